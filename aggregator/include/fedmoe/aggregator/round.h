@@ -1,0 +1,80 @@
+/*
+ * The round as coordinator: a pure state machine. Peers, messages and time come in; sends, saves
+ * and notes go out through ports.
+ *
+ * Members are numbered by the driver's peer ids; a member that was offered the plan and approved
+ * it waits for the next roster. A roster is made when `nodes` members are ready, or `join_s` after
+ * the first when at least max(min_cohort, quorum) are; a new one (with a new session) between
+ * rounds whenever a new member is ready. A roster that some member does not acknowledge in time is
+ * made again without it.
+ */
+#ifndef FEDMOE_AGGREGATOR_ROUND_H
+#define FEDMOE_AGGREGATOR_ROUND_H
+
+#include "fedmoe/aggregator/optimizer.h"
+#include "fedmoe/certs/identity.h"
+#include "fedmoe/dp/encode.h"
+#include "fedmoe/proto/digest.h"
+
+typedef struct {
+    void *ctx;
+    fm_status (*send)(void *ctx, uint64_t peer, const fm_message *m);
+    /* Tell the peer and forget it. The machine has already removed it. */
+    void (*drop)(void *ctx, uint64_t peer, const char *reason);
+    fm_status (*next_round)(void *ctx, uint64_t *round);
+    void (*entries_after)(void *ctx, uint64_t round, const fm_transcript_entry **entries,
+                          uint32_t *count);
+    fm_status (*finish_round)(void *ctx, const fm_transcript_entry *e, const fm_optimizer *o);
+    void (*random)(void *ctx, void *out, size_t len); /* sessions */
+    /* For log, status and trace. */
+    void (*note)(void *ctx, const char *text);
+    void (*round_ended)(void *ctx, uint64_t round, bool finished, uint32_t survivors,
+                        uint32_t participants, const char *reason);
+} fm_coordinator_ports;
+
+typedef struct {
+    const fm_plan *plan;        /* borrowed, as all below */
+    const uint8_t *plan_bytes;
+    size_t plan_len;
+    const fm_identity *identity; /* signs RoundStart and Finish */
+    const fm_trust *trust;
+    fm_optimizer *optimizer;
+    uint64_t finished, last_round;
+    fm_hash head;
+    uint32_t join_ms, phase_ms;  /* a phase (updates, commits, releases) ends after phase_ms */
+    fm_coordinator_ports ports;
+} fm_coordinator_config;
+
+typedef enum {
+    FM_COORD_WAIT_MEMBERS,
+    FM_COORD_WAIT_ROSTER,
+    FM_COORD_WAIT_UPDATES,
+    FM_COORD_WAIT_COMMITS,
+    FM_COORD_WAIT_RELEASES,
+    FM_COORD_FINISHED, /* serves Finish to whoever joins */
+} fm_coordinator_phase;
+
+typedef struct fm_coordinator fm_coordinator;
+
+FM_NODISCARD fm_status fm_coordinator_new(const fm_coordinator_config *c, fm_coordinator **out);
+void fm_coordinator_free(fm_coordinator **m);
+
+/** A peer whose credential the link verified. Copied. */
+FM_NODISCARD fm_status fm_coordinator_joined(fm_coordinator *m, uint64_t peer,
+                                             const fm_credential *credential,
+                                             const fm_statement *statement, uint64_t now_ms,
+                                             int64_t now_s);
+FM_NODISCARD fm_status fm_coordinator_gone(fm_coordinator *m, uint64_t peer, uint64_t now_ms);
+/** Wrong message, wrong time, wrong size, bad signature: the peer is dropped with the reason. */
+FM_NODISCARD fm_status fm_coordinator_take(fm_coordinator *m, uint64_t peer,
+                                           const fm_message *msg, uint64_t now_ms, int64_t now_s);
+FM_NODISCARD fm_status fm_coordinator_tick(fm_coordinator *m, uint64_t now_ms, int64_t now_s);
+/** Milliseconds until tick has something to do; at most 1000. */
+int fm_coordinator_wait_ms(const fm_coordinator *m, uint64_t now_ms);
+
+fm_coordinator_phase fm_coordinator_get_phase(const fm_coordinator *m);
+/** Members connected, and whether all of them have acknowledged nothing more to do (FINISHED). */
+uint32_t fm_coordinator_members(const fm_coordinator *m);
+uint64_t fm_coordinator_finished(const fm_coordinator *m);
+
+#endif

@@ -1,0 +1,33 @@
+#include "commands.h"
+#include "fedmoe/aggregator/run.h"
+#include "fedmoe/base/cli.h"
+
+int fm_cmd_start(int argc, char **argv)
+{
+    fm_aggregator_run_options o = { .dir = ".", .linger_s = 30 };
+    const fm_cli_option options[] = {
+        { "directory", FM_CLI_STRING, &o.dir, "DIR", "made by init; default: here", false, 0, 0 },
+        { "linger", FM_CLI_U64, &o.linger_s, "SECONDS",
+          "serve the result to late members for so long (default 30)", false, 0, 86400 },
+        { "trace", FM_CLI_STRING, &o.trace, "FILE", "write one JSON line a round", false, 0, 0 },
+    };
+    const fm_cli_spec spec = {
+        .program = "fedmoe-aggregator start",
+        .summary = "Run the federation until all rounds are finished. Started again after a stop "
+                   "or a crash, it goes on from the last finished round.",
+        .examples = "fedmoe-aggregator start --directory agg",
+        .options = options,
+        .option_count = sizeof options / sizeof options[0],
+    };
+    int first = 0;
+
+    switch (fm_cli_parse(&spec, argc, argv, &first)) {
+    case FM_CLI_HELP_SHOWN:
+        return 0;
+    case FM_CLI_USAGE:
+        return 2;
+    case FM_CLI_RUN:
+        break;
+    }
+    return fm_aggregator_run(&o) == FM_OK ? 0 : fm_cli_failed(spec.program);
+}

@@ -1,0 +1,124 @@
+#include "fedmoe/aggregator/optimizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static fm_status take_floats(size_t n, float **out)
+{
+    void *p = NULL;
+    fm_status st = fm_alloc(n, sizeof(float), &p);
+
+    if (st == FM_OK)
+        *out = p;
+    return st;
+}
+
+fm_status fm_optimizer_new(const fm_plan *plan, const float *weights, size_t n,
+                           fm_optimizer **out)
+{
+    fm_optimizer *o = NULL;
+    void *p = NULL;
+    fm_status st;
+
+    if (!plan || !weights || !out || n == 0)
+        return fm_fail(FM_EINVAL, "optimizer: no plan, no weights or no room for the result");
+    if ((st = fm_alloc(1, sizeof *o, &p)) != FM_OK)
+        return st;
+    o = p;
+    o->kind = plan->optimizer;
+    o->learning_rate = plan->learning_rate;
+    o->momentum = plan->momentum;
+    o->beta2 = plan->beta2;
+    o->adam_epsilon = plan->adam_epsilon;
+    o->divisor = plan->sampling_rate * plan->expected_units;
+    o->n = n;
+    o->average_from = (uint64_t)floor((1.0 - plan->averaging) * (double)plan->rounds);
+    if ((st = take_floats(n, &o->weights)) != FM_OK || (st = take_floats(n, &o->m)) != FM_OK)
+        goto done;
+    if (o->kind == FM_OPTIMIZER_ADAM && (st = take_floats(n, &o->v)) != FM_OK)
+        goto done;
+    if (plan->averaging > 0.0) {
+        if ((st = fm_alloc(n, sizeof(double), &p)) != FM_OK)
+            goto done;
+        o->average = p;
+    }
+    memcpy(o->weights, weights, n * sizeof(float));
+    *out = o;
+    o = NULL;
+done:
+    fm_optimizer_free(&o);
+    return st;
+}
+
+void fm_optimizer_free(fm_optimizer **o)
+{
+    if (!o || !*o)
+        return;
+    free((*o)->weights);
+    free((*o)->m);
+    free((*o)->v);
+    free((*o)->average);
+    free(*o);
+    *o = NULL;
+}
+
+static void step_sgd(fm_optimizer *o, const float *gradient)
+{
+    for (size_t i = 0; i < o->n; i++) {
+        double g = (double)gradient[i] / o->divisor;
+        double m = o->momentum * (double)o->m[i] + g;
+
+        o->m[i] = (float)m;
+        o->weights[i] = (float)((double)o->weights[i] - o->learning_rate * m);
+    }
+}
+
+static void step_adam(fm_optimizer *o, const float *gradient)
+{
+    double t = (double)(o->steps + 1);
+    double correct1 = 1.0 - pow(o->momentum, t);
+    double correct2 = 1.0 - pow(o->beta2, t);
+
+    for (size_t i = 0; i < o->n; i++) {
+        double g = (double)gradient[i] / o->divisor;
+        double m = o->momentum * (double)o->m[i] + (1.0 - o->momentum) * g;
+        double v = o->beta2 * (double)o->v[i] + (1.0 - o->beta2) * g * g;
+        double step = (m / correct1) / (sqrt(v / correct2) + o->adam_epsilon);
+
+        o->m[i] = (float)m;
+        o->v[i] = (float)v;
+        o->weights[i] = (float)((double)o->weights[i] - o->learning_rate * step);
+    }
+}
+
+fm_status fm_optimizer_step(fm_optimizer *o, const float *gradient, size_t n)
+{
+    if (!o || !gradient || n != o->n)
+        return fm_fail(FM_EINVAL, "optimizer: the gradient has %zu values, the model %zu", n,
+                       o ? o->n : 0);
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(gradient[i]))
+            return fm_fail(FM_ENONFINITE, "optimizer: gradient value %zu is not finite", i);
+    if (o->kind == FM_OPTIMIZER_ADAM)
+        step_adam(o, gradient);
+    else
+        step_sgd(o, gradient);
+    o->steps++;
+    if (o->average && o->steps > o->average_from) {
+        for (size_t i = 0; i < n; i++)
+            o->average[i] += (double)o->weights[i];
+        o->averaged++;
+    }
+    return FM_OK;
+}
+
+void fm_optimizer_result(const fm_optimizer *o, float *out)
+{
+    if (!o->average || o->averaged == 0) {
+        memcpy(out, o->weights, o->n * sizeof(float));
+        return;
+    }
+    for (size_t i = 0; i < o->n; i++)
+        out[i] = (float)(o->average[i] / (double)o->averaged);
+}

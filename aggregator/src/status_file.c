@@ -1,0 +1,58 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "fedmoe/base/clock.h"
+#include "fedmoe/base/file.h"
+#include "fedmoe/base/json.h"
+#include "fedmoe/base/log.h"
+#include "run_internal.h"
+
+run_member *fm_run_member(fm_run *r, const char *name)
+{
+    run_member *grown;
+
+    for (size_t i = 0; i < r->member_count; i++)
+        if (strcmp(r->members[i].name, name) == 0)
+            return &r->members[i];
+    if (!(grown = realloc(r->members, (r->member_count + 1) * sizeof *grown)))
+        return NULL;
+    r->members = grown;
+    grown += r->member_count++;
+    memset(grown, 0, sizeof *grown);
+    strncpy(grown->name, name, FM_NAME_MAX);
+    return grown;
+}
+
+static json_t *members_json(fm_run *r)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < r->member_count; i++) {
+        run_member *m = &r->members[i];
+
+        if (m->peer)
+            m->bytes_received = fm_link_server_peer_counters(r->link, m->peer).bytes_received;
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:b, s:I}", "name", m->name, "state",
+                                        m->state, "connected", m->peer != 0, "bytes_received",
+                                        (json_int_t)m->bytes_received));
+    }
+    return list;
+}
+
+void fm_run_write_status(fm_run *r, const char *state)
+{
+    char when[32], *path = NULL;
+    json_t *j;
+
+    fm_clock_format(fm_clock_wall_s(), when, sizeof when);
+    j = json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:s}", "federation", r->config.plan.federation,
+                  "state", state, "round", (json_int_t)fm_state_finished(r->state), "rounds",
+                  (json_int_t)r->config.plan.rounds, "abandoned", (json_int_t)r->abandoned,
+                  "members", members_json(r), "updated", when);
+    if (!j || fm_path_join(r->options->dir, "status.json", &path) != FM_OK ||
+        fm_json_write(path, j) != FM_OK)
+        fm_log(FM_LOG_WARN, "status.json could not be written: %s", fm_error_text());
+    json_decref(j);
+    free(path);
+}

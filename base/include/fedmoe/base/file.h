@@ -1,0 +1,50 @@
+/* Files: whole or not at all, and private ones refused when others may read them. */
+#ifndef FEDMOE_BASE_FILE_H
+#define FEDMOE_BASE_FILE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "fedmoe/base/memory.h"
+
+/**
+ * Replace `path` by `data`: written to a temporary name beside it, synced, renamed, directory
+ * synced. A reader sees the old bytes or the new, never a part, whatever is killed when.
+ *
+ * @param mode  permission bits of the new file (0600 for private ones).
+ * @return FM_OK; FM_EIO (text names the path and the system's reason; the old file stands).
+ */
+FM_NODISCARD fm_status fm_file_replace(const char *path, const void *data, size_t len,
+                                       mode_t mode);
+
+/**
+ * Create `path`, synced as above; FM_EEXIST if it is there (never overwritten).
+ */
+FM_NODISCARD fm_status fm_file_create(const char *path, const void *data, size_t len,
+                                      mode_t mode);
+
+/**
+ * Read all of `path` into `out` (initialised here; the caller ends it with fm_buf_fini).
+ * @param limit  bytes; a longer file is FM_EPROTO, with nothing read.
+ * @return FM_OK; FM_ENOTFOUND; FM_EIO; FM_EPROTO; FM_ENOMEM. The text names the path.
+ */
+FM_NODISCARD fm_status fm_file_read(const char *path, size_t limit, fm_buf *out);
+
+/** As fm_file_read, but FM_EPERM unless the mode is 0600 or narrower (text says chmod). */
+FM_NODISCARD fm_status fm_file_read_private(const char *path, size_t limit, fm_buf *out);
+
+/** FM_EPERM unless `path` is a regular file of mode 0600 or narrower; FM_ENOTFOUND. */
+FM_NODISCARD fm_status fm_file_check_private(const char *path);
+
+bool fm_file_exists(const char *path);
+
+/** mkdir -p; existing directories are fine. @param mode of those made here. */
+FM_NODISCARD fm_status fm_dir_make(const char *path, mode_t mode);
+
+/** "dir/name" in a new string (free); an absolute name stays as it is. */
+FM_NODISCARD fm_status fm_path_join(const char *dir, const char *name, char **out);
+
+/** The directory part of a path ("." when there is none), in a new string (free). */
+FM_NODISCARD fm_status fm_path_dir(const char *path, char **out);
+
+#endif

@@ -1,0 +1,36 @@
+/* The one digest: BLAKE2b-256, each use under its own label so that no two uses can collide. */
+#ifndef FEDMOE_BASE_HASH_H
+#define FEDMOE_BASE_HASH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FM_HASH_BYTES 32
+
+typedef struct {
+    uint8_t bytes[FM_HASH_BYTES];
+} fm_hash;
+
+typedef struct {
+    _Alignas(64) unsigned char state[512]; /* crypto_generichash_state */
+} fm_hasher;
+
+/** Begin with a label ("fedmoe model v1"), itself length-prefixed. */
+void fm_hasher_begin(fm_hasher *h, const char *label);
+/** Raw bytes. */
+void fm_hasher_add(fm_hasher *h, const void *data, size_t len);
+/** u64le length, then the bytes: for parts of variable length. */
+void fm_hasher_add_part(fm_hasher *h, const void *data, size_t len);
+void fm_hasher_add_u64(fm_hasher *h, uint64_t v);
+fm_hash fm_hasher_end(fm_hasher *h);
+
+/** Label and one part. */
+fm_hash fm_hash_of(const char *label, const void *data, size_t len);
+/** Constant time. */
+bool fm_hash_equal(const fm_hash *a, const fm_hash *b);
+bool fm_hash_is_zero(const fm_hash *a);
+/** Lower-case hex; out holds 65 bytes. */
+void fm_hash_hex(const fm_hash *h, char out[2 * FM_HASH_BYTES + 1]);
+
+#endif

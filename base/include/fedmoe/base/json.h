@@ -1,0 +1,16 @@
+/* JSON through jansson, which is door enough; here are only the file ends of it. */
+#ifndef FEDMOE_BASE_JSON_H
+#define FEDMOE_BASE_JSON_H
+
+#include <jansson.h>
+
+#include "fedmoe/base/status.h"
+
+/** Write `value` (borrowed) with indent 2 through fm_file_replace. */
+FM_NODISCARD fm_status fm_json_write(const char *path, const json_t *value);
+/** Read at most 16 MiB; FM_EPARSE names path, line, column. *out: json_decref. */
+FM_NODISCARD fm_status fm_json_read(const char *path, json_t **out);
+/** Print to standard output with indent 2 and a newline; FM_EIO when it cannot be written. */
+FM_NODISCARD fm_status fm_json_print(const json_t *value);
+
+#endif

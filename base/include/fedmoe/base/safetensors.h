@@ -1,0 +1,71 @@
+/*
+ * The safetensors container: u64le header length, JSON header, then the tensors' bytes.
+ * It lives in base because the aggregator keeps checkpoints in it and must not link model/.
+ *
+ * Source: the format's own description, github.com/huggingface/safetensors, README "Format".
+ */
+#ifndef FEDMOE_BASE_SAFETENSORS_H
+#define FEDMOE_BASE_SAFETENSORS_H
+
+#include "fedmoe/base/memory.h"
+
+#define FM_SAFETENSORS_MAX_HEADER ((size_t)16 * 1024 * 1024)
+#define FM_SAFETENSORS_MAX_DIMS 8
+
+typedef struct {
+    const char *name;
+    const char *dtype; /* "F32", "I8", ... as on disk */
+    size_t dims;
+    size_t shape[FM_SAFETENSORS_MAX_DIMS];
+    const uint8_t *data; /* borrowed */
+    size_t bytes;
+} fm_tensor_view;
+
+typedef struct {
+    const char *key;
+    const char *value;
+} fm_safetensors_meta;
+
+/** A file held in memory; tensors in the order of their data offsets. */
+typedef struct fm_safetensors fm_safetensors;
+
+/**
+ * Parse: header length, JSON, dtypes, shapes against sizes, offsets that tile the data exactly.
+ * @param name  for error texts. @param data copied.
+ * @return FM_OK; FM_EPROTO naming the tensor and what is wrong; FM_ENOMEM.
+ */
+FM_NODISCARD fm_status fm_safetensors_parse(const char *name, const void *data, size_t len,
+                                            fm_safetensors **out);
+FM_NODISCARD fm_status fm_safetensors_load(const char *path, size_t limit, fm_safetensors **out);
+void fm_safetensors_free(fm_safetensors **s);
+
+size_t fm_safetensors_count(const fm_safetensors *s);
+const fm_tensor_view *fm_safetensors_at(const fm_safetensors *s, size_t i);
+/** NULL when absent. */
+const fm_tensor_view *fm_safetensors_find(const fm_safetensors *s, const char *name);
+/** Metadata value, or NULL. */
+const char *fm_safetensors_meta_get(const fm_safetensors *s, const char *key);
+size_t fm_safetensors_meta_count(const fm_safetensors *s);
+fm_safetensors_meta fm_safetensors_meta_at(const fm_safetensors *s, size_t i);
+
+/** Elements of all tensors if each is F32; FM_EPROTO otherwise. */
+FM_NODISCARD fm_status fm_safetensors_flat_size(const fm_safetensors *s, size_t *elements);
+/** All F32 tensors, one after the other in offset order, into out[elements]. */
+FM_NODISCARD fm_status fm_safetensors_flat_read(const fm_safetensors *s, float *out,
+                                                size_t elements);
+
+/**
+ * Encode tensors and metadata (both borrowed); data aligned to 8 bytes; out appended. Wider
+ * elements come first, else the order given, so that each tensor is aligned to its element.
+ * @return FM_OK; FM_EINVAL a tensor or text that cannot be written (out unchanged); FM_ENOMEM.
+ */
+FM_NODISCARD fm_status fm_safetensors_encode(const fm_tensor_view *tensors, size_t count,
+                                             const fm_safetensors_meta *meta, size_t meta_count,
+                                             fm_buf *out);
+/** The names and shapes of `like`, with the values of flat[elements] and the given metadata. */
+FM_NODISCARD fm_status fm_safetensors_encode_flat(const fm_safetensors *like, const float *flat,
+                                                  size_t elements,
+                                                  const fm_safetensors_meta *meta,
+                                                  size_t meta_count, fm_buf *out);
+
+#endif

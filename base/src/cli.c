@@ -1,0 +1,344 @@
+#include "fedmoe/base/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "text_internal.h"
+
+#define MAX_OPTIONS 64
+#define HELP_COLUMN_MAX 30
+
+bool fm_cli_is_terminal(int fd)
+{
+    return isatty(fd) == 1;
+}
+
+bool fm_cli_colour(int fd)
+{
+    const char *no_color = getenv("NO_COLOR");
+    const char *term = getenv("TERM");
+
+    return fm_cli_is_terminal(fd) && !(no_color && *no_color) &&
+           !(term && strcmp(term, "dumb") == 0);
+}
+
+int fm_cli_failed(const char *program)
+{
+    const char *recorded = fm_error_text();
+    char *text = strdup(*recorded ? recorded : "failed");
+
+    if (text)
+        fm_text_clean(text);
+    fprintf(stderr, "%s: %s\n", program, text ? text : "out of memory");
+    free(text);
+    return 1;
+}
+
+/* One parse under way. */
+typedef struct {
+    const fm_cli_spec *spec;
+    int argc;
+    char **argv;
+    int next;          /* the argument that is looked at */
+    int first_operand; /* argv[first_operand .. next) are operands seen so far */
+    bool seen[MAX_OPTIONS];
+} parse;
+
+FM_PRINTF(2, 3) static fm_cli_result usage(const fm_cli_spec *spec, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    if (vsnprintf(text, sizeof text, fmt, ap) < 0)
+        text[0] = '\0';
+    va_end(ap);
+    fm_text_clean(text);
+    fprintf(stderr, "%s: %s\nTry '%s --help'.\n", spec->program, text, spec->program);
+    return FM_CLI_USAGE;
+}
+
+static int option_width(const fm_cli_option *o)
+{
+    size_t n = strlen(o->name) + 2 + (o->value ? strlen(o->value) + 1 : 0);
+
+    return n > HELP_COLUMN_MAX ? HELP_COLUMN_MAX : (int)n;
+}
+
+static void print_option(const char *name, const char *value, int width, const char *help,
+                         const char *note)
+{
+    int used = printf("  --%s%s%s", name, value ? " " : "", value ? value : "");
+
+    if (used > width + 2)
+        printf("\n%*s", width + 4, "");
+    else
+        printf("%*s", width + 4 - used, "");
+    printf("%s%s\n", help, note);
+}
+
+/* Lines of `text`, each with an indent of two. */
+static void print_indented(const char *text)
+{
+    while (*text) {
+        size_t len = strcspn(text, "\n");
+
+        if (len > 0)
+            printf("  %.*s", (int)len, text);
+        putchar('\n');
+        text += len + (text[len] == '\n');
+    }
+}
+
+static void print_help(const fm_cli_spec *spec)
+{
+    int width = (int)strlen("--help");
+
+    for (size_t i = 0; i < spec->option_count; i++)
+        if (option_width(&spec->options[i]) > width)
+            width = option_width(&spec->options[i]);
+    printf("Usage: %s%s%s%s\n\n%s\n\nOptions:\n", spec->program,
+           spec->option_count ? " [OPTION]..." : "", spec->operands ? " " : "",
+           spec->operands ? spec->operands : "", spec->summary);
+    for (size_t i = 0; i < spec->option_count; i++) {
+        const fm_cli_option *o = &spec->options[i];
+
+        print_option(o->name, o->value, width, o->help,
+                     o->required              ? " (required)"
+                     : o->kind == FM_CLI_LIST ? " (may be given again)"
+                                              : "");
+    }
+    print_option("help", NULL, width, "show this text", "");
+    if (spec->examples) {
+        printf("\nExamples:\n");
+        print_indented(spec->examples);
+    }
+    fflush(stdout);
+}
+
+/* Hidden: what the completion script asks for. */
+static void print_option_names(const fm_cli_spec *spec)
+{
+    for (size_t i = 0; i < spec->option_count; i++)
+        printf("--%s\n", spec->options[i].name);
+    printf("--help\n");
+    fflush(stdout);
+}
+
+/* Index of the option called name[0 .. len), or option_count. */
+static size_t find_option(const fm_cli_spec *spec, const char *name, size_t len)
+{
+    size_t i;
+
+    for (i = 0; i < spec->option_count; i++)
+        if (strlen(spec->options[i].name) == len && strncmp(spec->options[i].name, name, len) == 0)
+            break;
+    return i;
+}
+
+static fm_cli_result unknown_option(const fm_cli_spec *spec, const char *arg)
+{
+    char name[80];
+    const char *nearest = NULL;
+    size_t best = SIZE_MAX;
+
+    (void)snprintf(name, sizeof name, "%s", arg + strspn(arg, "-"));
+    name[strcspn(name, "=")] = '\0';
+    for (size_t i = 0; i < spec->option_count; i++) {
+        size_t d = fm_text_distance(name, spec->options[i].name);
+
+        if (d < best) {
+            best = d;
+            nearest = spec->options[i].name;
+        }
+    }
+    if (nearest && fm_text_is_near(best, nearest))
+        return usage(spec, "unknown option '%.80s'; did you mean --%s?", arg, nearest);
+    return usage(spec, "unknown option '%.80s'", arg);
+}
+
+static fm_cli_result out_of_range(const fm_cli_spec *spec, const fm_cli_option *o,
+                                  const char *value)
+{
+    if (o->hi >= 1e18)
+        return usage(spec, "--%s must be at least %.10g, not '%.80s'", o->name, o->lo, value);
+    return usage(spec, "--%s must be between %.10g and %.10g, not '%.80s'", o->name, o->lo, o->hi,
+                 value);
+}
+
+static bool in_range(const fm_cli_option *o, double v)
+{
+    bool any = !(o->lo < 0.0 || o->lo > 0.0) && !(o->hi < 0.0 || o->hi > 0.0);
+
+    return any || (v >= o->lo && v <= o->hi);
+}
+
+static fm_cli_result store_list(const fm_cli_spec *spec, fm_cli_list *list, const char *value)
+{
+    const char **items = reallocarray(list->items, list->count + 1, sizeof *items);
+
+    if (!items)
+        return usage(spec, "out of memory");
+    items[list->count++] = value;
+    list->items = items;
+    return FM_CLI_RUN;
+}
+
+static fm_cli_result store(const fm_cli_spec *spec, const fm_cli_option *o, const char *value)
+{
+    double d;
+    uint64_t u;
+
+    switch (o->kind) {
+    case FM_CLI_FLAG:
+        *(bool *)o->out = true;
+        return FM_CLI_RUN;
+    case FM_CLI_STRING:
+        *(const char **)o->out = value;
+        return FM_CLI_RUN;
+    case FM_CLI_DOUBLE:
+        if (!fm_text_double(value, &d))
+            return usage(spec, "--%s needs a number, not '%.80s'", o->name, value);
+        if (!in_range(o, d))
+            return out_of_range(spec, o, value);
+        *(double *)o->out = d;
+        return FM_CLI_RUN;
+    case FM_CLI_U64:
+        if (!fm_text_u64(value, &u))
+            return usage(spec, "--%s needs a whole number of at least 0, not '%.80s'", o->name,
+                         value);
+        if (!in_range(o, (double)u))
+            return out_of_range(spec, o, value);
+        *(uint64_t *)o->out = u;
+        return FM_CLI_RUN;
+    case FM_CLI_LIST:
+        return store_list(spec, o->out, value);
+    }
+    return usage(spec, "--%s is of no known kind", o->name);
+}
+
+/* Move the `count` arguments at `next` before the operands seen so far. */
+static void take(parse *p, int count)
+{
+    for (int i = 0; i < count; i++) {
+        char *arg = p->argv[p->next];
+
+        memmove(&p->argv[p->first_operand + 1], &p->argv[p->first_operand],
+                (size_t)(p->next - p->first_operand) * sizeof *p->argv);
+        p->argv[p->first_operand++] = arg;
+        p->next++;
+    }
+}
+
+static bool is_known_option(const fm_cli_spec *spec, const char *arg)
+{
+    return strncmp(arg, "--", 2) == 0 &&
+           find_option(spec, arg + 2, strcspn(arg + 2, "=")) < spec->option_count;
+}
+
+static fm_cli_result parse_option(parse *p)
+{
+    const fm_cli_spec *spec = p->spec;
+    const char *arg = p->argv[p->next];
+    size_t len = strcspn(arg + 2, "=");
+    const char *value = arg[2 + len] == '=' ? arg + 2 + len + 1 : NULL;
+    size_t i = arg[1] == '-' ? find_option(spec, arg + 2, len) : spec->option_count;
+    const fm_cli_option *o;
+    int used = 1;
+
+    if (i == spec->option_count)
+        return unknown_option(spec, arg);
+    o = &spec->options[i];
+    if (p->seen[i] && o->kind != FM_CLI_LIST)
+        return usage(spec, "--%s is given twice", o->name);
+    p->seen[i] = true;
+    if (o->kind == FM_CLI_FLAG && value)
+        return usage(spec, "--%s takes no value", o->name);
+    if (o->kind != FM_CLI_FLAG && !value) {
+        /* "--out --json" is a forgotten value, not a file called --json. */
+        if (p->next + 1 >= p->argc || is_known_option(spec, p->argv[p->next + 1]))
+            return usage(spec, "--%s needs a value (%s)", o->name, o->value ? o->value : "VALUE");
+        value = p->argv[p->next + 1];
+        used = 2;
+    }
+    take(p, used);
+    return store(spec, o, value);
+}
+
+static fm_cli_result parse_all(parse *p)
+{
+    while (p->next < p->argc) {
+        const char *arg = p->argv[p->next];
+        fm_cli_result result;
+
+        if (arg[0] != '-' || arg[1] == '\0') {
+            p->next++;
+        } else if (strcmp(arg, "--") == 0) {
+            take(p, 1);
+            p->next = p->argc;
+        } else if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
+            print_help(p->spec);
+            return FM_CLI_HELP_SHOWN;
+        } else if (strcmp(arg, "--options") == 0 && p->argc == 2) {
+            print_option_names(p->spec);
+            return FM_CLI_HELP_SHOWN;
+        } else if ((result = parse_option(p)) != FM_CLI_RUN) {
+            return result;
+        }
+    }
+    return FM_CLI_RUN;
+}
+
+static fm_cli_result check_complete(const parse *p)
+{
+    const fm_cli_spec *spec = p->spec;
+    size_t count = (size_t)(p->argc - p->first_operand);
+
+    for (size_t i = 0; i < spec->option_count; i++)
+        if (spec->options[i].required && !p->seen[i])
+            return usage(spec, "--%s %s is required", spec->options[i].name,
+                         spec->options[i].value ? spec->options[i].value : "");
+    if (!spec->operands && count > 0)
+        return usage(spec, "unexpected '%.80s'", p->argv[p->first_operand]);
+    if (spec->operands && count < spec->operands_min)
+        return usage(spec, "%s is missing", spec->operands);
+    if (spec->operands && count > spec->operands_max)
+        return usage(spec, "unexpected '%.80s' after %s",
+                     p->argv[p->first_operand + (int)spec->operands_max], spec->operands);
+    return FM_CLI_RUN;
+}
+
+static void drop_lists(const fm_cli_spec *spec)
+{
+    for (size_t i = 0; i < spec->option_count; i++) {
+        fm_cli_list *list;
+
+        if (spec->options[i].kind != FM_CLI_LIST)
+            continue;
+        list = spec->options[i].out;
+        free(list->items);
+        *list = (fm_cli_list){ 0 };
+    }
+}
+
+fm_cli_result fm_cli_parse(const fm_cli_spec *spec, int argc, char **argv, int *operands)
+{
+    parse p = { .spec = spec, .argc = argc, .argv = argv, .next = 1, .first_operand = 1 };
+    fm_cli_result result;
+
+    if (spec->option_count > MAX_OPTIONS)
+        return usage(spec, "defect: more than %d options", MAX_OPTIONS);
+    result = parse_all(&p);
+    if (result == FM_CLI_RUN)
+        result = check_complete(&p);
+    if (result == FM_CLI_RUN) {
+        if (operands)
+            *operands = argc > 0 ? p.first_operand : 0;
+    } else {
+        drop_lists(spec);
+    }
+    return result;
+}

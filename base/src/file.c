@@ -1,0 +1,334 @@
+#include "fedmoe/base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define READ_CHUNK ((size_t)64 * 1024)
+
+static fm_status fail_errno(const char *path, const char *what)
+{
+    int code = errno;
+
+    return fm_fail(code == ENOENT ? FM_ENOTFOUND : FM_EIO, "%s: cannot %s: %s", path, what,
+                   strerror(code));
+}
+
+/* Writing has no FM_ENOTFOUND: a missing folder is a failure of the system to write. */
+static fm_status fail_write(const char *path, const char *what)
+{
+    return fm_fail(FM_EIO, "%s: cannot %s: %s", path, what, strerror(errno));
+}
+
+fm_status fm_path_join(const char *dir, const char *name, char **out)
+{
+    size_t dir_len;
+    char *joined = NULL;
+
+    if (!dir || !name || !out)
+        return fm_fail(FM_EINVAL, "fm_path_join: a part is missing");
+    if (name[0] == '/' || dir[0] == '\0')
+        return fm_strdup(name, out);
+    dir_len = strlen(dir);
+    if (asprintf(&joined, "%s%s%s", dir, dir[dir_len - 1] == '/' ? "" : "/", name) < 0)
+        return fm_fail(FM_ENOMEM, "no memory for the path %s/%s", dir, name);
+    *out = joined;
+    return FM_OK;
+}
+
+fm_status fm_path_dir(const char *path, char **out)
+{
+    const char *slash;
+    size_t len;
+    char *dir;
+
+    if (!path || !out)
+        return fm_fail(FM_EINVAL, "fm_path_dir: no path");
+    if (!(slash = strrchr(path, '/')))
+        return fm_strdup(".", out);
+    len = slash == path ? 1 : (size_t)(slash - path);
+    if (!(dir = strndup(path, len)))
+        return fm_fail(FM_ENOMEM, "no memory for the folder of %s", path);
+    *out = dir;
+    return FM_OK;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+static fm_status sync_dir(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fm_status st = FM_OK;
+
+    if (fd < 0)
+        return fail_write(dir, "open the folder");
+    /* Some file systems cannot sync a folder and say EINVAL. */
+    if (fsync(fd) != 0 && errno != EINVAL)
+        st = fail_write(dir, "sync the folder");
+    close(fd);
+    return st;
+}
+
+static bool write_all(int fd, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+
+    while (len > 0) {
+        ssize_t n = write(fd, p, len < SSIZE_MAX ? len : SSIZE_MAX);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            if (n == 0)
+                errno = ENOSPC;
+            return false;
+        }
+        p += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+/* Fill and sync the temporary file; fd is closed in every case. */
+static fm_status fill_temp(const char *path, int fd, const void *data, size_t len, mode_t mode)
+{
+    fm_status st = FM_OK;
+
+    if (fchmod(fd, mode) != 0)
+        st = fail_write(path, "set the mode of a temporary file beside it");
+    else if (!write_all(fd, data, len))
+        st = fail_write(path, "write a temporary file beside it");
+    else if (fsync(fd) != 0)
+        st = fail_write(path, "sync a temporary file beside it");
+    if (close(fd) != 0 && st == FM_OK)
+        st = fail_write(path, "close a temporary file beside it");
+    return st;
+}
+
+/* Rename that refuses to replace; the fallback is for file systems without renameat2 flags. */
+static int rename_new(const char *temp, const char *path)
+{
+    if (renameat2(AT_FDCWD, temp, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    if (link(temp, path) != 0)
+        return -1;
+    (void)unlink(temp); /* the data is in place under its name; a second name does no harm */
+    return 0;
+}
+
+static fm_status publish(const char *temp, const char *path, bool overwrite)
+{
+    if ((overwrite ? rename(temp, path) : rename_new(temp, path)) == 0)
+        return FM_OK;
+    if (!overwrite && errno == EEXIST)
+        return fm_fail(FM_EEXIST, "%s is there already and is not overwritten", path);
+    return fail_write(path, overwrite ? "replace it" : "create it");
+}
+
+static fm_status write_file(const char *path, const void *data, size_t len, mode_t mode,
+                            bool overwrite)
+{
+    fm_status st;
+    char *dir = NULL;
+    char *temp = NULL;
+    int fd;
+
+    if (!path || !*path || (!data && len > 0))
+        return fm_fail(FM_EINVAL, "no path or no data to write");
+    if ((st = fm_path_dir(path, &dir)) != FM_OK)
+        return st;
+    if (asprintf(&temp, "%s/.%s.XXXXXX.tmp", dir, base_name(path)) < 0) {
+        temp = NULL;
+        st = fm_fail(FM_ENOMEM, "no memory for a temporary name of %s", path);
+        goto done;
+    }
+    if ((fd = mkostemps(temp, 4, O_CLOEXEC)) < 0) {
+        st = fail_write(path, "create a temporary file beside it");
+        goto done;
+    }
+    if ((st = fill_temp(path, fd, data, len, mode)) == FM_OK)
+        st = publish(temp, path, overwrite);
+    if (st != FM_OK)
+        (void)unlink(temp);
+    else
+        st = sync_dir(dir);
+done:
+    free(temp);
+    free(dir);
+    return st;
+}
+
+fm_status fm_file_replace(const char *path, const void *data, size_t len, mode_t mode)
+{
+    return write_file(path, data, len, mode, true);
+}
+
+fm_status fm_file_create(const char *path, const void *data, size_t len, mode_t mode)
+{
+    if (path && fm_file_exists(path)) /* the common case, before anything is written */
+        return fm_fail(FM_EEXIST, "%s is there already and is not overwritten", path);
+    return write_file(path, data, len, mode, false);
+}
+
+static fm_status fail_long(const char *path, size_t limit)
+{
+    return fm_fail(FM_EPROTO, "%s: longer than the limit of %zu bytes", path, limit);
+}
+
+/* `expect` is the size that fstat saw; pipes and /proc say 0, and files may grow meanwhile. */
+static fm_status read_all(const char *path, int fd, size_t expect, size_t limit, fm_buf *out)
+{
+    for (;;) {
+        size_t room = limit - out->len;
+        size_t want = expect > out->len ? expect - out->len : READ_CHUNK;
+        uint8_t spare; /* at the limit one more byte decides */
+        uint8_t *place = &spare;
+        size_t before = out->len;
+        fm_status st;
+        ssize_t n;
+
+        if (want > room)
+            want = room;
+        if (want > 0 && (st = fm_buf_extend(out, want, &place)) != FM_OK)
+            return st;
+        do
+            n = read(fd, place, want > 0 ? want : 1);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+            return fail_errno(path, "read");
+        if (want == 0)
+            return n == 0 ? FM_OK : fail_long(path, limit);
+        out->len = before + (size_t)n;
+        out->data[out->len] = 0;
+        if (n == 0)
+            return FM_OK;
+    }
+}
+
+static fm_status check_private(const char *path, const struct stat *info)
+{
+    if (!S_ISREG(info->st_mode))
+        return fm_fail(FM_EPERM, "%s: not a regular file", path);
+    if ((info->st_mode & 07777 & ~(mode_t)0600) != 0)
+        return fm_fail(FM_EPERM, "%s: mode %04o lets others read it; run: chmod 600 %s", path,
+                       (unsigned)(info->st_mode & 07777), path);
+    return FM_OK;
+}
+
+static fm_status read_file(const char *path, size_t limit, bool private, fm_buf *out)
+{
+    fm_buf got;
+    struct stat info;
+    fm_status st;
+    int fd;
+
+    if (!path || !out)
+        return fm_fail(FM_EINVAL, "no path or no buffer to read into");
+    fm_buf_init(out, limit ? limit : 1);
+    fm_buf_init(&got, limit ? limit : 1);
+    /* Private files are regular ones: a FIFO in their place must not hang the program. */
+    if ((fd = open(path, O_RDONLY | O_CLOEXEC | (private ? O_NONBLOCK : 0))) < 0)
+        return fail_errno(path, "open");
+    if (fstat(fd, &info) != 0)
+        st = fail_errno(path, "stat");
+    else if (S_ISDIR(info.st_mode))
+        st = fm_fail(FM_EIO, "%s: is a folder, not a file", path);
+    else if (private && (st = check_private(path, &info)) != FM_OK)
+        ;
+    else if (S_ISREG(info.st_mode) && (uint64_t)info.st_size > limit)
+        st = fail_long(path, limit);
+    else
+        st = read_all(path, fd, S_ISREG(info.st_mode) ? (size_t)info.st_size : 0, limit, &got);
+    close(fd);
+    if (st == FM_OK)
+        *out = got;
+    else
+        fm_buf_fini(&got);
+    return st;
+}
+
+fm_status fm_file_read(const char *path, size_t limit, fm_buf *out)
+{
+    return read_file(path, limit, false, out);
+}
+
+fm_status fm_file_read_private(const char *path, size_t limit, fm_buf *out)
+{
+    return read_file(path, limit, true, out);
+}
+
+fm_status fm_file_check_private(const char *path)
+{
+    struct stat info;
+
+    if (!path)
+        return fm_fail(FM_EINVAL, "no path to check");
+    if (stat(path, &info) != 0)
+        return fail_errno(path, "stat");
+    return check_private(path, &info);
+}
+
+bool fm_file_exists(const char *path)
+{
+    struct stat info;
+
+    return stat(path, &info) == 0;
+}
+
+static fm_status make_one(const char *path, mode_t mode)
+{
+    struct stat info;
+    char *parent = NULL;
+    fm_status st;
+
+    if (mkdir(path, mode) != 0) {
+        int code = errno;
+
+        if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+            return FM_OK;
+        errno = code;
+        return fail_write(path, "make the folder");
+    }
+    if ((st = fm_path_dir(path, &parent)) == FM_OK)
+        st = sync_dir(parent);
+    free(parent);
+    return st;
+}
+
+fm_status fm_dir_make(const char *path, mode_t mode)
+{
+    char *copy = NULL;
+    size_t len;
+    fm_status st;
+
+    if (!path || !*path)
+        return fm_fail(FM_EINVAL, "no folder to make");
+    if ((st = fm_strdup(path, &copy)) != FM_OK)
+        return st;
+    for (len = strlen(copy); len > 1 && copy[len - 1] == '/'; len--)
+        copy[len - 1] = '\0';
+    for (char *p = copy + 1; *p && st == FM_OK; p++) {
+        if (*p != '/' || p[-1] == '/')
+            continue;
+        *p = '\0';
+        st = make_one(copy, mode);
+        *p = '/';
+    }
+    if (st == FM_OK)
+        st = make_one(copy, mode);
+    free(copy);
+    return st;
+}

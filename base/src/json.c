@@ -1,0 +1,69 @@
+#include "fedmoe/base/json.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fedmoe/base/file.h"
+
+#define JSON_READ_LIMIT ((size_t)16 * 1024 * 1024)
+#define JSON_STYLE (JSON_INDENT(2) | JSON_ENCODE_ANY)
+
+static fm_status dump(const json_t *value, char **out)
+{
+    if (!value)
+        return fm_fail(FM_EINVAL, "no JSON value to write");
+    if (!(*out = json_dumps(value, JSON_STYLE)))
+        return fm_fail(FM_ENOMEM, "no memory for the JSON text");
+    return FM_OK;
+}
+
+fm_status fm_json_write(const char *path, const json_t *value)
+{
+    char *text = NULL;
+    size_t len;
+    fm_status st = dump(value, &text);
+
+    if (st != FM_OK)
+        return st;
+    len = strlen(text);
+    text[len] = '\n'; /* in place of the NUL: the length is passed on */
+    st = fm_file_replace(path, text, len + 1, 0644);
+    free(text);
+    return st;
+}
+
+fm_status fm_json_read(const char *path, json_t **out)
+{
+    json_error_t error;
+    fm_buf text;
+    json_t *value;
+    fm_status st = fm_file_read(path, JSON_READ_LIMIT, &text);
+
+    if (st != FM_OK)
+        return st;
+    value = json_loadb(text.data ? (const char *)text.data : "", text.len,
+                       JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    if (value)
+        *out = value;
+    else if (json_error_code(&error) == json_error_out_of_memory)
+        st = fm_fail(FM_ENOMEM, "%s: no memory to parse it", path);
+    else
+        st = fm_fail(FM_EPARSE, "%s:%d:%d: %s", path, error.line, error.column, error.text);
+    fm_buf_fini(&text);
+    return st;
+}
+
+fm_status fm_json_print(const json_t *value)
+{
+    char *text = NULL;
+    fm_status st = dump(value, &text);
+
+    if (st != FM_OK)
+        return st;
+    if (fputs(text, stdout) == EOF || fputc('\n', stdout) == EOF || fflush(stdout) != 0)
+        st = fm_fail(FM_EIO, "cannot write to standard output: %s", strerror(errno));
+    free(text);
+    return st;
+}

@@ -1,0 +1,24 @@
+/* Strict numbers, edit distance and clean text: shared by the YAML reader and the CLI. */
+#ifndef FEDMOE_BASE_TEXT_INTERNAL_H
+#define FEDMOE_BASE_TEXT_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** Decimal notation only, all of `s`; finite. No hex, inf, nan, spaces. *out only on true. */
+bool fm_text_double(const char *s, double *out);
+
+/** Digits only, all of `s`, within 64 bits. *out only on true. */
+bool fm_text_u64(const char *s, uint64_t *out);
+
+/** Levenshtein distance; SIZE_MAX when either text is longer than 64 bytes. */
+size_t fm_text_distance(const char *a, const char *b);
+
+/** Whether `distance` is near enough to a word of this length to be suggested. */
+bool fm_text_is_near(size_t distance, const char *word);
+
+/** Control characters (C0, DEL, and C1 in UTF-8) become '?', in place. */
+void fm_text_clean(char *s);
+
+#endif

@@ -1,0 +1,24 @@
+/* The tree: built in yaml.c, read in yaml_read.c. */
+#ifndef FEDMOE_BASE_YAML_INTERNAL_H
+#define FEDMOE_BASE_YAML_INTERNAL_H
+
+#include "fedmoe/base/yaml.h"
+
+struct fm_yaml_node {
+    const struct fm_yaml *doc;
+    struct fm_yaml_node *next; /* every node of the document, for freeing */
+    fm_yaml_kind kind;
+    size_t line, column;      /* 1-based */
+    char *text;               /* scalar; owned */
+    bool plain;               /* scalar without quotes */
+    struct fm_yaml_node **at; /* list: elements; map: key, value, key, value ... */
+    size_t count, cap;        /* of at */
+};
+
+struct fm_yaml {
+    char *name;
+    struct fm_yaml_node *nodes;
+    struct fm_yaml_node *root;
+};
+
+#endif

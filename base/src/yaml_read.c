@@ -1,0 +1,305 @@
+#include "yaml_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "text_internal.h"
+
+#define MESSAGE_BYTES 768
+
+const fm_yaml_node *fm_yaml_root(const fm_yaml *doc)
+{
+    return doc->root;
+}
+
+fm_yaml_kind fm_yaml_node_kind(const fm_yaml_node *n)
+{
+    return n->kind;
+}
+
+size_t fm_yaml_line(const fm_yaml_node *n)
+{
+    return n->line;
+}
+
+size_t fm_yaml_column(const fm_yaml_node *n)
+{
+    return n->column;
+}
+
+fm_status fm_yaml_fail(const fm_yaml_node *n, const char *fmt, ...)
+{
+    char message[MESSAGE_BYTES];
+    va_list ap;
+
+    va_start(ap, fmt);
+    if (vsnprintf(message, sizeof message, fmt, ap) < 0)
+        message[0] = '\0';
+    va_end(ap);
+    return fm_fail(FM_EPARSE, "%s:%zu:%zu: %s", n->doc->name, n->line, n->column, message);
+}
+
+size_t fm_yaml_size(const fm_yaml_node *n)
+{
+    return n->kind == FM_YAML_MAP ? n->count / 2 : n->count;
+}
+
+const fm_yaml_node *fm_yaml_item(const fm_yaml_node *list, size_t i)
+{
+    return list->kind == FM_YAML_LIST && i < list->count ? list->at[i] : NULL;
+}
+
+const char *fm_yaml_key(const fm_yaml_node *map, size_t i)
+{
+    return map->kind == FM_YAML_MAP && i < map->count / 2 ? map->at[2 * i]->text : NULL;
+}
+
+const fm_yaml_node *fm_yaml_value(const fm_yaml_node *map, size_t i)
+{
+    return map->kind == FM_YAML_MAP && i < map->count / 2 ? map->at[2 * i + 1] : NULL;
+}
+
+const fm_yaml_node *fm_yaml_find(const fm_yaml_node *map, const char *key)
+{
+    for (size_t i = 0; map->kind == FM_YAML_MAP && i < map->count; i += 2)
+        if (strcmp(map->at[i]->text, key) == 0)
+            return map->at[i + 1];
+    return NULL;
+}
+
+static const char *kind_name(const fm_yaml_node *n)
+{
+    static const char *const names[] = { "a single value", "a list", "a map" };
+
+    return names[n->kind];
+}
+
+static fm_status fail_unknown(const fm_yaml_node *key, const char *const *known)
+{
+    const char *nearest = NULL;
+    size_t best = SIZE_MAX;
+    char list[MESSAGE_BYTES / 2] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; known[i]; i++) {
+        size_t d = fm_text_distance(key->text, known[i]);
+        int n = snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", known[i]);
+
+        if (n > 0 && (size_t)n < sizeof list - used)
+            used += (size_t)n;
+        if (d < best) {
+            best = d;
+            nearest = known[i];
+        }
+    }
+    list[used] = '\0'; /* a name that did not fit is left out whole */
+    if (nearest && fm_text_is_near(best, nearest))
+        return fm_yaml_fail(key, "unknown key '%.100s'; did you mean '%s'?", key->text, nearest);
+    return fm_yaml_fail(key, "unknown key '%.100s'; known here: %s", key->text, list);
+}
+
+fm_status fm_yaml_check_keys(const fm_yaml_node *map, const char *const *known)
+{
+    if (map->kind != FM_YAML_MAP)
+        return fm_yaml_fail(map, "expected a map (key: value), found %s", kind_name(map));
+    for (size_t i = 0; i < map->count; i += 2) {
+        bool found = false;
+
+        for (size_t k = 0; known[k] && !found; k++)
+            found = strcmp(map->at[i]->text, known[k]) == 0;
+        if (!found)
+            return fail_unknown(map->at[i], known);
+    }
+    return FM_OK;
+}
+
+/* map[key], or NULL in *out when absent; FM_EPARSE when `map` is no map. */
+static fm_status look(const fm_yaml_node *map, const char *key, const fm_yaml_node **out)
+{
+    if (map->kind != FM_YAML_MAP)
+        return fm_yaml_fail(map, "expected a map with the key '%s', found %s", key, kind_name(map));
+    *out = fm_yaml_find(map, key);
+    return FM_OK;
+}
+
+static fm_status need(const fm_yaml_node *map, const char *key, const fm_yaml_node **out)
+{
+    const fm_yaml_node *n;
+    fm_status st = look(map, key, &n);
+
+    if (st != FM_OK)
+        return st;
+    if (!n)
+        return fm_yaml_fail(map, "key '%s' is missing", key);
+    *out = n;
+    return FM_OK;
+}
+
+fm_status fm_yaml_scalar(const fm_yaml_node *n, const char **out)
+{
+    if (n->kind != FM_YAML_SCALAR)
+        return fm_yaml_fail(n, "expected a single value, found %s", kind_name(n));
+    *out = n->text;
+    return FM_OK;
+}
+
+/* The value as it is shown in error texts: whatever is there, cut. */
+static const char *shown(const fm_yaml_node *n)
+{
+    return n->kind == FM_YAML_SCALAR ? n->text : kind_name(n);
+}
+
+fm_status fm_yaml_number(const fm_yaml_node *n, double *out)
+{
+    if (n->kind != FM_YAML_SCALAR || !n->plain || !fm_text_double(n->text, out))
+        return fm_yaml_fail(n, "expected a number, found '%.100s'", shown(n));
+    return FM_OK;
+}
+
+static fm_status read_string(const fm_yaml_node *n, const char *key, const char **out)
+{
+    if (n->kind != FM_YAML_SCALAR)
+        return fm_yaml_fail(n, "'%s' must be a text, found %s", key, kind_name(n));
+    if (n->text[0] == '\0')
+        return fm_yaml_fail(n, "'%s' is empty", key);
+    *out = n->text;
+    return FM_OK;
+}
+
+static fm_status read_double(const fm_yaml_node *n, const char *key, double lo, double hi,
+                             double *out)
+{
+    double v;
+
+    if (n->kind != FM_YAML_SCALAR || !n->plain || !fm_text_double(n->text, &v))
+        return fm_yaml_fail(n, "'%s' must be a number, found '%.100s'", key, shown(n));
+    if (v < lo || v > hi)
+        return fm_yaml_fail(n, "'%s' must be between %.10g and %.10g, found %.100s", key, lo, hi,
+                            n->text);
+    *out = v;
+    return FM_OK;
+}
+
+static fm_status read_u64(const fm_yaml_node *n, const char *key, uint64_t lo, uint64_t hi,
+                          uint64_t *out)
+{
+    uint64_t v;
+
+    if (n->kind != FM_YAML_SCALAR || !n->plain || !fm_text_u64(n->text, &v))
+        return fm_yaml_fail(n, "'%s' must be a whole number of at least 0, found '%.100s'", key,
+                            shown(n));
+    if (v < lo || v > hi)
+        return fm_yaml_fail(n, "'%s' must be between %llu and %llu, found %.100s", key,
+                            (unsigned long long)lo, (unsigned long long)hi, n->text);
+    *out = v;
+    return FM_OK;
+}
+
+fm_status fm_yaml_get_string(const fm_yaml_node *map, const char *key, const char **out)
+{
+    const fm_yaml_node *n;
+    fm_status st = need(map, key, &n);
+
+    return st == FM_OK ? read_string(n, key, out) : st;
+}
+
+fm_status fm_yaml_get_string_or(const fm_yaml_node *map, const char *key, const char *otherwise,
+                                const char **out)
+{
+    const fm_yaml_node *n;
+    fm_status st = look(map, key, &n);
+
+    if (st == FM_OK && n)
+        return read_string(n, key, out);
+    if (st == FM_OK)
+        *out = otherwise;
+    return st;
+}
+
+fm_status fm_yaml_get_double(const fm_yaml_node *map, const char *key, double lo, double hi,
+                             double *out)
+{
+    const fm_yaml_node *n;
+    fm_status st = need(map, key, &n);
+
+    return st == FM_OK ? read_double(n, key, lo, hi, out) : st;
+}
+
+fm_status fm_yaml_get_double_or(const fm_yaml_node *map, const char *key, double lo, double hi,
+                                double otherwise, double *out)
+{
+    const fm_yaml_node *n;
+    fm_status st = look(map, key, &n);
+
+    if (st == FM_OK && n)
+        return read_double(n, key, lo, hi, out);
+    if (st == FM_OK)
+        *out = otherwise;
+    return st;
+}
+
+fm_status fm_yaml_get_u64(const fm_yaml_node *map, const char *key, uint64_t lo, uint64_t hi,
+                          uint64_t *out)
+{
+    const fm_yaml_node *n;
+    fm_status st = need(map, key, &n);
+
+    return st == FM_OK ? read_u64(n, key, lo, hi, out) : st;
+}
+
+fm_status fm_yaml_get_u64_or(const fm_yaml_node *map, const char *key, uint64_t lo, uint64_t hi,
+                             uint64_t otherwise, uint64_t *out)
+{
+    const fm_yaml_node *n;
+    fm_status st = look(map, key, &n);
+
+    if (st == FM_OK && n)
+        return read_u64(n, key, lo, hi, out);
+    if (st == FM_OK)
+        *out = otherwise;
+    return st;
+}
+
+fm_status fm_yaml_get_bool_or(const fm_yaml_node *map, const char *key, bool otherwise, bool *out)
+{
+    const fm_yaml_node *n;
+    fm_status st = look(map, key, &n);
+
+    if (st != FM_OK)
+        return st;
+    if (!n)
+        *out = otherwise;
+    else if (n->kind == FM_YAML_SCALAR && n->plain && strcmp(n->text, "true") == 0)
+        *out = true;
+    else if (n->kind == FM_YAML_SCALAR && n->plain && strcmp(n->text, "false") == 0)
+        *out = false;
+    else
+        return fm_yaml_fail(n, "'%s' must be true or false, found '%.100s'", key, shown(n));
+    return FM_OK;
+}
+
+static fm_status get_kind(const fm_yaml_node *map, const char *key, fm_yaml_kind kind,
+                          const fm_yaml_node **out)
+{
+    const fm_yaml_node *n;
+    fm_status st = need(map, key, &n);
+
+    if (st != FM_OK)
+        return st;
+    if (n->kind != kind)
+        return fm_yaml_fail(n, "'%s' must be %s, found %s", key,
+                            kind == FM_YAML_MAP ? "a map" : "a list", kind_name(n));
+    *out = n;
+    return FM_OK;
+}
+
+fm_status fm_yaml_get_map(const fm_yaml_node *map, const char *key, const fm_yaml_node **out)
+{
+    return get_kind(map, key, FM_YAML_MAP, out);
+}
+
+fm_status fm_yaml_get_list(const fm_yaml_node *map, const char *key, const fm_yaml_node **out)
+{
+    return get_kind(map, key, FM_YAML_LIST, out);
+}

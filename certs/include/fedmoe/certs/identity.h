@@ -1,0 +1,122 @@
+/*
+ * X.509 identities: a consortium's CA, the certificates it issues, and the check that a peer's
+ * certificate belongs to this consortium, has the right role and is valid now.
+ *
+ * A certificate's role and name stand in one subjectAltName URI, urn:fedmoe:ROLE:FEDERATION:NAME
+ * (ROLE is node or aggregator); exactly one such URI must be there. Keys: Ed25519 or P-256.
+ * All failures of authentication are FM_EAUTH; the text says which check failed, for our own log.
+ */
+#ifndef FEDMOE_CERTS_IDENTITY_H
+#define FEDMOE_CERTS_IDENTITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fedmoe/base/hash.h"
+#include "fedmoe/base/memory.h"
+
+typedef enum { FM_ROLE_NODE = 1, FM_ROLE_AGGREGATOR = 2 } fm_role;
+typedef enum { FM_KEY_ED25519, FM_KEY_P256 } fm_key_type;
+
+#define FM_NAME_MAX 63           /* bytes of a member's or federation's name: [a-z0-9-]+ */
+#define FM_CERT_MAX_BYTES 8192u  /* DER, one certificate */
+#define FM_SIGNATURE_MAX 96u     /* Ed25519 64; P-256 DER at most 72 */
+
+const char *fm_role_name(fm_role r); /* "node", "aggregator" */
+FM_NODISCARD fm_status fm_role_parse(const char *s, fm_role *out);
+FM_NODISCARD fm_status fm_key_type_parse(const char *s, fm_key_type *out); /* ed25519, p256 */
+const char *fm_key_type_name(fm_key_type t);
+/** FM_EINVAL unless 1..FM_NAME_MAX of [a-z0-9-], neither first nor last a '-'. */
+FM_NODISCARD fm_status fm_name_check(const char *name);
+
+/* ---- the consortium's CA, a directory: ca.crt, ca.key (0600), issued/NAME-SERIAL.crt, crl.pem ---- */
+
+/** New self-signed CA for `federation`; FM_EEXIST when the directory holds one already. */
+FM_NODISCARD fm_status fm_ca_new(const char *dir, const char *federation, fm_key_type type,
+                                 unsigned days);
+
+/**
+ * Make a key and certificate: out_dir/identity.key (0600), identity.crt, ca.crt, crl.pem.
+ * @param not_before_s,not_after_s  wall times; 0 and 0 mean now (less five minutes) and `days`.
+ */
+typedef struct {
+    fm_role role;
+    const char *name;
+    fm_key_type type;
+    unsigned days;
+    int64_t not_before_s, not_after_s;
+} fm_ca_request;
+FM_NODISCARD fm_status fm_ca_issue(const char *ca_dir, const fm_ca_request *req,
+                                   const char *out_dir);
+
+/** Add the named member's certificates to the CRL (crl.pem, atomically, number one higher). */
+FM_NODISCARD fm_status fm_ca_revoke(const char *ca_dir, const char *name);
+/** The same CRL one number higher and valid for a year from now. Past its end it stops everyone. */
+FM_NODISCARD fm_status fm_ca_refresh(const char *ca_dir);
+
+/* ---- what one holds of oneself ---- */
+
+typedef struct fm_identity fm_identity; /* own certificate and private key */
+
+/** Read dir/identity.crt and dir/identity.key (0600 or FM_EPERM); they must match. */
+FM_NODISCARD fm_status fm_identity_load(const char *dir, fm_identity **out);
+void fm_identity_free(fm_identity **id);
+
+typedef struct {
+    fm_role role;
+    char name[FM_NAME_MAX + 1];
+    char federation[FM_NAME_MAX + 1];
+    int64_t not_before_s, not_after_s;
+    fm_hash fingerprint; /* BLAKE2b-256 of the DER, label "fedmoe certificate" */
+} fm_cert_info;
+
+const fm_cert_info *fm_identity_info(const fm_identity *id);
+/** Own certificate as DER, borrowed. */
+void fm_identity_der(const fm_identity *id, const uint8_t **der, size_t *len);
+
+/**
+ * Sign message under a label that separates its uses ("fedmoe commit v1"): the signed bytes are
+ * the label, a zero byte, the message.
+ * @param sig  out, up to FM_SIGNATURE_MAX bytes.
+ */
+FM_NODISCARD fm_status fm_identity_sign(const fm_identity *id, const char *label,
+                                        const void *message, size_t len,
+                                        uint8_t sig[FM_SIGNATURE_MAX], size_t *sig_len);
+
+/* ---- what one holds of others ---- */
+
+typedef struct fm_trust fm_trust; /* the pinned CA, and its revocation list when there is one */
+
+/**
+ * Read dir/ca.crt (required) and dir/crl.pem (when there; must be signed by the CA).
+ * Only this CA counts; the system's store is never consulted.
+ */
+FM_NODISCARD fm_status fm_trust_load(const char *dir, fm_trust **out);
+void fm_trust_free(fm_trust **t);
+/** BLAKE2b-256 of the CA's DER; and the federation it names. */
+fm_hash fm_trust_fingerprint(const fm_trust *t);
+const char *fm_trust_federation(const fm_trust *t);
+
+typedef struct fm_peer fm_peer; /* a verified certificate: its public key and info */
+
+/**
+ * Chain to the pinned CA, signature, validity at `now_s`, revocation, key usage, key type,
+ * exactly one fedmoe URI, federation equal to the CA's, and the role.
+ *
+ * @param der  the certificate, exactly; trailing bytes are refused.
+ * @return FM_OK; FM_EAUTH; FM_ENOMEM.
+ */
+FM_NODISCARD fm_status fm_peer_verify(const fm_trust *t, const uint8_t *der, size_t len,
+                                      fm_role role, int64_t now_s, fm_peer **out);
+void fm_peer_free(fm_peer **p);
+const fm_cert_info *fm_peer_info(const fm_peer *p);
+/** FM_OK or FM_EAUTH. */
+FM_NODISCARD fm_status fm_peer_check_signature(const fm_peer *p, const char *label,
+                                               const void *message, size_t len,
+                                               const uint8_t *sig, size_t sig_len);
+
+/** Describe any certificate file (for `show`), trusted or not. FM_EPARSE. */
+FM_NODISCARD fm_status fm_cert_describe(const char *path, fm_cert_info *info, fm_key_type *type,
+                                        bool *is_ca);
+
+#endif

@@ -1,0 +1,168 @@
+/* The pinned CA and its revocation list, and the chain check against them (RFC 5280, 6.1). */
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+#include "certs_internal.h"
+#include "fedmoe/base/clock.h"
+#include "trust_internal.h"
+
+struct fm_trust {
+    X509_STORE *store; /* the CA and, when there is one, the list; nothing else */
+    fm_cert_info info; /* of the CA */
+    int64_t crl_ends_s;
+};
+
+/** A CA that did not sign itself is a damaged file, or an intermediate one: fedmoe has none. */
+static fm_status check_ca(const char *dir, X509 *ca, const fm_cert_facts *facts)
+{
+    if (!facts->is_ca)
+        return fm_fail(FM_EAUTH, "%s/ca.crt: a member's certificate, not a CA's; copy the CA's",
+                       dir);
+    if (X509_verify(ca, X509_get0_pubkey(ca)) != 1)
+        return fm_ssl_fail(FM_EAUTH,
+                           "%s/ca.crt: not signed by its own key: altered, or not the consortium's "
+                           "CA; copy it again and compare the fingerprint",
+                           dir);
+    return FM_OK;
+}
+
+static fm_status add_crl(fm_trust *t, const char *dir, X509 *ca)
+{
+    X509_CRL *crl = NULL;
+    const ASN1_TIME *next;
+    bool there = false;
+    fm_status st;
+
+    if ((st = fm_exists_in(dir, "crl.pem", &there)) != FM_OK || !there)
+        return st;
+    if ((st = fm_crl_load(dir, "crl.pem", ca, &crl)) != FM_OK)
+        return st;
+    next = X509_CRL_get0_nextUpdate(crl);
+    if (!next)
+        st = fm_fail(FM_EPARSE,
+                     "%s/crl.pem: does not say when the next list is due; fetch the CA's own", dir);
+    else if ((st = fm_ssl_time(next, &t->crl_ends_s)) == FM_OK &&
+             (X509_STORE_add_crl(t->store, crl) != 1 ||
+              X509_STORE_set_flags(t->store, X509_V_FLAG_CRL_CHECK) != 1))
+        st = fm_ssl_fail(FM_ENOMEM, "%s/crl.pem: cannot be kept", dir);
+    X509_CRL_free(crl);
+    return st;
+}
+
+fm_status fm_trust_load(const char *dir, fm_trust **out)
+{
+    fm_trust *t = NULL;
+    X509 *ca = NULL;
+    fm_cert_facts facts;
+    fm_status st;
+
+    if (!dir || !out)
+        return fm_fail(FM_EINVAL, "fm_trust_load: NULL argument");
+    if ((st = fm_alloc(1, sizeof *t, (void **)&t)) != FM_OK ||
+        (st = fm_cert_load_in(dir, "ca.crt", &ca, &facts)) != FM_OK ||
+        (st = check_ca(dir, ca, &facts)) != FM_OK)
+        goto done;
+    t->info = facts.info;
+    if (!(t->store = X509_STORE_new()) || X509_STORE_add_cert(t->store, ca) != 1 ||
+        X509_STORE_set_flags(t->store, X509_V_FLAG_X509_STRICT) != 1) {
+        st = fm_ssl_fail(FM_ENOMEM, "%s/ca.crt: cannot be kept", dir);
+        goto done;
+    }
+    if ((st = add_crl(t, dir, ca)) != FM_OK)
+        goto done;
+    *out = t;
+    t = NULL;
+done:
+    X509_free(ca);
+    fm_trust_free(&t);
+    return st;
+}
+
+void fm_trust_free(fm_trust **t)
+{
+    if (!t || !*t)
+        return;
+    X509_STORE_free((*t)->store);
+    free(*t);
+    *t = NULL;
+}
+
+fm_hash fm_trust_fingerprint(const fm_trust *t)
+{
+    return t->info.fingerprint;
+}
+
+const char *fm_trust_federation(const fm_trust *t)
+{
+    return t->info.federation;
+}
+
+/** The two dates that an answer may need: of the certificate and of the list. */
+static fm_status chain_failed(const fm_trust *t, const fm_cert_info *info, int error, int depth)
+{
+    char from[32], to[32], list[32];
+
+    ERR_clear_error();
+    fm_clock_format(info->not_before_s, from, sizeof from);
+    fm_clock_format(info->not_after_s, to, sizeof to);
+    fm_clock_format(t->crl_ends_s, list, sizeof list);
+    switch (error) {
+    case X509_V_ERR_OUT_OF_MEM:
+        return fm_fail(FM_ENOMEM, "no memory to check a certificate");
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        if (depth > 0)
+            return fm_fail(FM_EAUTH, "the CA itself has expired; the consortium needs a new one");
+        return fm_fail(FM_EAUTH, "expired on %s; the coordinator must issue a new one", to);
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return fm_fail(FM_EAUTH, "not valid before %s; check the clocks of both machines", from);
+    case X509_V_ERR_CERT_REVOKED:
+        return fm_fail(FM_EAUTH, "revoked by the CA; the coordinator must issue a new one");
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+        return fm_fail(FM_EAUTH,
+                       "cannot be checked: the revocation list crl.pem expired on %s; fetch the "
+                       "CA's current one ('fedmoe-certs refresh' makes it)",
+                       list);
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+        return fm_fail(FM_EAUTH, "cannot be checked: the revocation list crl.pem is from the "
+                                 "future; check this machine's clock");
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+        return fm_fail(FM_EAUTH,
+                       "not issued by the pinned CA of federation '%s'; compare the CA "
+                       "fingerprints of both sides ('fedmoe-certs show')",
+                       t->info.federation);
+    default:
+        return fm_fail(FM_EAUTH, "refused: %s", X509_verify_cert_error_string(error));
+    }
+}
+
+static bool set_up(X509_STORE_CTX *ctx, const fm_trust *t, X509 *x, int64_t now_s)
+{
+    X509_VERIFY_PARAM *param;
+
+    if (!ctx || X509_STORE_CTX_init(ctx, t->store, x, NULL) != 1)
+        return false;
+    param = X509_STORE_CTX_get0_param(ctx);
+    X509_VERIFY_PARAM_set_time(param, (time_t)now_s);
+    X509_VERIFY_PARAM_set_depth(param, 0);      /* no intermediate CAs */
+    X509_VERIFY_PARAM_set_auth_level(param, 3); /* 128 bits, keys and digests */
+    return X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_ANY) == 1;
+}
+
+fm_status fm_trust_check_chain(const fm_trust *t, X509 *x, const fm_cert_info *info, int64_t now_s)
+{
+    X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+    fm_status st = FM_OK;
+
+    if (!set_up(ctx, t, x, now_s))
+        st = fm_ssl_fail(FM_ENOMEM, "cannot set up the check of a certificate");
+    else if (X509_verify_cert(ctx) != 1)
+        st = chain_failed(t, info, X509_STORE_CTX_get_error(ctx),
+                          X509_STORE_CTX_get_error_depth(ctx));
+    X509_STORE_CTX_free(ctx);
+    return st;
+}

@@ -1,0 +1,14 @@
+/* The chain check, for peer.c. */
+#ifndef FEDMOE_CERTS_TRUST_INTERNAL_H
+#define FEDMOE_CERTS_TRUST_INTERNAL_H
+
+#include "certs_internal.h"
+
+/**
+ * Chain to the pinned CA, signature, validity at now_s, revocation.
+ * @param info  of x, for the error text.
+ * @return FM_OK; FM_EAUTH; FM_ENOMEM.
+ */
+fm_status fm_trust_check_chain(const fm_trust *t, X509 *x, const fm_cert_info *info, int64_t now_s);
+
+#endif

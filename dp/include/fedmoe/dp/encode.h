@@ -1,0 +1,82 @@
+/*
+ * From one privacy unit's gradient to bounded integers: clip to L2 norm C, scale by a power of
+ * two, round, re-check in integers, add. Exact mode (DESIGN, Differential privacy): no
+ * floating-point sum touches the guarantee, the sensitivity of the integer sum is exactly
+ * fm_dp_lattice.sensitivity.
+ */
+#ifndef FEDMOE_DP_ENCODE_H
+#define FEDMOE_DP_ENCODE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fedmoe/base/status.h"
+
+/** The integer lattice that all nodes of a plan share. A function of the plan alone. */
+typedef struct {
+    double clip_norm;      /* C, in gradient units */
+    int scale_log2;        /* lattice steps per gradient unit: 2^scale_log2 */
+    double scale;          /* 2^scale_log2 */
+    int64_t sensitivity;   /* floor(C * scale): L2 bound of one unit's integers, >= 64 */
+    double sigma_share;    /* std of one node's noise, lattice steps, >= 10 */
+    double sigma_counted;  /* std that the accountant may rely on: z * sensitivity */
+    uint32_t max_units;    /* most units that one round may sum */
+} fm_dp_lattice;
+
+typedef struct {
+    double clip_norm;          /* finite, >= 1e-6 */
+    double noise_multiplier;   /* z: std of the counted noise over the clip norm, >= 0 */
+    uint32_t max_units;        /* most units that one round may sum, over all nodes, >= 1 */
+    uint32_t nodes;            /* most nodes in a round */
+    uint32_t quorum;           /* fewest survivors t */
+    uint32_t colluders;        /* tolerated colluding nodes c < t */
+} fm_dp_lattice_spec;
+
+/**
+ * The largest power-of-two scale at which |sum of max_units units + all nodes' noise (12 sigma
+ * each, added in absolute value)| < 2^31, so that no honest sum wraps. Each share's variance is
+ * sigma_counted^2 / (quorum - colluders).
+ * noise_multiplier 0 (no privacy; tests) gives sigma_share 0.
+ *
+ * @return FM_OK; FM_EINVAL naming the field: also when no scale gives sensitivity >= 64 and
+ *         (with noise) sigma_share >= 10.
+ * @thread pure.
+ */
+FM_NODISCARD fm_status fm_dp_lattice_make(const fm_dp_lattice_spec *spec, fm_dp_lattice *out);
+
+/** Adds units. Opaque: its sum can leave only through fm_dp_release_make. */
+typedef struct fm_dp_sum fm_dp_sum;
+
+/** @param n  coordinates, 1..2^28. */
+FM_NODISCARD fm_status fm_dp_sum_new(const fm_dp_lattice *lattice, size_t n, fm_dp_sum **out);
+void fm_dp_sum_free(fm_dp_sum **s); /* wipes */
+void fm_dp_sum_reset(fm_dp_sum *s);
+
+/**
+ * Clip, scale, round to nearest, re-check the norm in integers (truncating toward zero where
+ * rounding went over), add. A unit with NaN or infinity is dropped and counted, never summed.
+ *
+ * @param gradient  float32[n] of one unit, unclipped, borrowed.
+ * @return FM_OK (also for a dropped unit); FM_ENOMEM when max_units are in already.
+ * @thread one caller; never allocates.
+ * @source clipping: Abadi et al. 2016, arXiv:1607.00133, Algorithm 1.
+ */
+FM_NODISCARD fm_status fm_dp_sum_add_unit(fm_dp_sum *s, const float *gradient);
+
+size_t fm_dp_sum_units(const fm_dp_sum *s);         /* added */
+size_t fm_dp_sum_units_dropped(const fm_dp_sum *s); /* non-finite */
+
+/**
+ * The integers of one unit as fm_dp_sum_add_unit would add them: for tests. out: int32[n].
+ * FM_ENONFINITE for a unit that would be dropped.
+ */
+FM_NODISCARD fm_status fm_dp_encode_unit(const fm_dp_lattice *lattice, const float *gradient,
+                                         size_t n, int32_t *out);
+
+/**
+ * Server side: the unmasked sum (two's complement words) as gradient units,
+ * out[i] = (int32)sum[i] / scale.
+ */
+void fm_dp_decode_sum(const fm_dp_lattice *lattice, const uint32_t *sum, size_t n, float *out);
+
+#endif

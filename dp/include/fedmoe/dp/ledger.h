@@ -1,0 +1,74 @@
+/*
+ * A node's own book of what its data set has spent: SQLite, WAL, synced, append-only and
+ * hash-chained; adds up over every federation that ever used the data set. Mode 0600.
+ */
+#ifndef FEDMOE_DP_LEDGER_H
+#define FEDMOE_DP_LEDGER_H
+
+#include <stdbool.h>
+
+#include "fedmoe/base/hash.h"
+#include "fedmoe/dp/accountant.h"
+
+typedef struct fm_ledger fm_ledger;
+
+/** Open or create; FM_EPERM when wider than 0600; FM_EPROTO when it is no ledger of ours. */
+FM_NODISCARD fm_status fm_ledger_open(const char *path, fm_ledger **out);
+/** For reading only; FM_ENOTFOUND. */
+FM_NODISCARD fm_status fm_ledger_open_readonly(const char *path, fm_ledger **out);
+void fm_ledger_close(fm_ledger **l);
+
+typedef struct {
+    double epsilon;
+    double delta;
+} fm_ledger_budget;
+
+typedef struct {
+    const char *data_set;   /* the node's name for its records, 1..63 bytes */
+    const char *federation; /* 1..63 bytes */
+    const char *purpose;    /* 1..255 bytes: "training heart-disease" */
+    fm_hash plan;
+    uint64_t round;
+    fm_dp_mechanism mechanism; /* count is 1 for a round */
+} fm_ledger_entry;
+
+/**
+ * What the data set would have spent with `more` added (NULL: as it stands), at delta.
+ */
+FM_NODISCARD fm_status fm_ledger_epsilon(fm_ledger *l, const char *data_set,
+                                         const fm_dp_mechanism *more, double delta,
+                                         double *epsilon);
+
+/**
+ * Refuse before anything is computed: FM_EBUDGET when the entry would pass the budget
+ * (the text says spent, price and budget). Writes nothing.
+ */
+FM_NODISCARD fm_status fm_ledger_check(fm_ledger *l, const fm_ledger_entry *e,
+                                       const fm_ledger_budget *budget);
+
+/**
+ * Check again, append, sync: when this returns FM_OK the spend survives a power cut.
+ * The same (data set, federation, round, plan) twice is FM_EREPLAY.
+ */
+FM_NODISCARD fm_status fm_ledger_charge(fm_ledger *l, const fm_ledger_entry *e,
+                                        const fm_ledger_budget *budget);
+
+typedef struct {
+    uint64_t sequence; /* from 1 */
+    int64_t wall_s;
+    char data_set[64], federation[64], purpose[256];
+    fm_hash plan;
+    uint64_t round;
+    fm_dp_mechanism mechanism;
+    fm_hash hash; /* of this entry and the hash before it */
+} fm_ledger_row;
+
+/** Call `each` for every row in order; stops early when it returns other than FM_OK. */
+FM_NODISCARD fm_status fm_ledger_walk(fm_ledger *l,
+                                      fm_status (*each)(void *ctx, const fm_ledger_row *row),
+                                      void *ctx);
+
+/** Recompute the hash chain; FM_EPROTO names the first entry that does not fit. */
+FM_NODISCARD fm_status fm_ledger_verify(fm_ledger *l, uint64_t *entries);
+
+#endif

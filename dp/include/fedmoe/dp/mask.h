@@ -1,0 +1,105 @@
+/*
+ * Pairwise and self masks, and the only thing that may leave: the release.
+ *
+ * DESIGN, One round: y_u = encode(sum) + noise_u + PRG(b_u) + sum over v in P of +-PRG(k_uv)
+ * mod 2^32, with + where u < v and - where u > v (indices in the roster).
+ *   s_uv = HKDF-SHA256(X25519(e_u, e_v), "fedmoe pair" | federation | session | roster hash | u | v)
+ *   k_uv = HKDF-SHA256(s_uv, "fedmoe mask" | r | plan | model hash | P hash)
+ *   PRG  = AES-256-CTR key stream with zero IV, as u32le words.
+ */
+#ifndef FEDMOE_DP_MASK_H
+#define FEDMOE_DP_MASK_H
+
+#include "fedmoe/base/hash.h"
+#include "fedmoe/dp/encode.h"
+#include "fedmoe/dp/noise.h"
+
+#define FM_DP_KEY_BYTES 32u
+#define FM_DP_SESSION_BYTES 16u
+
+/** A node's X25519 key pair for one process start; the secret half in guarded memory. */
+typedef struct fm_dp_keypair fm_dp_keypair;
+FM_NODISCARD fm_status fm_dp_keypair_new(fm_dp_keypair **out); /* system randomness only */
+void fm_dp_keypair_free(fm_dp_keypair **k);
+const uint8_t *fm_dp_keypair_public(const fm_dp_keypair *k); /* [FM_DP_KEY_BYTES], borrowed */
+
+/** The pair secrets of one roster. */
+typedef struct fm_dp_pairs fm_dp_pairs;
+
+typedef struct {
+    const char *federation;
+    uint8_t session[FM_DP_SESSION_BYTES];
+    fm_hash roster;
+    const uint8_t (*public_keys)[FM_DP_KEY_BYTES]; /* [members], roster order, borrowed */
+    uint32_t members;                              /* 1..1024; 1 is training alone */
+    uint32_t self;                                 /* own index */
+} fm_dp_roster;
+
+/**
+ * All s_uv. FM_EAUTH when a key is of low order, equal to another or own key is not at `self`.
+ */
+FM_NODISCARD fm_status fm_dp_pairs_new(const fm_dp_keypair *own, const fm_dp_roster *roster,
+                                       fm_dp_pairs **out);
+void fm_dp_pairs_free(fm_dp_pairs **p);
+
+/** What binds the masks of a round: differing values give masks that do not cancel. */
+typedef struct {
+    uint64_t round;
+    fm_hash plan;
+    fm_hash model;
+    const uint32_t *participants; /* roster indices, strictly increasing, own index among them */
+    uint32_t participant_count;   /* >= 1; how many is enough is the node policy's affair */
+} fm_dp_round;
+
+/** A masked, noised, clipped sum: the only form in which anything of the data may be sent. */
+typedef struct fm_dp_release fm_dp_release;
+
+/**
+ * sum + noise + masks. Consumes the sum: it is wiped and reset, also on failure.
+ *
+ * @param noise  NULL only when the lattice's sigma_share is 0; otherwise of that sigma.
+ * @param rng    for noise and b_u: fm_rng_system() outside of tests.
+ */
+FM_NODISCARD fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_gaussian *noise,
+                                          const fm_dp_pairs *pairs, const fm_dp_round *round,
+                                          fm_rng *rng, fm_dp_release **out);
+void fm_dp_release_free(fm_dp_release **r); /* wipes the seeds that were not disclosed */
+
+/** The masked words as u32le bytes, 4 * n of them; borrowed. */
+void fm_dp_release_bytes(const fm_dp_release *r, const uint8_t **bytes, size_t *len);
+/** Hash of those bytes, label "fedmoe update v1". */
+fm_hash fm_dp_release_hash(const fm_dp_release *r);
+
+/** The seeds of step 6: b_u, and k_uv for each lost v. */
+typedef struct {
+    uint8_t self_seed[FM_DP_KEY_BYTES];
+    uint32_t lost_count;
+    uint32_t lost[1024];                    /* roster indices, increasing */
+    uint8_t pair_seeds[1024][FM_DP_KEY_BYTES];
+} fm_dp_unmask;
+
+/**
+ * Disclose, at most once per release (FM_EREPLAY after). survivors: subset of the
+ * participants, strictly increasing, self among them (FM_EINVAL otherwise).
+ * The caller has synced its ledger entry before it calls this.
+ */
+FM_NODISCARD fm_status fm_dp_release_unmask(fm_dp_release *r, const uint32_t *survivors,
+                                            uint32_t survivor_count, fm_dp_unmask **out);
+void fm_dp_unmask_free(fm_dp_unmask **u);
+
+/** sum[i] += PRG(seed)[i] (sign > 0) or -= (sign < 0), mod 2^32. */
+FM_NODISCARD fm_status fm_dp_mask_apply(uint32_t *sum, size_t n,
+                                        const uint8_t seed[FM_DP_KEY_BYTES], int sign);
+/** The sign with which u adds k_uv: +1 if u < v, else -1. */
+int fm_dp_mask_sign(uint32_t u, uint32_t v);
+
+/** sum[i] += words of bytes (u32le), mod 2^32; FM_EPROTO when len != 4 * n. */
+FM_NODISCARD fm_status fm_dp_sum_words(uint32_t *sum, size_t n, const uint8_t *bytes, size_t len);
+
+/** TESTS ONLY: the encoded sum without noise and masks, int32[n], before fm_dp_release_make. */
+void fm_dp_sum_peek_for_tests(const fm_dp_sum *s, int32_t *out);
+/** TESTS ONLY: the noise that went into the release, int32[n]; kept only if asked for here. */
+void fm_dp_release_keep_noise_for_tests(int keep);
+const int32_t *fm_dp_release_noise_for_tests(const fm_dp_release *r);
+
+#endif

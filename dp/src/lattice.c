@@ -1,0 +1,85 @@
+#include <math.h>
+
+#include "fedmoe/dp/encode.h"
+
+#define MIN_SENSITIVITY 64
+#define MIN_SIGMA 10.0
+#define MAX_SIGMA 0x1p26 /* fm_dp_gaussian_new's ceiling */
+#define NOISE_SIGMAS 12.0
+/* One step below 2^31, far more than the doubles below can be wrong by. */
+#define WORD_LIMIT (0x1p31 - 1.0)
+
+static fm_status check_spec(const fm_dp_lattice_spec *s)
+{
+    if (!isfinite(s->clip_norm) || s->clip_norm < 1e-6)
+        return fm_fail(FM_EINVAL, "clip_norm must be finite and at least 1e-6");
+    if (!isfinite(s->noise_multiplier) || s->noise_multiplier < 0.0)
+        return fm_fail(FM_EINVAL, "noise_multiplier must be finite and not negative");
+    if (s->max_units < 1)
+        return fm_fail(FM_EINVAL, "max_units must be at least 1");
+    if (s->nodes < 1)
+        return fm_fail(FM_EINVAL, "nodes must be at least 1");
+    if (s->quorum < 1 || s->quorum > s->nodes)
+        return fm_fail(FM_EINVAL, "quorum must be 1 to nodes (%u), and is %u", (unsigned)s->nodes,
+                       (unsigned)s->quorum);
+    if (s->colluders >= s->quorum)
+        return fm_fail(FM_EINVAL, "colluders must be below quorum (%u), and is %u",
+                       (unsigned)s->quorum, (unsigned)s->colluders);
+    return FM_OK;
+}
+
+static fm_dp_lattice lattice_at(const fm_dp_lattice_spec *s, int scale_log2)
+{
+    double steps = floor(ldexp(s->clip_norm, scale_log2)); /* exact: a power of two */
+    double counted = s->noise_multiplier * steps;
+
+    return (fm_dp_lattice){
+        .clip_norm = s->clip_norm,
+        .scale_log2 = scale_log2,
+        .scale = ldexp(1.0, scale_log2),
+        .sensitivity = (int64_t)steps,
+        .sigma_share = counted / sqrt((double)(s->quorum - s->colluders)),
+        .sigma_counted = counted,
+        .max_units = s->max_units,
+    };
+}
+
+static int sums_cannot_wrap(const fm_dp_lattice_spec *s, const fm_dp_lattice *l)
+{
+    double units = (double)s->max_units * (double)l->sensitivity;
+    double noise = (double)s->nodes * NOISE_SIGMAS * l->sigma_share;
+
+    return units + noise < WORD_LIMIT && l->sigma_share <= MAX_SIGMA;
+}
+
+fm_status fm_dp_lattice_make(const fm_dp_lattice_spec *spec, fm_dp_lattice *out)
+{
+    fm_dp_lattice l;
+    int exponent;
+    fm_status st;
+
+    if (!spec || !out)
+        return fm_fail(FM_EINVAL, "lattice: missing argument");
+    if ((st = check_spec(spec)) != FM_OK)
+        return st;
+    (void)frexp(spec->clip_norm, &exponent); /* clip_norm < 2^exponent */
+    for (int bits = 31; bits >= 0; bits--) {
+        l = lattice_at(spec, bits - exponent);
+        if (l.sensitivity < MIN_SENSITIVITY || sums_cannot_wrap(spec, &l))
+            break;
+    }
+    if (l.sensitivity < MIN_SENSITIVITY)
+        return fm_fail(FM_EINVAL,
+                       "max_units (%u), nodes (%u) and noise_multiplier (%g) leave less than %d "
+                       "lattice steps to a unit; lower one of them",
+                       (unsigned)spec->max_units, (unsigned)spec->nodes, spec->noise_multiplier,
+                       MIN_SENSITIVITY);
+    if (spec->noise_multiplier > 0.0 && l.sigma_share < MIN_SIGMA)
+        return fm_fail(FM_EINVAL,
+                       "noise_multiplier (%g) makes a node's noise narrower than %g lattice "
+                       "steps at the finest lattice that max_units (%u) allows; raise it or lower "
+                       "max_units",
+                       spec->noise_multiplier, MIN_SIGMA, (unsigned)spec->max_units);
+    *out = l;
+    return FM_OK;
+}

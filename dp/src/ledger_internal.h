@@ -1,0 +1,55 @@
+/* The ledger's handle and the pieces that the ledger*.c files share. */
+#ifndef FEDMOE_DP_LEDGER_INTERNAL_H
+#define FEDMOE_DP_LEDGER_INTERNAL_H
+
+#include <sqlite3.h>
+
+#include "fedmoe/dp/ledger.h"
+
+#define FM_LEDGER_APPLICATION_ID 0x464d4c47 /* "FMLG" */
+#define FM_LEDGER_VERSION 1
+#define FM_LEDGER_BUSY_MS 10000
+#define FM_LEDGER_MAX_COUNT ((uint64_t)1 << 32) /* releases in one entry */
+
+/* What one data set has spent: releases of equal (z, q) counted together. */
+typedef struct {
+    char data_set[64];
+    int64_t version; /* PRAGMA data_version under which it was read */
+    fm_dp_mechanism *groups;
+    size_t count, cap; /* one place is always free, for the entry under consideration */
+    bool valid;
+} fm_ledger_cache;
+
+struct fm_ledger {
+    sqlite3 *db;
+    char *path;
+    fm_ledger_cache cache;
+};
+
+/** The failure of `what` with SQLite's result code and words: "PATH: cannot WHAT: ...". */
+fm_status fm_ledger_fail(const fm_ledger *l, int rc, const char *what);
+
+/** Run SQL without results. */
+FM_NODISCARD fm_status fm_ledger_exec(fm_ledger *l, const char *sql, const char *what);
+/** End the open transaction, if one is open: one that failed on commit may or may not be. */
+void fm_ledger_rollback(fm_ledger *l);
+/** One integer from a query of one row. */
+FM_NODISCARD fm_status fm_ledger_int(fm_ledger *l, const char *sql, int64_t *out);
+
+/** The hash of a row that follows one with hash `before` (zero for the first). */
+fm_hash fm_ledger_row_hash(const fm_ledger_row *row, const fm_hash *before);
+
+/** Copy an entry's fields; sequence, time and hash are left zero. */
+void fm_ledger_row_from_entry(const fm_ledger_entry *e, fm_ledger_row *row);
+
+/** Bring the cache to `data_set` as the open transaction sees it. */
+FM_NODISCARD fm_status fm_ledger_cache_load(fm_ledger *l, const char *data_set);
+/** Add one mechanism to the loaded data set. Cannot fail: the place is reserved. */
+void fm_ledger_cache_add(fm_ledger_cache *c, const fm_dp_mechanism *m);
+void fm_ledger_cache_fini(fm_ledger_cache *c);
+/** Epsilon of the loaded data set, with `more` unless NULL. */
+FM_NODISCARD fm_status fm_ledger_cache_epsilon(const fm_ledger_cache *c,
+                                               const fm_dp_mechanism *more, double delta,
+                                               double *epsilon);
+
+#endif

@@ -1,0 +1,297 @@
+/* Rows: reading, walking, the hash chain, and the sums per kind of release. */
+#include "ledger_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fedmoe/base/memory.h"
+
+#define COLUMNS                                                                       \
+    "sequence, wall_s, data_set, federation, purpose, plan, round, noise_multiplier," \
+    " sampling_rate, count, hash"
+
+static uint64_t bits_of(double v)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &v, sizeof bits);
+    return bits;
+}
+
+fm_hash fm_ledger_row_hash(const fm_ledger_row *row, const fm_hash *before)
+{
+    fm_hasher h;
+
+    fm_hasher_begin(&h, "fedmoe ledger v1");
+    fm_hasher_add(&h, before->bytes, FM_HASH_BYTES);
+    fm_hasher_add_u64(&h, row->sequence);
+    fm_hasher_add_u64(&h, (uint64_t)row->wall_s);
+    fm_hasher_add_part(&h, row->data_set, strlen(row->data_set));
+    fm_hasher_add_part(&h, row->federation, strlen(row->federation));
+    fm_hasher_add_part(&h, row->purpose, strlen(row->purpose));
+    fm_hasher_add(&h, row->plan.bytes, FM_HASH_BYTES);
+    fm_hasher_add_u64(&h, row->round);
+    fm_hasher_add_u64(&h, bits_of(row->mechanism.noise_multiplier));
+    fm_hasher_add_u64(&h, bits_of(row->mechanism.sampling_rate));
+    fm_hasher_add_u64(&h, row->mechanism.count);
+    return fm_hasher_end(&h);
+}
+
+static void copy_text(char *out, size_t cap, const char *s)
+{
+    size_t len = strnlen(s, cap - 1);
+
+    memcpy(out, s, len);
+    out[len] = '\0';
+}
+
+void fm_ledger_row_from_entry(const fm_ledger_entry *e, fm_ledger_row *row)
+{
+    memset(row, 0, sizeof *row);
+    copy_text(row->data_set, sizeof row->data_set, e->data_set);
+    copy_text(row->federation, sizeof row->federation, e->federation);
+    copy_text(row->purpose, sizeof row->purpose, e->purpose);
+    row->plan = e->plan;
+    row->round = e->round;
+    row->mechanism = e->mechanism;
+}
+
+static bool read_text(sqlite3_stmt *q, int column, char *out, size_t cap)
+{
+    const unsigned char *s = sqlite3_column_text(q, column);
+    size_t len = (size_t)sqlite3_column_bytes(q, column);
+
+    if (!s || len == 0 || len >= cap || memchr(s, 0, len))
+        return false;
+    memcpy(out, s, len);
+    out[len] = '\0';
+    return true;
+}
+
+static bool read_hash(sqlite3_stmt *q, int column, fm_hash *out)
+{
+    const void *p = sqlite3_column_blob(q, column);
+
+    if (!p || sqlite3_column_bytes(q, column) != FM_HASH_BYTES)
+        return false;
+    memcpy(out->bytes, p, FM_HASH_BYTES);
+    return true;
+}
+
+static fm_status read_row(const fm_ledger *l, sqlite3_stmt *q, fm_ledger_row *row)
+{
+    const char *bad = NULL;
+
+    memset(row, 0, sizeof *row);
+    row->sequence = (uint64_t)sqlite3_column_int64(q, 0);
+    row->wall_s = sqlite3_column_int64(q, 1);
+    if (!read_text(q, 2, row->data_set, sizeof row->data_set))
+        bad = "data_set";
+    else if (!read_text(q, 3, row->federation, sizeof row->federation))
+        bad = "federation";
+    else if (!read_text(q, 4, row->purpose, sizeof row->purpose))
+        bad = "purpose";
+    else if (!read_hash(q, 5, &row->plan))
+        bad = "plan";
+    else if (!read_hash(q, 10, &row->hash))
+        bad = "hash";
+    if (bad)
+        return fm_fail(FM_EPROTO, "%s: entry %llu was altered: its %s is not of the right length",
+                       l->path, (unsigned long long)row->sequence, bad);
+    row->round = (uint64_t)sqlite3_column_int64(q, 6);
+    row->mechanism.noise_multiplier = sqlite3_column_double(q, 7);
+    row->mechanism.sampling_rate = sqlite3_column_double(q, 8);
+    row->mechanism.count = (uint64_t)sqlite3_column_int64(q, 9);
+    return FM_OK;
+}
+
+fm_status fm_ledger_walk(fm_ledger *l, fm_status (*each)(void *ctx, const fm_ledger_row *row),
+                         void *ctx)
+{
+    sqlite3_stmt *q = NULL;
+    fm_ledger_row row;
+    fm_status st = FM_OK;
+    int rc;
+
+    if (!l || !each)
+        return fm_fail(FM_EINVAL, "ledger: none given, or nothing to call");
+    rc = sqlite3_prepare_v2(l->db, "SELECT " COLUMNS " FROM entry NOT INDEXED ORDER BY sequence",
+                            -1, &q, NULL);
+    while (rc == SQLITE_OK || rc == SQLITE_ROW) {
+        if ((rc = sqlite3_step(q)) != SQLITE_ROW)
+            break;
+        if ((st = read_row(l, q, &row)) != FM_OK || (st = each(ctx, &row)) != FM_OK)
+            goto done;
+    }
+    if (rc != SQLITE_DONE)
+        st = fm_ledger_fail(l, rc, "read");
+done:
+    sqlite3_finalize(q);
+    return st;
+}
+
+typedef struct {
+    const fm_ledger *l;
+    uint64_t entries;
+    fm_hash before;
+} chain;
+
+static fm_status check_link(void *ctx, const fm_ledger_row *row)
+{
+    chain *c = ctx;
+    fm_hash expected = fm_ledger_row_hash(row, &c->before);
+
+    if (row->sequence != c->entries + 1)
+        return fm_fail(FM_EPROTO, "%s: entry %llu is missing (entry %llu comes in its place)",
+                       c->l->path, (unsigned long long)(c->entries + 1),
+                       (unsigned long long)row->sequence);
+    if (!fm_hash_equal(&expected, &row->hash))
+        return fm_fail(FM_EPROTO,
+                       "%s: entry %llu (data set '%s', round %llu of '%s') was altered: it does "
+                       "not fit its hash",
+                       c->l->path, (unsigned long long)row->sequence, row->data_set,
+                       (unsigned long long)row->round, row->federation);
+    c->entries = row->sequence;
+    c->before = row->hash;
+    return FM_OK;
+}
+
+/* The index, which the sums are read through, must say what the table says. */
+static fm_status check_structure(fm_ledger *l, uint64_t entries)
+{
+    int64_t ok = 0, triggers = 0, last = 0;
+    fm_status st =
+        fm_ledger_int(l, "SELECT integrity_check = 'ok' FROM pragma_integrity_check LIMIT 1", &ok);
+
+    if (st == FM_OK && !ok)
+        st = fm_fail(FM_EPROTO, "%s: table and index do not agree: the file is damaged", l->path);
+    if (st == FM_OK)
+        st = fm_ledger_int(l,
+                           "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND name IN"
+                           " ('entry_no_update', 'entry_no_delete', 'entry_append')",
+                           &triggers);
+    if (st == FM_OK && triggers != 3)
+        st = fm_fail(FM_EPROTO, "%s: the triggers that forbid changes were removed", l->path);
+    if (st == FM_OK)
+        st = fm_ledger_int(
+            l, "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entry'", &last);
+    if (st == FM_OK && (uint64_t)last != entries)
+        st = fm_fail(FM_EPROTO, "%s: entry %llu is missing (%lld were written)", l->path,
+                     (unsigned long long)(entries + 1), (long long)last);
+    return st;
+}
+
+fm_status fm_ledger_verify(fm_ledger *l, uint64_t *entries)
+{
+    chain c = { .l = l };
+    fm_status st;
+
+    if (!l)
+        return fm_fail(FM_EINVAL, "ledger: none given");
+    if ((st = fm_ledger_exec(l, "BEGIN", "read")) != FM_OK)
+        return st;
+    st = fm_ledger_walk(l, check_link, &c);
+    if (st == FM_OK)
+        st = check_structure(l, c.entries);
+    fm_ledger_rollback(l);
+    if (st == FM_OK && entries)
+        *entries = c.entries;
+    return st;
+}
+
+void fm_ledger_cache_fini(fm_ledger_cache *c)
+{
+    free(c->groups);
+    *c = (fm_ledger_cache){ 0 };
+}
+
+/* Room for one group more than there are. */
+static fm_status reserve(fm_ledger_cache *c)
+{
+    size_t cap = c->cap ? 2 * c->cap : 16, bytes;
+    fm_dp_mechanism *p;
+    fm_status st;
+
+    if (c->count + 1 < c->cap)
+        return FM_OK;
+    if ((st = fm_mul_size(cap, sizeof *p, &bytes)) != FM_OK)
+        return st;
+    if (!(p = realloc(c->groups, bytes)))
+        return fm_fail(FM_ENOMEM, "ledger: no memory for %zu kinds of release", cap);
+    c->groups = p;
+    c->cap = cap;
+    return FM_OK;
+}
+
+void fm_ledger_cache_add(fm_ledger_cache *c, const fm_dp_mechanism *m)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (bits_of(c->groups[i].noise_multiplier) == bits_of(m->noise_multiplier) &&
+            bits_of(c->groups[i].sampling_rate) == bits_of(m->sampling_rate)) {
+            c->groups[i].count += m->count;
+            return;
+        }
+    if (c->count < c->cap)
+        c->groups[c->count++] = *m;
+    c->valid = c->count < c->cap; /* full: read again, which reserves */
+}
+
+static fm_status read_groups(fm_ledger *l, const char *data_set)
+{
+    fm_ledger_cache *c = &l->cache;
+    sqlite3_stmt *q = NULL;
+    fm_status st = FM_OK;
+    int rc = sqlite3_prepare_v2(l->db,
+                                "SELECT noise_multiplier, sampling_rate, sum(count) FROM entry"
+                                " WHERE data_set = ?1 GROUP BY 1, 2",
+                                -1, &q, NULL);
+
+    c->count = 0;
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_text(q, 1, data_set, -1, SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        rc = SQLITE_ROW;
+    while (rc == SQLITE_ROW && (st = reserve(c)) == FM_OK) {
+        if ((rc = sqlite3_step(q)) != SQLITE_ROW)
+            break;
+        c->groups[c->count++] = (fm_dp_mechanism){
+            .noise_multiplier = sqlite3_column_double(q, 0),
+            .sampling_rate = sqlite3_column_double(q, 1),
+            .count = (uint64_t)sqlite3_column_int64(q, 2),
+        };
+    }
+    if (st == FM_OK && rc != SQLITE_DONE)
+        st = fm_ledger_fail(l, rc, "read");
+    sqlite3_finalize(q);
+    return st;
+}
+
+fm_status fm_ledger_cache_load(fm_ledger *l, const char *data_set)
+{
+    fm_ledger_cache *c = &l->cache;
+    int64_t version = 0;
+    /* Changes when any other connection wrote; own writes go through fm_ledger_cache_add. */
+    fm_status st = fm_ledger_int(l, "PRAGMA data_version", &version);
+
+    if (st != FM_OK)
+        return st;
+    if (c->valid && c->version == version && strcmp(c->data_set, data_set) == 0)
+        return FM_OK;
+    c->valid = false;
+    if ((st = read_groups(l, data_set)) != FM_OK)
+        return st;
+    copy_text(c->data_set, sizeof c->data_set, data_set);
+    c->version = version;
+    c->valid = true;
+    return FM_OK;
+}
+
+fm_status fm_ledger_cache_epsilon(const fm_ledger_cache *c, const fm_dp_mechanism *more,
+                                  double delta, double *epsilon)
+{
+    size_t count = c->count;
+
+    if (more) /* the free place at the end is not part of the cache's content */
+        c->groups[count++] = *more;
+    return fm_dp_epsilon(c->groups, count, delta, epsilon);
+}

@@ -1,0 +1,166 @@
+/*
+ * Seeds and key streams. Byte layouts as in pairs.c:
+ *
+ *   R    = H("fedmoe round v1"; u64 round | plan[32] | model[32] | u64 len(P) | u64 index, of each
+ *            participant, increasing)
+ *   k_uv = HKDF-SHA256(ikm = s_uv, salt = none, info = "fedmoe mask v1" | R, 32)
+ *   PRG(seed) = AES-256-CTR(key = seed, initial counter block = 0) over zeros, read as u32le words
+ */
+#include "fedmoe/dp/mask.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <sodium.h>
+
+#include "fedmoe/base/memory.h"
+#include "mask_internal.h"
+
+#define MASK_LABEL "fedmoe mask v1"
+#define ROUND_LABEL "fedmoe round v1"
+#define INFO_MAX 64
+#define STREAM_BLOCK ((size_t)16384) /* bytes; stays in the first-level cache */
+
+static pthread_once_t g_once = PTHREAD_ONCE_INIT;
+static EVP_KDF *g_hkdf;      /* for the life of the process */
+static EVP_CIPHER *g_cipher; /* the same */
+
+static void fetch(void)
+{
+    g_hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    g_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CTR", NULL);
+}
+
+/* Missing cryptography is an error, never a fallback. */
+static fm_status need_crypto(void)
+{
+    if (pthread_once(&g_once, fetch) != 0 || !g_hkdf || !g_cipher)
+        return fm_fail(FM_EINTERNAL, "OpenSSL offers no HKDF or no AES-256-CTR");
+    return FM_OK;
+}
+
+fm_status fm_dp_hkdf(const uint8_t key[FM_DP_KEY_BYTES], const char *label, const fm_hash *context,
+                     uint8_t out[FM_DP_KEY_BYTES])
+{
+    uint8_t ikm[FM_DP_KEY_BYTES], info[INFO_MAX], result[FM_DP_KEY_BYTES];
+    char digest[] = "SHA256";
+    size_t label_len = strlen(label);
+    EVP_KDF_CTX *ctx = NULL;
+    OSSL_PARAM params[4];
+    fm_status st;
+
+    if (label_len + FM_HASH_BYTES > sizeof info)
+        return fm_fail(FM_EINTERNAL, "HKDF: label too long");
+    if ((st = need_crypto()) != FM_OK)
+        return st;
+    st = FM_EINTERNAL;
+    memcpy(ikm, key, sizeof ikm);
+    memcpy(info, label, label_len);
+    memcpy(info + label_len, context->bytes, FM_HASH_BYTES);
+    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0);
+    params[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, ikm, sizeof ikm);
+    params[2] =
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, label_len + FM_HASH_BYTES);
+    params[3] = OSSL_PARAM_construct_end();
+    if ((ctx = EVP_KDF_CTX_new(g_hkdf)) &&
+        EVP_KDF_derive(ctx, result, sizeof result, params) == 1) {
+        memcpy(out, result, sizeof result);
+        st = FM_OK;
+    }
+    EVP_KDF_CTX_free(ctx); /* wipes its copy of the key */
+    sodium_memzero(ikm, sizeof ikm);
+    sodium_memzero(result, sizeof result);
+    return st == FM_OK ? FM_OK : fm_fail(st, "OpenSSL's HKDF failed");
+}
+
+fm_hash fm_dp_round_context(const fm_dp_round *round)
+{
+    fm_hasher h;
+
+    fm_hasher_begin(&h, ROUND_LABEL);
+    fm_hasher_add_u64(&h, round->round);
+    fm_hasher_add(&h, round->plan.bytes, sizeof round->plan.bytes);
+    fm_hasher_add(&h, round->model.bytes, sizeof round->model.bytes);
+    fm_hasher_add_u64(&h, round->participant_count);
+    for (uint32_t i = 0; i < round->participant_count; i++)
+        fm_hasher_add_u64(&h, round->participants[i]);
+    return fm_hasher_end(&h);
+}
+
+fm_status fm_dp_mask_seed(const uint8_t secret[FM_DP_KEY_BYTES], const fm_hash *round_context,
+                          uint8_t out[FM_DP_KEY_BYTES])
+{
+    return fm_dp_hkdf(secret, MASK_LABEL, round_context, out);
+}
+
+int fm_dp_mask_sign(uint32_t u, uint32_t v)
+{
+    return u < v ? 1 : -1;
+}
+
+static void add_words(uint32_t *sum, size_t n, const uint8_t *stream)
+{
+    for (size_t i = 0; i < n; i++)
+        sum[i] += fm_get_u32le(stream + 4 * i);
+}
+
+static void subtract_words(uint32_t *sum, size_t n, const uint8_t *stream)
+{
+    for (size_t i = 0; i < n; i++)
+        sum[i] -= fm_get_u32le(stream + 4 * i);
+}
+
+/* One block after the other: the key stream is added while it is still in the cache. */
+static fm_status apply_stream(EVP_CIPHER_CTX *ctx, uint32_t *sum, size_t n, int sign)
+{
+    uint8_t stream[STREAM_BLOCK];
+    fm_status st = FM_OK;
+
+    while (n > 0 && st == FM_OK) {
+        size_t words = n < sizeof stream / 4 ? n : sizeof stream / 4;
+        int len = (int)(4 * words), done = 0;
+
+        memset(stream, 0, 4 * words);
+        if (EVP_EncryptUpdate(ctx, stream, &done, stream, len) != 1 || done != len)
+            st = FM_EINTERNAL;
+        else if (sign > 0)
+            add_words(sum, words, stream);
+        else
+            subtract_words(sum, words, stream);
+        sum += words;
+        n -= words;
+    }
+    sodium_memzero(stream, sizeof stream);
+    return st;
+}
+
+fm_status fm_dp_mask_apply(uint32_t *sum, size_t n, const uint8_t seed[FM_DP_KEY_BYTES], int sign)
+{
+    static const uint8_t zero_counter[16];
+    EVP_CIPHER_CTX *ctx = NULL;
+    fm_status st;
+
+    if (!sum || !seed || (sign != 1 && sign != -1))
+        return fm_fail(FM_EINVAL, "mask: missing argument or a sign that is not 1 or -1");
+    if ((st = need_crypto()) != FM_OK)
+        return st;
+    st = FM_EINTERNAL;
+    if ((ctx = EVP_CIPHER_CTX_new()) &&
+        EVP_EncryptInit_ex2(ctx, g_cipher, seed, zero_counter, NULL) == 1)
+        st = apply_stream(ctx, sum, n, sign);
+    EVP_CIPHER_CTX_free(ctx); /* wipes the key schedule */
+    return st == FM_OK ? FM_OK : fm_fail(st, "OpenSSL's AES-256-CTR failed");
+}
+
+fm_status fm_dp_sum_words(uint32_t *sum, size_t n, const uint8_t *bytes, size_t len)
+{
+    if (!sum || !bytes)
+        return fm_fail(FM_EINVAL, "update: missing argument");
+    if (len % 4 != 0 || len / 4 != n)
+        return fm_fail(FM_EPROTO, "update: %zu bytes, and %zu words were expected", len, n);
+    add_words(sum, n, bytes);
+    return FM_OK;
+}

@@ -1,0 +1,261 @@
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "fedmoe/base/memory.h"
+#include "mask_internal.h"
+#include "sum_internal.h"
+
+#define UPDATE_LABEL "fedmoe update v1"
+
+/* What unmasks: in guarded memory, wiped at the first disclosure. */
+typedef struct {
+    uint8_t self_seed[FM_DP_KEY_BYTES];
+    uint8_t pair_seeds[FM_DP_MAX_MEMBERS][FM_DP_KEY_BYTES]; /* as participants; own is zero */
+} seeds;
+
+struct fm_dp_release {
+    size_t n;
+    uint32_t *words; /* [n]; once made, u32le bytes */
+    int32_t *noise;  /* [n], tests only, else NULL */
+    seeds *secret;
+    bool disclosed;
+    uint32_t self;
+    uint32_t participant_count;
+    uint32_t participants[FM_DP_MAX_MEMBERS];
+};
+
+static atomic_int g_keep_noise;
+
+void fm_dp_release_keep_noise_for_tests(int keep)
+{
+    atomic_store(&g_keep_noise, keep);
+}
+
+const int32_t *fm_dp_release_noise_for_tests(const fm_dp_release *r)
+{
+    return r->noise;
+}
+
+/* Strictly increasing indices below `members`, `self` among them. */
+static bool is_index_set(const uint32_t *set, uint32_t count, uint32_t members, uint32_t self)
+{
+    bool found = false;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (set[i] >= members || (i > 0 && set[i] <= set[i - 1]))
+            return false;
+        found = found || set[i] == self;
+    }
+    return found;
+}
+
+static fm_status check_make(const fm_dp_sum *sum, const fm_dp_gaussian *noise,
+                            const fm_dp_pairs *pairs, const fm_dp_round *round)
+{
+    double sigma = sum->lattice.sigma_share;
+
+    if (!round->participants || round->participant_count < 1 ||
+        round->participant_count > FM_DP_MAX_MEMBERS ||
+        !is_index_set(round->participants, round->participant_count, fm_dp_pairs_members(pairs),
+                      fm_dp_pairs_self(pairs)))
+        return fm_fail(FM_EINVAL, "release: participants must be increasing indices of the roster "
+                                  "with the own one among them");
+    /* Written so that a NaN is refused. */
+    if (noise ? !(fm_dp_gaussian_sigma(noise) == sigma) : !(sigma == 0.0))
+        return fm_fail(FM_EINVAL, "release: the noise is not the one of the lattice");
+    return FM_OK;
+}
+
+static fm_status release_new(const fm_dp_sum *sum, const fm_dp_pairs *pairs,
+                             const fm_dp_round *round, fm_dp_release **out)
+{
+    fm_dp_release *r = NULL;
+    void *mem = NULL;
+    fm_status st;
+
+    if ((st = fm_alloc(1, sizeof *r, &mem)) != FM_OK)
+        return st;
+    r = mem;
+    r->n = sum->n;
+    r->self = fm_dp_pairs_self(pairs);
+    r->participant_count = round->participant_count;
+    memcpy(r->participants, round->participants,
+           round->participant_count * sizeof *round->participants);
+    if ((st = fm_alloc(r->n, sizeof *r->words, &mem)) != FM_OK)
+        goto done;
+    r->words = mem;
+    if (atomic_load(&g_keep_noise)) {
+        if ((st = fm_alloc(r->n, sizeof *r->noise, &mem)) != FM_OK)
+            goto done;
+        r->noise = mem;
+    }
+    if (!(r->secret = sodium_malloc(sizeof *r->secret))) {
+        st = fm_fail(FM_ENOMEM, "release: no guarded memory left");
+        goto done;
+    }
+    memset(r->secret, 0, sizeof *r->secret);
+    *out = r;
+    r = NULL;
+done:
+    fm_dp_release_free(&r);
+    return st;
+}
+
+void fm_dp_release_free(fm_dp_release **r)
+{
+    if (!r || !*r)
+        return;
+    sodium_free((*r)->secret);
+    if ((*r)->words) /* masked once made; after a failure perhaps not */
+        sodium_memzero((*r)->words, (*r)->n * sizeof *(*r)->words);
+    free((*r)->words);
+    if ((*r)->noise)
+        sodium_memzero((*r)->noise, (*r)->n * sizeof *(*r)->noise);
+    free((*r)->noise);
+    free(*r);
+    *r = NULL;
+}
+
+/* words = sum + noise. The noise is drawn into the words' own memory: there is no other copy. */
+static void add_noise(fm_dp_release *r, const fm_dp_sum *sum, const fm_dp_gaussian *noise,
+                      fm_rng *rng)
+{
+    if (noise)
+        fm_dp_gaussian_sample(noise, rng, (int32_t *)r->words, r->n);
+    if (r->noise)
+        memcpy(r->noise, r->words, r->n * sizeof *r->noise);
+    for (size_t i = 0; i < r->n; i++)
+        r->words[i] += (uint32_t)sum->total[i];
+}
+
+static fm_status add_masks(fm_dp_release *r, const fm_dp_pairs *pairs, const fm_dp_round *round,
+                           fm_rng *rng)
+{
+    fm_hash context = fm_dp_round_context(round);
+    fm_status st;
+
+    rng->fill(rng->state, r->secret->self_seed, sizeof r->secret->self_seed);
+    if ((st = fm_dp_mask_apply(r->words, r->n, r->secret->self_seed, 1)) != FM_OK)
+        return st;
+    for (uint32_t i = 0; i < r->participant_count; i++) {
+        uint32_t v = r->participants[i];
+        uint8_t *seed = r->secret->pair_seeds[i];
+
+        if (v == r->self)
+            continue;
+        st = fm_dp_mask_seed(fm_dp_pairs_secret(pairs, v), &context, seed);
+        if (st == FM_OK)
+            st = fm_dp_mask_apply(r->words, r->n, seed, fm_dp_mask_sign(r->self, v));
+        if (st != FM_OK)
+            return st;
+    }
+    return FM_OK;
+}
+
+static void to_bytes(uint32_t *words, size_t n)
+{
+    uint8_t *bytes = (uint8_t *)words;
+
+    for (size_t i = 0; i < n; i++)
+        fm_put_u32le(bytes + 4 * i, words[i]);
+}
+
+fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_gaussian *noise, const fm_dp_pairs *pairs,
+                             const fm_dp_round *round, fm_rng *rng, fm_dp_release **out)
+{
+    fm_dp_release *r = NULL;
+    fm_status st;
+
+    if (!sum || !pairs || !round || !rng || !out) {
+        st = fm_fail(FM_EINVAL, "release: missing argument");
+        goto done;
+    }
+    if ((st = check_make(sum, noise, pairs, round)) != FM_OK ||
+        (st = release_new(sum, pairs, round, &r)) != FM_OK)
+        goto done;
+    add_noise(r, sum, noise, rng);
+    if ((st = add_masks(r, pairs, round, rng)) != FM_OK)
+        goto done;
+    to_bytes(r->words, r->n);
+    *out = r;
+    r = NULL;
+done:
+    fm_dp_release_free(&r);
+    fm_dp_sum_reset(sum);
+    return st;
+}
+
+void fm_dp_release_bytes(const fm_dp_release *r, const uint8_t **bytes, size_t *len)
+{
+    *bytes = (const uint8_t *)r->words;
+    *len = r->n * sizeof *r->words;
+}
+
+fm_hash fm_dp_release_hash(const fm_dp_release *r)
+{
+    return fm_hash_of(UPDATE_LABEL, r->words, r->n * sizeof *r->words);
+}
+
+/* Both sets are increasing, and the survivors were found to be a subset. */
+static void disclose(const fm_dp_release *r, const uint32_t *survivors, uint32_t count,
+                     fm_dp_unmask *u)
+{
+    uint32_t at = 0;
+
+    memcpy(u->self_seed, r->secret->self_seed, sizeof u->self_seed);
+    for (uint32_t i = 0; i < r->participant_count; i++) {
+        if (at < count && survivors[at] == r->participants[i]) {
+            at++;
+            continue;
+        }
+        u->lost[u->lost_count] = r->participants[i];
+        memcpy(u->pair_seeds[u->lost_count], r->secret->pair_seeds[i], FM_DP_KEY_BYTES);
+        u->lost_count++;
+    }
+}
+
+static bool is_subset(const fm_dp_release *r, const uint32_t *survivors, uint32_t count)
+{
+    uint32_t at = 0;
+
+    for (uint32_t i = 0; i < r->participant_count && at < count; i++)
+        if (survivors[at] == r->participants[i])
+            at++;
+    return at == count;
+}
+
+fm_status fm_dp_release_unmask(fm_dp_release *r, const uint32_t *survivors, uint32_t survivor_count,
+                               fm_dp_unmask **out)
+{
+    fm_dp_unmask *u;
+
+    if (!r || !survivors || !out)
+        return fm_fail(FM_EINVAL, "unmask: missing argument");
+    if (r->disclosed)
+        return fm_fail(FM_EREPLAY, "unmask: this release was disclosed already");
+    if (survivor_count > r->participant_count ||
+        !is_index_set(survivors, survivor_count, FM_DP_MAX_MEMBERS, r->self) ||
+        !is_subset(r, survivors, survivor_count))
+        return fm_fail(FM_EINVAL, "unmask: survivors must be increasing participants with the own "
+                                  "index among them");
+    if (!(u = sodium_malloc(sizeof *u)))
+        return fm_fail(FM_ENOMEM, "unmask: no guarded memory left");
+    memset(u, 0, sizeof *u);
+    disclose(r, survivors, survivor_count, u);
+    r->disclosed = true;
+    sodium_memzero(r->secret, sizeof *r->secret);
+    *out = u;
+    return FM_OK;
+}
+
+void fm_dp_unmask_free(fm_dp_unmask **u)
+{
+    if (!u)
+        return;
+    sodium_free(*u); /* wipes */
+    *u = NULL;
+}

@@ -1,0 +1,70 @@
+/*
+ * schema.yaml: what each column of the records is, and the public constants that turn it into
+ * numbers. Every constant is declared here, from published sources; none is read from the data
+ * (DESIGN, Differential privacy: constants of the data).
+ *
+ *   name: heart-disease
+ *   csv: {header: false, delimiter: ",", missing: ["?", ""]}     # as the files are
+ *   encoding: {weight: 1.414, missing_weight: 1.414, centered: true}  # defaults for all columns
+ *   columns:                       # in file order when there is no header
+ *     - name: age
+ *       kind: numeric
+ *       range: [18, 100]           # declared; what lies outside is an error, or see `outside`
+ *       outside: clip              # error (default) | clip | missing
+ *       center: 55                 # default: middle of the range
+ *       scale: 10                  # default: a quarter of the range
+ *       knots: [45, 65]            # optional hinges max(0, v - knot) / scale
+ *       missing: ["0"]             # further cells that mean "not measured"; compared as numbers
+ *       required: true             # a missing cell is an error (default false)
+ *       source: "where center, scale and range are published"
+ *     - {name: cp, kind: categorical, values: ["1", "2", "3", "4"]}  # compared as numbers if both are
+ *     - {name: num, kind: label, negative: ["0"], positive: ["1", "2", "3", "4"]}
+ *     - {name: id, kind: ignore}
+ *
+ * Features of a numeric column: (clip(v) - center) / scale, then its hinges, then, when cells may
+ * be missing, an indicator that is missing_weight or 0 (the others are 0 when missing). Of a
+ * categorical column: for each value weight * (1[v = value] - 1 / values), all 0 when missing, then
+ * the same indicator. The exact rules are in docs/schema.md.
+ */
+#ifndef FEDMOE_MODEL_SCHEMA_H
+#define FEDMOE_MODEL_SCHEMA_H
+
+#include <stdbool.h>
+
+#include "fedmoe/base/memory.h"
+#include "fedmoe/base/yaml.h"
+
+#define FM_SCHEMA_MAX_COLUMNS 4096u
+#define FM_SCHEMA_MAX_VALUES 4096u
+#define FM_SCHEMA_MAX_KNOTS 64u
+#define FM_SCHEMA_MAX_FEATURES (1u << 16)
+
+typedef struct fm_schema fm_schema; /* immutable */
+
+/** @param name for error texts. FM_EPARSE with "name:line:column: ...". */
+FM_NODISCARD fm_status fm_schema_parse(const char *name, const void *text, size_t len,
+                                       fm_schema **out);
+FM_NODISCARD fm_status fm_schema_load(const char *path, fm_schema **out);
+void fm_schema_free(fm_schema **s);
+
+const char *fm_schema_name(const fm_schema *s);
+/** The text it was parsed from, NUL-terminated, borrowed. */
+const char *fm_schema_text(const fm_schema *s);
+size_t fm_schema_columns(const fm_schema *s);
+/** F, the number of features that a record is encoded to. */
+size_t fm_schema_features(const fm_schema *s);
+/** "age", "cp=2", "chol missing": name of feature i, borrowed. */
+const char *fm_schema_feature_name(const fm_schema *s, size_t i);
+bool fm_schema_has_label(const fm_schema *s);
+
+/**
+ * Encode one record. cells[columns] are NUL-terminated texts in schema order.
+ * @param features  out, float32[F].
+ * @param label     out, 0 or 1; NULL when labels are not wanted (the column may then be missing).
+ * @param column    out on failure: index of the column at fault.
+ * @return FM_OK; FM_EPARSE, the text naming the column, the value and what was expected.
+ */
+FM_NODISCARD fm_status fm_schema_encode(const fm_schema *s, const char *const *cells,
+                                        float *features, float *label, size_t *column);
+
+#endif

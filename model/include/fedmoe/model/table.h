@@ -1,0 +1,43 @@
+/* Records of a CSV file, encoded by a schema. */
+#ifndef FEDMOE_MODEL_TABLE_H
+#define FEDMOE_MODEL_TABLE_H
+
+#include "fedmoe/model/schema.h"
+
+#define FM_TABLE_MAX_BYTES ((size_t)8 << 30)
+#define FM_TABLE_MAX_RECORD ((size_t)1 << 20) /* bytes of one record, quotes and all */
+#define FM_TABLE_MAX_ROWS ((size_t)UINT32_MAX)
+
+typedef struct {
+    size_t rows;
+    size_t features;
+    float *x;      /* float32[rows, features], owned */
+    float *y;      /* float32[rows], 0 or 1, owned; NULL when loaded without labels */
+    size_t *lines; /* line in the file where each record starts, owned */
+} fm_table;
+
+typedef struct {
+    bool labels;         /* the label column is needed */
+    size_t max_problems; /* how many problems to collect before giving up; 0 means 20 */
+    fm_buf *problems;    /* NULL, or where every problem is appended, a line each: an error text
+                            holds only its first 1023 bytes */
+} fm_table_options;
+
+/**
+ * Read `path` (libcsv: RFC 4180 quoting). With `header: true` columns are found by name and others
+ * are ignored. Every problem is reported as "file:line, column NAME: ..." - up to max_problems, one
+ * a line, in the error text of the one failure; nothing is skipped silently.
+ * @return FM_OK; FM_EPARSE; FM_ENOTFOUND; FM_EIO; FM_ENOMEM. On error *out is unchanged.
+ */
+FM_NODISCARD fm_status fm_table_load(const char *path, const fm_schema *s,
+                                     const fm_table_options *o, fm_table *out);
+/** As fm_table_load, from memory. */
+FM_NODISCARD fm_status fm_table_parse(const char *name, const void *text, size_t len,
+                                      const fm_schema *s, const fm_table_options *o,
+                                      fm_table *out);
+/** Append b's rows to a, which may be empty ({0}). FM_EINVAL unless both have the same features
+ *  and both or neither have labels. On error a is unchanged. */
+FM_NODISCARD fm_status fm_table_append(fm_table *a, const fm_table *b);
+void fm_table_fini(fm_table *t);
+
+#endif

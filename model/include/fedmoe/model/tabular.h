@@ -1,0 +1,172 @@
+/*
+ * The tabular mixture of experts: a linear skip, an embedding, residual MoE blocks of a shared
+ * expert and top-k routed experts, a head of one logit. Binary cross-entropy.
+ *
+ *   phi   = features                                            [F]
+ *   x     = W_e phi                                             [D]
+ *   r     = W_r x + b_r; T = top-k of r; gate = softmax over T (or sigmoid of each)   [E]
+ *   x     = residual * x + shared(x) + sum over e in T of gate_e expert_e(x)   per block
+ *   logit = b + w_lin . phi + w_head . x_last
+ *   expert(x), shared(x) = W_2 act(W_1 x + b_1) + b_2
+ *
+ * Each record's gradient depends on that record alone, bit for bit: no capacity limits, no
+ * dropping, no batch statistics, every reduction over one record's own values in a fixed order.
+ *
+ * Parameters live in one flat vector float32[P]; tensors in a fixed order (fm_tabular_tensor).
+ * A parameter theta enters the model as multiplier * theta, a constant of its group: so that
+ * gradients, and the noise on them, have like sizes in all groups.
+ */
+#ifndef FEDMOE_MODEL_TABULAR_H
+#define FEDMOE_MODEL_TABULAR_H
+
+#include "fedmoe/base/random.h"
+#include "fedmoe/base/safetensors.h"
+#include "fedmoe/model/schema.h"
+#include "fedmoe/model/table.h"
+
+typedef enum { FM_ACTIVATION_RELU, FM_ACTIVATION_SILU, FM_ACTIVATION_GELU } fm_activation;
+typedef enum { FM_GATE_SOFTMAX, FM_GATE_SIGMOID } fm_gate;
+
+/** The constant of each group of parameters. 1e-6..1000; those marked may be 0: no such tensor. */
+typedef struct {
+    double linear;        /* w_lin; may be 0 */
+    double bias;          /* b; may be 0 */
+    double embed;         /* W_e */
+    double router;        /* W_r */
+    double router_bias;   /* b_r; may be 0 */
+    double hidden;        /* W_1 */
+    double hidden_bias;   /* b_1; may be 0 */
+    double output;        /* W_2 */
+    double output_bias;   /* b_2; may be 0 */
+    double head;          /* w_head */
+} fm_tabular_multipliers;
+
+/** Standard deviation of the first multiplier * theta, times sqrt(fan-in). 0, or 1e-6..100. */
+typedef struct {
+    double embed, router, hidden, output, head;
+} fm_tabular_spread;
+
+/** model.yaml; see docs/model.md for keys, defaults and bounds. */
+typedef struct {
+    size_t features;      /* F, from the schema; not in the file */
+    size_t width;         /* D, 0..1024; 0 leaves only the linear skip */
+    size_t blocks;        /* 1..16 */
+    size_t experts;       /* E, 1..256 */
+    size_t top_k;         /* 1..E */
+    size_t expert_hidden; /* H, 1..4096 */
+    size_t shared_hidden; /* 0..4096; 0 has no shared expert */
+    fm_activation activation;
+    fm_gate gate;
+    double residual; /* [0, 1] */
+    fm_tabular_multipliers multipliers;
+    fm_tabular_spread spread;
+} fm_tabular_config;
+
+#define FM_TABULAR_MAX_PARAMETERS ((size_t)1 << 28)
+#define FM_TABULAR_MAX_ROWS ((size_t)1 << 24) /* of one batch */
+
+/** The default model for a schema. */
+void fm_tabular_config_default(const fm_schema *s, fm_tabular_config *out);
+/** Read YAML text; absent keys keep the default; unknown keys are refused with the line. */
+FM_NODISCARD fm_status fm_tabular_config_parse(const char *name, const void *text, size_t len,
+                                               const fm_schema *s, fm_tabular_config *out);
+/** All keys with their values, as YAML. */
+FM_NODISCARD fm_status fm_tabular_config_write(const fm_tabular_config *c, fm_buf *out);
+
+typedef struct fm_tabular fm_tabular; /* weights and all buffers for up to max_rows records */
+
+/**
+ * Weights start at zero (fm_tabular_init, fm_tabular_set). Sets OpenBLAS to one thread, for the
+ * whole process: its sums depend on how many there are.
+ * @param max_rows  most records of one batch, 1..FM_TABULAR_MAX_ROWS; all buffers are taken here,
+ *                  steps never allocate.
+ * @return FM_OK; FM_EINVAL; FM_ENOMEM.
+ * @thread an object belongs to one thread at a time.
+ */
+FM_NODISCARD fm_status fm_tabular_new(const fm_tabular_config *c, size_t max_rows,
+                                      fm_tabular **out);
+void fm_tabular_free(fm_tabular **m);
+
+/** P; FM_EINVAL when the configuration is out of bounds, the text naming the key. */
+FM_NODISCARD fm_status fm_tabular_parameters(const fm_tabular_config *c, size_t *out);
+/** Parameters that one record touches (linear skip, embedding, router, shared, k experts, head). */
+FM_NODISCARD fm_status fm_tabular_active_parameters(const fm_tabular_config *c, size_t *out);
+
+typedef struct {
+    const char *name; /* "linear.weight", "blocks.0.experts.3.w1", ... */
+    size_t dims, shape[2];
+    size_t offset, elements; /* within the flat vector */
+} fm_tabular_tensor_info;
+size_t fm_tabular_tensors(const fm_tabular *m);
+/** @param i below fm_tabular_tensors. */
+fm_tabular_tensor_info fm_tabular_tensor(const fm_tabular *m, size_t i);
+
+/** First weights: linear skip and biases zero; the rest normal from `rng` (public seed), drawn in
+ *  the order of the flat vector. */
+void fm_tabular_init(fm_tabular *m, fm_rng *rng);
+/** Copy the flat vector in / out, float32[P]. FM_EINVAL when n is not P; FM_ENONFINITE when a
+ *  weight, or multiplier * weight, is no finite number. On error the weights are unchanged. */
+FM_NODISCARD fm_status fm_tabular_set(fm_tabular *m, const float *flat, size_t n);
+void fm_tabular_get(const fm_tabular *m, float *flat);
+
+/**
+ * Forward for rows of x, float32[rows, F]; rows of any number (in batches of max_rows).
+ * What fm_tabular_backward kept is gone afterwards. A record that is not finite gets a logit that
+ * is not finite.
+ * @param logits out, float32[rows].
+ * @return FM_OK; FM_EINVAL when an argument is NULL.
+ */
+FM_NODISCARD fm_status fm_tabular_predict(fm_tabular *m, const float *x, size_t rows,
+                                          float *logits);
+
+/**
+ * One forward and one backward over a batch; keeps activations and output gradients for the
+ * calls below. loss_i = log(1 + exp(-s_i logit_i)), s_i = 2 y_i - 1.
+ *
+ * @param index  rows of x and y that form the batch, [rows] <= max_rows; each its own unit; not
+ *               checked against the table. rows may be 0 (a Poisson sample can be empty).
+ * @param losses out, float32[rows], or NULL.
+ * @return FM_OK; FM_EINVAL.
+ */
+FM_NODISCARD fm_status fm_tabular_backward(fm_tabular *m, const float *x, const float *y,
+                                           const uint32_t *index, size_t rows, float *losses);
+
+/**
+ * Squared L2 norm of each record's gradient, from activations and output gradients; never a
+ * per-record gradient in memory. out: double[rows].
+ * @source Goodfellow 2015, arXiv:1510.01799; book-keeping: Bu et al. 2023, arXiv:2210.00038.
+ */
+void fm_tabular_square_norms(const fm_tabular *m, double *out);
+/** Sum over records of weight_i * gradient_i, one weighted product per layer and expert. Records of
+ *  weight 0 are left out, whatever their gradient. weights: [rows]; out: float32[P]. */
+void fm_tabular_weighted_sum(fm_tabular *m, const float *weights, float *out);
+/** The gradient of the batch's i-th record, from the same backward: float32[P], every entry
+ *  written. Bit-identical whatever the other records of the batch are. */
+void fm_tabular_unit_gradient(const fm_tabular *m, size_t i, float *out);
+/** Experts chosen for the batch's i-th record in a block: out uint32[top_k], increasing. */
+void fm_tabular_routes(const fm_tabular *m, size_t block, size_t i, uint32_t *out);
+
+/* ---- files: weights with schema and configuration in the metadata ---- */
+
+#define FM_META_KIND "fedmoe.kind"
+#define FM_META_KIND_TABULAR "tabular-moe"
+#define FM_META_MODEL "fedmoe.model"
+#define FM_META_SCHEMA "fedmoe.schema"
+
+/** Encode as safetensors; `extra` metadata is added. */
+FM_NODISCARD fm_status fm_tabular_encode(const fm_tabular *m, const fm_schema *s,
+                                         const fm_safetensors_meta *extra, size_t extra_count,
+                                         fm_buf *out);
+/**
+ * Schema, configuration and weights of a model file; both out are owned by the caller.
+ * @return FM_OK; FM_EPROTO not such a file; FM_EPARSE its schema or configuration; FM_ENONFINITE;
+ *         FM_ENOTFOUND; FM_EIO; FM_ENOMEM; FM_EINVAL. The text names the file.
+ */
+FM_NODISCARD fm_status fm_tabular_load(const char *path, size_t max_rows, fm_schema **schema,
+                                       fm_tabular **out);
+/** As fm_tabular_load, from memory; `name` is for error texts. */
+FM_NODISCARD fm_status fm_tabular_decode(const char *name, const void *data, size_t len,
+                                         size_t max_rows, fm_schema **schema, fm_tabular **out);
+const fm_tabular_config *fm_tabular_get_config(const fm_tabular *m);
+
+#endif

@@ -1,0 +1,269 @@
+/* model.yaml: one table of keys for reading, checking and writing. */
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "tabular_internal.h"
+
+typedef struct {
+    const char *key;
+    size_t offset;
+    uint64_t lo, hi;
+} count_key;
+
+typedef struct {
+    const char *key;
+    size_t offset;
+    bool zero; /* 0 is allowed: the tensor is left out */
+} real_key;
+
+#define AT(member) offsetof(fm_tabular_config, member)
+
+static const count_key counts[] = {
+    { "width", AT(width), 0, 1024 },
+    { "blocks", AT(blocks), 1, 16 },
+    { "experts", AT(experts), 1, 256 },
+    { "top_k", AT(top_k), 1, 256 },
+    { "expert_hidden", AT(expert_hidden), 1, 4096 },
+    { "shared_hidden", AT(shared_hidden), 0, 4096 },
+};
+
+static const real_key multipliers[] = {
+    { "linear", AT(multipliers.linear), true },
+    { "bias", AT(multipliers.bias), true },
+    { "embed", AT(multipliers.embed), false },
+    { "router", AT(multipliers.router), false },
+    { "router_bias", AT(multipliers.router_bias), true },
+    { "hidden", AT(multipliers.hidden), false },
+    { "hidden_bias", AT(multipliers.hidden_bias), true },
+    { "output", AT(multipliers.output), false },
+    { "output_bias", AT(multipliers.output_bias), true },
+    { "head", AT(multipliers.head), false },
+};
+
+static const real_key spreads[] = {
+    { "embed", AT(spread.embed), true },   { "router", AT(spread.router), true },
+    { "hidden", AT(spread.hidden), true }, { "output", AT(spread.output), true },
+    { "head", AT(spread.head), true },
+};
+
+static const char *const activations[] = { "relu", "silu", "gelu" };
+static const char *const gates[] = { "softmax", "sigmoid" };
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+#define MULTIPLIER_MAX 1000.0
+#define MULTIPLIER_MIN 1e-6
+#define SPREAD_MAX 100.0
+
+static size_t *count_at(fm_tabular_config *c, size_t offset)
+{
+    return (size_t *)(void *)((char *)c + offset);
+}
+
+static double *real_at(fm_tabular_config *c, size_t offset)
+{
+    return (double *)(void *)((char *)c + offset);
+}
+
+/* The outcome of a study on the four heart-disease hospitals under (1, 1e-4)- and (4, 1e-4)-DP;
+ * docs/model.md, "Where the defaults come from". */
+void fm_tabular_config_default(const fm_schema *s, fm_tabular_config *out)
+{
+    *out = (fm_tabular_config){
+        .features = fm_schema_features(s),
+        .width = 8,
+        .blocks = 1,
+        .experts = 4,
+        .top_k = 2,
+        .expert_hidden = 8,
+        .shared_hidden = 8,
+        .activation = FM_ACTIVATION_SILU,
+        .gate = FM_GATE_SOFTMAX,
+        .residual = 1.0,
+        .multipliers = { .linear = 1.0,
+                         .bias = 1.0,
+                         .embed = 0.3,
+                         .router = 0.3,
+                         .hidden = 0.3,
+                         .hidden_bias = 0.3,
+                         .output = 0.3,
+                         .head = 0.3 },
+        .spread = { .embed = 0.32, .router = 2.0, .hidden = 1.0, .output = 1.0, .head = 1.0 },
+    };
+}
+
+/* An upper bound of the flat vector, in double so that nothing can wrap. */
+static double parameter_bound(const fm_tabular_config *c)
+{
+    const double d = (double)c->width, hidden = (double)c->expert_hidden,
+                 shared = (double)c->shared_hidden, experts = (double)c->experts;
+
+    return ((double)c->features + 1.0) * (d + 1.0) + d +
+           (double)c->blocks * (experts * (d + 1.0) + shared * (2.0 * d + 1.0) + d +
+                                experts * (hidden * (2.0 * d + 1.0) + d));
+}
+
+static fm_status check_reals(const fm_tabular_config *c, const real_key *keys, size_t n,
+                             const char *map, double most)
+{
+    for (size_t i = 0; i < n; i++) {
+        const double v = *real_at((fm_tabular_config *)(uintptr_t)c, keys[i].offset);
+
+        if (!isfinite(v) || v < 0.0 || v > most ||
+            (!keys[i].zero && v < MULTIPLIER_MIN) || (v > 0.0 && v < MULTIPLIER_MIN))
+            return fm_fail(FM_EINVAL, "model: %s.%s is %g; it must be %s%g to %g", map,
+                           keys[i].key, v, keys[i].zero ? "0, or " : "", MULTIPLIER_MIN, most);
+    }
+    return FM_OK;
+}
+
+fm_status fm_tabular_config_check(const fm_tabular_config *c)
+{
+    fm_status st;
+
+    for (size_t i = 0; i < COUNT(counts); i++) {
+        const size_t v = *count_at((fm_tabular_config *)(uintptr_t)c, counts[i].offset);
+
+        if (v < counts[i].lo || v > counts[i].hi)
+            return fm_fail(FM_EINVAL, "model: %s is %zu; it must be %ju to %ju", counts[i].key, v,
+                           (uintmax_t)counts[i].lo, (uintmax_t)counts[i].hi);
+    }
+    if (c->features < 1 || c->features > FM_SCHEMA_MAX_FEATURES)
+        return fm_fail(FM_EINVAL, "model: %zu features; 1 to %u are possible", c->features,
+                       FM_SCHEMA_MAX_FEATURES);
+    if (c->top_k > c->experts)
+        return fm_fail(FM_EINVAL, "model: top_k is %zu, more than the %zu experts", c->top_k,
+                       c->experts);
+    if ((unsigned)c->activation >= COUNT(activations) || (unsigned)c->gate >= COUNT(gates))
+        return fm_fail(FM_EINVAL, "model: no such activation or gate");
+    if (!(c->residual >= 0.0 && c->residual <= 1.0))
+        return fm_fail(FM_EINVAL, "model: residual is %g; it must be 0 to 1", c->residual);
+    if ((st = check_reals(c, multipliers, COUNT(multipliers), "multipliers", MULTIPLIER_MAX)) ||
+        (st = check_reals(c, spreads, COUNT(spreads), "spread", SPREAD_MAX)))
+        return st;
+    if (!c->width && c->multipliers.linear <= 0.0)
+        return fm_fail(FM_EINVAL, "model: width 0 and multipliers.linear 0 leave nothing to learn");
+    if (parameter_bound(c) > (double)FM_TABULAR_MAX_PARAMETERS)
+        return fm_fail(FM_EINVAL, "model: about %.3g parameters; at most %zu are possible",
+                       parameter_bound(c), FM_TABULAR_MAX_PARAMETERS);
+    return FM_OK;
+}
+
+static fm_status read_choice(const fm_yaml_node *map, const char *key, const char *const *names,
+                             size_t n, unsigned *value)
+{
+    const char *text;
+    fm_status st = fm_yaml_get_string_or(map, key, names[*value], &text);
+
+    if (st)
+        return st;
+    for (unsigned i = 0; i < n; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *value = i;
+            return FM_OK;
+        }
+    return fm_yaml_fail(fm_yaml_find(map, key), "%s is \"%s\"; it can be %s, %s%s%s", key, text,
+                        names[0], names[1], n > 2 ? ", " : "", n > 2 ? names[2] : "");
+}
+
+static fm_status read_reals(const fm_yaml_node *root, const char *name, const real_key *keys,
+                            size_t n, double most, fm_tabular_config *c)
+{
+    const fm_yaml_node *map;
+    const char *known[COUNT(multipliers) + 1] = { NULL };
+    fm_status st;
+
+    if (!fm_yaml_find(root, name))
+        return FM_OK;
+    for (size_t i = 0; i < n; i++)
+        known[i] = keys[i].key;
+    if ((st = fm_yaml_get_map(root, name, &map)) || (st = fm_yaml_check_keys(map, known)))
+        return st;
+    for (size_t i = 0; i < n; i++) {
+        double *v = real_at(c, keys[i].offset);
+
+        if ((st = fm_yaml_get_double_or(map, keys[i].key, 0.0, most, *v, v)))
+            return st;
+    }
+    return FM_OK;
+}
+
+static fm_status read_all(const fm_yaml_node *root, fm_tabular_config *c)
+{
+    static const char *const known[] = { "width",         "blocks",     "experts",  "top_k",
+                                         "expert_hidden", "shared_hidden", "activation", "gate",
+                                         "residual",      "multipliers", "spread",   NULL };
+    unsigned activation = (unsigned)c->activation, gate = (unsigned)c->gate;
+    fm_status st = fm_yaml_check_keys(root, known);
+
+    for (size_t i = 0; !st && i < COUNT(counts); i++) {
+        uint64_t v = *count_at(c, counts[i].offset);
+
+        st = fm_yaml_get_u64_or(root, counts[i].key, counts[i].lo, counts[i].hi, v, &v);
+        *count_at(c, counts[i].offset) = (size_t)v;
+    }
+    if (st || (st = read_choice(root, "activation", activations, COUNT(activations), &activation)) ||
+        (st = read_choice(root, "gate", gates, COUNT(gates), &gate)) ||
+        (st = fm_yaml_get_double_or(root, "residual", 0.0, 1.0, c->residual, &c->residual)) ||
+        (st = read_reals(root, "multipliers", multipliers, COUNT(multipliers), MULTIPLIER_MAX,
+                         c)) ||
+        (st = read_reals(root, "spread", spreads, COUNT(spreads), SPREAD_MAX, c)))
+        return st;
+    c->activation = (fm_activation)activation;
+    c->gate = (fm_gate)gate;
+    return FM_OK;
+}
+
+fm_status fm_tabular_config_parse(const char *name, const void *text, size_t len,
+                                  const fm_schema *s, fm_tabular_config *out)
+{
+    fm_yaml *doc = NULL;
+    fm_tabular_config c;
+    fm_status st;
+
+    if (!name || (len && !text) || !s || !out)
+        return fm_fail(FM_EINVAL, "model: an argument is missing");
+    if ((st = fm_yaml_parse(name, text, len, &doc)))
+        return st;
+    fm_tabular_config_default(s, &c);
+    st = read_all(fm_yaml_root(doc), &c);
+    /* What no single key can be blamed for, such as top_k against experts. */
+    if (!st && fm_tabular_config_check(&c))
+        st = fm_fail_context(FM_EPARSE, "%s: ", name);
+    if (!st)
+        *out = c;
+    fm_yaml_free(&doc);
+    return st;
+}
+
+static fm_status write_reals(const fm_tabular_config *c, const char *name, const real_key *keys,
+                             size_t n, fm_buf *out)
+{
+    fm_status st = fm_buf_printf(out, "%s:\n", name);
+
+    for (size_t i = 0; !st && i < n; i++)
+        st = fm_buf_printf(out, "  %s: %.17g\n", keys[i].key,
+                           *real_at((fm_tabular_config *)(uintptr_t)c, keys[i].offset));
+    return st;
+}
+
+fm_status fm_tabular_config_write(const fm_tabular_config *c, fm_buf *out)
+{
+    fm_status st;
+
+    if (!c || !out)
+        return fm_fail(FM_EINVAL, "model: an argument is missing");
+    if ((st = fm_tabular_config_check(c)))
+        return st;
+    for (size_t i = 0; !st && i < COUNT(counts); i++)
+        st = fm_buf_printf(out, "%s: %zu\n", counts[i].key,
+                           *count_at((fm_tabular_config *)(uintptr_t)c, counts[i].offset));
+    if (!st)
+        st = fm_buf_printf(out, "activation: %s\ngate: %s\nresidual: %.17g\n",
+                           activations[c->activation], gates[c->gate], c->residual);
+    if (!st)
+        st = write_reals(c, "multipliers", multipliers, COUNT(multipliers), out);
+    if (!st)
+        st = write_reals(c, "spread", spreads, COUNT(spreads), out);
+    return st;
+}

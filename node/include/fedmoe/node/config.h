@@ -1,0 +1,60 @@
+/*
+ * node.yaml: who this node is, where its records are, and the policy that it enforces itself.
+ *
+ *   name: cleveland                       # as in the certificate
+ *   aggregator:
+ *     door: tcp://127.0.0.1:7300
+ *     door_key: "Z85, 40 characters"      # printed by fedmoe-aggregator init
+ *   identity: .                           # directory of identity.key, identity.crt, ca.crt
+ *   data:
+ *     name: cleveland-cardiology          # the ledger adds up what was spent on this data set
+ *     records: records.csv
+ *   ledger: ledger.db                     # may be shared by several federations
+ *   policy:
+ *     epsilon: 1.0                        # budget of the data set, over everything
+ *     delta: 1.0e-4
+ *     purposes: ["heart disease risk"]    # a plan's purpose must be one of these
+ *     min_cohort: 3                       # fewest participants in any round
+ *     min_colluders: 1                    # a plan must count on at least so many colluding nodes
+ *     max_rows: 100000                    # more records in the file are an error (memory)
+ *
+ * Relative paths are relative to the file.
+ */
+#ifndef FEDMOE_NODE_CONFIG_H
+#define FEDMOE_NODE_CONFIG_H
+
+#include "fedmoe/dp/ledger.h"
+#include "fedmoe/proto/link/link.h"
+#include "fedmoe/proto/plan.h"
+
+#define FM_NODE_MAX_PURPOSES 32u
+
+typedef struct {
+    double epsilon, delta;
+    char *purposes[FM_NODE_MAX_PURPOSES]; /* owned */
+    size_t purpose_count;
+    uint32_t min_cohort;    /* 2.. */
+    uint32_t min_colluders; /* 0.. */
+    uint64_t max_rows;
+} fm_node_policy;
+
+typedef struct {
+    char name[FM_NAME_MAX + 1];
+    char data_set[64];
+    char *door, *identity_dir, *records, *ledger, *dir; /* owned, absolute or relative to cwd */
+    uint8_t door_public[FM_CURVE_KEY_BYTES];
+    fm_node_policy policy;
+} fm_node_config;
+
+FM_NODISCARD fm_status fm_node_config_load(const char *path, fm_node_config *out);
+void fm_node_config_fini(fm_node_config *c);
+
+/**
+ * Whether the policy allows the plan: purpose, delta, price of the whole run against what the
+ * ledger has left, cohort, colluders, quorum, the noise really calibrated for the stated epsilon,
+ * the lattice possible. FM_EPERM or FM_EBUDGET with the sentence to show.
+ */
+FM_NODISCARD fm_status fm_node_policy_check(const fm_node_policy *p, const fm_plan *plan,
+                                            fm_ledger *ledger, const char *data_set);
+
+#endif

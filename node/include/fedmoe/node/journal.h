@@ -1,0 +1,33 @@
+/*
+ * What the node must never forget: which rounds it used, committed and released, and how far it
+ * knows the transcript. SQLite, WAL, synced; one row a round, keyed by (federation, plan, round).
+ * Every call that returns FM_OK survives kill -9 and a power cut.
+ */
+#ifndef FEDMOE_NODE_JOURNAL_H
+#define FEDMOE_NODE_JOURNAL_H
+
+#include "fedmoe/base/hash.h"
+
+typedef struct fm_journal fm_journal;
+
+FM_NODISCARD fm_status fm_journal_open(const char *path, const char *federation,
+                                       const fm_hash *plan, fm_journal **out);
+void fm_journal_close(fm_journal **j);
+
+typedef struct {
+    uint64_t last_used;      /* 0: none; an update may only be made for a greater round */
+    uint64_t finished_round; /* last round known to be in the transcript; 0: none */
+    fm_hash head;            /* transcript head after it; zero: none */
+} fm_journal_state;
+FM_NODISCARD fm_status fm_journal_state_get(fm_journal *j, fm_journal_state *out);
+
+/** FM_EREPLAY unless round > every round used before. */
+FM_NODISCARD fm_status fm_journal_use(fm_journal *j, uint64_t round);
+/** FM_EREPLAY when the round has a commit already (even the same); FM_ESTATE when never used. */
+FM_NODISCARD fm_status fm_journal_commit(fm_journal *j, uint64_t round, const fm_hash *digest);
+/** FM_EREPLAY when released already; FM_ESTATE unless committed with this digest. */
+FM_NODISCARD fm_status fm_journal_release(fm_journal *j, uint64_t round, const fm_hash *digest);
+/** The transcript is known up to here; FM_EREPLAY when round goes backwards. */
+FM_NODISCARD fm_status fm_journal_head(fm_journal *j, uint64_t round, const fm_hash *head);
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * The round as a participant: a pure state machine. Messages and time come in as arguments;
+ * everything with an effect goes out through ports, in the order in which it must become durable.
+ * A port that fails ends the round here: nothing after it is done.
+ *
+ * Whatever the aggregator sends, an honest node makes at most one update, one commit and one
+ * release per round number (DESIGN, One round). A refusal never ends the process: the machine says
+ * why through `refused` and waits for the next valid RoundStart.
+ */
+#ifndef FEDMOE_NODE_ROUND_H
+#define FEDMOE_NODE_ROUND_H
+
+#include "fedmoe/dp/ledger.h"
+#include "fedmoe/dp/mask.h"
+#include "fedmoe/node/config.h"
+#include "fedmoe/proto/digest.h"
+
+typedef struct {
+    void *ctx;
+    fm_status (*send)(void *ctx, const fm_message *m);
+    /* Journal: durable when they return FM_OK. */
+    fm_status (*use_round)(void *ctx, uint64_t round);
+    fm_status (*record_commit)(void *ctx, uint64_t round, const fm_hash *digest);
+    fm_status (*record_release)(void *ctx, uint64_t round, const fm_hash *digest);
+    fm_status (*record_head)(void *ctx, uint64_t round, const fm_hash *head);
+    /* Ledger: can_afford before computing, charge before releasing. */
+    fm_status (*can_afford)(void *ctx, uint64_t round);
+    fm_status (*charge)(void *ctx, uint64_t round);
+    /* Policy on a plan that is offered; FM_OK approves (and the driver prepares for it:
+     * opens the journal for it, tells its state). */
+    fm_status (*approve_plan)(void *ctx, const fm_plan *plan, const fm_hash *hash,
+                              uint64_t *last_used, uint64_t *finished_round, fm_hash *head);
+    /* Train and mask. `model` is float32 little-endian, parameters * 4 bytes. */
+    fm_status (*train)(void *ctx, const uint8_t *model, const fm_dp_pairs *pairs,
+                       const fm_dp_round *round, fm_dp_release **out);
+    void (*finished)(void *ctx, const uint8_t *model, size_t len, uint64_t rounds);
+    /* For the log and the status file; text never holds keys, gradients or records. */
+    void (*refused)(void *ctx, fm_msg_type what, uint64_t round, const char *why);
+    void (*progress)(void *ctx, uint64_t round, const char *phase);
+} fm_node_ports;
+
+typedef struct {
+    const fm_identity *identity;   /* borrowed, as all below */
+    const fm_trust *trust;
+    const fm_peer *aggregator;     /* verified by the link */
+    const fm_dp_keypair *keypair;  /* X25519 of this process start */
+    const fm_credential *own;      /* as sent in Hello */
+    fm_node_policy policy;         /* shallow copy */
+    fm_node_ports ports;
+} fm_node_round_config;
+
+typedef enum {
+    FM_NODE_WAIT_PLAN,
+    FM_NODE_WAIT_ROSTER,
+    FM_NODE_WAIT_START,
+    FM_NODE_WAIT_SURVIVORS,
+    FM_NODE_WAIT_COMMITS,
+    FM_NODE_FINISHED,
+} fm_node_phase;
+
+typedef struct fm_node_round fm_node_round;
+
+FM_NODISCARD fm_status fm_node_round_new(const fm_node_round_config *c, fm_node_round **out);
+void fm_node_round_free(fm_node_round **m);
+
+/**
+ * Take one message. Join is sent by approve_plan's success (with its state) before PlanAnswer.
+ * @param now_s wall time, for certificates in a roster.
+ * @return FM_OK also when the message was refused (ports.refused was called); FM_EIO, FM_ENOMEM
+ *         when a port failed in a way that the process cannot go on from.
+ */
+FM_NODISCARD fm_status fm_node_round_take(fm_node_round *m, const fm_message *msg, int64_t now_s);
+fm_node_phase fm_node_round_phase(const fm_node_round *m);
+
+#endif

@@ -1,0 +1,22 @@
+/* The driver: link, journal, ledger, records and files around the round. */
+#ifndef FEDMOE_NODE_RUN_H
+#define FEDMOE_NODE_RUN_H
+
+#include "fedmoe/node/config.h"
+
+typedef struct {
+    const char *config;    /* node.yaml */
+    const char *trace;     /* file of one JSON line a round {round, compute_ns}; NULL: none */
+    uint64_t retry_s;      /* keep trying to (re)connect for so long; 0: default 60 */
+    bool once;             /* exit after Finish (the default of the program) */
+} fm_node_run_options;
+
+/**
+ * Run until the federation has finished. Writes beside node.yaml: status.json (atomically, at
+ * each phase), model.safetensors (at the end), state.db, ledger.db.
+ * status.json: {"name", "state", "round", "rounds", "phase", "epsilon_spent", "epsilon_budget",
+ *  "delta", "bytes_sent", "bytes_received", "records", "updated"}.
+ */
+FM_NODISCARD fm_status fm_node_run(const fm_node_run_options *o);
+
+#endif

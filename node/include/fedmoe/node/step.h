@@ -1,0 +1,42 @@
+/*
+ * The local training step: Poisson sample, forward, backward, per-record clipping in integers,
+ * noise, masks. The only place where records and dp/ meet.
+ */
+#ifndef FEDMOE_NODE_STEP_H
+#define FEDMOE_NODE_STEP_H
+
+#include "fedmoe/dp/mask.h"
+#include "fedmoe/model/table.h"
+#include "fedmoe/model/tabular.h"
+#include "fedmoe/proto/plan.h"
+
+typedef struct fm_node_step fm_node_step;
+
+/** Lattice, noise tables and model from the plan; `table` is borrowed and must outlive it.
+ *  FM_EPARSE when model or schema text of the plan is bad; FM_EINVAL when P differs. */
+FM_NODISCARD fm_status fm_node_step_new(const fm_plan *plan, const fm_table *table,
+                                        fm_node_step **out);
+void fm_node_step_free(fm_node_step **s);
+
+typedef struct {
+    const float *model; /* flat, float32[parameters] */
+    const fm_dp_pairs *pairs;
+    const fm_dp_round *round;
+    fm_rng *rng; /* sampling, noise and self mask; fm_rng_system() outside of tests */
+    void (*keepalive)(void *ctx);
+    void *keepalive_ctx;
+} fm_node_step_input;
+
+/** @param out the only thing that may leave; owned by the caller. */
+FM_NODISCARD fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in,
+                                        fm_dp_release **out);
+/** Lattice of the plan, as all nodes and the aggregator compute it. */
+const fm_dp_lattice *fm_node_step_lattice(const fm_node_step *s);
+/** The lattice spec that a plan implies (also used by the aggregator's side of tests). */
+fm_dp_lattice_spec fm_node_lattice_spec(const fm_plan *plan);
+
+/** TESTS ONLY: int32[P] encoded sum of the last run, before noise and masks; NULL unless kept. */
+void fm_node_step_keep_sum_for_tests(fm_node_step *s);
+const int32_t *fm_node_step_sum_for_tests(const fm_node_step *s);
+
+#endif

@@ -1,0 +1,179 @@
+#include "fedmoe/node/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fedmoe/base/file.h"
+#include "fedmoe/base/yaml.h"
+
+#define MAX_ROWS_DEFAULT 100000u
+#define MAX_ROWS_LIMIT ((uint64_t)1 << 24)
+
+/** Copy text of printable bytes into a fixed field. */
+static fm_status copy_text(const fm_yaml_node *map, const char *key, char *out, size_t cap)
+{
+    const char *s = NULL;
+    fm_status st = fm_yaml_get_string(map, key, &s);
+
+    if (st != FM_OK)
+        return st;
+    if (strlen(s) >= cap)
+        return fm_yaml_fail(fm_yaml_find(map, key), "%s is longer than %zu bytes", key, cap - 1);
+    for (const unsigned char *p = (const unsigned char *)s; *p; p++)
+        if (*p < 0x20 || *p == 0x7f)
+            return fm_yaml_fail(fm_yaml_find(map, key), "%s holds a control character", key);
+    memcpy(out, s, strlen(s) + 1);
+    return FM_OK;
+}
+
+/** A path, relative to the directory of node.yaml. */
+static fm_status read_path(const fm_yaml_node *map, const char *key, const char *dir, char **out)
+{
+    const char *s = NULL;
+    fm_status st = fm_yaml_get_string(map, key, &s);
+
+    return st == FM_OK ? fm_path_join(dir, s, out) : st;
+}
+
+static fm_status read_u32(const fm_yaml_node *map, const char *key, uint32_t lo, uint32_t hi,
+                          uint32_t otherwise, uint32_t *out)
+{
+    uint64_t v = 0;
+    fm_status st = fm_yaml_get_u64_or(map, key, lo, hi, otherwise, &v);
+
+    if (st == FM_OK)
+        *out = (uint32_t)v;
+    return st;
+}
+
+static fm_status read_aggregator(const fm_yaml_node *root, fm_node_config *c)
+{
+    static const char *const keys[] = { "door", "door_key", NULL };
+    const fm_yaml_node *m = NULL;
+    const char *door = NULL, *key = NULL;
+    fm_status st;
+
+    if ((st = fm_yaml_get_map(root, "aggregator", &m)) != FM_OK ||
+        (st = fm_yaml_check_keys(m, keys)) != FM_OK ||
+        (st = fm_yaml_get_string(m, "door", &door)) != FM_OK ||
+        (st = fm_yaml_get_string(m, "door_key", &key)) != FM_OK)
+        return st;
+    if (strncmp(door, "tcp://", 6) != 0 || !strchr(door + 6, ':'))
+        return fm_yaml_fail(fm_yaml_find(m, "door"), "door must read tcp://HOST:PORT, not '%s'",
+                            door);
+    if (fm_curve_parse(key, c->door_public) != FM_OK)
+        return fm_yaml_fail(fm_yaml_find(m, "door_key"),
+                            "door_key must be the 40 characters that fedmoe-aggregator init "
+                            "printed");
+    return fm_strdup(door, &c->door);
+}
+
+static fm_status read_data(const fm_yaml_node *root, fm_node_config *c)
+{
+    static const char *const keys[] = { "name", "records", NULL };
+    const fm_yaml_node *m = NULL;
+    fm_status st;
+
+    if ((st = fm_yaml_get_map(root, "data", &m)) != FM_OK ||
+        (st = fm_yaml_check_keys(m, keys)) != FM_OK ||
+        (st = copy_text(m, "name", c->data_set, sizeof c->data_set)) != FM_OK)
+        return st;
+    return read_path(m, "records", c->dir, &c->records);
+}
+
+static fm_status read_purposes(const fm_yaml_node *m, fm_node_policy *p)
+{
+    const fm_yaml_node *list = NULL;
+    const char *s = NULL;
+    fm_status st;
+
+    if ((st = fm_yaml_get_list(m, "purposes", &list)) != FM_OK)
+        return st;
+    if (fm_yaml_size(list) == 0 || fm_yaml_size(list) > FM_NODE_MAX_PURPOSES)
+        return fm_yaml_fail(list, "purposes must list 1 to %u purposes", FM_NODE_MAX_PURPOSES);
+    for (size_t i = 0; i < fm_yaml_size(list); i++) {
+        if ((st = fm_yaml_scalar(fm_yaml_item(list, i), &s)) != FM_OK)
+            return st;
+        if (strlen(s) == 0 || strlen(s) > FM_PURPOSE_MAX)
+            return fm_yaml_fail(fm_yaml_item(list, i), "a purpose has 1 to %d bytes",
+                                FM_PURPOSE_MAX);
+        if ((st = fm_strdup(s, &p->purposes[i])) != FM_OK)
+            return st;
+        p->purpose_count = i + 1;
+    }
+    return FM_OK;
+}
+
+static fm_status read_policy(const fm_yaml_node *root, fm_node_policy *p)
+{
+    static const char *const keys[] = { "epsilon",       "delta",    "purposes", "min_cohort",
+                                        "min_colluders", "max_rows", NULL };
+    const fm_yaml_node *m = NULL;
+    fm_status st;
+
+    if ((st = fm_yaml_get_map(root, "policy", &m)) != FM_OK ||
+        (st = fm_yaml_check_keys(m, keys)) != FM_OK ||
+        (st = fm_yaml_get_double(m, "epsilon", 1e-6, 1000.0, &p->epsilon)) != FM_OK ||
+        (st = fm_yaml_get_double(m, "delta", 1e-15, 0.1, &p->delta)) != FM_OK ||
+        (st = read_purposes(m, p)) != FM_OK ||
+        (st = read_u32(m, "min_cohort", 2, FM_MAX_NODES, 3, &p->min_cohort)) != FM_OK ||
+        (st = read_u32(m, "min_colluders", 0, FM_MAX_NODES, 1, &p->min_colluders)) != FM_OK)
+        return st;
+    return fm_yaml_get_u64_or(m, "max_rows", 1, MAX_ROWS_LIMIT, MAX_ROWS_DEFAULT, &p->max_rows);
+}
+
+static fm_status read_root(const fm_yaml_node *root, fm_node_config *c)
+{
+    static const char *const keys[] = { "name",   "aggregator", "identity", "data",
+                                        "ledger", "policy",     NULL };
+    fm_status st;
+
+    if ((st = fm_yaml_check_keys(root, keys)) != FM_OK ||
+        (st = copy_text(root, "name", c->name, sizeof c->name)) != FM_OK)
+        return st;
+    if (fm_name_check(c->name) != FM_OK)
+        return fm_yaml_fail(fm_yaml_find(root, "name"),
+                            "name '%s' is not a member's name: small letters, digits and '-'",
+                            c->name);
+    if ((st = read_aggregator(root, c)) != FM_OK ||
+        (st = read_path(root, "identity", c->dir, &c->identity_dir)) != FM_OK ||
+        (st = read_data(root, c)) != FM_OK ||
+        (st = read_path(root, "ledger", c->dir, &c->ledger)) != FM_OK)
+        return st;
+    return read_policy(root, &c->policy);
+}
+
+fm_status fm_node_config_load(const char *path, fm_node_config *out)
+{
+    fm_node_config c = { 0 };
+    fm_yaml *doc = NULL;
+    fm_status st;
+
+    if (!path || !out)
+        return fm_fail(FM_EINVAL, "fm_node_config_load: NULL argument");
+    if ((st = fm_yaml_load(path, &doc)) != FM_OK)
+        goto done;
+    if ((st = fm_path_dir(path, &c.dir)) != FM_OK ||
+        (st = read_root(fm_yaml_root(doc), &c)) != FM_OK)
+        goto done;
+    *out = c; /* ownership moves to the caller */
+    c = (fm_node_config){ 0 };
+done:
+    fm_node_config_fini(&c);
+    fm_yaml_free(&doc);
+    return st;
+}
+
+void fm_node_config_fini(fm_node_config *c)
+{
+    if (!c)
+        return;
+    free(c->door);
+    free(c->identity_dir);
+    free(c->records);
+    free(c->ledger);
+    free(c->dir);
+    for (size_t i = 0; i < c->policy.purpose_count; i++)
+        free(c->policy.purposes[i]);
+    *c = (fm_node_config){ 0 };
+}

@@ -1,0 +1,185 @@
+/*
+ * Messages as plain structs, and their codec (protobuf-c within). The codec checks every length,
+ * count and order that can be checked without keys; who may say what when is the round's affair.
+ */
+#ifndef FEDMOE_PROTO_MESSAGE_H
+#define FEDMOE_PROTO_MESSAGE_H
+
+#include <stdbool.h>
+
+#include "fedmoe/base/hash.h"
+#include "fedmoe/base/memory.h"
+#include "fedmoe/certs/statement.h"
+#include "fedmoe/proto/limits.h"
+
+typedef enum {
+    FM_MSG_HELLO = 1,
+    FM_MSG_WELCOME,
+    FM_MSG_REFUSAL,
+    FM_MSG_JOIN,
+    FM_MSG_PLAN_OFFER,
+    FM_MSG_PLAN_ANSWER,
+    FM_MSG_ROSTER,
+    FM_MSG_ROSTER_ANSWER,
+    FM_MSG_ROUND_START,
+    FM_MSG_MASKED_UPDATE,
+    FM_MSG_SURVIVORS,
+    FM_MSG_COMMIT,
+    FM_MSG_COMMITS,
+    FM_MSG_RELEASE,
+    FM_MSG_ABANDON,
+    FM_MSG_FINISH,
+    FM_MSG_PING,
+} fm_msg_type;
+
+const char *fm_msg_name(fm_msg_type t); /* "RoundStart" */
+
+/** Bytes borrowed from the message's owner (or, when encoding, from the caller). */
+typedef struct {
+    const uint8_t *data;
+    size_t len;
+} fm_bytes;
+
+typedef struct {
+    fm_bytes data; /* 1..FM_SIGNATURE_MAX */
+} fm_signature_view;
+
+typedef struct {
+    uint64_t round;
+    fm_hash commit_digest;
+    fm_hash model_after;
+} fm_transcript_entry;
+
+typedef struct {
+    uint8_t bytes[FM_SESSION_BYTES];
+} fm_session;
+
+typedef struct {
+    uint32_t version;
+    fm_credential credential;
+} fm_msg_hello;
+typedef struct {
+    uint32_t version;
+    fm_credential credential;
+    uint16_t session_port;
+} fm_msg_welcome;
+typedef struct {
+    char reason[FM_MAX_REASON_BYTES + 1]; /* UTF-8 without control characters */
+} fm_msg_refusal;
+typedef struct {
+    uint64_t finished_round;
+    fm_hash head;
+} fm_msg_join;
+typedef struct {
+    fm_bytes plan; /* 1..FM_MAX_PLAN_BYTES */
+} fm_msg_plan_offer;
+typedef struct {
+    fm_hash plan_hash;
+    bool approved;
+    char reason[FM_MAX_REASON_BYTES + 1];
+} fm_msg_plan_answer;
+typedef struct {
+    fm_session session;
+    const fm_credential *members; /* [count] */
+    uint32_t count;               /* 1..FM_MAX_NODES */
+} fm_msg_roster;
+typedef struct {
+    fm_hash roster_hash;
+} fm_msg_roster_answer;
+typedef struct {
+    uint64_t round; /* >= 1 */
+    fm_session session;
+    fm_hash roster_hash, plan_hash, model_hash;
+    fm_bytes model;               /* 0 or 4 * parameters bytes; at most 4 * FM_MAX_PARAMETERS */
+    const uint32_t *participants; /* strictly increasing, each < FM_MAX_NODES */
+    uint32_t participant_count;   /* 1..FM_MAX_NODES */
+    fm_hash head;
+    const fm_transcript_entry *entries; /* rounds strictly increasing */
+    uint32_t entry_count;
+    fm_bytes signature;
+} fm_msg_round_start;
+typedef struct {
+    uint64_t round;
+    fm_bytes masked; /* 4..4 * FM_MAX_PARAMETERS bytes, a multiple of 4 */
+    fm_bytes signature;
+} fm_msg_masked_update;
+typedef struct {
+    uint64_t round;
+    const uint32_t *survivors; /* strictly increasing */
+    const fm_hash *update_hashes;
+    const fm_bytes *update_signatures;
+    uint32_t count; /* 1..FM_MAX_NODES, the same for all three */
+} fm_msg_survivors;
+typedef struct {
+    uint64_t round;
+    fm_bytes signature;
+} fm_msg_commit;
+typedef struct {
+    uint64_t round;
+    const fm_bytes *signatures;
+    uint32_t count;
+} fm_msg_commits;
+typedef struct {
+    uint64_t round;
+    uint8_t self_seed[FM_SEED_BYTES];
+    const uint32_t *lost; /* strictly increasing */
+    const uint8_t (*pair_seeds)[FM_SEED_BYTES];
+    uint32_t lost_count; /* 0..FM_MAX_NODES */
+} fm_msg_release;
+typedef struct {
+    uint64_t round;
+    char reason[FM_MAX_REASON_BYTES + 1];
+} fm_msg_abandon;
+typedef struct {
+    uint64_t rounds;
+    fm_hash model_hash;
+    fm_bytes model;
+    fm_hash head;
+    const fm_transcript_entry *entries;
+    uint32_t entry_count;
+    fm_bytes signature;
+} fm_msg_finish;
+typedef struct {
+    uint64_t sequence;
+} fm_msg_ping;
+
+typedef struct {
+    fm_msg_type type;
+    union {
+        fm_msg_hello hello;
+        fm_msg_welcome welcome;
+        fm_msg_refusal refusal;
+        fm_msg_join join;
+        fm_msg_plan_offer plan_offer;
+        fm_msg_plan_answer plan_answer;
+        fm_msg_roster roster;
+        fm_msg_roster_answer roster_answer;
+        fm_msg_round_start round_start;
+        fm_msg_masked_update masked_update;
+        fm_msg_survivors survivors;
+        fm_msg_commit commit;
+        fm_msg_commits commits;
+        fm_msg_release release;
+        fm_msg_abandon abandon;
+        fm_msg_finish finish;
+        fm_msg_ping ping;
+    };
+} fm_message;
+
+/** Append the encoding of `m` (all borrowed) to `out`. FM_EINVAL when a limit is passed. */
+FM_NODISCARD fm_status fm_message_encode(const fm_message *m, fm_buf *out);
+
+/**
+ * Decode. All memory that the message needs is bounded by a small multiple of `len`; unknown
+ * fields, wrong lengths, unordered lists and control characters in text are refused.
+ *
+ * @param out  owned by the caller: fm_message_free.
+ * @return FM_OK; FM_EPROTO naming the message and field; FM_ENOMEM.
+ */
+FM_NODISCARD fm_status fm_message_decode(const uint8_t *data, size_t len, fm_message **out);
+void fm_message_free(fm_message **m); /* wipes */
+
+/** Copy text into a reason field: cut at the limit on a character boundary, controls as '?'. */
+void fm_reason_set(char reason[FM_MAX_REASON_BYTES + 1], const char *text);
+
+#endif

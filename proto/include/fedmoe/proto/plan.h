@@ -1,0 +1,63 @@
+/*
+ * The plan: everything that a node approves before the first round. Its hash is taken over the
+ * bytes as they travel, so that two parties who agree on the hash agree on every figure.
+ */
+#ifndef FEDMOE_PROTO_PLAN_H
+#define FEDMOE_PROTO_PLAN_H
+
+#include "fedmoe/base/hash.h"
+#include "fedmoe/base/memory.h"
+#include "fedmoe/certs/identity.h"
+#include "fedmoe/proto/limits.h"
+
+typedef enum { FM_OPTIMIZER_SGD = 1, FM_OPTIMIZER_ADAM = 2 } fm_optimizer_kind;
+
+#define FM_PURPOSE_MAX 255
+
+/** Fields as in fedmoe.proto, message Plan. The two texts are owned (fm_plan_fini). */
+typedef struct {
+    char federation[FM_NAME_MAX + 1];
+    char purpose[FM_PURPOSE_MAX + 1]; /* printable UTF-8 */
+    char privacy_unit[32];            /* "record" */
+    double epsilon;                   /* (0, 1000] */
+    double delta;                     /* (0, 1) */
+    double clip_norm;                 /* [1e-6, 1e6] */
+    double sampling_rate;             /* (0, 1] */
+    double noise_multiplier;          /* [0, 1e6]; 0 has no privacy: only with epsilon 1000 */
+    uint32_t rounds;                  /* 1..FM_MAX_ROUNDS */
+    uint32_t max_units;               /* 1..2^24 */
+    double expected_units;            /* [1, 2^24] */
+    uint32_t min_cohort;              /* 2..max_nodes */
+    uint32_t quorum;                  /* > (max_nodes + colluders) / 2, <= max_nodes */
+    uint32_t colluders;               /* < quorum */
+    uint32_t max_nodes;               /* 2..FM_MAX_NODES */
+    uint32_t parameters;              /* 1..FM_MAX_PARAMETERS */
+    char *model_text, *schema_text;   /* 1..FM_MAX_TEXT_BYTES each */
+    fm_hash initial_model;
+    fm_optimizer_kind optimizer;
+    double learning_rate;             /* (0, 1e6] */
+    double momentum, beta2;           /* [0, 1) */
+    double averaging;                 /* [0, 1): weights after the last averaging * rounds rounds
+                                         are averaged uniformly; 0: the last weights */
+    double adam_epsilon;              /* (0, 1], in units of the mean gradient */
+    uint8_t run[FM_SESSION_BYTES];    /* random: two runs of the same figures are two plans */
+} fm_plan;
+
+/** Every range above, and the relations between fields. FM_EINVAL naming field and bound. */
+FM_NODISCARD fm_status fm_plan_check(const fm_plan *p);
+/** fm_plan_check, then encode (deterministic) and append to `out`. */
+FM_NODISCARD fm_status fm_plan_encode(const fm_plan *p, fm_buf *out);
+/** Decode and fm_plan_check; FM_EPROTO. On FM_OK the caller ends *out with fm_plan_fini. */
+FM_NODISCARD fm_status fm_plan_decode(const uint8_t *data, size_t len, fm_plan *out);
+void fm_plan_fini(fm_plan *p);
+/** Label "fedmoe plan v1", over the encoded bytes. */
+fm_hash fm_plan_hash(const void *bytes, size_t len);
+
+/**
+ * The smallest quorum that is safe for n participants: floor((n + colluders) / 2) + 1.
+ * With it no two disjoint sets of survivors can both be released, whoever of the colluders
+ * commits twice.
+ */
+uint32_t fm_plan_min_quorum(uint32_t n, uint32_t colluders);
+
+#endif

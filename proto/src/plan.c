@@ -1,0 +1,159 @@
+#include "fedmoe/proto/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fedmoe.pb-c.h"
+#include "scratch_internal.h"
+#include "wire_internal.h"
+
+typedef Fedmoe__V1__Plan wire_plan;
+
+/* Text that packing only reads. */
+static char *unconst(const char *s)
+{
+    return (char *)(uintptr_t)s;
+}
+
+fm_status fm_plan_encode(const fm_plan *p, fm_buf *out)
+{
+    wire_plan w = FEDMOE__V1__PLAN__INIT;
+    fm_status st = fm_plan_check(p);
+
+    if (st != FM_OK)
+        return st;
+    if (!out)
+        return fm_fail(FM_EINVAL, "fm_plan_encode: no buffer");
+    w.version = FM_PROTO_VERSION;
+    w.federation = unconst(p->federation);
+    w.purpose = unconst(p->purpose);
+    w.privacy_unit = unconst(p->privacy_unit);
+    w.epsilon = p->epsilon;
+    w.delta = p->delta;
+    w.clip_norm = p->clip_norm;
+    w.sampling_rate = p->sampling_rate;
+    w.noise_multiplier = p->noise_multiplier;
+    w.rounds = p->rounds;
+    w.max_units = p->max_units;
+    w.expected_units = p->expected_units;
+    w.min_cohort = p->min_cohort;
+    w.quorum = p->quorum;
+    w.colluders = p->colluders;
+    w.max_nodes = p->max_nodes;
+    w.parameters = p->parameters;
+    w.model_text = p->model_text;
+    w.schema_text = p->schema_text;
+    w.initial_model.data = (uint8_t *)(uintptr_t)p->initial_model.bytes;
+    w.initial_model.len = FM_HASH_BYTES;
+    w.optimizer = (uint32_t)p->optimizer;
+    w.learning_rate = p->learning_rate;
+    w.momentum = p->momentum;
+    w.beta2 = p->beta2;
+    w.averaging = p->averaging;
+    if (protobuf_c_message_get_packed_size(&w.base) > FM_MAX_PLAN_BYTES)
+        return fm_fail(FM_EINVAL, "plan: longer than %u bytes", FM_MAX_PLAN_BYTES);
+    return fm_wire_pack(&w.base, out);
+}
+
+static fm_status get_text(const char *field, const char *in, char *out, size_t cap)
+{
+    size_t len = strlen(in);
+
+    if (len >= cap)
+        return fm_fail(FM_EPROTO, "plan: %s has %zu bytes, at most %zu", field, len, cap - 1);
+    memcpy(out, in, len + 1);
+    return FM_OK;
+}
+
+/* Everything but the two long texts. */
+static fm_status get_fields(const wire_plan *w, fm_plan *p)
+{
+    fm_status st;
+
+    if (w->version != FM_PROTO_VERSION)
+        return fm_fail(FM_EPROTO, "plan: version is %u, must be %u", w->version, FM_PROTO_VERSION);
+    if (w->initial_model.len != FM_HASH_BYTES)
+        return fm_fail(FM_EPROTO, "plan: initial_model has %zu bytes, must be %d",
+                       w->initial_model.len, FM_HASH_BYTES);
+    if ((st = get_text("federation", w->federation, p->federation, sizeof p->federation)) !=
+            FM_OK ||
+        (st = get_text("purpose", w->purpose, p->purpose, sizeof p->purpose)) != FM_OK ||
+        (st = get_text("privacy_unit", w->privacy_unit, p->privacy_unit, sizeof p->privacy_unit)) !=
+            FM_OK)
+        return st;
+    memcpy(p->initial_model.bytes, w->initial_model.data, FM_HASH_BYTES);
+    p->epsilon = w->epsilon;
+    p->delta = w->delta;
+    p->clip_norm = w->clip_norm;
+    p->sampling_rate = w->sampling_rate;
+    p->noise_multiplier = w->noise_multiplier;
+    p->rounds = w->rounds;
+    p->max_units = w->max_units;
+    p->expected_units = w->expected_units;
+    p->min_cohort = w->min_cohort;
+    p->quorum = w->quorum;
+    p->colluders = w->colluders;
+    p->max_nodes = w->max_nodes;
+    p->parameters = w->parameters;
+    p->optimizer = w->optimizer <= 2 ? (fm_optimizer_kind)w->optimizer : (fm_optimizer_kind)0;
+    p->learning_rate = w->learning_rate;
+    p->momentum = w->momentum;
+    p->beta2 = w->beta2;
+    p->averaging = w->averaging;
+    return FM_OK;
+}
+
+static fm_status get_plan(const wire_plan *w, fm_plan *p)
+{
+    fm_status st;
+
+    if ((st = get_fields(w, p)) != FM_OK ||
+        (st = fm_strdup(w->model_text, &p->model_text)) != FM_OK ||
+        (st = fm_strdup(w->schema_text, &p->schema_text)) != FM_OK)
+        return st;
+    return fm_plan_check(p) == FM_OK ? FM_OK : fm_fail(FM_EPROTO, "%s", fm_error_text());
+}
+
+fm_status fm_plan_decode(const uint8_t *data, size_t len, fm_plan *out)
+{
+    fm_status st = FM_EPROTO;
+    fm_scratch scratch;
+    fm_plan p = { .epsilon = 0 };
+    const wire_plan *w;
+
+    if (!data || !out)
+        return fm_fail(FM_EINVAL, "fm_plan_decode: no data or no place for the plan");
+    if (len < 1 || len > FM_MAX_PLAN_BYTES)
+        return fm_fail(FM_EPROTO, "plan of %zu bytes, must be 1 to %u", len, FM_MAX_PLAN_BYTES);
+    fm_scratch_init(&scratch, fm_scratch_ceiling(len));
+    ProtobufCAllocator a = fm_scratch_allocator(&scratch);
+    if (!(w = fedmoe__v1__plan__unpack(&a, len, data)))
+        st = fm_fail(FM_EPROTO, "plan of %zu bytes: not a protobuf Plan", len);
+    else if (fm_wire_has_unknown(&w->base))
+        st = fm_fail(FM_EPROTO, "plan: a field that is not known here");
+    else if (!fm_wire_is_canonical(&w->base, data, len))
+        st = fm_fail(FM_EPROTO, "plan: not in canonical encoding");
+    else
+        st = get_plan(w, &p);
+    if (st == FM_OK)
+        *out = p;
+    else
+        fm_plan_fini(&p);
+    fm_scratch_fini(&scratch);
+    return st;
+}
+
+void fm_plan_fini(fm_plan *p)
+{
+    if (!p)
+        return;
+    free(p->model_text);
+    free(p->schema_text);
+    p->model_text = NULL;
+    p->schema_text = NULL;
+}
+
+fm_hash fm_plan_hash(const void *bytes, size_t len)
+{
+    return fm_hash_of("fedmoe plan v1", bytes, len);
+}

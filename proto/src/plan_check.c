@@ -1,0 +1,157 @@
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "fedmoe/proto/plan.h"
+#include "utf8_internal.h"
+
+#define MAX_UNITS (1u << 24)
+#define MAX_EPSILON 1000.0 /* the value that stands for "no privacy" */
+
+/* From the smallest positive double: an open zero. */
+#define ABOVE_ZERO 4.9406564584124654e-324
+#define BELOW_ONE 0x1.fffffffffffffp-1
+
+typedef struct {
+    const char *name;
+    size_t offset;
+    double lo, hi;
+    const char *range;
+} real_field;
+
+static const real_field reals[] = {
+    { "epsilon", offsetof(fm_plan, epsilon), ABOVE_ZERO, MAX_EPSILON, "(0, 1000]" },
+    { "delta", offsetof(fm_plan, delta), ABOVE_ZERO, BELOW_ONE, "(0, 1)" },
+    { "clip_norm", offsetof(fm_plan, clip_norm), 1e-6, 1e6, "[1e-6, 1e6]" },
+    { "sampling_rate", offsetof(fm_plan, sampling_rate), ABOVE_ZERO, 1.0, "(0, 1]" },
+    { "noise_multiplier", offsetof(fm_plan, noise_multiplier), 0.0, 1e6, "[0, 1e6]" },
+    { "expected_units", offsetof(fm_plan, expected_units), 1.0, MAX_UNITS, "[1, 2^24]" },
+    { "learning_rate", offsetof(fm_plan, learning_rate), ABOVE_ZERO, 1e6, "(0, 1e6]" },
+    { "momentum", offsetof(fm_plan, momentum), 0.0, BELOW_ONE, "[0, 1)" },
+    { "beta2", offsetof(fm_plan, beta2), 0.0, BELOW_ONE, "[0, 1)" },
+    { "averaging", offsetof(fm_plan, averaging), 0.0, BELOW_ONE, "[0, 1)" },
+};
+
+typedef struct {
+    const char *name;
+    size_t offset;
+    uint32_t lo, hi;
+} whole_field;
+
+static const whole_field wholes[] = {
+    { "rounds", offsetof(fm_plan, rounds), 1, FM_MAX_ROUNDS },
+    { "max_units", offsetof(fm_plan, max_units), 1, MAX_UNITS },
+    { "max_nodes", offsetof(fm_plan, max_nodes), 2, FM_MAX_NODES },
+    { "parameters", offsetof(fm_plan, parameters), 1, FM_MAX_PARAMETERS },
+};
+
+static fm_status check_reals(const fm_plan *p)
+{
+    for (size_t i = 0; i < sizeof reals / sizeof reals[0]; i++) {
+        const real_field *f = &reals[i];
+        double v;
+
+        memcpy(&v, (const char *)p + f->offset, sizeof v);
+        if (!isfinite(v) || v < f->lo || v > f->hi)
+            return fm_fail(FM_EINVAL, "plan: %s is %g, must be in %s", f->name, v, f->range);
+    }
+    if (p->noise_multiplier == 0.0 && p->epsilon < MAX_EPSILON)
+        return fm_fail(FM_EINVAL,
+                       "plan: noise_multiplier is 0, which gives no privacy: epsilon must say so "
+                       "with %g",
+                       MAX_EPSILON);
+    return FM_OK;
+}
+
+static fm_status check_wholes(const fm_plan *p)
+{
+    for (size_t i = 0; i < sizeof wholes / sizeof wholes[0]; i++) {
+        const whole_field *f = &wholes[i];
+        uint32_t v;
+
+        memcpy(&v, (const char *)p + f->offset, sizeof v);
+        if (v < f->lo || v > f->hi)
+            return fm_fail(FM_EINVAL, "plan: %s is %u, must be %u to %u", f->name, v, f->lo, f->hi);
+    }
+    if (p->optimizer != FM_OPTIMIZER_SGD && p->optimizer != FM_OPTIMIZER_ADAM)
+        return fm_fail(FM_EINVAL, "plan: optimizer is %d, must be 1 (SGD) or 2 (Adam)",
+                       (int)p->optimizer);
+    return FM_OK;
+}
+
+uint32_t fm_plan_min_quorum(uint32_t n, uint32_t colluders)
+{
+    return (uint32_t)(((uint64_t)n + colluders) / 2 + 1);
+}
+
+/* DESIGN, One round: t > (|P| + colluders) / 2, and one survivor at least is no colluder. */
+static fm_status check_people(const fm_plan *p)
+{
+    uint32_t least = fm_plan_min_quorum(p->max_nodes, p->colluders);
+
+    if (p->min_cohort < 2 || p->min_cohort > p->max_nodes)
+        return fm_fail(FM_EINVAL, "plan: min_cohort is %u, must be 2 to max_nodes, %u",
+                       p->min_cohort, p->max_nodes);
+    if (p->colluders >= p->quorum)
+        return fm_fail(FM_EINVAL, "plan: colluders is %u, must be below quorum, %u", p->colluders,
+                       p->quorum);
+    if (p->quorum < least || p->quorum > p->max_nodes)
+        return fm_fail(FM_EINVAL,
+                       "plan: quorum is %u, must be above (max_nodes + colluders) / 2, so %u to %u",
+                       p->quorum, least, p->max_nodes);
+    return FM_OK;
+}
+
+/* As certs' fm_name_check, which codecs do not link. */
+static bool is_name(const char *s, size_t len)
+{
+    if (len < 1 || len > FM_NAME_MAX || s[0] == '-' || s[len - 1] == '-')
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (!((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= '0' && s[i] <= '9') || s[i] == '-'))
+            return false;
+    return true;
+}
+
+static fm_status check_text(const char *name, const char *text)
+{
+    size_t len = text ? strnlen(text, FM_MAX_TEXT_BYTES + 1) : 0;
+
+    if (len < 1 || len > FM_MAX_TEXT_BYTES)
+        return fm_fail(FM_EINVAL, "plan: %s must have 1 to %u bytes", name, FM_MAX_TEXT_BYTES);
+    if (!fm_utf8_is_text(text, len, true))
+        return fm_fail(FM_EINVAL, "plan: %s is not UTF-8 without control characters", name);
+    return FM_OK;
+}
+
+static fm_status check_texts(const fm_plan *p)
+{
+    size_t purpose = strnlen(p->purpose, sizeof p->purpose);
+    fm_status st;
+
+    if (!is_name(p->federation, strnlen(p->federation, sizeof p->federation)))
+        return fm_fail(FM_EINVAL,
+                       "plan: federation must be 1 to %d of a-z, 0-9 and -, "
+                       "with no - at either end",
+                       FM_NAME_MAX);
+    if (purpose < 1 || purpose > FM_PURPOSE_MAX || !fm_utf8_is_text(p->purpose, purpose, false))
+        return fm_fail(FM_EINVAL, "plan: purpose must be 1 to %d bytes of printable UTF-8",
+                       FM_PURPOSE_MAX);
+    if (strncmp(p->privacy_unit, "record", sizeof p->privacy_unit) != 0)
+        return fm_fail(FM_EINVAL, "plan: privacy_unit must be \"record\"");
+    if ((st = check_text("model_text", p->model_text)) != FM_OK)
+        return st;
+    return check_text("schema_text", p->schema_text);
+}
+
+fm_status fm_plan_check(const fm_plan *p)
+{
+    fm_status st;
+
+    if (!p)
+        return fm_fail(FM_EINVAL, "plan: none given");
+    if ((st = check_texts(p)) != FM_OK || (st = check_reals(p)) != FM_OK ||
+        (st = check_wholes(p)) != FM_OK)
+        return st;
+    return check_people(p);
+}
