@@ -1,27 +1,43 @@
+/* The machine's life, its books of members, and the way from an event to what follows from it. */
 #include "fedmoe/aggregator/round.h"
 
-#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "round_internal.h"
+
+#define LONGEST_WAIT_MS 1000
+
+static fm_status room(size_t count, size_t size, void *place)
+{
+    void *p = NULL;
+    fm_status st = fm_alloc(count, size, &p);
+
+    if (st == FM_OK)
+        memcpy(place, &p, sizeof p);
+    return st;
+}
 
 static fm_status take_room(fm_coordinator *m)
 {
     size_t nodes = m->c.plan->max_nodes, n = m->c.plan->parameters;
     fm_status st;
 
-    if ((st = fm_alloc(nodes, sizeof *m->members, (void **)&m->members)) != FM_OK ||
-        (st = fm_alloc(nodes, sizeof *m->roster_peers, (void **)&m->roster_peers)) != FM_OK ||
-        (st = fm_alloc(nodes, sizeof *m->slots, (void **)&m->slots)) != FM_OK ||
-        (st = fm_alloc(nodes, sizeof(uint32_t), (void **)&m->participants)) != FM_OK ||
-        (st = fm_alloc(nodes, sizeof(uint32_t), (void **)&m->survivors)) != FM_OK ||
-        (st = fm_alloc(nodes, sizeof(uint32_t), (void **)&m->lost)) != FM_OK ||
-        (st = fm_alloc(n, sizeof(uint32_t), (void **)&m->sum)) != FM_OK)
+    if ((st = room(nodes, sizeof *m->members, &m->members)) != FM_OK ||
+        (st = room(nodes, sizeof *m->roster_peers, &m->roster_peers)) != FM_OK ||
+        (st = room(nodes, sizeof *m->slots, &m->slots)) != FM_OK ||
+        (st = room(nodes, sizeof *m->participants, &m->participants)) != FM_OK ||
+        (st = room(nodes, sizeof *m->survivors, &m->survivors)) != FM_OK ||
+        (st = room(nodes, sizeof *m->lost, &m->lost)) != FM_OK ||
+        (st = room(nodes, sizeof *m->update_hashes, &m->update_hashes)) != FM_OK ||
+        (st = room(nodes, sizeof *m->signatures, &m->signatures)) != FM_OK ||
+        (st = room(n, sizeof *m->sum, &m->sum)) != FM_OK)
         return st;
-    return fm_alloc(n, sizeof(float), (void **)&m->gradient);
+    return room(n, sizeof *m->gradient, &m->gradient);
 }
 
 fm_status fm_coordinator_new(const fm_coordinator_config *c, fm_coordinator **out)
@@ -32,10 +48,11 @@ fm_status fm_coordinator_new(const fm_coordinator_config *c, fm_coordinator **ou
 
     if (!c || !out || !c->plan || !c->optimizer || c->optimizer->n != c->plan->parameters)
         return fm_fail(FM_EINVAL, "coordinator: plan and optimizer are missing or do not fit");
-    if ((st = fm_alloc(1, sizeof *m, (void **)&m)) != FM_OK)
+    if ((st = room(1, sizeof *m, &m)) != FM_OK)
         return st;
     m->c = *c;
     m->plan_hash = fm_plan_hash(c->plan_bytes, c->plan_len);
+    m->model = fm_model_digest(c->optimizer->weights, c->optimizer->n * sizeof(float));
     spec = (fm_dp_lattice_spec){
         .clip_norm = c->plan->clip_norm,
         .noise_multiplier = c->plan->noise_multiplier,
@@ -69,8 +86,6 @@ void fm_coordinator_free(fm_coordinator **mp)
 
     if (!m)
         return;
-    if (m->slots)
-        fm_coord_clear_round(m);
     for (uint32_t i = 0; i < m->member_count; i++)
         member_free(&m->members[i]);
     free(m->members);
@@ -79,11 +94,16 @@ void fm_coordinator_free(fm_coordinator **mp)
     free(m->participants);
     free(m->survivors);
     free(m->lost);
+    free(m->update_hashes);
+    free(m->signatures);
     free(m->sum);
     free(m->gradient);
+    free(m->result);
     free(m);
     *mp = NULL;
 }
+
+/* ---- shared by round*.c ---- */
 
 member *fm_coord_find(fm_coordinator *m, uint64_t peer)
 {
@@ -93,23 +113,38 @@ member *fm_coord_find(fm_coordinator *m, uint64_t peer)
     return NULL;
 }
 
-void fm_coord_note(fm_coordinator *m, const char *fmt, ...)
+member *fm_coord_at(fm_coordinator *m, uint32_t index)
 {
-    char text[512];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    if (m->c.ports.note)
-        m->c.ports.note(m->c.ports.ctx, text);
+    return m->roster_peers[index] ? fm_coord_find(m, m->roster_peers[index]) : NULL;
 }
 
-void fm_coord_send(fm_coordinator *m, const member *who, const fm_message *msg)
+void fm_coord_note(fm_coordinator *m, const char *fmt, ...)
 {
-    if (m->c.ports.send(m->c.ports.ctx, who->peer, msg) != FM_OK)
-        fm_coord_note(m, "%s to %s could not be sent: %s", fm_msg_name(msg->type), who->name,
-                      fm_error_text());
+    char text[1024];
+    va_list ap;
+
+    if (!m->c.ports.note)
+        return;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    m->c.ports.note(m->c.ports.ctx, text);
+}
+
+bool fm_coord_send(fm_coordinator *m, const member *who, const fm_message *msg)
+{
+    if (m->c.ports.send(m->c.ports.ctx, who->peer, msg) == FM_OK)
+        return true;
+    fm_coord_note(m, "%s to %s could not be sent: %s", fm_msg_name(msg->type), who->name,
+                  fm_error_text());
+    return false;
+}
+
+void fm_coord_enter(fm_coordinator *m, fm_coordinator_phase phase, uint64_t for_ms)
+{
+    m->phase = phase;
+    m->deadline_ms = for_ms ? m->now_ms + for_ms : 0;
+    m->overdue = false;
 }
 
 fm_round_view fm_coord_view(const fm_coordinator *m)
@@ -132,13 +167,36 @@ uint32_t fm_coord_needed(const fm_coordinator *m)
     return m->c.plan->min_cohort > m->c.plan->quorum ? m->c.plan->min_cohort : m->c.plan->quorum;
 }
 
-/* Take the member out of the books; returns its index in the roster. */
-static uint32_t forget(fm_coordinator *m, member *who)
+/* ---- members come and go ---- */
+
+/* The roster has lost this index: what does it mean for what is under way? */
+static void lose(fm_coordinator *m, uint32_t index)
+{
+    const slot *s = &m->slots[index];
+
+    m->roster_peers[index] = 0;
+    switch (m->phase) {
+    case FM_COORD_WAIT_ROSTER: /* to be made again, without it */
+        m->roster_count = 0;
+        fm_coord_enter(m, FM_COORD_WAIT_MEMBERS, 0);
+        break;
+    case FM_COORD_WAIT_UPDATES:
+    case FM_COORD_WAIT_COMMITS:
+    case FM_COORD_WAIT_RELEASES:
+        /* Its update is in the sum, and its mask would stay there. */
+        if (s->updated && !s->released)
+            m->broken = "a node was lost after its update";
+        break;
+    case FM_COORD_WAIT_MEMBERS:
+    case FM_COORD_FINISHED:
+        break;
+    }
+}
+
+static void forget(fm_coordinator *m, member *who)
 {
     uint32_t index = who->index;
 
-    if (index != NO_INDEX)
-        m->roster_peers[index] = 0;
     for (uint32_t i = 0; i < m->member_count; i++) {
         if (m->members[i] == who) {
             m->members[i] = m->members[--m->member_count];
@@ -146,123 +204,243 @@ static uint32_t forget(fm_coordinator *m, member *who)
         }
     }
     member_free(&who);
-    return index;
+    if (index != NO_INDEX)
+        lose(m, index);
 }
 
-fm_status fm_coord_drop(fm_coordinator *m, member *who, uint64_t now_ms, const char *fmt, ...)
+void fm_coord_drop(fm_coordinator *m, member *who, const char *fmt, ...)
 {
-    char reason[FM_MAX_REASON_BYTES];
+    char reason[FM_MAX_REASON_BYTES + 1];
     uint64_t peer = who->peer;
-    uint32_t index;
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(reason, sizeof reason, fmt, ap);
+    (void)vsnprintf(reason, sizeof reason, fmt, ap);
     va_end(ap);
     fm_coord_note(m, "%s dropped: %s", who->name, reason);
-    index = forget(m, who);
+    forget(m, who);
     m->c.ports.drop(m->c.ports.ctx, peer, reason);
-    return index == NO_INDEX ? FM_OK : fm_coord_lose(m, index, now_ms);
+}
+
+/*
+ * What every node checks of the roster is checked here first: a member that all others would
+ * refuse must not get them dropped for not answering.
+ */
+static const char *unfit(const fm_coordinator *m, const fm_statement *s)
+{
+    static const uint8_t any_scalar[crypto_scalarmult_SCALARBYTES] = { 8 };
+    uint8_t shared[crypto_scalarmult_BYTES];
+
+    if (crypto_scalarmult(shared, any_scalar, s->x25519_public) != 0)
+        return "its session key is of low order";
+    for (uint32_t i = 0; i < m->member_count; i++)
+        if (memcmp(m->members[i]->session_key, s->x25519_public, FM_SESSION_KEY_BYTES) == 0)
+            return "its session key is that of another member";
+    if (m->member_count >= m->c.plan->max_nodes)
+        return "the federation is full";
+    return NULL;
+}
+
+static fm_status admit(fm_coordinator *m, uint64_t peer, const fm_credential *credential,
+                       const fm_statement *statement, member **out)
+{
+    member *who = NULL;
+    fm_status st;
+
+    if ((st = room(1, sizeof *who, &who)) != FM_OK)
+        return st;
+    st = fm_peer_verify(m->c.trust, credential->cert, credential->cert_len, FM_ROLE_NODE, m->now_s,
+                        &who->certificate);
+    if (st != FM_OK) {
+        member_free(&who);
+        return st;
+    }
+    who->peer = peer;
+    who->index = NO_INDEX;
+    who->credential = *credential;
+    who->not_after_s = fm_peer_info(who->certificate)->not_after_s;
+    if (statement->not_after_s < who->not_after_s)
+        who->not_after_s = statement->not_after_s;
+    memcpy(who->session_key, statement->x25519_public, sizeof who->session_key);
+    memcpy(who->name, statement->name, sizeof who->name);
+    m->members[m->member_count++] = who;
+    *out = who;
+    return FM_OK;
+}
+
+/* The link does the same; a roster with one name twice would be refused by all. */
+static void replace_namesake(fm_coordinator *m, const char *name)
+{
+    for (uint32_t i = 0; i < m->member_count; i++)
+        if (strcmp(m->members[i]->name, name) == 0) {
+            fm_coord_drop(m, m->members[i], "a newer session of the same name takes its place");
+            return;
+        }
+}
+
+/* ---- events ---- */
+
+/* Every event ends here: go on until there is something to wait for. */
+static fm_status settle(fm_coordinator *m)
+{
+    fm_coordinator_phase before;
+    uint64_t round;
+    fm_status st = FM_OK;
+
+    do {
+        before = m->phase;
+        round = m->round;
+        switch (m->phase) {
+        case FM_COORD_WAIT_MEMBERS:
+            st = fm_coord_settle_members(m);
+            break;
+        case FM_COORD_WAIT_ROSTER:
+            st = fm_coord_settle_roster(m);
+            break;
+        case FM_COORD_WAIT_UPDATES:
+            fm_coord_settle_updates(m);
+            break;
+        case FM_COORD_WAIT_COMMITS:
+            fm_coord_settle_commits(m);
+            break;
+        case FM_COORD_WAIT_RELEASES:
+            st = fm_coord_settle_releases(m);
+            break;
+        case FM_COORD_FINISHED:
+            break;
+        }
+    } while (st == FM_OK && (m->phase != before || m->round != round));
+    return st;
 }
 
 fm_status fm_coordinator_joined(fm_coordinator *m, uint64_t peer, const fm_credential *credential,
                                 const fm_statement *statement, uint64_t now_ms, int64_t now_s)
 {
     fm_message offer = { .type = FM_MSG_PLAN_OFFER };
+    const char *why;
     member *who = NULL;
     fm_status st;
 
-    (void)now_ms;
-    if (m->member_count >= m->c.plan->max_nodes) {
-        m->c.ports.drop(m->c.ports.ctx, peer, "the federation is full");
-        return FM_OK;
+    m->now_ms = now_ms;
+    m->now_s = now_s;
+    replace_namesake(m, statement->name);
+    if ((why = unfit(m, statement))) {
+        fm_coord_note(m, "%s not admitted: %s", statement->name, why);
+        m->c.ports.drop(m->c.ports.ctx, peer, why);
+        return settle(m);
     }
-    if ((st = fm_alloc(1, sizeof *who, (void **)&who)) != FM_OK)
-        return st;
-    st = fm_peer_verify(m->c.trust, credential->cert, credential->cert_len, FM_ROLE_NODE, now_s,
-                        &who->certificate);
-    if (st != FM_OK) {
+    if ((st = admit(m, peer, credential, statement, &who)) != FM_OK) {
+        if (st == FM_ENOMEM)
+            return st;
+        fm_coord_note(m, "%s not admitted: %s", statement->name, fm_error_text());
         m->c.ports.drop(m->c.ports.ctx, peer, "the certificate was refused");
-        member_free(&who);
-        return st == FM_ENOMEM ? st : FM_OK;
+        return settle(m);
     }
-    who->peer = peer;
-    who->index = NO_INDEX;
-    who->credential = *credential;
-    memcpy(who->name, statement->name, sizeof who->name);
-    m->members[m->member_count++] = who;
     fm_coord_note(m, "%s joined", who->name);
     offer.plan_offer.plan = (fm_bytes){ m->c.plan_bytes, m->c.plan_len };
-    fm_coord_send(m, who, &offer);
-    return FM_OK;
+    (void)fm_coord_send(m, who, &offer);
+    return settle(m);
 }
 
 fm_status fm_coordinator_gone(fm_coordinator *m, uint64_t peer, uint64_t now_ms)
 {
     member *who = fm_coord_find(m, peer);
-    uint32_t index;
 
+    m->now_ms = now_ms;
     if (!who)
         return FM_OK;
     fm_coord_note(m, "%s is gone", who->name);
-    index = forget(m, who);
-    return index == NO_INDEX ? FM_OK : fm_coord_lose(m, index, now_ms);
+    forget(m, who);
+    return settle(m);
+}
+
+static fm_status take(fm_coordinator *m, member *who, const fm_message *msg)
+{
+    switch (msg->type) {
+    case FM_MSG_JOIN:
+        fm_coord_take_join(m, who, &msg->join);
+        return FM_OK;
+    case FM_MSG_PLAN_ANSWER:
+        fm_coord_take_plan_answer(m, who, &msg->plan_answer);
+        return FM_OK;
+    case FM_MSG_ROSTER_ANSWER:
+        fm_coord_take_roster_answer(m, who, &msg->roster_answer);
+        return FM_OK;
+    case FM_MSG_MASKED_UPDATE:
+        fm_coord_take_update(m, who, &msg->masked_update);
+        return FM_OK;
+    case FM_MSG_COMMIT:
+        fm_coord_take_commit(m, who, &msg->commit);
+        return FM_OK;
+    case FM_MSG_RELEASE:
+        return fm_coord_take_release(m, who, &msg->release);
+    case FM_MSG_ABANDON:
+        fm_coord_take_refusal(m, who, &msg->abandon);
+        return FM_OK;
+    default:
+        fm_coord_drop(m, who, "a node may not send %s", fm_msg_name(msg->type));
+        return FM_OK;
+    }
 }
 
 fm_status fm_coordinator_take(fm_coordinator *m, uint64_t peer, const fm_message *msg,
                               uint64_t now_ms, int64_t now_s)
 {
     member *who = fm_coord_find(m, peer);
+    fm_status st;
 
-    (void)now_s;
+    m->now_ms = now_ms;
+    m->now_s = now_s;
     if (!who)
         return FM_OK; /* dropped while the message was on its way */
-    switch (msg->type) {
-    case FM_MSG_JOIN:
-        return fm_coord_take_join(m, who, &msg->join, now_ms);
-    case FM_MSG_PLAN_ANSWER:
-        return fm_coord_take_plan_answer(m, who, &msg->plan_answer, now_ms);
-    case FM_MSG_ROSTER_ANSWER:
-        return fm_coord_take_roster_answer(m, who, &msg->roster_answer, now_ms);
-    case FM_MSG_MASKED_UPDATE:
-        return fm_coord_take_update(m, who, &msg->masked_update, now_ms);
-    case FM_MSG_COMMIT:
-        return fm_coord_take_commit(m, who, &msg->commit, now_ms);
-    case FM_MSG_RELEASE:
-        return fm_coord_take_release(m, who, &msg->release, now_ms);
-    case FM_MSG_ABANDON:
-        return fm_coord_take_refusal(m, who, &msg->abandon, now_ms);
-    default:
-        return fm_coord_drop(m, who, now_ms, "a node may not send %s", fm_msg_name(msg->type));
-    }
+    st = take(m, who, msg);
+    return st == FM_OK ? settle(m) : st;
 }
 
 fm_status fm_coordinator_tick(fm_coordinator *m, uint64_t now_ms, int64_t now_s)
 {
-    (void)now_s;
+    m->now_ms = now_ms;
+    m->now_s = now_s;
     if (m->deadline_ms == 0 || now_ms < m->deadline_ms)
         return FM_OK;
     m->deadline_ms = 0;
-    switch (m->phase) {
-    case FM_COORD_WAIT_MEMBERS:
-        return fm_coord_members_deadline(m, now_ms);
-    case FM_COORD_WAIT_ROSTER:
-        return fm_coord_roster_deadline(m, now_ms);
-    case FM_COORD_WAIT_UPDATES:
-        return fm_coord_updates_deadline(m, now_ms);
-    case FM_COORD_WAIT_COMMITS:
-    case FM_COORD_WAIT_RELEASES:
-        return fm_coord_late(m, now_ms);
-    case FM_COORD_FINISHED:
-        break;
-    }
-    return FM_OK;
+    m->overdue = true;
+    return settle(m);
 }
+
+fm_status fm_coordinator_set_trust(fm_coordinator *m, const fm_trust *trust, uint64_t now_ms,
+                                   int64_t now_s)
+{
+    uint32_t i = 0;
+
+    m->now_ms = now_ms;
+    m->now_s = now_s;
+    m->c.trust = trust;
+    while (i < m->member_count) {
+        const fm_credential *c = &m->members[i]->credential;
+        fm_peer *peer = NULL;
+        fm_status st = fm_peer_verify(trust, c->cert, c->cert_len, FM_ROLE_NODE, now_s, &peer);
+
+        fm_peer_free(&peer);
+        if (st == FM_ENOMEM)
+            return st;
+        if (st == FM_OK) {
+            i++;
+            continue;
+        }
+        fm_coord_note(m, "%s: %s", m->members[i]->name, fm_error_text());
+        /* Another member takes its place in the list. */
+        fm_coord_drop(m, m->members[i], "its certificate is not good any more");
+    }
+    return settle(m);
+}
+
+/* ---- what a driver asks ---- */
 
 int fm_coordinator_wait_ms(const fm_coordinator *m, uint64_t now_ms)
 {
-    if (m->deadline_ms == 0 || m->deadline_ms > now_ms + 1000)
-        return 1000;
+    if (m->deadline_ms == 0 || m->deadline_ms > now_ms + LONGEST_WAIT_MS)
+        return LONGEST_WAIT_MS;
     return m->deadline_ms <= now_ms ? 0 : (int)(m->deadline_ms - now_ms);
 }
 

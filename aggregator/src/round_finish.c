@@ -1,19 +1,22 @@
 /* Steps 6 and 7: releases, the sum, the optimizer step; and how a round is abandoned. */
-#include <sodium.h>
+#include <math.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include <sodium.h>
 
 #include "round_internal.h"
 
+/* As in dp/src/lattice.c, which chooses the scale with it. */
+#define NOISE_SIGMAS 12.0
+
 void fm_coord_clear_round(fm_coordinator *m)
 {
-    for (uint32_t i = 0; i < m->c.plan->max_nodes; i++) {
-        free(m->slots[i].pair_seeds);
-        sodium_memzero(&m->slots[i], sizeof m->slots[i]);
-    }
-    memset(m->sum, 0, (size_t)m->c.plan->parameters * sizeof *m->sum);
+    sodium_memzero(m->slots, m->c.plan->max_nodes * sizeof *m->slots);
     m->participant_count = m->survivor_count = m->lost_count = 0;
+    m->broken = NULL;
 }
+
+/* ---- no sum ---- */
 
 static void tell_abandon(fm_coordinator *m, const char *reason)
 {
@@ -22,53 +25,44 @@ static void tell_abandon(fm_coordinator *m, const char *reason)
     msg.abandon.round = m->round;
     fm_reason_set(msg.abandon.reason, reason);
     for (uint32_t i = 0; i < m->participant_count; i++) {
-        uint64_t peer = m->roster_peers[m->participants[i]];
-        member *who = peer ? fm_coord_find(m, peer) : NULL;
+        const member *who = fm_coord_at(m, m->participants[i]);
 
         if (who)
-            fm_coord_send(m, who, &msg);
+            (void)fm_coord_send(m, who, &msg);
     }
 }
 
-fm_status fm_coord_abandon(fm_coordinator *m, uint64_t now_ms, const char *reason)
+static void tell_ended(fm_coordinator *m, bool finished, const char *reason)
 {
-    uint32_t survivors = m->survivor_count, participants = m->participant_count;
-
-    tell_abandon(m, reason);
-    m->c.ports.round_ended(m->c.ports.ctx, m->round, false, survivors, participants, reason);
-    fm_coord_clear_round(m);
-    m->phase = FM_COORD_WAIT_MEMBERS;
-    m->deadline_ms = 0;
-    return fm_coord_go_on(m, now_ms);
+    if (m->c.ports.round_ended)
+        m->c.ports.round_ended(m->c.ports.ctx, m->round, finished, m->survivor_count,
+                               m->participant_count, reason);
 }
 
-fm_status fm_coord_late(fm_coordinator *m, uint64_t now_ms)
+void fm_coord_abandon(fm_coordinator *m, const char *reason)
 {
-    bool commits = m->phase == FM_COORD_WAIT_COMMITS;
-    uint64_t late[FM_MAX_NODES];
-    uint32_t count = 0;
-    fm_status st;
+    tell_abandon(m, reason);
+    tell_ended(m, false, reason);
+    fm_coord_clear_round(m);
+    fm_coord_enter(m, FM_COORD_WAIT_MEMBERS, 0);
+}
+
+void fm_coord_late(fm_coordinator *m, const char *part, bool (*done)(const slot *s))
+{
+    char reason[64];
 
     for (uint32_t i = 0; i < m->survivor_count; i++) {
-        const slot *s = &m->slots[m->survivors[i]];
+        member *who = fm_coord_at(m, m->survivors[i]);
 
-        if (commits ? !s->committed : !s->released)
-            late[count++] = m->roster_peers[m->survivors[i]];
+        if (who && !done(&m->slots[m->survivors[i]]))
+            fm_coord_drop(m, who, "no %s for round %llu in time", part,
+                          (unsigned long long)m->round);
     }
-    /* The next round starts without them: gone from the books before it can begin. */
-    m->phase = FM_COORD_WAIT_MEMBERS;
-    for (uint32_t i = 0; i < count; i++) {
-        member *who = late[i] ? fm_coord_find(m, late[i]) : NULL;
-
-        if (who && (st = fm_coord_drop(m, who, now_ms, "no %s for round %llu in time",
-                                       commits ? "commit" : "release",
-                                       (unsigned long long)m->round)) != FM_OK)
-            return st;
-    }
-    return fm_coord_abandon(m, now_ms,
-                            commits ? "not every survivor committed in time"
-                                    : "not every survivor released in time");
+    (void)snprintf(reason, sizeof reason, "a %s did not come in time", part);
+    fm_coord_abandon(m, reason);
 }
+
+/* ---- 6: Release ---- */
 
 /* The seeds must be for exactly the lost nodes, in order. */
 static bool fits(const fm_coordinator *m, const fm_msg_release *r)
@@ -81,114 +75,166 @@ static bool fits(const fm_coordinator *m, const fm_msg_release *r)
     return true;
 }
 
-static fm_status unmask_one(fm_coordinator *m, uint32_t at)
+/* At once, so that only the last one's masks are left to subtract when all have come. */
+static fm_status unmask(fm_coordinator *m, uint32_t at, const fm_msg_release *r)
 {
-    const slot *s = &m->slots[at];
     size_t n = m->c.plan->parameters;
-    fm_status st = fm_dp_mask_apply(m->sum, n, s->self_seed, -1);
+    fm_status st = fm_dp_mask_apply(m->sum, n, r->self_seed, -1);
 
     for (uint32_t i = 0; st == FM_OK && i < m->lost_count; i++)
-        st = fm_dp_mask_apply(m->sum, n, s->pair_seeds[i], -fm_dp_mask_sign(at, m->lost[i]));
+        st = fm_dp_mask_apply(m->sum, n, r->pair_seeds[i], -fm_dp_mask_sign(at, m->lost[i]));
     return st;
 }
 
-static fm_status finish(fm_coordinator *m, uint64_t now_ms);
-
-fm_status fm_coord_take_release(fm_coordinator *m, member *who, const fm_msg_release *r,
-                                uint64_t now_ms)
+fm_status fm_coord_take_release(fm_coordinator *m, member *who, const fm_msg_release *r)
 {
-    slot *s;
+    slot *s = fm_coord_slot(m, who, r->round, FM_MSG_RELEASE);
     fm_status st;
 
-    if (m->phase != FM_COORD_WAIT_RELEASES || r->round != m->round || who->index == NO_INDEX ||
-        !m->slots[who->index].updated)
+    if (!s)
         return FM_OK;
-    s = &m->slots[who->index];
-    if (s->released)
-        return fm_coord_drop(m, who, now_ms, "a second release for round %llu",
-                             (unsigned long long)r->round);
-    if (!fits(m, r))
-        return fm_coord_drop(m, who, now_ms, "its release is not for the nodes that were lost");
-    if (r->lost_count > 0) {
-        if ((st = fm_alloc(r->lost_count, FM_SEED_BYTES, (void **)&s->pair_seeds)) != FM_OK)
+    if (!s->updated) {
+        fm_coord_drop(m, who, "a release of round %llu, which it was left out of",
+                      (unsigned long long)r->round);
+    } else if (s->released) {
+        fm_coord_drop(m, who, "a second release for round %llu", (unsigned long long)r->round);
+    } else if (!fits(m, r)) {
+        fm_coord_drop(m, who, "its release is not for the nodes that were lost");
+    } else {
+        if ((st = unmask(m, who->index, r)) != FM_OK)
             return st;
-        memcpy(s->pair_seeds, r->pair_seeds, (size_t)r->lost_count * FM_SEED_BYTES);
+        s->released = true;
     }
-    memcpy(s->self_seed, r->self_seed, FM_SEED_BYTES);
-    s->released = true;
-    for (uint32_t i = 0; i < m->survivor_count; i++)
-        if (!m->slots[m->survivors[i]].released)
-            return FM_OK;
-    return finish(m, now_ms);
+    return FM_OK;
+}
+
+/* ---- 7: the sum ---- */
+
+/*
+ * A mask that did not cancel leaves uniform words. Honest updates stay below max_units clipped
+ * units and the noise of all survivors; what is longer must not reach the model, and another try
+ * would only cost the nodes more of their budgets.
+ */
+static fm_status check_sum(const fm_coordinator *m)
+{
+    const fm_dp_lattice *l = &m->lattice;
+    size_t n = m->c.plan->parameters;
+    double square = 0.0;
+    double limit = (double)l->max_units * (double)l->sensitivity +
+                   (double)m->survivor_count * NOISE_SIGMAS * l->sigma_share * sqrt((double)n);
+
+    for (size_t i = 0; i < n; i++) {
+        double v = (double)(int32_t)m->sum[i];
+
+        square += v * v;
+    }
+    if (sqrt(square) <= limit)
+        return FM_OK;
+    return fm_fail(FM_EPROTO,
+                   "round %llu: the unmasked sum is longer than max_units records and the noise "
+                   "can make it: a node released wrong seeds, or the nodes sum more than "
+                   "max_units (%u) records; the model is unchanged",
+                   (unsigned long long)m->round, l->max_units);
 }
 
 static fm_status step(fm_coordinator *m)
 {
-    fm_status st = FM_OK;
+    fm_optimizer *o = m->c.optimizer;
+    fm_status st = check_sum(m);
 
-    for (uint32_t i = 0; st == FM_OK && i < m->survivor_count; i++)
-        st = unmask_one(m, m->survivors[i]);
     if (st != FM_OK)
         return st;
-    fm_dp_decode_sum(&m->lattice, m->sum, m->c.plan->parameters, m->gradient);
-    return fm_optimizer_step(m->c.optimizer, m->gradient, m->c.plan->parameters);
+    fm_dp_decode_sum(&m->lattice, m->sum, o->n, m->gradient);
+    if ((st = fm_optimizer_step(o, m->gradient, o->n)) != FM_OK)
+        return fm_fail_context(st, "round %llu: ", (unsigned long long)m->round);
+    m->model = fm_model_digest(o->weights, o->n * sizeof *o->weights);
+    return FM_OK;
 }
 
-static fm_status finish(fm_coordinator *m, uint64_t now_ms)
+static fm_status finish(fm_coordinator *m)
 {
     fm_transcript_entry entry = { .round = m->round, .commit_digest = m->commit_digest };
-    uint32_t survivors = m->survivor_count, participants = m->participant_count;
     fm_status st;
 
     if ((st = step(m)) != FM_OK)
         return st;
-    entry.model_after = fm_model_digest(m->c.optimizer->weights,
-                                        m->c.optimizer->n * sizeof(float));
+    entry.model_after = m->model;
     if ((st = m->c.ports.finish_round(m->c.ports.ctx, &entry, m->c.optimizer)) != FM_OK)
         return st;
     m->c.head = fm_transcript_next(&m->c.head, &entry);
     m->c.last_round = m->round;
     m->c.finished++;
-    m->c.ports.round_ended(m->c.ports.ctx, m->round, true, survivors, participants, "");
+    tell_ended(m, true, "");
     fm_coord_clear_round(m);
     if (m->c.finished < m->c.plan->rounds) {
-        m->phase = FM_COORD_WAIT_MEMBERS;
-        m->deadline_ms = 0;
-        return fm_coord_go_on(m, now_ms);
+        fm_coord_enter(m, FM_COORD_WAIT_MEMBERS, 0);
+        return FM_OK;
     }
-    m->phase = FM_COORD_FINISHED;
-    m->deadline_ms = 0;
+    fm_coord_enter(m, FM_COORD_FINISHED, 0);
     for (uint32_t i = 0; i < m->member_count; i++)
-        if (m->members[i]->state == MEMBER_READY)
+        if (m->members[i]->ready)
             fm_coord_send_finish(m, m->members[i]);
     return FM_OK;
 }
 
+static bool has_released(const slot *s)
+{
+    return s->released;
+}
+
+fm_status fm_coord_settle_releases(fm_coordinator *m)
+{
+    uint32_t missing = 0;
+
+    for (uint32_t i = 0; i < m->survivor_count; i++)
+        missing += !m->slots[m->survivors[i]].released;
+    if (missing == 0)
+        return finish(m);
+    if (m->broken)
+        fm_coord_abandon(m, m->broken);
+    else if (m->overdue)
+        fm_coord_late(m, "release", has_released);
+    return FM_OK;
+}
+
+/* ---- Finish ---- */
+
+static fm_status make_result(fm_coordinator *m)
+{
+    void *p = NULL;
+    fm_status st = FM_OK;
+
+    if (!m->result && (st = fm_alloc(m->c.optimizer->n, sizeof *m->result, &p)) == FM_OK) {
+        m->result = p;
+        fm_optimizer_result(m->c.optimizer, m->result);
+    }
+    return st;
+}
+
 void fm_coord_send_finish(fm_coordinator *m, member *who)
 {
-    size_t n = m->c.optimizer->n, len = 0;
+    size_t bytes = m->c.optimizer->n * sizeof *m->result, len = 0;
     fm_message msg = { .type = FM_MSG_FINISH };
     uint8_t signature[FM_SIGNATURE_MAX];
-    float *result = NULL;
     fm_hash digest;
 
-    if (fm_alloc(n, sizeof *result, (void **)&result) != FM_OK)
-        return;
-    fm_optimizer_result(m->c.optimizer, result);
+    if (make_result(m) != FM_OK)
+        goto failed;
     msg.finish = (fm_msg_finish){
         .rounds = m->c.finished,
-        .model_hash = fm_model_digest(result, n * sizeof *result),
-        .model = { (const uint8_t *)result, n * sizeof *result },
+        .model_hash = fm_model_digest(m->result, bytes),
+        .model = { (const uint8_t *)m->result, bytes },
         .head = m->c.head,
     };
     m->c.ports.entries_after(m->c.ports.ctx, who->known_round, &msg.finish.entries,
                              &msg.finish.entry_count);
     digest = fm_finish_digest(m->c.plan->federation, &msg.finish);
     if (fm_identity_sign(m->c.identity, FM_LABEL_FINISH, digest.bytes, FM_HASH_BYTES, signature,
-                         &len) == FM_OK) {
-        msg.finish.signature = (fm_bytes){ signature, len };
-        fm_coord_send(m, who, &msg);
-        who->finish_sent = true;
-    }
-    free(result);
+                         &len) != FM_OK)
+        goto failed;
+    msg.finish.signature = (fm_bytes){ signature, len };
+    (void)fm_coord_send(m, who, &msg);
+    return;
+failed:
+    fm_coord_note(m, "Finish for %s could not be made: %s", who->name, fm_error_text());
 }

@@ -8,7 +8,7 @@
 
 static _Thread_local char t_text[TEXT_BYTES];
 
-fm_status fm_fail(fm_status st, const char *fmt, ...)
+fm_status fm_error_record(fm_status st, const char *fmt, ...)
 {
     char fresh[TEXT_BYTES]; /* the arguments may point into the old text */
     va_list ap;

@@ -28,7 +28,7 @@ size_t fm_yaml_column(const fm_yaml_node *n)
     return n->column;
 }
 
-fm_status fm_yaml_fail(const fm_yaml_node *n, const char *fmt, ...)
+fm_status fm_yaml_error(const fm_yaml_node *n, const char *fmt, ...)
 {
     char message[MESSAGE_BYTES];
     va_list ap;

@@ -42,7 +42,7 @@ static const char *validity_word(const shown *s)
 
     if (now_s < s->info.not_before_s)
         return "not yet valid";
-    return now_s > s->info.not_after_s ? "expired" : "valid now";
+    return now_s >= s->info.not_after_s ? "expired" : "valid now";
 }
 
 static void print_text(const shown *s)

@@ -109,21 +109,27 @@ static bool add_revoked(X509_CRL *crl, X509 *x, int64_t now_s)
     return ok;
 }
 
-/** CRL number one higher than before (1 for the first), and the CA's key identifier. */
-static bool set_crl_extensions(X509_CRL *crl, X509 *ca)
+/** One higher than before; 1 for the first. */
+static bool set_crl_number(X509_CRL *crl)
 {
     ASN1_INTEGER *number = X509_CRL_get_ext_d2i(crl, NID_crl_number, NULL, NULL);
-    AUTHORITY_KEYID *akid = X509_get_ext_d2i(ca, NID_authority_key_identifier, NULL, NULL);
     uint64_t n = 0;
-    bool ok =
-        (number || (number = ASN1_INTEGER_new()) != NULL) &&
-        ASN1_INTEGER_get_uint64(&n, number) == 1 && n < UINT64_MAX &&
-        ASN1_INTEGER_set_uint64(number, n + 1) == 1 &&
-        X509_CRL_add1_ext_i2d(crl, NID_crl_number, number, 0, X509V3_ADD_REPLACE) == 1 && akid &&
-        X509_CRL_add1_ext_i2d(crl, NID_authority_key_identifier, akid, 0, X509V3_ADD_REPLACE) == 1;
+    bool ok = number ? ASN1_INTEGER_get_uint64(&n, number) == 1 && n < UINT64_MAX
+                     : (number = ASN1_INTEGER_new()) != NULL;
 
+    ok = ok && ASN1_INTEGER_set_uint64(number, n + 1) == 1 &&
+         X509_CRL_add1_ext_i2d(crl, NID_crl_number, number, 0, X509V3_ADD_REPLACE) == 1;
     ASN1_INTEGER_free(number);
-    AUTHORITY_KEYID_free(akid);
+    return ok;
+}
+
+static bool set_crl_authority(X509_CRL *crl, X509 *ca)
+{
+    AUTHORITY_KEYID *id = X509_get_ext_d2i(ca, NID_authority_key_identifier, NULL, NULL);
+    bool ok = id && X509_CRL_add1_ext_i2d(crl, NID_authority_key_identifier, id, 0,
+                                          X509V3_ADD_REPLACE) == 1;
+
+    AUTHORITY_KEYID_free(id);
     return ok;
 }
 
@@ -146,7 +152,7 @@ fm_status fm_crl_sign(X509 *ca, EVP_PKEY *key, const X509_CRL *old, STACK_OF(X50
     int64_t now_s = fm_clock_wall_s();
     bool ok = crl && X509_CRL_set_version(crl, X509_CRL_VERSION_2) == 1 &&
               X509_CRL_set_issuer_name(crl, X509_get_subject_name(ca)) == 1 &&
-              set_crl_times(crl, now_s) && set_crl_extensions(crl, ca);
+              set_crl_times(crl, now_s) && set_crl_number(crl) && set_crl_authority(crl, ca);
 
     for (int i = 0; ok && i < sk_X509_num(add); i++) {
         X509 *x = sk_X509_value(add, i);

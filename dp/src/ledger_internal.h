@@ -26,7 +26,8 @@ struct fm_ledger {
     fm_ledger_cache cache;
 };
 
-/** The failure of `what` with SQLite's result code and words: "PATH: cannot WHAT: ...". */
+/** The failure of `what` with SQLite's result code and words: "PATH: cannot WHAT: ...".
+ *  Looks at errno: every transaction begins with fm_ledger_exec, which clears it. */
 fm_status fm_ledger_fail(const fm_ledger *l, int rc, const char *what);
 
 /** Run SQL without results. */

@@ -59,19 +59,25 @@ static fm_status status_of(int rc)
 fm_status fm_ledger_fail(const fm_ledger *l, int rc, const char *what)
 {
     fm_status st = status_of(rc);
-    int os = st == FM_EIO ? sqlite3_system_errno(l->db) : 0;
+    int os = errno; /* SQLite forgets the reason of a failed write to its log */
 
+    if (sqlite3_system_errno(l->db) != 0)
+        os = sqlite3_system_errno(l->db);
     if (st == FM_ETIMEOUT)
         return fm_fail(st, "%s: cannot %s: another process has held the ledger for %d s", l->path,
                        what, FM_LEDGER_BUSY_MS / 1000);
-    return fm_fail(st, "%s: cannot %s: %s%s%s%s", l->path, what, sqlite3_errmsg(l->db),
-                   os ? " (" : "", os ? strerror(os) : "", os ? ")" : "");
+    if (st == FM_EIO && os != 0)
+        return fm_fail(st, "%s: cannot %s: %s (%s)", l->path, what, sqlite3_errmsg(l->db),
+                       strerror(os));
+    return fm_fail(st, "%s: cannot %s: %s", l->path, what, sqlite3_errmsg(l->db));
 }
 
 fm_status fm_ledger_exec(fm_ledger *l, const char *sql, const char *what)
 {
-    int rc = sqlite3_exec(l->db, sql, NULL, NULL, NULL);
+    int rc;
 
+    errno = 0;
+    rc = sqlite3_exec(l->db, sql, NULL, NULL, NULL);
     return rc == SQLITE_OK ? FM_OK : fm_ledger_fail(l, rc, what);
 }
 

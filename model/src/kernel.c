@@ -10,25 +10,25 @@ typedef float v4 __attribute__((vector_size(16)));
 #define ROWS_BLOCK 4
 
 /* R rows by one vector of columns, all sums in registers. */
-#define TILE(V, R)                                                                                 \
-    do {                                                                                           \
-        V acc[R], w;                                                                               \
-        for (size_t r = 0; r < (R); r++) {                                                         \
-            if (add)                                                                               \
-                memcpy(&acc[r], c + r * out + j, sizeof(V));                                       \
-            else if (bias)                                                                         \
-                memcpy(&acc[r], bias + j, sizeof(V));                                              \
-            else                                                                                   \
-                acc[r] = (V){ 0 };                                                                 \
-        }                                                                                          \
-        for (size_t k = 0; k < in; k++) {                                                          \
-            memcpy(&w, b + k * out + j, sizeof(V));                                                \
-            for (size_t r = 0; r < (R); r++)                                                       \
-                acc[r] += w * a[r * in + k];                                                       \
-        }                                                                                          \
-        for (size_t r = 0; r < (R); r++)                                                           \
-            memcpy(c + r * out + j, &acc[r], sizeof(V));                                           \
-        j += sizeof(V) / sizeof(float);                                                            \
+#define TILE(V, R)                                           \
+    do {                                                     \
+        V acc[R], w;                                         \
+        for (size_t r = 0; r < (R); r++) {                   \
+            if (add)                                         \
+                memcpy(&acc[r], c + r * out + j, sizeof(V)); \
+            else if (bias)                                   \
+                memcpy(&acc[r], bias + j, sizeof(V));        \
+            else                                             \
+                acc[r] = (V){ 0 };                           \
+        }                                                    \
+        for (size_t k = 0; k < in; k++) {                    \
+            memcpy(&w, b + k * out + j, sizeof(V));          \
+            for (size_t r = 0; r < (R); r++)                 \
+                acc[r] += w * a[r * in + k];                 \
+        }                                                    \
+        for (size_t r = 0; r < (R); r++)                     \
+            memcpy(c + r * out + j, &acc[r], sizeof(V));     \
+        j += sizeof(V) / sizeof(float);                      \
     } while (0)
 
 static inline __attribute__((always_inline)) void block(const float *a, size_t in, const float *b,
@@ -72,8 +72,8 @@ static inline __attribute__((always_inline)) void all_rows(const float *a, size_
 
 #if defined(__x86_64__)
 __attribute__((target("avx2"))) static void rows_avx2(const float *a, size_t rows, size_t in,
-                                                      const float *b, size_t out,
-                                                      const float *bias, bool add, float *c)
+                                                      const float *b, size_t out, const float *bias,
+                                                      bool add, float *c)
 {
     all_rows(a, rows, in, b, out, bias, add, c);
 }

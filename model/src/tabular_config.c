@@ -1,6 +1,8 @@
 /* model.yaml: one table of keys for reading, checking and writing. */
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tabular_internal.h"
@@ -55,14 +57,21 @@ static const char *const gates[] = { "softmax", "sigmoid" };
 #define MULTIPLIER_MIN 1e-6
 #define SPREAD_MAX 100.0
 
-static size_t *count_at(fm_tabular_config *c, size_t offset)
+/* The members that a table names by their offset. */
+static size_t count_of(const fm_tabular_config *c, const count_key *k)
 {
-    return (size_t *)(void *)((char *)c + offset);
+    size_t v;
+
+    memcpy(&v, (const char *)c + k->offset, sizeof v);
+    return v;
 }
 
-static double *real_at(fm_tabular_config *c, size_t offset)
+static double real_of(const fm_tabular_config *c, const real_key *k)
 {
-    return (double *)(void *)((char *)c + offset);
+    double v;
+
+    memcpy(&v, (const char *)c + k->offset, sizeof v);
+    return v;
 }
 
 /* The outcome of a study on the four heart-disease hospitals under (1, 1e-4)- and (4, 1e-4)-DP;
@@ -107,12 +116,12 @@ static fm_status check_reals(const fm_tabular_config *c, const real_key *keys, s
                              const char *map, double most)
 {
     for (size_t i = 0; i < n; i++) {
-        const double v = *real_at((fm_tabular_config *)(uintptr_t)c, keys[i].offset);
+        const double v = real_of(c, &keys[i]);
 
-        if (!isfinite(v) || v < 0.0 || v > most ||
-            (!keys[i].zero && v < MULTIPLIER_MIN) || (v > 0.0 && v < MULTIPLIER_MIN))
-            return fm_fail(FM_EINVAL, "model: %s.%s is %g; it must be %s%g to %g", map,
-                           keys[i].key, v, keys[i].zero ? "0, or " : "", MULTIPLIER_MIN, most);
+        if (!isfinite(v) || v < 0.0 || v > most || (!keys[i].zero && v < MULTIPLIER_MIN) ||
+            (v > 0.0 && v < MULTIPLIER_MIN))
+            return fm_fail(FM_EINVAL, "model: %s.%s is %g; it must be %s%g to %g", map, keys[i].key,
+                           v, keys[i].zero ? "0, or " : "", MULTIPLIER_MIN, most);
     }
     return FM_OK;
 }
@@ -122,7 +131,7 @@ fm_status fm_tabular_config_check(const fm_tabular_config *c)
     fm_status st;
 
     for (size_t i = 0; i < COUNT(counts); i++) {
-        const size_t v = *count_at((fm_tabular_config *)(uintptr_t)c, counts[i].offset);
+        const size_t v = count_of(c, &counts[i]);
 
         if (v < counts[i].lo || v > counts[i].hi)
             return fm_fail(FM_EINVAL, "model: %s is %zu; it must be %ju to %ju", counts[i].key, v,
@@ -180,33 +189,35 @@ static fm_status read_reals(const fm_yaml_node *root, const char *name, const re
     if ((st = fm_yaml_get_map(root, name, &map)) || (st = fm_yaml_check_keys(map, known)))
         return st;
     for (size_t i = 0; i < n; i++) {
-        double *v = real_at(c, keys[i].offset);
+        double v = real_of(c, &keys[i]);
 
-        if ((st = fm_yaml_get_double_or(map, keys[i].key, 0.0, most, *v, v)))
+        if ((st = fm_yaml_get_double_or(map, keys[i].key, 0.0, most, v, &v)))
             return st;
+        memcpy((char *)c + keys[i].offset, &v, sizeof v);
     }
     return FM_OK;
 }
 
 static fm_status read_all(const fm_yaml_node *root, fm_tabular_config *c)
 {
-    static const char *const known[] = { "width",         "blocks",     "experts",  "top_k",
+    static const char *const known[] = { "width",         "blocks",        "experts",    "top_k",
                                          "expert_hidden", "shared_hidden", "activation", "gate",
-                                         "residual",      "multipliers", "spread",   NULL };
+                                         "residual",      "multipliers",   "spread",     NULL };
     unsigned activation = (unsigned)c->activation, gate = (unsigned)c->gate;
     fm_status st = fm_yaml_check_keys(root, known);
 
     for (size_t i = 0; !st && i < COUNT(counts); i++) {
-        uint64_t v = *count_at(c, counts[i].offset);
+        uint64_t v = count_of(c, &counts[i]);
 
         st = fm_yaml_get_u64_or(root, counts[i].key, counts[i].lo, counts[i].hi, v, &v);
-        *count_at(c, counts[i].offset) = (size_t)v;
+        memcpy((char *)c + counts[i].offset, &(size_t){ (size_t)v }, sizeof(size_t));
     }
-    if (st || (st = read_choice(root, "activation", activations, COUNT(activations), &activation)) ||
+    if (st ||
+        (st = read_choice(root, "activation", activations, COUNT(activations), &activation)) ||
         (st = read_choice(root, "gate", gates, COUNT(gates), &gate)) ||
         (st = fm_yaml_get_double_or(root, "residual", 0.0, 1.0, c->residual, &c->residual)) ||
-        (st = read_reals(root, "multipliers", multipliers, COUNT(multipliers), MULTIPLIER_MAX,
-                         c)) ||
+        (st =
+             read_reals(root, "multipliers", multipliers, COUNT(multipliers), MULTIPLIER_MAX, c)) ||
         (st = read_reals(root, "spread", spreads, COUNT(spreads), SPREAD_MAX, c)))
         return st;
     c->activation = (fm_activation)activation;
@@ -236,14 +247,26 @@ fm_status fm_tabular_config_parse(const char *name, const void *text, size_t len
     return st;
 }
 
+/* The shortest digits that read back as the same number. */
+static fm_status write_real(const char *indent, const char *key, double v, fm_buf *out)
+{
+    char text[32];
+
+    for (int digits = 1; digits <= 17; digits++) {
+        (void)snprintf(text, sizeof text, "%.*g", digits, v);
+        if (strtod(text, NULL) == v)
+            break;
+    }
+    return fm_buf_printf(out, "%s%s: %s\n", indent, key, text);
+}
+
 static fm_status write_reals(const fm_tabular_config *c, const char *name, const real_key *keys,
                              size_t n, fm_buf *out)
 {
     fm_status st = fm_buf_printf(out, "%s:\n", name);
 
     for (size_t i = 0; !st && i < n; i++)
-        st = fm_buf_printf(out, "  %s: %.17g\n", keys[i].key,
-                           *real_at((fm_tabular_config *)(uintptr_t)c, keys[i].offset));
+        st = write_real("  ", keys[i].key, real_of(c, &keys[i]), out);
     return st;
 }
 
@@ -256,11 +279,12 @@ fm_status fm_tabular_config_write(const fm_tabular_config *c, fm_buf *out)
     if ((st = fm_tabular_config_check(c)))
         return st;
     for (size_t i = 0; !st && i < COUNT(counts); i++)
-        st = fm_buf_printf(out, "%s: %zu\n", counts[i].key,
-                           *count_at((fm_tabular_config *)(uintptr_t)c, counts[i].offset));
+        st = fm_buf_printf(out, "%s: %zu\n", counts[i].key, count_of(c, &counts[i]));
     if (!st)
-        st = fm_buf_printf(out, "activation: %s\ngate: %s\nresidual: %.17g\n",
-                           activations[c->activation], gates[c->gate], c->residual);
+        st = fm_buf_printf(out, "activation: %s\ngate: %s\n", activations[c->activation],
+                           gates[c->gate]);
+    if (!st)
+        st = write_real("", "residual", c->residual, out);
     if (!st)
         st = write_reals(c, "multipliers", multipliers, COUNT(multipliers), out);
     if (!st)

@@ -42,8 +42,8 @@ void fm_tabular_square_norms(const fm_tabular *m, double *out)
 }
 
 /* One map, the records at [first, last) of it, none of weight 0. @param start first such run. */
-static void add_run(fm_tabular *m, const fm_use *u, const float *weights, size_t first,
-                    size_t last, bool start, float *out)
+static void add_run(fm_tabular *m, const fm_use *u, const float *weights, size_t first, size_t last,
+                    bool start, float *out)
 {
     const fm_linear *l = u->map;
     const size_t n = last - first;

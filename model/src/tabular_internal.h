@@ -11,12 +11,12 @@
 /* One linear map: where its parameters lie in the flat vector, and their effective values. */
 typedef struct {
     size_t in, out;
-    size_t weight, bias;               /* offsets into theta, or FM_ABSENT */
-    double weight_scale, bias_scale;   /* the group's multiplier */
-    double spread;                     /* see fm_tabular_spread */
-    float *w;                          /* [out, in] scale * theta */
-    float *wt;                         /* [in, out] its transpose; the same memory when out is 1 */
-    float *b;                          /* [out], or NULL */
+    size_t weight, bias;             /* offsets into theta, or FM_ABSENT */
+    double weight_scale, bias_scale; /* the group's multiplier */
+    double spread;                   /* see fm_tabular_spread */
+    float *w;                        /* [out, in] scale * theta */
+    float *wt;                       /* [in, out] its transpose; the same memory when out is 1 */
+    float *b;                        /* [out], or NULL */
 } fm_linear;
 
 typedef struct {
@@ -30,7 +30,7 @@ typedef struct {
 } fm_expert_maps;
 
 typedef struct {
-    size_t router;           /* [E, D] */
+    size_t router; /* [E, D] */
     bool shared_present;
     fm_expert_maps shared;
     fm_expert_maps *experts; /* [E] */
@@ -50,10 +50,10 @@ typedef struct {
 
 /* Activations and output gradients of one block. */
 typedef struct {
-    float *x;        /* [N, D] input */
-    float *gradient; /* [N, D] of the block's output */
-    float *scores;   /* [N, E] r */
-    float *gscores;  /* [N, E] its gradient, 0 off the top k */
+    float *x;         /* [N, D] input */
+    float *gradient;  /* [N, D] of the block's output */
+    float *scores;    /* [N, E] r */
+    float *gscores;   /* [N, E] its gradient, 0 off the top k */
     uint32_t *routes; /* [N, k] experts, increasing */
     uint32_t *places; /* [N, k] where that pair lies in the sorted order */
     float *gates;     /* [N, k] */
@@ -71,8 +71,8 @@ typedef struct {
 /* One linear map's part in the gradient: rows [first, last) of a and g belong to records. */
 typedef struct {
     const fm_linear *map;
-    const float *a;       /* [., in] */
-    const float *g;       /* [., out] */
+    const float *a;        /* [., in] */
+    const float *g;        /* [., out] */
     const fm_block *block; /* NULL: row i is record i; else sorted order */
     size_t expert;
 } fm_use;

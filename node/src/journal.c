@@ -278,8 +278,7 @@ fm_status fm_journal_release(fm_journal *j, uint64_t round, const fm_hash *diges
         return st;
     if (r.released)
         return fm_fail(FM_EREPLAY, "round %llu was released already", (unsigned long long)round);
-    return fm_fail(FM_ESTATE, "round %llu has no commit of this digest",
-                   (unsigned long long)round);
+    return fm_fail(FM_ESTATE, "round %llu has no commit of this digest", (unsigned long long)round);
 }
 
 fm_status fm_journal_head(fm_journal *j, uint64_t round, const fm_hash *head)

@@ -1,6 +1,8 @@
 /* What the data-protection officer allows, against what a plan asks for. */
 #include "policy_internal.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "fedmoe/dp/encode.h"
@@ -16,7 +18,17 @@ bool fm_node_policy_is_open(const fm_node_policy *p)
 
 fm_ledger_budget fm_node_policy_budget(const fm_node_policy *p)
 {
-    return (fm_ledger_budget){ .epsilon = p->epsilon, .delta = p->delta };
+    return (fm_ledger_budget){ .epsilon = fm_node_policy_is_open(p) ? DBL_MAX : p->epsilon,
+                               .delta = p->delta };
+}
+
+fm_dp_mechanism fm_node_policy_mechanism(const fm_plan *plan, uint64_t rounds)
+{
+    return (fm_dp_mechanism){
+        .noise_multiplier = fmax(plan->noise_multiplier, FM_NODE_NO_NOISE_BOOKED),
+        .sampling_rate = plan->sampling_rate,
+        .count = rounds,
+    };
 }
 
 static fm_status check_purpose(const fm_node_policy *p, const fm_plan *plan)
@@ -74,7 +86,7 @@ static fm_status check_quorum(const fm_node_policy *p, const fm_plan *plan)
 /** The stated epsilon is what the stated noise really costs. */
 static fm_status check_noise(const fm_node_policy *p, const fm_plan *plan)
 {
-    fm_dp_mechanism run = { plan->noise_multiplier, plan->sampling_rate, plan->rounds };
+    fm_dp_mechanism run = fm_node_policy_mechanism(plan, plan->rounds);
     fm_dp_lattice lattice;
     double epsilon = 0.0;
     fm_dp_lattice_spec spec = fm_node_lattice_spec(plan);
@@ -132,7 +144,7 @@ static fm_status charged_already(const fm_plan *plan, fm_ledger *ledger, const c
 static fm_status check_price(const fm_node_policy *p, const fm_plan *plan, fm_ledger *ledger,
                              const char *data_set)
 {
-    fm_dp_mechanism rest = { plan->noise_multiplier, plan->sampling_rate, 0 };
+    fm_dp_mechanism rest;
     uint64_t charged = 0;
     double spent = 0.0, after = 0.0;
     fm_status st;
@@ -142,7 +154,7 @@ static fm_status check_price(const fm_node_policy *p, const fm_plan *plan, fm_le
     if ((st = charged_already(plan, ledger, data_set, &charged)) != FM_OK ||
         (st = fm_ledger_epsilon(ledger, data_set, NULL, p->delta, &spent)) != FM_OK)
         return st;
-    rest.count = charged < plan->rounds ? plan->rounds - charged : 1;
+    rest = fm_node_policy_mechanism(plan, charged < plan->rounds ? plan->rounds - charged : 1);
     if ((st = fm_ledger_epsilon(ledger, data_set, &rest, p->delta, &after)) != FM_OK)
         return st;
     /* A plan whose rounds are all paid may still have to send its result. */

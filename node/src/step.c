@@ -6,7 +6,6 @@
 
 #include <sodium.h>
 
-
 #define BATCH_ROWS 128u /* records between two signs of life to the aggregator */
 #define SAMPLE_WORDS 512u
 
@@ -181,8 +180,7 @@ static fm_status add_sample(fm_node_step *s, const fm_node_step_input *in, size_
     fm_status st = FM_OK;
 
     for (size_t at = 0; st == FM_OK && at < count; at += s->batch_rows) {
-        st = add_batch(s, s->sampled + at,
-                       count - at < s->batch_rows ? count - at : s->batch_rows);
+        st = add_batch(s, s->sampled + at, count - at < s->batch_rows ? count - at : s->batch_rows);
         if (in->keepalive)
             in->keepalive(in->keepalive_ctx);
     }

@@ -22,7 +22,8 @@ fm_status fm_codec_take(const fm_codec *c, size_t count, size_t size, void **out
     void *p = fm_scratch_take(c->scratch, count, size);
 
     if (!p)
-        return fm_fail(FM_ENOMEM, "%s: no memory for %zu elements", c->message, count);
+        return fm_fail(c->scratch->out_of_memory ? FM_ENOMEM : c->bad,
+                       "%s: no memory for %zu elements", c->message, count);
     *out = p;
     return FM_OK;
 }
@@ -131,7 +132,7 @@ fm_status fm_codec_put_list(const fm_codec *c, const fm_bytes *list, size_t coun
                             ProtobufCBinaryData **out)
 {
     ProtobufCBinaryData *views;
-    void *p;
+    void *p = NULL;
     fm_status st = fm_codec_take(c, count, sizeof *views, &p);
 
     if (st != FM_OK)
@@ -156,7 +157,7 @@ fm_status fm_codec_put_entries(const fm_codec *c, const fm_transcript_entry *e, 
                                size_t *n, Fedmoe__V1__TranscriptEntry ***out)
 {
     Fedmoe__V1__TranscriptEntry *entries, **list;
-    void *p, *q;
+    void *p = NULL, *q = NULL;
     fm_status st;
 
     if ((st = fm_codec_take(c, count, sizeof *entries, &p)) != FM_OK ||
@@ -223,8 +224,8 @@ fm_status fm_codec_get_list(const fm_codec *c, const char *field, size_t n,
                             const ProtobufCBinaryData *list, const fm_bytes **out)
 {
     fm_bytes *views;
-    uint32_t count;
-    void *p;
+    uint32_t count = 0;
+    void *p = NULL;
     fm_status st;
 
     if ((st = fm_codec_get_count(c, field, n, FM_MAX_NODES, &count)) != FM_OK ||
@@ -269,7 +270,7 @@ fm_status fm_codec_get_entries(const fm_codec *c, size_t n, Fedmoe__V1__Transcri
                                const fm_transcript_entry **out, uint32_t *count)
 {
     fm_transcript_entry *e;
-    void *p;
+    void *p = NULL;
     fm_status st;
 
     if ((st = fm_codec_get_count(c, "entries", n, FM_MAX_ENTRIES, count)) != FM_OK ||

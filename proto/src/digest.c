@@ -145,13 +145,15 @@ fm_status fm_transcript_follow(uint64_t round, const fm_hash *head,
                                const fm_hash *want)
 {
     fm_hash at = *head;
+    uint64_t last = 0;
 
     for (uint32_t i = 0; i < count; i++) {
-        if (entries[i].round <= round)
+        if (entries[i].round <= last)
             return fm_fail(FM_EPROTO, "transcript: round %llu does not come after round %llu",
-                           (unsigned long long)entries[i].round, (unsigned long long)round);
-        round = entries[i].round;
-        at = fm_transcript_next(&at, &entries[i]);
+                           (unsigned long long)entries[i].round, (unsigned long long)last);
+        last = entries[i].round;
+        if (last > round)
+            at = fm_transcript_next(&at, &entries[i]);
     }
     if (!fm_hash_equal(&at, want))
         return fm_fail(FM_EPROTO, "transcript: %u entries do not lead to the head that is claimed",

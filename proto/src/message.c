@@ -66,6 +66,15 @@ _Static_assert((int)FEDMOE__V1__ENVELOPE__BODY_HELLO == (int)FM_MSG_HELLO &&
                    (int)FEDMOE__V1__ENVELOPE__BODY_PING == (int)FM_MSG_PING,
                "Envelope's field numbers are fm_msg_type");
 
+static fm_status unpack_failed(const fm_scratch *s, size_t len)
+{
+    if (s->out_of_memory)
+        return fm_fail(FM_ENOMEM, "no memory for a message of %zu bytes", len);
+    if (s->exhausted)
+        return fm_fail(FM_EPROTO, "message of %zu bytes: more elements than any valid one", len);
+    return fm_fail(FM_EPROTO, "message of %zu bytes: not a protobuf Envelope", len);
+}
+
 static fm_status decode_wire(const uint8_t *data, size_t len, owned_message *o)
 {
     ProtobufCAllocator a = fm_scratch_allocator(&o->scratch);
@@ -74,7 +83,7 @@ static fm_status decode_wire(const uint8_t *data, size_t len, owned_message *o)
     const fm_wire *w = fedmoe__v1__envelope__unpack(&a, len, data);
 
     if (!w)
-        return fm_fail(FM_EPROTO, "message of %zu bytes: not a protobuf Envelope", len);
+        return unpack_failed(&o->scratch, len);
     o->message.type = (fm_msg_type)w->body_case;
     if (!(k = codec_of(o->message.type)))
         return fm_fail(FM_EPROTO, "message of %zu bytes: no body that is known here", len);

@@ -50,6 +50,9 @@ fm_status fm_plan_encode(const fm_plan *p, fm_buf *out)
     w.momentum = p->momentum;
     w.beta2 = p->beta2;
     w.averaging = p->averaging;
+    w.adam_epsilon = p->adam_epsilon;
+    w.run.data = (uint8_t *)(uintptr_t)p->run;
+    w.run.len = FM_SESSION_BYTES;
     if (protobuf_c_message_get_packed_size(&w.base) > FM_MAX_PLAN_BYTES)
         return fm_fail(FM_EINVAL, "plan: longer than %u bytes", FM_MAX_PLAN_BYTES);
     return fm_wire_pack(&w.base, out);
@@ -75,6 +78,9 @@ static fm_status get_fields(const wire_plan *w, fm_plan *p)
     if (w->initial_model.len != FM_HASH_BYTES)
         return fm_fail(FM_EPROTO, "plan: initial_model has %zu bytes, must be %d",
                        w->initial_model.len, FM_HASH_BYTES);
+    if (w->run.len != FM_SESSION_BYTES)
+        return fm_fail(FM_EPROTO, "plan: run has %zu bytes, must be %u", w->run.len,
+                       FM_SESSION_BYTES);
     if ((st = get_text("federation", w->federation, p->federation, sizeof p->federation)) !=
             FM_OK ||
         (st = get_text("purpose", w->purpose, p->purpose, sizeof p->purpose)) != FM_OK ||
@@ -82,6 +88,7 @@ static fm_status get_fields(const wire_plan *w, fm_plan *p)
             FM_OK)
         return st;
     memcpy(p->initial_model.bytes, w->initial_model.data, FM_HASH_BYTES);
+    memcpy(p->run, w->run.data, FM_SESSION_BYTES);
     p->epsilon = w->epsilon;
     p->delta = w->delta;
     p->clip_norm = w->clip_norm;
@@ -100,6 +107,7 @@ static fm_status get_fields(const wire_plan *w, fm_plan *p)
     p->momentum = w->momentum;
     p->beta2 = w->beta2;
     p->averaging = w->averaging;
+    p->adam_epsilon = w->adam_epsilon;
     return FM_OK;
 }
 
@@ -128,7 +136,8 @@ fm_status fm_plan_decode(const uint8_t *data, size_t len, fm_plan *out)
     fm_scratch_init(&scratch, fm_scratch_ceiling(len));
     ProtobufCAllocator a = fm_scratch_allocator(&scratch);
     if (!(w = fedmoe__v1__plan__unpack(&a, len, data)))
-        st = fm_fail(FM_EPROTO, "plan of %zu bytes: not a protobuf Plan", len);
+        st = fm_fail(scratch.out_of_memory ? FM_ENOMEM : FM_EPROTO,
+                     "plan of %zu bytes: not a protobuf Plan", len);
     else if (fm_wire_has_unknown(&w->base))
         st = fm_fail(FM_EPROTO, "plan: a field that is not known here");
     else if (!fm_wire_is_canonical(&w->base, data, len))

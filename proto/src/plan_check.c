@@ -30,6 +30,7 @@ static const real_field reals[] = {
     { "momentum", offsetof(fm_plan, momentum), 0.0, BELOW_ONE, "[0, 1)" },
     { "beta2", offsetof(fm_plan, beta2), 0.0, BELOW_ONE, "[0, 1)" },
     { "averaging", offsetof(fm_plan, averaging), 0.0, BELOW_ONE, "[0, 1)" },
+    { "adam_epsilon", offsetof(fm_plan, adam_epsilon), ABOVE_ZERO, 1.0, "(0, 1]" },
 };
 
 typedef struct {

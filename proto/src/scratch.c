@@ -54,10 +54,14 @@ void *fm_scratch_take(fm_scratch *s, size_t count, size_t size)
     if (fm_mul_size(count, size, &bytes) != FM_OK || bytes > SIZE_MAX - ALIGN)
         return NULL;
     bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
-    if (bytes > s->left)
+    if (bytes > s->left) {
+        s->exhausted = true;
         return NULL;
-    if ((!c || c->size - c->used < bytes) && !(c = chunk_new(s, bytes)))
+    }
+    if ((!c || c->size - c->used < bytes) && !(c = chunk_new(s, bytes))) {
+        s->out_of_memory = true;
         return NULL;
+    }
     place = c->data + c->used;
     c->used += bytes;
     s->left -= bytes;

@@ -3,6 +3,7 @@
 #define FEDMOE_PROTO_SCRATCH_INTERNAL_H
 
 #include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "fedmoe/base/memory.h"
@@ -12,9 +13,11 @@ typedef struct fm_scratch_chunk fm_scratch_chunk;
 typedef struct {
     fm_scratch_chunk *chunks; /* the newest first */
     size_t left;              /* bytes that may still be taken */
+    bool exhausted;           /* a request passed the ceiling */
+    bool out_of_memory;       /* the system had none */
 } fm_scratch;
 
-/** The ceiling for a message of `len` bytes: the larger of what real messages need. */
+/** The ceiling for a message of `len` bytes: a small multiple of it, and a constant. */
 size_t fm_scratch_ceiling(size_t len);
 void fm_scratch_init(fm_scratch *s, size_t ceiling);
 /** 16-byte-aligned, not zeroed; NULL past the ceiling or without memory. */

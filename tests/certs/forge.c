@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -182,15 +183,24 @@ forge_plan forge_good(const world *w)
     };
 }
 
-void forge(const forge_plan *p, uint8_t der[FM_CERT_MAX_BYTES], size_t *len)
+static void put_der(X509 *x, uint8_t *der, size_t *len)
 {
-    X509 *x = forge_x509(p);
     unsigned char *at = der;
     int n = i2d_X509(x, NULL);
 
     need(n > 0 && (size_t)n <= FM_CERT_MAX_BYTES, "size");
     *len = (size_t)i2d_X509(x, &at);
     X509_free(x);
+}
+
+void forge(const forge_plan *p, uint8_t der[FM_CERT_MAX_BYTES], size_t *len)
+{
+    put_der(forge_x509(p), der, len);
+}
+
+void der_of(const char *dir, const char *file, uint8_t der[FM_CERT_MAX_BYTES], size_t *len)
+{
+    put_der(read_cert(dir, file), der, len);
 }
 
 void forge_file(const forge_plan *p, const char *path)
@@ -204,7 +214,7 @@ void forge_file(const forge_plan *p, const char *path)
 
 void forge_ca(const char *dir, const char *san, const char *basic, const char *usage)
 {
-    forge_plan p = {.san = san, .basic = basic, .usage = usage, .from_s = 1, .to_s = 4000000000};
+    forge_plan p = { .san = san, .basic = basic, .usage = usage, .from_s = 1, .to_s = 4000000000 };
     EVP_PKEY *k = new_key(FORGE_ED25519);
     X509 *x = make(&p, k, k, NULL);
     char path[PATH_CAP];
@@ -219,5 +229,16 @@ void forge_ca(const char *dir, const char *san, const char *basic, const char *u
     need(f && PEM_write_PKCS8PrivateKey(f, k, NULL, NULL, 0, NULL, NULL) == 1 && fclose(f) == 0,
          path);
     X509_free(x);
+    EVP_PKEY_free(k);
+}
+
+void forge_encrypted_key(const char *path)
+{
+    EVP_PKEY *k = new_key(FORGE_ED25519);
+    FILE *f = fopen(path, "w");
+
+    need(f && PEM_write_PKCS8PrivateKey(f, k, EVP_aes_256_cbc(), "secret", 6, NULL, NULL) == 1 &&
+             fclose(f) == 0 && chmod(path, 0600) == 0,
+         path);
     EVP_PKEY_free(k);
 }

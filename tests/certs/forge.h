@@ -7,8 +7,14 @@
 
 #include "world.h"
 
-typedef enum { FORGE_ED25519, FORGE_P256, FORGE_P384, FORGE_RSA, FORGE_ED448,
-               FORGE_P256_EXPLICIT } forge_key;
+typedef enum {
+    FORGE_ED25519,
+    FORGE_P256,
+    FORGE_P384,
+    FORGE_RSA,
+    FORGE_ED448,
+    FORGE_P256_EXPLICIT
+} forge_key;
 
 typedef struct {
     const char *dir, *cert, *key; /* the signer's PEM files; NULL: self-signed */
@@ -25,6 +31,10 @@ forge_plan forge_good(const world *w);
 void forge(const forge_plan *p, uint8_t der[FM_CERT_MAX_BYTES], size_t *len);
 /** The same as a PEM file. */
 void forge_file(const forge_plan *p, const char *path);
+/** DER of the certificate in a PEM file. */
+void der_of(const char *dir, const char *name, uint8_t der[FM_CERT_MAX_BYTES], size_t *len);
+/** A new Ed25519 key under a passphrase, mode 0600. */
+void forge_encrypted_key(const char *path);
 /** A self-signed CA certificate and its key as PEM files dir/ca.crt, dir/ca.key. */
 void forge_ca(const char *dir, const char *san, const char *basic, const char *usage);
 

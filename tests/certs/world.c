@@ -8,7 +8,7 @@
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
 
-const fm_key_type KEY_TYPES[2] = {FM_KEY_ED25519, FM_KEY_P256};
+const fm_key_type KEY_TYPES[2] = { FM_KEY_ED25519, FM_KEY_P256 };
 
 void need(bool ok, const char *what)
 {
@@ -28,7 +28,7 @@ void make_path(char out[PATH_CAP], const char *dir, const char *name)
 fm_status issue(const char *ca, fm_role role, const char *name, fm_key_type type, unsigned days,
                 const char *out_dir)
 {
-    fm_ca_request r = {.role = role, .name = name, .type = type, .days = days};
+    fm_ca_request r = { .role = role, .name = name, .type = type, .days = days };
 
     return fm_ca_issue(ca, &r, out_dir);
 }

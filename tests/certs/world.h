@@ -4,7 +4,7 @@
 
 #include "fedmoe/certs/identity.h"
 #include "fedmoe/certs/statement.h"
-#include "support/fm_test.h"
+#include "fm_test.h"
 
 #define PATH_CAP 512
 #define DAY_S (24 * 3600)
@@ -19,7 +19,8 @@ typedef struct {
     int64_t now_s;
 } world;
 
-/** CA "heart", node "alpha", aggregator "hub"; all keys of one type. Ends the program on failure. */
+/** CA "heart", node "alpha", aggregator "hub"; all keys of one type. Ends the program on failure.
+ */
 void world_make(world *w, fm_key_type type);
 void world_end(world *w);
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../dp/src/accountant_internal.h"
+#include "accountant_internal.h"
 #include "fm_test.h"
 
 extern const fm_test_suite fm_suite_dp_accountant_vectors;

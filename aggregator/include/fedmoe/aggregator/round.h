@@ -3,10 +3,14 @@
  * and notes go out through ports.
  *
  * Members are numbered by the driver's peer ids; a member that was offered the plan and approved
- * it waits for the next roster. A roster is made when `nodes` members are ready, or `join_s` after
- * the first when at least max(min_cohort, quorum) are; a new one (with a new session) between
- * rounds whenever a new member is ready. A roster that some member does not acknowledge in time is
- * made again without it.
+ * it waits for the next roster. The first roster is made when `max_nodes` members are ready, or
+ * `join_ms` after the first when at least max(min_cohort, quorum) are; later ones (each with a new
+ * session) between rounds, as soon as that many are ready and one of them is new. A roster that
+ * some member does not acknowledge in time is made again without it.
+ *
+ * A participant that is lost before its update came, or whose update comes late, is left out of
+ * the round; with fewer than max(min_cohort, quorum) updates the round is abandoned. A survivor
+ * that is lost before its release ends the round: it is abandoned, and the next begins without it.
  */
 #ifndef FEDMOE_AGGREGATOR_ROUND_H
 #define FEDMOE_AGGREGATOR_ROUND_H
@@ -16,24 +20,28 @@
 #include "fedmoe/dp/encode.h"
 #include "fedmoe/proto/digest.h"
 
+/** None of them calls back into the machine. */
 typedef struct {
     void *ctx;
     fm_status (*send)(void *ctx, uint64_t peer, const fm_message *m);
     /* Tell the peer and forget it. The machine has already removed it. */
     void (*drop)(void *ctx, uint64_t peer, const char *reason);
+    /* A number never given before, durable when it is returned. */
     fm_status (*next_round)(void *ctx, uint64_t *round);
+    /* Entries are borrowed until the next call of finish_round. */
     void (*entries_after)(void *ctx, uint64_t round, const fm_transcript_entry **entries,
                           uint32_t *count);
+    /* Durable when it returns FM_OK. */
     fm_status (*finish_round)(void *ctx, const fm_transcript_entry *e, const fm_optimizer *o);
     void (*random)(void *ctx, void *out, size_t len); /* sessions */
-    /* For log, status and trace. */
+    /* For log, status and trace; each may be NULL. */
     void (*note)(void *ctx, const char *text);
     void (*round_ended)(void *ctx, uint64_t round, bool finished, uint32_t survivors,
                         uint32_t participants, const char *reason);
 } fm_coordinator_ports;
 
 typedef struct {
-    const fm_plan *plan;        /* borrowed, as all below */
+    const fm_plan *plan; /* borrowed, as all below */
     const uint8_t *plan_bytes;
     size_t plan_len;
     const fm_identity *identity; /* signs RoundStart and Finish */
@@ -41,7 +49,7 @@ typedef struct {
     fm_optimizer *optimizer;
     uint64_t finished, last_round;
     fm_hash head;
-    uint32_t join_ms, phase_ms;  /* a phase (updates, commits, releases) ends after phase_ms */
+    uint32_t join_ms, phase_ms; /* a phase (roster, updates, commits, releases) ends after phase_ms */
     fm_coordinator_ports ports;
 } fm_coordinator_config;
 
@@ -56,24 +64,39 @@ typedef enum {
 
 typedef struct fm_coordinator fm_coordinator;
 
+/** FM_EINVAL: also when the plan allows no lattice. */
 FM_NODISCARD fm_status fm_coordinator_new(const fm_coordinator_config *c, fm_coordinator **out);
 void fm_coordinator_free(fm_coordinator **m);
 
-/** A peer whose credential the link verified. Copied. */
+/*
+ * Events. Each returns FM_OK, or a failure with which the machine cannot go on: FM_ENOMEM, a
+ * failed port, FM_ENONFINITE (the step left the finite numbers), FM_EPROTO (the unmasked sum
+ * cannot be that of honest updates: some mask did not cancel). The model is then unchanged.
+ * Time never goes backwards; now_s is wall time, for the ends of certificates.
+ */
+
+/** A peer whose credential the link verified. Copied. It is offered the plan. */
 FM_NODISCARD fm_status fm_coordinator_joined(fm_coordinator *m, uint64_t peer,
                                              const fm_credential *credential,
                                              const fm_statement *statement, uint64_t now_ms,
                                              int64_t now_s);
 FM_NODISCARD fm_status fm_coordinator_gone(fm_coordinator *m, uint64_t peer, uint64_t now_ms);
-/** Wrong message, wrong time, wrong size, bad signature: the peer is dropped with the reason. */
-FM_NODISCARD fm_status fm_coordinator_take(fm_coordinator *m, uint64_t peer,
-                                           const fm_message *msg, uint64_t now_ms, int64_t now_s);
+/**
+ * Wrong message, wrong time, wrong size, bad signature: the peer is dropped with the reason.
+ * What can only have crossed another message on the way is passed over: anything of an older
+ * round, or an update that came after its round had closed.
+ */
+FM_NODISCARD fm_status fm_coordinator_take(fm_coordinator *m, uint64_t peer, const fm_message *msg,
+                                           uint64_t now_ms, int64_t now_s);
 FM_NODISCARD fm_status fm_coordinator_tick(fm_coordinator *m, uint64_t now_ms, int64_t now_s);
+/** Another revocation list: every member that it does not admit is dropped. Borrowed. */
+FM_NODISCARD fm_status fm_coordinator_set_trust(fm_coordinator *m, const fm_trust *trust,
+                                                uint64_t now_ms, int64_t now_s);
 /** Milliseconds until tick has something to do; at most 1000. */
 int fm_coordinator_wait_ms(const fm_coordinator *m, uint64_t now_ms);
 
 fm_coordinator_phase fm_coordinator_get_phase(const fm_coordinator *m);
-/** Members connected, and whether all of them have acknowledged nothing more to do (FINISHED). */
+/** Members connected. */
 uint32_t fm_coordinator_members(const fm_coordinator *m);
 uint64_t fm_coordinator_finished(const fm_coordinator *m);
 

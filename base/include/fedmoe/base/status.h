@@ -35,7 +35,15 @@ typedef enum {
  * @return st.
  * @thread each thread has its own text.
  */
-fm_status fm_fail(fm_status st, const char *fmt, ...) FM_PRINTF(2, 3);
+#define fm_fail(st, ...) fm_status_known(fm_error_record((st), __VA_ARGS__), (st))
+
+/* What fm_fail is made of: the compiler sees the status, and so that a failure is not FM_OK. */
+fm_status fm_error_record(fm_status st, const char *fmt, ...) FM_PRINTF(2, 3);
+static inline fm_status fm_status_known(fm_status recorded, fm_status st)
+{
+    (void)recorded;
+    return st;
+}
 
 /**
  * Put a prefix before the text of the failure under way ("node.yaml:3: " before "...").

@@ -34,7 +34,8 @@ size_t fm_yaml_line(const fm_yaml_node *n);   /* 1-based */
 size_t fm_yaml_column(const fm_yaml_node *n); /* 1-based */
 
 /** Record "name:line:column: <text>" as the failure; always returns FM_EPARSE. */
-fm_status fm_yaml_fail(const fm_yaml_node *n, const char *fmt, ...) FM_PRINTF(2, 3);
+#define fm_yaml_fail(n, ...) fm_status_known(fm_yaml_error((n), __VA_ARGS__), FM_EPARSE)
+fm_status fm_yaml_error(const fm_yaml_node *n, const char *fmt, ...) FM_PRINTF(2, 3);
 
 /** Elements of a list or pairs of a map; 0 for a scalar. */
 size_t fm_yaml_size(const fm_yaml_node *n);

@@ -17,7 +17,8 @@
  *       missing: ["0"]             # further cells that mean "not measured"; compared as numbers
  *       required: true             # a missing cell is an error (default false)
  *       source: "where center, scale and range are published"
- *     - {name: cp, kind: categorical, values: ["1", "2", "3", "4"]}  # compared as numbers if both are
+ *     - {name: cp, kind: categorical, values: ["1", "2", "3", "4"]}  # compared as numbers if both
+ * are
  *     - {name: num, kind: label, negative: ["0"], positive: ["1", "2", "3", "4"]}
  *     - {name: id, kind: ignore}
  *

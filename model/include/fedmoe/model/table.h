@@ -33,8 +33,7 @@ FM_NODISCARD fm_status fm_table_load(const char *path, const fm_schema *s,
                                      const fm_table_options *o, fm_table *out);
 /** As fm_table_load, from memory. */
 FM_NODISCARD fm_status fm_table_parse(const char *name, const void *text, size_t len,
-                                      const fm_schema *s, const fm_table_options *o,
-                                      fm_table *out);
+                                      const fm_schema *s, const fm_table_options *o, fm_table *out);
 /** Append b's rows to a, which may be empty ({0}). FM_EINVAL unless both have the same features
  *  and both or neither have labels. On error a is unchanged. */
 FM_NODISCARD fm_status fm_table_append(fm_table *a, const fm_table *b);

@@ -29,16 +29,16 @@ typedef enum { FM_GATE_SOFTMAX, FM_GATE_SIGMOID } fm_gate;
 
 /** The constant of each group of parameters. 1e-6..1000; those marked may be 0: no such tensor. */
 typedef struct {
-    double linear;        /* w_lin; may be 0 */
-    double bias;          /* b; may be 0 */
-    double embed;         /* W_e */
-    double router;        /* W_r */
-    double router_bias;   /* b_r; may be 0 */
-    double hidden;        /* W_1 */
-    double hidden_bias;   /* b_1; may be 0 */
-    double output;        /* W_2 */
-    double output_bias;   /* b_2; may be 0 */
-    double head;          /* w_head */
+    double linear;      /* w_lin; may be 0 */
+    double bias;        /* b; may be 0 */
+    double embed;       /* W_e */
+    double router;      /* W_r */
+    double router_bias; /* b_r; may be 0 */
+    double hidden;      /* W_1 */
+    double hidden_bias; /* b_1; may be 0 */
+    double output;      /* W_2 */
+    double output_bias; /* b_2; may be 0 */
+    double head;        /* w_head */
 } fm_tabular_multipliers;
 
 /** Standard deviation of the first multiplier * theta, times sqrt(fan-in). 0, or 1e-6..100. */

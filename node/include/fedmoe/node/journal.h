@@ -7,6 +7,7 @@
 #define FEDMOE_NODE_JOURNAL_H
 
 #include "fedmoe/base/hash.h"
+#include "fedmoe/base/status.h"
 
 typedef struct fm_journal fm_journal;
 

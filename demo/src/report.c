@@ -1,0 +1,87 @@
+#include <math.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "demo_internal.h"
+
+static json_t *figure(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+static fm_status write_json(const demo *d)
+{
+    json_t *list = json_array(), *all;
+    fm_status st;
+
+    for (size_t i = 0; i < FM_DEMO_HOSPITALS; i++) {
+        const hospital_result *r = &d->results[i];
+
+        json_array_append_new(
+            list, json_pack("{s:s, s:I, s:I, s:o, s:o, s:f, s:I}", "name", d->parties[i].name,
+                            "train_records", (json_int_t)r->train_records, "test_records",
+                            (json_int_t)r->test_records, "auc_alone", figure(r->auc_alone),
+                            "auc_federated", figure(r->auc_federated), "epsilon_spent",
+                            r->epsilon_spent, "bytes_sent", (json_int_t)r->bytes_sent));
+    }
+    all = json_pack("{s:f, s:f, s:f, s:o}", "auc", d->auc, "accuracy", d->accuracy, "seconds",
+                    d->seconds, "hospitals", list);
+    st = all ? fm_json_write(d->o.json, all) : fm_fail(FM_ENOMEM, "no memory for the report");
+    json_decref(all);
+    return st;
+}
+
+/* An AUC needs both classes among the test records. */
+static void print_auc(double v)
+{
+    if (isfinite(v))
+        printf(" %10.3f", v);
+    else
+        printf(" %10s", "one class");
+}
+
+static void print_table(const demo *d)
+{
+    printf("\n%-12s %7s %6s %10s %10s %14s %11s\n", "hospital", "train", "test", "AUC alone",
+           "federated", "epsilon spent", "bytes sent");
+    for (size_t i = 0; i < FM_DEMO_HOSPITALS; i++) {
+        const hospital_result *r = &d->results[i];
+
+        printf("%-12s %7zu %6zu", d->parties[i].name, r->train_records, r->test_records);
+        print_auc(r->auc_alone);
+        print_auc(r->auc_federated);
+        printf(" %14.4f %11llu\n", r->epsilon_spent, (unsigned long long)r->bytes_sent);
+    }
+    printf("\nAll hospitals' test records together: AUC %.3f, accuracy %.3f; %.1f s for %llu "
+           "rounds.\n",
+           d->auc, d->accuracy, d->seconds, (unsigned long long)d->o.rounds);
+    printf("Every figure is at epsilon %g, delta %g per record, counting on %llu colluding "
+           "node%s. The column \"alone\" is a comparison\nthat this demonstration computes; its "
+           "spend is in no ledger.\n",
+           d->o.epsilon, d->o.delta, (unsigned long long)d->o.colluders,
+           d->o.colluders == 1 ? "" : "s");
+}
+
+static void print_next(const demo *d)
+{
+    const char *name = d->parties[0].name;
+
+    printf("\nEverything lies in %s: a directory per party with its identity, policy, log and, "
+           "for a hospital,\nrecords, ledger and the finished model. Try next:\n\n"
+           "  %s/fedmoe-node ledger --config %s/%s/node.yaml\n"
+           "  %s/fedmoe-model inspect %s/%s/model.safetensors\n"
+           "  %s/fedmoe-certs show %s/%s/identity/identity.crt\n",
+           d->root, d->bin, d->root, name, d->bin, d->root, name, d->bin, d->root, name);
+}
+
+fm_status demo_report(demo *d)
+{
+    fm_status st = FM_OK;
+
+    print_table(d);
+    if (d->o.json)
+        st = write_json(d);
+    print_next(d);
+    fflush(stdout);
+    return st;
+}

@@ -1,0 +1,158 @@
+#include "fedmoe/demo/simulate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fedmoe/aggregator/optimizer.h"
+#include "fedmoe/node/step.h"
+#include "fedmoe/proto/digest.h"
+
+typedef struct {
+    const fm_simulation *s;
+    fm_node_step **steps;      /* [nodes] */
+    fm_dp_keypair **keys;      /* [nodes] */
+    fm_dp_pairs **pairs;       /* [nodes] */
+    uint32_t *everyone;        /* [nodes] 0, 1, 2, ... */
+    uint32_t *sum;             /* [parameters] */
+    float *gradient;           /* [parameters] */
+    fm_optimizer *optimizer;
+} simulation;
+
+static fm_status make_room(simulation *r)
+{
+    uint32_t nodes = r->s->nodes, n = r->s->plan->parameters;
+    fm_status st;
+
+    if ((st = fm_alloc(nodes, sizeof *r->steps, (void **)&r->steps)) != FM_OK ||
+        (st = fm_alloc(nodes, sizeof *r->keys, (void **)&r->keys)) != FM_OK ||
+        (st = fm_alloc(nodes, sizeof *r->pairs, (void **)&r->pairs)) != FM_OK ||
+        (st = fm_alloc(nodes, sizeof *r->everyone, (void **)&r->everyone)) != FM_OK ||
+        (st = fm_alloc(n, sizeof *r->sum, (void **)&r->sum)) != FM_OK ||
+        (st = fm_alloc(n, sizeof *r->gradient, (void **)&r->gradient)) != FM_OK)
+        return st;
+    return fm_optimizer_new(r->s->plan, r->s->initial, n, &r->optimizer);
+}
+
+static fm_status make_pairs(simulation *r)
+{
+    uint32_t nodes = r->s->nodes;
+    uint8_t (*keys)[FM_DP_KEY_BYTES] = NULL;
+    fm_dp_roster roster = { .federation = r->s->plan->federation, .members = nodes };
+    fm_status st = fm_alloc(nodes, sizeof *keys, (void **)&keys);
+
+    for (uint32_t i = 0; st == FM_OK && i < nodes; i++) {
+        r->everyone[i] = i;
+        if ((st = fm_dp_keypair_new(&r->keys[i])) == FM_OK)
+            memcpy(keys[i], fm_dp_keypair_public(r->keys[i]), FM_DP_KEY_BYTES);
+    }
+    roster.public_keys = (const uint8_t(*)[FM_DP_KEY_BYTES])keys;
+    for (uint32_t i = 0; st == FM_OK && i < nodes; i++) {
+        roster.self = i;
+        st = fm_dp_pairs_new(r->keys[i], &roster, &r->pairs[i]);
+    }
+    for (uint32_t i = 0; st == FM_OK && i < nodes; i++)
+        st = fm_node_step_new(r->s->plan, &r->s->tables[i], &r->steps[i]);
+    free(keys);
+    return st;
+}
+
+/* One node's update into the sum, and its self mask out again: nobody is lost here. */
+static fm_status add_node(simulation *r, uint32_t i, const fm_dp_round *round)
+{
+    size_t n = r->s->plan->parameters, len = 0;
+    fm_rng rng = r->s->rng;
+    const uint8_t *bytes = NULL;
+    fm_dp_release *release = NULL;
+    fm_dp_unmask *unmask = NULL;
+    fm_node_step_input in = {
+        .model = r->optimizer->weights, .pairs = r->pairs[i], .round = round, .rng = &rng
+    };
+    fm_status st;
+
+    if ((st = fm_node_step_run(r->steps[i], &in, &release)) != FM_OK)
+        goto done;
+    fm_dp_release_bytes(release, &bytes, &len);
+    if ((st = fm_dp_sum_words(r->sum, n, bytes, len)) != FM_OK ||
+        (st = fm_dp_release_unmask(release, r->everyone, r->s->nodes, &unmask)) != FM_OK)
+        goto done;
+    st = fm_dp_mask_apply(r->sum, n, unmask->self_seed, -1);
+done:
+    fm_dp_unmask_free(&unmask);
+    fm_dp_release_free(&release);
+    return st;
+}
+
+static fm_status run_round(simulation *r, uint64_t number)
+{
+    size_t n = r->s->plan->parameters;
+    fm_dp_round round = {
+        .round = number,
+        .model = fm_model_digest(r->optimizer->weights, n * sizeof(float)),
+        .participants = r->everyone,
+        .participant_count = r->s->nodes,
+    };
+    fm_status st = FM_OK;
+
+    memset(r->sum, 0, n * sizeof *r->sum);
+    for (uint32_t i = 0; st == FM_OK && i < r->s->nodes; i++)
+        st = add_node(r, i, &round);
+    if (st != FM_OK)
+        return st;
+    fm_dp_decode_sum(fm_node_step_lattice(r->steps[0]), r->sum, n, r->gradient);
+    return fm_optimizer_step(r->optimizer, r->gradient, n);
+}
+
+fm_status fm_simulate(const fm_simulation *s, float *result)
+{
+    simulation r = { .s = s };
+    fm_status st;
+
+    if ((st = make_room(&r)) == FM_OK)
+        st = make_pairs(&r);
+    for (uint64_t round = 1; st == FM_OK && round <= s->plan->rounds; round++)
+        st = run_round(&r, round);
+    if (st == FM_OK)
+        fm_optimizer_result(r.optimizer, result);
+    for (uint32_t i = 0; i < s->nodes; i++) {
+        if (r.steps)
+            fm_node_step_free(&r.steps[i]);
+        if (r.pairs)
+            fm_dp_pairs_free(&r.pairs[i]);
+        if (r.keys)
+            fm_dp_keypair_free(&r.keys[i]);
+    }
+    free(r.steps);
+    free(r.keys);
+    free(r.pairs);
+    free(r.everyone);
+    free(r.sum);
+    free(r.gradient);
+    fm_optimizer_free(&r.optimizer);
+    return st;
+}
+
+fm_status fm_simulation_evaluate(const fm_plan *plan, const float *weights, const fm_table *test,
+                                 fm_metrics *out)
+{
+    fm_schema *schema = NULL;
+    fm_tabular *model = NULL;
+    fm_tabular_config config;
+    float *logits = NULL;
+    fm_status st;
+
+    if ((st = fm_schema_parse("schema", plan->schema_text, strlen(plan->schema_text), &schema)) !=
+            FM_OK ||
+        (st = fm_tabular_config_parse("model", plan->model_text, strlen(plan->model_text), schema,
+                                      &config)) != FM_OK ||
+        (st = fm_tabular_new(&config, 256, &model)) != FM_OK ||
+        (st = fm_tabular_set(model, weights, plan->parameters)) != FM_OK ||
+        (st = fm_alloc(test->rows, sizeof *logits, (void **)&logits)) != FM_OK ||
+        (st = fm_tabular_predict(model, test->x, test->rows, logits)) != FM_OK)
+        goto done;
+    st = fm_metrics_compute(logits, test->y, test->rows, out);
+done:
+    free(logits);
+    fm_tabular_free(&model);
+    fm_schema_free(&schema);
+    return st;
+}

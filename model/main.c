@@ -1,0 +1,26 @@
+/* fedmoe-model: make, look into and use model files; check data against a schema. */
+#include "src/cmd.h"
+
+int main(int argc, char **argv)
+{
+    static const fm_cli_command commands[] = {
+        { "new", "make a model for a schema", fm_cmd_new },
+        { "inspect", "show what a model file holds", fm_cmd_inspect },
+        { "evaluate", "measure a model on labelled records", fm_cmd_evaluate },
+        { "predict", "probabilities for records", fm_cmd_predict },
+        { "check", "check records against a schema", fm_cmd_check },
+    };
+    static const fm_cli_program program = {
+        .program = "fedmoe-model",
+        .summary = "Make, look into and use fedmoe's models; no network, no keys.",
+        .examples =
+            "fedmoe-model check --schema heart_disease.yaml processed.cleveland.data\n"
+            "fedmoe-model new --schema heart_disease.yaml --output first.safetensors\n"
+            "fedmoe-model evaluate --model final.safetensors processed.*.data\n"
+            "fedmoe-model predict --model final.safetensors --input new.csv --output risk.csv",
+        .commands = commands,
+        .command_count = FM_CMD_COUNT(commands),
+    };
+
+    return fm_cli_main(&program, argc, argv);
+}

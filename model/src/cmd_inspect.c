@@ -1,0 +1,132 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "fedmoe/base/json.h"
+#include "fedmoe/model/tabular.h"
+
+typedef struct {
+    fm_schema *schema;
+    fm_tabular *model;
+    fm_safetensors *file; /* for the metadata */
+    size_t parameters, active;
+} opened;
+
+static fm_status open_model(const char *path, opened *o)
+{
+    fm_status st = fm_tabular_load(path, 1, &o->schema, &o->model);
+
+    if (!st)
+        st = fm_safetensors_load(path, 4 * FM_TABULAR_MAX_PARAMETERS + FM_SAFETENSORS_MAX_HEADER,
+                                 &o->file);
+    if (!st)
+        st = fm_tabular_parameters(fm_tabular_get_config(o->model), &o->parameters);
+    if (!st)
+        st = fm_tabular_active_parameters(fm_tabular_get_config(o->model), &o->active);
+    return st;
+}
+
+static bool is_long(const char *key)
+{
+    return strcmp(key, FM_META_SCHEMA) == 0 || strcmp(key, FM_META_MODEL) == 0;
+}
+
+static void print_text(const opened *o)
+{
+    printf("schema      %s (%zu columns, %zu features)\n", fm_schema_name(o->schema),
+           fm_schema_columns(o->schema), fm_schema_features(o->schema));
+    printf("parameters  %zu, of which one record touches %zu\n", o->parameters, o->active);
+    for (size_t i = 0; i < fm_safetensors_meta_count(o->file); i++) {
+        const fm_safetensors_meta m = fm_safetensors_meta_at(o->file, i);
+
+        if (!is_long(m.key))
+            printf("%-11s %s\n", m.key, m.value);
+    }
+    printf("\nmodel.yaml\n");
+    for (const char *p = fm_safetensors_meta_get(o->file, FM_META_MODEL); *p;) {
+        const size_t n = strcspn(p, "\n");
+
+        printf("  %.*s\n", (int)n, p);
+        p += n + (p[n] == '\n');
+    }
+    printf("\ntensors\n");
+    for (size_t i = 0; i < fm_tabular_tensors(o->model); i++) {
+        const fm_tabular_tensor_info t = fm_tabular_tensor(o->model, i);
+
+        if (t.dims > 1)
+            printf("  %-36s [%zu, %zu]\n", t.name, t.shape[0], t.shape[1]);
+        else
+            printf("  %-36s [%zu]\n", t.name, t.shape[0]);
+    }
+}
+
+static json_t *tensors_json(const opened *o)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < fm_tabular_tensors(o->model); i++) {
+        const fm_tabular_tensor_info t = fm_tabular_tensor(o->model, i);
+        json_t *shape = json_pack("[I]", (json_int_t)t.shape[0]);
+
+        if (t.dims > 1)
+            json_array_append_new(shape, json_integer((json_int_t)t.shape[1]));
+        json_array_append_new(list, json_pack("{s:s, s:o}", "name", t.name, "shape", shape));
+    }
+    return list;
+}
+
+static fm_status print_json(const opened *o)
+{
+    json_t *meta = json_object(), *root;
+    fm_status st;
+
+    for (size_t i = 0; i < fm_safetensors_meta_count(o->file); i++) {
+        const fm_safetensors_meta m = fm_safetensors_meta_at(o->file, i);
+
+        json_object_set_new(meta, m.key, json_string(m.value));
+    }
+    root = json_pack("{s:s, s:I, s:I, s:I, s:o, s:o}", "schema", fm_schema_name(o->schema),
+                     "features", (json_int_t)fm_schema_features(o->schema), "parameters",
+                     (json_int_t)o->parameters, "active_parameters", (json_int_t)o->active,
+                     "metadata", meta, "tensors", tensors_json(o));
+    st = root ? fm_json_print(root) : fm_fail(FM_ENOMEM, "out of memory");
+    json_decref(root);
+    return st;
+}
+
+int fm_cmd_inspect(int argc, char **argv)
+{
+    static const char program[] = "fedmoe-model inspect";
+    bool json = false;
+    const fm_cli_option options[] = {
+        { "json", FM_CLI_FLAG, &json, NULL, "as JSON", false, 0, 0 },
+    };
+    const fm_cli_spec spec = {
+        .program = program,
+        .summary = "Show what a model file holds: schema, configuration, sizes, metadata, tensors.",
+        .examples = "fedmoe-model inspect final.safetensors\n"
+                    "fedmoe-model inspect --json final.safetensors",
+        .options = options,
+        .option_count = FM_CMD_COUNT(options),
+        .operands = "FILE",
+        .operands_min = 1,
+        .operands_max = 1,
+    };
+    opened o = { 0 };
+    int first;
+    fm_cli_result r = fm_cli_parse(&spec, argc, argv, &first);
+    fm_status st;
+
+    if (r != FM_CLI_RUN)
+        return r == FM_CLI_HELP_SHOWN ? 0 : FM_EXIT_USAGE;
+    st = open_model(argv[first], &o);
+    if (!st && json)
+        st = print_json(&o);
+    else if (!st)
+        print_text(&o);
+    fm_safetensors_free(&o.file);
+    fm_tabular_free(&o.model);
+    fm_schema_free(&o.schema);
+    return st ? fm_cli_failed(program) : 0;
+}

@@ -1,0 +1,109 @@
+/* One cell: as a number, as a date, as one of the declared ones. */
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "schema_internal.h"
+
+bool fm_cell_number(const char *text, double *out)
+{
+    char *end;
+    double v;
+
+    /* strtod also takes spaces, hexadecimal, "inf" and "nan"; no cell may mean those. */
+    if (!*text || strspn(text, "0123456789+-.eE") != strlen(text))
+        return false;
+    v = strtod(text, &end);
+    if (*end || !isfinite(v))
+        return false;
+    *out = v;
+    return true;
+}
+
+static bool digits(const char *text, size_t n, int *out)
+{
+    *out = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        *out = *out * 10 + (text[i] - '0');
+    }
+    return true;
+}
+
+bool fm_cell_date(const char *text, double *out)
+{
+    static const int days_before[] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365 };
+    int year, month, day;
+
+    if (strlen(text) != 10 || text[4] != '-' || text[7] != '-' || !digits(text, 4, &year) ||
+        !digits(text + 5, 2, &month) || !digits(text + 8, 2, &day))
+        return false;
+    const bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+    if (year < 1 || month < 1 || month > 12 || day < 1 ||
+        day > days_before[month] - days_before[month - 1] + (leap && month == 2 ? 1 : 0))
+        return false;
+    const int before = year - 1; /* whole years since 0001-01-01, the proleptic Gregorian way */
+    const int since = before * 365 + before / 4 - before / 100 + before / 400 +
+                      days_before[month - 1] + (leap && month > 2 ? 1 : 0) + day - 1;
+
+    *out = since - 719162;
+    return true;
+}
+
+fm_status fm_cell_make(const char *text, fm_cell *out)
+{
+    fm_cell c = { 0 };
+    fm_status st = fm_strdup(text, &c.text);
+
+    if (st)
+        return st;
+    c.is_number = fm_cell_number(text, &c.number);
+    *out = c;
+    return FM_OK;
+}
+
+bool fm_cell_is(const fm_cell *declared, const char *text)
+{
+    double v;
+
+    if (declared->is_number && fm_cell_number(text, &v))
+        return v == declared->number;
+    return strcmp(declared->text, text) == 0;
+}
+
+bool fm_cells_same(const fm_cell *a, const fm_cell *b)
+{
+    return fm_cell_is(a, b->text);
+}
+
+size_t fm_cells_find(const fm_cells *list, const char *text)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (fm_cell_is(&list->at[i], text))
+            return i;
+    return SIZE_MAX;
+}
+
+void fm_cells_fini(fm_cells *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->at[i].text);
+    free(list->at);
+    *list = (fm_cells){ 0 };
+}
+
+const char *fm_cell_show(const char *text, char out[FM_CELL_SHOWN])
+{
+    size_t n = 0;
+
+    while (text[n] && n < 40) {
+        out[n] = iscntrl((unsigned char)text[n]) ? '?' : text[n];
+        n++;
+    }
+    (void)snprintf(out + n, FM_CELL_SHOWN - n, "%s", text[n] ? "..." : "");
+    return out;
+}

@@ -1,0 +1,115 @@
+/* The whole of schema.yaml but for the single columns. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "schema_internal.h"
+
+static fm_status read_csv(const fm_yaml_node *root, fm_schema *s)
+{
+    static const char *const known[] = { "header", "delimiter", "missing", NULL };
+    const fm_yaml_node *map = fm_yaml_find(root, "csv");
+    const char *delimiter = ",";
+    fm_status st;
+
+    s->header = true;
+    s->delimiter = ',';
+    if (map) {
+        if ((st = fm_yaml_get_map(root, "csv", &map)) || (st = fm_yaml_check_keys(map, known)) ||
+            (st = fm_yaml_get_bool_or(map, "header", true, &s->header)) ||
+            (st = fm_yaml_get_string_or(map, "delimiter", ",", &delimiter)))
+            return st;
+        if (strlen(delimiter) != 1 || !strchr(",;|:\t", *delimiter))
+            return fm_yaml_fail(fm_yaml_find(map, "delimiter"),
+                                "delimiter must be one of , ; | : or \"\\t\"");
+        s->delimiter = *delimiter;
+        if (fm_yaml_find(map, "missing"))
+            return fm_cells_read(map, "missing", &s->missing);
+    }
+    /* By default an empty cell is a missing one. */
+    if ((st = fm_alloc(1, sizeof *s->missing.at, (void **)&s->missing.at)) ||
+        (st = fm_cell_make("", &s->missing.at[0])))
+        return st;
+    s->missing.count = 1;
+    return FM_OK;
+}
+
+/* sqrt 2: a balanced two-valued column then varies as much as a standardised numeric one. */
+static fm_status read_encoding(const fm_yaml_node *root, fm_column *defaults)
+{
+    static const char *const known[] = { "weight", "missing_weight", "centered", NULL };
+    const fm_yaml_node *map;
+    bool centered = true;
+    fm_status st;
+
+    *defaults = (fm_column){ .weight = sqrt(2.0), .missing_weight = sqrt(2.0) };
+    if (fm_yaml_find(root, "encoding") &&
+        ((st = fm_yaml_get_map(root, "encoding", &map)) || (st = fm_yaml_check_keys(map, known)) ||
+         (st = fm_yaml_get_double_or(map, "weight", 1e-6, 1000.0, defaults->weight,
+                                     &defaults->weight)) ||
+         (st = fm_yaml_get_double_or(map, "missing_weight", 1e-6, 1000.0, defaults->missing_weight,
+                                     &defaults->missing_weight)) ||
+         (st = fm_yaml_get_bool_or(map, "centered", true, &centered))))
+        return st;
+    defaults->value_center = centered ? 1.0 : 0.0; /* each column puts its own 1 / values */
+    return FM_OK;
+}
+
+static fm_status check_column(const fm_yaml_node *node, fm_schema *s, size_t i)
+{
+    fm_column *c = &s->columns[i];
+
+    for (size_t j = 0; j < i; j++)
+        if (strcmp(s->columns[j].name, c->name) == 0)
+            return fm_yaml_fail(node, "column \"%s\" is there twice", c->name);
+    if (c->kind == FM_COLUMN_LABEL) {
+        if (s->label != SIZE_MAX)
+            return fm_yaml_fail(node, "\"%s\" and \"%s\" are both labels; there can be one",
+                                s->columns[s->label].name, c->name);
+        s->label = i;
+    }
+    c->first = s->features;
+    s->features += c->features;
+    if (s->features > FM_SCHEMA_MAX_FEATURES)
+        return fm_yaml_fail(node, "more than %u features", FM_SCHEMA_MAX_FEATURES);
+    return FM_OK;
+}
+
+static fm_status read_columns(const fm_yaml_node *root, fm_schema *s)
+{
+    const fm_yaml_node *list;
+    fm_column defaults;
+    fm_status st = read_encoding(root, &defaults);
+
+    if (st || (st = fm_yaml_get_list(root, "columns", &list)))
+        return st;
+    if (fm_yaml_size(list) < 1 || fm_yaml_size(list) > FM_SCHEMA_MAX_COLUMNS)
+        return fm_yaml_fail(list, "columns has %zu entries; it must have 1 to %u",
+                            fm_yaml_size(list), FM_SCHEMA_MAX_COLUMNS);
+    if ((st = fm_alloc(fm_yaml_size(list), sizeof *s->columns, (void **)&s->columns)))
+        return st;
+    for (size_t i = 0; !st && i < fm_yaml_size(list); i++) {
+        /* Counted first, so that a column read by half is freed with the others. */
+        s->column_count = i + 1;
+        if (!(st = fm_column_read(fm_yaml_item(list, i), s, &defaults, &s->columns[i])))
+            st = check_column(fm_yaml_item(list, i), s, i);
+    }
+    if (!st && !s->features)
+        st = fm_yaml_fail(list, "no column gives a feature");
+    return st;
+}
+
+fm_status fm_schema_read(const fm_yaml_node *root, fm_schema *s)
+{
+    static const char *const known[] = {
+        "name", "description", "csv", "encoding", "columns", NULL
+    };
+    const char *name, *description;
+    fm_status st;
+
+    if ((st = fm_yaml_check_keys(root, known)) || (st = fm_yaml_get_string(root, "name", &name)) ||
+        (st = fm_yaml_get_string_or(root, "description", "", &description)) ||
+        (st = fm_strdup(name, &s->name)) || (st = read_csv(root, s)))
+        return st;
+    return read_columns(root, s);
+}

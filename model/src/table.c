@@ -1,0 +1,267 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "fedmoe/base/file.h"
+#include "schema_internal.h"
+#include "table_internal.h"
+
+#define ABSENT SIZE_MAX
+#define SHOWN_BYTES 1024 /* of problems; an error text holds no more */
+
+typedef struct {
+    const char *name;
+    const fm_schema *schema;
+    const fm_table_options *options;
+    fm_table table;     /* under construction */
+    size_t cap;         /* rows there is room for */
+    bool started;       /* the first record has been seen */
+    size_t fields;      /* every record must have */
+    size_t *place;      /* [columns] which field is which column, or ABSENT */
+    const char **cells; /* [columns] of the record at hand */
+    fm_buf problems;
+    size_t problem_count, problem_max;
+    bool gave_up; /* too many problems, or none of the records can be read */
+} loader;
+
+/* Note the failure under way, or give up when there are too many. */
+static fm_status problem(loader *l)
+{
+    fm_status st =
+        fm_buf_printf(&l->problems, "%s%s", l->problem_count ? "\n" : "", fm_error_text());
+
+    if (!st && l->options->problems)
+        st = fm_buf_printf(l->options->problems, "%s\n", fm_error_text());
+    if (st)
+        return st;
+    l->gave_up = ++l->problem_count >= l->problem_max;
+    return l->gave_up ? FM_EPARSE : FM_OK;
+}
+
+static fm_status grow(loader *l)
+{
+    const size_t cap = l->cap ? 2 * l->cap : 256;
+    fm_table *t = &l->table;
+    size_t count, bytes, line_bytes;
+    void *p;
+
+    if (fm_mul_size(cap, t->features, &count) || fm_mul_size(count, sizeof *t->x, &bytes) ||
+        fm_mul_size(cap, sizeof *t->lines, &line_bytes) || t->rows >= FM_TABLE_MAX_ROWS)
+        return fm_fail(FM_ENOMEM, "%s: too many records", l->name);
+    if (!(p = realloc(t->x, bytes)))
+        goto none;
+    t->x = p;
+    if (!(p = realloc(t->lines, line_bytes)))
+        goto none;
+    t->lines = p;
+    if (l->options->labels) {
+        if (!(p = realloc(t->y, cap * sizeof *t->y)))
+            goto none;
+        t->y = p;
+    }
+    l->cap = cap;
+    return FM_OK;
+none:
+    return fm_fail(FM_ENOMEM, "%s: no memory for %zu records", l->name, cap);
+}
+
+static bool is_wanted(const loader *l, size_t column)
+{
+    const fm_column_kind kind = l->schema->columns[column].kind;
+
+    return kind != FM_COLUMN_IGNORE && (kind != FM_COLUMN_LABEL || l->options->labels);
+}
+
+/* Field of each column by the names of the first record; every fault is a problem. */
+static fm_status read_header(loader *l, const fm_csv_record *r)
+{
+    const fm_schema *s = l->schema;
+    fm_status st = FM_OK;
+
+    l->fields = r->count;
+    for (size_t c = 0; !st && c < s->column_count; c++) {
+        l->place[c] = ABSENT;
+        if (!is_wanted(l, c))
+            continue;
+        for (size_t f = 0; !st && f < r->count; f++) {
+            if (strcmp(r->cells[f], s->columns[c].name) != 0)
+                continue;
+            if (l->place[c] != ABSENT) {
+                (void)fm_fail(FM_EPARSE, "%s:%zu, column %s: the header has it twice", l->name,
+                              r->line, s->columns[c].name);
+                st = problem(l);
+            }
+            l->place[c] = f;
+        }
+        if (!st && l->place[c] == ABSENT) {
+            (void)fm_fail(FM_EPARSE, "%s:%zu, column %s: the header does not have it", l->name,
+                          r->line, s->columns[c].name);
+            st = problem(l);
+        }
+    }
+    /* With wrong columns every record would be one more problem. */
+    if (!st && l->problem_count) {
+        l->gave_up = true;
+        st = FM_EPARSE;
+    }
+    return st;
+}
+
+/* Without a header the schema's order is the file's. Records to be predicted may lack the label. */
+static void by_position(loader *l, const fm_csv_record *r)
+{
+    const fm_schema *s = l->schema;
+    const bool unlabelled =
+        !l->options->labels && s->label != SIZE_MAX && r->count + 1 == s->column_count;
+
+    l->fields = s->column_count - (unlabelled ? 1 : 0);
+    for (size_t c = 0, f = 0; c < s->column_count; c++) {
+        const bool absent = unlabelled && c == s->label;
+
+        l->place[c] = absent ? ABSENT : f;
+        f += absent ? 0 : 1;
+    }
+}
+
+static fm_status encode(loader *l, const fm_csv_record *r)
+{
+    fm_table *t = &l->table;
+    float *label = l->options->labels ? t->y + t->rows : NULL;
+    size_t column;
+    fm_status st;
+
+    for (size_t c = 0; c < l->schema->column_count; c++)
+        l->cells[c] = l->place[c] == ABSENT ? NULL : r->cells[l->place[c]];
+    st = fm_schema_encode(l->schema, l->cells, t->x + t->rows * t->features, label, &column);
+    if (st == FM_EPARSE) {
+        (void)fm_fail_context(st, "%s:%zu, ", l->name, r->line);
+        return problem(l);
+    }
+    if (!st)
+        t->lines[t->rows++] = r->line;
+    return st;
+}
+
+static fm_status record(void *state, const fm_csv_record *r)
+{
+    loader *l = state;
+    fm_status st;
+
+    if (!l->started) {
+        l->started = true;
+        if (l->schema->header)
+            return read_header(l, r);
+        by_position(l, r);
+    }
+    if (r->count != l->fields) {
+        (void)fm_fail(FM_EPARSE, "%s:%zu: %zu fields where %zu belong", l->name, r->line, r->count,
+                      l->fields);
+        return problem(l);
+    }
+    if (l->table.rows == l->cap && (st = grow(l)))
+        return st;
+    return encode(l, r);
+}
+
+static fm_status load(loader *l, const void *text, size_t len)
+{
+    const size_t columns = l->schema->column_count;
+    fm_status st;
+
+    if ((st = fm_alloc(columns, sizeof *l->place, (void **)&l->place)) ||
+        (st = fm_alloc(columns, sizeof *l->cells, (void **)&l->cells)))
+        return st;
+    st = fm_csv_read(l->name, text, len, l->schema->delimiter, record, l);
+    /* A fault of the file itself comes on top of those of its records. */
+    if (st == FM_EPARSE && !l->gave_up)
+        st = problem(l);
+    if (st && st != FM_EPARSE)
+        return st;
+    if (!l->problem_count && !l->table.rows)
+        return fm_fail(FM_EPARSE, "%s: there are no records", l->name);
+    if (!l->problem_count)
+        return FM_OK;
+    return fm_fail(FM_EPARSE, "%s%s", (const char *)l->problems.data,
+                   l->problem_count >= l->problem_max && l->problem_max > 1 ? "\n(and perhaps more)"
+                                                                            : "");
+}
+
+fm_status fm_table_parse(const char *name, const void *text, size_t len, const fm_schema *s,
+                         const fm_table_options *o, fm_table *out)
+{
+    loader l = { .name = name, .schema = s, .options = o };
+    fm_status st;
+
+    if (!name || (len && !text) || !s || !o || !out)
+        return fm_fail(FM_EINVAL, "table: an argument is missing");
+    if (o->labels && s->label == SIZE_MAX)
+        return fm_fail(FM_EINVAL, "%s: schema %s has no label column", name, s->name);
+    l.problem_max = o->max_problems ? o->max_problems : 20;
+    l.table.features = s->features;
+    st = load(&l, text, len);
+    if (!st)
+        *out = l.table; /* ownership moves to the caller */
+    else
+        fm_table_fini(&l.table);
+    free(l.place);
+    free(l.cells);
+    fm_buf_fini(&l.problems);
+    return st;
+}
+
+fm_status fm_table_load(const char *path, const fm_schema *s, const fm_table_options *o,
+                        fm_table *out)
+{
+    fm_buf text = { 0 };
+    fm_status st;
+
+    if (!path || !s || !o || !out)
+        return fm_fail(FM_EINVAL, "table: an argument is missing");
+    if (!(st = fm_file_read(path, FM_TABLE_MAX_BYTES, &text)))
+        st = fm_table_parse(path, text.data, text.len, s, o, out);
+    fm_buf_fini(&text);
+    return st;
+}
+
+/* [from + more] elements in *at, the new ones copied from `tail`. */
+static fm_status extend(void **at, size_t from, size_t more, size_t size, const void *tail)
+{
+    size_t count, bytes;
+    void *p;
+
+    if (fm_add_size(from, more, &count) || fm_mul_size(count, size, &bytes) ||
+        !(p = realloc(*at, bytes)))
+        return fm_fail(FM_ENOMEM, "table: no memory for %zu more records", more);
+    memcpy((char *)p + from * size, tail, more * size);
+    *at = p;
+    return FM_OK;
+}
+
+fm_status fm_table_append(fm_table *a, const fm_table *b)
+{
+    fm_status st;
+
+    if (!a || !b || (a->rows && (a->features != b->features || !a->y != !b->y)))
+        return fm_fail(FM_EINVAL, "table: the tables do not go together");
+    if (!b->rows)
+        return FM_OK;
+    if (b->rows > FM_TABLE_MAX_ROWS - a->rows)
+        return fm_fail(FM_ENOMEM, "table: too many records");
+    /* A piece that grew before another failed holds more than a->rows says: harmless. */
+    if ((st = extend((void **)&a->x, a->rows, b->rows, b->features * sizeof *b->x, b->x)) ||
+        (b->y && (st = extend((void **)&a->y, a->rows, b->rows, sizeof *b->y, b->y))) ||
+        (st = extend((void **)&a->lines, a->rows, b->rows, sizeof *b->lines, b->lines)))
+        return st;
+    a->features = b->features;
+    a->rows += b->rows;
+    return FM_OK;
+}
+
+void fm_table_fini(fm_table *t)
+{
+    if (!t)
+        return;
+    free(t->x);
+    free(t->y);
+    free(t->lines);
+    *t = (fm_table){ 0 };
+}

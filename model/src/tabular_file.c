@@ -1,0 +1,194 @@
+/* safetensors with the schema's text and the configuration in the metadata; docs/model.md. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fedmoe/base/file.h"
+#include "tabular_internal.h"
+
+#define OWN_META 3
+
+/* 4 bytes a parameter, the longest header, and metadata within it. */
+#define FILE_LIMIT (FM_TABULAR_MAX_PARAMETERS * 4 + FM_SAFETENSORS_MAX_HEADER + 8)
+
+static fm_tensor_view *views(const fm_tabular *m)
+{
+    const size_t n = m->layout.tensor_count;
+    fm_tensor_view *v = NULL;
+
+    if (fm_alloc(n, sizeof *v, (void **)&v))
+        return NULL;
+    for (size_t i = 0; i < n; i++) {
+        const fm_tensor_entry *t = &m->layout.tensors[i];
+
+        v[i] = (fm_tensor_view){ .name = t->name,
+                                 .dtype = "F32",
+                                 .dims = t->dims,
+                                 .shape = { t->shape[0], t->dims > 1 ? t->shape[1] : 0 },
+                                 .data = (const uint8_t *)(m->theta + t->offset),
+                                 .bytes = t->elements * sizeof *m->theta };
+    }
+    return v;
+}
+
+fm_status fm_tabular_encode(const fm_tabular *m, const fm_schema *s,
+                            const fm_safetensors_meta *extra, size_t extra_count, fm_buf *out)
+{
+    fm_safetensors_meta *meta = NULL;
+    fm_tensor_view *tensors = NULL;
+    fm_buf config = { 0 };
+    fm_status st;
+
+    if (!m || !s || !out || (extra_count && !extra))
+        return fm_fail(FM_EINVAL, "model: an argument is missing");
+    if (fm_schema_features(s) != m->config.features)
+        return fm_fail(FM_EINVAL, "model: made for %zu features, the schema has %zu",
+                       m->config.features, fm_schema_features(s));
+    if ((st = fm_tabular_config_write(&m->config, &config)) ||
+        (st = fm_alloc(OWN_META + extra_count, sizeof *meta, (void **)&meta)))
+        goto done;
+    if (!(tensors = views(m))) {
+        st = FM_ENOMEM;
+        goto done;
+    }
+    meta[0] = (fm_safetensors_meta){ FM_META_KIND, FM_META_KIND_TABULAR };
+    meta[1] = (fm_safetensors_meta){ FM_META_MODEL, (const char *)config.data };
+    meta[2] = (fm_safetensors_meta){ FM_META_SCHEMA, fm_schema_text(s) };
+    if (extra_count)
+        memcpy(meta + OWN_META, extra, extra_count * sizeof *extra);
+    st = fm_safetensors_encode(tensors, m->layout.tensor_count, meta, OWN_META + extra_count, out);
+done:
+    free(tensors);
+    free(meta);
+    fm_buf_fini(&config);
+    return st;
+}
+
+/* A metadata text that must be there. */
+static fm_status text_of(const fm_safetensors *f, const char *name, const char *key,
+                         const char **out)
+{
+    *out = fm_safetensors_meta_get(f, key);
+    if (!*out)
+        return fm_fail(FM_EPROTO, "%s: no \"%s\" in the metadata; this is not a fedmoe model", name,
+                       key);
+    return FM_OK;
+}
+
+static fm_status read_schema(const fm_safetensors *f, const char *name, fm_schema **schema)
+{
+    const char *kind, *text;
+    fm_buf label = { 0 };
+    fm_status st = text_of(f, name, FM_META_KIND, &kind);
+
+    if (st)
+        return st;
+    if (strcmp(kind, FM_META_KIND_TABULAR) != 0)
+        return fm_fail(FM_EPROTO, "%s: the model is not a " FM_META_KIND_TABULAR, name);
+    if (!(st = text_of(f, name, FM_META_SCHEMA, &text)) &&
+        !(st = fm_buf_printf(&label, "%s, its schema", name)))
+        st = fm_schema_parse((const char *)label.data, text, strlen(text), schema);
+    fm_buf_fini(&label);
+    return st;
+}
+
+static fm_status read_config(const fm_safetensors *f, const char *name, const fm_schema *schema,
+                             fm_tabular_config *config)
+{
+    const char *text;
+    fm_buf label = { 0 };
+    fm_status st = text_of(f, name, FM_META_MODEL, &text);
+
+    if (!st && !(st = fm_buf_printf(&label, "%s, its configuration", name)))
+        st = fm_tabular_config_parse((const char *)label.data, text, strlen(text), schema, config);
+    fm_buf_fini(&label);
+    return st;
+}
+
+/* The file's tensors, each found by its name, into theta[P]. */
+static fm_status read_weights(const fm_safetensors *f, const char *name, const fm_layout *l,
+                              float *theta)
+{
+    if (fm_safetensors_count(f) != l->tensor_count)
+        return fm_fail(FM_EPROTO, "%s: %zu tensors where its configuration needs %zu", name,
+                       fm_safetensors_count(f), l->tensor_count);
+    for (size_t i = 0; i < l->tensor_count; i++) {
+        const fm_tensor_entry *t = &l->tensors[i];
+        const fm_tensor_view *v = fm_safetensors_find(f, t->name);
+
+        if (!v)
+            return fm_fail(FM_EPROTO, "%s: no tensor %s", name, t->name);
+        if (strcmp(v->dtype, "F32") != 0 || v->dims != t->dims || v->shape[0] != t->shape[0] ||
+            (t->dims > 1 && v->shape[1] != t->shape[1]) || v->bytes != t->elements * sizeof *theta)
+            return fm_fail(FM_EPROTO, "%s: tensor %s has the wrong type or shape", name, t->name);
+        memcpy(theta + t->offset, v->data, v->bytes);
+    }
+    return FM_OK;
+}
+
+static fm_status open_model(const fm_safetensors *f, const char *name, size_t max_rows,
+                            fm_schema **schema, fm_tabular **out)
+{
+    fm_tabular_config config;
+    fm_schema *s = NULL;
+    fm_tabular *m = NULL;
+    float *theta = NULL;
+    fm_status st;
+
+    /* The buffers are taken last: a file must hold as many weights as it makes us plan for. */
+    if ((st = read_schema(f, name, &s)) || (st = read_config(f, name, s, &config)))
+        goto done;
+    size_t parameters, stored;
+
+    if ((st = fm_tabular_parameters(&config, &parameters)) ||
+        (st = fm_safetensors_flat_size(f, &stored)))
+        goto done;
+    if (stored != parameters) {
+        st = fm_fail(FM_EPROTO, "%s: %zu weights where its configuration needs %zu", name, stored,
+                     parameters);
+        goto done;
+    }
+    if ((st = fm_tabular_new(&config, max_rows, &m)) ||
+        (st = fm_alloc(parameters, sizeof *theta, (void **)&theta)) ||
+        (st = read_weights(f, name, &m->layout, theta)))
+        goto done;
+    if ((st = fm_tabular_set(m, theta, parameters))) {
+        st = fm_fail_context(st, "%s: ", name);
+        goto done;
+    }
+    *schema = s; /* ownership moves to the caller */
+    *out = m;
+    s = NULL;
+    m = NULL;
+done:
+    free(theta);
+    fm_tabular_free(&m);
+    fm_schema_free(&s);
+    return st;
+}
+
+fm_status fm_tabular_decode(const char *name, const void *data, size_t len, size_t max_rows,
+                            fm_schema **schema, fm_tabular **out)
+{
+    fm_safetensors *f = NULL;
+    fm_status st;
+
+    if (!name || (len && !data) || !schema || !out)
+        return fm_fail(FM_EINVAL, "model: an argument is missing");
+    if (!(st = fm_safetensors_parse(name, data, len, &f)))
+        st = open_model(f, name, max_rows, schema, out);
+    fm_safetensors_free(&f);
+    return st;
+}
+
+fm_status fm_tabular_load(const char *path, size_t max_rows, fm_schema **schema, fm_tabular **out)
+{
+    fm_safetensors *f = NULL;
+    fm_status st;
+
+    if (!path || !schema || !out)
+        return fm_fail(FM_EINVAL, "model: an argument is missing");
+    if (!(st = fm_safetensors_load(path, FILE_LIMIT, &f)))
+        st = open_model(f, path, max_rows, schema, out);
+    fm_safetensors_free(&f);
+    return st;
+}

@@ -1,0 +1,29 @@
+#include "fedmoe/base/cli.h"
+#include "src/commands.h"
+
+static const fm_cli_command commands[] = {
+    { "init", "write a node.yaml for this institution", fm_cmd_init },
+    { "check", "check configuration, identity, files and records", fm_cmd_check },
+    { "plan", "show the plan that was last offered, in words and numbers", fm_cmd_plan },
+    { "start", "take part until the federation has finished", fm_cmd_start },
+    { "status", "show how far a running node is", fm_cmd_status },
+    { "ledger", "show and verify what the data set has spent", fm_cmd_ledger },
+    { "evaluate", "measure a model on records of this node", fm_cmd_evaluate },
+    { "predict", "apply a model to records, into a CSV file", fm_cmd_predict },
+};
+
+int main(int argc, char **argv)
+{
+    const fm_cli_program program = {
+        .program = "fedmoe-node",
+        .summary = "An institution's part in a federation: records stay here, only masked and "
+                   "noised sums leave.",
+        .examples = "fedmoe-node check --config node.yaml\n"
+                    "fedmoe-node start --config node.yaml\n"
+                    "fedmoe-node ledger --config node.yaml",
+        .commands = commands,
+        .command_count = sizeof commands / sizeof commands[0],
+    };
+
+    return fm_cli_main(&program, argc, argv);
+}

@@ -1,0 +1,206 @@
+/* check: everything that can be wrong before a node is started, each with what to do about it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "commands.h"
+#include "fedmoe/base/clock.h"
+#include "fedmoe/base/file.h"
+#include "fedmoe/base/json.h"
+#include "fedmoe/model/table.h"
+#include "fedmoe/node/config.h"
+
+#define SOON_S (30 * 24 * 3600)
+
+typedef struct {
+    const char *config_path, *schema_path;
+    fm_node_config config;
+    unsigned failures;
+} checkup;
+
+/** One line a check; problems may have several. */
+static void report(checkup *c, const char *what, fm_status st, const char *detail)
+{
+    const char *text = st == FM_OK ? detail : fm_error_text();
+
+    printf("%-8s %-14s ", st == FM_OK ? "ok" : "PROBLEM", what);
+    for (; *text; text++) {
+        if (*text == '\n')
+            printf("\n%24s", "");
+        else
+            putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+    }
+    putchar('\n');
+    c->failures += st != FM_OK;
+}
+
+static void check_identity(checkup *c)
+{
+    fm_identity *id = NULL;
+    fm_trust *trust = NULL;
+    fm_peer *self = NULL;
+    const fm_cert_info *info;
+    const uint8_t *der = NULL;
+    size_t len = 0;
+    int64_t now = fm_clock_wall_s();
+    char detail[256] = "", until[32];
+    fm_status st;
+
+    if ((st = fm_identity_load(c->config.identity_dir, &id)) != FM_OK ||
+        (st = fm_trust_load(c->config.identity_dir, &trust)) != FM_OK)
+        goto done;
+    info = fm_identity_info(id);
+    fm_identity_der(id, &der, &len);
+    fm_clock_format(info->not_after_s, until, sizeof until);
+    if (strcmp(info->name, c->config.name) != 0) {
+        st = fm_fail(FM_EINVAL, "name is '%s' in %s, '%s' in the certificate", c->config.name,
+                     c->config_path, info->name);
+        goto done;
+    }
+    if ((st = fm_peer_verify(trust, der, len, FM_ROLE_NODE, now, &self)) != FM_OK)
+        goto done;
+    (void)snprintf(detail, sizeof detail, "node '%s' of federation '%s', valid until %s%s",
+                   info->name, info->federation, until,
+                   info->not_after_s - now < SOON_S ? "; ask the coordinator for a new one SOON"
+                                                    : "");
+done:
+    report(c, "identity", st, detail);
+    fm_peer_free(&self);
+    fm_trust_free(&trust);
+    fm_identity_free(&id);
+}
+
+static void check_ledger(checkup *c)
+{
+    const fm_node_policy *p = &c->config.policy;
+    fm_ledger *l = NULL;
+    uint64_t entries = 0;
+    double spent = 0.0;
+    char detail[160] = "not there yet; the first start makes it";
+    fm_status st = FM_OK;
+
+    if (fm_file_exists(c->config.ledger)) {
+        if ((st = fm_ledger_open_readonly(c->config.ledger, &l)) == FM_OK &&
+            (st = fm_ledger_verify(l, &entries)) == FM_OK &&
+            (st = fm_ledger_epsilon(l, c->config.data_set, NULL, p->delta, &spent)) == FM_OK)
+            (void)snprintf(detail, sizeof detail,
+                           "%llu entries, chain whole; epsilon %.4f of %.4f is spent at delta %g",
+                           (unsigned long long)entries, spent, p->epsilon, p->delta);
+        fm_ledger_close(&l);
+    }
+    report(c, "ledger", st, detail);
+}
+
+static void check_journal(checkup *c)
+{
+    char *path = NULL;
+    const char *detail = "not there yet; the first start makes it";
+    fm_status st = fm_path_join(c->config.dir, "state.db", &path);
+
+    if (st == FM_OK && fm_file_exists(path)) {
+        detail = "mode is 0600";
+        st = fm_file_check_private(path);
+    }
+    report(c, "journal", st, detail);
+    free(path);
+}
+
+/** The schema given, else that of the plan last offered, else none. */
+static fm_status find_schema(const checkup *c, fm_schema **out)
+{
+    json_t *plan = NULL;
+    const char *text;
+    fm_status st;
+
+    if (c->schema_path)
+        return fm_schema_load(c->schema_path, out);
+    st = fm_cmd_read_json(c->config_path, "plan.json", &plan);
+    if (st == FM_OK) {
+        text = fm_cmd_text(plan, "schema");
+        st = fm_schema_parse("the schema of plan.json", text, strlen(text), out);
+    } else if (st == FM_ENOTFOUND) {
+        st = FM_OK;
+    }
+    json_decref(plan);
+    return st;
+}
+
+static fm_status read_records(const checkup *c, const fm_schema *s, char *detail, size_t cap)
+{
+    const fm_table_options o = { .labels = true };
+    fm_table t = { 0 };
+    fm_status st = fm_table_load(c->config.records, s, &o, &t);
+
+    if (st == FM_OK) {
+        if (t.rows > c->config.policy.max_rows)
+            st = fm_fail(FM_EPERM, "%zu records; policy.max_rows allows %llu", t.rows,
+                         (unsigned long long)c->config.policy.max_rows);
+        else
+            (void)snprintf(detail, cap, "%zu records fit the schema '%s' (%zu features)", t.rows,
+                           fm_schema_name(s), t.features);
+    }
+    fm_table_fini(&t);
+    return st;
+}
+
+static void check_records(checkup *c)
+{
+    fm_schema *s = NULL;
+    struct stat info;
+    char detail[256] = "there; give --schema to check every cell";
+    fm_status st = FM_OK;
+
+    if (stat(c->config.records, &info) != 0)
+        st = fm_fail(FM_ENOTFOUND, "%s is not there; see data.records in %s", c->config.records,
+                     c->config_path);
+    else if ((st = find_schema(c, &s)) == FM_OK && s)
+        st = read_records(c, s, detail, sizeof detail);
+    if (st == FM_OK && (info.st_mode & 0007))
+        (void)snprintf(detail + strlen(detail), sizeof detail - strlen(detail),
+                       "; every user of this machine may read them: chmod o= %s",
+                       c->config.records);
+    report(c, "records", st, detail);
+    fm_schema_free(&s);
+}
+
+static void check_all(checkup *c)
+{
+    fm_status st = fm_node_config_load(c->config_path, &c->config);
+
+    report(c, "configuration", st, c->config_path);
+    if (st != FM_OK)
+        return;
+    check_identity(c);
+    check_ledger(c);
+    check_journal(c);
+    check_records(c);
+}
+
+int fm_cmd_check(int argc, char **argv)
+{
+    checkup c = { .config_path = "node.yaml" };
+    const fm_cli_option options[] = {
+        FM_CMD_CONFIG_OPTION(c.config_path),
+        { "schema", FM_CLI_STRING, &c.schema_path, "FILE",
+          "schema.yaml to check the records by (default: that of the plan last offered)", false, 0,
+          0 },
+    };
+    const fm_cli_spec spec = {
+        .program = "fedmoe-node check",
+        .summary = "Check node.yaml, the identity and its dates, the files' modes, the ledger's "
+                   "chain and every record.",
+        .examples = "fedmoe-node check --config node.yaml --schema schema.yaml",
+        .options = options,
+        .option_count = sizeof options / sizeof options[0],
+    };
+    int first = 0, code = 0;
+
+    if (!fm_cmd_parse(&spec, argc, argv, &first, &code))
+        return code;
+    check_all(&c);
+    fm_node_config_fini(&c.config);
+    if (c.failures)
+        fprintf(stderr, "%s: %u problem%s\n", spec.program, c.failures, c.failures == 1 ? "" : "s");
+    return c.failures ? 1 : 0;
+}

@@ -1,0 +1,232 @@
+/* evaluate and predict: a model file on records of this node. Nothing leaves, nothing is charged.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "commands.h"
+#include "fedmoe/base/file.h"
+#include "fedmoe/base/json.h"
+#include "fedmoe/model/metrics.h"
+#include "fedmoe/model/tabular.h"
+#include "fedmoe/node/config.h"
+
+#define BATCH_ROWS 256
+
+typedef struct {
+    const char *config, *model; /* model NULL: model.safetensors beside the configuration */
+    fm_schema *schema;
+    fm_tabular *tabular;
+} loaded;
+
+static fm_status load_model(loaded *m)
+{
+    char *dir = NULL, *path = NULL;
+    fm_status st = FM_OK;
+
+    if (!m->model) {
+        if ((st = fm_path_dir(m->config, &dir)) == FM_OK)
+            st = fm_path_join(dir, "model.safetensors", &path);
+    }
+    if (st == FM_OK)
+        st = fm_tabular_load(path ? path : m->model, BATCH_ROWS, &m->schema, &m->tabular);
+    free(path);
+    free(dir);
+    return st;
+}
+
+static void unload(loaded *m)
+{
+    fm_tabular_free(&m->tabular);
+    fm_schema_free(&m->schema);
+}
+
+static fm_status predict(loaded *m, const fm_table *t, float **out)
+{
+    void *p = NULL;
+    fm_status st = fm_alloc(t->rows ? t->rows : 1, sizeof **out, &p);
+
+    if (st == FM_OK && (st = fm_tabular_predict(m->tabular, t->x, t->rows, p)) == FM_OK)
+        *out = p;
+    else
+        free(p);
+    return st;
+}
+
+/** All files as one table. */
+static fm_status load_tables(const loaded *m, const char *const *files, size_t count, fm_table *out)
+{
+    const fm_table_options o = { .labels = true };
+    fm_status st = FM_OK;
+
+    for (size_t i = 0; st == FM_OK && i < count; i++) {
+        fm_table t = { 0 };
+
+        if ((st = fm_table_load(files[i], m->schema, &o, &t)) != FM_OK)
+            return st;
+        if (i == 0) {
+            *out = t;
+            continue;
+        }
+        st = fm_table_append(out, &t);
+        fm_table_fini(&t);
+    }
+    return st;
+}
+
+static json_t *number_or_null(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+static fm_status show_metrics(const fm_metrics *m, bool json)
+{
+    json_t *j;
+    fm_status st;
+
+    if (!json) {
+        printf("records    %zu (%zu positive)\nAUC        %.4f\naccuracy   %.4f\nlog loss   "
+               "%.4f\n",
+               m->rows, m->positives, m->auc, m->accuracy, m->log_loss);
+        return FM_OK;
+    }
+    j = json_pack("{s:I s:I s:o s:o s:o}", "rows", (json_int_t)m->rows, "positives",
+                  (json_int_t)m->positives, "auc", number_or_null(m->auc), "accuracy",
+                  number_or_null(m->accuracy), "log_loss", number_or_null(m->log_loss));
+    st = j ? fm_json_print(j) : fm_fail(FM_ENOMEM, "no memory for the figures");
+    json_decref(j);
+    return st;
+}
+
+static fm_status evaluate(loaded *m, const char *const *files, size_t count, bool json)
+{
+    fm_table t = { 0 };
+    fm_metrics figures = { 0 };
+    float *logits = NULL;
+    fm_status st;
+
+    if ((st = load_model(m)) == FM_OK && (st = load_tables(m, files, count, &t)) == FM_OK &&
+        (st = predict(m, &t, &logits)) == FM_OK &&
+        (st = fm_metrics_compute(logits, t.y, t.rows, &figures)) == FM_OK)
+        st = show_metrics(&figures, json);
+    free(logits);
+    fm_table_fini(&t);
+    unload(m);
+    return st;
+}
+
+/** Files of --data, then the operands. */
+static fm_status gather(const fm_cli_list *data, char **argv, int first, int argc,
+                        const char ***out, size_t *count)
+{
+    size_t operands = argc > first ? (size_t)(argc - first) : 0;
+    const char **files;
+    void *p = NULL;
+    fm_status st = fm_alloc(data->count + operands + 1, sizeof *files, &p);
+
+    if (st != FM_OK)
+        return st;
+    files = p;
+    for (size_t i = 0; i < data->count; i++)
+        files[i] = data->items[i];
+    for (size_t i = 0; i < operands; i++)
+        files[data->count + i] = argv[first + (int)i];
+    *out = files;
+    *count = data->count + operands;
+    return FM_OK;
+}
+
+int fm_cmd_evaluate(int argc, char **argv)
+{
+    loaded m = { .config = "node.yaml" };
+    fm_cli_list data = { 0 };
+    bool json = false;
+    const fm_cli_option options[] = {
+        FM_CMD_CONFIG_OPTION(m.config),
+        { "data", FM_CLI_LIST, &data, "CSV", "labelled records; several are taken together", true,
+          0, 0 },
+        { "model", FM_CLI_STRING, &m.model, "FILE",
+          "safetensors (default: model.safetensors beside node.yaml)", false, 0, 0 },
+        FM_CMD_JSON_OPTION(json),
+    };
+    const fm_cli_spec spec = {
+        .program = "fedmoe-node evaluate",
+        .summary = "Measure a model on labelled records. The figures are of your own records and "
+                   "not private: publish them only as you would publish the records' statistics.",
+        .examples = "fedmoe-node evaluate --config node.yaml --data holdout.csv --json",
+        .options = options,
+        .option_count = sizeof options / sizeof options[0],
+        .operands = "CSV...",
+        .operands_max = 1024,
+    };
+    const char **files = NULL;
+    size_t count = 0;
+    int first = 0, code = 0;
+
+    if (fm_cmd_parse(&spec, argc, argv, &first, &code))
+        code = gather(&data, argv, first, argc, &files, &count) == FM_OK &&
+                       evaluate(&m, files, count, json) == FM_OK
+                   ? 0
+                   : fm_cli_failed(spec.program);
+    free(files);
+    free(data.items);
+    return code;
+}
+
+static fm_status write_predictions(const char *path, const fm_table *t, const float *logits)
+{
+    fm_buf b = { .limit = SIZE_MAX };
+    fm_status st = fm_buf_printf(&b, "line,logit,probability\n");
+
+    for (size_t i = 0; st == FM_OK && i < t->rows; i++)
+        st = fm_buf_printf(&b, "%zu,%.9g,%.9g\n", t->lines[i], (double)logits[i],
+                           1.0 / (1.0 + exp(-(double)logits[i])));
+    if (st == FM_OK)
+        st = fm_file_replace(path, b.data, b.len, 0600);
+    fm_buf_fini(&b);
+    return st;
+}
+
+static fm_status predict_file(loaded *m, const char *input, const char *output)
+{
+    const fm_table_options o = { .labels = false };
+    fm_table t = { 0 };
+    float *logits = NULL;
+    fm_status st;
+
+    if ((st = load_model(m)) == FM_OK && (st = fm_table_load(input, m->schema, &o, &t)) == FM_OK &&
+        (st = predict(m, &t, &logits)) == FM_OK)
+        st = write_predictions(output, &t, logits);
+    if (st == FM_OK)
+        printf("%zu predictions are in %s\n", t.rows, output);
+    free(logits);
+    fm_table_fini(&t);
+    unload(m);
+    return st;
+}
+
+int fm_cmd_predict(int argc, char **argv)
+{
+    loaded m = { .config = "node.yaml" };
+    const char *input = NULL, *output = NULL;
+    const fm_cli_option options[] = {
+        FM_CMD_CONFIG_OPTION(m.config),
+        { "input", FM_CLI_STRING, &input, "CSV", "records; labels are not needed", true, 0, 0 },
+        { "output", FM_CLI_STRING, &output, "CSV", "line, logit, probability; mode 0600", true, 0,
+          0 },
+        { "model", FM_CLI_STRING, &m.model, "FILE",
+          "safetensors (default: model.safetensors beside node.yaml)", false, 0, 0 },
+    };
+    const fm_cli_spec spec = {
+        .program = "fedmoe-node predict",
+        .summary = "Apply a model to records and write one line for each.",
+        .examples = "fedmoe-node predict --input new.csv --output risk.csv",
+        .options = options,
+        .option_count = sizeof options / sizeof options[0],
+    };
+    int first = 0, code = 0;
+
+    if (!fm_cmd_parse(&spec, argc, argv, &first, &code))
+        return code;
+    return predict_file(&m, input, output) == FM_OK ? 0 : fm_cli_failed(spec.program);
+}

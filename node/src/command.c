@@ -1,0 +1,49 @@
+#include "commands.h"
+
+#include <stdlib.h>
+
+#include "fedmoe/base/file.h"
+#include "fedmoe/base/json.h"
+
+bool fm_cmd_parse(const fm_cli_spec *spec, int argc, char **argv, int *operands, int *code)
+{
+    switch (fm_cli_parse(spec, argc, argv, operands)) {
+    case FM_CLI_RUN:
+        return true;
+    case FM_CLI_HELP_SHOWN:
+        *code = 0;
+        return false;
+    default:
+        *code = 2;
+        return false;
+    }
+}
+
+fm_status fm_cmd_read_json(const char *config, const char *name, json_t **out)
+{
+    char *dir = NULL, *path = NULL;
+    fm_status st;
+
+    if ((st = fm_path_dir(config, &dir)) == FM_OK && (st = fm_path_join(dir, name, &path)) == FM_OK)
+        st = fm_json_read(path, out);
+    free(path);
+    free(dir);
+    return st;
+}
+
+const char *fm_cmd_text(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+
+    return s ? s : "";
+}
+
+double fm_cmd_real(const json_t *o, const char *key)
+{
+    return json_number_value(json_object_get(o, key));
+}
+
+long long fm_cmd_whole(const json_t *o, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(o, key));
+}

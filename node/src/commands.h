@@ -1,0 +1,37 @@
+/* The commands of fedmoe-node, one file each (evaluate and predict share one). */
+#ifndef FEDMOE_NODE_COMMANDS_H
+#define FEDMOE_NODE_COMMANDS_H
+
+#include <jansson.h>
+
+#include "fedmoe/base/cli.h"
+
+int fm_cmd_init(int argc, char **argv);
+int fm_cmd_check(int argc, char **argv);
+int fm_cmd_plan(int argc, char **argv);
+int fm_cmd_start(int argc, char **argv);
+int fm_cmd_status(int argc, char **argv);
+int fm_cmd_ledger(int argc, char **argv);
+int fm_cmd_evaluate(int argc, char **argv);
+int fm_cmd_predict(int argc, char **argv);
+
+/* command.c */
+/** Parse; true: go on. Otherwise *code is the exit code. */
+bool fm_cmd_parse(const fm_cli_spec *spec, int argc, char **argv, int *operands, int *code);
+/** Read the JSON file `name` that the driver left beside the configuration file. */
+fm_status fm_cmd_read_json(const char *config, const char *name, json_t **out);
+const char *fm_cmd_text(const json_t *o, const char *key); /* "" when absent */
+double fm_cmd_real(const json_t *o, const char *key);      /* 0 when absent */
+long long fm_cmd_whole(const json_t *o, const char *key);  /* 0 when absent */
+
+#define FM_CMD_CONFIG_OPTION(variable)                                \
+    {                                                                 \
+        "config", FM_CLI_STRING, &(variable), "FILE",                 \
+            "node.yaml; default: the one in this folder", false, 0, 0 \
+    }
+#define FM_CMD_JSON_OPTION(variable)                                      \
+    {                                                                     \
+        "json", FM_CLI_FLAG, &(variable), NULL, "print JSON", false, 0, 0 \
+    }
+
+#endif

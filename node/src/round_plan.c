@@ -1,0 +1,78 @@
+/* PlanOffer: what is offered is read, judged by the policy's port, and answered. */
+#include "round_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool is_fatal(fm_status st)
+{
+    return st == FM_EIO || st == FM_ENOMEM || st == FM_EINTERNAL;
+}
+
+/** The answer leaves the building: what is spent, and the names of files, stay in it. */
+static const char *public_reason(fm_status why, const char *text)
+{
+    switch (why) {
+    case FM_EPERM:
+    case FM_EINVAL:
+    case FM_EPARSE:
+    case FM_EPROTO:
+        return text;
+    case FM_EBUDGET:
+        return "the privacy budget of this node does not allow the run";
+    default:
+        return "this node cannot take part now; its own log says why";
+    }
+}
+
+/** Say no, and report the refusal with its full reason here. */
+static fm_status decline(fm_node_round *m, const fm_hash *hash, fm_status why)
+{
+    char text[1024];
+    fm_status st;
+
+    (void)snprintf(text, sizeof text, "%s", fm_error_text());
+    if ((st = fm_node_send_plan_answer(m, hash, public_reason(why, text))) != FM_OK)
+        return st;
+    return fm_fail(why, "%s", text);
+}
+
+fm_status fm_node_take_plan_offer(fm_node_round *m, const fm_msg_plan_offer *msg)
+{
+    fm_hash hash = fm_plan_hash(msg->plan.data, msg->plan.len);
+    fm_node_transcript known = { 0 };
+    uint64_t last_used = 0;
+    fm_plan plan = { 0 };
+    fm_status st;
+
+    if ((st = fm_plan_decode(msg->plan.data, msg->plan.len, &plan)) != FM_OK)
+        return is_fatal(st) ? st : decline(m, &hash, st);
+    if (strcmp(plan.federation, m->federation) != 0) {
+        st = fm_fail(FM_EPERM, "the plan is of the federation '%s', this node's is '%s'",
+                     plan.federation, m->federation);
+        st = decline(m, &hash, st);
+        goto done;
+    }
+    if ((st = m->c.ports.approve_plan(m->c.ports.ctx, &plan, &hash, &last_used, &known.round,
+                                      &known.head)) != FM_OK) {
+        st = is_fatal(st) ? st : decline(m, &hash, st);
+        goto done;
+    }
+    if ((st = fm_node_send_join(m, known.round, &known.head)) != FM_OK ||
+        (st = fm_node_send_plan_answer(m, &hash, NULL)) != FM_OK)
+        goto done;
+    if (known.round == 0) { /* nothing is finished: the first model is the plan's */
+        known.model = plan.initial_model;
+        known.model_known = true;
+    }
+    m->plan = plan; /* ownership moves to the machine */
+    plan = (fm_plan){ 0 };
+    m->plan_hash = hash;
+    m->last_used = last_used;
+    m->transcript = known;
+    m->phase = FM_NODE_WAIT_ROSTER;
+    fm_node_progress(m, 0, "plan approved");
+done:
+    fm_plan_fini(&plan);
+    return st;
+}

@@ -1,0 +1,100 @@
+/*
+ * Everything that this node says in a session is made here, and nowhere else. What depends on
+ * records enters only as an fm_dp_release, or as the seeds that such a release discloses.
+ */
+#include "round_internal.h"
+
+#include <string.h>
+
+#include <sodium.h>
+
+static fm_status send(fm_node_round *m, const fm_message *msg)
+{
+    return m->c.ports.send(m->c.ports.ctx, msg);
+}
+
+fm_status fm_node_send_join(fm_node_round *m, uint64_t finished_round, const fm_hash *head)
+{
+    fm_message msg = { .type = FM_MSG_JOIN };
+
+    msg.join.finished_round = finished_round;
+    msg.join.head = *head;
+    return send(m, &msg);
+}
+
+fm_status fm_node_send_plan_answer(fm_node_round *m, const fm_hash *plan, const char *why)
+{
+    fm_message msg = { .type = FM_MSG_PLAN_ANSWER };
+
+    msg.plan_answer.plan_hash = *plan;
+    msg.plan_answer.approved = why == NULL;
+    if (why)
+        fm_reason_set(msg.plan_answer.reason, why);
+    return send(m, &msg);
+}
+
+fm_status fm_node_send_roster_answer(fm_node_round *m, const fm_hash *roster)
+{
+    fm_message msg = { .type = FM_MSG_ROSTER_ANSWER };
+
+    msg.roster_answer.roster_hash = *roster;
+    return send(m, &msg);
+}
+
+fm_status fm_node_send_update(fm_node_round *m, const fm_dp_release *release)
+{
+    fm_message msg = { .type = FM_MSG_MASKED_UPDATE };
+    fm_round_view view = fm_node_round_view(m);
+    fm_hash update = fm_dp_release_hash(release);
+    fm_hash digest = fm_update_digest(&view, m->roster.self, &update);
+    uint8_t signature[FM_SIGNATURE_MAX];
+    size_t len = 0;
+    fm_status st;
+
+    if ((st = fm_identity_sign(m->c.identity, FM_LABEL_UPDATE, digest.bytes, FM_HASH_BYTES,
+                               signature, &len)) != FM_OK)
+        return st;
+    msg.masked_update.round = m->open.number;
+    fm_dp_release_bytes(release, &msg.masked_update.masked.data, &msg.masked_update.masked.len);
+    msg.masked_update.signature = (fm_bytes){ signature, len };
+    return send(m, &msg);
+}
+
+fm_status fm_node_send_commit(fm_node_round *m)
+{
+    fm_message msg = { .type = FM_MSG_COMMIT };
+    uint8_t signature[FM_SIGNATURE_MAX];
+    size_t len = 0;
+    fm_status st;
+
+    if ((st = fm_identity_sign(m->c.identity, FM_LABEL_COMMIT, m->open.commit.bytes, FM_HASH_BYTES,
+                               signature, &len)) != FM_OK)
+        return st;
+    msg.commit.round = m->open.number;
+    msg.commit.signature = (fm_bytes){ signature, len };
+    return send(m, &msg);
+}
+
+fm_status fm_node_send_release(fm_node_round *m, const fm_dp_unmask *unmask)
+{
+    fm_message msg = { .type = FM_MSG_RELEASE };
+    fm_status st;
+
+    msg.release.round = m->open.number;
+    memcpy(msg.release.self_seed, unmask->self_seed, FM_SEED_BYTES);
+    msg.release.lost = unmask->lost;
+    msg.release.pair_seeds = unmask->pair_seeds;
+    msg.release.lost_count = unmask->lost_count;
+    st = send(m, &msg);
+    sodium_memzero(&msg, sizeof msg);
+    return st;
+}
+
+fm_status fm_node_send_abandon(fm_node_round *m, uint64_t round, const char *why)
+{
+    fm_message msg = { .type = FM_MSG_ABANDON };
+
+    msg.abandon.round = round;
+    fm_reason_set(msg.abandon.reason, why);
+    return send(m, &msg);
+}

@@ -1,0 +1,303 @@
+/*
+ * The driver. One session after the other, with fresh keys each, until the federation has
+ * finished, a signal comes, or nothing has moved for retry_s.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "fedmoe/base/clock.h"
+#include "fedmoe/base/file.h"
+#include "fedmoe/base/log.h"
+#include "fedmoe/base/random.h"
+#include "policy_internal.h"
+#include "run_internal.h"
+
+#define RETRY_DEFAULT_S 60
+#define POLL_MS 200
+#define BACKOFF_FIRST_MS 200
+#define BACKOFF_LAST_MS 5000
+
+static volatile sig_atomic_t g_stop;
+
+static void on_stop(int signal_number)
+{
+    (void)signal_number;
+    g_stop = 1;
+}
+
+static void watch_signals(void)
+{
+    struct sigaction a = { .sa_handler = on_stop };
+
+    sigemptyset(&a.sa_mask);
+    (void)sigaction(SIGINT, &a, NULL);
+    (void)sigaction(SIGTERM, &a, NULL);
+    g_stop = 0;
+}
+
+static fm_status stopped(void)
+{
+    return fm_fail(FM_ESTATE, "stopped by a signal before the federation finished; start again to "
+                              "go on");
+}
+
+static uint64_t retry_ms(const fm_node_driver *d)
+{
+    return (d->o->retry_s ? d->o->retry_s : RETRY_DEFAULT_S) * 1000u;
+}
+
+/* ---- the revocation list: when it changes, a session with what it says now ---- */
+
+static fm_status revocations_path(const fm_node_driver *d, char **out)
+{
+    return fm_path_join(d->config.identity_dir, "crl.pem", out);
+}
+
+static int64_t revocations_changed(const fm_node_driver *d)
+{
+    struct stat s;
+    char *path = NULL;
+    int64_t at = 0;
+
+    if (revocations_path(d, &path) == FM_OK && stat(path, &s) == 0)
+        at = (int64_t)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec;
+    free(path);
+    return at;
+}
+
+static fm_status load_trust(fm_node_driver *d)
+{
+    fm_trust *t = NULL;
+    int64_t seen = revocations_changed(d);
+    fm_status st = fm_trust_load(d->config.identity_dir, &t);
+
+    if (st != FM_OK)
+        return st;
+    fm_trust_free(&d->trust);
+    d->trust = t;
+    d->revocations_seen = seen;
+    return FM_OK;
+}
+
+/* ---- one session ---- */
+
+static void end_session(fm_node_driver *d)
+{
+    fm_link_counters c;
+
+    fm_node_round_free(&d->machine); /* before the link: it borrows its credential */
+    if (d->link) {
+        c = fm_link_client_counters(d->link);
+        d->status.bytes_sent += c.bytes_sent;
+        d->status.bytes_received += c.bytes_received;
+    }
+    fm_link_client_free(&d->link);
+    fm_dp_keypair_free(&d->keypair);
+}
+
+static fm_status begin_session(fm_node_driver *d)
+{
+    fm_node_round_config round = { 0 };
+    fm_link_client_config link = { 0 };
+    fm_status st;
+
+    d->link_lost = d->approved = d->refused = d->progressed = false;
+    if ((st = load_trust(d)) != FM_OK || (st = fm_dp_keypair_new(&d->keypair)) != FM_OK)
+        return st;
+    link = (fm_link_client_config){
+        .door = d->config.door,
+        .door_public = d->config.door_public,
+        .identity = d->identity,
+        .trust = d->trust,
+        .x25519_public = fm_dp_keypair_public(d->keypair),
+    };
+    if ((st = fm_link_client_connect(&link, &d->link)) != FM_OK)
+        return st;
+    round = (fm_node_round_config){
+        .identity = d->identity,
+        .trust = d->trust,
+        .aggregator = fm_link_client_server(d->link),
+        .keypair = d->keypair,
+        .own = fm_link_client_credential(d->link),
+        .policy = d->config.policy,
+        .ports = fm_node_driver_ports(d),
+    };
+    return fm_node_round_new(&round, &d->machine);
+}
+
+/** One event. FM_ENOTFOUND: the session is over, connect again. */
+static fm_status turn(fm_node_driver *d)
+{
+    fm_link_event e = { 0 };
+    fm_status st = fm_link_client_poll(d->link, POLL_MS, &e);
+
+    if (st != FM_OK)
+        return g_stop ? stopped() : st;
+    if (e.kind == FM_LINK_MESSAGE)
+        st = fm_node_round_take(d->machine, e.message, fm_clock_wall_s());
+    else if (e.kind == FM_LINK_GONE)
+        st = fm_fail(FM_ENOTFOUND, "%s", e.reason);
+    fm_message_free(&e.message);
+    if (st == FM_OK && d->link_lost && !d->finished)
+        st = fm_fail(FM_ENOTFOUND, "the link to the aggregator is lost");
+    if (st == FM_OK && e.kind == FM_LINK_NONE && revocations_changed(d) != d->revocations_seen)
+        st = fm_fail(FM_ENOTFOUND, "the revocation list has changed");
+    return st;
+}
+
+static fm_status run_session(fm_node_driver *d)
+{
+    fm_status st = FM_OK;
+
+    while (st == FM_OK && !d->finished) {
+        if (g_stop)
+            return stopped();
+        if ((st = turn(d)) != FM_OK)
+            break;
+        fm_node_driver_status_flush(d);
+        if (!d->approved && fm_clock_now_ms() > d->deadline_ms)
+            return d->refused
+                       ? fm_fail(FM_EPERM, "this node refused the plan: %s", d->status.reason)
+                       : fm_fail(FM_ETIMEOUT, "the aggregator offered no plan");
+    }
+    return st == FM_OK ? d->result : st;
+}
+
+/* ---- the run ---- */
+
+static void wait_ms(uint64_t ms)
+{
+    struct timespec t = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000L };
+
+    (void)nanosleep(&t, NULL); /* a signal ends it early, and is seen by the loop */
+}
+
+/** Whether trying again may help. A credential that was refused stays refused. */
+static bool is_passing(const fm_node_driver *d, fm_status st)
+{
+    if (st == FM_ENOTFOUND)
+        return !d->refused;
+    return !d->link && (st == FM_ETIMEOUT || st == FM_EIO);
+}
+
+static fm_status explain_refusal(const fm_node_driver *d, fm_status st)
+{
+    if (st == FM_ENOTFOUND && d->refused)
+        return fm_fail(FM_EPERM, "this node refused the plan: %s", d->status.reason);
+    return st;
+}
+
+static fm_status one_session(fm_node_driver *d)
+{
+    fm_status st;
+
+    d->status.state = "connecting";
+    d->status.phase = "";
+    fm_node_driver_status(d, true);
+    if ((st = begin_session(d)) == FM_OK) {
+        fm_log(FM_LOG_INFO, "connected to %s", d->config.door);
+        d->status.state = "connected";
+        fm_node_driver_status(d, true);
+        st = run_session(d);
+        if (d->progressed)
+            d->deadline_ms = fm_clock_now_ms() + retry_ms(d);
+    }
+    return st;
+}
+
+static fm_status run_sessions(fm_node_driver *d)
+{
+    uint64_t backoff = BACKOFF_FIRST_MS, jitter;
+    fm_rng rng = fm_rng_system();
+    bool passing;
+    fm_status st;
+
+    d->deadline_ms = fm_clock_now_ms() + retry_ms(d);
+    for (;;) {
+        st = one_session(d);
+        passing = is_passing(d, st);
+        end_session(d);
+        if (st == FM_OK && d->o->once)
+            return FM_OK;
+        if (g_stop)
+            return st == FM_OK ? FM_OK : stopped();
+        if (st != FM_OK && (!passing || fm_clock_now_ms() >= d->deadline_ms))
+            return explain_refusal(d, st);
+        backoff = d->progressed ? BACKOFF_FIRST_MS : backoff;
+        if (st == FM_OK)
+            backoff = BACKOFF_LAST_MS; /* served on: look again for a new plan now and then */
+        else
+            fm_log(FM_LOG_WARN, "%s; trying again", fm_error_text());
+        d->finished = false;
+        jitter = fm_rng_below(&rng, backoff / 4 + 1);
+        wait_ms(backoff + jitter);
+        backoff = backoff * 2 < BACKOFF_LAST_MS ? backoff * 2 : BACKOFF_LAST_MS;
+    }
+}
+
+static fm_status open_house(fm_node_driver *d)
+{
+    const fm_cert_info *info;
+    fm_status st;
+
+    if ((st = fm_node_config_load(d->o->config, &d->config)) != FM_OK ||
+        (st = fm_identity_load(d->config.identity_dir, &d->identity)) != FM_OK)
+        return st;
+    info = fm_identity_info(d->identity);
+    if (info->role != FM_ROLE_NODE || strcmp(info->name, d->config.name) != 0)
+        return fm_fail(FM_EPERM, "%s: name is '%s', but the certificate in %s is that of %s '%s'",
+                       d->o->config, d->config.name, d->config.identity_dir,
+                       fm_role_name(info->role), info->name);
+    if ((st = load_trust(d)) != FM_OK ||
+        (st = fm_ledger_open(d->config.ledger, &d->ledger)) != FM_OK)
+        return st;
+    return fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
+                             &d->status.epsilon_spent);
+}
+
+static void close_house(fm_node_driver *d)
+{
+    end_session(d);
+    fm_node_prepared_fini(&d->plan);
+    fm_ledger_close(&d->ledger);
+    fm_trust_free(&d->trust);
+    fm_identity_free(&d->identity);
+    fm_node_config_fini(&d->config);
+}
+
+static const char *last_state(fm_status st)
+{
+    if (st == FM_OK)
+        return "finished";
+    return g_stop ? "stopped" : "failed";
+}
+
+fm_status fm_node_run(const fm_node_run_options *o)
+{
+    fm_node_driver d = { .o = o, .status = { .state = "starting", .phase = "" } };
+    char why[1024] = "";
+    fm_status st;
+
+    if (!o || !o->config)
+        return fm_fail(FM_EINVAL, "fm_node_run: NULL argument");
+    watch_signals();
+    if ((st = open_house(&d)) == FM_OK) {
+        if (fm_node_policy_is_open(&d.config.policy))
+            fm_log(FM_LOG_WARN, "policy.epsilon is %g: nothing in these records is kept private",
+                   d.config.policy.epsilon);
+        st = run_sessions(&d);
+        if (st != FM_OK)
+            (void)snprintf(why, sizeof why, "%s", fm_error_text());
+        d.status.state = last_state(st);
+        (void)snprintf(d.status.reason, sizeof d.status.reason, "%s", why);
+        fm_node_driver_status(&d, true);
+        if (st != FM_OK)
+            (void)fm_fail(st, "%s", why);
+    }
+    close_house(&d);
+    return st;
+}

@@ -1,0 +1,155 @@
+/* What the driver leaves beside node.yaml, for people and scripts. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fedmoe/base/clock.h"
+#include "fedmoe/base/file.h"
+#include "fedmoe/base/json.h"
+#include "fedmoe/base/log.h"
+#include "run_internal.h"
+
+#define STATUS_EVERY_MS 200
+
+void fm_node_floats(const uint8_t *le, float *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = fm_get_u32le(le + 4 * i);
+
+        memcpy(&out[i], &bits, sizeof bits);
+    }
+}
+
+static fm_status write_json(const fm_node_driver *d, const char *name, json_t *value)
+{
+    char *path = NULL;
+    fm_status st = FM_OK;
+
+    if (!value)
+        return fm_fail(FM_ENOMEM, "no memory for %s", name);
+    if ((st = fm_path_join(d->config.dir, name, &path)) == FM_OK)
+        st = fm_json_write(path, value);
+    free(path);
+    json_decref(value);
+    return st;
+}
+
+static json_t *status_json(const fm_node_driver *d)
+{
+    const fm_node_status *s = &d->status;
+    fm_link_counters c = { 0 };
+    char updated[32];
+
+    if (d->link)
+        c = fm_link_client_counters(d->link);
+    fm_clock_format(fm_clock_wall_s(), updated, sizeof updated);
+    return json_pack(
+        "{s:s s:s s:I s:I s:s s:f s:f s:f s:I s:I s:I s:s s:s}", "name", d->config.name, "state",
+        s->state, "round", (json_int_t)s->round, "rounds", (json_int_t)d->plan.rounds, "phase",
+        s->phase, "epsilon_spent", s->epsilon_spent, "epsilon_budget", d->config.policy.epsilon,
+        "delta", d->config.policy.delta, "bytes_sent", (json_int_t)(s->bytes_sent + c.bytes_sent),
+        "bytes_received", (json_int_t)(s->bytes_received + c.bytes_received), "records",
+        (json_int_t)d->plan.table.rows, "reason", s->reason, "updated", updated);
+}
+
+void fm_node_driver_status(fm_node_driver *d, bool force)
+{
+    uint64_t now = fm_clock_now_ms();
+
+    d->status.dirty = true;
+    if (!force && now - d->status.written_ms < STATUS_EVERY_MS)
+        return; /* each write is synced: rounds of a few milliseconds would wait for it */
+    if (write_json(d, "status.json", status_json(d)) != FM_OK)
+        fm_log(FM_LOG_WARN, "status.json was not written: %s", fm_error_text());
+    d->status.written_ms = now;
+    d->status.dirty = false;
+}
+
+void fm_node_driver_status_flush(fm_node_driver *d)
+{
+    if (d->status.dirty)
+        fm_node_driver_status(d, false);
+}
+
+fm_status fm_node_driver_trace(const fm_node_driver *d, uint64_t round, uint64_t compute_ns)
+{
+    char line[96];
+    int len, fd;
+    bool ok;
+
+    if (!d->o->trace)
+        return FM_OK;
+    len = snprintf(line, sizeof line, "{\"round\": %llu, \"compute_ns\": %llu}\n",
+                   (unsigned long long)round, (unsigned long long)compute_ns);
+    fd = open(d->o->trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    ok = fd >= 0 && write(fd, line, (size_t)len) == len;
+    if (fd >= 0 && close(fd) != 0)
+        ok = false;
+    return ok ? FM_OK : fm_fail(FM_EIO, "%s: cannot append: %s", d->o->trace, strerror(errno));
+}
+
+static json_t *plan_json(const fm_plan *p, const char *hash, const char *offered, const char *why)
+{
+    json_t *head = json_pack("{s:b s:s s:s s:s s:s s:s s:s}", "approved", why == NULL, "reason",
+                             why ? why : "", "offered", offered, "hash", hash, "federation",
+                             p->federation, "purpose", p->purpose, "privacy_unit", p->privacy_unit);
+    json_t *figures =
+        json_pack("{s:f s:f s:f s:f s:f s:I s:I s:f}", "epsilon", p->epsilon, "delta", p->delta,
+                  "clip_norm", p->clip_norm, "sampling_rate", p->sampling_rate, "noise_multiplier",
+                  p->noise_multiplier, "rounds", (json_int_t)p->rounds, "max_units",
+                  (json_int_t)p->max_units, "expected_units", p->expected_units);
+    json_t *rest =
+        json_pack("{s:I s:I s:I s:I s:I s:s s:s}", "min_cohort", (json_int_t)p->min_cohort,
+                  "quorum", (json_int_t)p->quorum, "colluders", (json_int_t)p->colluders,
+                  "max_nodes", (json_int_t)p->max_nodes, "parameters", (json_int_t)p->parameters,
+                  "model", p->model_text, "schema", p->schema_text);
+    bool ok = head && figures && rest && json_object_update(head, figures) == 0 &&
+              json_object_update(head, rest) == 0;
+
+    json_decref(figures);
+    json_decref(rest);
+    if (ok)
+        return head;
+    json_decref(head);
+    return NULL;
+}
+
+fm_status fm_node_driver_write_plan(const fm_node_driver *d, const fm_plan *plan,
+                                    const fm_hash *hash, const char *why)
+{
+    char hex[2 * FM_HASH_BYTES + 1], offered[32];
+
+    fm_hash_hex(hash, hex);
+    fm_clock_format(fm_clock_wall_s(), offered, sizeof offered);
+    return write_json(d, "plan.json", plan_json(plan, hex, offered, why));
+}
+
+fm_status fm_node_driver_write_model(fm_node_driver *d, const uint8_t *model, uint64_t rounds)
+{
+    char hash[2 * FM_HASH_BYTES + 1], count[24];
+    const fm_safetensors_meta meta[] = { { "fedmoe.federation", d->plan.federation },
+                                         { "fedmoe.purpose", d->plan.purpose },
+                                         { "fedmoe.plan", hash },
+                                         { "fedmoe.rounds", count } };
+    fm_buf file = { .limit = SIZE_MAX };
+    fm_tabular *t = NULL;
+    char *path = NULL;
+    fm_status st;
+
+    fm_hash_hex(&d->plan.hash, hash);
+    (void)snprintf(count, sizeof count, "%llu", (unsigned long long)rounds);
+    fm_node_floats(model, d->plan.weights, d->plan.parameters);
+    if ((st = fm_tabular_new(&d->plan.model, 1, &t)) == FM_OK &&
+        (st = fm_tabular_set(t, d->plan.weights, d->plan.parameters)) == FM_OK &&
+        (st = fm_tabular_encode(t, d->plan.schema, meta, sizeof meta / sizeof meta[0], &file)) ==
+            FM_OK &&
+        (st = fm_path_join(d->config.dir, "model.safetensors", &path)) == FM_OK)
+        st = fm_file_replace(path, file.data, file.len, 0644);
+    free(path);
+    fm_tabular_free(&t);
+    fm_buf_fini(&file);
+    return st;
+}

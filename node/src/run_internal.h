@@ -1,0 +1,75 @@
+/* The driver's state: what lives for the whole run, for one plan, for one session. */
+#ifndef FEDMOE_NODE_RUN_INTERNAL_H
+#define FEDMOE_NODE_RUN_INTERNAL_H
+
+#include "fedmoe/node/journal.h"
+#include "fedmoe/node/round.h"
+#include "fedmoe/node/run.h"
+#include "fedmoe/node/step.h"
+
+/** What was prepared for the plan that is approved; kept over reconnections. */
+typedef struct {
+    bool ready;
+    fm_hash hash;
+    char purpose[FM_PURPOSE_MAX + 1];
+    char federation[FM_NAME_MAX + 1];
+    fm_dp_mechanism mechanism; /* of one round */
+    uint32_t rounds, parameters;
+    fm_schema *schema;       /* owned */
+    fm_tabular_config model; /* for the result's file */
+    fm_table table;          /* owned */
+    fm_node_step *step;      /* owned; borrows table */
+    fm_journal *journal;     /* owned */
+    float *weights;          /* [parameters] owned */
+} fm_node_prepared;
+
+typedef struct {
+    const char *state; /* static text */
+    const char *phase; /* static text, of the machine */
+    char reason[1024]; /* last refusal */
+    uint64_t round;
+    double epsilon_spent;
+    uint64_t bytes_sent, bytes_received; /* of sessions that are over */
+    uint64_t written_ms;
+    bool dirty;
+} fm_node_status;
+
+typedef struct {
+    const fm_node_run_options *o;
+    fm_node_config config;
+    fm_identity *identity;
+    fm_trust *trust;
+    fm_ledger *ledger;
+    fm_node_prepared plan;
+    fm_node_status status;
+    /* one session */
+    fm_dp_keypair *keypair;
+    fm_link_client *link;
+    fm_node_round *machine;
+    bool link_lost, approved, refused, progressed, finished;
+    fm_status result; /* of writing the finished model */
+    uint64_t deadline_ms;
+    int64_t revocations_seen; /* change time of crl.pem, ns; 0: none */
+} fm_node_driver;
+
+/* run_ports.c */
+fm_node_ports fm_node_driver_ports(fm_node_driver *d);
+fm_ledger_entry fm_node_driver_entry(const fm_node_driver *d, uint64_t round);
+
+/* run_plan.c */
+/** Policy, records, step, journal. On FM_OK d->plan is ready for this plan. */
+fm_status fm_node_driver_prepare(fm_node_driver *d, const fm_plan *plan, const fm_hash *hash);
+void fm_node_prepared_fini(fm_node_prepared *p);
+
+/* run_files.c */
+/** Write status.json; without `force` at most a few times a second (see _flush). */
+void fm_node_driver_status(fm_node_driver *d, bool force);
+void fm_node_driver_status_flush(fm_node_driver *d);
+fm_status fm_node_driver_trace(const fm_node_driver *d, uint64_t round, uint64_t compute_ns);
+/** plan.json: what was offered, and the answer. why NULL: approved. */
+fm_status fm_node_driver_write_plan(const fm_node_driver *d, const fm_plan *plan,
+                                    const fm_hash *hash, const char *why);
+fm_status fm_node_driver_write_model(fm_node_driver *d, const uint8_t *model, uint64_t rounds);
+void fm_node_floats(const uint8_t *le, float *out, size_t n);
+
+#endif

@@ -1,0 +1,104 @@
+/* What a plan needs before it can be approved: the policy's consent, records that fit, a journal.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fedmoe/base/file.h"
+#include "fedmoe/base/log.h"
+#include "policy_internal.h"
+#include "run_internal.h"
+
+void fm_node_prepared_fini(fm_node_prepared *p)
+{
+    fm_node_step_free(&p->step);
+    fm_table_fini(&p->table);
+    fm_schema_free(&p->schema);
+    fm_journal_close(&p->journal);
+    free(p->weights);
+    *p = (fm_node_prepared){ 0 };
+}
+
+/**
+ * Records problems go to our own log only, and there without the values: an answer to a plan
+ * leaves the building.
+ */
+static fm_status records_fail(fm_node_driver *d, fm_status st)
+{
+    if (st == FM_ENOMEM)
+        return st;
+    if (st == FM_EPARSE) {
+        fm_log(FM_LOG_ERROR,
+               "%s does not fit the plan's schema; 'fedmoe-node check --config %s' shows where",
+               d->config.records, d->o->config);
+        return fm_fail(FM_EINVAL, "the records of this node do not fit the plan's schema");
+    }
+    fm_log(FM_LOG_ERROR, "%s", fm_error_text());
+    return fm_fail(FM_EINVAL, "the records of this node cannot be read");
+}
+
+static fm_status load_records(fm_node_driver *d, const fm_plan *plan, fm_node_prepared *p)
+{
+    const fm_table_options o = { .labels = true, .max_problems = 1 };
+    fm_status st;
+
+    if ((st = fm_schema_parse("the plan's schema", plan->schema_text, strlen(plan->schema_text),
+                              &p->schema)) != FM_OK)
+        return st;
+    if ((st = fm_table_load(d->config.records, p->schema, &o, &p->table)) != FM_OK)
+        return records_fail(d, st);
+    if (p->table.rows > d->config.policy.max_rows) {
+        fm_log(FM_LOG_ERROR, "%s has %zu records; policy.max_rows allows %llu", d->config.records,
+               p->table.rows, (unsigned long long)d->config.policy.max_rows);
+        return fm_fail(FM_EINVAL, "this node has more records than its policy.max_rows allows");
+    }
+    return fm_tabular_config_parse("the plan's model", plan->model_text, strlen(plan->model_text),
+                                   p->schema, &p->model);
+}
+
+static fm_status open_journal(fm_node_driver *d, fm_node_prepared *p)
+{
+    char *path = NULL;
+    fm_status st = fm_path_join(d->config.dir, "state.db", &path);
+
+    if (st == FM_OK)
+        st = fm_journal_open(path, p->federation, &p->hash, &p->journal);
+    free(path);
+    return st;
+}
+
+static fm_status prepare_anew(fm_node_driver *d, const fm_plan *plan, const fm_hash *hash,
+                              fm_node_prepared *p)
+{
+    void *w = NULL;
+    fm_status st;
+
+    p->hash = *hash;
+    p->mechanism = fm_node_policy_mechanism(plan, 1);
+    p->rounds = plan->rounds;
+    p->parameters = plan->parameters;
+    memcpy(p->purpose, plan->purpose, sizeof p->purpose);
+    memcpy(p->federation, plan->federation, sizeof p->federation);
+    if ((st = load_records(d, plan, p)) != FM_OK ||
+        (st = fm_node_step_new(plan, &p->table, &p->step)) != FM_OK ||
+        (st = fm_alloc(plan->parameters, sizeof *p->weights, &w)) != FM_OK)
+        return st;
+    p->weights = w;
+    return open_journal(d, p);
+}
+
+fm_status fm_node_driver_prepare(fm_node_driver *d, const fm_plan *plan, const fm_hash *hash)
+{
+    fm_status st;
+
+    if ((st = fm_node_policy_check(&d->config.policy, plan, d->ledger, d->config.data_set)) !=
+        FM_OK)
+        return st;
+    if (d->plan.ready && fm_hash_equal(&d->plan.hash, hash))
+        return FM_OK; /* reconnected: the records are in memory already */
+    fm_node_prepared_fini(&d->plan);
+    if ((st = prepare_anew(d, plan, hash, &d->plan)) == FM_OK)
+        d->plan.ready = true;
+    else
+        fm_node_prepared_fini(&d->plan);
+    return st;
+}

@@ -1,0 +1,197 @@
+/* The machine's effects, made real. */
+#include <string.h>
+
+#include "fedmoe/base/clock.h"
+#include "fedmoe/base/log.h"
+#include "policy_internal.h"
+#include "run_internal.h"
+
+/* A lost link is no reason to end the process: the driver reconnects. */
+static fm_status port_send(void *ctx, const fm_message *m)
+{
+    fm_node_driver *d = ctx;
+    fm_status st = fm_link_client_send(d->link, m);
+
+    if (st == FM_OK || st == FM_EINVAL || st == FM_ENOMEM)
+        return st;
+    d->link_lost = true;
+    return fm_fail(FM_ENOTFOUND, "%s could not be sent: the link is lost", fm_msg_name(m->type));
+}
+
+static fm_status port_use(void *ctx, uint64_t round)
+{
+    return fm_journal_use(((fm_node_driver *)ctx)->plan.journal, round);
+}
+
+static fm_status port_commit(void *ctx, uint64_t round, const fm_hash *digest)
+{
+    return fm_journal_commit(((fm_node_driver *)ctx)->plan.journal, round, digest);
+}
+
+static fm_status port_release(void *ctx, uint64_t round, const fm_hash *digest)
+{
+    return fm_journal_release(((fm_node_driver *)ctx)->plan.journal, round, digest);
+}
+
+static fm_status port_head(void *ctx, uint64_t round, const fm_hash *head)
+{
+    return fm_journal_head(((fm_node_driver *)ctx)->plan.journal, round, head);
+}
+
+fm_ledger_entry fm_node_driver_entry(const fm_node_driver *d, uint64_t round)
+{
+    return (fm_ledger_entry){
+        .data_set = d->config.data_set,
+        .federation = d->plan.federation,
+        .purpose = d->plan.purpose,
+        .plan = d->plan.hash,
+        .round = round,
+        .mechanism = d->plan.mechanism,
+    };
+}
+
+static fm_status port_can_afford(void *ctx, uint64_t round)
+{
+    fm_node_driver *d = ctx;
+    fm_ledger_entry e = fm_node_driver_entry(d, round);
+    fm_ledger_budget b = fm_node_policy_budget(&d->config.policy);
+
+    return fm_ledger_check(d->ledger, &e, &b);
+}
+
+static fm_status port_charge(void *ctx, uint64_t round)
+{
+    fm_node_driver *d = ctx;
+    fm_ledger_entry e = fm_node_driver_entry(d, round);
+    fm_ledger_budget b = fm_node_policy_budget(&d->config.policy);
+    fm_status st = fm_ledger_charge(d->ledger, &e, &b);
+
+    if (st == FM_OK)
+        st = fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
+                               &d->status.epsilon_spent);
+    return st;
+}
+
+static fm_status approve(fm_node_driver *d, const fm_plan *plan, const fm_hash *hash,
+                         fm_journal_state *state)
+{
+    fm_status st = fm_node_driver_prepare(d, plan, hash);
+
+    return st == FM_OK ? fm_journal_state_get(d->plan.journal, state) : st;
+}
+
+static fm_status port_approve_plan(void *ctx, const fm_plan *plan, const fm_hash *hash,
+                                   uint64_t *last_used, uint64_t *finished_round, fm_hash *head)
+{
+    fm_node_driver *d = ctx;
+    fm_journal_state state = { 0 };
+    fm_status written, st = approve(d, plan, hash, &state);
+    char why[1024] = "";
+
+    if (st != FM_OK)
+        strncpy(why, fm_error_text(), sizeof why - 1);
+    written = fm_node_driver_write_plan(d, plan, hash, st == FM_OK ? NULL : why);
+    if (written != FM_OK)
+        return written; /* the data-protection officer could not see what is approved */
+    if (st != FM_OK) {
+        d->refused = true;
+        return fm_fail(st, "%s", why);
+    }
+    d->approved = true;
+    d->status.state = "joined";
+    *last_used = state.last_used;
+    *finished_round = state.finished_round;
+    *head = state.head;
+    return FM_OK;
+}
+
+static void keepalive(void *ctx)
+{
+    fm_link_client_keepalive(((fm_node_driver *)ctx)->link);
+}
+
+static fm_status port_train(void *ctx, const uint8_t *model, const fm_dp_pairs *pairs,
+                            const fm_dp_round *round, fm_dp_release **out)
+{
+    fm_node_driver *d = ctx;
+    fm_rng rng = fm_rng_system();
+    const fm_node_step_input in = { .model = d->plan.weights,
+                                    .pairs = pairs,
+                                    .round = round,
+                                    .rng = &rng,
+                                    .keepalive = keepalive,
+                                    .keepalive_ctx = d };
+    uint64_t begin = fm_clock_now_ns();
+    fm_dp_release *release = NULL;
+    fm_status st;
+
+    fm_node_floats(model, d->plan.weights, d->plan.parameters);
+    if ((st = fm_node_step_run(d->plan.step, &in, &release)) != FM_OK)
+        return st;
+    if ((st = fm_node_driver_trace(d, round->round, fm_clock_now_ns() - begin)) != FM_OK) {
+        fm_dp_release_free(&release);
+        return st;
+    }
+    *out = release;
+    return FM_OK;
+}
+
+static void port_finished(void *ctx, const uint8_t *model, size_t len, uint64_t rounds)
+{
+    fm_node_driver *d = ctx;
+
+    (void)len;
+    d->finished = true;
+    d->result = fm_node_driver_write_model(d, model, rounds);
+}
+
+static void port_refused(void *ctx, fm_msg_type what, uint64_t round, const char *why)
+{
+    fm_node_driver *d = ctx;
+
+    if (round)
+        fm_log(FM_LOG_WARN, "refused %s of round %llu: %s", fm_msg_name(what),
+               (unsigned long long)round, why);
+    else
+        fm_log(FM_LOG_WARN, "refused %s: %s", fm_msg_name(what), why);
+    strncpy(d->status.reason, why, sizeof d->status.reason - 1);
+    if (what == FM_MSG_PLAN_OFFER)
+        d->status.state = "refused";
+    fm_node_driver_status(d, what == FM_MSG_PLAN_OFFER);
+}
+
+static void port_progress(void *ctx, uint64_t round, const char *phase)
+{
+    fm_node_driver *d = ctx;
+
+    d->progressed = true;
+    d->status.phase = phase;
+    if (round && !d->finished)
+        d->status.round = round;
+    if (strcmp(phase, "training") == 0)
+        d->status.state = "training";
+    fm_log(round ? FM_LOG_DEBUG : FM_LOG_INFO, "round %llu: %s", (unsigned long long)round, phase);
+    if (strcmp(phase, "released") == 0)
+        fm_log(FM_LOG_INFO, "round %llu released; epsilon %.4f of %.4f is spent",
+               (unsigned long long)round, d->status.epsilon_spent, d->config.policy.epsilon);
+    fm_node_driver_status(d, false);
+}
+
+fm_node_ports fm_node_driver_ports(fm_node_driver *d)
+{
+    return (fm_node_ports){
+        .ctx = d,
+        .send = port_send,
+        .use_round = port_use,
+        .record_commit = port_commit,
+        .record_release = port_release,
+        .record_head = port_head,
+        .can_afford = port_can_afford,
+        .charge = port_charge,
+        .approve_plan = port_approve_plan,
+        .train = port_train,
+        .finished = port_finished,
+        .refused = port_refused,
+        .progress = port_progress,
+    };
+}

@@ -1,0 +1,160 @@
+#include "mask_fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fedmoe/base/random.h"
+
+static fm_dp_lattice lattice_for(double noise_multiplier)
+{
+    fm_dp_lattice_spec s = { .clip_norm = 1.0,
+                             .noise_multiplier = noise_multiplier,
+                             .max_units = 200,
+                             .nodes = FIX_MAX,
+                             .quorum = 2,
+                             .colluders = 0 };
+    fm_dp_lattice l;
+
+    CU_ASSERT_EQUAL_FATAL(fm_dp_lattice_make(&s, &l), FM_OK);
+    return l;
+}
+
+void fix_pair(fixture *f, uint32_t u)
+{
+    fm_dp_roster r = f->roster;
+
+    r.self = u;
+    fm_dp_pairs_free(&f->pairs[u]);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_pairs_new(f->keys[u], &r, &f->pairs[u]), FM_OK);
+}
+
+void fix_init(fixture *f, uint32_t members, size_t n, double noise_multiplier)
+{
+    memset(f, 0, sizeof *f);
+    f->members = members;
+    f->n = n;
+    f->lattice = lattice_for(noise_multiplier);
+    if (noise_multiplier > 0.0)
+        CU_ASSERT_EQUAL_FATAL(fm_dp_gaussian_new(f->lattice.sigma_share, &f->noise), FM_OK);
+    f->expected = calloc(n, sizeof *f->expected);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f->expected);
+    f->roster = (fm_dp_roster){ .federation = "hearts",
+                                .session = { 1, 2, 3 },
+                                .roster = fm_hash_of("roster", "r", 1),
+                                .public_keys = (const uint8_t(*)[FM_DP_KEY_BYTES])f->public_keys,
+                                .members = members };
+    for (uint32_t u = 0; u < members; u++) {
+        CU_ASSERT_EQUAL_FATAL(fm_dp_keypair_new(&f->keys[u]), FM_OK);
+        memcpy(f->public_keys[u], fm_dp_keypair_public(f->keys[u]), FM_DP_KEY_BYTES);
+        f->participants[u] = u;
+    }
+    for (uint32_t u = 0; u < members; u++) {
+        fix_pair(f, u);
+        f->rounds[u] = (fm_dp_round){ .round = 7,
+                                      .plan = fm_hash_of("plan", "p", 1),
+                                      .model = fm_hash_of("model", "m", 1),
+                                      .participants = f->participants,
+                                      .participant_count = members };
+    }
+}
+
+static void release_one(fixture *f, uint32_t u, fm_rng *r, float *g, int32_t *encoded)
+{
+    fm_rng system = fm_rng_system();
+    fm_dp_sum *s = NULL;
+
+    CU_ASSERT_EQUAL_FATAL(fm_dp_sum_new(&f->lattice, f->n, &s), FM_OK);
+    for (int unit = 0; unit < 3; unit++) {
+        for (size_t i = 0; i < f->n; i++)
+            g[i] = (float)fm_rng_normal(r);
+        CU_ASSERT_EQUAL(fm_dp_sum_add_unit(s, g), FM_OK);
+    }
+    fm_dp_sum_peek_for_tests(s, encoded);
+    CU_ASSERT_EQUAL_FATAL(
+        fm_dp_release_make(s, f->noise, f->pairs[u], &f->rounds[u], &system, &f->releases[u]),
+        FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_sum_units(s), 0);
+    fm_dp_sum_free(&s);
+}
+
+/* The expectation needs the survivors, so it is kept per node until then. */
+static int32_t *g_encoded[FIX_MAX];
+
+void fix_release_all(fixture *f, uint64_t seed_value)
+{
+    float *g = malloc(f->n * sizeof *g);
+    fm_rng_seed seed;
+    fm_rng r = fm_rng_seeded(&seed, seed_value);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(g);
+    fm_dp_release_keep_noise_for_tests(1);
+    for (uint32_t u = 0; u < f->members; u++) {
+        free(g_encoded[u]);
+        g_encoded[u] = malloc(f->n * sizeof *g_encoded[u]);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(g_encoded[u]);
+        fm_dp_release_free(&f->releases[u]);
+        release_one(f, u, &r, g, g_encoded[u]);
+    }
+    fm_dp_release_keep_noise_for_tests(0);
+    free(g);
+}
+
+static void add_expected(fixture *f, uint32_t u)
+{
+    const int32_t *noise = fm_dp_release_noise_for_tests(f->releases[u]);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(noise);
+    for (size_t i = 0; i < f->n; i++)
+        f->expected[i] =
+            (int32_t)((uint32_t)f->expected[i] + (uint32_t)g_encoded[u][i] + (uint32_t)noise[i]);
+}
+
+static void remove_masks(fixture *f, uint32_t u, const fm_dp_unmask *m, uint32_t *sum)
+{
+    CU_ASSERT_EQUAL(fm_dp_mask_apply(sum, f->n, m->self_seed, -1), FM_OK);
+    for (uint32_t i = 0; i < m->lost_count; i++)
+        CU_ASSERT_EQUAL(
+            fm_dp_mask_apply(sum, f->n, m->pair_seeds[i], -fm_dp_mask_sign(u, m->lost[i])), FM_OK);
+}
+
+void fix_unmask(fixture *f, const uint32_t *survivors, uint32_t count, uint32_t *sum)
+{
+    memset(f->expected, 0, f->n * sizeof *f->expected);
+    memset(sum, 0, f->n * sizeof *sum);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t u = survivors[i];
+        fm_dp_unmask *m = NULL;
+        const uint8_t *bytes;
+        size_t len;
+
+        fm_dp_release_bytes(f->releases[u], &bytes, &len);
+        CU_ASSERT_EQUAL_FATAL(fm_dp_sum_words(sum, f->n, bytes, len), FM_OK);
+        CU_ASSERT_EQUAL_FATAL(fm_dp_release_unmask(f->releases[u], survivors, count, &m), FM_OK);
+        remove_masks(f, u, m, sum);
+        fm_dp_unmask_free(&m);
+        add_expected(f, u);
+    }
+}
+
+size_t fix_wrong_words(const fixture *f, const uint32_t *sum)
+{
+    size_t wrong = 0;
+
+    for (size_t i = 0; i < f->n; i++)
+        wrong += sum[i] != (uint32_t)f->expected[i];
+    return wrong;
+}
+
+void fix_fini(fixture *f)
+{
+    for (uint32_t u = 0; u < f->members; u++) {
+        fm_dp_release_free(&f->releases[u]);
+        fm_dp_pairs_free(&f->pairs[u]);
+        fm_dp_keypair_free(&f->keys[u]);
+        free(g_encoded[u]);
+        g_encoded[u] = NULL;
+    }
+    fm_dp_gaussian_free(&f->noise);
+    free(f->expected);
+    f->expected = NULL;
+}

@@ -1,0 +1,37 @@
+/* A consortium in one process: keys, pair secrets, sums, releases, and the server's sum. */
+#ifndef FEDMOE_TESTS_DP_MASK_FIXTURE_H
+#define FEDMOE_TESTS_DP_MASK_FIXTURE_H
+
+#include "fedmoe/dp/mask.h"
+#include "fm_test.h"
+
+#define FIX_MAX 6
+
+typedef struct {
+    uint32_t members;
+    size_t n;
+    fm_dp_lattice lattice;
+    fm_dp_gaussian *noise;
+    fm_dp_keypair *keys[FIX_MAX];
+    uint8_t public_keys[FIX_MAX][FM_DP_KEY_BYTES];
+    fm_dp_roster roster; /* self is set for each node */
+    fm_dp_pairs *pairs[FIX_MAX];
+    fm_dp_round rounds[FIX_MAX]; /* as each node was shown it */
+    uint32_t participants[FIX_MAX];
+    fm_dp_release *releases[FIX_MAX];
+    int32_t *expected; /* [n] sum of encodings and noises of the survivors, mod 2^32 */
+} fixture;
+
+/** Keys and one round that all nodes see alike. noise 0: the lattice without noise. */
+void fix_init(fixture *f, uint32_t members, size_t n, double noise_multiplier);
+/** Derive (again) the pair secrets of node u from f->roster as it is now. */
+void fix_pair(fixture *f, uint32_t u);
+/** Every node sums a few random units, and makes its release; the seed is for those units. */
+void fix_release_all(fixture *f, uint64_t seed);
+/** What the server computes of the survivors, and what it should be in f->expected. */
+void fix_unmask(fixture *f, const uint32_t *survivors, uint32_t count, uint32_t *sum);
+/** Words of sum that are not the expected ones. */
+size_t fix_wrong_words(const fixture *f, const uint32_t *sum);
+void fix_fini(fixture *f);
+
+#endif

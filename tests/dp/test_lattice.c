@@ -1,0 +1,153 @@
+#include <math.h>
+#include <string.h>
+
+#include "fedmoe/base/random.h"
+#include "fedmoe/dp/encode.h"
+#include "fm_test.h"
+
+static fm_dp_lattice_spec usual(void)
+{
+    return (fm_dp_lattice_spec){ .clip_norm = 1.0,
+                                 .noise_multiplier = 1.1,
+                                 .max_units = 1000,
+                                 .nodes = 5,
+                                 .quorum = 4,
+                                 .colluders = 1 };
+}
+
+static double reach(const fm_dp_lattice_spec *s, const fm_dp_lattice *l)
+{
+    return (double)s->max_units * (double)l->sensitivity + s->nodes * 12.0 * l->sigma_share;
+}
+
+static fm_dp_lattice_spec random_spec(fm_rng *r)
+{
+    uint32_t nodes = 1 + (uint32_t)fm_rng_below(r, 64);
+    uint32_t quorum = 1 + (uint32_t)fm_rng_below(r, nodes);
+
+    return (fm_dp_lattice_spec){ .clip_norm = exp(20.0 * fm_rng_unit(r) - 10.0),
+                                 .noise_multiplier = exp(4.0 * fm_rng_unit(r) - 1.5),
+                                 .max_units = 1 + (uint32_t)fm_rng_below(r, 100000),
+                                 .nodes = nodes,
+                                 .quorum = quorum,
+                                 .colluders = (uint32_t)fm_rng_below(r, quorum) };
+}
+
+static void takes_the_finest_lattice_whose_sums_cannot_wrap(void)
+{
+    fm_rng_seed seed;
+    fm_rng r = fm_rng_seeded(&seed, 1);
+
+    for (int i = 0; i < 2000; i++) {
+        fm_dp_lattice_spec s = random_spec(&r);
+        fm_dp_lattice l, twice;
+
+        CU_ASSERT_EQUAL_FATAL(fm_dp_lattice_make(&s, &l), FM_OK);
+        CU_ASSERT(l.sensitivity >= 64);
+        CU_ASSERT_EQUAL(l.scale, ldexp(1.0, l.scale_log2));
+        CU_ASSERT_EQUAL(l.sensitivity, (int64_t)floor(s.clip_norm * l.scale));
+        CU_ASSERT_EQUAL(l.max_units, s.max_units);
+        CU_ASSERT_DOUBLE_EQUAL(l.sigma_counted, s.noise_multiplier * (double)l.sensitivity, 0.0);
+        CU_ASSERT_DOUBLE_EQUAL(l.sigma_share * l.sigma_share * (s.quorum - s.colluders),
+                               l.sigma_counted * l.sigma_counted,
+                               1e-12 * l.sigma_counted * l.sigma_counted);
+        CU_ASSERT(l.sigma_share >= 10.0 && l.sigma_share <= 0x1p26);
+        CU_ASSERT(reach(&s, &l) < 0x1p31);
+        twice = l;
+        twice.sensitivity = (int64_t)floor(s.clip_norm * l.scale * 2.0);
+        twice.sigma_share *= (double)twice.sensitivity / (double)l.sensitivity;
+        CU_ASSERT(reach(&s, &twice) > 0x1p31 - 2.0 || twice.sigma_share > 0x1p26);
+    }
+}
+
+static void without_noise_has_no_sigma(void)
+{
+    fm_dp_lattice_spec s = usual();
+    fm_dp_lattice l;
+
+    s.noise_multiplier = 0.0;
+    CU_ASSERT_EQUAL(fm_dp_lattice_make(&s, &l), FM_OK);
+    CU_ASSERT_EQUAL(l.sigma_share, 0.0);
+    CU_ASSERT_EQUAL(l.sigma_counted, 0.0);
+}
+
+static void refuses(fm_dp_lattice_spec s, const char *word)
+{
+    fm_dp_lattice l = { .max_units = 77 };
+
+    CU_ASSERT_EQUAL(fm_dp_lattice_make(&s, &l), FM_EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), word));
+    CU_ASSERT_EQUAL(l.max_units, 77);
+}
+
+static void names_the_field_that_is_out_of_range(void)
+{
+    const double bad[] = { NAN, INFINITY, -INFINITY, -1.0 };
+    fm_dp_lattice_spec s;
+
+    for (size_t i = 0; i < FM_TEST_COUNT(bad); i++) {
+        s = usual();
+        s.clip_norm = bad[i];
+        refuses(s, "clip_norm");
+        s = usual();
+        s.noise_multiplier = bad[i];
+        refuses(s, "noise_multiplier");
+    }
+    s = usual();
+    s.clip_norm = 9e-7;
+    refuses(s, "clip_norm");
+    s = usual();
+    s.max_units = 0;
+    refuses(s, "max_units");
+    s = usual();
+    s.nodes = 0;
+    refuses(s, "nodes");
+    s = usual();
+    s.quorum = 0;
+    refuses(s, "quorum");
+    s.quorum = 6;
+    refuses(s, "quorum");
+    s = usual();
+    s.colluders = 4;
+    refuses(s, "colluders");
+}
+
+static void refuses_a_plan_that_no_lattice_serves(void)
+{
+    fm_dp_lattice_spec s = usual();
+
+    s.max_units = UINT32_MAX;
+    refuses(s, "max_units");
+    s = usual();
+    s.noise_multiplier = 1e6;
+    refuses(s, "noise_multiplier");
+    s = usual();
+    s.noise_multiplier = 1e-9;
+    refuses(s, "noise_multiplier");
+}
+
+static void serves_extreme_clip_norms(void)
+{
+    const double norms[] = { 1e-6, 0x1p-10, 1e30, 1e300, 0x1.fffffffffffffp1023 };
+
+    for (size_t i = 0; i < FM_TEST_COUNT(norms); i++) {
+        fm_dp_lattice_spec s = usual();
+        fm_dp_lattice l;
+
+        s.clip_norm = norms[i];
+        CU_ASSERT_EQUAL(fm_dp_lattice_make(&s, &l), FM_OK);
+        CU_ASSERT_EQUAL((double)l.sensitivity, floor(norms[i] * l.scale));
+        CU_ASSERT(reach(&s, &l) < 0x1p31);
+    }
+}
+
+static const fm_test g_tests[] = {
+    { "takes the finest lattice whose sums cannot wrap",
+      takes_the_finest_lattice_whose_sums_cannot_wrap },
+    { "without noise has no sigma", without_noise_has_no_sigma },
+    { "names the field that is out of range", names_the_field_that_is_out_of_range },
+    { "refuses a plan that no lattice serves", refuses_a_plan_that_no_lattice_serves },
+    { "serves extreme clip norms", serves_extreme_clip_norms },
+};
+
+const fm_test_suite fm_suite_dp_lattice = { "dp.lattice", g_tests, FM_TEST_COUNT(g_tests) };

@@ -1,0 +1,197 @@
+/* What can be checked without chance: the table, the scan, the plan of every sigma. */
+#include <math.h>
+#include <string.h>
+
+#include "fedmoe/base/random.h"
+#include "fm_test.h"
+#include "noise_internal.h"
+
+__extension__ typedef unsigned __int128 u128;
+
+static fm_gauss_table table_of(double sigma)
+{
+    fm_gauss_table t;
+
+    CU_ASSERT_EQUAL_FATAL(fm_gauss_table_make(1.0 / (2.0 * (sigma * sigma)) * (1.0 - 0x1p-48), &t),
+                          FM_OK);
+    return t;
+}
+
+static u128 row(const fm_gauss_table *t, size_t j)
+{
+    return ((u128)(uint32_t)t->limb[0][j] << 62) | ((u128)(uint32_t)t->limb[1][j] << 31) |
+           (uint32_t)t->limb[2][j];
+}
+
+typedef struct {
+    size_t j;
+    int32_t limb[3];
+} expected_row;
+
+static void expect_rows(const fm_gauss_table *t, const expected_row *e, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < 3; k++)
+            CU_ASSERT_EQUAL(t->limb[k][e[i].j], e[i].limb[k]);
+}
+
+static void the_table_equals_eighty_digit_arithmetic(void)
+{
+    /* Computed apart, with Python's decimal module at 80 digits. */
+    const expected_row ten[] = {
+        { 0, { 0x7ae4bef5, 0x512dc5fb, 0x7763c22b } },
+        { 1, { 0x70bb4718, 0x57dd68fa, 0x32ce2d75 } },
+        { 7, { 0x39fe1417, 0x2f5a8cfa, 0x28552f09 } },
+        { 40, { 0x1aa8e, 0x7c4a7515, 0x5be91cb8 } },
+        { 110, { 0, 0, 2 } },
+    };
+    const expected_row seventeen[] = {
+        { 0, { 0x7d0a2beb, 0x133bed41, 0x1c1022f1 } },
+        { 1, { 0x77210f2f, 0x483aa307, 0x2c98e89c } },
+        { 7, { 0x54f355fd, 0x4b378621, 0x4302f64d } },
+        { 40, { 0x26a3921, 0x3bbb0dd6, 0x6b8e68bf } },
+        { 191, { 0, 0, 1 } },
+    };
+    fm_gauss_table t = table_of(10.0);
+
+    CU_ASSERT_EQUAL(t.entries, 111);
+    expect_rows(&t, ten, FM_TEST_COUNT(ten));
+    t = table_of(17.25);
+    CU_ASSERT_EQUAL(t.entries, 192);
+    expect_rows(&t, seventeen, FM_TEST_COUNT(seventeen));
+}
+
+static void the_table_refuses_widths_that_it_cannot_hold(void)
+{
+    fm_gauss_table t;
+
+    CU_ASSERT_EQUAL(fm_gauss_table_make(0.0, &t), FM_EINTERNAL);
+    CU_ASSERT_EQUAL(fm_gauss_table_make(0.2, &t), FM_EINTERNAL);
+    CU_ASSERT_EQUAL(fm_gauss_table_make(NAN, &t), FM_EINTERNAL);
+    CU_ASSERT_EQUAL(fm_gauss_table_make(0x1p-10, &t), FM_EINTERNAL); /* s = 22.6: 290 rows */
+}
+
+static int32_t scan_slowly(const fm_gauss_table *t, const uint32_t *w)
+{
+    u128 r = ((u128)(w[0] & FM_GAUSS_LIMB_MASK) << 62) |
+             ((u128)(w[FM_GAUSS_LANES] & FM_GAUSS_LIMB_MASK) << 31) |
+             (w[2 * FM_GAUSS_LANES] & FM_GAUSS_LIMB_MASK);
+    int32_t x = 0;
+
+    for (size_t j = 0; j < t->entries; j++)
+        x += r < row(t, j);
+    return w[0] >> 31 ? -x : x;
+}
+
+static void set_lane(uint32_t *w, u128 r, uint32_t sign)
+{
+    w[0] = (uint32_t)(r >> 62) | sign << 31;
+    w[FM_GAUSS_LANES] = (uint32_t)(r >> 31) & FM_GAUSS_LIMB_MASK;
+    w[2 * FM_GAUSS_LANES] = (uint32_t)r & FM_GAUSS_LIMB_MASK;
+}
+
+static void check_scan(const fm_gauss_table *t, const uint32_t *w)
+{
+    int32_t x[FM_GAUSS_LANES];
+
+    fm_gauss_scan(t, w, 1, x);
+    for (size_t lane = 0; lane < FM_GAUSS_LANES; lane++)
+        CU_ASSERT_EQUAL_FATAL(x[lane], scan_slowly(t, w + lane));
+}
+
+static void the_scan_equals_a_plain_comparison_at_every_threshold(void)
+{
+    const double widths[] = { 2.5, 4.0, 9.7, 17.9 };
+    uint32_t w[FM_GAUSS_WORDS * FM_GAUSS_LANES];
+
+    for (size_t i = 0; i < FM_TEST_COUNT(widths); i++) {
+        fm_gauss_table t = table_of(widths[i]);
+
+        for (size_t j = 0; j < t.entries; j++) {
+            for (size_t lane = 0; lane < FM_GAUSS_LANES; lane++) {
+                u128 r = row(&t, j) + lane / 2;
+
+                set_lane(w + lane, r > 3 ? r - 3 : 0, lane % 2);
+            }
+            check_scan(&t, w);
+        }
+    }
+}
+
+static void the_scan_equals_a_plain_comparison_at_random_and_at_the_ends(void)
+{
+    fm_gauss_table t = table_of(7.3);
+    uint32_t w[FM_GAUSS_WORDS * FM_GAUSS_LANES];
+    int32_t x[FM_GAUSS_LANES];
+    fm_rng_seed seed;
+    fm_rng r = fm_rng_seeded(&seed, 5);
+
+    for (int i = 0; i < 2000; i++) {
+        r.fill(r.state, w, sizeof w);
+        if (i % 2) /* only the tail */
+            memset(w, 0, sizeof w / (i % 4 == 1 ? 3 : 2));
+        check_scan(&t, w);
+    }
+    memset(w, 0, sizeof w);
+    fm_gauss_scan(&t, w, 1, x);
+    CU_ASSERT_EQUAL(x[0], (int32_t)t.entries);
+    memset(w, 0xff, sizeof w);
+    fm_gauss_scan(&t, w, 1, x);
+    CU_ASSERT_EQUAL(x[0], 0);
+}
+
+static void every_sigma_gets_a_plan_that_meets_the_proof(void)
+{
+    for (double sigma = 10.0; sigma <= 0x1p26; sigma *= 1.04) {
+        fm_dp_gaussian *g = NULL;
+        long double c = 1.0L, squares = 1.0L, base, real;
+
+        CU_ASSERT_EQUAL_FATAL(fm_dp_gaussian_new(sigma, &g), FM_OK);
+        CU_ASSERT_EQUAL(fm_dp_gaussian_sigma(g), sigma);
+        base = sqrtl(0.5L / g->y);
+        for (uint32_t i = 0; i + 1 < g->stages; i++) {
+            c *= g->multiplier[i];
+            squares += c * c;
+            CU_ASSERT(base >= 1.75L * sqrtl(1.0L + (long double)g->multiplier[i] *
+                                                       (long double)g->multiplier[i]));
+        }
+        real = base * sqrtl(squares);
+        CU_ASSERT(real >= (long double)sigma);
+        CU_ASSERT(real <= (long double)sigma * (1.0L + 1e-9L));
+        fm_dp_gaussian_free(&g);
+    }
+}
+
+static void the_ends_of_the_range_are_served_and_no_more(void)
+{
+    const double bad[] = { 9.999, 0.0, -10.0, 0x1.0000001p26, INFINITY, NAN };
+    fm_dp_gaussian *g = NULL;
+
+    for (size_t i = 0; i < FM_TEST_COUNT(bad); i++) {
+        CU_ASSERT_EQUAL(fm_dp_gaussian_new(bad[i], &g), FM_EINVAL);
+        CU_ASSERT_PTR_NULL(g);
+    }
+    CU_ASSERT_EQUAL(fm_dp_gaussian_new(10.0, NULL), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_dp_gaussian_new(10.0, &g), FM_OK);
+    fm_dp_gaussian_free(&g);
+    CU_ASSERT_EQUAL(fm_dp_gaussian_new(0x1p26, &g), FM_OK);
+    fm_dp_gaussian_free(&g);
+    fm_dp_gaussian_free(&g);
+    fm_dp_gaussian_free(NULL);
+}
+
+static const fm_test g_tests[] = {
+    { "the table equals eighty-digit arithmetic", the_table_equals_eighty_digit_arithmetic },
+    { "the table refuses widths that it cannot hold",
+      the_table_refuses_widths_that_it_cannot_hold },
+    { "the scan equals a plain comparison at every threshold",
+      the_scan_equals_a_plain_comparison_at_every_threshold },
+    { "the scan equals a plain comparison at random and at the ends",
+      the_scan_equals_a_plain_comparison_at_random_and_at_the_ends },
+    { "every sigma gets a plan that meets the proof",
+      every_sigma_gets_a_plan_that_meets_the_proof },
+    { "the ends of the range are served and no more",
+      the_ends_of_the_range_are_served_and_no_more },
+};
+
+const fm_test_suite fm_suite_dp_noise_exact = { "dp.noise_exact", g_tests, FM_TEST_COUNT(g_tests) };

@@ -1,0 +1,201 @@
+#include "samples.h"
+
+#include <string.h>
+
+static fm_credential g_credentials[3];
+static fm_transcript_entry g_entries[2];
+static uint8_t g_model[32], g_signature[64], g_masked[24], g_plan[40];
+static const uint32_t g_indices[] = { 0, 3, 200, 1023 };
+static fm_hash g_hashes[4];
+static fm_bytes g_signatures[4];
+static uint8_t g_seeds[4][FM_SEED_BYTES];
+
+fm_hash sample_hash(uint8_t first)
+{
+    fm_hash h;
+
+    for (int i = 0; i < FM_HASH_BYTES; i++)
+        h.bytes[i] = (uint8_t)(first + i);
+    return h;
+}
+
+static void fill(uint8_t *p, size_t len, unsigned first)
+{
+    for (size_t i = 0; i < len; i++)
+        p[i] = (uint8_t)(first + 7 * i);
+}
+
+static void fill_shared(void)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        fm_credential *c = &g_credentials[i];
+
+        memset(c, 0, sizeof *c);
+        c->cert_len = 50 + i;
+        c->statement_len = 20 + i;
+        c->signature_len = 64;
+        fill(c->cert, c->cert_len, i + 1);
+        fill(c->statement, c->statement_len, i + 2);
+        fill(c->signature, c->signature_len, i + 3);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        g_entries[i] = (fm_transcript_entry){ 3 + i, sample_hash((uint8_t)(40 + i)),
+                                              sample_hash((uint8_t)(50 + i)) };
+    fill(g_model, sizeof g_model, 5);
+    fill(g_signature, sizeof g_signature, 9);
+    fill(g_masked, sizeof g_masked, 11);
+    fill(g_plan, sizeof g_plan, 13);
+    for (unsigned i = 0; i < 4; i++) {
+        g_hashes[i] = sample_hash((uint8_t)(60 + i));
+        g_signatures[i] = (fm_bytes){ g_signature, 64 - i };
+        fill(g_seeds[i], FM_SEED_BYTES, 70 + i);
+    }
+}
+
+static void fill_session(fm_message *m)
+{
+    fm_bytes sig = { g_signature, sizeof g_signature };
+
+    switch (m->type) {
+    case FM_MSG_JOIN:
+        m->join = (fm_msg_join){ 12, sample_hash(1) };
+        break;
+    case FM_MSG_PLAN_OFFER:
+        m->plan_offer.plan = (fm_bytes){ g_plan, sizeof g_plan };
+        break;
+    case FM_MSG_PLAN_ANSWER:
+        m->plan_answer = (fm_msg_plan_answer){ sample_hash(2), true, "zu teuer: \xc3\xa9psilon" };
+        break;
+    case FM_MSG_ROSTER:
+        fill(m->roster.session.bytes, FM_SESSION_BYTES, 80);
+        m->roster.members = g_credentials;
+        m->roster.count = 3;
+        break;
+    case FM_MSG_ROSTER_ANSWER:
+        m->roster_answer.roster_hash = sample_hash(3);
+        break;
+    case FM_MSG_FINISH:
+        m->finish = (fm_msg_finish){
+            9, sample_hash(4), { g_model, sizeof g_model }, sample_hash(5), g_entries, 2, sig
+        };
+        break;
+    default:
+        break;
+    }
+}
+
+static void fill_round(fm_message *m)
+{
+    fm_bytes sig = { g_signature, sizeof g_signature };
+
+    switch (m->type) {
+    case FM_MSG_ROUND_START:
+        m->round_start = (fm_msg_round_start){
+            .round = 7,
+            .roster_hash = sample_hash(6),
+            .plan_hash = sample_hash(7),
+            .model_hash = sample_hash(8),
+            .model = { g_model, sizeof g_model },
+            .participants = g_indices,
+            .participant_count = 4,
+            .head = sample_hash(9),
+            .entries = g_entries,
+            .entry_count = 2,
+            .signature = sig,
+        };
+        fill(m->round_start.session.bytes, FM_SESSION_BYTES, 81);
+        break;
+    case FM_MSG_MASKED_UPDATE:
+        m->masked_update = (fm_msg_masked_update){ 7, { g_masked, sizeof g_masked }, sig };
+        break;
+    case FM_MSG_SURVIVORS:
+        m->survivors = (fm_msg_survivors){ 7, g_indices, g_hashes, g_signatures, 4 };
+        break;
+    case FM_MSG_COMMIT:
+        m->commit = (fm_msg_commit){ 7, sig };
+        break;
+    case FM_MSG_COMMITS:
+        m->commits = (fm_msg_commits){ 7, g_signatures, 4 };
+        break;
+    case FM_MSG_RELEASE:
+        m->release = (fm_msg_release){ .round = 7,
+                                       .lost = g_indices,
+                                       .lost_count = 4,
+                                       .pair_seeds = (const uint8_t(*)[FM_SEED_BYTES])g_seeds };
+        fill(m->release.self_seed, FM_SEED_BYTES, 90);
+        break;
+    case FM_MSG_ABANDON:
+        m->abandon = (fm_msg_abandon){ 7, "node riga is lost" };
+        break;
+    default:
+        break;
+    }
+}
+
+static void fill_door(fm_message *m)
+{
+    switch (m->type) {
+    case FM_MSG_HELLO:
+        m->hello = (fm_msg_hello){ FM_PROTO_VERSION, g_credentials[0] };
+        break;
+    case FM_MSG_WELCOME:
+        m->welcome = (fm_msg_welcome){ FM_PROTO_VERSION, g_credentials[1], 7301 };
+        break;
+    case FM_MSG_REFUSAL:
+        m->refusal = (fm_msg_refusal){ "the certificate has expired" };
+        break;
+    case FM_MSG_PING:
+        m->ping = (fm_msg_ping){ 0x0102030405060708u };
+        break;
+    default:
+        break;
+    }
+}
+
+const fm_message *sample_message(fm_msg_type t)
+{
+    static fm_message m;
+
+    fill_shared();
+    memset(&m, 0, sizeof m);
+    m.type = t;
+    fill_door(&m);
+    fill_session(&m);
+    fill_round(&m);
+    return &m;
+}
+
+fm_plan sample_plan(void)
+{
+    static char model[] = "kind: tabular-moe\nlayers: 2\n";
+    static char schema[] = "columns:\n\t- name: age\r\n";
+
+    return (fm_plan){
+        .federation = "heart-2026",
+        .purpose = "training: heart disease",
+        .privacy_unit = "record",
+        .epsilon = 4.0,
+        .delta = 1e-5,
+        .clip_norm = 1.0,
+        .sampling_rate = 0.05,
+        .noise_multiplier = 1.1,
+        .rounds = 200,
+        .max_units = 4096,
+        .expected_units = 1024.5,
+        .min_cohort = 3,
+        .quorum = 4,
+        .colluders = 1,
+        .max_nodes = 5,
+        .parameters = 12345,
+        .model_text = model,
+        .schema_text = schema,
+        .initial_model = sample_hash(100),
+        .optimizer = FM_OPTIMIZER_ADAM,
+        .learning_rate = 1e-3,
+        .momentum = 0.9,
+        .beta2 = 0.999,
+        .averaging = 0.99,
+        .adam_epsilon = 1e-3,
+        .run = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 },
+    };
+}

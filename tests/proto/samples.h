@@ -1,0 +1,15 @@
+/* One valid message of every type, and a valid plan, for the codec's tests and the fuzz corpus. */
+#ifndef FEDMOE_TESTS_PROTO_SAMPLES_H
+#define FEDMOE_TESTS_PROTO_SAMPLES_H
+
+#include "fedmoe/proto/message.h"
+#include "fedmoe/proto/plan.h"
+
+/** Static storage; every field has a value of its own, none is the default. */
+const fm_message *sample_message(fm_msg_type t);
+/** Borrows static texts: no fm_plan_fini. */
+fm_plan sample_plan(void);
+/** All bytes `first`. */
+fm_hash sample_hash(uint8_t first);
+
+#endif

@@ -1,0 +1,338 @@
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fedmoe.pb-c.h"
+#include "samples.h"
+#include "suites.h"
+
+static fm_buf encoded(const fm_plan *p)
+{
+    fm_buf b = { .len = 0 };
+
+    CU_ASSERT_EQUAL_FATAL(fm_plan_encode(p, &b), FM_OK);
+    return b;
+}
+
+static bool same_or_refused(const uint8_t *data, size_t len)
+{
+    fm_plan p = { .epsilon = 0 };
+    fm_buf again;
+    bool same;
+
+    if (fm_plan_decode(data, len, &p) != FM_OK)
+        return p.model_text == NULL;
+    again = encoded(&p);
+    same = again.len == len && memcmp(again.data, data, len) == 0;
+    fm_buf_fini(&again);
+    fm_plan_fini(&p);
+    return same;
+}
+
+static void a_plan_comes_back_as_it_was(void)
+{
+    fm_plan a = sample_plan(), b;
+    fm_buf bytes = encoded(&a);
+
+    CU_ASSERT_EQUAL_FATAL(fm_plan_decode(bytes.data, bytes.len, &b), FM_OK);
+    CU_ASSERT_STRING_EQUAL(a.federation, b.federation);
+    CU_ASSERT_STRING_EQUAL(a.purpose, b.purpose);
+    CU_ASSERT_STRING_EQUAL(a.privacy_unit, b.privacy_unit);
+    CU_ASSERT_STRING_EQUAL(a.model_text, b.model_text);
+    CU_ASSERT_STRING_EQUAL(a.schema_text, b.schema_text);
+    CU_ASSERT_TRUE(fm_hash_equal(&a.initial_model, &b.initial_model));
+    CU_ASSERT_EQUAL(a.epsilon, b.epsilon);
+    CU_ASSERT_EQUAL(a.delta, b.delta);
+    CU_ASSERT_EQUAL(a.clip_norm, b.clip_norm);
+    CU_ASSERT_EQUAL(a.sampling_rate, b.sampling_rate);
+    CU_ASSERT_EQUAL(a.noise_multiplier, b.noise_multiplier);
+    CU_ASSERT_EQUAL(a.rounds, b.rounds);
+    CU_ASSERT_EQUAL(a.max_units, b.max_units);
+    CU_ASSERT_EQUAL(a.expected_units, b.expected_units);
+    CU_ASSERT_EQUAL(a.min_cohort, b.min_cohort);
+    CU_ASSERT_EQUAL(a.quorum, b.quorum);
+    CU_ASSERT_EQUAL(a.colluders, b.colluders);
+    CU_ASSERT_EQUAL(a.max_nodes, b.max_nodes);
+    CU_ASSERT_EQUAL(a.parameters, b.parameters);
+    CU_ASSERT_EQUAL(a.optimizer, b.optimizer);
+    CU_ASSERT_EQUAL(a.learning_rate, b.learning_rate);
+    CU_ASSERT_EQUAL(a.momentum, b.momentum);
+    CU_ASSERT_EQUAL(a.beta2, b.beta2);
+    CU_ASSERT_EQUAL(a.averaging, b.averaging);
+    CU_ASSERT_EQUAL(a.adam_epsilon, b.adam_epsilon);
+    CU_ASSERT_EQUAL(memcmp(a.run, b.run, sizeof a.run), 0);
+    fm_buf_fini(&bytes);
+    fm_plan_fini(&b);
+    fm_plan_fini(&b);
+}
+
+static void truncations_and_a_trailing_byte_are_refused(void)
+{
+    fm_plan p = sample_plan(), out;
+    fm_buf b = encoded(&p);
+    uint8_t *last;
+
+    /* A cut at a field's edge is valid protobuf, but the last field, run, is required. */
+    for (size_t len = 0; len < b.len; len++)
+        CU_ASSERT_EQUAL(fm_plan_decode(b.data, len, &out), FM_EPROTO);
+    CU_ASSERT_EQUAL_FATAL(fm_buf_extend(&b, 1, &last), FM_OK);
+    for (int v = 0; v < 256; v++) {
+        *last = (uint8_t)v;
+        CU_ASSERT_EQUAL(fm_plan_decode(b.data, b.len, &out), FM_EPROTO);
+    }
+    fm_buf_fini(&b);
+}
+
+static void a_changed_byte_is_refused_or_another_plan(void)
+{
+    fm_plan p = sample_plan();
+    fm_buf b = encoded(&p);
+    size_t ambiguous = 0;
+
+    for (size_t i = 0; i < b.len; i++)
+        for (int x = 1; x < 256; x++) {
+            b.data[i] ^= (uint8_t)x;
+            ambiguous += !same_or_refused(b.data, b.len);
+            b.data[i] ^= (uint8_t)x;
+        }
+    CU_ASSERT_EQUAL(ambiguous, 0);
+    fm_buf_fini(&b);
+}
+
+static bool bad(const fm_plan *p, const char *field)
+{
+    bool named;
+    fm_buf b = { .len = 0 };
+
+    named = fm_plan_check(p) == FM_EINVAL && strstr(fm_error_text(), field);
+    if (!named)
+        printf("\n  '%s' does not name %s\n", fm_error_text(), field);
+    return named && fm_plan_encode(p, &b) == FM_EINVAL && b.len == 0;
+}
+
+static void real_fields_have_their_ranges(void)
+{
+    const struct {
+        const char *name;
+        size_t at;
+        double good[2], bad[2];
+    } f[] = {
+#define FIELD(n) #n, offsetof(fm_plan, n)
+        { FIELD(epsilon), { 1e-300, 1000 }, { 0, 1000.1 } },
+        { FIELD(delta), { 1e-300, 0.999 }, { 0, 1 } },
+        { FIELD(clip_norm), { 1e-6, 1e6 }, { 0.9e-6, 1.1e6 } },
+        { FIELD(sampling_rate), { 1e-300, 1 }, { 0, 1.0001 } },
+        { FIELD(noise_multiplier), { 1e-9, 1e6 }, { -1, 1.1e6 } },
+        { FIELD(expected_units), { 1, 16777216 }, { 0.5, 16777217 } },
+        { FIELD(learning_rate), { 1e-300, 1e6 }, { 0, 1.1e6 } },
+        { FIELD(momentum), { 0, 0.9999 }, { -0.1, 1 } },
+        { FIELD(beta2), { 0, 0.9999 }, { -0.1, 1 } },
+        { FIELD(averaging), { 0, 0.9999 }, { -0.1, 1 } },
+        { FIELD(adam_epsilon), { 1e-300, 1 }, { 0, 1.1 } },
+#undef FIELD
+    };
+    const double never[] = { NAN, INFINITY, -INFINITY };
+
+    for (size_t i = 0; i < sizeof f / sizeof f[0]; i++) {
+        fm_plan p = sample_plan();
+        char *at = (char *)&p + f[i].at;
+
+        for (int k = 0; k < 2; k++) {
+            memcpy(at, &f[i].good[k], sizeof(double));
+            CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
+            memcpy(at, &f[i].bad[k], sizeof(double));
+            CU_ASSERT_TRUE(bad(&p, f[i].name));
+        }
+        for (int k = 0; k < 3; k++) {
+            memcpy(at, &never[k], sizeof(double));
+            CU_ASSERT_TRUE(bad(&p, f[i].name));
+        }
+    }
+}
+
+static void no_noise_needs_an_epsilon_that_says_so(void)
+{
+    fm_plan p = sample_plan();
+
+    p.noise_multiplier = 0;
+    CU_ASSERT_TRUE(bad(&p, "noise_multiplier"));
+    p.epsilon = 1000;
+    CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
+}
+
+static void whole_fields_have_their_ranges(void)
+{
+    const struct {
+        const char *name;
+        size_t at;
+        uint32_t good[2], bad[2];
+    } f[] = {
+#define FIELD(n) #n, offsetof(fm_plan, n)
+        { FIELD(rounds), { 1, FM_MAX_ROUNDS }, { 0, FM_MAX_ROUNDS + 1 } },
+        { FIELD(max_units), { 1, 1u << 24 }, { 0, (1u << 24) + 1 } },
+        { FIELD(parameters), { 1, FM_MAX_PARAMETERS }, { 0, FM_MAX_PARAMETERS + 1 } },
+        { FIELD(min_cohort), { 2, 5 }, { 1, 6 } },
+        { FIELD(quorum), { 4, 5 }, { 3, 6 } },
+        { FIELD(max_nodes), { 4, 6 }, { 1, FM_MAX_NODES + 1 } },
+        { FIELD(colluders), { 0, 2 }, { 4, UINT32_MAX } },
+#undef FIELD
+    };
+
+    for (size_t i = 0; i < sizeof f / sizeof f[0]; i++) {
+        fm_plan p = sample_plan();
+        char *at = (char *)&p + f[i].at;
+
+        for (int k = 0; k < 2; k++) {
+            memcpy(at, &f[i].good[k], sizeof(uint32_t));
+            CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
+            memcpy(at, &f[i].bad[k], sizeof(uint32_t));
+            CU_ASSERT_TRUE(bad(&p, f[i].name));
+        }
+    }
+    fm_plan p = sample_plan();
+    p.optimizer = (fm_optimizer_kind)3;
+    CU_ASSERT_TRUE(bad(&p, "optimizer"));
+    p.optimizer = (fm_optimizer_kind)0;
+    CU_ASSERT_TRUE(bad(&p, "optimizer"));
+}
+
+static void the_quorum_is_above_half_with_the_colluders(void)
+{
+    CU_ASSERT_EQUAL(fm_plan_min_quorum(2, 0), 2);
+    CU_ASSERT_EQUAL(fm_plan_min_quorum(3, 0), 2);
+    CU_ASSERT_EQUAL(fm_plan_min_quorum(3, 1), 3);
+    CU_ASSERT_EQUAL(fm_plan_min_quorum(10, 3), 7);
+    CU_ASSERT_EQUAL(fm_plan_min_quorum(UINT32_MAX, UINT32_MAX), 0); /* 2^32: nobody's plan */
+    for (uint32_t n = 2; n <= 40; n++)
+        for (uint32_t c = 0; c < n; c++) {
+            uint32_t t = fm_plan_min_quorum(n, c);
+
+            /* Two sets of t among n share more than c members; t - 1 would not do. */
+            CU_ASSERT_TRUE(2 * t > n + c);
+            CU_ASSERT_TRUE(2 * (t - 1) <= n + c);
+        }
+}
+
+static void texts_are_checked(void)
+{
+    fm_plan p = sample_plan();
+    static char big[FM_MAX_TEXT_BYTES + 2], control[] = "a: \x07", empty[] = "";
+
+    strcpy(p.federation, "Heart");
+    CU_ASSERT_TRUE(bad(&p, "federation"));
+    strcpy(p.federation, "-heart");
+    CU_ASSERT_TRUE(bad(&p, "federation"));
+    memset(p.federation, 'a', sizeof p.federation);
+    CU_ASSERT_TRUE(bad(&p, "federation"));
+    p = sample_plan();
+    p.purpose[0] = '\0';
+    CU_ASSERT_TRUE(bad(&p, "purpose"));
+    strcpy(p.purpose, "two\nlines");
+    CU_ASSERT_TRUE(bad(&p, "purpose"));
+    memset(p.purpose, 'a', sizeof p.purpose);
+    CU_ASSERT_TRUE(bad(&p, "purpose"));
+    p = sample_plan();
+    strcpy(p.privacy_unit, "patient");
+    CU_ASSERT_TRUE(bad(&p, "privacy_unit"));
+    p = sample_plan();
+    p.model_text = NULL;
+    CU_ASSERT_TRUE(bad(&p, "model_text"));
+    p.model_text = control;
+    CU_ASSERT_TRUE(bad(&p, "model_text"));
+    memset(big, 'a', sizeof big - 1);
+    p = sample_plan();
+    p.schema_text = big;
+    CU_ASSERT_TRUE(bad(&p, "schema_text"));
+    p.schema_text = empty;
+    CU_ASSERT_TRUE(bad(&p, "schema_text"));
+    big[FM_MAX_TEXT_BYTES] = '\0';
+    p.schema_text = big;
+    CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
+}
+
+static fm_status decode_wire(const Fedmoe__V1__Plan *w)
+{
+    static uint8_t data[4096];
+    fm_plan out;
+    fm_status st;
+
+    CU_ASSERT_FATAL(fedmoe__v1__plan__get_packed_size(w) <= sizeof data);
+    st = fm_plan_decode(data, fedmoe__v1__plan__pack(w, data), &out);
+    if (st == FM_OK)
+        fm_plan_fini(&out);
+    return st;
+}
+
+static void bad_bytes_are_refused_by_name(void)
+{
+    fm_plan p = sample_plan();
+    fm_buf b = encoded(&p);
+    Fedmoe__V1__Plan *w = fedmoe__v1__plan__unpack(NULL, b.len, b.data);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(w);
+    CU_ASSERT_EQUAL(decode_wire(w), FM_OK);
+    w->version = 2;
+    CU_ASSERT_EQUAL(decode_wire(w), FM_EPROTO);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "version"));
+    w->version = 1;
+    w->quorum = 1;
+    CU_ASSERT_EQUAL(decode_wire(w), FM_EPROTO);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "quorum"));
+    w->quorum = 4;
+    w->initial_model.len = 31;
+    CU_ASSERT_EQUAL(decode_wire(w), FM_EPROTO);
+    w->initial_model.len = 32;
+    w->run.len = 15;
+    CU_ASSERT_EQUAL(decode_wire(w), FM_EPROTO);
+    w->run.len = 16;
+    w->epsilon = -0.0;
+    CU_ASSERT_EQUAL(decode_wire(w), FM_EPROTO);
+    w->epsilon = 4;
+    w->optimizer = 77;
+    CU_ASSERT_EQUAL(decode_wire(w), FM_EPROTO);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "optimizer"));
+    fedmoe__v1__plan__free_unpacked(w, NULL);
+    fm_buf_fini(&b);
+}
+
+static void every_figure_is_in_the_hash(void)
+{
+    fm_plan p = sample_plan();
+    fm_buf a = encoded(&p), b;
+    fm_hash x, y;
+
+    p.colluders = 0;
+    b = encoded(&p);
+    x = fm_plan_hash(a.data, a.len);
+    y = fm_plan_hash(b.data, b.len);
+    CU_ASSERT_FALSE(fm_hash_equal(&x, &y));
+    fm_buf_fini(&b);
+    p = sample_plan();
+    p.run[15] ^= 1;
+    b = encoded(&p);
+    y = fm_plan_hash(b.data, b.len);
+    CU_ASSERT_FALSE(fm_hash_equal(&x, &y));
+    fm_buf_fini(&b);
+    p = sample_plan();
+    b = encoded(&p);
+    y = fm_plan_hash(b.data, b.len);
+    CU_ASSERT_TRUE(fm_hash_equal(&x, &y));
+    fm_buf_fini(&a);
+    fm_buf_fini(&b);
+}
+
+static const fm_test tests[] = {
+    { "a plan comes back as it was", a_plan_comes_back_as_it_was },
+    { "truncations and a trailing byte are refused", truncations_and_a_trailing_byte_are_refused },
+    { "a changed byte is refused or is another plan", a_changed_byte_is_refused_or_another_plan },
+    { "real fields have their ranges", real_fields_have_their_ranges },
+    { "no noise needs an epsilon that says so", no_noise_needs_an_epsilon_that_says_so },
+    { "whole fields have their ranges", whole_fields_have_their_ranges },
+    { "the quorum is above half with the colluders", the_quorum_is_above_half_with_the_colluders },
+    { "texts are checked", texts_are_checked },
+    { "bad bytes are refused by name", bad_bytes_are_refused_by_name },
+    { "every figure is in the hash", every_figure_is_in_the_hash },
+};
+
+const fm_test_suite suite_plan = { "proto.plan", tests, FM_TEST_COUNT(tests) };
