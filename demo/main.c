@@ -34,6 +34,10 @@ static fm_status run(demo *d)
             FM_DEMO_HOSPITALS, d->root);
     if ((st = demo_set_up(d)) != FM_OK)
         return st;
+    if (d->o.setup_only) {
+        demo_print_start(d);
+        return FM_OK;
+    }
     fprintf(stderr, "Training %llu rounds\n", (unsigned long long)d->o.rounds);
     if ((st = demo_federate(d)) != FM_OK || (st = demo_measure(d)) != FM_OK)
         return st;
@@ -71,6 +75,8 @@ int main(int argc, char **argv)
           "nodes that may collude without weakening epsilon (default 1)", false, 0, 2 },
         { "keep", FM_CLI_STRING, &d.o.keep, "DIR",
           "where the run lies (default " DEFAULT_DIRECTORY ", replaced each time)", false, 0, 0 },
+        { "setup-only", FM_CLI_FLAG, &d.o.setup_only, NULL,
+          "prepare every party's directory and stop: start them yourself", false, 0, 0 },
         { "trace", FM_CLI_FLAG, &d.o.trace, NULL,
           "let every party write its rounds' times to trace.jsonl", false, 0, 0 },
         { "json", FM_CLI_STRING, &d.o.json, "FILE", "write the figures there", false, 0, 0 },

@@ -6,29 +6,60 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 
+static const char *text_of(const json_t *j, const char *key)
+{
+    const char *s = json_string_value(json_object_get(j, key));
+
+    return s ? s : "?";
+}
+
+static long long number_of(const json_t *j, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(j, key));
+}
+
 static void print_members(const json_t *members)
 {
     size_t i;
     json_t *m;
 
     json_array_foreach(members, i, m)
-        printf("  %-24s %-12s %12lld bytes received%s\n",
-               json_string_value(json_object_get(m, "name")),
-               json_is_true(json_object_get(m, "connected")) ? "connected" : "away",
-               (long long)json_integer_value(json_object_get(m, "bytes_received")),
-               json_is_true(json_object_get(m, "connected")) ? "" : "");
+    {
+        bool in = json_is_true(json_object_get(m, "connected"));
+
+        printf("  %-24s %-9s %14lld bytes received%s%s\n", text_of(m, "name"),
+               in ? "connected" : "away", number_of(m, "bytes_received"), in ? "" : "  ",
+               in ? "" : text_of(m, "state"));
+    }
 }
 
 static void print_status(const json_t *j)
 {
     printf("federation %s: %s, %lld of %lld rounds finished, %lld abandoned (as of %s)\n",
-           json_string_value(json_object_get(j, "federation")),
-           json_string_value(json_object_get(j, "state")),
-           (long long)json_integer_value(json_object_get(j, "round")),
-           (long long)json_integer_value(json_object_get(j, "rounds")),
-           (long long)json_integer_value(json_object_get(j, "abandoned")),
-           json_string_value(json_object_get(j, "updated")));
+           text_of(j, "federation"), text_of(j, "state"), number_of(j, "round"),
+           number_of(j, "rounds"), number_of(j, "abandoned"), text_of(j, "updated"));
     print_members(json_object_get(j, "members"));
+}
+
+static fm_status show(const char *dir, bool json)
+{
+    char *path = NULL;
+    json_t *j = NULL;
+    fm_status st;
+
+    if ((st = fm_path_join(dir, "status.json", &path)) != FM_OK)
+        return st;
+    if (!fm_file_exists(path))
+        st = fm_fail(FM_ENOTFOUND, "%s is not there: the federation was never started", path);
+    else
+        st = fm_json_read(path, &j);
+    if (st == FM_OK && json)
+        st = fm_json_print(j);
+    else if (st == FM_OK)
+        print_status(j);
+    json_decref(j);
+    free(path);
+    return st;
 }
 
 int fm_cmd_status(int argc, char **argv)
@@ -46,9 +77,7 @@ int fm_cmd_status(int argc, char **argv)
         .options = options,
         .option_count = sizeof options / sizeof options[0],
     };
-    char *path = NULL;
-    json_t *j = NULL;
-    int first = 0, code = 0;
+    int first = 0;
 
     switch (fm_cli_parse(&spec, argc, argv, &first)) {
     case FM_CLI_HELP_SHOWN:
@@ -58,13 +87,5 @@ int fm_cmd_status(int argc, char **argv)
     case FM_CLI_RUN:
         break;
     }
-    if (fm_path_join(dir, "status.json", &path) != FM_OK || fm_json_read(path, &j) != FM_OK)
-        code = fm_cli_failed(spec.program);
-    else if (json)
-        code = fm_json_print(j) == FM_OK ? 0 : fm_cli_failed(spec.program);
-    else
-        print_status(j);
-    json_decref(j);
-    free(path);
-    return code;
+    return show(dir, json) == FM_OK ? 0 : fm_cli_failed(spec.program);
 }

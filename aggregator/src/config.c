@@ -1,7 +1,6 @@
 #include "fedmoe/aggregator/config.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,12 +8,19 @@
 #include "fedmoe/base/random.h"
 #include "fedmoe/base/yaml.h"
 #include "fedmoe/dp/accountant.h"
+#include "fedmoe/dp/encode.h"
+#include "fedmoe/proto/digest.h"
 
 /* Metadata keys that fedmoe-model writes; the aggregator passes their texts on unread. */
 #define META_MODEL "fedmoe.model"
 #define META_SCHEMA "fedmoe.schema"
 
+/* Names of tensors that a checkpoint needs for itself (state_file.c). */
+#define RESERVED_TENSORS "optimizer."
+
 #define NO_PRIVACY_EPSILON 1000.0
+#define MAX_UNITS (1u << 24)
+#define BELOW_ONE 0.999999
 
 static fm_status copy_text(const fm_yaml_node *map, const char *key, char *out, size_t cap)
 {
@@ -56,11 +62,30 @@ static fm_status read_listen(const fm_yaml_node *root, fm_aggregator_config *c)
     return fm_strdup(session, &c->session);
 }
 
+static fm_status read_noise(const fm_yaml_node *m, fm_plan *p)
+{
+    const fm_yaml_node *by_hand = fm_yaml_find(m, "insecure_noise_multiplier");
+    fm_status st =
+        fm_yaml_get_double_or(m, "insecure_noise_multiplier", 0.0, 1e6, -1.0, &p->noise_multiplier);
+
+    if (st == FM_OK && by_hand && p->epsilon < NO_PRIVACY_EPSILON)
+        return fm_yaml_fail(by_hand, "the noise multiplier is calibrated from epsilon, delta and "
+                                     "rounds; setting it by hand needs epsilon: 1000, which says "
+                                     "that nothing is private");
+    return st;
+}
+
 static fm_status read_privacy(const fm_yaml_node *root, fm_plan *p)
 {
-    static const char *const keys[] = { "unit",          "epsilon",        "delta",
-                                        "clip_norm",     "sampling_rate",  "expected_units",
-                                        "max_units",     "insecure_noise_multiplier", NULL };
+    static const char *const keys[] = { "unit",
+                                        "epsilon",
+                                        "delta",
+                                        "clip_norm",
+                                        "sampling_rate",
+                                        "expected_units",
+                                        "max_units",
+                                        "insecure_noise_multiplier",
+                                        NULL };
     const fm_yaml_node *m = NULL;
     fm_status st;
 
@@ -72,21 +97,28 @@ static fm_status read_privacy(const fm_yaml_node *root, fm_plan *p)
         (st = fm_yaml_get_double_or(m, "clip_norm", 1e-6, 1e6, 1.0, &p->clip_norm)) != FM_OK ||
         (st = fm_yaml_get_double_or(m, "sampling_rate", 1e-6, 1.0, 1.0, &p->sampling_rate)) !=
             FM_OK ||
-        (st = fm_yaml_get_double(m, "expected_units", 1.0, 16777216.0, &p->expected_units)) !=
-            FM_OK)
+        (st = fm_yaml_get_double(m, "expected_units", 1.0, MAX_UNITS, &p->expected_units)) !=
+            FM_OK ||
+        (st = get_u32(m, "max_units", 1, MAX_UNITS, &p->max_units)) != FM_OK)
         return st;
-    if ((st = get_u32(m, "max_units", 1, 1u << 24, &p->max_units)) != FM_OK ||
-        (st = fm_yaml_get_double_or(m, "insecure_noise_multiplier", 0.0, 1e6, -1.0,
-                                    &p->noise_multiplier)) != FM_OK)
-        return st;
-    if (p->noise_multiplier >= 0.0 && p->epsilon < NO_PRIVACY_EPSILON)
-        return fm_yaml_fail(fm_yaml_find(m, "insecure_noise_multiplier"),
-                            "the noise multiplier is calibrated from epsilon, delta and rounds; "
-                            "setting it by hand needs epsilon: 1000, which says that nothing is "
-                            "private");
     if (strcmp(p->privacy_unit, "record") != 0)
         return fm_yaml_fail(fm_yaml_find(m, "unit"), "unit '%s' is not known; use record",
                             p->privacy_unit);
+    return read_noise(m, p);
+}
+
+/* DESIGN, One round: no two disjoint groups may both be released. */
+static fm_status check_cohort(const fm_yaml_node *m, const fm_plan *p)
+{
+    uint32_t least = fm_plan_min_quorum(p->max_nodes, p->colluders);
+
+    if (p->quorum < least)
+        return fm_yaml_fail(fm_yaml_find(m, "quorum"),
+                            "quorum %u must be above (nodes + colluders) / 2, so at least %u",
+                            p->quorum, least);
+    if (p->colluders >= p->quorum)
+        return fm_yaml_fail(fm_yaml_find(m, "colluders"), "colluders %u must be below quorum, %u",
+                            p->colluders, p->quorum);
     return FM_OK;
 }
 
@@ -102,36 +134,50 @@ static fm_status read_cohort(const fm_yaml_node *root, fm_plan *p)
         (st = get_u32(m, "min", 2, p->max_nodes, &p->min_cohort)) != FM_OK ||
         (st = get_u32(m, "quorum", 2, p->max_nodes, &p->quorum)) != FM_OK)
         return st;
-    return get_u32(m, "colluders", 0, p->max_nodes - 1, &p->colluders);
+    if ((st = get_u32(m, "colluders", 0, p->max_nodes - 1, &p->colluders)) != FM_OK)
+        return st;
+    return check_cohort(m, p);
 }
 
-static fm_status read_training(const fm_yaml_node *root, fm_plan *p)
+static fm_status read_optimizer(const fm_yaml_node *m, fm_plan *p)
 {
-    static const char *const keys[] = { "rounds", "optimizer", "learning_rate", "momentum",
-                                        "beta2",  "adam_epsilon", "averaging", NULL };
-    const fm_yaml_node *m = NULL;
     const char *kind = NULL;
     fm_status st;
 
-    if ((st = fm_yaml_get_map(root, "training", &m)) != FM_OK ||
-        (st = fm_yaml_check_keys(m, keys)) != FM_OK ||
-        (st = get_u32(m, "rounds", 1, FM_MAX_ROUNDS, &p->rounds)) != FM_OK ||
-        (st = fm_yaml_get_string_or(m, "optimizer", "adam", &kind)) != FM_OK ||
-        (st = fm_yaml_get_double(m, "learning_rate", 1e-9, 1e6, &p->learning_rate)) != FM_OK ||
-        (st = fm_yaml_get_double_or(m, "momentum", 0.0, 0.999999, 0.9, &p->momentum)) != FM_OK ||
-        (st = fm_yaml_get_double_or(m, "beta2", 0.0, 0.999999, 0.99, &p->beta2)) != FM_OK ||
-        (st = fm_yaml_get_double_or(m, "adam_epsilon", 1e-12, 1.0, 1e-3, &p->adam_epsilon)) !=
-            FM_OK ||
-        (st = fm_yaml_get_double_or(m, "averaging", 0.0, 0.999999, 0.5, &p->averaging)) != FM_OK)
+    if ((st = fm_yaml_get_string_or(m, "optimizer", "adam", &kind)) != FM_OK)
         return st;
     if (strcmp(kind, "adam") == 0)
         p->optimizer = FM_OPTIMIZER_ADAM;
     else if (strcmp(kind, "sgd") == 0)
         p->optimizer = FM_OPTIMIZER_SGD;
     else
-        return fm_yaml_fail(fm_yaml_find(m, "optimizer"), "optimizer '%s' is not known; use adam or sgd",
-                            kind);
+        return fm_yaml_fail(fm_yaml_find(m, "optimizer"),
+                            "optimizer '%.100s' is not known; use adam or sgd", kind);
     return FM_OK;
+}
+
+static fm_status read_training(const fm_yaml_node *root, fm_plan *p)
+{
+    static const char *const keys[] = { "rounds", "optimizer",    "learning_rate", "momentum",
+                                        "beta2",  "adam_epsilon", "averaging",     NULL };
+    const fm_yaml_node *m = NULL;
+    uint64_t rounds = 0;
+    fm_status st;
+
+    if ((st = fm_yaml_get_map(root, "training", &m)) != FM_OK ||
+        (st = fm_yaml_check_keys(m, keys)) != FM_OK ||
+        /* Who joins after the last round gets the whole transcript in one message. */
+        (st = fm_yaml_get_u64_or(m, "rounds", 1, FM_MAX_ENTRIES, 40, &rounds)) != FM_OK ||
+        (st = read_optimizer(m, p)) != FM_OK ||
+        (st = fm_yaml_get_double_or(m, "learning_rate", 1e-9, 1e6, 0.05, &p->learning_rate)) !=
+            FM_OK ||
+        (st = fm_yaml_get_double_or(m, "momentum", 0.0, BELOW_ONE, 0.9, &p->momentum)) != FM_OK ||
+        (st = fm_yaml_get_double_or(m, "beta2", 0.0, BELOW_ONE, 0.999, &p->beta2)) != FM_OK ||
+        (st = fm_yaml_get_double_or(m, "adam_epsilon", 1e-12, 1.0, 1e-3, &p->adam_epsilon)) !=
+            FM_OK)
+        return st;
+    p->rounds = (uint32_t)rounds;
+    return fm_yaml_get_double_or(m, "averaging", 0.0, BELOW_ONE, 0.5, &p->averaging);
 }
 
 static fm_status read_timeouts(const fm_yaml_node *root, fm_aggregator_config *c)
@@ -141,71 +187,156 @@ static fm_status read_timeouts(const fm_yaml_node *root, fm_aggregator_config *c
     uint64_t join_s = 60, round_s = 30;
     fm_status st = FM_OK;
 
-    if (m) {
-        if ((st = fm_yaml_check_keys(m, keys)) != FM_OK ||
-            (st = fm_yaml_get_u64_or(m, "join_s", 0, 86400, 60, &join_s)) != FM_OK ||
-            (st = fm_yaml_get_u64_or(m, "round_s", 1, 86400, 30, &round_s)) != FM_OK)
-            return st;
-    }
+    if (m && ((st = fm_yaml_check_keys(m, keys)) != FM_OK ||
+              (st = fm_yaml_get_u64_or(m, "join_s", 0, 86400, join_s, &join_s)) != FM_OK ||
+              (st = fm_yaml_get_u64_or(m, "round_s", 1, 86400, round_s, &round_s)) != FM_OK))
+        return st;
     c->join_s = (uint32_t)join_s;
     c->round_s = (uint32_t)round_s;
     return st;
 }
 
-/* The first weights: their texts and hash go into the plan, so that they are approved with it. */
-static fm_status read_model(const fm_yaml_node *root, fm_aggregator_config *c)
+/* Beside federation.yaml, under a name that the aggregator's directory leaves free. */
+static fm_status check_model_name(const fm_yaml_node *root, const char *name)
 {
-    const char *name = NULL, *model = NULL, *schema = NULL;
-    char *path = NULL;
+    static const char *const taken[] = {
+        "federation.yaml",
+        "plan.bin",
+        "door.key",
+        "identity.key",
+        "identity.crt",
+        "ca.crt",
+        "crl.pem",
+        "status.json",
+        "checkpoint.safetensors",
+        "result.safetensors",
+        "state.db",
+        "state.db-wal",
+        "state.db-shm",
+    };
+
+    if (strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return fm_yaml_fail(fm_yaml_find(root, "model"),
+                            "model '%.200s' has a folder in it; put the file beside this one and "
+                            "give its plain name, so that init can copy both",
+                            name);
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+        if (strcmp(name, taken[i]) == 0)
+            return fm_yaml_fail(fm_yaml_find(root, "model"),
+                                "model '%s': the aggregator keeps something else under this name; "
+                                "rename the model file",
+                                name);
+    return FM_OK;
+}
+
+static fm_status check_tensors(const char *path, const fm_safetensors *s)
+{
+    for (size_t i = 0; i < fm_safetensors_count(s); i++) {
+        const char *name = fm_safetensors_at(s, i)->name;
+
+        if (strncmp(name, RESERVED_TENSORS, strlen(RESERVED_TENSORS)) == 0)
+            return fm_fail(FM_EPROTO, "%s: tensor '%.200s': names with '%s' are the aggregator's",
+                           path, name, RESERVED_TENSORS);
+    }
+    return FM_OK;
+}
+
+/* The texts and the hash of the first weights go into the plan, to be approved with it. */
+static fm_status plan_model(const char *path, const fm_safetensors *s, fm_plan *p)
+{
+    const char *model = fm_safetensors_meta_get(s, META_MODEL);
+    const char *schema = fm_safetensors_meta_get(s, META_SCHEMA);
     float *flat = NULL;
-    void *p = NULL;
+    void *fresh = NULL;
     size_t n = 0;
     fm_status st;
 
-    if ((st = fm_yaml_get_string(root, "model", &name)) != FM_OK ||
-        (st = fm_path_join(c->dir, name, &path)) != FM_OK ||
-        (st = fm_safetensors_load(path, (size_t)FM_MAX_PARAMETERS * 4 + FM_SAFETENSORS_MAX_HEADER,
-                                  &c->model)) != FM_OK ||
-        (st = fm_safetensors_flat_size(c->model, &n)) != FM_OK)
-        goto done;
-    model = fm_safetensors_meta_get(c->model, META_MODEL);
-    schema = fm_safetensors_meta_get(c->model, META_SCHEMA);
-    if (!model || !schema || n == 0 || n > FM_MAX_PARAMETERS) {
-        st = fm_fail(FM_EPROTO,
-                     "%s: no schema and configuration in its metadata, or not 1 to %u "
-                     "parameters; make it with fedmoe-model new",
-                     path, FM_MAX_PARAMETERS);
-        goto done;
+    if ((st = fm_safetensors_flat_size(s, &n)) != FM_OK || (st = check_tensors(path, s)) != FM_OK)
+        return st;
+    if (!model || !schema || n == 0 || n > FM_MAX_PARAMETERS)
+        return fm_fail(FM_EPROTO,
+                       "%s: no schema and configuration in its metadata, or not 1 to %u "
+                       "parameters; make it with fedmoe-model new",
+                       path, FM_MAX_PARAMETERS);
+    if ((st = fm_strdup(model, &p->model_text)) != FM_OK ||
+        (st = fm_strdup(schema, &p->schema_text)) != FM_OK ||
+        (st = fm_alloc(n, sizeof *flat, &fresh)) != FM_OK)
+        return st;
+    flat = fresh;
+    if ((st = fm_safetensors_flat_read(s, flat, n)) == FM_OK) {
+        p->parameters = (uint32_t)n;
+        p->initial_model = fm_model_digest(flat, n * sizeof *flat);
     }
-    if ((st = fm_strdup(model, &c->plan.model_text)) != FM_OK ||
-        (st = fm_strdup(schema, &c->plan.schema_text)) != FM_OK ||
-        (st = fm_alloc(n, sizeof *flat, &p)) != FM_OK)
-        goto done;
-    flat = p;
-    if ((st = fm_safetensors_flat_read(c->model, flat, n)) != FM_OK)
-        goto done;
-    c->plan.parameters = (uint32_t)n;
-    c->plan.initial_model = fm_hash_of("fedmoe model v1", flat, n * sizeof *flat);
-done:
+    for (size_t i = 0; st == FM_OK && i < n; i++)
+        if (!isfinite(flat[i]))
+            st = fm_fail(FM_ENONFINITE, "%s: weight %zu is not a finite number", path, i);
     free(flat);
+    return st;
+}
+
+static fm_status read_model(const fm_yaml_node *root, fm_aggregator_config *c)
+{
+    const char *name = NULL;
+    char *path = NULL;
+    fm_status st;
+
+    if ((st = fm_yaml_get_string(root, "model", &name)) != FM_OK ||
+        (st = check_model_name(root, name)) != FM_OK ||
+        (st = fm_strdup(name, &c->model_file)) != FM_OK ||
+        (st = fm_path_join(c->dir, name, &path)) != FM_OK)
+        return st;
+    st = fm_safetensors_load(path, (size_t)FM_MAX_PARAMETERS * 4 + FM_SAFETENSORS_MAX_HEADER,
+                             &c->model);
+    if (st == FM_OK)
+        st = plan_model(path, c->model, &c->plan);
     free(path);
     return st;
 }
 
+static fm_status read_name(const fm_yaml_node *root, fm_plan *p)
+{
+    fm_status st = copy_text(root, "name", p->federation, sizeof p->federation);
+
+    if (st != FM_OK || (st = fm_name_check(p->federation)) == FM_OK)
+        return st;
+    return fm_yaml_fail(fm_yaml_find(root, "name"),
+                        "name '%s' must be 1 to %d of a-z, 0-9 and -, with no - at either end",
+                        p->federation, FM_NAME_MAX);
+}
+
 static fm_status read_root(const fm_yaml_node *root, fm_aggregator_config *c)
 {
-    static const char *const keys[] = { "name",    "purpose",  "listen",   "model", "privacy",
-                                        "cohort",  "training", "timeouts", NULL };
+    static const char *const keys[] = { "name",   "purpose",  "listen",   "model", "privacy",
+                                        "cohort", "training", "timeouts", NULL };
+    fm_plan *p = &c->plan;
     fm_status st;
 
-    if ((st = fm_yaml_check_keys(root, keys)) != FM_OK ||
-        (st = copy_text(root, "name", c->plan.federation, sizeof c->plan.federation)) != FM_OK ||
-        (st = copy_text(root, "purpose", c->plan.purpose, sizeof c->plan.purpose)) != FM_OK ||
-        (st = read_listen(root, c)) != FM_OK || (st = read_privacy(root, &c->plan)) != FM_OK ||
-        (st = read_cohort(root, &c->plan)) != FM_OK ||
-        (st = read_training(root, &c->plan)) != FM_OK || (st = read_timeouts(root, c)) != FM_OK)
+    if ((st = fm_yaml_check_keys(root, keys)) != FM_OK || (st = read_name(root, p)) != FM_OK ||
+        (st = copy_text(root, "purpose", p->purpose, sizeof p->purpose)) != FM_OK ||
+        (st = read_listen(root, c)) != FM_OK || (st = read_privacy(root, p)) != FM_OK ||
+        (st = read_cohort(root, p)) != FM_OK || (st = read_training(root, p)) != FM_OK ||
+        (st = read_timeouts(root, c)) != FM_OK)
         return st;
     return read_model(root, c);
+}
+
+/* What members would refuse, or nodes could not encode, is refused here. */
+static fm_status check_plan(const char *path, const fm_plan *p)
+{
+    const fm_dp_lattice_spec spec = {
+        .clip_norm = p->clip_norm,
+        .noise_multiplier = p->noise_multiplier,
+        .max_units = p->max_units,
+        .nodes = p->max_nodes,
+        .quorum = p->quorum,
+        .colluders = p->colluders,
+    };
+    fm_dp_lattice lattice;
+    fm_status st;
+
+    if ((st = fm_plan_check(p)) == FM_OK)
+        st = fm_dp_lattice_make(&spec, &lattice);
+    return st == FM_OK ? st : fm_fail_context(st, "%s: ", path);
 }
 
 fm_status fm_aggregator_config_load(const char *path, fm_aggregator_config *out)
@@ -224,10 +355,8 @@ fm_status fm_aggregator_config_load(const char *path, fm_aggregator_config *out)
                               &c.plan.noise_multiplier)) != FM_OK)
         goto done;
     fm_random_bytes(c.plan.run, sizeof c.plan.run);
-    if ((st = fm_plan_check(&c.plan)) != FM_OK) {
-        (void)fm_fail_context(st, "%s: ", path);
+    if ((st = check_plan(path, &c.plan)) != FM_OK)
         goto done;
-    }
     *out = c;
     memset(&c, 0, sizeof c);
 done:
@@ -243,6 +372,7 @@ void fm_aggregator_config_fini(fm_aggregator_config *c)
     free(c->door);
     free(c->session);
     free(c->dir);
+    free(c->model_file);
     fm_safetensors_free(&c->model);
     fm_plan_fini(&c->plan);
     memset(c, 0, sizeof *c);

@@ -1,6 +1,7 @@
 #include "fedmoe/aggregator/optimizer.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +15,7 @@ static fm_status take_floats(size_t n, float **out)
     return st;
 }
 
-fm_status fm_optimizer_new(const fm_plan *plan, const float *weights, size_t n,
-                           fm_optimizer **out)
+fm_status fm_optimizer_new(const fm_plan *plan, const float *weights, size_t n, fm_optimizer **out)
 {
     fm_optimizer *o = NULL;
     void *p = NULL;
@@ -33,7 +33,7 @@ fm_status fm_optimizer_new(const fm_plan *plan, const float *weights, size_t n,
     o->adam_epsilon = plan->adam_epsilon;
     o->divisor = plan->sampling_rate * plan->expected_units;
     o->n = n;
-    o->average_from = (uint64_t)floor((1.0 - plan->averaging) * (double)plan->rounds);
+    o->average_from = plan->rounds - (uint64_t)llround(plan->averaging * (double)plan->rounds);
     if ((st = take_floats(n, &o->weights)) != FM_OK || (st = take_floats(n, &o->m)) != FM_OK)
         goto done;
     if (o->kind == FM_OPTIMIZER_ADAM && (st = take_floats(n, &o->v)) != FM_OK)
@@ -63,47 +63,84 @@ void fm_optimizer_free(fm_optimizer **o)
     *o = NULL;
 }
 
-static void step_sgd(fm_optimizer *o, const float *gradient)
-{
-    for (size_t i = 0; i < o->n; i++) {
-        double g = (double)gradient[i] / o->divisor;
-        double m = o->momentum * (double)o->m[i] + g;
+/* One coordinate after the step. */
+typedef struct {
+    float w, m, v;
+} moved;
 
-        o->m[i] = (float)m;
-        o->weights[i] = (float)((double)o->weights[i] - o->learning_rate * m);
-    }
+static moved move_sgd(const fm_optimizer *o, double g, size_t i)
+{
+    double m = o->momentum * (double)o->m[i] + g;
+
+    return (moved){ (float)((double)o->weights[i] - o->learning_rate * m), (float)m, 0.0f };
 }
 
-static void step_adam(fm_optimizer *o, const float *gradient)
+typedef struct {
+    double m, v;
+} correction;
+
+static moved move_adam(const fm_optimizer *o, correction c, double g, size_t i)
+{
+    double m = o->momentum * (double)o->m[i] + (1.0 - o->momentum) * g;
+    double v = o->beta2 * (double)o->v[i] + (1.0 - o->beta2) * g * g;
+    double step = (m / c.m) / (sqrt(v / c.v) + o->adam_epsilon);
+
+    return (moved){ (float)((double)o->weights[i] - o->learning_rate * step), (float)m, (float)v };
+}
+
+static bool is_finite(moved to)
+{
+    return isfinite(to.w) && isfinite(to.m) && isfinite(to.v);
+}
+
+/* Twice over the coordinates: all of them can take the step before the first one does. */
+static bool step_sgd(fm_optimizer *o, const float *gradient)
+{
+    bool finite = true;
+
+    for (size_t i = 0; i < o->n; i++)
+        finite &= is_finite(move_sgd(o, (double)gradient[i] / o->divisor, i));
+    for (size_t i = 0; finite && i < o->n; i++) {
+        moved to = move_sgd(o, (double)gradient[i] / o->divisor, i);
+
+        o->weights[i] = to.w;
+        o->m[i] = to.m;
+    }
+    return finite;
+}
+
+static bool step_adam(fm_optimizer *o, const float *gradient)
 {
     double t = (double)(o->steps + 1);
-    double correct1 = 1.0 - pow(o->momentum, t);
-    double correct2 = 1.0 - pow(o->beta2, t);
+    correction c = { 1.0 - pow(o->momentum, t), 1.0 - pow(o->beta2, t) };
+    bool finite = true;
 
-    for (size_t i = 0; i < o->n; i++) {
-        double g = (double)gradient[i] / o->divisor;
-        double m = o->momentum * (double)o->m[i] + (1.0 - o->momentum) * g;
-        double v = o->beta2 * (double)o->v[i] + (1.0 - o->beta2) * g * g;
-        double step = (m / correct1) / (sqrt(v / correct2) + o->adam_epsilon);
+    for (size_t i = 0; i < o->n; i++)
+        finite &= is_finite(move_adam(o, c, (double)gradient[i] / o->divisor, i));
+    for (size_t i = 0; finite && i < o->n; i++) {
+        moved to = move_adam(o, c, (double)gradient[i] / o->divisor, i);
 
-        o->m[i] = (float)m;
-        o->v[i] = (float)v;
-        o->weights[i] = (float)((double)o->weights[i] - o->learning_rate * step);
+        o->weights[i] = to.w;
+        o->m[i] = to.m;
+        o->v[i] = to.v;
     }
+    return finite;
 }
 
 fm_status fm_optimizer_step(fm_optimizer *o, const float *gradient, size_t n)
 {
+    bool stepped;
+
     if (!o || !gradient || n != o->n)
         return fm_fail(FM_EINVAL, "optimizer: the gradient has %zu values, the model %zu", n,
                        o ? o->n : 0);
     for (size_t i = 0; i < n; i++)
         if (!isfinite(gradient[i]))
             return fm_fail(FM_ENONFINITE, "optimizer: gradient value %zu is not finite", i);
-    if (o->kind == FM_OPTIMIZER_ADAM)
-        step_adam(o, gradient);
-    else
-        step_sgd(o, gradient);
+    stepped = o->kind == FM_OPTIMIZER_ADAM ? step_adam(o, gradient) : step_sgd(o, gradient);
+    if (!stepped)
+        return fm_fail(FM_ENONFINITE,
+                       "optimizer: the step leaves the range of float32; lower learning_rate");
     o->steps++;
     if (o->average && o->steps > o->average_from) {
         for (size_t i = 0; i < n; i++)

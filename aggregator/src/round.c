@@ -28,11 +28,13 @@ static fm_status take_room(fm_coordinator *m)
     fm_status st;
 
     if ((st = room(nodes, sizeof *m->members, &m->members)) != FM_OK ||
-        (st = room(nodes, sizeof *m->roster_peers, &m->roster_peers)) != FM_OK ||
+        (st = room(nodes, sizeof *m->roster_members, &m->roster_members)) != FM_OK ||
         (st = room(nodes, sizeof *m->slots, &m->slots)) != FM_OK ||
         (st = room(nodes, sizeof *m->participants, &m->participants)) != FM_OK ||
         (st = room(nodes, sizeof *m->survivors, &m->survivors)) != FM_OK ||
         (st = room(nodes, sizeof *m->lost, &m->lost)) != FM_OK ||
+        (st = room(nodes, sizeof *m->targets, &m->targets)) != FM_OK ||
+        (st = room(nodes, sizeof *m->peers, &m->peers)) != FM_OK ||
         (st = room(nodes, sizeof *m->update_hashes, &m->update_hashes)) != FM_OK ||
         (st = room(nodes, sizeof *m->signatures, &m->signatures)) != FM_OK ||
         (st = room(n, sizeof *m->sum, &m->sum)) != FM_OK)
@@ -89,11 +91,13 @@ void fm_coordinator_free(fm_coordinator **mp)
     for (uint32_t i = 0; i < m->member_count; i++)
         member_free(&m->members[i]);
     free(m->members);
-    free(m->roster_peers);
+    free(m->roster_members);
     free(m->slots);
     free(m->participants);
     free(m->survivors);
     free(m->lost);
+    free(m->targets);
+    free(m->peers);
     free(m->update_hashes);
     free(m->signatures);
     free(m->sum);
@@ -104,19 +108,6 @@ void fm_coordinator_free(fm_coordinator **mp)
 }
 
 /* ---- shared by round*.c ---- */
-
-member *fm_coord_find(fm_coordinator *m, uint64_t peer)
-{
-    for (uint32_t i = 0; i < m->member_count; i++)
-        if (m->members[i]->peer == peer)
-            return m->members[i];
-    return NULL;
-}
-
-member *fm_coord_at(fm_coordinator *m, uint32_t index)
-{
-    return m->roster_peers[index] ? fm_coord_find(m, m->roster_peers[index]) : NULL;
-}
 
 void fm_coord_note(fm_coordinator *m, const char *fmt, ...)
 {
@@ -129,15 +120,6 @@ void fm_coord_note(fm_coordinator *m, const char *fmt, ...)
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     m->c.ports.note(m->c.ports.ctx, text);
-}
-
-bool fm_coord_send(fm_coordinator *m, const member *who, const fm_message *msg)
-{
-    if (m->c.ports.send(m->c.ports.ctx, who->peer, msg) == FM_OK)
-        return true;
-    fm_coord_note(m, "%s to %s could not be sent: %s", fm_msg_name(msg->type), who->name,
-                  fm_error_text());
-    return false;
 }
 
 void fm_coord_enter(fm_coordinator *m, fm_coordinator_phase phase, uint64_t for_ms)
@@ -174,7 +156,7 @@ static void lose(fm_coordinator *m, uint32_t index)
 {
     const slot *s = &m->slots[index];
 
-    m->roster_peers[index] = 0;
+    m->roster_members[index] = NULL;
     switch (m->phase) {
     case FM_COORD_WAIT_ROSTER: /* to be made again, without it */
         m->roster_count = 0;
@@ -191,6 +173,14 @@ static void lose(fm_coordinator *m, uint32_t index)
     case FM_COORD_FINISHED:
         break;
     }
+}
+
+static member *find(fm_coordinator *m, uint64_t peer)
+{
+    for (uint32_t i = 0; i < m->member_count; i++)
+        if (m->members[i]->peer == peer)
+            return m->members[i];
+    return NULL;
 }
 
 static void forget(fm_coordinator *m, member *who)
@@ -298,10 +288,10 @@ static fm_status settle(fm_coordinator *m)
             st = fm_coord_settle_roster(m);
             break;
         case FM_COORD_WAIT_UPDATES:
-            fm_coord_settle_updates(m);
+            st = fm_coord_settle_updates(m);
             break;
         case FM_COORD_WAIT_COMMITS:
-            fm_coord_settle_commits(m);
+            st = fm_coord_settle_commits(m);
             break;
         case FM_COORD_WAIT_RELEASES:
             st = fm_coord_settle_releases(m);
@@ -338,13 +328,13 @@ fm_status fm_coordinator_joined(fm_coordinator *m, uint64_t peer, const fm_crede
     }
     fm_coord_note(m, "%s joined", who->name);
     offer.plan_offer.plan = (fm_bytes){ m->c.plan_bytes, m->c.plan_len };
-    (void)fm_coord_send(m, who, &offer);
-    return settle(m);
+    st = fm_coord_send(m, who, &offer);
+    return st == FM_OK ? settle(m) : st;
 }
 
 fm_status fm_coordinator_gone(fm_coordinator *m, uint64_t peer, uint64_t now_ms)
 {
-    member *who = fm_coord_find(m, peer);
+    member *who = find(m, peer);
 
     m->now_ms = now_ms;
     if (!who)
@@ -361,8 +351,7 @@ static fm_status take(fm_coordinator *m, member *who, const fm_message *msg)
         fm_coord_take_join(m, who, &msg->join);
         return FM_OK;
     case FM_MSG_PLAN_ANSWER:
-        fm_coord_take_plan_answer(m, who, &msg->plan_answer);
-        return FM_OK;
+        return fm_coord_take_plan_answer(m, who, &msg->plan_answer);
     case FM_MSG_ROSTER_ANSWER:
         fm_coord_take_roster_answer(m, who, &msg->roster_answer);
         return FM_OK;
@@ -386,7 +375,7 @@ static fm_status take(fm_coordinator *m, member *who, const fm_message *msg)
 fm_status fm_coordinator_take(fm_coordinator *m, uint64_t peer, const fm_message *msg,
                               uint64_t now_ms, int64_t now_s)
 {
-    member *who = fm_coord_find(m, peer);
+    member *who = find(m, peer);
     fm_status st;
 
     m->now_ms = now_ms;

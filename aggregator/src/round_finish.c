@@ -1,15 +1,18 @@
 /* Steps 6 and 7: releases, the sum, the optimizer step; and how a round is abandoned. */
 #include <math.h>
-#include <stdlib.h>
+#include <stdio.h>
 
 #include <sodium.h>
 
+#include "fedmoe/dp/mask.h"
 #include "round_internal.h"
 
 /* As in dp/src/lattice.c, which chooses the scale with it. */
 #define NOISE_SIGMAS 12.0
+/* Far more than the doubles of check_sum can be wrong by. */
+#define ROUNDING 1e-9
 
-void fm_coord_clear_round(fm_coordinator *m)
+static void clear_round(fm_coordinator *m)
 {
     sodium_memzero(m->slots, m->c.plan->max_nodes * sizeof *m->slots);
     m->participant_count = m->survivor_count = m->lost_count = 0;
@@ -18,18 +21,13 @@ void fm_coord_clear_round(fm_coordinator *m)
 
 /* ---- no sum ---- */
 
-static void tell_abandon(fm_coordinator *m, const char *reason)
+static fm_status tell_abandon(fm_coordinator *m, const char *reason)
 {
     fm_message msg = { .type = FM_MSG_ABANDON };
 
     msg.abandon.round = m->round;
     fm_reason_set(msg.abandon.reason, reason);
-    for (uint32_t i = 0; i < m->participant_count; i++) {
-        const member *who = fm_coord_at(m, m->participants[i]);
-
-        if (who)
-            (void)fm_coord_send(m, who, &msg);
-    }
+    return fm_coord_send_all(m, m->participants, m->participant_count, &msg);
 }
 
 static void tell_ended(fm_coordinator *m, bool finished, const char *reason)
@@ -39,27 +37,29 @@ static void tell_ended(fm_coordinator *m, bool finished, const char *reason)
                                m->participant_count, reason);
 }
 
-void fm_coord_abandon(fm_coordinator *m, const char *reason)
+fm_status fm_coord_abandon(fm_coordinator *m, const char *reason)
 {
-    tell_abandon(m, reason);
+    fm_status st = tell_abandon(m, reason);
+
     tell_ended(m, false, reason);
-    fm_coord_clear_round(m);
+    clear_round(m);
     fm_coord_enter(m, FM_COORD_WAIT_MEMBERS, 0);
+    return st;
 }
 
-void fm_coord_late(fm_coordinator *m, const char *part, bool (*done)(const slot *s))
+fm_status fm_coord_late(fm_coordinator *m, const char *part, bool (*done)(const slot *s))
 {
     char reason[64];
 
     for (uint32_t i = 0; i < m->survivor_count; i++) {
-        member *who = fm_coord_at(m, m->survivors[i]);
+        member *who = m->roster_members[m->survivors[i]];
 
         if (who && !done(&m->slots[m->survivors[i]]))
             fm_coord_drop(m, who, "no %s for round %llu in time", part,
                           (unsigned long long)m->round);
     }
     (void)snprintf(reason, sizeof reason, "a %s did not come in time", part);
-    fm_coord_abandon(m, reason);
+    return fm_coord_abandon(m, reason);
 }
 
 /* ---- 6: Release ---- */
@@ -128,7 +128,7 @@ static fm_status check_sum(const fm_coordinator *m)
 
         square += v * v;
     }
-    if (sqrt(square) <= limit)
+    if (sqrt(square) <= limit * (1.0 + ROUNDING))
         return FM_OK;
     return fm_fail(FM_EPROTO,
                    "round %llu: the unmasked sum is longer than max_units records and the noise "
@@ -154,6 +154,7 @@ static fm_status step(fm_coordinator *m)
 static fm_status finish(fm_coordinator *m)
 {
     fm_transcript_entry entry = { .round = m->round, .commit_digest = m->commit_digest };
+    uint32_t ready = 0;
     fm_status st;
 
     if ((st = step(m)) != FM_OK)
@@ -165,7 +166,7 @@ static fm_status finish(fm_coordinator *m)
     m->c.last_round = m->round;
     m->c.finished++;
     tell_ended(m, true, "");
-    fm_coord_clear_round(m);
+    clear_round(m);
     if (m->c.finished < m->c.plan->rounds) {
         fm_coord_enter(m, FM_COORD_WAIT_MEMBERS, 0);
         return FM_OK;
@@ -173,8 +174,8 @@ static fm_status finish(fm_coordinator *m)
     fm_coord_enter(m, FM_COORD_FINISHED, 0);
     for (uint32_t i = 0; i < m->member_count; i++)
         if (m->members[i]->ready)
-            fm_coord_send_finish(m, m->members[i]);
-    return FM_OK;
+            m->targets[ready++] = m->members[i];
+    return fm_coord_send_finish(m, m->targets, ready);
 }
 
 static bool has_released(const slot *s)
@@ -191,10 +192,8 @@ fm_status fm_coord_settle_releases(fm_coordinator *m)
     if (missing == 0)
         return finish(m);
     if (m->broken)
-        fm_coord_abandon(m, m->broken);
-    else if (m->overdue)
-        fm_coord_late(m, "release", has_released);
-    return FM_OK;
+        return fm_coord_abandon(m, m->broken);
+    return m->overdue ? fm_coord_late(m, "release", has_released) : FM_OK;
 }
 
 /* ---- Finish ---- */
@@ -211,30 +210,33 @@ static fm_status make_result(fm_coordinator *m)
     return st;
 }
 
-void fm_coord_send_finish(fm_coordinator *m, member *who)
+/* The signature does not cover the entries: head says where they must lead. */
+static void fit_finish(fm_coordinator *m, const member *who, fm_message *msg)
+{
+    m->c.ports.entries_after(m->c.ports.ctx, who->known_round, &msg->finish.entries,
+                             &msg->finish.entry_count);
+}
+
+fm_status fm_coord_send_finish(fm_coordinator *m, member *const *list, uint32_t count)
 {
     size_t bytes = m->c.optimizer->n * sizeof *m->result, len = 0;
     fm_message msg = { .type = FM_MSG_FINISH };
     uint8_t signature[FM_SIGNATURE_MAX];
     fm_hash digest;
+    fm_status st;
 
-    if (make_result(m) != FM_OK)
-        goto failed;
+    if ((st = make_result(m)) != FM_OK)
+        return st;
     msg.finish = (fm_msg_finish){
         .rounds = m->c.finished,
         .model_hash = fm_model_digest(m->result, bytes),
         .model = { (const uint8_t *)m->result, bytes },
         .head = m->c.head,
     };
-    m->c.ports.entries_after(m->c.ports.ctx, who->known_round, &msg.finish.entries,
-                             &msg.finish.entry_count);
     digest = fm_finish_digest(m->c.plan->federation, &msg.finish);
-    if (fm_identity_sign(m->c.identity, FM_LABEL_FINISH, digest.bytes, FM_HASH_BYTES, signature,
-                         &len) != FM_OK)
-        goto failed;
+    if ((st = fm_identity_sign(m->c.identity, FM_LABEL_FINISH, digest.bytes, FM_HASH_BYTES,
+                               signature, &len)) != FM_OK)
+        return st;
     msg.finish.signature = (fm_bytes){ signature, len };
-    (void)fm_coord_send(m, who, &msg);
-    return;
-failed:
-    fm_coord_note(m, "Finish for %s could not be made: %s", who->name, fm_error_text());
+    return fm_coord_send_fitted(m, list, count, fit_finish, &msg);
 }

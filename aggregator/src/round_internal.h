@@ -9,6 +9,7 @@
 #define FEDMOE_AGGREGATOR_ROUND_INTERNAL_H
 
 #include "fedmoe/aggregator/round.h"
+#include "fedmoe/dp/mask.h"
 
 #define NO_INDEX UINT32_MAX
 
@@ -18,6 +19,7 @@ typedef struct {
     bool told_state;      /* Join came */
     bool ready;           /* and the plan is approved */
     bool acknowledged;    /* the roster */
+    bool told;            /* within fm_coord_send_fitted */
     uint64_t known_round; /* transcript that the member surely has */
     fm_hash holds_model;  /* last model sent to it */
     uint32_t index;       /* in the roster, or NO_INDEX */
@@ -29,7 +31,7 @@ typedef struct {
 
 /* What the round under way holds of one roster index. */
 typedef struct {
-    bool participant, updated, committed, released;
+    bool updated, committed, released;
     fm_hash update;
     uint8_t update_signature[FM_SIGNATURE_MAX], commit_signature[FM_SIGNATURE_MAX];
     size_t update_signature_len, commit_signature_len;
@@ -39,7 +41,7 @@ struct fm_coordinator {
     fm_coordinator_config c;
     fm_hash plan_hash;
     fm_dp_lattice lattice;
-    uint64_t now_ms;      /* of the event under way */
+    uint64_t now_ms; /* of the event under way */
     int64_t now_s;
     fm_coordinator_phase phase;
     uint64_t deadline_ms; /* of the phase; 0: none */
@@ -48,42 +50,57 @@ struct fm_coordinator {
     bool gathered;        /* a roster was made since the start: no more waiting for join_ms */
     bool waiting_noted;
 
-    member **members;     /* [member_count], room for max_nodes */
+    member **members; /* [member_count], room for max_nodes */
     uint32_t member_count;
 
-    fm_session session;     /* of the roster */
+    fm_session session; /* of the roster */
     fm_hash roster;
-    uint32_t roster_count;  /* 0: none */
-    uint64_t *roster_peers; /* [max_nodes] peer by index; 0 once gone */
+    uint32_t roster_count;   /* 0: none */
+    member **roster_members; /* [max_nodes] by index; NULL once gone */
 
-    uint64_t round;         /* under way, or the last one; 0: none since the start */
-    fm_hash model;          /* of the optimizer's weights */
-    slot *slots;            /* [max_nodes] */
+    uint64_t round; /* under way, or the last one; 0: none since the start */
+    fm_hash model;  /* of the optimizer's weights */
+    slot *slots;    /* [max_nodes] */
     uint32_t *participants, *survivors, *lost; /* [max_nodes] */
     uint32_t participant_count, survivor_count, lost_count;
-    fm_hash *update_hashes;  /* [max_nodes] of the survivors, in order */
-    fm_bytes *signatures;    /* [max_nodes] likewise, borrowed from the slots */
+    member **targets;       /* [max_nodes] and these: */
+    uint64_t *peers;        /* [max_nodes] whom a message goes to */
+    fm_hash *update_hashes; /* [max_nodes] of the survivors, in order */
+    fm_bytes *signatures;   /* [max_nodes] likewise, borrowed from the slots */
     fm_hash commit_digest;
-    uint32_t *sum;           /* [parameters] masked words added, then masks subtracted */
-    float *gradient;         /* [parameters] */
-    float *result;           /* [parameters] once finished, else NULL */
+    uint32_t *sum;   /* [parameters] masked words added, then masks subtracted */
+    float *gradient; /* [parameters] */
+    float *result;   /* [parameters] once finished, else NULL */
 };
 
 /* round.c */
-member *fm_coord_find(fm_coordinator *m, uint64_t peer);
-member *fm_coord_at(fm_coordinator *m, uint32_t index); /* of the roster; NULL once gone */
 void fm_coord_note(fm_coordinator *m, const char *fmt, ...) FM_PRINTF(2, 3);
 /** Forget the member and tell it why. `who` is freed. */
 void fm_coord_drop(fm_coordinator *m, member *who, const char *fmt, ...) FM_PRINTF(3, 4);
-/** False when it could not be sent: the peer's loss, not ours; the link reports it as gone. */
-bool fm_coord_send(fm_coordinator *m, const member *who, const fm_message *msg);
+
+/* round_send.c */
+FM_NODISCARD fm_status fm_coord_send(fm_coordinator *m, const member *who, const fm_message *msg);
+/** To those of the roster's members `indices` that are here. */
+FM_NODISCARD fm_status fm_coord_send_all(fm_coordinator *m, const uint32_t *indices, uint32_t count,
+                                         const fm_message *msg);
+/**
+ * To each of `list` what `fit` makes of the message for it. Those that know the same transcript
+ * and hold the same model get one message, encoded once.
+ */
+FM_NODISCARD fm_status fm_coord_send_fitted(fm_coordinator *m, member *const *list, uint32_t count,
+                                            void (*fit)(fm_coordinator *m, const member *who,
+                                                        fm_message *msg),
+                                            fm_message *msg);
+
+/* round.c */
 void fm_coord_enter(fm_coordinator *m, fm_coordinator_phase phase, uint64_t for_ms);
 fm_round_view fm_coord_view(const fm_coordinator *m);
 uint32_t fm_coord_needed(const fm_coordinator *m); /* max(min_cohort, quorum) */
 
 /* round_members.c */
 void fm_coord_take_join(fm_coordinator *m, member *who, const fm_msg_join *j);
-void fm_coord_take_plan_answer(fm_coordinator *m, member *who, const fm_msg_plan_answer *a);
+FM_NODISCARD fm_status fm_coord_take_plan_answer(fm_coordinator *m, member *who,
+                                                 const fm_msg_plan_answer *a);
 void fm_coord_take_roster_answer(fm_coordinator *m, member *who, const fm_msg_roster_answer *a);
 /** Between rounds: a new roster when someone is waiting, else the next round, else wait. */
 FM_NODISCARD fm_status fm_coord_settle_members(fm_coordinator *m);
@@ -97,17 +114,18 @@ void fm_coord_take_refusal(fm_coordinator *m, member *who, const fm_msg_abandon 
 /** The slot of a message about the round under way; NULL when there is nothing more to do: the
  *  message was late, or could not be, and the member was dropped for it. */
 slot *fm_coord_slot(fm_coordinator *m, member *who, uint64_t round, fm_msg_type type);
-void fm_coord_settle_updates(fm_coordinator *m);
-void fm_coord_settle_commits(fm_coordinator *m);
+FM_NODISCARD fm_status fm_coord_settle_updates(fm_coordinator *m);
+FM_NODISCARD fm_status fm_coord_settle_commits(fm_coordinator *m);
 
 /* round_finish.c */
 FM_NODISCARD fm_status fm_coord_take_release(fm_coordinator *m, member *who,
                                              const fm_msg_release *r);
 FM_NODISCARD fm_status fm_coord_settle_releases(fm_coordinator *m);
-void fm_coord_abandon(fm_coordinator *m, const char *reason);
+FM_NODISCARD fm_status fm_coord_abandon(fm_coordinator *m, const char *reason);
 /** Drop the survivors that did not do their part in time, abandon the round. */
-void fm_coord_late(fm_coordinator *m, const char *part, bool (*done)(const slot *s));
-void fm_coord_send_finish(fm_coordinator *m, member *who);
-void fm_coord_clear_round(fm_coordinator *m);
+FM_NODISCARD fm_status fm_coord_late(fm_coordinator *m, const char *part,
+                                     bool (*done)(const slot *s));
+/** To those of `list`. */
+FM_NODISCARD fm_status fm_coord_send_finish(fm_coordinator *m, member *const *list, uint32_t count);
 
 #endif

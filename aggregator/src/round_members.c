@@ -27,7 +27,7 @@ static uint32_t present(const fm_coordinator *m)
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < m->roster_count; i++)
-        n += m->roster_peers[i] != 0;
+        n += m->roster_members[i] != NULL;
     return n;
 }
 
@@ -55,7 +55,7 @@ void fm_coord_take_join(fm_coordinator *m, member *who, const fm_msg_join *j)
     who->known_round = j->finished_round;
 }
 
-void fm_coord_take_plan_answer(fm_coordinator *m, member *who, const fm_msg_plan_answer *a)
+fm_status fm_coord_take_plan_answer(fm_coordinator *m, member *who, const fm_msg_plan_answer *a)
 {
     if (!fm_hash_equal(&a->plan_hash, &m->plan_hash)) {
         fm_coord_drop(m, who, "its answer is about another plan");
@@ -68,8 +68,9 @@ void fm_coord_take_plan_answer(fm_coordinator *m, member *who, const fm_msg_plan
         who->ready = true;
         fm_coord_note(m, "%s approved the plan", who->name);
         if (m->phase == FM_COORD_FINISHED)
-            fm_coord_send_finish(m, who);
+            return fm_coord_send_finish(m, &who, 1);
     }
+    return FM_OK;
 }
 
 void fm_coord_take_roster_answer(fm_coordinator *m, member *who, const fm_msg_roster_answer *a)
@@ -128,7 +129,7 @@ static fm_status make_roster(fm_coordinator *m)
         credentials[i] = list[i]->credential;
         list[i]->index = i;
         list[i]->acknowledged = false;
-        m->roster_peers[i] = list[i]->peer;
+        m->roster_members[i] = list[i];
     }
     m->roster_count = count;
     msg.roster = (fm_msg_roster){ m->session, credentials, count };
@@ -138,7 +139,8 @@ static fm_status make_roster(fm_coordinator *m)
     fm_coord_enter(m, FM_COORD_WAIT_ROSTER, m->c.phase_ms);
     fm_coord_note(m, "roster of %u nodes", count);
     for (uint32_t i = 0; i < count; i++)
-        (void)fm_coord_send(m, list[i], &msg);
+        m->participants[i] = i;
+    st = fm_coord_send_all(m, m->participants, count, &msg);
 done:
     free(list);
     free(credentials);
@@ -192,18 +194,15 @@ fm_status fm_coord_settle_roster(fm_coordinator *m)
     uint32_t missing = 0;
 
     for (uint32_t i = 0; i < m->roster_count; i++)
-        missing += !fm_coord_at(m, i)->acknowledged;
+        missing += !m->roster_members[i]->acknowledged;
     if (missing == 0)
         return fm_coord_start_round(m);
     if (!m->overdue)
         return FM_OK;
     fm_coord_enter(m, FM_COORD_WAIT_MEMBERS, 0);
-    for (uint32_t i = 0; i < m->roster_count; i++) {
-        member *who = fm_coord_at(m, i);
-
-        if (!who->acknowledged)
-            fm_coord_drop(m, who, "no answer to the roster in time");
-    }
+    for (uint32_t i = 0; i < m->roster_count; i++)
+        if (!m->roster_members[i]->acknowledged)
+            fm_coord_drop(m, m->roster_members[i], "no answer to the roster in time");
     m->roster_count = 0;
     return FM_OK;
 }

@@ -8,29 +8,33 @@
 static void choose_participants(fm_coordinator *m)
 {
     m->participant_count = 0;
-    for (uint32_t i = 0; i < m->roster_count; i++) {
-        m->slots[i].participant = m->roster_peers[i] != 0;
-        if (m->slots[i].participant)
+    for (uint32_t i = 0; i < m->roster_count; i++)
+        if (m->roster_members[i])
             m->participants[m->participant_count++] = i;
-    }
 }
 
-/* Each gets the model unless it holds it, and the transcript from where it surely knows it. */
-static void send_start(fm_coordinator *m, fm_message *msg)
+/* The model unless it is held, and the transcript from where it is surely known. */
+static void fit_start(fm_coordinator *m, const member *who, fm_message *msg)
 {
     fm_msg_round_start *s = &msg->round_start;
     const fm_optimizer *o = m->c.optimizer;
 
-    for (uint32_t i = 0; i < m->participant_count; i++) {
-        member *who = fm_coord_at(m, m->participants[i]);
+    s->model = (fm_bytes){ NULL, 0 };
+    if (!fm_hash_equal(&who->holds_model, &m->model))
+        s->model = (fm_bytes){ (const uint8_t *)o->weights, o->n * sizeof *o->weights };
+    m->c.ports.entries_after(m->c.ports.ctx, who->known_round, &s->entries, &s->entry_count);
+}
 
-        s->model = (fm_bytes){ NULL, 0 };
-        if (!fm_hash_equal(&who->holds_model, &m->model))
-            s->model = (fm_bytes){ (const uint8_t *)o->weights, o->n * sizeof *o->weights };
-        m->c.ports.entries_after(m->c.ports.ctx, who->known_round, &s->entries, &s->entry_count);
-        if (fm_coord_send(m, who, msg))
-            who->holds_model = m->model;
-    }
+static fm_status send_start(fm_coordinator *m, fm_message *msg)
+{
+    fm_status st;
+
+    for (uint32_t i = 0; i < m->participant_count; i++)
+        m->targets[i] = m->roster_members[m->participants[i]];
+    st = fm_coord_send_fitted(m, m->targets, m->participant_count, fit_start, msg);
+    for (uint32_t i = 0; i < m->participant_count; i++)
+        m->targets[i]->holds_model = m->model;
+    return st;
 }
 
 fm_status fm_coord_start_round(fm_coordinator *m)
@@ -62,13 +66,26 @@ fm_status fm_coord_start_round(fm_coordinator *m)
     s->signature = (fm_bytes){ signature, signature_len };
     fm_coord_enter(m, FM_COORD_WAIT_UPDATES, m->c.phase_ms);
     m->waiting_noted = false;
-    send_start(m, &msg);
+    st = send_start(m, &msg);
     /* While the nodes compute. */
     memset(m->sum, 0, (size_t)m->c.plan->parameters * sizeof *m->sum);
-    return FM_OK;
+    return st;
 }
 
 /* ---- what may come when ---- */
+
+/* The first phase of a round in which the message may come. */
+static fm_coordinator_phase first_phase(fm_msg_type type)
+{
+    switch (type) {
+    case FM_MSG_RELEASE:
+        return FM_COORD_WAIT_RELEASES;
+    case FM_MSG_COMMIT:
+        return FM_COORD_WAIT_COMMITS;
+    default: /* MaskedUpdate; Abandon */
+        return FM_COORD_WAIT_UPDATES;
+    }
+}
 
 /*
  * A member can be late: its message may cross what closed the phase, or a whole round. It cannot
@@ -77,10 +94,6 @@ fm_status fm_coord_start_round(fm_coordinator *m)
 slot *fm_coord_slot(fm_coordinator *m, member *who, uint64_t round, fm_msg_type type)
 {
     const char *name = fm_msg_name(type);
-    fm_coordinator_phase its =
-        type == FM_MSG_MASKED_UPDATE ? FM_COORD_WAIT_UPDATES
-                                     : (type == FM_MSG_COMMIT ? FM_COORD_WAIT_COMMITS
-                                                              : FM_COORD_WAIT_RELEASES);
     bool under_way = m->phase == FM_COORD_WAIT_UPDATES || m->phase == FM_COORD_WAIT_COMMITS ||
                      m->phase == FM_COORD_WAIT_RELEASES;
 
@@ -91,9 +104,7 @@ slot *fm_coord_slot(fm_coordinator *m, member *who, uint64_t round, fm_msg_type 
     }
     if (round < m->round || !under_way)
         return NULL;
-    if (type == FM_MSG_ABANDON)
-        return &m->slots[who->index];
-    if (m->phase < its) {
+    if (m->phase < first_phase(type)) {
         fm_coord_drop(m, who, "%s for round %llu before it was asked for", name,
                       (unsigned long long)round);
         return NULL;
@@ -160,8 +171,7 @@ void fm_coord_take_update(fm_coordinator *m, member *who, const fm_msg_masked_up
 void fm_coord_take_refusal(fm_coordinator *m, member *who, const fm_msg_abandon *a)
 {
     if (fm_coord_slot(m, who, a->round, FM_MSG_ABANDON))
-        fm_coord_drop(m, who, "it refused round %llu: %s", (unsigned long long)a->round,
-                      a->reason);
+        fm_coord_drop(m, who, "it refused round %llu: %s", (unsigned long long)a->round, a->reason);
 }
 
 /* ---- 3: Survivors ---- */
@@ -175,7 +185,7 @@ static void count_updates(fm_coordinator *m, uint32_t *came, uint32_t *open)
         if (m->slots[at].updated)
             ++*came;
         else
-            *open += m->roster_peers[at] != 0;
+            *open += m->roster_members[at] != NULL;
     }
 }
 
@@ -197,16 +207,10 @@ static void choose_survivors(fm_coordinator *m)
     }
 }
 
-static void send_survivors(fm_coordinator *m, const fm_message *msg)
-{
-    for (uint32_t i = 0; i < m->survivor_count; i++)
-        (void)fm_coord_send(m, fm_coord_at(m, m->survivors[i]), msg);
-}
-
 static void note_late(fm_coordinator *m)
 {
     for (uint32_t i = 0; i < m->lost_count; i++) {
-        const member *who = fm_coord_at(m, m->lost[i]);
+        const member *who = m->roster_members[m->lost[i]];
 
         if (who)
             fm_coord_note(m, "round %llu: no update from %s in time; left out",
@@ -214,32 +218,28 @@ static void note_late(fm_coordinator *m)
     }
 }
 
-void fm_coord_settle_updates(fm_coordinator *m)
+fm_status fm_coord_settle_updates(fm_coordinator *m)
 {
     fm_message msg = { .type = FM_MSG_SURVIVORS };
     fm_round_view view = fm_coord_view(m);
     uint32_t came = 0, open = 0;
 
     count_updates(m, &came, &open);
-    if (m->broken) {
-        fm_coord_abandon(m, m->broken);
-        return;
-    }
+    if (m->broken)
+        return fm_coord_abandon(m, m->broken);
     if (came + open >= fm_coord_needed(m) && open > 0 && !m->overdue)
-        return;
+        return FM_OK;
     choose_survivors(m);
-    note_late(m);
-    if (came < fm_coord_needed(m)) {
-        fm_coord_abandon(m, open > 0 && m->overdue ? "too few updates came in time"
-                                                   : "too many nodes were lost");
-        return;
-    }
-    m->commit_digest =
-        fm_commit_digest(&view, m->survivors, m->update_hashes, m->survivor_count);
+    if (m->overdue)
+        note_late(m);
+    if (came < fm_coord_needed(m))
+        return fm_coord_abandon(m, open > 0 && m->overdue ? "too few updates came in time"
+                                                          : "too many nodes were lost");
+    m->commit_digest = fm_commit_digest(&view, m->survivors, m->update_hashes, m->survivor_count);
     msg.survivors = (fm_msg_survivors){ m->round, m->survivors, m->update_hashes, m->signatures,
                                         m->survivor_count };
     fm_coord_enter(m, FM_COORD_WAIT_COMMITS, m->c.phase_ms);
-    send_survivors(m, &msg);
+    return fm_coord_send_all(m, m->survivors, m->survivor_count, &msg);
 }
 
 /* ---- 4: Commit ---- */
@@ -270,7 +270,7 @@ static bool has_committed(const slot *s)
     return s->committed;
 }
 
-void fm_coord_settle_commits(fm_coordinator *m)
+fm_status fm_coord_settle_commits(fm_coordinator *m)
 {
     fm_message msg = { .type = FM_MSG_COMMITS };
     uint32_t missing = 0;
@@ -281,13 +281,11 @@ void fm_coord_settle_commits(fm_coordinator *m)
         missing += !s->committed;
         m->signatures[i] = (fm_bytes){ s->commit_signature, s->commit_signature_len };
     }
-    if (m->broken) {
-        fm_coord_abandon(m, m->broken);
-    } else if (missing == 0) {
-        msg.commits = (fm_msg_commits){ m->round, m->signatures, m->survivor_count };
-        fm_coord_enter(m, FM_COORD_WAIT_RELEASES, m->c.phase_ms);
-        send_survivors(m, &msg);
-    } else if (m->overdue) {
-        fm_coord_late(m, "commit", has_committed);
-    }
+    if (m->broken)
+        return fm_coord_abandon(m, m->broken);
+    if (missing > 0)
+        return m->overdue ? fm_coord_late(m, "commit", has_committed) : FM_OK;
+    msg.commits = (fm_msg_commits){ m->round, m->signatures, m->survivor_count };
+    fm_coord_enter(m, FM_COORD_WAIT_RELEASES, m->c.phase_ms);
+    return fm_coord_send_all(m, m->survivors, m->survivor_count, &msg);
 }

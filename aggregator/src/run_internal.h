@@ -1,9 +1,11 @@
-/* The driver's state, shared by run.c, status_file.c and trace.c. */
+/* The driver's state, shared by run.c, run_open.c, run_ports.c, status_file.c and trace.c. */
 #ifndef FEDMOE_AGGREGATOR_RUN_INTERNAL_H
 #define FEDMOE_AGGREGATOR_RUN_INTERNAL_H
 
 #include <stdio.h>
+#include <sys/stat.h>
 
+#include "directory_internal.h"
 #include "fedmoe/aggregator/round.h"
 #include "fedmoe/aggregator/run.h"
 #include "fedmoe/aggregator/state.h"
@@ -12,8 +14,9 @@
 typedef struct {
     uint64_t peer; /* 0: not connected */
     char name[FM_NAME_MAX + 1];
-    char state[FM_MAX_REASON_BYTES + 1]; /* "in", "gone", or why it was dropped */
-    uint64_t bytes_received;
+    char state[FM_MAX_REASON_BYTES + 1]; /* "in", or why it is gone */
+    bool has_result;                     /* Finish was sent */
+    uint64_t bytes_before;               /* received in sessions that have ended */
 } run_member;
 
 typedef struct {
@@ -22,6 +25,9 @@ typedef struct {
     fm_buf plan;
     fm_identity *identity;
     fm_trust *trust;
+    char *crl; /* path of crl.pem */
+    struct stat crl_seen;
+    uint64_t crl_checked_ms;
     uint8_t *door_secret; /* guarded memory */
     fm_optimizer *optimizer;
     fm_state *state;
@@ -32,13 +38,31 @@ typedef struct {
     uint64_t abandoned;
     run_member *members; /* everyone seen since the start */
     size_t member_count;
+    bool status_due;
+    uint64_t status_written_ms;
 } fm_run;
 
+/* run_open.c */
+/** Files, state, coordinator, sockets: all that a run needs. fm_run_close also after a failure. */
+FM_NODISCARD fm_status fm_run_open(fm_run *r);
+void fm_run_close(fm_run *r);
+/** At most once a second: has crl.pem changed? Then it counts from here on. */
+FM_NODISCARD fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms);
+
+/* run_ports.c */
+fm_coordinator_ports fm_run_ports(fm_run *r);
+void fm_run_member_gone(fm_run *r, uint64_t peer, const char *reason);
+
+/* status_file.c */
 /** Find or add by name; NULL only without memory. */
 run_member *fm_run_member(fm_run *r, const char *name);
-
-/** status.json, atomically; a failure is logged, not fatal. */
+/** status.json, atomically; a failure is logged, not fatal. state NULL: what the coordinator is at.
+ */
 void fm_run_write_status(fm_run *r, const char *state);
+/** If it is due, and the last one is a second old: it waits for a disk. */
+void fm_run_refresh_status(fm_run *r, uint64_t now_ms);
+
+/* trace.c */
 void fm_run_trace(fm_run *r, uint64_t round, bool finished);
 
 #endif

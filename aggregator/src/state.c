@@ -1,12 +1,15 @@
 #include "fedmoe/aggregator/state.h"
 
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include <sqlite3.h>
+
 #include "fedmoe/base/file.h"
 #include "state_internal.h"
+
+#define BUSY_MS 2000
 
 struct fm_state {
     sqlite3 *db;
@@ -15,8 +18,13 @@ struct fm_state {
     fm_hash plan, head;
     fm_transcript_entry *entries; /* [count], room for `room` */
     uint32_t count, room;
+    bool pending;      /* the last entry is in the checkpoint, but not yet in the database */
+    uint64_t reserved; /* a number given out in advance; 0: none */
 };
 
+/* Exclusive: a second aggregator in the directory finds it locked. */
+static const char SETTINGS[] = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL;"
+                               "PRAGMA synchronous=FULL;";
 static const char SCHEMA[] =
     "CREATE TABLE IF NOT EXISTS run(id INTEGER PRIMARY KEY CHECK(id = 1), plan BLOB NOT NULL,"
     " last_given INTEGER NOT NULL);"
@@ -25,24 +33,33 @@ static const char SCHEMA[] =
 
 static fm_status db_fail(fm_state *s, const char *what)
 {
-    return fm_fail(FM_EIO, "state.db: %s: %s", what, sqlite3_errmsg(s->db));
+    switch (sqlite3_errcode(s->db)) {
+    case SQLITE_BUSY:
+        return fm_fail(FM_ESTATE, "state.db: another aggregator is at work in this directory");
+    case SQLITE_NOTADB:
+    case SQLITE_CORRUPT:
+        return fm_fail(FM_EPROTO,
+                       "state.db: %s: damaged (%s); restore it together with " FM_CHECKPOINT_FILE
+                       " from a backup",
+                       what, sqlite3_errmsg(s->db));
+    default:
+        return fm_fail(FM_EIO, "state.db: %s: %s", what, sqlite3_errmsg(s->db));
+    }
 }
+
+/* ---- opening ---- */
 
 static fm_status db_open(const char *path, fm_state *s)
 {
     if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
         SQLITE_OK)
-        return fm_fail(FM_EIO, "%s: cannot be opened: %s", path, sqlite3_errmsg(s->db));
+        return db_fail(s, "cannot be opened");
     if (chmod(path, 0600) != 0)
         return fm_fail(FM_EIO, "%s: its mode cannot be set", path);
-    if (sqlite3_busy_timeout(s->db, 2000) != SQLITE_OK ||
-        sqlite3_exec(s->db,
-                     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                     "PRAGMA locking_mode=EXCLUSIVE;",
-                     NULL, NULL, NULL) != SQLITE_OK ||
+    if (sqlite3_busy_timeout(s->db, BUSY_MS) != SQLITE_OK ||
+        sqlite3_exec(s->db, SETTINGS, NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_exec(s->db, SCHEMA, NULL, NULL, NULL) != SQLITE_OK)
-        return fm_fail(FM_EIO, "%s: cannot be prepared (another aggregator in this directory?): %s",
-                       path, sqlite3_errmsg(s->db));
+        return db_fail(s, "cannot be prepared");
     return FM_OK;
 }
 
@@ -57,7 +74,7 @@ static fm_status claim_plan(fm_state *s, const char *dir)
         sqlite3_bind_blob(q, 1, s->plan.bytes, FM_HASH_BYTES, SQLITE_STATIC) != SQLITE_OK ||
         sqlite3_step(q) != SQLITE_DONE)
         st = db_fail(s, "the plan cannot be written");
-    sqlite3_finalize(q);
+    (void)sqlite3_finalize(q);
     q = NULL;
     if (st != FM_OK)
         return st;
@@ -70,28 +87,45 @@ static fm_status claim_plan(fm_state *s, const char *dir)
                      "%s: this directory holds the state of another plan; run "
                      "fedmoe-aggregator init in a new one",
                      dir);
-    sqlite3_finalize(q);
+    (void)sqlite3_finalize(q);
     return st;
 }
 
-static fm_status push_entry(fm_state *s, const fm_transcript_entry *e)
+/* Room first: a round must not fail for memory after its checkpoint was written. */
+static fm_status make_room(fm_state *s)
 {
-    if (s->count == s->room) {
-        uint32_t room = s->room ? 2 * s->room : 64;
-        fm_transcript_entry *grown = realloc(s->entries, room * sizeof *grown);
+    uint32_t room = s->room ? 2 * s->room : 64;
+    fm_transcript_entry *grown;
 
-        if (!grown)
-            return fm_fail(FM_ENOMEM, "transcript: no memory for %u entries", room);
-        s->entries = grown;
-        s->room = room;
-    }
+    if (s->count < s->room)
+        return FM_OK;
+    if (!(grown = realloc(s->entries, room * sizeof *grown)))
+        return fm_fail(FM_ENOMEM, "transcript: no memory for %u entries", room);
+    s->entries = grown;
+    s->room = room;
+    return FM_OK;
+}
+
+static void push_entry(fm_state *s, const fm_transcript_entry *e)
+{
     s->entries[s->count++] = *e;
     s->head = fm_transcript_next(&s->head, e);
+}
+
+static fm_status read_entry(sqlite3_stmt *q, fm_transcript_entry *e)
+{
+    e->round = (uint64_t)sqlite3_column_int64(q, 0);
+    if (sqlite3_column_bytes(q, 1) != FM_HASH_BYTES || sqlite3_column_bytes(q, 2) != FM_HASH_BYTES)
+        return fm_fail(FM_EPROTO, "state.db: transcript entry %llu is damaged",
+                       (unsigned long long)e->round);
+    memcpy(e->commit_digest.bytes, sqlite3_column_blob(q, 1), FM_HASH_BYTES);
+    memcpy(e->model_after.bytes, sqlite3_column_blob(q, 2), FM_HASH_BYTES);
     return FM_OK;
 }
 
 static fm_status load_transcript(fm_state *s)
 {
+    fm_transcript_entry e;
     sqlite3_stmt *q = NULL;
     fm_status st = FM_OK;
     int rc = sqlite3_prepare_v2(
@@ -100,66 +134,49 @@ static fm_status load_transcript(fm_state *s)
 
     if (rc != SQLITE_OK)
         st = db_fail(s, "the transcript cannot be read");
-    while (st == FM_OK && (rc = sqlite3_step(q)) == SQLITE_ROW) {
-        fm_transcript_entry e = { .round = (uint64_t)sqlite3_column_int64(q, 0) };
-
-        if (sqlite3_column_bytes(q, 1) != FM_HASH_BYTES ||
-            sqlite3_column_bytes(q, 2) != FM_HASH_BYTES)
-            st = fm_fail(FM_EPROTO, "state.db: transcript entry %llu is damaged",
-                         (unsigned long long)e.round);
-        else {
-            memcpy(e.commit_digest.bytes, sqlite3_column_blob(q, 1), FM_HASH_BYTES);
-            memcpy(e.model_after.bytes, sqlite3_column_blob(q, 2), FM_HASH_BYTES);
-            st = push_entry(s, &e);
-        }
-    }
+    while (st == FM_OK && (rc = sqlite3_step(q)) == SQLITE_ROW)
+        if ((st = read_entry(q, &e)) == FM_OK && (st = make_room(s)) == FM_OK)
+            push_entry(s, &e);
     if (st == FM_OK && rc != SQLITE_DONE)
         st = db_fail(s, "the transcript cannot be read");
-    sqlite3_finalize(q);
+    (void)sqlite3_finalize(q);
     return st;
 }
 
-static fm_status insert_entry(fm_state *s, const fm_transcript_entry *e)
+/* Killed between the two files, the checkpoint is one entry ahead: it brings the entry along. */
+static fm_status follow_checkpoint(fm_state *s, const fm_checkpoint_note *note)
 {
-    sqlite3_stmt *q = NULL;
-    fm_status st = FM_OK;
+    fm_hash next = fm_transcript_next(&s->head, &note->entry);
+    fm_status st;
 
-    if (sqlite3_prepare_v2(s->db, "INSERT INTO transcript VALUES(?, ?, ?)", -1, &q, NULL) !=
-            SQLITE_OK ||
-        sqlite3_bind_int64(q, 1, (sqlite3_int64)e->round) != SQLITE_OK ||
-        sqlite3_bind_blob(q, 2, e->commit_digest.bytes, FM_HASH_BYTES, SQLITE_STATIC) !=
-            SQLITE_OK ||
-        sqlite3_bind_blob(q, 3, e->model_after.bytes, FM_HASH_BYTES, SQLITE_STATIC) != SQLITE_OK ||
-        sqlite3_step(q) != SQLITE_DONE)
-        st = db_fail(s, "the transcript entry cannot be written");
-    sqlite3_finalize(q);
-    return st == FM_OK ? push_entry(s, e) : st;
+    if (note->finished == s->count && fm_hash_equal(&note->head, &s->head))
+        return FM_OK;
+    if (note->finished != (uint64_t)s->count + 1 || !fm_hash_equal(&note->head, &next) ||
+        note->entry.round <= fm_state_last_round(s))
+        return fm_fail(FM_ESTATE,
+                       "%s: is not of the transcript in state.db (%u finished rounds there, %llu "
+                       "here); restore both files from the same backup",
+                       s->checkpoint, s->count, (unsigned long long)note->finished);
+    if ((st = make_room(s)) != FM_OK)
+        return st;
+    push_entry(s, &note->entry);
+    s->pending = true;
+    return fm_state_settle(s);
 }
 
-/* Killed between the two files, the checkpoint is one entry ahead: it brings the entry along. */
 static fm_status reconcile(fm_state *s, fm_optimizer *o)
 {
-    fm_checkpoint_note note;
-    fm_status st = fm_checkpoint_read(s->checkpoint, o, &note);
-    fm_hash next;
+    fm_checkpoint c = { 0 };
+    fm_status st = fm_checkpoint_load(s->checkpoint, &s->plan, o, &c);
 
     if (st == FM_ENOTFOUND && s->count == 0) {
         fm_error_clear();
         return FM_OK;
     }
-    if (st != FM_OK)
-        return st;
-    if (!fm_hash_equal(&note.plan, &s->plan))
-        return fm_fail(FM_ESTATE, "%s: belongs to another plan", s->checkpoint);
-    if (note.finished == s->count && fm_hash_equal(&note.head, &s->head))
-        return FM_OK;
-    next = fm_transcript_next(&s->head, &note.entry);
-    if (note.finished == (uint64_t)s->count + 1 && fm_hash_equal(&note.head, &next))
-        return insert_entry(s, &note.entry);
-    return fm_fail(FM_ESTATE,
-                   "%s: is not of the transcript in state.db (%u finished rounds there, %llu "
-                   "here); restore both files from the same backup",
-                   s->checkpoint, s->count, (unsigned long long)note.finished);
+    if (st == FM_OK && (st = follow_checkpoint(s, &c.note)) == FM_OK)
+        fm_checkpoint_apply(&c, o);
+    fm_checkpoint_fini(&c);
+    return st;
 }
 
 fm_status fm_state_open(const char *dir, const fm_hash *plan, const fm_safetensors *like,
@@ -178,14 +195,17 @@ fm_status fm_state_open(const char *dir, const fm_hash *plan, const fm_safetenso
     s->plan = *plan;
     s->like = like;
     if ((st = fm_path_join(dir, "state.db", &path)) != FM_OK ||
-        (st = fm_path_join(dir, "checkpoint.safetensors", &s->checkpoint)) != FM_OK ||
+        (st = fm_path_join(dir, FM_CHECKPOINT_FILE, &s->checkpoint)) != FM_OK ||
         (st = db_open(path, s)) != FM_OK || (st = claim_plan(s, dir)) != FM_OK ||
         (st = load_transcript(s)) != FM_OK || (st = reconcile(s, o)) != FM_OK)
         goto done;
+    fm_checkpoint_sweep(dir);
     *out = s;
     s = NULL;
 done:
     free(path);
+    if (s)
+        s->pending = false; /* a failed open writes nothing more */
     fm_state_close(&s);
     return st;
 }
@@ -194,12 +214,34 @@ void fm_state_close(fm_state **s)
 {
     if (!s || !*s)
         return;
-    sqlite3_close((*s)->db);
+    if ((*s)->pending && fm_state_settle(*s) != FM_OK)
+        fm_error_clear(); /* the checkpoint brings the entry along */
+    (void)sqlite3_close((*s)->db);
     free((*s)->checkpoint);
     free((*s)->entries);
     free(*s);
     *s = NULL;
 }
+
+fm_status fm_state_peek(const char *dir, const fm_hash *plan, fm_optimizer *o, uint64_t *finished)
+{
+    fm_checkpoint c = { 0 };
+    char *path = NULL;
+    fm_status st;
+
+    if (!dir || !plan || !o || !finished)
+        return fm_fail(FM_EINVAL, "aggregator state: an argument is missing");
+    if ((st = fm_path_join(dir, FM_CHECKPOINT_FILE, &path)) == FM_OK &&
+        (st = fm_checkpoint_load(path, plan, o, &c)) == FM_OK) {
+        fm_checkpoint_apply(&c, o);
+        *finished = c.note.finished;
+    }
+    fm_checkpoint_fini(&c);
+    free(path);
+    return st;
+}
+
+/* ---- reading ---- */
 
 uint64_t fm_state_finished(const fm_state *s)
 {
@@ -216,27 +258,6 @@ fm_hash fm_state_head(const fm_state *s)
     return s->head;
 }
 
-fm_status fm_state_next_round(fm_state *s, uint64_t *round)
-{
-    sqlite3_stmt *q = NULL;
-    fm_status st = FM_OK;
-
-    if (sqlite3_prepare_v2(s->db, "UPDATE run SET last_given = last_given + 1 RETURNING last_given",
-                           -1, &q, NULL) != SQLITE_OK ||
-        sqlite3_step(q) != SQLITE_ROW)
-        st = db_fail(s, "the round number cannot be written");
-    else {
-        uint64_t given = (uint64_t)sqlite3_column_int64(q, 0);
-
-        if (sqlite3_step(q) != SQLITE_DONE)
-            st = db_fail(s, "the round number cannot be written");
-        else
-            *round = given;
-    }
-    sqlite3_finalize(q);
-    return st;
-}
-
 void fm_state_entries(const fm_state *s, uint64_t round, const fm_transcript_entry **entries,
                       uint32_t *count)
 {
@@ -244,19 +265,100 @@ void fm_state_entries(const fm_state *s, uint64_t round, const fm_transcript_ent
 
     while (first > 0 && s->entries[first - 1].round > round)
         first--;
-    *entries = s->entries + first;
+    *entries = first < s->count ? s->entries + first : NULL;
     *count = s->count - first;
+}
+
+/* ---- writing ---- */
+
+static fm_status insert_entry(fm_state *s, const fm_transcript_entry *e)
+{
+    sqlite3_stmt *q = NULL;
+    fm_status st = FM_OK;
+
+    if (sqlite3_prepare_v2(s->db, "INSERT INTO transcript VALUES(?, ?, ?)", -1, &q, NULL) !=
+            SQLITE_OK ||
+        sqlite3_bind_int64(q, 1, (sqlite3_int64)e->round) != SQLITE_OK ||
+        sqlite3_bind_blob(q, 2, e->commit_digest.bytes, FM_HASH_BYTES, SQLITE_STATIC) !=
+            SQLITE_OK ||
+        sqlite3_bind_blob(q, 3, e->model_after.bytes, FM_HASH_BYTES, SQLITE_STATIC) != SQLITE_OK ||
+        sqlite3_step(q) != SQLITE_DONE)
+        st = db_fail(s, "the transcript entry cannot be written");
+    (void)sqlite3_finalize(q);
+    return st;
+}
+
+/* One more than any given or finished before; durable once the transaction is. */
+static fm_status give_number(fm_state *s, uint64_t *given)
+{
+    sqlite3_stmt *q = NULL;
+    fm_status st = FM_OK;
+
+    if (sqlite3_prepare_v2(s->db,
+                           "UPDATE run SET last_given = max(last_given, ?) + 1"
+                           " RETURNING last_given",
+                           -1, &q, NULL) != SQLITE_OK ||
+        sqlite3_bind_int64(q, 1, (sqlite3_int64)fm_state_last_round(s)) != SQLITE_OK ||
+        sqlite3_step(q) != SQLITE_ROW)
+        st = db_fail(s, "the round number cannot be written");
+    else
+        *given = (uint64_t)sqlite3_column_int64(q, 0);
+    if (st == FM_OK && sqlite3_step(q) != SQLITE_DONE)
+        st = db_fail(s, "the round number cannot be written");
+    (void)sqlite3_finalize(q);
+    return st;
+}
+
+fm_status fm_state_settle(fm_state *s)
+{
+    uint64_t given = s->reserved;
+    fm_status st = FM_OK;
+
+    if (!s->pending && s->reserved)
+        return FM_OK;
+    if (sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+        return db_fail(s, "cannot be written");
+    if (s->pending)
+        st = insert_entry(s, &s->entries[s->count - 1]);
+    if (st == FM_OK && !s->reserved)
+        st = give_number(s, &given);
+    if (st == FM_OK && sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
+        st = db_fail(s, "cannot be written");
+    if (st != FM_OK) {
+        (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+        return st;
+    }
+    s->pending = false;
+    s->reserved = given;
+    return FM_OK;
+}
+
+fm_status fm_state_next_round(fm_state *s, uint64_t *round)
+{
+    fm_status st = s->reserved ? FM_OK : fm_state_settle(s);
+
+    if (st != FM_OK)
+        return st;
+    *round = s->reserved;
+    s->reserved = 0;
+    return FM_OK;
 }
 
 fm_status fm_state_finish_round(fm_state *s, const fm_transcript_entry *e, const fm_optimizer *o)
 {
-    fm_checkpoint_note note = {
-        .plan = s->plan,
-        .finished = (uint64_t)s->count + 1,
-        .head = fm_transcript_next(&s->head, e),
-        .entry = *e,
-    };
-    fm_status st = fm_checkpoint_write(s->checkpoint, s->like, o, &note);
+    fm_checkpoint_note note = { .plan = s->plan, .finished = (uint64_t)s->count + 1, .entry = *e };
+    fm_status st;
 
-    return st == FM_OK ? insert_entry(s, e) : st;
+    if (e->round <= fm_state_last_round(s))
+        return fm_fail(FM_EREPLAY, "round %llu is not after the last finished one, %llu",
+                       (unsigned long long)e->round, (unsigned long long)fm_state_last_round(s));
+    /* The next checkpoint brings only its own entry along. */
+    if ((s->pending && (st = fm_state_settle(s)) != FM_OK) || (st = make_room(s)) != FM_OK)
+        return st;
+    note.head = fm_transcript_next(&s->head, e);
+    if ((st = fm_checkpoint_write(s->checkpoint, s->like, o, &note)) != FM_OK)
+        return st;
+    push_entry(s, e);
+    s->pending = true;
+    return FM_OK;
 }

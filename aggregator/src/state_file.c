@@ -1,8 +1,13 @@
+/* checkpoint.safetensors: the model's own tensors under their own names, the optimizer's vectors.
+ */
+#include <dirent.h>
 #include <inttypes.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include <sodium.h>
 
 #include "fedmoe/base/file.h"
 #include "state_internal.h"
@@ -12,25 +17,38 @@
 #define META_HEAD "fedmoe.head"
 #define META_ROUND "fedmoe.round"
 #define META_COMMIT "fedmoe.commit"
-#define META_AFTER "fedmoe.model_after"
+#define META_AFTER "fedmoe.model_after" /* also the checksum of the weights */
+#define META_VECTORS "fedmoe.optimizer" /* checksum of the optimizer's vectors */
 #define META_STEPS "fedmoe.steps"
 #define META_AVERAGED "fedmoe.averaged"
 
+#define VECTORS "optimizer." /* their names begin so; config.c keeps models from using it */
 #define HEX_CAP (2 * FM_HASH_BYTES + 1)
 #define DECIMAL_CAP 24
+
+static fm_hash vectors_digest(size_t n, const void *m, const void *v, const void *average)
+{
+    fm_hasher h;
+
+    fm_hasher_begin(&h, "fedmoe checkpoint v1");
+    fm_hasher_add_part(&h, m, n * sizeof(float));
+    if (v)
+        fm_hasher_add_part(&h, v, n * sizeof(float));
+    if (average)
+        fm_hasher_add_part(&h, average, n * sizeof(double));
+    return fm_hasher_end(&h);
+}
+
+/* ---- writing ---- */
 
 static fm_tensor_view flat_view(const char *name, const char *dtype, const void *data, size_t n,
                                 size_t element)
 {
-    return (fm_tensor_view){ .name = name,
-                             .dtype = dtype,
-                             .dims = 1,
-                             .shape = { n },
-                             .data = data,
-                             .bytes = n * element };
+    return (fm_tensor_view){
+        .name = name, .dtype = dtype, .dims = 1, .shape = { n }, .data = data, .bytes = n * element
+    };
 }
 
-/* The model's own tensors under their own names, then the optimizer's vectors. */
 static size_t collect(const fm_safetensors *like, const fm_optimizer *o, fm_tensor_view *views)
 {
     size_t count = fm_safetensors_count(like), offset = 0;
@@ -40,49 +58,60 @@ static size_t collect(const fm_safetensors *like, const fm_optimizer *o, fm_tens
         views[i].data = (const uint8_t *)(o->weights + offset);
         offset += views[i].bytes / sizeof(float);
     }
-    views[count++] = flat_view("optimizer.m", "F32", o->m, o->n, sizeof(float));
+    views[count++] = flat_view(VECTORS "m", "F32", o->m, o->n, sizeof(float));
     if (o->v)
-        views[count++] = flat_view("optimizer.v", "F32", o->v, o->n, sizeof(float));
+        views[count++] = flat_view(VECTORS "v", "F32", o->v, o->n, sizeof(float));
     if (o->average)
-        views[count++] = flat_view("optimizer.average", "F64", o->average, o->n, sizeof(double));
+        views[count++] = flat_view(VECTORS "average", "F64", o->average, o->n, sizeof(double));
     return count;
 }
 
-fm_status fm_checkpoint_write(const char *path, const fm_safetensors *like,
-                              const fm_optimizer *o, const fm_checkpoint_note *note)
+static fm_status encode(const fm_safetensors *like, const fm_optimizer *o,
+                        const fm_checkpoint_note *note, fm_buf *out)
 {
-    char hex[4][HEX_CAP], number[4][DECIMAL_CAP];
+    fm_hash vectors = vectors_digest(o->n, o->m, o->v, o->average);
+    char hex[5][HEX_CAP], number[4][DECIMAL_CAP];
     const fm_safetensors_meta meta[] = {
-        { META_PLAN, hex[0] },     { META_HEAD, hex[1] },      { META_COMMIT, hex[2] },
-        { META_AFTER, hex[3] },    { META_FINISHED, number[0] }, { META_ROUND, number[1] },
-        { META_STEPS, number[2] }, { META_AVERAGED, number[3] },
+        { META_PLAN, hex[0] },     { META_HEAD, hex[1] },     { META_COMMIT, hex[2] },
+        { META_AFTER, hex[3] },    { META_VECTORS, hex[4] },  { META_FINISHED, number[0] },
+        { META_ROUND, number[1] }, { META_STEPS, number[2] }, { META_AVERAGED, number[3] },
     };
-    fm_tensor_view *views = NULL;
+    fm_tensor_view *views;
     void *p = NULL;
-    fm_buf buf = { 0 };
-    fm_status st;
+    fm_status st = fm_alloc(fm_safetensors_count(like) + 3, sizeof *views, &p);
 
-    fm_buf_init(&buf, SIZE_MAX);
+    if (st != FM_OK)
+        return st;
+    views = p;
     fm_hash_hex(&note->plan, hex[0]);
     fm_hash_hex(&note->head, hex[1]);
     fm_hash_hex(&note->entry.commit_digest, hex[2]);
     fm_hash_hex(&note->entry.model_after, hex[3]);
-    snprintf(number[0], DECIMAL_CAP, "%" PRIu64, note->finished);
-    snprintf(number[1], DECIMAL_CAP, "%" PRIu64, note->entry.round);
-    snprintf(number[2], DECIMAL_CAP, "%" PRIu64, o->steps);
-    snprintf(number[3], DECIMAL_CAP, "%" PRIu64, o->averaged);
-    if ((st = fm_alloc(fm_safetensors_count(like) + 3, sizeof *views, &p)) != FM_OK)
-        goto done;
-    views = p;
-    if ((st = fm_safetensors_encode(views, collect(like, o, views), meta,
-                                    sizeof meta / sizeof meta[0], &buf)) != FM_OK)
-        goto done;
-    st = fm_file_replace(path, buf.data, buf.len, 0600);
-done:
+    fm_hash_hex(&vectors, hex[4]);
+    (void)snprintf(number[0], DECIMAL_CAP, "%" PRIu64, note->finished);
+    (void)snprintf(number[1], DECIMAL_CAP, "%" PRIu64, note->entry.round);
+    (void)snprintf(number[2], DECIMAL_CAP, "%" PRIu64, o->steps);
+    (void)snprintf(number[3], DECIMAL_CAP, "%" PRIu64, o->averaged);
+    st = fm_safetensors_encode(views, collect(like, o, views), meta, sizeof meta / sizeof meta[0],
+                               out);
     free(views);
+    return st;
+}
+
+fm_status fm_checkpoint_write(const char *path, const fm_safetensors *like, const fm_optimizer *o,
+                              const fm_checkpoint_note *note)
+{
+    fm_buf buf;
+    fm_status st;
+
+    fm_buf_init(&buf, SIZE_MAX);
+    if ((st = encode(like, o, note, &buf)) == FM_OK)
+        st = fm_file_replace(path, buf.data, buf.len, 0600);
     fm_buf_fini(&buf);
     return st;
 }
+
+/* ---- reading ---- */
 
 static bool meta_hash(const fm_safetensors *s, const char *key, fm_hash *out)
 {
@@ -105,71 +134,136 @@ static bool meta_number(const fm_safetensors *s, const char *key, uint64_t *out)
     return *end == '\0';
 }
 
-static bool has(const fm_safetensors *s, const char *name, const char *dtype, size_t bytes)
+static bool read_note(const fm_safetensors *s, fm_checkpoint *c)
+{
+    fm_checkpoint_note *n = &c->note;
+
+    return meta_hash(s, META_PLAN, &n->plan) && meta_hash(s, META_HEAD, &n->head) &&
+           meta_hash(s, META_COMMIT, &n->entry.commit_digest) &&
+           meta_hash(s, META_AFTER, &n->entry.model_after) &&
+           meta_number(s, META_FINISHED, &n->finished) &&
+           meta_number(s, META_ROUND, &n->entry.round) && meta_number(s, META_STEPS, &c->steps) &&
+           meta_number(s, META_AVERAGED, &c->averaged);
+}
+
+static const void *vector(const fm_safetensors *s, const char *name, const char *dtype,
+                          size_t bytes)
 {
     const fm_tensor_view *t = fm_safetensors_find(s, name);
 
-    return t && strcmp(t->dtype, dtype) == 0 && t->bytes == bytes;
+    return t && strcmp(t->dtype, dtype) == 0 && t->bytes == bytes ? t->data : NULL;
 }
 
-static bool shaped(const fm_safetensors *s, const fm_optimizer *o)
+/* The optimizer's vectors, shaped as those of *o and with their checksum. */
+static bool vectors_fit(const fm_safetensors *s, const fm_optimizer *o)
 {
-    return has(s, "optimizer.m", "F32", o->n * sizeof(float)) &&
-           (!o->v || has(s, "optimizer.v", "F32", o->n * sizeof(float))) &&
-           (!o->average || has(s, "optimizer.average", "F64", o->n * sizeof(double)));
+    const void *m = vector(s, VECTORS "m", "F32", o->n * sizeof(float));
+    const void *v = o->v ? vector(s, VECTORS "v", "F32", o->n * sizeof(float)) : NULL;
+    const void *average =
+        o->average ? vector(s, VECTORS "average", "F64", o->n * sizeof(double)) : NULL;
+    fm_hash want, got;
+
+    if (!m || (o->v && !v) || (o->average && !average) || !meta_hash(s, META_VECTORS, &want))
+        return false;
+    got = vectors_digest(o->n, m, v, average);
+    return fm_hash_equal(&want, &got);
 }
 
-/* The weights: every F32 tensor before the optimizer's, in order. False when they are not n. */
-static bool weights_of(const fm_safetensors *s, float *out, size_t n)
+/* The weights: every F32 tensor but the optimizer's, in order. False when they are not n. */
+static bool weights_of(const fm_safetensors *s, uint8_t *out, size_t n)
 {
-    size_t at = 0;
+    size_t at = 0, bytes = n * sizeof(float);
 
     for (size_t i = 0; i < fm_safetensors_count(s); i++) {
         const fm_tensor_view *t = fm_safetensors_at(s, i);
 
-        if (strncmp(t->name, "optimizer.", 10) == 0)
+        if (strncmp(t->name, VECTORS, strlen(VECTORS)) == 0)
             continue;
-        if (strcmp(t->dtype, "F32") != 0 || t->bytes / sizeof(float) > n - at)
+        if (strcmp(t->dtype, "F32") != 0 || t->bytes > bytes - at)
             return false;
-        if (out)
+        if (t->bytes > 0)
             memcpy(out + at, t->data, t->bytes);
-        at += t->bytes / sizeof(float);
+        at += t->bytes;
     }
-    return at == n;
+    return at == bytes;
 }
 
-fm_status fm_checkpoint_read(const char *path, fm_optimizer *o, fm_checkpoint_note *note)
+static bool weights_fit(const fm_safetensors *s, const fm_optimizer *o, const fm_hash *want)
 {
-    fm_checkpoint_note got = { 0 };
-    uint64_t steps = 0, averaged = 0;
-    fm_safetensors *s = NULL;
-    fm_status st = fm_safetensors_load(path, SIZE_MAX / 2, &s);
+    void *p = NULL;
+    fm_hash got;
+    bool fit;
+
+    if (fm_alloc(o->n, sizeof(float), &p) != FM_OK)
+        return false;
+    fit = weights_of(s, p, o->n);
+    got = fm_model_digest(p, o->n * sizeof(float));
+    free(p);
+    return fit && fm_hash_equal(want, &got);
+}
+
+fm_status fm_checkpoint_load(const char *path, const fm_hash *plan, const fm_optimizer *o,
+                             fm_checkpoint *out)
+{
+    fm_checkpoint c = { 0 };
+    fm_status st = fm_safetensors_load(path, SIZE_MAX / 2, &c.file);
 
     if (st != FM_OK)
         return st;
-    if (!meta_hash(s, META_PLAN, &got.plan) || !meta_hash(s, META_HEAD, &got.head) ||
-        !meta_hash(s, META_COMMIT, &got.entry.commit_digest) ||
-        !meta_hash(s, META_AFTER, &got.entry.model_after) ||
-        !meta_number(s, META_FINISHED, &got.finished) ||
-        !meta_number(s, META_ROUND, &got.entry.round) || !meta_number(s, META_STEPS, &steps) ||
-        !meta_number(s, META_AVERAGED, &averaged) || !shaped(s, o) ||
-        !weights_of(s, NULL, o->n)) {
-        st = fm_fail(FM_EPROTO, "%s: not a checkpoint of this model and optimizer; restore the "
-                                "right one, or start a new run in a new directory",
+    if (!read_note(c.file, &c))
+        st = fm_fail(FM_EPROTO, "%s: not a checkpoint of fedmoe-aggregator", path);
+    else if (!fm_hash_equal(&c.note.plan, plan))
+        st = fm_fail(FM_ESTATE, "%s: belongs to another plan", path);
+    else if (!vectors_fit(c.file, o) || !weights_fit(c.file, o, &c.note.entry.model_after))
+        st = fm_fail(FM_EPROTO,
+                     "%s: damaged, its values do not have the checksums that it names; restore it "
+                     "together with state.db from a backup",
                      path);
-        goto done;
-    }
-    (void)weights_of(s, o->weights, o->n);
-    memcpy(o->m, fm_safetensors_find(s, "optimizer.m")->data, o->n * sizeof(float));
-    if (o->v)
-        memcpy(o->v, fm_safetensors_find(s, "optimizer.v")->data, o->n * sizeof(float));
-    if (o->average)
-        memcpy(o->average, fm_safetensors_find(s, "optimizer.average")->data,
-               o->n * sizeof(double));
-    o->steps = steps;
-    o->averaged = averaged;
-    *note = got;
-done:
-    fm_safetensors_free(&s);
+    if (st == FM_OK)
+        *out = c;
+    else
+        fm_checkpoint_fini(&c);
     return st;
+}
+
+void fm_checkpoint_apply(const fm_checkpoint *c, fm_optimizer *o)
+{
+    const fm_safetensors *s = c->file;
+
+    (void)weights_of(s, (uint8_t *)o->weights, o->n);
+    memcpy(o->m, fm_safetensors_find(s, VECTORS "m")->data, o->n * sizeof(float));
+    if (o->v)
+        memcpy(o->v, fm_safetensors_find(s, VECTORS "v")->data, o->n * sizeof(float));
+    if (o->average)
+        memcpy(o->average, fm_safetensors_find(s, VECTORS "average")->data, o->n * sizeof(double));
+    o->steps = c->steps;
+    o->averaged = c->averaged;
+}
+
+void fm_checkpoint_fini(fm_checkpoint *c)
+{
+    fm_safetensors_free(&c->file);
+}
+
+/* fm_file_replace calls its temporary files .NAME.XXXXXX.tmp. */
+static bool is_leftover(const char *name)
+{
+    static const char front[] = "." FM_CHECKPOINT_FILE ".", back[] = ".tmp";
+    size_t len = strlen(name);
+
+    return len == sizeof front - 1 + 6 + sizeof back - 1 &&
+           strncmp(name, front, sizeof front - 1) == 0 &&
+           strcmp(name + len - (sizeof back - 1), back) == 0;
+}
+
+void fm_checkpoint_sweep(const char *dir)
+{
+    DIR *d = opendir(dir);
+
+    if (!d)
+        return;
+    for (struct dirent *e; (e = readdir(d));)
+        if (is_leftover(e->d_name))
+            (void)unlinkat(dirfd(d), e->d_name, 0);
+    (void)closedir(d);
 }

@@ -7,6 +7,8 @@
 #include "fedmoe/base/log.h"
 #include "run_internal.h"
 
+#define EVERY_MS 1000
+
 run_member *fm_run_member(fm_run *r, const char *name)
 {
     run_member *grown;
@@ -23,19 +25,36 @@ run_member *fm_run_member(fm_run *r, const char *name)
     return grown;
 }
 
-static json_t *members_json(fm_run *r)
+static const char *state_now(const fm_run *r)
+{
+    switch (fm_coordinator_get_phase(r->coordinator)) {
+    case FM_COORD_WAIT_MEMBERS:
+    case FM_COORD_WAIT_ROSTER:
+        return "waiting";
+    case FM_COORD_FINISHED:
+        return "finished";
+    default:
+        return "training";
+    }
+}
+
+static json_t *members_json(const fm_run *r)
 {
     json_t *list = json_array();
 
-    for (size_t i = 0; i < r->member_count; i++) {
-        run_member *m = &r->members[i];
+    for (size_t i = 0; list && i < r->member_count; i++) {
+        const run_member *m = &r->members[i];
+        uint64_t bytes = m->bytes_before;
+        json_t *one;
 
         if (m->peer)
-            m->bytes_received = fm_link_server_peer_counters(r->link, m->peer).bytes_received;
-        json_array_append_new(list,
-                              json_pack("{s:s, s:s, s:b, s:I}", "name", m->name, "state",
-                                        m->state, "connected", m->peer != 0, "bytes_received",
-                                        (json_int_t)m->bytes_received));
+            bytes += fm_link_server_peer_counters(r->link, m->peer).bytes_received;
+        one = json_pack("{s:s, s:s, s:b, s:I}", "name", m->name, "state", m->state, "connected",
+                        m->peer != 0, "bytes_received", (json_int_t)bytes);
+        if (!one || json_array_append_new(list, one) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
     }
     return list;
 }
@@ -47,12 +66,23 @@ void fm_run_write_status(fm_run *r, const char *state)
 
     fm_clock_format(fm_clock_wall_s(), when, sizeof when);
     j = json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:s}", "federation", r->config.plan.federation,
-                  "state", state, "round", (json_int_t)fm_state_finished(r->state), "rounds",
+                  "state", state ? state : state_now(r), "round",
+                  (json_int_t)fm_state_finished(r->state), "rounds",
                   (json_int_t)r->config.plan.rounds, "abandoned", (json_int_t)r->abandoned,
                   "members", members_json(r), "updated", when);
-    if (!j || fm_path_join(r->options->dir, "status.json", &path) != FM_OK ||
-        fm_json_write(path, j) != FM_OK)
+    if (!j)
+        fm_log(FM_LOG_WARN, "status.json could not be written: no memory");
+    else if (fm_path_join(r->options->dir, "status.json", &path) != FM_OK ||
+             fm_json_write(path, j) != FM_OK)
         fm_log(FM_LOG_WARN, "status.json could not be written: %s", fm_error_text());
     json_decref(j);
     free(path);
+    r->status_due = false;
+    r->status_written_ms = fm_clock_now_ms();
+}
+
+void fm_run_refresh_status(fm_run *r, uint64_t now_ms)
+{
+    if (r->status_due && now_ms - r->status_written_ms >= EVERY_MS)
+        fm_run_write_status(r, NULL);
 }

@@ -9,5 +9,5 @@ void fm_run_trace(fm_run *r, uint64_t round, bool finished)
         return;
     fprintf(r->trace, "{\"round\": %" PRIu64 ", \"wall_ns\": %" PRIu64 ", \"finished\": %s}\n",
             round, fm_clock_now_ns() - r->round_started_ns, finished ? "true" : "false");
-    fflush(r->trace);
+    (void)fflush(r->trace);
 }

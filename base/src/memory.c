@@ -38,8 +38,12 @@ fm_status fm_add_size(size_t a, size_t b, size_t *out)
 
 fm_status fm_alloc(size_t count, size_t size, void **out)
 {
-    void *p = calloc(count ? count : 1, size ? size : 1);
+    size_t bytes;
+    void *p = NULL;
 
+    /* No object is larger than PTRDIFF_MAX; the sanitizers end a program that asks for one. */
+    if (!__builtin_mul_overflow(count, size, &bytes) && bytes <= PTRDIFF_MAX)
+        p = calloc(1, bytes ? bytes : 1);
     if (!p)
         return fm_fail(FM_ENOMEM, "no memory for %zu items of %zu bytes", count, size);
     *out = p;
@@ -78,6 +82,8 @@ fm_status fm_arena_new(size_t bytes, fm_arena **out)
         return fm_fail(FM_EINVAL, "fm_arena_new: no place for the arena");
     if ((st = round_up(bytes, &size)) != FM_OK)
         return st;
+    if (size > PTRDIFF_MAX)
+        return fm_fail(FM_ENOMEM, "no memory for an arena of %zu bytes", bytes);
     if (!(a = calloc(1, sizeof *a)) ||
         !(a->base = aligned_alloc(ARENA_ALIGN, size ? size : ARENA_ALIGN))) {
         free(a);
@@ -174,7 +180,7 @@ static fm_status buf_reserve(fm_buf *b, size_t want, size_t limit)
         cap *= 2;
     if (cap <= want && __builtin_add_overflow(want, (size_t)1, &cap))
         return fm_fail(FM_ENOMEM, "a buffer cannot hold %zu bytes", want);
-    if (!(fresh = malloc(cap)))
+    if (cap > PTRDIFF_MAX || !(fresh = malloc(cap)))
         return fm_fail(FM_ENOMEM, "no memory for a buffer of %zu bytes", cap);
     if (b->data) {
         memcpy(fresh, b->data, b->len);

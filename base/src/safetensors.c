@@ -102,7 +102,7 @@ static fm_status read_tensor(const fm_safetensors *s, const char *name, const js
                              fm_tensor_view *out)
 {
     fm_tensor_view v = { .name = name };
-    size_t elements, element, expected;
+    size_t elements = 0, element, expected;
     fm_status st;
 
     if (!json_is_object(entry))

@@ -19,9 +19,9 @@
 /** fm_fail with OpenSSL's reason behind the text; FM_ENOMEM when that was the reason. */
 fm_status fm_ssl_fail(fm_status st, const char *fmt, ...) FM_PRINTF(2, 3);
 /** Wall seconds of an ASN.1 time; FM_EPROTO. */
-fm_status fm_ssl_time(const ASN1_TIME *t, int64_t *out);
+FM_NODISCARD fm_status fm_ssl_time(const ASN1_TIME *t, int64_t *out);
 /** A wall time as ASN.1 time into `t`; FM_EINVAL past the year 9999 or before 1970. */
-fm_status fm_ssl_set_time(ASN1_TIME *t, int64_t wall_s);
+FM_NODISCARD fm_status fm_ssl_set_time(ASN1_TIME *t, int64_t wall_s);
 
 /* ---- names.c ---- */
 
@@ -36,7 +36,7 @@ typedef struct {
 
 void fm_cert_uri_format(const fm_cert_uri *u, char out[FM_URI_MAX]);
 /** Exactly urn:fedmoe:ca:FEDERATION or urn:fedmoe:ROLE:FEDERATION:NAME; FM_EPROTO. */
-fm_status fm_cert_uri_parse(const uint8_t *s, size_t len, fm_cert_uri *out);
+FM_NODISCARD fm_status fm_cert_uri_parse(const uint8_t *s, size_t len, fm_cert_uri *out);
 
 /* ---- pem.c ---- */
 
@@ -45,29 +45,30 @@ fm_status fm_cert_uri_parse(const uint8_t *s, size_t len, fm_cert_uri *out);
  * @param out  initialised here; fm_buf_fini.
  * @return FM_EPARSE; FM_ENOTFOUND, FM_EIO, FM_EPROTO (too long) as fm_file_read.
  */
-fm_status fm_pem_read(const char *path, const char *type, size_t limit, fm_buf *out);
-fm_status fm_pem_read_in(const char *dir, const char *name, const char *type, size_t limit,
-                         fm_buf *out);
+FM_NODISCARD fm_status fm_pem_read(const char *path, const char *type, size_t limit, fm_buf *out);
+FM_NODISCARD fm_status fm_pem_read_in(const char *dir, const char *name, const char *type,
+                                      size_t limit, fm_buf *out);
 /** PEM text of a certificate or revocation list. @param out  initialised here. */
-fm_status fm_pem_cert(const X509 *x, fm_buf *out);
-fm_status fm_pem_crl(const X509_CRL *crl, fm_buf *out);
+FM_NODISCARD fm_status fm_pem_cert(const X509 *x, fm_buf *out);
+FM_NODISCARD fm_status fm_pem_crl(const X509_CRL *crl, fm_buf *out);
 
 /* ---- key.c ---- */
 
-fm_status fm_key_new(fm_key_type type, EVP_PKEY **out);
+FM_NODISCARD fm_status fm_key_new(fm_key_type type, EVP_PKEY **out);
 /** FM_EPROTO for anything but Ed25519 and P-256 (as a named curve). */
-fm_status fm_key_type_of(const EVP_PKEY *k, fm_key_type *out);
+FM_NODISCARD fm_status fm_key_type_of(const EVP_PKEY *k, fm_key_type *out);
 /** NULL for Ed25519, which hashes by itself. */
 const EVP_MD *fm_key_digest(const EVP_PKEY *k);
 /** PEM PKCS#8 in a BIO that wipes its memory; BIO_free. */
-fm_status fm_key_pem(const EVP_PKEY *k, BIO **out);
+FM_NODISCARD fm_status fm_key_pem(const EVP_PKEY *k, BIO **out);
 /** dir/name, mode 0600 or narrower, not encrypted. */
-fm_status fm_key_load(const char *dir, const char *name, EVP_PKEY **out);
+FM_NODISCARD fm_status fm_key_load(const char *dir, const char *name, EVP_PKEY **out);
 
 /* ---- identity.c ---- */
 
 /** What a signature covers: label, zero byte, message. @param out  initialised here. */
-fm_status fm_signed_bytes(const char *label, const void *message, size_t len, fm_buf *out);
+FM_NODISCARD fm_status fm_signed_bytes(const char *label, const void *message, size_t len,
+                                       fm_buf *out);
 
 /* ---- cert.c ---- */
 
@@ -78,14 +79,15 @@ typedef struct {
 } fm_cert_facts;
 
 /** Exactly one certificate and nothing behind it; FM_EPROTO. */
-fm_status fm_cert_parse(const uint8_t *der, size_t len, X509 **out);
+FM_NODISCARD fm_status fm_cert_parse(const uint8_t *der, size_t len, X509 **out);
 /** The facts, if the certificate has the form that fedmoe issues; FM_EPROTO. No signature check. */
-fm_status fm_cert_facts_of(X509 *x, fm_cert_facts *out);
+FM_NODISCARD fm_status fm_cert_facts_of(X509 *x, fm_cert_facts *out);
 /** fm_pem_read and both of the above; FM_EPARSE with the path. */
-fm_status fm_cert_load(const char *path, X509 **out, fm_cert_facts *facts);
-fm_status fm_cert_load_in(const char *dir, const char *name, X509 **out, fm_cert_facts *facts);
+FM_NODISCARD fm_status fm_cert_load(const char *path, X509 **out, fm_cert_facts *facts);
+FM_NODISCARD fm_status fm_cert_load_in(const char *dir, const char *name, X509 **out,
+                                       fm_cert_facts *facts);
 /** A revocation list signed by `ca`; FM_EPARSE, FM_EAUTH. */
-fm_status fm_crl_load(const char *dir, const char *name, X509 *ca, X509_CRL **out);
+FM_NODISCARD fm_status fm_crl_load(const char *dir, const char *name, X509 *ca, X509_CRL **out);
 
 /* ---- sign.c: what the CA signs ---- */
 
@@ -96,14 +98,14 @@ typedef struct {
 } fm_cert_plan;
 
 /** @param issuer  NULL: self-signed, and `issuer_key` is the key of the subject. */
-fm_status fm_cert_sign(const fm_cert_plan *plan, EVP_PKEY *subject_key, X509 *issuer,
-                       EVP_PKEY *issuer_key, X509 **out);
+FM_NODISCARD fm_status fm_cert_sign(const fm_cert_plan *plan, EVP_PKEY *subject_key, X509 *issuer,
+                                    EVP_PKEY *issuer_key, X509 **out);
 /**
  * A list one number higher than `old` (NULL: the first, empty), with the certificates `add`
  * (NULL: none) in addition, valid from now.
  */
-fm_status fm_crl_sign(X509 *ca, EVP_PKEY *key, const X509_CRL *old, STACK_OF(X509) * add,
-                      X509_CRL **out);
+FM_NODISCARD fm_status fm_crl_sign(X509 *ca, EVP_PKEY *key, const X509_CRL *old,
+                                   STACK_OF(X509) * add, X509_CRL **out);
 /** Whether the list names the certificate. */
 bool fm_crl_has(const X509_CRL *crl, X509 *x);
 
@@ -118,13 +120,13 @@ typedef struct {
     fm_cert_info info;
 } fm_ca;
 
-fm_status fm_ca_open(const char *dir, fm_ca **out);
+FM_NODISCARD fm_status fm_ca_open(const char *dir, fm_ca **out);
 void fm_ca_close(fm_ca **ca);
 
 /* ---- issued.c: the record of what the CA signed, issued/NAME-SERIAL.crt ---- */
 
 /** All recorded certificates of that name. @param out  sk_X509_pop_free(.., X509_free). */
-fm_status fm_issued_find(const fm_ca *ca, const char *name, STACK_OF(X509) * *out);
+FM_NODISCARD fm_status fm_issued_find(const fm_ca *ca, const char *name, STACK_OF(X509) * *out);
 /** File name of a record below the CA's directory. */
 #define FM_ISSUED_MAX (sizeof "issued/-.crt" + FM_NAME_MAX + 32u)
 void fm_issued_name(const char *name, const uint8_t serial[16], char out[FM_ISSUED_MAX]);
@@ -138,12 +140,13 @@ typedef struct {
 } fm_created;
 
 /** fm_file_create of dir/name. */
-fm_status fm_created_add(fm_created *c, const char *dir, const char *name, const void *data,
-                         size_t len, mode_t mode);
-fm_status fm_created_add_key(fm_created *c, const char *dir, const char *name, const EVP_PKEY *k);
+FM_NODISCARD fm_status fm_created_add(fm_created *c, const char *dir, const char *name,
+                                      const void *data, size_t len, mode_t mode);
+FM_NODISCARD fm_status fm_created_add_key(fm_created *c, const char *dir, const char *name,
+                                          const EVP_PKEY *k);
 /** Forget the list; remove the files unless `keep`. */
 void fm_created_end(fm_created *c, bool keep);
 /** Whether dir/name is there. */
-fm_status fm_exists_in(const char *dir, const char *name, bool *out);
+FM_NODISCARD fm_status fm_exists_in(const char *dir, const char *name, bool *out);
 
 #endif

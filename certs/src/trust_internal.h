@@ -9,6 +9,7 @@
  * @param info  of x, for the error text.
  * @return FM_OK; FM_EAUTH; FM_ENOMEM.
  */
-fm_status fm_trust_check_chain(const fm_trust *t, X509 *x, const fm_cert_info *info, int64_t now_s);
+FM_NODISCARD fm_status fm_trust_check_chain(const fm_trust *t, X509 *x, const fm_cert_info *info,
+                                            int64_t now_s);
 
 #endif

@@ -17,7 +17,7 @@ typedef struct {
     const char *data, *keep, *json;
     double epsilon, delta;
     uint64_t rounds, seed, quorum, colluders;
-    bool trace;
+    bool trace, setup_only;
 } demo_options;
 
 typedef struct {
@@ -70,6 +70,8 @@ FM_NODISCARD fm_status demo_measure(demo *d);
 /* progress.c */
 void demo_show(demo *d, bool last);
 /* report.c */
+/** The commands that start each party, one a line. */
+void demo_print_start(const demo *d);
 FM_NODISCARD fm_status demo_report(demo *d);
 
 /** "root/a" or "root/a/b" in a new string. */

@@ -117,7 +117,7 @@ static fm_status measure_node(demo *d, size_t i)
         (st = fm_path_join(p->dir, "test.csv", &test)) != FM_OK ||
         (st = fm_path_join(p->dir, "status.json", &status)) != FM_OK)
         goto done;
-    const char *args[] = { "evaluate", "--config", config, "--json", test, NULL };
+    const char *args[] = { "evaluate", "--config", config, "--json", "--data", test, NULL };
     if ((st = run_json(d, "fedmoe-node", args, &evaluated)) != FM_OK ||
         (st = fm_json_read(status, &said)) != FM_OK)
         goto done;

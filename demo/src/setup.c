@@ -12,6 +12,7 @@
 
 #define FEDERATION "heart-demo"
 #define MARK ".fedmoe-demo"
+#define AGGREGATOR_IDENTITY "aggregator-identity"
 
 fm_status demo_path(const demo *d, const char *a, const char *b, char **out)
 {
@@ -93,8 +94,11 @@ static fm_status write_records(demo *d)
 
 static fm_status issue(demo *d, const char *ca, const char *role, const char *name)
 {
+    bool node = strcmp(role, "node") == 0;
     char *dir = NULL;
-    fm_status st = demo_path(d, name, "identity", &dir);
+    /* The aggregator's init copies it; a node's configuration points to it. */
+    fm_status st = node ? demo_path(d, name, "identity", &dir)
+                        : demo_path(d, AGGREGATOR_IDENTITY, NULL, &dir);
 
     if (st == FM_OK) {
         const char *args[] = { "issue", "--ca",     ca,  "--role", role, "--name",
@@ -170,7 +174,7 @@ static fm_status init_aggregator(demo *d, const char *config, json_t **said)
     char *identity = NULL;
     json_error_t error;
     fm_buf out = { 0 };
-    fm_status st = demo_path(d, "aggregator", "identity", &identity);
+    fm_status st = demo_path(d, AGGREGATOR_IDENTITY, NULL, &identity);
 
     if (st == FM_OK) {
         const char *args[] = { "init",     "--directory", d->parties[PARTY_AGGREGATOR].dir,

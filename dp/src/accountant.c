@@ -2,7 +2,7 @@
  * RDP of the sampled Gaussian, for any real order, as an upper bound.
  *
  * Adding or removing one unit compares mu = (1-q) N(0, z^2) + q N(1, z^2) with mu0 = N(0, z^2).
- * D_alpha(mu || mu0) >= D_alpha(mu0 || mu) (Mironov, Talwar, Zhang 2019, section 3.1), so the one
+ * D_alpha(mu || mu0) >= D_alpha(mu0 || mu) (Mironov, Talwar, Zhang 2019, section 3), so the one
  * moment A = E_{mu0}[(mu/mu0)^alpha] covers both directions.
  *
  * With u = x/z standard normal, t = q (e^w - 1), w = u/z - 1/(2 z^2): A - 1 = E[g(t)], where
@@ -10,8 +10,8 @@
  * however small A - 1 is. The sum is the trapezoid rule on the whole line, whose error has a
  * bound (Trefethen, Weideman 2014, theorem 5.1): the integrand F is analytic in |Im u| < a for
  * a <= pi z (nearer, 1+t has no zero), and there |1+t| <= its value at Re u, so that
- * integral |F(u+ib)| du <= M = e^(a^2/2) (A + 1 + 2 alpha q), and |sum - integral| <= 2 M / (e^(2
- * pi a/h) - 1).
+ * integral |F(u+ib)| du <= M = e^(a^2/2) (A + 1 + 2 alpha q); then
+ * |sum - integral| <= 2 M / (e^(2 pi a/h) - 1).
  */
 #include "fedmoe/dp/accountant.h"
 
@@ -20,11 +20,11 @@
 
 #include "accountant_internal.h"
 
-#define TAIL 14.0         /* nodes reach this far beyond the outermost possible peaks */
-#define EXACT_LOG_ERR 80. /* the trapezoid error is below 2 e^-80 times its M e^(-a^2/2) */
-#define BEST_STRIP 12.6   /* a that makes h largest: sqrt(2 * EXACT_LOG_ERR) */
-#define Z_QUADRATURE 0.02 /* below, nodes are too many and the convexity bound is near exact */
-#define MAX_PEAK 1e4      /* alpha / z above which no optimum of practical use lies */
+#define TAIL 14.0          /* nodes reach this far beyond the outermost possible peaks */
+#define EXACT_LOG_ERR 80.0 /* the trapezoid error is below 2 e^-80 times its M e^(-a^2/2) */
+#define BEST_STRIP 12.6    /* a that makes h largest: sqrt(2 * EXACT_LOG_ERR) */
+#define Z_QUADRATURE 0.02  /* below, nodes are too many and the convexity bound is near exact */
+#define MAX_PEAK 1e4       /* alpha / z above which no optimum of practical use lies */
 #define ULP 2.3e-16
 
 static const double PI = 3.14159265358979323846;
@@ -74,7 +74,7 @@ static double log_excess(double alpha, double t, double L)
     return L + log(expm1(beta * L) + beta * expm1(-L));
 }
 
-/* q E-convexity: A_alpha is convex in mu, so A <= (1-q) 1 + q exp(alpha (alpha-1) / (2 z^2)). */
+/* A_alpha is convex in mu, so A <= (1-q) 1 + q exp(alpha (alpha-1) / (2 z^2)). */
 static double moment_by_convexity(double z, double q, double alpha)
 {
     double full = alpha * (alpha - 1.0) / (2.0 * z * z);
@@ -84,7 +84,7 @@ static double moment_by_convexity(double z, double q, double alpha)
 
 static double moment_by_quadrature(double z, double q, double alpha)
 {
-    double a = fmin(PI * z, BEST_STRIP), h = 2.0 * PI * a / (EXACT_LOG_ERR + a * a / 2.0);
+    double a = fmin(0.999 * PI * z, BEST_STRIP), h = 2.0 * PI * a / (EXACT_LOG_ERR + a * a / 2.0);
     double shift = 1.0 / (2.0 * z * z), log_kappa = log(2.0) - EXACT_LOG_ERR;
     double nodes = ceil((alpha / z + 2.0 * TAIL) / h) + 1.0, right = -TAIL + (nodes - 1.0) * h;
     double rounding, log_excess_mean;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
 
 /* The triggers also stop INSERT OR REPLACE, which would delete without a DELETE. */
@@ -177,19 +178,36 @@ static fm_status connect(fm_ledger *l, int flags)
     return FM_OK;
 }
 
+/*
+ * Unlike all else, the switch does not wait for a process that creates the ledger just now: SQLite
+ * says busy at once.
+ */
+static fm_status switch_to_wal(fm_ledger *l)
+{
+    uint64_t until_ms = fm_clock_now_ms() + FM_LEDGER_BUSY_MS;
+    fm_status st;
+
+    while ((st = fm_ledger_exec(l, "PRAGMA journal_mode = WAL", "switch on the write-ahead log")) ==
+               FM_ETIMEOUT &&
+           fm_clock_now_ms() < until_ms)
+        (void)sqlite3_sleep(2);
+    return st;
+}
+
 /* WAL, and every commit synced before it returns. */
 static fm_status make_durable(fm_ledger *l)
 {
-    int64_t synchronous = 0;
-    fm_status st = fm_ledger_exec(l, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL",
-                                  "switch on the write-ahead log");
+    int64_t durable = 0;
+    fm_status st = switch_to_wal(l);
 
+    if (st == FM_OK)
+        st = fm_ledger_exec(l, "PRAGMA synchronous = FULL", "ask for synced commits");
     if (st == FM_OK)
         st = fm_ledger_int(l,
                            "SELECT (SELECT synchronous FROM pragma_synchronous) = 2 AND"
                            " (SELECT journal_mode FROM pragma_journal_mode) = 'wal'",
-                           &synchronous);
-    if (st == FM_OK && !synchronous)
+                           &durable);
+    if (st == FM_OK && !durable)
         st = fm_fail(FM_EIO,
                      "%s: this file system cannot hold a write-ahead log: keep the ledger"
                      " on a local disk",

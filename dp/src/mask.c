@@ -1,11 +1,4 @@
-/*
- * Seeds and key streams. Byte layouts as in pairs.c:
- *
- *   R    = H("fedmoe round v1"; u64 round | plan[32] | model[32] | u64 len(P) | u64 index, of each
- *            participant, increasing)
- *   k_uv = HKDF-SHA256(ikm = s_uv, salt = none, info = "fedmoe mask v1" | R, 32)
- *   PRG(seed) = AES-256-CTR(key = seed, initial counter block = 0) over zeros, read as u32le words
- */
+/* Round context, mask seeds and key streams; the byte layouts are in mask.h. */
 #include "fedmoe/dp/mask.h"
 
 #include <pthread.h>

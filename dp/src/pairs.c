@@ -1,11 +1,4 @@
-/*
- * The pair secrets. Byte layouts (integers little-endian, u64 lengths before every part of
- * variable length; H is fm_hash, BLAKE2b-256, whose input starts with its length-prefixed label):
- *
- *   C_uv = H("fedmoe pair v1"; u64 len(federation) | federation | session[16] | roster[32] |
- *            u64 u | u64 v | public key of u [32] | public key of v [32])      with u < v
- *   s_uv = HKDF-SHA256(ikm = X25519(e_u, e_v), salt = none, info = "fedmoe pair v1" | C_uv, 32)
- */
+/* The pair secrets s_uv; the byte layouts are in mask.h. */
 #include <string.h>
 
 #include <sodium.h>

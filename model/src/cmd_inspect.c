@@ -32,22 +32,39 @@ static bool is_long(const char *key)
     return strcmp(key, FM_META_SCHEMA) == 0 || strcmp(key, FM_META_MODEL) == 0;
 }
 
+/* The file is somebody else's: nothing in it may drive the terminal. */
+static void print_clean(const char *text, size_t n, const char *end)
+{
+    for (size_t i = 0; i < n; i++)
+        putchar((unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i]);
+    fputs(end, stdout);
+}
+
 static void print_text(const opened *o)
 {
-    printf("schema      %s (%zu columns, %zu features)\n", fm_schema_name(o->schema),
-           fm_schema_columns(o->schema), fm_schema_features(o->schema));
+    const char *name = fm_schema_name(o->schema);
+
+    printf("schema      ");
+    print_clean(name, strlen(name), "");
+    printf(" (%zu columns, %zu features)\n", fm_schema_columns(o->schema),
+           fm_schema_features(o->schema));
     printf("parameters  %zu, of which one record touches %zu\n", o->parameters, o->active);
+    printf("\nmetadata\n");
     for (size_t i = 0; i < fm_safetensors_meta_count(o->file); i++) {
         const fm_safetensors_meta m = fm_safetensors_meta_at(o->file, i);
 
-        if (!is_long(m.key))
-            printf("%-11s %s\n", m.key, m.value);
+        if (is_long(m.key))
+            continue;
+        printf("  ");
+        print_clean(m.key, strlen(m.key), ": ");
+        print_clean(m.value, strlen(m.value), "\n");
     }
     printf("\nmodel.yaml\n");
     for (const char *p = fm_safetensors_meta_get(o->file, FM_META_MODEL); *p;) {
         const size_t n = strcspn(p, "\n");
 
-        printf("  %.*s\n", (int)n, p);
+        printf("  ");
+        print_clean(p, n, "\n");
         p += n + (p[n] == '\n');
     }
     printf("\ntensors\n");

@@ -66,25 +66,17 @@ fm_status fm_cell_make(const char *text, fm_cell *out)
     return FM_OK;
 }
 
-bool fm_cell_is(const fm_cell *declared, const char *text)
-{
-    double v;
-
-    if (declared->is_number && fm_cell_number(text, &v))
-        return v == declared->number;
-    return strcmp(declared->text, text) == 0;
-}
-
-bool fm_cells_same(const fm_cell *a, const fm_cell *b)
-{
-    return fm_cell_is(a, b->text);
-}
-
 size_t fm_cells_find(const fm_cells *list, const char *text)
 {
-    for (size_t i = 0; i < list->count; i++)
-        if (fm_cell_is(&list->at[i], text))
+    double v = 0.0;
+    const bool is_number = fm_cell_number(text, &v);
+
+    for (size_t i = 0; i < list->count; i++) {
+        const fm_cell *c = &list->at[i];
+
+        if (is_number && c->is_number ? v == c->number : strcmp(c->text, text) == 0)
             return i;
+    }
     return SIZE_MAX;
 }
 

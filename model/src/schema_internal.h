@@ -60,8 +60,6 @@ bool fm_cell_number(const char *text, double *out);
 /** YYYY-MM-DD to days since 1970-01-01. */
 bool fm_cell_date(const char *text, double *out);
 FM_NODISCARD fm_status fm_cell_make(const char *text, fm_cell *out);
-bool fm_cell_is(const fm_cell *declared, const char *text);
-bool fm_cells_same(const fm_cell *a, const fm_cell *b);
 /** Index of the entry that `text` is, or SIZE_MAX. */
 size_t fm_cells_find(const fm_cells *list, const char *text);
 void fm_cells_fini(fm_cells *list);

@@ -153,8 +153,8 @@ static fm_status record(void *state, const fm_csv_record *r)
         by_position(l, r);
     }
     if (r->count != l->fields) {
-        (void)fm_fail(FM_EPARSE, "%s:%zu: %zu fields where %zu belong", l->name, r->line, r->count,
-                      l->fields);
+        (void)fm_fail(FM_EPARSE, "%s:%zu: %zu field%s where %zu belong", l->name, r->line, r->count,
+                      r->count == 1 ? "" : "s", l->fields);
         return problem(l);
     }
     if (l->table.rows == l->cap && (st = grow(l)))

@@ -81,13 +81,13 @@ static void on_record(int end, void *state)
 /* Length of the line at p with its end: LF, CR LF, or CR. */
 static size_t line_length(const char *p, size_t left)
 {
-    const char *lf = memchr(p, '\n', left);
-    const size_t upto = lf ? (size_t)(lf - p) + 1 : left;
-    const char *cr = memchr(p, '\r', upto);
+    size_t n = 0;
 
-    if (!cr || (size_t)(cr - p) + 2 == upto)
-        return upto;
-    return (size_t)(cr - p) + 1;
+    while (n < left && p[n] != '\n' && p[n] != '\r')
+        n++;
+    if (n == left)
+        return n;
+    return n + (p[n] == '\r' && n + 1 < left && p[n + 1] == '\n' ? 2 : 1);
 }
 
 static fm_status feed(reader *r, struct csv_parser *p, const char *line, size_t len)

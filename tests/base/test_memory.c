@@ -37,6 +37,7 @@ static void allocates_zeroed_memory_and_refuses_too_much(void)
     free(p);
     p = NULL;
     CU_ASSERT_EQUAL(fm_alloc(SIZE_MAX / 2, 4, &p), FM_ENOMEM);
+    CU_ASSERT_EQUAL(fm_alloc(SIZE_MAX, 1, &p), FM_ENOMEM);
     CU_ASSERT_PTR_NULL(p);
     CU_ASSERT_EQUAL_FATAL(fm_strdup("a text", &s), FM_OK);
     CU_ASSERT_STRING_EQUAL(s, "a text");
@@ -96,6 +97,7 @@ static void an_arena_never_grows_past_its_plan(void)
     CU_ASSERT_EQUAL(fm_arena_plan(&plan, 64, 1), FM_ENOMEM);
     CU_ASSERT_EQUAL(plan, SIZE_MAX - 10);
     CU_ASSERT_EQUAL(fm_arena_new(SIZE_MAX, &a), FM_ENOMEM);
+    CU_ASSERT_EQUAL(fm_arena_new(SIZE_MAX - 100, &a), FM_ENOMEM);
     CU_ASSERT_EQUAL(fm_arena_new(64, NULL), FM_EINVAL);
     CU_ASSERT_EQUAL_FATAL(fm_arena_new(0, &a), FM_OK);
     CU_ASSERT_EQUAL(fm_arena_take(a, 1, 1, &p), FM_ENOMEM);
@@ -145,6 +147,9 @@ static void a_buffer_stops_at_its_limit_unchanged(void)
     fm_buf_fini(&b);
     fm_buf_init(&b, 0);
     CU_ASSERT_EQUAL(fm_buf_extend(&b, FM_BUF_DEFAULT_LIMIT + 1, &place), FM_ENOMEM);
+    b.limit = SIZE_MAX;
+    CU_ASSERT_EQUAL(fm_buf_extend(&b, SIZE_MAX, &place), FM_ENOMEM);
+    CU_ASSERT_EQUAL(fm_buf_extend(&b, SIZE_MAX - 1, &place), FM_ENOMEM);
     CU_ASSERT_PTR_NULL(b.data);
 }
 
@@ -179,7 +184,8 @@ static void little_endian_integers_round_trip(void)
 
 static const fm_test tests[] = {
     { "refuses sizes that overflow", refuses_sizes_that_overflow },
-    { "allocates zeroed memory and refuses too much", allocates_zeroed_memory_and_refuses_too_much },
+    { "allocates zeroed memory and refuses too much",
+      allocates_zeroed_memory_and_refuses_too_much },
     { "carves aligned zeroed pieces and reuses them",
       carves_aligned_zeroed_pieces_and_reuses_them },
     { "an arena never grows past its plan", an_arena_never_grows_past_its_plan },

@@ -1,4 +1,4 @@
-/* The ledger against killed processes, races, full disks, and hands in the file. */
+/* The ledger against killed processes, races and full disks. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,15 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <sqlite3.h>
-
 #include "fedmoe/base/random.h"
 #include "fm_test.h"
 #include "ledger_support.h"
 
 extern const fm_test_suite fm_suite_dp_ledger_crash;
-
-/* ---- processes ---- */
 
 static void read_all(int fd, void *out, size_t cap, size_t *len)
 {
@@ -131,7 +127,7 @@ static void a_kill_while_creating_leaves_a_file_that_opens(void)
     }
 }
 
-static void two_processes_racing_stay_within_the_budget(void)
+static void race_once(void)
 {
     enum { RACERS = 2 };
     static const fm_ledger_budget budget = { 40.0, 1e-5 };
@@ -176,7 +172,12 @@ static void two_processes_racing_stay_within_the_budget(void)
     fm_ledger_close(&l);
 }
 
-/* ---- a disk that is full ---- */
+/* Without the lock, one race in two passes the budget: seven are enough to see it. */
+static void two_processes_racing_stay_within_the_budget(void)
+{
+    for (int i = 0; i < 7; i++)
+        race_once();
+}
 
 typedef struct {
     uint64_t acknowledged;
@@ -243,190 +244,6 @@ static void a_full_disk_is_said_and_takes_nothing_away(void)
     fm_ledger_close(&l);
 }
 
-/* ---- hands in the file ---- */
-
-static int raw(const char *path, const char *sql)
-{
-    sqlite3 *db = NULL;
-    int rc = sqlite3_open(path, &db);
-
-    if (rc == SQLITE_OK)
-        rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
-    sqlite3_close(db);
-    return rc;
-}
-
-static void changes_are_refused_by_the_file_itself(void)
-{
-    char path[4096];
-    fm_ledger *l = ledger_test_open_new(path, sizeof path);
-    uint64_t entries = 0;
-
-    ledger_test_charge_rounds(l, 1, 3);
-    CU_ASSERT_EQUAL(raw(path, "UPDATE entry SET noise_multiplier = 9"), SQLITE_CONSTRAINT);
-    CU_ASSERT_EQUAL(raw(path, "DELETE FROM entry"), SQLITE_CONSTRAINT);
-    CU_ASSERT_EQUAL(raw(path, "DELETE FROM entry WHERE sequence = 3"), SQLITE_CONSTRAINT);
-    CU_ASSERT_EQUAL(raw(path, "INSERT OR REPLACE INTO entry SELECT sequence, wall_s, data_set,"
-                              " federation, purpose, plan, round, 99.0, sampling_rate, count,"
-                              " hash FROM entry WHERE sequence = 2"),
-                    SQLITE_CONSTRAINT);
-    CU_ASSERT_EQUAL(raw(path, "INSERT OR REPLACE INTO entry SELECT 4, wall_s, data_set,"
-                              " federation, purpose, plan, round, 99.0, sampling_rate, count,"
-                              " hash FROM entry WHERE sequence = 2"),
-                    SQLITE_CONSTRAINT);
-    CU_ASSERT_EQUAL(fm_ledger_verify(l, &entries), FM_OK);
-    CU_ASSERT_EQUAL(entries, 3);
-    fm_ledger_close(&l);
-}
-
-static void every_altered_field_is_found_and_the_entry_named(void)
-{
-    static const char *const changes[] = {
-        "noise_multiplier = 9.5",
-        "sampling_rate = 0.125",
-        "count = 0",
-        "wall_s = wall_s + 1",
-        "data_set = 'x'",
-        "federation = 'x'",
-        "purpose = 'x'",
-        "plan = zeroblob(32)",
-        "plan = zeroblob(31)",
-        "round = 77",
-        "hash = zeroblob(32)",
-        "hash = zeroblob(1)",
-        "data_set = replace(hex(zeroblob(40)), '00', 'ab')",
-    };
-    uint64_t entries = 42;
-
-    for (size_t i = 0; i < FM_TEST_COUNT(changes); i++) {
-        char path[4096], sql[512];
-        fm_ledger *l = ledger_test_open_new(path, sizeof path);
-
-        ledger_test_charge_rounds(l, 1, 5);
-        snprintf(sql, sizeof sql,
-                 "DROP TRIGGER entry_no_update; UPDATE entry SET %s WHERE sequence = 3",
-                 changes[i]);
-        CU_ASSERT_EQUAL(raw(path, sql), SQLITE_OK);
-        CU_ASSERT_EQUAL(fm_ledger_verify(l, &entries), FM_EPROTO);
-        CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "entry 3 "));
-        fm_ledger_close(&l);
-    }
-    CU_ASSERT_EQUAL(entries, 42);
-}
-
-static void removed_entries_and_triggers_are_found(void)
-{
-    static const struct {
-        const char *sql, *word;
-    } cases[] = {
-        { "DROP TRIGGER entry_no_delete; DELETE FROM entry WHERE sequence = 2",
-          "entry 2 is missing" },
-        { "DROP TRIGGER entry_no_delete; DELETE FROM entry WHERE sequence = 1",
-          "entry 1 is missing" },
-        { "DROP TRIGGER entry_no_delete; DELETE FROM entry WHERE sequence = 5;"
-          "CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry BEGIN"
-          " SELECT RAISE(ABORT, 'x'); END",
-          "entry 5 is missing" },
-        { "DROP TRIGGER entry_no_update", "triggers" },
-    };
-    uint64_t entries = 0;
-
-    for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {
-        char path[4096];
-        fm_ledger *l = ledger_test_open_new(path, sizeof path);
-
-        ledger_test_charge_rounds(l, 1, 5);
-        CU_ASSERT_EQUAL(raw(path, cases[i].sql), SQLITE_OK);
-        CU_ASSERT_EQUAL(fm_ledger_verify(l, &entries), FM_EPROTO);
-        CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), cases[i].word));
-        fm_ledger_close(&l);
-    }
-}
-
-/* An entry as a clock that was set forward by mistake would have left it. */
-static void write_first_entry_of_the_future(const char *path, int64_t wall_s)
-{
-    fm_ledger_entry e = ledger_test_entry(1);
-    fm_hash zero = { 0 }, h;
-    fm_hasher hasher;
-    sqlite3 *db = NULL;
-    char *sql, plan[65], hash[65];
-    double z = 1.0, q = 1.0;
-    uint64_t bits;
-
-    fm_hasher_begin(&hasher, "fedmoe ledger v1");
-    fm_hasher_add(&hasher, zero.bytes, sizeof zero.bytes);
-    fm_hasher_add_u64(&hasher, 1);
-    fm_hasher_add_u64(&hasher, (uint64_t)wall_s);
-    fm_hasher_add_part(&hasher, e.data_set, strlen(e.data_set));
-    fm_hasher_add_part(&hasher, e.federation, strlen(e.federation));
-    fm_hasher_add_part(&hasher, e.purpose, strlen(e.purpose));
-    fm_hasher_add(&hasher, e.plan.bytes, sizeof e.plan.bytes);
-    fm_hasher_add_u64(&hasher, 1);
-    memcpy(&bits, &z, sizeof bits);
-    fm_hasher_add_u64(&hasher, bits);
-    memcpy(&bits, &q, sizeof bits);
-    fm_hasher_add_u64(&hasher, bits);
-    fm_hasher_add_u64(&hasher, 1);
-    h = fm_hasher_end(&hasher);
-    fm_hash_hex(&e.plan, plan);
-    fm_hash_hex(&h, hash);
-    sql = sqlite3_mprintf("INSERT INTO entry VALUES(1, %lld, %Q, %Q, %Q, x'%s', 1, 1.0, 1.0, 1,"
-                          " x'%s')",
-                          (long long)wall_s, e.data_set, e.federation, e.purpose, plan, hash);
-    CU_ASSERT_EQUAL(sqlite3_open(path, &db), SQLITE_OK);
-    CU_ASSERT_EQUAL(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
-    sqlite3_free(sql);
-}
-
-static void a_clock_set_back_changes_nothing(void)
-{
-    const int64_t future = 32503680000; /* the year 3000 */
-    char path[4096];
-    fm_ledger *l = ledger_test_open_new(path, sizeof path);
-    fm_ledger_row rows[4];
-    ledger_test_rows got = { rows, 0, 4 };
-    fm_ledger_entry e = ledger_test_entry(1);
-    uint64_t entries = 0;
-
-    write_first_entry_of_the_future(path, future);
-    CU_ASSERT_EQUAL(fm_ledger_charge(l, &e, &LEDGER_AMPLE), FM_EREPLAY);
-    ledger_test_charge_rounds(l, 2, 3);
-    CU_ASSERT_EQUAL(fm_ledger_verify(l, &entries), FM_OK);
-    CU_ASSERT_EQUAL(entries, 3);
-    CU_ASSERT_EQUAL(fm_ledger_walk(l, ledger_test_collect, &got), FM_OK);
-    CU_ASSERT_EQUAL(rows[0].wall_s, future);
-    CU_ASSERT(rows[1].wall_s < future);
-    CU_ASSERT_EQUAL(rows[2].round, 3);
-    fm_ledger_close(&l);
-}
-
-static void ten_thousand_entries_of_twenty_kinds_are_summed_fast(void)
-{
-    char path[4096];
-    fm_ledger *l = ledger_test_open_new(path, sizeof path);
-    fm_dp_mechanism sum[20];
-    double direct = 0.0, spent = 0.0;
-    struct timespec a, b;
-
-    CU_ASSERT_EQUAL(
-        raw(path, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)"
-                  " INSERT INTO entry SELECT i, 0, 'cleveland', 'heart', 'p', zeroblob(32), i,"
-                  " 8.0 + i % 20, 0.01, 1, zeroblob(32) FROM n"),
-        SQLITE_OK);
-    for (size_t i = 0; i < 20; i++)
-        sum[i] = (fm_dp_mechanism){ 8.0 + (double)i, 0.01, 500 };
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
-    CU_ASSERT_EQUAL(fm_ledger_epsilon(l, "cleveland", NULL, 1e-5, &spent), FM_OK);
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
-    CU_ASSERT_EQUAL(fm_dp_epsilon(sum, 20, 1e-5, &direct), FM_OK);
-    CU_ASSERT_DOUBLE_EQUAL(spent, direct, 1e-9 * direct);
-    printf("(%.0f ms) ",
-           (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) / 1e6);
-    fm_ledger_close(&l);
-}
-
 static const fm_test tests[] = {
     { "a kill at any instant loses no acknowledged charge",
       kill_at_any_instant_loses_no_acknowledged_charge },
@@ -434,13 +251,6 @@ static const fm_test tests[] = {
       a_kill_while_creating_leaves_a_file_that_opens },
     { "two processes racing stay within the budget", two_processes_racing_stay_within_the_budget },
     { "a full disk is said and takes nothing away", a_full_disk_is_said_and_takes_nothing_away },
-    { "changes are refused by the file itself", changes_are_refused_by_the_file_itself },
-    { "every altered field is found and the entry named",
-      every_altered_field_is_found_and_the_entry_named },
-    { "removed entries and triggers are found", removed_entries_and_triggers_are_found },
-    { "a clock set back changes nothing", a_clock_set_back_changes_nothing },
-    { "ten thousand entries of twenty kinds are summed fast",
-      ten_thousand_entries_of_twenty_kinds_are_summed_fast },
 };
 
 const fm_test_suite fm_suite_dp_ledger_crash = { "dp.ledger_crash", tests, FM_TEST_COUNT(tests) };

@@ -63,23 +63,23 @@ static void another_model_does_not_cancel(void)
     expect_rubbish(&f);
 }
 
+/* Node 1 is told that node 4 takes part, the others that node 5 does; both are then lost. */
 static void other_participants_do_not_cancel(void)
 {
-    /* Node 1 is told that a fifth takes part, the others are not. */
-    const uint32_t five[] = { 0, 1, 2, 3, 4 };
-    uint32_t left[WORDS];
+    const uint32_t with_four[] = { 0, 1, 2, 3, 4 }, with_five[] = { 0, 1, 2, 3, 5 };
     fm_dp_unmask *m = NULL;
     fixture f;
 
-    fix_init(&f, 5, WORDS, 1.0);
-    for (uint32_t u = 0; u < 4; u++)
-        f.rounds[u].participant_count = 4;
-    f.rounds[1].participants = five;
-    f.rounds[1].participant_count = 5;
+    fix_init(&f, 6, WORDS, 1.0);
+    for (uint32_t u = 0; u < 6; u++) {
+        f.rounds[u].participants = u == 1 || u == 4 ? with_four : with_five;
+        f.rounds[u].participant_count = 5;
+    }
     fix_release_all(&f, 32);
-    fix_unmask(&f, g_all, 4, left); /* node 1 discloses its seed with node 4, as lost */
-    CU_ASSERT(fix_wrong_words(&f, left) > WORDS - 3);
-    CU_ASSERT_EQUAL(fm_dp_release_unmask(f.releases[1], five, 5, &m), FM_EREPLAY);
+    fix_unmask(&f, g_all, 4, g_sum);
+    CU_ASSERT(fix_wrong_words(&f, g_sum) > WORDS - 3);
+    /* Nor is a second survivor set to be had from node 1. */
+    CU_ASSERT_EQUAL(fm_dp_release_unmask(f.releases[1], with_four, 5, &m), FM_EREPLAY);
     fix_fini(&f);
 }
 

@@ -132,7 +132,7 @@ static void expect_hex(const uint8_t *bytes, const char *hex)
 
 /*
  * Computed apart, with Python's hashlib and hmac and with `openssl enc -aes-256-ctr`, from the
- * layouts in pairs.c and mask.c. Keys and X25519 result: RFC 7748 section 6.1.
+ * layouts in mask.h. Keys and X25519 result: RFC 7748 section 6.1.
  */
 static const char *const g_alice =
     "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a";

@@ -5,20 +5,20 @@
 
 #include "fm_test.h"
 
-#define ONES                                                                                       \
-    .multipliers = { .linear = 0.7,                                                                \
-                     .bias = 1.3,                                                                  \
-                     .embed = 0.5,                                                                 \
-                     .router = 1.5,                                                                \
-                     .router_bias = 0.4,                                                           \
-                     .hidden = 0.8,                                                                \
-                     .hidden_bias = 0.6,                                                           \
-                     .output = 1.1,                                                                \
-                     .output_bias = 0.9,                                                           \
-                     .head = 1.2 },                                                                \
+#define ONES                             \
+    .multipliers = { .linear = 0.7,      \
+                     .bias = 1.3,        \
+                     .embed = 0.5,       \
+                     .router = 1.5,      \
+                     .router_bias = 0.4, \
+                     .hidden = 0.8,      \
+                     .hidden_bias = 0.6, \
+                     .output = 1.1,      \
+                     .output_bias = 0.9, \
+                     .head = 1.2 },      \
     .spread = { 1.0, 1.0, 1.0, 1.0, 1.0 }
-#define SHAPE(f, d, b, e, k, h, s)                                                                 \
-    .features = (f), .width = (d), .blocks = (b), .experts = (e), .top_k = (k),                    \
+#define SHAPE(f, d, b, e, k, h, s)                                              \
+    .features = (f), .width = (d), .blocks = (b), .experts = (e), .top_k = (k), \
     .expert_hidden = (h), .shared_hidden = (s)
 
 const fixture_config fixture_configs[] = {
@@ -34,9 +34,7 @@ const fixture_config fixture_configs[] = {
       { SHAPE(11, 7, 1, 5, 5, 3, 0), .activation = FM_ACTIVATION_GELU, .residual = 0.0, ONES } },
     { "wide, top 3 of 8, relu", { SHAPE(17, 18, 1, 8, 3, 21, 19), .residual = 1.0, ONES } },
     { "no biases, no skip",
-      { SHAPE(6, 4, 1, 4, 2, 6, 6),
-        .activation = FM_ACTIVATION_SILU,
-        .gate = FM_GATE_SIGMOID,
+      { SHAPE(6, 4, 1, 4, 2, 6, 6), .activation = FM_ACTIVATION_SILU, .gate = FM_GATE_SIGMOID,
         .residual = 1.0,
         .multipliers = { .embed = 1.0, .router = 1.0, .hidden = 1.0, .output = 1.0, .head = 1.0 },
         .spread = { 1.0, 1.0, 1.0, 1.0, 1.0 } } },

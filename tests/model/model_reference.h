@@ -9,8 +9,8 @@
 
 typedef struct {
     double logit, loss;
-    double route_gap; /* smallest gap between the last chosen score and the next */
-    double kink_gap;  /* smallest |pre-activation| */
+    double route_gap;         /* smallest gap between the last chosen score and the next */
+    double kink_gap;          /* smallest |pre-activation| */
     uint32_t routes[16][256]; /* [blocks][top_k], increasing */
 } reference_result;
 

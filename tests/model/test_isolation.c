@@ -156,7 +156,8 @@ static void an_infinite_weight_is_refused_and_changes_nothing(void)
 }
 
 static const fm_test tests[] = {
-    { "other records leave a gradient bit-identical", other_records_leave_a_gradient_bit_identical },
+    { "other records leave a gradient bit-identical",
+      other_records_leave_a_gradient_bit_identical },
     { "other records leave a gradient bit-identical in wide models",
       other_records_leave_a_gradient_bit_identical_in_wide_models },
     { "a record that is no number has such a norm and harms nobody",

@@ -135,7 +135,7 @@ static void drain(void *socket)
 /* What ZAP answered for this connection: the one thing here that the peer cannot choose. */
 static bool key_of(zmq_msg_t *body, uint8_t key[FM_CURVE_KEY_BYTES])
 {
-    const char *hex = zmq_msg_gets(body, ZMQ_MSG_PROPERTY_USER_ID);
+    const char *hex = zmq_msg_gets(body, "User-Id");
     size_t len = 0;
 
     return hex && strlen(hex) == (size_t)2 * FM_CURVE_KEY_BYTES &&

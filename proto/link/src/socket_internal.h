@@ -12,15 +12,15 @@
 #define FM_ZAP_DOMAIN_SESSION "session"
 
 typedef struct {
-    int type;                  /* ZMQ_ROUTER or ZMQ_DEALER */
-    size_t message_bytes;      /* longest message that is received */
-    int queue;                 /* messages waiting per peer, each way */
-    const uint8_t *public_key; /* own; a server's is implied by its secret key */
-    const uint8_t *secret_key; /* own; copied by ZeroMQ */
-    const uint8_t *server_key; /* a client's: the server's public key */
-    const char *domain;        /* a server's: for ZAP */
-    const char *endpoint;      /* only to see whether it is an IPv6 one */
-    bool reconnect;            /* a client's: try again when the connection fails */
+    int type;                      /* ZMQ_ROUTER or ZMQ_DEALER */
+    size_t message_bytes;          /* longest message that is received */
+    int send_queue, receive_queue; /* messages waiting, per connection */
+    const uint8_t *public_key;     /* own; a server's is implied by its secret key */
+    const uint8_t *secret_key;     /* own; copied by ZeroMQ */
+    const uint8_t *server_key;     /* a client's: the server's public key */
+    const char *domain;            /* a server's: for ZAP */
+    const char *endpoint;          /* only to see whether it is an IPv6 one */
+    bool reconnect;                /* a client's: try again when the connection fails */
     int handshake_ms;
 } fm_socket_options;
 
@@ -40,5 +40,8 @@ fm_status fm_socket_failed(const char *what);
 
 /** Milliseconds since TCP last brought bytes of the peer on `fd`; UINT64_MAX when unknown. */
 uint64_t fm_socket_quiet_ms(int fd);
+/** Whether bytes for the peer still wait in this machine: then a Ping would only wait behind them.
+ */
+bool fm_socket_is_busy(int fd);
 
 #endif

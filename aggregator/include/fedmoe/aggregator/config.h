@@ -4,19 +4,19 @@
  *   name: heart                          # as in the CA
  *   purpose: heart disease risk
  *   listen: {door: "tcp://127.0.0.1:7300", session: "tcp://127.0.0.1:7301"}
- *   model: model.safetensors             # made by fedmoe-model new; schema and configuration within
+ *   model: model.safetensors             # made by fedmoe-model new; beside this file
  *   privacy:
  *     unit: record
  *     epsilon: 1.0
  *     delta: 1.0e-4
- *     clip_norm: 1.0
- *     sampling_rate: 1.0
+ *     clip_norm: 1.0                     # default 1
+ *     sampling_rate: 1.0                 # default 1
  *     expected_units: 600                # a public round figure for all nodes together
  *     max_units: 2000                    # most units that a round may ever sum
  *   cohort: {nodes: 4, min: 3, quorum: 3, colluders: 1}
- *   training: {rounds: 60, optimizer: adam, learning_rate: 0.05, momentum: 0.9, beta2: 0.99,
- *              adam_epsilon: 1.0e-3, averaging: 0.5}
- *   timeouts: {join_s: 60, round_s: 30}
+ *   training: {rounds: 40, optimizer: adam, learning_rate: 0.05, momentum: 0.9, beta2: 0.999,
+ *              adam_epsilon: 1.0e-3, averaging: 0.5}     # the defaults
+ *   timeouts: {join_s: 60, round_s: 30}                  # the defaults
  *
  * The noise multiplier is calibrated from privacy and rounds; it cannot be set by hand, but for
  * `insecure_noise_multiplier`, which is refused unless epsilon is 1000 (tests without privacy).
@@ -28,13 +28,18 @@
 #include "fedmoe/proto/plan.h"
 
 typedef struct {
-    char *door, *session; /* owned */
-    char *dir;            /* of the file, owned */
-    fm_plan plan;
+    char *door, *session;  /* owned */
+    char *dir;             /* of the file, owned */
+    char *model_file;      /* plain name in dir, owned */
+    fm_plan plan;          /* with a fresh random `run` */
     fm_safetensors *model; /* first weights; owned */
     uint32_t join_s, round_s;
 } fm_aggregator_config;
 
+/**
+ * @return FM_OK; FM_EPARSE with file:line:column; FM_EINVAL when the plan as a whole cannot be
+ *         (quorum, lattice, calibration); FM_ENOTFOUND, FM_EPROTO, FM_ENONFINITE for the model.
+ */
 FM_NODISCARD fm_status fm_aggregator_config_load(const char *path, fm_aggregator_config *out);
 void fm_aggregator_config_fini(fm_aggregator_config *c);
 

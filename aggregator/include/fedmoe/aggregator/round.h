@@ -23,7 +23,9 @@
 /** None of them calls back into the machine. */
 typedef struct {
     void *ctx;
-    fm_status (*send)(void *ctx, uint64_t peer, const fm_message *m);
+    /* One message to many, all different; those that are gone are passed over (the driver tells of
+     * them with fm_coordinator_gone). Never blocks. */
+    fm_status (*send)(void *ctx, const uint64_t *peers, size_t count, const fm_message *m);
     /* Tell the peer and forget it. The machine has already removed it. */
     void (*drop)(void *ctx, uint64_t peer, const char *reason);
     /* A number never given before, durable when it is returned. */
@@ -49,7 +51,8 @@ typedef struct {
     fm_optimizer *optimizer;
     uint64_t finished, last_round;
     fm_hash head;
-    uint32_t join_ms, phase_ms; /* a phase (roster, updates, commits, releases) ends after phase_ms */
+    uint32_t join_ms,
+        phase_ms; /* a phase (roster, updates, commits, releases) ends after phase_ms */
     fm_coordinator_ports ports;
 } fm_coordinator_config;
 

@@ -5,16 +5,22 @@
 #include "fedmoe/aggregator/config.h"
 
 typedef struct {
-    const char *dir;     /* made by fedmoe-aggregator init */
-    const char *trace;   /* one JSON line a round {round, wall_ns, finished}; NULL: none */
-    uint64_t linger_s;   /* serve Finish to late members for so long after the last round */
+    const char *dir;   /* made by fedmoe-aggregator init */
+    const char *trace; /* one JSON line a round {round, wall_ns, finished}; NULL: none */
+    uint64_t linger_s; /* serve Finish to late members for so long after the last round */
 } fm_aggregator_run_options;
 
 /**
- * Run until all rounds are finished. Writes status.json (atomically, each round), state.db,
- * checkpoint.safetensors and, at the end, model.safetensors.
- * status.json: {"federation", "state", "round", "rounds", "members": [{"name", "state",
- *  "bytes_received"}], "abandoned", "updated"}.
+ * Run until all rounds are finished, or SIGINT or SIGTERM. Writes state.db, checkpoint.safetensors,
+ * status.json (atomically, at most once a second) and, at the end, result.safetensors. (The first
+ * model keeps its own name, often model.safetensors: it must stay for a restart.) A crl.pem that is
+ * replaced in the directory takes effect within a second.
+ *
+ * status.json: {"federation", "state" (waiting, training, finished, stopped), "round" (finished),
+ *  "rounds", "members": [{"name", "state", "connected", "bytes_received"}], "abandoned",
+ * "updated"}.
+ *
+ * @return FM_OK, also when stopped; else why it cannot go on.
  */
 FM_NODISCARD fm_status fm_aggregator_run(const fm_aggregator_run_options *o);
 

@@ -2,6 +2,9 @@
  * What the aggregator must not lose: state.db (SQLite, WAL, synced: round numbers given out, the
  * transcript) and checkpoint.safetensors (weights, optimizer state, and in its metadata the round,
  * head and transcript entry, so that either file alone tells whether the other is behind).
+ *
+ * A finished round is durable with its checkpoint alone; its line in state.db may follow while the
+ * nodes compute the next round (fm_state_settle), because the checkpoint brings it along.
  */
 #ifndef FEDMOE_AGGREGATOR_STATE_H
 #define FEDMOE_AGGREGATOR_STATE_H
@@ -12,22 +15,43 @@
 
 typedef struct fm_state fm_state;
 
-/** Open or create in `dir`; refuses (FM_ESTATE) a directory that belongs to another plan. On a
- *  checkpoint, *o is brought to it; a transcript one entry behind is repaired from it. */
+/**
+ * Open or create in `dir`. On a checkpoint, *o is brought to it; a transcript one entry behind is
+ * repaired from it.
+ *
+ * @param like  the model, for names and shapes of tensors; borrowed until the close.
+ * @return FM_OK; FM_ESTATE a directory of another plan, or files that do not belong together, or
+ *         another aggregator at work in it; FM_EPROTO a damaged file; FM_EIO; FM_ENOMEM. On error
+ *         *o is unchanged.
+ */
 FM_NODISCARD fm_status fm_state_open(const char *dir, const fm_hash *plan,
                                      const fm_safetensors *like, fm_optimizer *o, fm_state **out);
+/** Settles first, as far as it can. */
 void fm_state_close(fm_state **s);
 
 uint64_t fm_state_finished(const fm_state *s);   /* finished rounds, a count */
 uint64_t fm_state_last_round(const fm_state *s); /* greatest finished round number; 0: none */
 fm_hash fm_state_head(const fm_state *s);
-/** A round number never given before, durable before it is returned. */
+/** A round number never given before, durable before it is returned. No writing after a settle. */
 FM_NODISCARD fm_status fm_state_next_round(fm_state *s, uint64_t *round);
-/** Entries after `round` (all when 0); borrowed until the next call that changes the state. */
+/** Entries after `round` (all when 0); borrowed until the next fm_state_finish_round. */
 void fm_state_entries(const fm_state *s, uint64_t round, const fm_transcript_entry **entries,
                       uint32_t *count);
-/** Checkpoint, then transcript; durable when FM_OK. */
+/** Durable when FM_OK: the checkpoint. */
 FM_NODISCARD fm_status fm_state_finish_round(fm_state *s, const fm_transcript_entry *e,
                                              const fm_optimizer *o);
+/**
+ * One transaction, if anything is left to write: the transcript entry of the last finished round,
+ * and the next round number, given out in advance. To be called when nobody waits for it.
+ */
+FM_NODISCARD fm_status fm_state_settle(fm_state *s);
+
+/**
+ * Bring *o to the checkpoint in `dir`, for reading only, also while an aggregator runs there.
+ * @param finished  out: rounds that went into it.
+ * @return FM_OK; FM_ENOTFOUND none yet; FM_ESTATE of another plan; FM_EPROTO damaged.
+ */
+FM_NODISCARD fm_status fm_state_peek(const char *dir, const fm_hash *plan, fm_optimizer *o,
+                                     uint64_t *finished);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "fedmoe/base/status.h"
 
-/** Write `value` (borrowed) with indent 2 through fm_file_replace. */
+/** Write `value` (borrowed) with indent 2 through fm_file_replace, mode 0644. */
 FM_NODISCARD fm_status fm_json_write(const char *path, const json_t *value);
 /** Read at most 16 MiB; FM_EPARSE names path, line, column. *out: json_decref. */
 FM_NODISCARD fm_status fm_json_read(const char *path, json_t **out);

@@ -5,6 +5,7 @@
  * A certificate's role and name stand in one subjectAltName URI, urn:fedmoe:ROLE:FEDERATION:NAME
  * (ROLE is node or aggregator); exactly one such URI must be there. Keys: Ed25519 or P-256.
  * All failures of authentication are FM_EAUTH; the text says which check failed, for our own log.
+ * Identities, trusts and peers never change once made: several threads may use one at once.
  */
 #ifndef FEDMOE_CERTS_IDENTITY_H
 #define FEDMOE_CERTS_IDENTITY_H
@@ -18,9 +19,9 @@
 typedef enum { FM_ROLE_NODE = 1, FM_ROLE_AGGREGATOR = 2 } fm_role;
 typedef enum { FM_KEY_ED25519, FM_KEY_P256 } fm_key_type;
 
-#define FM_NAME_MAX 63           /* bytes of a member's or federation's name: [a-z0-9-]+ */
-#define FM_CERT_MAX_BYTES 8192u  /* DER, one certificate */
-#define FM_SIGNATURE_MAX 96u     /* Ed25519 64; P-256 DER at most 72 */
+#define FM_NAME_MAX 63          /* bytes of a member's or federation's name: [a-z0-9-]+ */
+#define FM_CERT_MAX_BYTES 8192u /* DER, one certificate */
+#define FM_SIGNATURE_MAX 96u    /* Ed25519 64; P-256 DER at most 72 */
 
 const char *fm_role_name(fm_role r); /* "node", "aggregator" */
 FM_NODISCARD fm_status fm_role_parse(const char *s, fm_role *out);
@@ -29,7 +30,7 @@ const char *fm_key_type_name(fm_key_type t);
 /** FM_EINVAL unless 1..FM_NAME_MAX of [a-z0-9-], neither first nor last a '-'. */
 FM_NODISCARD fm_status fm_name_check(const char *name);
 
-/* ---- the consortium's CA, a directory: ca.crt, ca.key (0600), issued/NAME-SERIAL.crt, crl.pem ---- */
+/* ---- the CA, a directory: ca.crt, ca.key (0600), issued/NAME-SERIAL.crt, crl.pem ---- */
 
 /** New self-signed CA for `federation`; FM_EEXIST when the directory holds one already. */
 FM_NODISCARD fm_status fm_ca_new(const char *dir, const char *federation, fm_key_type type,
@@ -37,6 +38,8 @@ FM_NODISCARD fm_status fm_ca_new(const char *dir, const char *federation, fm_key
 
 /**
  * Make a key and certificate: out_dir/identity.key (0600), identity.crt, ca.crt, crl.pem.
+ * A name has one certificate at any instant: FM_EEXIST when an unrevoked one overlaps in time, or
+ * when out_dir holds an identity or another CA; nothing is changed then.
  * @param not_before_s,not_after_s  wall times; 0 and 0 mean now (less five minutes) and `days`.
  */
 typedef struct {
@@ -58,7 +61,7 @@ FM_NODISCARD fm_status fm_ca_refresh(const char *ca_dir);
 
 typedef struct fm_identity fm_identity; /* own certificate and private key */
 
-/** Read dir/identity.crt and dir/identity.key (0600 or FM_EPERM); they must match. */
+/** Read dir/identity.crt and dir/identity.key (0600 or FM_EPERM); FM_EAUTH unless they match. */
 FM_NODISCARD fm_status fm_identity_load(const char *dir, fm_identity **out);
 void fm_identity_free(fm_identity **id);
 
@@ -112,10 +115,11 @@ void fm_peer_free(fm_peer **p);
 const fm_cert_info *fm_peer_info(const fm_peer *p);
 /** FM_OK or FM_EAUTH. */
 FM_NODISCARD fm_status fm_peer_check_signature(const fm_peer *p, const char *label,
-                                               const void *message, size_t len,
-                                               const uint8_t *sig, size_t sig_len);
+                                               const void *message, size_t len, const uint8_t *sig,
+                                               size_t sig_len);
 
-/** Describe any certificate file (for `show`), trusted or not. FM_EPARSE. */
+/** Describe any certificate file (for `show`), trusted or not; a CA has role 0 and no name.
+ *  FM_EPARSE, also for a private key. */
 FM_NODISCARD fm_status fm_cert_describe(const char *path, fm_cert_info *info, fm_key_type *type,
                                         bool *is_ca);
 

@@ -15,7 +15,7 @@ typedef struct {
     char federation[FM_NAME_MAX + 1];
     char name[FM_NAME_MAX + 1];
     uint8_t curve_public[FM_SESSION_KEY_BYTES];  /* ZeroMQ CURVE, raw */
-    uint8_t x25519_public[FM_SESSION_KEY_BYTES]; /* masks; zero for an aggregator */
+    uint8_t x25519_public[FM_SESSION_KEY_BYTES]; /* masks; zero for an aggregator only */
     int64_t not_after_s;
 } fm_statement;
 
@@ -51,8 +51,7 @@ FM_NODISCARD fm_status fm_credential_make(const fm_identity *id, const fm_statem
  * @param statement  out.
  * @return FM_OK; FM_EAUTH; FM_ENOMEM.
  */
-FM_NODISCARD fm_status fm_credential_verify(const fm_trust *t, const fm_credential *c,
-                                            fm_role role, int64_t now_s, fm_statement *statement,
-                                            fm_peer **peer);
+FM_NODISCARD fm_status fm_credential_verify(const fm_trust *t, const fm_credential *c, fm_role role,
+                                            int64_t now_s, fm_statement *statement, fm_peer **peer);
 
 #endif

@@ -12,7 +12,7 @@
 
 /** `count` releases of a Poisson-subsampled (discrete) Gaussian. */
 typedef struct {
-    double noise_multiplier; /* z: std over L2 sensitivity, > 0 */
+    double noise_multiplier; /* z: std over L2 sensitivity, > 0; infinity costs nothing */
     double sampling_rate;    /* q in (0, 1] */
     uint64_t count;
 } fm_dp_mechanism;

@@ -14,22 +14,22 @@
 
 /** The integer lattice that all nodes of a plan share. A function of the plan alone. */
 typedef struct {
-    double clip_norm;      /* C, in gradient units */
-    int scale_log2;        /* lattice steps per gradient unit: 2^scale_log2 */
-    double scale;          /* 2^scale_log2 */
-    int64_t sensitivity;   /* floor(C * scale): L2 bound of one unit's integers, >= 64 */
-    double sigma_share;    /* std of one node's noise, lattice steps, >= 10 */
-    double sigma_counted;  /* std that the accountant may rely on: z * sensitivity */
-    uint32_t max_units;    /* most units that one round may sum */
+    double clip_norm;     /* C, in gradient units */
+    int scale_log2;       /* lattice steps per gradient unit: 2^scale_log2 */
+    double scale;         /* 2^scale_log2 */
+    int64_t sensitivity;  /* floor(C * scale): L2 bound of one unit's integers, >= 64 */
+    double sigma_share;   /* std of one node's noise, lattice steps, >= 10 */
+    double sigma_counted; /* std that the accountant may rely on: z * sensitivity */
+    uint32_t max_units;   /* most units that one round may sum */
 } fm_dp_lattice;
 
 typedef struct {
-    double clip_norm;          /* finite, >= 1e-6 */
-    double noise_multiplier;   /* z: std of the counted noise over the clip norm, >= 0 */
-    uint32_t max_units;        /* most units that one round may sum, over all nodes, >= 1 */
-    uint32_t nodes;            /* most nodes in a round */
-    uint32_t quorum;           /* fewest survivors t */
-    uint32_t colluders;        /* tolerated colluding nodes c < t */
+    double clip_norm;        /* finite, >= 1e-6 */
+    double noise_multiplier; /* z: std of the counted noise over the clip norm, >= 0 */
+    uint32_t max_units;      /* most units that one round may sum, over all nodes, >= 1 */
+    uint32_t nodes;          /* most nodes in a round */
+    uint32_t quorum;         /* fewest survivors t */
+    uint32_t colluders;      /* tolerated colluding nodes c < t */
 } fm_dp_lattice_spec;
 
 /**

@@ -10,6 +10,7 @@
 #include "fedmoe/base/hash.h"
 #include "fedmoe/dp/accountant.h"
 
+/** One caller at a time; any number of processes. Do not carry an open one across fork. */
 typedef struct fm_ledger fm_ledger;
 
 /** Open or create; FM_EPERM when wider than 0600; FM_EPROTO when it is no ledger of ours. */
@@ -41,7 +42,7 @@ FM_NODISCARD fm_status fm_ledger_epsilon(fm_ledger *l, const char *data_set,
 
 /**
  * Refuse before anything is computed: FM_EBUDGET when the entry would pass the budget
- * (the text says spent, price and budget). Writes nothing.
+ * (the text says spent, price and budget); FM_EREPLAY as fm_ledger_charge. Writes nothing.
  */
 FM_NODISCARD fm_status fm_ledger_check(fm_ledger *l, const fm_ledger_entry *e,
                                        const fm_ledger_budget *budget);

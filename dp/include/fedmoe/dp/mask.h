@@ -3,9 +3,14 @@
  *
  * DESIGN, One round: y_u = encode(sum) + noise_u + PRG(b_u) + sum over v in P of +-PRG(k_uv)
  * mod 2^32, with + where u < v and - where u > v (indices in the roster).
- *   s_uv = HKDF-SHA256(X25519(e_u, e_v), "fedmoe pair" | federation | session | roster hash | u | v)
- *   k_uv = HKDF-SHA256(s_uv, "fedmoe mask" | r | plan | model hash | P hash)
- *   PRG  = AES-256-CTR key stream with zero IV, as u32le words.
+ * Byte layouts: integers little-endian; H(label; x) is BLAKE2b-256 of u64 len(label) | label | x
+ * (fm_hasher); HKDF without salt, 32 bytes out; labels as ASCII, without a final zero.
+ *   C_uv = H("fedmoe pair v1"; u64 len(federation) | federation | session[16] | roster hash[32] |
+ *            u64 u | u64 v | public key of u[32] | public key of v[32])         with u < v
+ *   s_uv = HKDF-SHA256(key = X25519(e_u, e_v), info = "fedmoe pair v1" | C_uv)
+ *   R    = H("fedmoe round v1"; u64 round | plan[32] | model[32] | u64 len(P) | u64 v, each v in P)
+ *   k_uv = HKDF-SHA256(key = s_uv, info = "fedmoe mask v1" | R)
+ *   PRG(seed) = AES-256-CTR key stream, key = seed, first counter block zero, as u32le words
  */
 #ifndef FEDMOE_DP_MASK_H
 #define FEDMOE_DP_MASK_H
@@ -36,7 +41,8 @@ typedef struct {
 } fm_dp_roster;
 
 /**
- * All s_uv. FM_EAUTH when a key is of low order, equal to another or own key is not at `self`.
+ * All s_uv. FM_EAUTH when a key is of low order, not below 2^255 - 19 (RFC 7748, section 5),
+ * equal to another, or the own key is not at `self`.
  */
 FM_NODISCARD fm_status fm_dp_pairs_new(const fm_dp_keypair *own, const fm_dp_roster *roster,
                                        fm_dp_pairs **out);
@@ -59,6 +65,8 @@ typedef struct fm_dp_release fm_dp_release;
  *
  * @param noise  NULL only when the lattice's sigma_share is 0; otherwise of that sigma.
  * @param rng    for noise and b_u: fm_rng_system() outside of tests.
+ * @return FM_OK; FM_EINVAL participants or noise not as above; FM_ENOMEM; FM_EINTERNAL when OpenSSL
+ *         lacks AES-256-CTR or HKDF.
  */
 FM_NODISCARD fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_gaussian *noise,
                                           const fm_dp_pairs *pairs, const fm_dp_round *round,
@@ -74,7 +82,7 @@ fm_hash fm_dp_release_hash(const fm_dp_release *r);
 typedef struct {
     uint8_t self_seed[FM_DP_KEY_BYTES];
     uint32_t lost_count;
-    uint32_t lost[1024];                    /* roster indices, increasing */
+    uint32_t lost[1024]; /* roster indices, increasing */
     uint8_t pair_seeds[1024][FM_DP_KEY_BYTES];
 } fm_dp_unmask;
 
@@ -87,7 +95,10 @@ FM_NODISCARD fm_status fm_dp_release_unmask(fm_dp_release *r, const uint32_t *su
                                             uint32_t survivor_count, fm_dp_unmask **out);
 void fm_dp_unmask_free(fm_dp_unmask **u);
 
-/** sum[i] += PRG(seed)[i] (sign > 0) or -= (sign < 0), mod 2^32. */
+/**
+ * sum[i] += PRG(seed)[i] (sign 1) or -= (sign -1), mod 2^32. FM_EINVAL for another sign;
+ * after FM_EINTERNAL (OpenSSL failed) the sum is of no use.
+ */
 FM_NODISCARD fm_status fm_dp_mask_apply(uint32_t *sum, size_t n,
                                         const uint8_t seed[FM_DP_KEY_BYTES], int sign);
 /** The sign with which u adds k_uv: +1 if u < v, else -1. */

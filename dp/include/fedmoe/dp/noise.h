@@ -13,14 +13,19 @@ typedef struct fm_dp_gaussian fm_dp_gaussian; /* tables for one sigma; immutable
  *                and is never smaller. */
 FM_NODISCARD fm_status fm_dp_gaussian_new(double sigma, fm_dp_gaussian **out);
 void fm_dp_gaussian_free(fm_dp_gaussian **g);
+/** As asked for. */
 double fm_dp_gaussian_sigma(const fm_dp_gaussian *g);
 
-/** n independent samples. @thread pure given rng. */
+/**
+ * n independent samples. Takes 32 bytes from rng, whatever n is, and expands them by ChaCha20:
+ * the distance above holds for uniform bytes.
+ * @thread pure given rng.
+ */
 void fm_dp_gaussian_sample(const fm_dp_gaussian *g, fm_rng *rng, int32_t *out, size_t n);
 
 /**
- * One exact sample for sigma^2 = num/den, by rejection from integers only; the reference that
- * the tests compare with. Variable time: never used in a round.
+ * One exact sample for sigma^2 = num/den in [1, 2^53], by rejection from integers only; the
+ * reference that the tests compare with. Variable time: never used in a round.
  * @source Canonne, Kamath, Steinke 2020, arXiv:2004.00010, Algorithm 3.
  */
 FM_NODISCARD fm_status fm_dp_gaussian_reference(uint64_t num, uint64_t den, fm_rng *rng,

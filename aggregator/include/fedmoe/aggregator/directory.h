@@ -1,0 +1,51 @@
+/*
+ * The aggregator's directory (0700), made by init, used by start and export:
+ *
+ *   federation.yaml, the model file it names   copies, byte for byte
+ *   identity.key (0600), identity.crt, ca.crt, crl.pem
+ *   door.key (0600)      Z85 of the door's CURVE secret, and a newline
+ *   plan.bin             what the members approve (fm_plan_encode)
+ *   state.db, checkpoint.safetensors, status.json, result.safetensors   made by start
+ */
+#ifndef FEDMOE_AGGREGATOR_DIRECTORY_H
+#define FEDMOE_AGGREGATOR_DIRECTORY_H
+
+#include "fedmoe/aggregator/config.h"
+
+typedef struct {
+    const char *dir;      /* must not exist, or be empty */
+    const char *config;   /* federation.yaml */
+    const char *identity; /* directory of the aggregator's identity */
+} fm_aggregator_init_options;
+
+typedef struct {
+    char federation[FM_NAME_MAX + 1];
+    char door[256];    /* the address that nodes are given, as in federation.yaml */
+    char door_key[41]; /* Z85 of the public half */
+    fm_hash plan;
+    double noise_multiplier;
+    double epsilon, delta; /* what the rounds cost at this noise; epsilon infinite: no privacy */
+    uint32_t rounds, parameters;
+} fm_aggregator_init_report;
+
+/**
+ * All or nothing: made under another name beside it, then renamed.
+ *
+ * @return FM_OK; FM_EEXIST when the directory holds anything; FM_EAUTH when the identity is not a
+ *         valid aggregator's of this federation; else what the files' readers return. On error
+ *         nothing has changed.
+ */
+FM_NODISCARD fm_status fm_aggregator_init(const fm_aggregator_init_options *o,
+                                          fm_aggregator_init_report *out);
+
+/**
+ * The model after the last finished round (the average, once averaging has begun), with the first
+ * model's metadata and fedmoe.federation, fedmoe.rounds. Works while the aggregator runs.
+ *
+ * @param output  replaced atomically; FM_EEXIST when it is one of the directory's own files.
+ * @param rounds  out: how many rounds are in it.
+ * @return FM_OK; FM_ENOTFOUND no round is finished yet; FM_ESTATE, FM_EPROTO as fm_state_peek.
+ */
+FM_NODISCARD fm_status fm_aggregator_export(const char *dir, const char *output, uint64_t *rounds);
+
+#endif

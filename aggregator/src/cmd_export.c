@@ -1,0 +1,38 @@
+#include <stdio.h>
+
+#include "commands.h"
+#include "fedmoe/aggregator/directory.h"
+#include "fedmoe/base/cli.h"
+
+int fm_cmd_export(int argc, char **argv)
+{
+    const char *dir = ".", *output = NULL;
+    const fm_cli_option options[] = {
+        { "directory", FM_CLI_STRING, &dir, "DIR", "made by init; default: here", false, 0, 0 },
+        { "output", FM_CLI_STRING, &output, "FILE", "the model; replaced if it is there", true, 0,
+          0 },
+    };
+    const fm_cli_spec spec = {
+        .program = "fedmoe-aggregator export",
+        .summary = "Write the model as it stands after the last finished round, for fedmoe-model. "
+                   "Works while the aggregator runs.",
+        .examples = "fedmoe-aggregator export --directory agg --output model-now.safetensors",
+        .options = options,
+        .option_count = sizeof options / sizeof options[0],
+    };
+    uint64_t rounds = 0;
+    int first = 0;
+
+    switch (fm_cli_parse(&spec, argc, argv, &first)) {
+    case FM_CLI_HELP_SHOWN:
+        return 0;
+    case FM_CLI_USAGE:
+        return 2;
+    case FM_CLI_RUN:
+        break;
+    }
+    if (fm_aggregator_export(dir, output, &rounds) != FM_OK)
+        return fm_cli_failed(spec.program);
+    printf("%s: the model after %llu rounds\n", output, (unsigned long long)rounds);
+    return 0;
+}

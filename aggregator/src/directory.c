@@ -1,0 +1,164 @@
+#include "directory_internal.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fedmoe/aggregator/state.h"
+#include "fedmoe/base/file.h"
+
+/* fm_dp_calibrate is exact to 1e-4. */
+#define NOISE_TOLERANCE 1e-3
+
+/* Make the configuration's plan say what plan.bin says, where it may. */
+static fm_status match_plan(fm_plan *made, const fm_plan *approved, const fm_buf *bytes,
+                            const char *path)
+{
+    fm_buf again = { 0 };
+    fm_status st;
+
+    memcpy(made->run, approved->run, sizeof made->run);
+    if (fabs(made->noise_multiplier - approved->noise_multiplier) <=
+        NOISE_TOLERANCE * approved->noise_multiplier)
+        made->noise_multiplier = approved->noise_multiplier;
+    if ((st = fm_plan_encode(made, &again)) == FM_OK &&
+        (again.len != bytes->len || memcmp(again.data, bytes->data, again.len) != 0))
+        st = fm_fail(FM_ESTATE,
+                     "%s: federation.yaml or the model was changed after init; a changed plan is "
+                     "a new run: fedmoe-aggregator init in a new directory",
+                     path);
+    fm_buf_fini(&again);
+    return st;
+}
+
+fm_status fm_directory_open(const char *dir, fm_aggregator_config *config, fm_buf *plan_bytes)
+{
+    char *path = NULL, *plan_path = NULL;
+    fm_aggregator_config c = { 0 };
+    fm_plan approved = { 0 };
+    fm_status st;
+
+    if ((st = fm_path_join(dir, "federation.yaml", &path)) != FM_OK ||
+        (st = fm_path_join(dir, "plan.bin", &plan_path)) != FM_OK ||
+        (st = fm_file_read(plan_path, FM_MAX_PLAN_BYTES, plan_bytes)) != FM_OK)
+        goto done;
+    if ((st = fm_plan_decode(plan_bytes->data, plan_bytes->len, &approved)) != FM_OK) {
+        (void)fm_fail_context(st, "%s: ", plan_path);
+        goto done;
+    }
+    if ((st = fm_aggregator_config_load(path, &c)) != FM_OK ||
+        (st = match_plan(&c.plan, &approved, plan_bytes, plan_path)) != FM_OK)
+        goto done;
+    *config = c; /* ownership moves to the caller */
+    c = (fm_aggregator_config){ 0 };
+done:
+    fm_aggregator_config_fini(&c);
+    fm_plan_fini(&approved);
+    free(path);
+    free(plan_path);
+    return st;
+}
+
+fm_status fm_directory_optimizer(const fm_aggregator_config *c, fm_optimizer **out)
+{
+    size_t n = c->plan.parameters;
+    void *first = NULL;
+    fm_status st;
+
+    if ((st = fm_alloc(n, sizeof(float), &first)) == FM_OK &&
+        (st = fm_safetensors_flat_read(c->model, first, n)) == FM_OK)
+        st = fm_optimizer_new(&c->plan, first, n, out);
+    free(first);
+    return st;
+}
+
+fm_status fm_directory_write_model(const fm_aggregator_config *c, const fm_optimizer *o,
+                                   uint64_t rounds, const char *path)
+{
+    size_t kept = fm_safetensors_meta_count(c->model), count = 0;
+    char text[24];
+    void *flat = NULL, *p = NULL;
+    fm_safetensors_meta *meta;
+    fm_buf buf;
+    fm_status st;
+
+    fm_buf_init(&buf, SIZE_MAX);
+    (void)snprintf(text, sizeof text, "%" PRIu64, rounds);
+    if ((st = fm_alloc(o->n, sizeof(float), &flat)) != FM_OK ||
+        (st = fm_alloc(kept + 2, sizeof *meta, &p)) != FM_OK)
+        goto done;
+    meta = p;
+    for (size_t i = 0; i < kept; i++) {
+        fm_safetensors_meta m = fm_safetensors_meta_at(c->model, i);
+
+        if (strcmp(m.key, "fedmoe.federation") != 0 && strcmp(m.key, "fedmoe.rounds") != 0)
+            meta[count++] = m;
+    }
+    meta[count++] = (fm_safetensors_meta){ "fedmoe.federation", c->plan.federation };
+    meta[count++] = (fm_safetensors_meta){ "fedmoe.rounds", text };
+    fm_optimizer_result(o, flat);
+    if ((st = fm_safetensors_encode_flat(c->model, flat, o->n, meta, count, &buf)) == FM_OK)
+        st = fm_file_replace(path, buf.data, buf.len, 0644);
+done:
+    free(p);
+    free(flat);
+    fm_buf_fini(&buf);
+    return st;
+}
+
+/* ---- export ---- */
+
+/* Whatever the directory holds but result.safetensors must stay as it is. */
+static fm_status check_output(const char *dir, const fm_aggregator_config *c, const char *output)
+{
+    const char *const own[] = { "federation.yaml", c->model_file,  "plan.bin",
+                                "door.key",        "identity.key", "identity.crt",
+                                "ca.crt",          "crl.pem",      "state.db",
+                                "state.db-wal",    "status.json",  "checkpoint.safetensors" };
+    struct stat target, mine;
+    fm_status st = FM_OK;
+
+    if (stat(output, &target) != 0)
+        return FM_OK;
+    for (size_t i = 0; st == FM_OK && i < sizeof own / sizeof own[0]; i++) {
+        char *path = NULL;
+
+        if ((st = fm_path_join(dir, own[i], &path)) == FM_OK && stat(path, &mine) == 0 &&
+            mine.st_dev == target.st_dev && mine.st_ino == target.st_ino)
+            st = fm_fail(FM_EEXIST, "%s is one of the aggregator's own files; choose another name",
+                         output);
+        free(path);
+    }
+    return st;
+}
+
+fm_status fm_aggregator_export(const char *dir, const char *output, uint64_t *rounds)
+{
+    fm_aggregator_config c = { 0 };
+    fm_optimizer *o = NULL;
+    fm_buf plan = { 0 };
+    uint64_t finished = 0;
+    fm_hash hash;
+    fm_status st;
+
+    if (!dir || !output || !rounds)
+        return fm_fail(FM_EINVAL, "export: an argument is missing");
+    if ((st = fm_directory_open(dir, &c, &plan)) != FM_OK ||
+        (st = check_output(dir, &c, output)) != FM_OK ||
+        (st = fm_directory_optimizer(&c, &o)) != FM_OK)
+        goto done;
+    hash = fm_plan_hash(plan.data, plan.len);
+    if ((st = fm_state_peek(dir, &hash, o, &finished)) == FM_ENOTFOUND)
+        st = fm_fail(FM_ENOTFOUND, "%s: no round is finished yet; the first model is %s", dir,
+                     c.model_file);
+    if (st == FM_OK && (st = fm_directory_write_model(&c, o, finished, output)) == FM_OK)
+        *rounds = finished;
+done:
+    fm_optimizer_free(&o);
+    fm_buf_fini(&plan);
+    fm_aggregator_config_fini(&c);
+    return st;
+}

@@ -1,0 +1,29 @@
+/* What init, start and export share about the aggregator's directory. */
+#ifndef FEDMOE_AGGREGATOR_DIRECTORY_INTERNAL_H
+#define FEDMOE_AGGREGATOR_DIRECTORY_INTERNAL_H
+
+#include "fedmoe/aggregator/directory.h"
+#include "fedmoe/aggregator/optimizer.h"
+
+#define FM_RESULT_FILE "result.safetensors"
+
+/**
+ * Configuration and plan of the directory. federation.yaml must still make plan.bin's plan; the
+ * plan as the members approved it wins in the last digits of the calibrated noise, which another
+ * machine's mathematics library may compute otherwise.
+ *
+ * @param plan_bytes  out: plan.bin; fm_buf_fini, also after a failure.
+ * @return FM_OK; FM_ESTATE when they differ; what the readers return.
+ */
+FM_NODISCARD fm_status fm_directory_open(const char *dir, fm_aggregator_config *config,
+                                         fm_buf *plan_bytes);
+
+/** The optimizer at the first weights. */
+FM_NODISCARD fm_status fm_directory_optimizer(const fm_aggregator_config *c, fm_optimizer **out);
+
+/** fm_optimizer_result as a model file for fedmoe-model. */
+FM_NODISCARD fm_status fm_directory_write_model(const fm_aggregator_config *c,
+                                                const fm_optimizer *o, uint64_t rounds,
+                                                const char *path);
+
+#endif

@@ -1,0 +1,54 @@
+/* The way out: one message to one, to some of the roster, or fitted to what each knows. */
+#include "round_internal.h"
+
+static fm_status send_to_peers(fm_coordinator *m, uint32_t count, const fm_message *msg)
+{
+    return count ? m->c.ports.send(m->c.ports.ctx, m->peers, count, msg) : FM_OK;
+}
+
+fm_status fm_coord_send(fm_coordinator *m, const member *who, const fm_message *msg)
+{
+    m->peers[0] = who->peer;
+    return send_to_peers(m, 1, msg);
+}
+
+fm_status fm_coord_send_all(fm_coordinator *m, const uint32_t *indices, uint32_t count,
+                            const fm_message *msg)
+{
+    uint32_t here = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        if (m->roster_members[indices[i]])
+            m->peers[here++] = m->roster_members[indices[i]]->peer;
+    return send_to_peers(m, here, msg);
+}
+
+static bool alike(const member *a, const member *b)
+{
+    return a->known_round == b->known_round && fm_hash_equal(&a->holds_model, &b->holds_model);
+}
+
+fm_status fm_coord_send_fitted(fm_coordinator *m, member *const *list, uint32_t count,
+                               void (*fit)(fm_coordinator *m, const member *who, fm_message *msg),
+                               fm_message *msg)
+{
+    fm_status st = FM_OK;
+
+    for (uint32_t i = 0; i < count; i++)
+        list[i]->told = false;
+    for (uint32_t i = 0; st == FM_OK && i < count; i++) {
+        uint32_t same = 0;
+
+        if (list[i]->told)
+            continue;
+        for (uint32_t k = i; k < count; k++) {
+            if (list[k]->told || !alike(list[i], list[k]))
+                continue;
+            list[k]->told = true;
+            m->peers[same++] = list[k]->peer;
+        }
+        fit(m, list[i], msg);
+        st = send_to_peers(m, same, msg);
+    }
+    return st;
+}

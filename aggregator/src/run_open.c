@@ -1,0 +1,145 @@
+/* What a run needs: the directory's files, the state, the sockets; and the revocation list. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "fedmoe/base/clock.h"
+#include "fedmoe/base/file.h"
+#include "fedmoe/base/log.h"
+#include "run_internal.h"
+
+#define CRL_CHECK_MS 1000
+#define Z85_LEN 40
+
+static fm_status read_door_key(fm_run *r)
+{
+    char *path = NULL;
+    fm_buf text = { 0 };
+    fm_status st;
+
+    if (!(r->door_secret = sodium_malloc(FM_CURVE_KEY_BYTES)))
+        return fm_fail(FM_ENOMEM, "no guarded memory for the door key");
+    if ((st = fm_path_join(r->options->dir, "door.key", &path)) != FM_OK ||
+        (st = fm_file_read_private(path, 64, &text)) != FM_OK)
+        goto done;
+    if (text.len == Z85_LEN + 1 && text.data[Z85_LEN] == '\n') {
+        text.data[Z85_LEN] = '\0';
+        st = fm_curve_parse((const char *)text.data, r->door_secret);
+    } else {
+        st = FM_EPARSE;
+    }
+    if (st == FM_EPARSE) /* without the text: it is a key, if a damaged one */
+        st = fm_fail(FM_EPARSE, "%s: not a door key; fedmoe-aggregator init makes one", path);
+done:
+    fm_buf_fini(&text);
+    free(path);
+    return st;
+}
+
+static fm_status open_files(fm_run *r)
+{
+    const char *dir = r->options->dir;
+    fm_hash plan;
+    fm_status st;
+
+    if ((st = fm_directory_open(dir, &r->config, &r->plan)) != FM_OK ||
+        (st = read_door_key(r)) != FM_OK || (st = fm_identity_load(dir, &r->identity)) != FM_OK ||
+        (st = fm_path_join(dir, "crl.pem", &r->crl)) != FM_OK)
+        return st;
+    (void)stat(r->crl, &r->crl_seen);
+    if ((st = fm_trust_load(dir, &r->trust)) != FM_OK ||
+        (st = fm_directory_optimizer(&r->config, &r->optimizer)) != FM_OK)
+        return st;
+    plan = fm_plan_hash(r->plan.data, r->plan.len);
+    return fm_state_open(dir, &plan, r->config.model, r->optimizer, &r->state);
+}
+
+static fm_status open_coordinator(fm_run *r)
+{
+    const fm_link_server_config link = {
+        .door = r->config.door,
+        .session = r->config.session,
+        .door_secret = r->door_secret,
+        .identity = r->identity,
+        .trust = r->trust,
+        .limits = { .max_peers = r->config.plan.max_nodes },
+    };
+    const fm_coordinator_config c = {
+        .plan = &r->config.plan,
+        .plan_bytes = r->plan.data,
+        .plan_len = r->plan.len,
+        .identity = r->identity,
+        .trust = r->trust,
+        .optimizer = r->optimizer,
+        .finished = fm_state_finished(r->state),
+        .last_round = fm_state_last_round(r->state),
+        .head = fm_state_head(r->state),
+        .join_ms = r->config.join_s * 1000,
+        .phase_ms = r->config.round_s * 1000,
+        .ports = fm_run_ports(r),
+    };
+    fm_status st = fm_coordinator_new(&c, &r->coordinator);
+
+    return st == FM_OK ? fm_link_server_new(&link, &r->link) : st;
+}
+
+fm_status fm_run_open(fm_run *r)
+{
+    const char *trace = r->options->trace;
+    fm_status st;
+
+    if (trace && !(r->trace = fopen(trace, "we")))
+        return fm_fail(FM_EIO, "%s: cannot be written: %s", trace, strerror(errno));
+    st = open_files(r);
+    return st == FM_OK ? open_coordinator(r) : st;
+}
+
+void fm_run_close(fm_run *r)
+{
+    fm_coordinator_free(&r->coordinator);
+    fm_link_server_free(&r->link);
+    fm_state_close(&r->state);
+    fm_optimizer_free(&r->optimizer);
+    fm_identity_free(&r->identity);
+    fm_trust_free(&r->trust);
+    fm_buf_fini(&r->plan);
+    fm_aggregator_config_fini(&r->config);
+    sodium_free(r->door_secret);
+    if (r->trace)
+        (void)fclose(r->trace);
+    free(r->crl);
+    free(r->members);
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms)
+{
+    struct stat now = { 0 };
+    fm_trust *fresh = NULL;
+    fm_status st;
+
+    if (now_ms - r->crl_checked_ms < CRL_CHECK_MS)
+        return FM_OK;
+    r->crl_checked_ms = now_ms;
+    if (stat(r->crl, &now) != 0 || same_file(&now, &r->crl_seen))
+        return FM_OK;
+    r->crl_seen = now;
+    if ((st = fm_trust_load(r->options->dir, &fresh)) != FM_OK) {
+        fm_log(FM_LOG_ERROR, "the new crl.pem is refused, the old one still counts: %s",
+               fm_error_text());
+        return FM_OK;
+    }
+    fm_log(FM_LOG_INFO, "crl.pem was read again");
+    fm_link_server_set_trust(r->link, fresh);
+    st = fm_coordinator_set_trust(r->coordinator, fresh, now_ms, fm_clock_wall_s());
+    fm_trust_free(&r->trust);
+    r->trust = fresh;
+    return st;
+}

@@ -1,0 +1,109 @@
+/* The coordinator's effects, made real. */
+#include "fedmoe/base/clock.h"
+#include "fedmoe/base/log.h"
+#include "fedmoe/base/random.h"
+#include "run_internal.h"
+
+static run_member *by_peer(fm_run *r, uint64_t peer)
+{
+    for (size_t i = 0; i < r->member_count; i++)
+        if (r->members[i].peer == peer)
+            return &r->members[i];
+    return NULL;
+}
+
+void fm_run_member_gone(fm_run *r, uint64_t peer, const char *reason)
+{
+    run_member *m = by_peer(r, peer);
+
+    if (!m)
+        return;
+    m->bytes_before += fm_link_server_peer_counters(r->link, peer).bytes_received;
+    m->peer = 0;
+    fm_reason_set(m->state, reason);
+    r->status_due = true;
+}
+
+static fm_status port_send(void *ctx, const uint64_t *peers, size_t count, const fm_message *m)
+{
+    fm_run *r = ctx;
+
+    if (m->type == FM_MSG_ROUND_START && r->round_started_ns == 0)
+        r->round_started_ns = fm_clock_now_ns();
+    for (size_t i = 0; m->type == FM_MSG_FINISH && i < count; i++) {
+        run_member *to = by_peer(r, peers[i]);
+
+        if (to)
+            to->has_result = true;
+    }
+    return fm_link_server_broadcast(r->link, peers, count, m);
+}
+
+static void port_drop(void *ctx, uint64_t peer, const char *reason)
+{
+    fm_run *r = ctx;
+
+    fm_run_member_gone(r, peer, reason);
+    fm_link_server_drop(r->link, peer, reason);
+}
+
+static fm_status port_next_round(void *ctx, uint64_t *round)
+{
+    return fm_state_next_round(((fm_run *)ctx)->state, round);
+}
+
+static void port_entries(void *ctx, uint64_t round, const fm_transcript_entry **entries,
+                         uint32_t *count)
+{
+    fm_state_entries(((fm_run *)ctx)->state, round, entries, count);
+}
+
+static fm_status port_finish(void *ctx, const fm_transcript_entry *e, const fm_optimizer *o)
+{
+    return fm_state_finish_round(((fm_run *)ctx)->state, e, o);
+}
+
+static void port_random(void *ctx, void *out, size_t len)
+{
+    (void)ctx;
+    fm_random_bytes(out, len);
+}
+
+static void port_note(void *ctx, const char *text)
+{
+    (void)ctx;
+    fm_log(FM_LOG_INFO, "%s", text);
+}
+
+static void port_round_ended(void *ctx, uint64_t round, bool finished, uint32_t survivors,
+                             uint32_t participants, const char *reason)
+{
+    fm_run *r = ctx;
+
+    fm_run_trace(r, round, finished);
+    r->round_started_ns = 0;
+    r->status_due = true;
+    if (finished) {
+        fm_log(FM_LOG_INFO, "round %llu finished: %u of %u nodes; %llu of %u rounds",
+               (unsigned long long)round, survivors, participants,
+               (unsigned long long)fm_state_finished(r->state), r->config.plan.rounds);
+    } else {
+        r->abandoned++;
+        fm_log(FM_LOG_WARN, "round %llu abandoned: %s", (unsigned long long)round, reason);
+    }
+}
+
+fm_coordinator_ports fm_run_ports(fm_run *r)
+{
+    return (fm_coordinator_ports){
+        .ctx = r,
+        .send = port_send,
+        .drop = port_drop,
+        .next_round = port_next_round,
+        .entries_after = port_entries,
+        .finish_round = port_finish,
+        .random = port_random,
+        .note = port_note,
+        .round_ended = port_round_ended,
+    };
+}

@@ -1,0 +1,212 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "fedmoe/base/clock.h"
+#include "server_internal.h"
+
+#define PER_SECOND 200u
+
+/* ---- making ---- */
+
+static fm_status open_session(fm_link_server *s, const char *endpoint)
+{
+    uint8_t *secret = sodium_malloc(FM_CURVE_KEY_BYTES);
+    fm_socket_options o = {
+        .type = ZMQ_ROUTER,
+        .message_bytes = FM_MAX_MESSAGE_BYTES,
+        .send_queue = FM_SESSION_SEND_QUEUE,
+        .receive_queue = FM_SESSION_RECEIVE_QUEUE,
+        .secret_key = secret,
+        .domain = FM_ZAP_DOMAIN_SESSION,
+        .endpoint = endpoint,
+        .handshake_ms = (int)s->limits.connect_ms,
+    };
+    fm_status st;
+
+    if (!secret)
+        return fm_fail(FM_ENOMEM, "no guarded memory for the session key");
+    if ((st = fm_curve_keypair(s->session_public, secret)) == FM_OK)
+        st = fm_socket_new(s->context, &o, &s->session);
+    sodium_free(secret); /* wipes */
+    if (st != FM_OK ||
+        (st = fm_monitor_new(s->context, s->session, "session", &s->session_monitor)) != FM_OK)
+        return st;
+    return fm_socket_bind(s->session, endpoint, s->session_endpoint, sizeof s->session_endpoint);
+}
+
+static fm_status keep_door(fm_link_server *s, const fm_link_server_config *c)
+{
+    if (strlen(c->door) >= sizeof s->door_endpoint)
+        return fm_fail(FM_EINVAL, "the door's address is longer than %zu bytes",
+                       sizeof s->door_endpoint - 1);
+    memcpy(s->door_endpoint, c->door, strlen(c->door) + 1);
+    if (!(s->door_secret = sodium_malloc(FM_CURVE_KEY_BYTES)))
+        return fm_fail(FM_ENOMEM, "no guarded memory for the door key");
+    memcpy(s->door_secret, c->door_secret, FM_CURVE_KEY_BYTES);
+    return FM_OK;
+}
+
+/* Twice as many places as sessions: a member may be on its way in while its old session stands. */
+static fm_status make_table(fm_link_server *s)
+{
+    void *slots;
+    fm_status st;
+
+    s->capacity = 2 * (size_t)s->limits.max_peers;
+    if ((st = fm_alloc(s->capacity, sizeof *s->slots, &slots)) != FM_OK)
+        return st;
+    s->slots = slots;
+    s->next_id = 1;
+    return FM_OK;
+}
+
+static fm_status start(fm_link_server *s, const fm_link_server_config *c)
+{
+    uint64_t now = fm_clock_now_ms();
+    fm_status st;
+
+    s->identity = c->identity;
+    s->trust = c->trust;
+    s->limits = fm_link_limits_or_default(c->limits);
+    s->polled_ms = s->tick_ms = now;
+    s->probe_ms = UINT64_MAX;
+    fm_bucket_init(&s->doors, 2 * (uint64_t)s->limits.max_peers + 64, PER_SECOND, now);
+    fm_bucket_init(&s->hellos, s->limits.max_peers + (uint64_t)64, PER_SECOND, now);
+    if ((st = make_table(s)) != FM_OK || (st = keep_door(s, c)) != FM_OK ||
+        (st = fm_socket_context(&s->context)) != FM_OK ||
+        (st = fm_zap_new(s->context, &s->zap)) != FM_OK ||
+        (st = open_session(s, c->session)) != FM_OK || (st = fm_server_open_door(s)) != FM_OK)
+        return st;
+    return fm_server_make_welcome(s);
+}
+
+fm_status fm_link_server_new(const fm_link_server_config *c, fm_link_server **out)
+{
+    fm_link_server *s;
+    void *p;
+    fm_status st;
+
+    if (!c || !out || !c->door || !c->session || !c->door_secret || !c->identity || !c->trust ||
+        c->limits.max_peers > FM_MAX_NODES)
+        return fm_fail(FM_EINVAL, "fm_link_server_new: a field is missing or out of range");
+    if ((st = fm_alloc(1, sizeof *s, &p)) != FM_OK)
+        return st;
+    s = p;
+    if ((st = start(s, c)) != FM_OK) {
+        fm_link_server_free(&s);
+        return st;
+    }
+    *out = s;
+    return FM_OK;
+}
+
+void fm_link_server_free(fm_link_server **server)
+{
+    fm_link_server *s;
+
+    if (!server || !(s = *server))
+        return;
+    fm_monitor_free(s->door, &s->door_monitor);
+    fm_monitor_free(s->session, &s->session_monitor);
+    fm_socket_free(&s->door, FM_LINGER_MS);
+    fm_socket_free(&s->session, FM_LINGER_MS);
+    fm_socket_free(&s->zap, 0);
+    fm_socket_context_free(&s->context);
+    fm_message_free(&s->message_event);
+    for (size_t i = 0; i < s->count; i++)
+        free(s->slots[i].peer);
+    fm_server_free_buried(s);
+    free(s->slots);
+    sodium_free(s->door_secret);
+    free(s);
+    *server = NULL;
+}
+
+const char *fm_link_server_door(const fm_link_server *s)
+{
+    return s->door_endpoint;
+}
+
+const char *fm_link_server_session(const fm_link_server *s)
+{
+    return s->session_endpoint;
+}
+
+void fm_link_server_set_trust(fm_link_server *s, const fm_trust *trust)
+{
+    if (s && trust)
+        s->trust = trust;
+}
+
+/* ---- sending ---- */
+
+static fm_status send_to(fm_link_server *s, uint64_t peer, zmq_msg_t *packet)
+{
+    fm_link_peer *p = fm_server_find_id(s, peer);
+    fm_status st;
+
+    if (!p || p->state != FM_PEER_JOINED)
+        return fm_fail(FM_ENOTFOUND, "peer %llu is gone", (unsigned long long)peer);
+    if ((st = fm_server_send_packet(s, p, packet)) == FM_OK) {
+        p->sent_ms = fm_clock_now_ms();
+        return FM_OK;
+    }
+    fm_server_lose(s, p, fm_error_text());
+    return FM_ENOTFOUND;
+}
+
+fm_status fm_link_server_send(fm_link_server *s, uint64_t peer, const fm_message *m)
+{
+    zmq_msg_t packet;
+    fm_status st;
+
+    if (!s)
+        return fm_fail(FM_EINVAL, "fm_link_server_send: no server");
+    if ((st = fm_packet_make(m, &packet)) != FM_OK)
+        return st;
+    st = send_to(s, peer, &packet);
+    (void)zmq_msg_close(&packet);
+    return st;
+}
+
+fm_status fm_link_server_broadcast(fm_link_server *s, const uint64_t *peers, size_t count,
+                                   const fm_message *m)
+{
+    zmq_msg_t packet;
+    fm_status st;
+
+    if (!s || (!peers && count > 0))
+        return fm_fail(FM_EINVAL, "fm_link_server_broadcast: no server or peers");
+    if ((st = fm_packet_make(m, &packet)) != FM_OK)
+        return st;
+    for (size_t i = 0; i < count; i++)
+        (void)!send_to(s, peers[i], &packet);
+    (void)zmq_msg_close(&packet);
+    return FM_OK;
+}
+
+void fm_link_server_drop(fm_link_server *s, uint64_t peer, const char *reason)
+{
+    fm_link_peer *p = s ? fm_server_find_id(s, peer) : NULL;
+
+    if (!p)
+        return;
+    if (p->state == FM_PEER_JOINED)
+        fm_server_send_refusal(s, p, reason);
+    fm_server_bury(s, p);
+}
+
+fm_link_counters fm_link_server_counters(const fm_link_server *s)
+{
+    return s->counters;
+}
+
+fm_link_counters fm_link_server_peer_counters(const fm_link_server *s, uint64_t peer)
+{
+    const fm_link_peer *p = s ? fm_server_find_id(s, peer) : NULL;
+
+    return p ? p->counters : (fm_link_counters){ 0 };
+}

@@ -1,0 +1,131 @@
+# Shared by the end-to-end tests: a run directory, parties in the background, and checks.
+set -uo pipefail
+: "${BIN:?where the programs are}" "${SOURCE:?the source tree}"
+export NO_COLOR=1 OPENBLAS_NUM_THREADS=1
+WORK=$(mktemp -d "${TMPDIR:-/tmp}/fedmoe-e2e-XXXXXX")
+RUN=$WORK/run
+HOSPITALS="northgate lakeside hillcrest riverside"
+FAILED=0
+CHECKS=0
+declare -A PID=()
+
+cleanup() {
+    local name
+    for name in "${!PID[@]}"; do kill -9 "${PID[$name]}" 2>/dev/null; done
+    wait 2>/dev/null
+    if [ "$FAILED" = 0 ]; then rm -rf "$WORK"; else echo "kept: $WORK" >&2; fi
+}
+trap cleanup EXIT
+
+skip() {
+    echo "skipped: $*"
+    exit 77
+}
+
+# check DESCRIPTION COMMAND...: the command must succeed.
+check() {
+    local what=$1
+    shift
+    CHECKS=$((CHECKS + 1))
+    if "$@"; then
+        echo "ok: $what"
+    else
+        echo "FAILED: $what" >&2
+        FAILED=$((FAILED + 1))
+    fi
+}
+
+finish() {
+    echo "$((CHECKS - FAILED)) passed, $FAILED failed"
+    [ "$FAILED" = 0 ]
+    exit
+}
+
+# setup [options of fedmoe-demo]: directories of all parties, nobody started.
+setup() {
+    "$BIN/fedmoe-demo" --setup-only --keep "$RUN" "$@" >"$WORK/start.txt" 2>"$WORK/setup.err" || {
+        cat "$WORK/setup.err" >&2
+        exit 1
+    }
+}
+
+start_aggregator() {
+    "$BIN/fedmoe-aggregator" start --directory "$RUN/aggregator" --linger 20 "$@" \
+        >>"$RUN/aggregator/log" 2>&1 &
+    PID[aggregator]=$!
+}
+
+start_node() {
+    local name=$1
+    shift
+    "$BIN/fedmoe-node" start --config "$RUN/$name/node.yaml" "$@" >>"$RUN/$name/log" 2>&1 &
+    PID[$name]=$!
+}
+
+start_all() {
+    local name
+    start_aggregator
+    for name in $HOSPITALS; do start_node "$name"; done
+}
+
+# number FILE KEY: a number of a JSON file's top level, 0 when it is not there.
+number() {
+    local v
+    v=$(sed -n "s/^ *\"$2\": \([0-9.e+-]*\),\{0,1\}\$/\1/p" "$1" 2>/dev/null | head -1)
+    echo "${v:-0}"
+}
+
+# wait_round PARTY N SECONDS: until its status says so many rounds.
+wait_round() {
+    local i
+    for ((i = 0; i < $3 * 20; i++)); do
+        [ "$(number "$RUN/$1/status.json" round)" -ge "$2" ] && return 0
+        sleep 0.05
+    done
+    echo "$1 is at round $(number "$RUN/$1/status.json" round), not $2, after $3 s" >&2
+    tail -3 "$RUN/$1/log" >&2
+    return 1
+}
+
+# wait_end NAME SECONDS: the party ends by itself, with success.
+wait_end() {
+    local i
+    for ((i = 0; i < $2 * 20; i++)); do
+        if ! kill -0 "${PID[$1]}" 2>/dev/null; then
+            wait "${PID[$1]}"
+            local rc=$?
+            unset "PID[$1]"
+            [ $rc = 0 ] || { echo "$1 ended with $rc" >&2; tail -3 "$RUN/$1/log" >&2; }
+            return $rc
+        fi
+        sleep 0.05
+    done
+    echo "$1 still runs after $2 s" >&2
+    tail -3 "$RUN/$1/log" >&2
+    return 1
+}
+
+kill_party() {
+    kill -9 "${PID[$1]}"
+    wait "${PID[$1]}" 2>/dev/null
+    unset "PID[$1]"
+}
+
+# says FILE PATTERN: an extended regular expression on one line.
+says() {
+    grep -qE -- "$2" "$1" || {
+        echo "  expected: $2" >&2
+        echo "  in: $(tail -3 "$1")" >&2
+        return 1
+    }
+}
+
+# refused FILE PATTERN COMMAND...: exit 1, and the sentence on standard error.
+refused() {
+    local file=$1 pattern=$2 rc
+    shift 2
+    timeout 60 "$@" >"$file" 2>&1
+    rc=$?
+    [ $rc = 1 ] || { echo "  exit $rc, not 1: $*" >&2; tail -3 "$file" >&2; return 1; }
+    says "$file" "$pattern"
+}

@@ -1,0 +1,59 @@
+# An observer on the wire of a whole run sees no name, no weight and no record.
+. "$(dirname "$0")/lib.sh"
+command -v tcpdump >/dev/null || skip "tcpdump is not installed"
+setup --rounds 10
+ports=$(grep -hoE '127\.0\.0\.1:[0-9]+' "$RUN/aggregator/federation.yaml" | cut -d: -f2 | sort -u)
+canary=$(head -c 24 /dev/urandom | base64)
+control=$((20000 + RANDOM % 20000))
+filter="port $control"
+for p in $ports; do filter="$filter or port $p"; done
+tcpdump -i lo -U -s 0 -B 65536 -w "$WORK/capture" "tcp and ($filter)" 2>"$WORK/tcpdump.err" &
+PID[tcpdump]=$!
+for _ in $(seq 100); do grep -q listening "$WORK/tcpdump.err" && break; sleep 0.05; done
+grep -q listening "$WORK/tcpdump.err" || skip "no capture here: $(tail -1 "$WORK/tcpdump.err")"
+
+start_all
+for name in $HOSPITALS aggregator; do check "$name ends well" wait_end "$name" 90; done
+# The control: something readable that the same capture must show.
+"${PYTHON:-/usr/bin/env}" bash -c "exec 3<>/dev/tcp/127.0.0.1/$control; printf '%s' '$canary' >&3" 2>/dev/null ||
+    { exec 9< <(timeout 5 perl -MIO::Socket::INET -e '
+        my $s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1", LocalPort => $ARGV[0], ReuseAddr => 1) or die;
+        print "ready\n"; STDOUT->flush; my $c = $s->accept; local $/; <$c>;' "$control")
+      read -r _ <&9
+      bash -c "exec 3<>/dev/tcp/127.0.0.1/$control; printf '%s' '$canary' >&3"; }
+sleep 0.5
+kill -INT "${PID[tcpdump]}"
+wait "${PID[tcpdump]}" 2>/dev/null
+unset "PID[tcpdump]"
+
+check "the capture works: it shows what was sent in the clear" grep -qaF "$canary" "$WORK/capture"
+check "the capture holds the run" [ "$(stat -c %s "$WORK/capture")" -gt 100000 ]
+absent() { ! grep -qaF -- "$1" "$WORK/capture"; }
+for word in $HOSPITALS heart-demo "heart disease" heart_disease trestbps cholesterol fedmoe urn:fedmoe tabular; do
+    check "nobody reads '$word'" absent "$word"
+done
+for name in $HOSPITALS; do
+    leaked=$(grep -caFf "$RUN/$name/records.csv" "$WORK/capture")
+    check "no record of $name" [ "$leaked" = 0 ]
+done
+# Weights: any 8 bytes in a row of a model that travelled.
+perl -e '
+    my ($capture, @models) = @ARGV;
+    sub slurp { open my $f, "<:raw", $_[0] or die "$_[0]: $!"; local $/; <$f> }
+    my $all = slurp($capture);
+    my $seen = 0; my $looked = 0;
+    for my $path (@models) {
+        my $file = slurp($path);
+        my $body = substr($file, 8 + unpack("Q<", $file));
+        for (my $i = 0; $i + 8 <= length $body; $i += 8) {
+            my $piece = substr($body, $i, 8);
+            next if $piece =~ /^(.)\1*$/s || $piece =~ /\0\0\0/;
+            $looked++;
+            $seen++ if index($all, $piece) >= 0;
+        }
+    }
+    print "looked for $looked pieces of weights, saw $seen\n";
+    exit($looked > 100 && $seen == 0 ? 0 : 1);
+' "$WORK/capture" "$RUN/model.safetensors" "$RUN/northgate/model.safetensors"
+check "no weights" [ $? = 0 ]
+finish

@@ -1,0 +1,58 @@
+/* A CSV file against fixed schemas; the first byte says which, and whether labels are wanted. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fedmoe/model/table.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define COLUMNS                                                                      \
+    "columns:\n"                                                                     \
+    "  - {name: a, kind: numeric, range: [-5, 5], outside: clip, knots: [1]}\n"      \
+    "  - {name: b, kind: categorical, values: [x, \"1\"], unknown: missing}\n"       \
+    "  - {name: c, kind: date, range: [2000-01-01, 2020-01-01], outside: missing}\n" \
+    "  - {name: d, kind: ignore}\n"                                                  \
+    "  - {name: y, kind: label, negative: [\"0\"], positive: [\"1\"]}\n"
+
+static const char *const texts[] = {
+    "name: t\ncsv: {header: false}\n" COLUMNS,
+    "name: t\n" COLUMNS,
+    "name: t\ncsv: {header: false, delimiter: \";\", missing: [\"?\"]}\n" COLUMNS,
+};
+static fm_schema *schemas[3];
+
+/* Lines increase, labels are 0 or 1, features are numbers. */
+static void examine(const fm_table *t, bool labels)
+{
+    for (size_t i = 0; i < t->rows; i++)
+        if ((i && t->lines[i] <= t->lines[i - 1]) || (labels && t->y[i] != 0.0f && t->y[i] != 1.0f))
+            abort();
+    for (size_t i = 0; i < t->rows * t->features; i++)
+        if (!(t->x[i] >= -1e6f && t->x[i] <= 1e6f))
+            abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fm_table t = { 0 };
+
+    if (size < 1)
+        return 0;
+    const size_t which = data[0] % 3;
+    const fm_table_options options = { .labels = data[0] & 0x80, .max_problems = 5 };
+    char *text = malloc(size); /* NUL-terminated, as a fm_buf is */
+
+    if (!text)
+        abort();
+    memcpy(text, data + 1, size - 1);
+    text[size - 1] = '\0';
+    if (!schemas[which] &&
+        fm_schema_parse("s", texts[which], strlen(texts[which]), &schemas[which]))
+        abort();
+    if (!fm_table_parse("fuzz", text, size - 1, schemas[which], &options, &t))
+        examine(&t, options.labels);
+    fm_table_fini(&t);
+    free(text);
+    return 0;
+}

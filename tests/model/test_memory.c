@@ -1,0 +1,136 @@
+/*
+ * Steps never allocate, and every allocation that fails is survived. The linker sends this
+ * program's allocations, the libraries' of fedmoe included, through the counters below.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fm_test.h"
+#include "model_fixture.h"
+#include "suites.h"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *p, size_t size);
+int __real_posix_memalign(void **out, size_t alignment, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+int __wrap_posix_memalign(void **out, size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+
+static size_t allocations, fail_at; /* the fail_at-th from now on fails; 0: none */
+
+static bool fails(void)
+{
+    allocations++;
+    return fail_at && allocations == fail_at;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+    return fails() ? NULL : __real_realloc(p, size);
+}
+
+int __wrap_posix_memalign(void **out, size_t alignment, size_t size)
+{
+    return fails() ? 12 : __real_posix_memalign(out, alignment, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    return fails() ? NULL : __real_aligned_alloc(alignment, size);
+}
+
+static void steps_never_allocate(void)
+{
+    for (size_t n = 0; n < fixture_config_count; n++) {
+        fixture f = fixture_make(&fixture_configs[n].config, 40, 9);
+        float *out = calloc(f.parameters, sizeof *out), logits[40], losses[40];
+        double norms[40];
+
+        for (size_t i = 0; i < 40; i++)
+            logits[i] = 1.0f;
+        allocations = 0;
+        CU_ASSERT_EQUAL(fm_tabular_backward(f.model, f.x, f.y, f.index, 40, losses), FM_OK);
+        fm_tabular_square_norms(f.model, norms);
+        fm_tabular_weighted_sum(f.model, logits, out);
+        fm_tabular_unit_gradient(f.model, 3, out);
+        CU_ASSERT_EQUAL(fm_tabular_set(f.model, f.theta, f.parameters), FM_OK);
+        CU_ASSERT_EQUAL(fm_tabular_predict(f.model, f.x, 40, logits), FM_OK);
+        CU_ASSERT_EQUAL(allocations, 0);
+        free(out);
+        fixture_free(&f);
+    }
+}
+
+#define SCHEMA                                                                       \
+    "name: t\ncsv: {header: true, missing: [\"?\", \"\"]}\ncolumns:\n"               \
+    "  - {name: x, kind: numeric, range: [0, 8], knots: [1, 2], missing: [\"7\"]}\n" \
+    "  - {name: c, kind: categorical, values: [a, b]}\n"                             \
+    "  - {name: y, kind: label, negative: [0], positive: [1]}\n"
+
+/* All that is made from files: schema, table, configuration, model, and back from its bytes. */
+static fm_status whole_life(void)
+{
+    static const char csv[] = "x,c,y\n1,a,0\n?,b,1\n";
+    static const char yaml[] = "width: 4\nmultipliers: {head: 0.5}\n";
+    const fm_table_options options = { .labels = true };
+    fm_schema *s = NULL, *again = NULL;
+    fm_tabular *m = NULL, *back = NULL;
+    fm_tabular_config c;
+    fm_table t = { 0 }, all = { 0 };
+    fm_buf file = { 0 };
+    fm_status st;
+
+    if (!(st = fm_schema_parse("s", SCHEMA, strlen(SCHEMA), &s)) &&
+        !(st = fm_table_parse("d", csv, strlen(csv), s, &options, &t)) &&
+        !(st = fm_table_append(&all, &t)) && !(st = fm_table_append(&all, &t)) &&
+        !(st = fm_tabular_config_parse("m", yaml, strlen(yaml), s, &c)) &&
+        !(st = fm_tabular_new(&c, 3, &m)) && !(st = fm_tabular_encode(m, s, NULL, 0, &file)))
+        st = fm_tabular_decode("f", file.data, file.len, 2, &again, &back);
+    fm_tabular_free(&m);
+    fm_tabular_free(&back);
+    fm_schema_free(&s);
+    fm_schema_free(&again);
+    fm_table_fini(&t);
+    fm_table_fini(&all);
+    fm_buf_fini(&file);
+    return st;
+}
+
+static void every_allocation_that_fails_is_survived(void)
+{
+    size_t count, other = 0;
+
+    allocations = 0;
+    CU_ASSERT_EQUAL_FATAL(whole_life(), FM_OK);
+    count = allocations;
+    CU_ASSERT_TRUE(count > 50);
+    for (size_t n = 1; n <= count; n++) {
+        allocations = 0;
+        fail_at = n;
+        other += whole_life() != FM_ENOMEM;
+        fail_at = 0;
+    }
+    printf("    %zu allocations failed in turn\n", count);
+    CU_ASSERT_EQUAL(other, 0);
+}
+
+static const fm_test tests[] = {
+    { "steps never allocate", steps_never_allocate },
+    { "every allocation that fails is survived", every_allocation_that_fails_is_survived },
+};
+const fm_test_suite suite_memory = { "model.memory", tests, FM_TEST_COUNT(tests) };

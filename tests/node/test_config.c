@@ -1,0 +1,167 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fedmoe/base/file.h"
+#include "fedmoe/node/config.h"
+#include "suites.h"
+#include "world.h"
+
+static const char good[] = "name: cleveland\n"
+                           "aggregator:\n"
+                           "  door: tcp://127.0.0.1:7300\n"
+                           "  door_key: \"rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7\"\n"
+                           "identity: .\n"
+                           "data:\n"
+                           "  name: cleveland-cardiology\n"
+                           "  records: records.csv\n"
+                           "ledger: /var/lib/ledger.db\n"
+                           "policy:\n"
+                           "  epsilon: 1.5\n"
+                           "  delta: 1.0e-4\n"
+                           "  purposes: [\"heart disease risk\", \"audit\"]\n"
+                           "  min_cohort: 4\n"
+                           "  min_colluders: 2\n"
+                           "  max_rows: 500\n";
+
+/** Load `text` as node.yaml of a fresh folder (in path). */
+static fm_status load(const char *text, char path[PATH_CAP], fm_node_config *c)
+{
+    char dir[PATH_CAP];
+
+    fm_test_tmpdir(dir, sizeof dir);
+    make_path(path, dir, "node.yaml");
+    need(fm_file_create(path, text, strlen(text), 0600) == FM_OK, "a file");
+    return fm_node_config_load(path, c);
+}
+
+static void every_key_is_read(void)
+{
+    fm_node_config c = { 0 };
+    char path[PATH_CAP], want[PATH_CAP];
+
+    CU_ASSERT_EQUAL_FATAL(load(good, path, &c), FM_OK);
+    CU_ASSERT_STRING_EQUAL(c.name, "cleveland");
+    CU_ASSERT_STRING_EQUAL(c.door, "tcp://127.0.0.1:7300");
+    CU_ASSERT_EQUAL(c.door_public[0], 0xbb); /* the key of ZeroMQ's own manual */
+    CU_ASSERT_STRING_EQUAL(c.data_set, "cleveland-cardiology");
+    CU_ASSERT_STRING_EQUAL(c.ledger, "/var/lib/ledger.db");
+    *strrchr(path, '/') = '\0';
+    make_path(want, path, "records.csv");
+    CU_ASSERT_STRING_EQUAL(c.records, want);
+    CU_ASSERT_STRING_EQUAL(c.dir, path);
+    CU_ASSERT_EQUAL(c.policy.epsilon, 1.5);
+    CU_ASSERT_EQUAL(c.policy.delta, 1e-4);
+    CU_ASSERT_EQUAL_FATAL(c.policy.purpose_count, 2);
+    CU_ASSERT_STRING_EQUAL(c.policy.purposes[1], "audit");
+    CU_ASSERT_EQUAL(c.policy.min_cohort, 4);
+    CU_ASSERT_EQUAL(c.policy.min_colluders, 2);
+    CU_ASSERT_EQUAL(c.policy.max_rows, 500);
+    fm_node_config_fini(&c);
+    fm_node_config_fini(&c); /* twice is fine */
+}
+
+/** `good` with the first `from` replaced by `to`. */
+static char *edited(const char *from, const char *to)
+{
+    const char *at = strstr(good, from);
+    size_t len = sizeof good + strlen(to), head;
+    char *out = malloc(len);
+
+    need(at && out, "an edit");
+    head = (size_t)(at - good);
+    (void)snprintf(out, len, "%.*s%s%s", (int)head, good, to, at + strlen(from));
+    return out;
+}
+
+/** The edit is refused, in that line, with that word. */
+static void check_edit(const char *from, const char *to, unsigned line, const char *word)
+{
+    fm_node_config c = { 0 };
+    char path[PATH_CAP], where[PATH_CAP + 16];
+    char *text = edited(from, to);
+
+    CU_ASSERT_EQUAL(load(text, path, &c), FM_EPARSE);
+    (void)snprintf(where, sizeof where, "%s:%u:", path, line);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), where));
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), word));
+    if (!strstr(fm_error_text(), where) || !strstr(fm_error_text(), word))
+        printf("\n    not %s ... %s: %s\n", where, word, fm_error_text());
+    CU_ASSERT_PTR_NULL(c.door);
+    free(text);
+}
+
+static void an_unknown_key_is_named_with_its_line(void)
+{
+    check_edit("identity: .", "identity: .\nidentty: .", 6, "identty");
+    check_edit("  door_key", "  port: 1\n  door_key", 4, "port");
+    check_edit("  epsilon: 1.5", "  epsilon: 1.5\n  epsilonn: 1", 12, "epsilonn");
+    check_edit("  records: ", "  record: ", 8, "record");
+}
+
+static void a_wrong_value_is_named_with_its_line(void)
+{
+    check_edit("cleveland\n", "Cleveland Clinic\n", 1, "Cleveland Clinic");
+    check_edit("tcp://127.0.0.1:7300", "127.0.0.1:7300", 3, "tcp://");
+    check_edit("tcp://127.0.0.1:7300", "tcp://127.0.0.1", 3, "tcp://");
+    check_edit("rq:rM", "rq", 4, "40 characters");
+    check_edit("1.5", "lots", 11, "epsilon");
+    check_edit("1.5", "0", 11, "epsilon");
+    check_edit("1.5", "1001", 11, "epsilon");
+    check_edit("1.0e-4", "0.5", 12, "delta");
+    check_edit("min_cohort: 4", "min_cohort: 1", 14, "min_cohort");
+    check_edit("min_colluders: 2", "min_colluders: -1", 15, "min_colluders");
+    check_edit("max_rows: 500", "max_rows: 0", 16, "max_rows");
+    check_edit("[\"heart disease risk\", \"audit\"]", "[]", 13, "purposes");
+    check_edit("[\"heart disease risk\", \"audit\"]", "heart", 13, "purposes");
+    check_edit("cleveland-cardiology", "\"a\\tb\"", 7, "control");
+}
+
+static void a_missing_key_is_named(void)
+{
+    static const char *const lines[] = { "name: cleveland\n", "identity: .\n", "  delta: 1.0e-4\n",
+                                         "  door: tcp://127.0.0.1:7300\n",
+                                         "  purposes: [\"heart disease risk\", \"audit\"]\n" };
+    static const char *const keys[] = { "name", "identity", "delta", "door", "purposes" };
+
+    for (unsigned i = 0; i < 5; i++) {
+        fm_node_config c = { 0 };
+        char path[PATH_CAP], *text = edited(lines[i], "");
+
+        CU_ASSERT_EQUAL(load(text, path, &c), FM_EPARSE);
+        CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), keys[i]));
+        free(text);
+    }
+}
+
+static void keys_with_a_default_may_be_left_out(void)
+{
+    char path[PATH_CAP], *text = edited("  min_cohort: 4\n  min_colluders: 2\n  max_rows: 500\n", "");
+    fm_node_config c = { 0 };
+
+    CU_ASSERT_EQUAL_FATAL(load(text, path, &c), FM_OK);
+    CU_ASSERT_EQUAL(c.policy.min_cohort, 3);
+    CU_ASSERT_EQUAL(c.policy.min_colluders, 1);
+    CU_ASSERT_EQUAL(c.policy.max_rows, 100000);
+    fm_node_config_fini(&c);
+    free(text);
+}
+
+static void a_missing_file_is_named(void)
+{
+    fm_node_config c = { 0 };
+
+    CU_ASSERT_EQUAL(fm_node_config_load("/nowhere/node.yaml", &c), FM_ENOTFOUND);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "/nowhere/node.yaml"));
+}
+
+static const fm_test tests[] = {
+    { "every key is read", every_key_is_read },
+    { "an unknown key is named with file and line", an_unknown_key_is_named_with_its_line },
+    { "a wrong value is named with file and line", a_wrong_value_is_named_with_its_line },
+    { "a missing key is named", a_missing_key_is_named },
+    { "keys with a default may be left out", keys_with_a_default_may_be_left_out },
+    { "a missing file is named", a_missing_file_is_named },
+};
+
+const fm_test_suite suite_config = { "node.config", tests, FM_TEST_COUNT(tests) };

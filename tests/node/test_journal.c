@@ -1,0 +1,216 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fedmoe/node/journal.h"
+#include "suites.h"
+#include "world.h"
+
+static fm_hash hash_of(unsigned char c)
+{
+    fm_hash h;
+
+    memset(h.bytes, c, sizeof h.bytes);
+    return h;
+}
+
+static void new_path(char out[PATH_CAP])
+{
+    char dir[PATH_CAP];
+
+    fm_test_tmpdir(dir, sizeof dir);
+    make_path(out, dir, "state.db");
+}
+
+static fm_journal *open_for(const char *path, const char *federation, unsigned char plan)
+{
+    fm_hash h = hash_of(plan);
+    fm_journal *j = NULL;
+
+    CU_ASSERT_EQUAL_FATAL(fm_journal_open(path, federation, &h, &j), FM_OK);
+    return j;
+}
+
+static void a_round_is_used_once_and_only_upwards(void)
+{
+    char path[PATH_CAP];
+    fm_journal *j;
+
+    new_path(path);
+    j = open_for(path, "heart", 1);
+    CU_ASSERT_EQUAL(fm_journal_use(j, 3), FM_OK);
+    CU_ASSERT_EQUAL(fm_journal_use(j, 3), FM_EREPLAY);
+    CU_ASSERT_EQUAL(fm_journal_use(j, 2), FM_EREPLAY);
+    CU_ASSERT_EQUAL(fm_journal_use(j, 4), FM_OK);
+    CU_ASSERT_EQUAL(fm_journal_use(j, 0), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_journal_use(j, UINT64_MAX), FM_EINVAL);
+    fm_journal_close(&j);
+    j = open_for(path, "heart", 1);
+    CU_ASSERT_EQUAL(fm_journal_use(j, 4), FM_EREPLAY);
+    CU_ASSERT_EQUAL(fm_journal_use(j, 5), FM_OK);
+    fm_journal_close(&j);
+    CU_ASSERT_PTR_NULL(j);
+}
+
+static void two_processes_on_one_journal_never_both_use_a_round(void)
+{
+    char path[PATH_CAP];
+    fm_journal *a, *b;
+
+    new_path(path);
+    a = open_for(path, "heart", 1);
+    b = open_for(path, "heart", 1);
+    CU_ASSERT_EQUAL(fm_journal_use(a, 7), FM_OK);
+    CU_ASSERT_EQUAL(fm_journal_use(b, 7), FM_EREPLAY);
+    CU_ASSERT_EQUAL(fm_journal_use(b, 8), FM_OK);
+    CU_ASSERT_EQUAL(fm_journal_use(a, 8), FM_EREPLAY);
+    fm_journal_close(&a);
+    fm_journal_close(&b);
+}
+
+static void a_round_has_one_commit(void)
+{
+    char path[PATH_CAP];
+    fm_hash one = hash_of(1), two = hash_of(2);
+    fm_journal *j;
+
+    new_path(path);
+    j = open_for(path, "heart", 1);
+    CU_ASSERT_EQUAL(fm_journal_commit(j, 5, &one), FM_ESTATE);
+    CU_ASSERT_EQUAL(fm_journal_use(j, 5), FM_OK);
+    CU_ASSERT_EQUAL(fm_journal_commit(j, 5, &one), FM_OK);
+    CU_ASSERT_EQUAL(fm_journal_commit(j, 5, &one), FM_EREPLAY);
+    CU_ASSERT_EQUAL(fm_journal_commit(j, 5, &two), FM_EREPLAY);
+    fm_journal_close(&j);
+    j = open_for(path, "heart", 1);
+    CU_ASSERT_EQUAL(fm_journal_commit(j, 5, &two), FM_EREPLAY);
+    fm_journal_close(&j);
+}
+
+static void a_round_has_one_release_of_what_was_committed(void)
+{
+    char path[PATH_CAP];
+    fm_hash one = hash_of(1), two = hash_of(2);
+    fm_journal *j;
+
+    new_path(path);
+    j = open_for(path, "heart", 1);
+    CU_ASSERT_EQUAL(fm_journal_use(j, 5), FM_OK);
+    CU_ASSERT_EQUAL(fm_journal_release(j, 5, &one), FM_ESTATE);
+    CU_ASSERT_EQUAL(fm_journal_commit(j, 5, &one), FM_OK);
+    CU_ASSERT_EQUAL(fm_journal_release(j, 5, &two), FM_ESTATE);
+    CU_ASSERT_EQUAL(fm_journal_release(j, 5, &one), FM_OK);
+    CU_ASSERT_EQUAL(fm_journal_release(j, 5, &one), FM_EREPLAY);
+    fm_journal_close(&j);
+    j = open_for(path, "heart", 1);
+    CU_ASSERT_EQUAL(fm_journal_release(j, 5, &one), FM_EREPLAY);
+    fm_journal_close(&j);
+}
+
+static void the_transcript_only_goes_forward(void)
+{
+    char path[PATH_CAP];
+    fm_hash one = hash_of(1), two = hash_of(2);
+    fm_journal_state s;
+    fm_journal *j;
+
+    new_path(path);
+    j = open_for(path, "heart", 1);
+    CU_ASSERT_EQUAL(fm_journal_state_get(j, &s), FM_OK);
+    CU_ASSERT(s.last_used == 0 && s.finished_round == 0 && fm_hash_is_zero(&s.head));
+    CU_ASSERT_EQUAL(fm_journal_head(j, 4, &one), FM_OK);
+    CU_ASSERT_EQUAL(fm_journal_head(j, 4, &one), FM_OK);
+    CU_ASSERT_EQUAL(fm_journal_head(j, 4, &two), FM_EREPLAY);
+    CU_ASSERT_EQUAL(fm_journal_head(j, 3, &two), FM_EREPLAY);
+    CU_ASSERT_EQUAL(fm_journal_head(j, 6, &two), FM_OK);
+    fm_journal_close(&j);
+    j = open_for(path, "heart", 1);
+    CU_ASSERT_EQUAL(fm_journal_state_get(j, &s), FM_OK);
+    CU_ASSERT_EQUAL(s.finished_round, 6);
+    CU_ASSERT(fm_hash_equal(&s.head, &two));
+    fm_journal_close(&j);
+}
+
+static void plans_and_federations_do_not_share_rounds(void)
+{
+    char path[PATH_CAP];
+    fm_journal *a, *b, *c;
+    fm_journal_state s;
+
+    new_path(path);
+    a = open_for(path, "heart", 1);
+    b = open_for(path, "heart", 2);
+    c = open_for(path, "lungs", 1);
+    CU_ASSERT_EQUAL(fm_journal_use(a, 9), FM_OK);
+    CU_ASSERT_EQUAL(fm_journal_use(b, 1), FM_OK);
+    CU_ASSERT_EQUAL(fm_journal_use(c, 2), FM_OK);
+    CU_ASSERT_EQUAL(fm_journal_state_get(b, &s), FM_OK);
+    CU_ASSERT_EQUAL(s.last_used, 1);
+    fm_journal_close(&a);
+    fm_journal_close(&b);
+    fm_journal_close(&c);
+}
+
+static void the_file_is_private_and_a_wider_one_is_refused(void)
+{
+    char path[PATH_CAP];
+    fm_hash plan = hash_of(1);
+    struct stat st;
+    fm_journal *j;
+
+    new_path(path);
+    j = open_for(path, "heart", 1);
+    CU_ASSERT_EQUAL(fm_journal_use(j, 1), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(stat(path, &st), 0);
+    CU_ASSERT_EQUAL(st.st_mode & 0777, 0600);
+    fm_journal_close(&j);
+    CU_ASSERT_EQUAL_FATAL(chmod(path, 0644), 0);
+    CU_ASSERT_EQUAL(fm_journal_open(path, "heart", &plan, &j), FM_EPERM);
+    CU_ASSERT_PTR_NULL(j);
+}
+
+static void a_file_that_is_no_journal_is_refused(void)
+{
+    static const char junk[] = "this is not a database, and long enough to be none at all.......";
+    char path[PATH_CAP];
+    fm_hash plan = hash_of(1);
+    fm_journal *j = NULL;
+    FILE *f;
+
+    new_path(path);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f = fopen(path, "w"));
+    for (int i = 0; i < 64; i++)
+        (void)fwrite(junk, 1, sizeof junk, f);
+    fclose(f);
+    CU_ASSERT_EQUAL_FATAL(chmod(path, 0600), 0);
+    CU_ASSERT_NOT_EQUAL(fm_journal_open(path, "heart", &plan, &j), FM_OK);
+    CU_ASSERT_PTR_NULL(j);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), path));
+}
+
+static void a_folder_that_is_not_there_is_named(void)
+{
+    fm_hash plan = hash_of(1);
+    fm_journal *j = NULL;
+
+    CU_ASSERT_NOT_EQUAL(fm_journal_open("/nowhere/at/all/state.db", "heart", &plan, &j), FM_OK);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "/nowhere/at/all"));
+}
+
+static const fm_test tests[] = {
+    { "a round is used once, and only upwards", a_round_is_used_once_and_only_upwards },
+    { "two processes on one journal never both use a round",
+      two_processes_on_one_journal_never_both_use_a_round },
+    { "a round has one commit", a_round_has_one_commit },
+    { "a round has one release, of what was committed",
+      a_round_has_one_release_of_what_was_committed },
+    { "the transcript only goes forward", the_transcript_only_goes_forward },
+    { "plans and federations do not share rounds", plans_and_federations_do_not_share_rounds },
+    { "the file is private, and a wider one is refused",
+      the_file_is_private_and_a_wider_one_is_refused },
+    { "a file that is no journal is refused", a_file_that_is_no_journal_is_refused },
+    { "a folder that is not there is named", a_folder_that_is_not_there_is_named },
+};
+
+const fm_test_suite suite_journal = { "node.journal", tests, FM_TEST_COUNT(tests) };

@@ -1,0 +1,196 @@
+/* Each reason for which a node refuses a plan, one at a time. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fedmoe/node/config.h"
+#include "suites.h"
+#include "world.h"
+
+#define DATA_SET "records"
+
+typedef struct {
+    fm_node_policy policy;
+    fm_plan plan;
+    fm_hash hash;
+    fm_ledger *ledger;
+} desk;
+
+static char g_purpose[] = "heart disease risk";
+static char g_model[] = "width: 0\n", g_schema[] = "name: x\n";
+
+/** A plan of epsilon 1 at 1e-4 that the policy just allows. */
+static void open_desk(desk *d)
+{
+    char dir[PATH_CAP], path[PATH_CAP];
+
+    memset(d, 0, sizeof *d);
+    d->policy = (fm_node_policy){ .epsilon = 1.0,
+                                  .delta = 1e-4,
+                                  .purposes = { g_purpose },
+                                  .purpose_count = 1,
+                                  .min_cohort = 3,
+                                  .min_colluders = 1,
+                                  .max_rows = 1000 };
+    d->plan = (fm_plan){ .epsilon = 1.0,
+                         .delta = 1e-4,
+                         .clip_norm = 1.0,
+                         .sampling_rate = 0.5,
+                         .rounds = 20,
+                         .max_units = 1000,
+                         .expected_units = 500,
+                         .min_cohort = 3,
+                         .quorum = 3,
+                         .colluders = 1,
+                         .max_nodes = 4,
+                         .parameters = 16,
+                         .model_text = g_model,
+                         .schema_text = g_schema,
+                         .optimizer = FM_OPTIMIZER_ADAM,
+                         .learning_rate = 0.1,
+                         .adam_epsilon = 1e-3 };
+    (void)snprintf(d->plan.federation, sizeof d->plan.federation, FEDERATION);
+    (void)snprintf(d->plan.purpose, sizeof d->plan.purpose, "%s", g_purpose);
+    (void)snprintf(d->plan.privacy_unit, sizeof d->plan.privacy_unit, "record");
+    need(fm_dp_calibrate(1.0, 1e-4, 0.5, 20, &d->plan.noise_multiplier) == FM_OK, "the noise");
+    fm_test_tmpdir(dir, sizeof dir);
+    make_path(path, dir, "ledger.db");
+    need(fm_ledger_open(path, &d->ledger) == FM_OK, "a ledger");
+}
+
+static fm_status check(const desk *d)
+{
+    return fm_node_policy_check(&d->policy, &d->plan, d->ledger, DATA_SET);
+}
+
+/** The plan as it is is allowed; as `change` makes it, refused with this status and word. */
+static void check_refusal(void (*change)(desk *d), fm_status expected, const char *word)
+{
+    desk d;
+
+    open_desk(&d);
+    CU_ASSERT_EQUAL(check(&d), FM_OK);
+    change(&d);
+    CU_ASSERT_EQUAL(check(&d), expected);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), word));
+    fm_ledger_close(&d.ledger);
+}
+
+#define REFUSAL(name, status, word, ...)                                                           \
+    static void name##_change(desk *d)                                                             \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }                                                                                              \
+    static void name(void)                                                                         \
+    {                                                                                              \
+        check_refusal(name##_change, status, word);                                                \
+    }
+
+/** Rounds of some plan are in the book. */
+static void spend(desk *d, uint64_t rounds, const char *data_set, unsigned char plan)
+{
+    const fm_ledger_budget wide = { 1e6, 1e-4 };
+    fm_ledger_entry e = { .data_set = data_set,
+                          .federation = FEDERATION,
+                          .purpose = g_purpose,
+                          .plan = d->hash,
+                          .mechanism = { d->plan.noise_multiplier, d->plan.sampling_rate, 1 } };
+
+    e.plan.bytes[0] ^= plan;
+    for (e.round = 1; e.round <= rounds; e.round++)
+        need(fm_ledger_charge(d->ledger, &e, &wide) == FM_OK, "an entry");
+}
+
+static void take_hash(desk *d)
+{
+    fm_buf b = { 0 };
+
+    need(fm_plan_encode(&d->plan, &b) == FM_OK, "an encoding");
+    d->hash = fm_plan_hash(b.data, b.len);
+    fm_buf_fini(&b);
+}
+
+REFUSAL(another_purpose, FM_EPERM, "purpose", { memcpy(d->plan.purpose, "marketing", 10); })
+REFUSAL(a_purpose_that_only_begins_alike, FM_EPERM, "purpose", { strcat(d->plan.purpose, "s"); })
+REFUSAL(another_privacy_unit, FM_EPERM, "unit", { memcpy(d->plan.privacy_unit, "visit", 6); })
+REFUSAL(a_wider_delta, FM_EPERM, "delta", { d->plan.delta = 2e-4; })
+REFUSAL(a_smaller_cohort, FM_EPERM, "participants", { d->plan.min_cohort = 2; })
+REFUSAL(fewer_colluders, FM_EPERM, "colluding", { d->plan.colluders = 0; })
+REFUSAL(an_unsafe_quorum, FM_EPERM, "quorum", { d->plan.quorum = 2; })
+REFUSAL(a_quorum_below_the_cohort, FM_EPERM, "fewer than 4", { /* 3 of 4 may be read */
+    d->policy.min_cohort = 4;
+    d->plan.min_cohort = 4;
+})
+REFUSAL(less_noise_than_stated, FM_EPERM, "costs", { d->plan.noise_multiplier *= 0.99; })
+REFUSAL(more_rounds_than_calibrated, FM_EPERM, "costs", { d->plan.rounds = 21; })
+REFUSAL(no_noise, FM_EPERM, "no noise", {
+    d->plan.noise_multiplier = 0.0;
+    d->plan.epsilon = 1000.0;
+})
+REFUSAL(a_lattice_that_cannot_be, FM_EPERM, "lattice", {
+    d->plan.max_units = 1u << 24;
+    d->plan.noise_multiplier = 1e5;
+})
+REFUSAL(a_price_above_the_budget, FM_EBUDGET, "budget", { d->policy.epsilon = 0.9; })
+REFUSAL(a_price_above_what_is_left, FM_EBUDGET, "spent", { spend(d, 1, DATA_SET, 1); })
+REFUSAL(a_stricter_delta_of_the_budget, FM_EPERM, "delta", { d->policy.delta = 1e-5; })
+
+static void what_another_data_set_spent_does_not_count(void)
+{
+    desk d;
+
+    open_desk(&d);
+    spend(&d, 20, "other-records", 1);
+    CU_ASSERT_EQUAL(check(&d), FM_OK);
+    fm_ledger_close(&d.ledger);
+}
+
+static void a_restart_in_the_middle_of_a_run_does_not_pay_twice(void)
+{
+    for (uint64_t done = 0; done <= 20; done += 10) {
+        desk d;
+
+        open_desk(&d);
+        take_hash(&d);
+        spend(&d, done, DATA_SET, 0);
+        CU_ASSERT_EQUAL(check(&d), FM_OK);
+        fm_ledger_close(&d.ledger);
+    }
+}
+
+static void an_open_budget_allows_a_plan_without_noise(void)
+{
+    desk d;
+
+    open_desk(&d);
+    d.policy.epsilon = 1000.0;
+    d.plan.noise_multiplier = 0.0;
+    d.plan.epsilon = 1000.0;
+    CU_ASSERT_EQUAL(check(&d), FM_OK);
+    fm_ledger_close(&d.ledger);
+}
+
+static const fm_test tests[] = {
+    { "another purpose is refused", another_purpose },
+    { "a purpose that only begins alike is refused", a_purpose_that_only_begins_alike },
+    { "another privacy unit is refused", another_privacy_unit },
+    { "a wider delta is refused", a_wider_delta },
+    { "a stricter delta of the budget is kept", a_stricter_delta_of_the_budget },
+    { "a smaller cohort is refused", a_smaller_cohort },
+    { "fewer colluders are refused (else: colluders take the noise off)", fewer_colluders },
+    { "an unsafe quorum is refused (else: two disjoint sets, both released)", an_unsafe_quorum },
+    { "a quorum below the policy's cohort is refused (else: a sum of fewer is read)",
+      a_quorum_below_the_cohort },
+    { "less noise than the stated epsilon needs is refused", less_noise_than_stated },
+    { "more rounds than the noise was calibrated for are refused", more_rounds_than_calibrated },
+    { "no noise is refused", no_noise },
+    { "a lattice that cannot be is refused", a_lattice_that_cannot_be },
+    { "a price above the budget is refused", a_price_above_the_budget },
+    { "a price above what is left is refused", a_price_above_what_is_left },
+    { "what another data set spent does not count", what_another_data_set_spent_does_not_count },
+    { "a restart in the middle of a run does not pay twice",
+      a_restart_in_the_middle_of_a_run_does_not_pay_twice },
+    { "an open budget allows a plan without noise", an_open_budget_allows_a_plan_without_noise },
+};
+
+const fm_test_suite suite_policy = { "node.policy", tests, FM_TEST_COUNT(tests) };

@@ -1,0 +1,400 @@
+/* Two ends that mean well, over loopback TCP. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fedmoe/base/clock.h"
+#include "link_world.h"
+#include "samples.h"
+#include "suites.h"
+
+static const fm_link_limits g_fast = { .heartbeat_ms = 50, .peer_timeout_ms = 400 };
+static const fm_link_limits g_default = { 0 };
+
+static void keys_are_written_as_z85_and_read_back(void)
+{
+    uint8_t pk[32], sk[32], derived[32], back[32];
+    char text[41];
+
+    CU_ASSERT_EQUAL_FATAL(fm_curve_keypair(pk, sk), FM_OK);
+    CU_ASSERT_EQUAL(fm_curve_public(sk, derived), FM_OK);
+    CU_ASSERT_EQUAL(memcmp(pk, derived, 32), 0);
+    fm_curve_text(pk, text);
+    CU_ASSERT_EQUAL(strlen(text), 40);
+    CU_ASSERT_EQUAL(fm_curve_parse(text, back), FM_OK);
+    CU_ASSERT_EQUAL(memcmp(pk, back, 32), 0);
+    CU_ASSERT_EQUAL(fm_curve_parse("", back), FM_EPARSE);
+    text[39] = '\0';
+    CU_ASSERT_EQUAL(fm_curve_parse(text, back), FM_EPARSE);
+    text[39] = '"';
+    CU_ASSERT_EQUAL(fm_curve_parse(text, back), FM_EPARSE);
+    text[39] = '\x80';
+    CU_ASSERT_EQUAL(fm_curve_parse(text, back), FM_EPARSE);
+    memset(text, '#', 40); /* above 2^32 in each group */
+    CU_ASSERT_EQUAL(fm_curve_parse(text, back), FM_EPARSE);
+}
+
+static void a_node_joins_with_its_verified_credential(void)
+{
+    fm_link_server *s = world_server(g_default);
+    fm_link_client_config c = world_client_config(s, "riga");
+    fm_link_client *l = NULL;
+    world_events e = { .count = 0 };
+    fm_link_event *joined;
+
+    CU_ASSERT_EQUAL_FATAL(world_connect(s, &c, &l, &e, NULL), FM_OK);
+    world_poll(s, world_event(&e, FM_LINK_JOINED) ? 1 : 2000, FM_LINK_JOINED, &e);
+    joined = world_event(&e, FM_LINK_JOINED);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(joined);
+    CU_ASSERT_STRING_EQUAL(joined->statement->name, "riga");
+    CU_ASSERT_STRING_EQUAL(joined->statement->federation, "heart");
+    CU_ASSERT_EQUAL(joined->statement->x25519_public[0], 9);
+    CU_ASSERT_EQUAL(memcmp(joined->credential, fm_link_client_credential(l),
+                           sizeof *joined->credential),
+                    0);
+    CU_ASSERT_STRING_EQUAL(fm_peer_info(fm_link_client_server(l))->name, "aggregator");
+    world_events_free(&e);
+    fm_link_client_free(&l);
+    fm_link_server_free(&s);
+}
+
+static void messages_go_both_ways_and_are_counted(void)
+{
+    fm_link_server *s = world_server(g_default);
+    uint64_t peer;
+    fm_link_client *l = world_join(s, "riga", &peer);
+    world_events e = { .count = 0 };
+    fm_link_event got;
+    fm_buf b = { .len = 0 };
+    uint64_t before = fm_link_server_peer_counters(s, peer).bytes_received;
+
+    CU_ASSERT_EQUAL(fm_link_client_send(l, sample_message(FM_MSG_JOIN)), FM_OK);
+    world_poll(s, 2000, FM_LINK_MESSAGE, &e);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(world_event(&e, FM_LINK_MESSAGE));
+    CU_ASSERT_EQUAL(world_event(&e, FM_LINK_MESSAGE)->peer, peer);
+    CU_ASSERT_EQUAL(world_event(&e, FM_LINK_MESSAGE)->message->type, FM_MSG_JOIN);
+    CU_ASSERT_EQUAL(world_event(&e, FM_LINK_MESSAGE)->message->join.finished_round, 12);
+    CU_ASSERT_EQUAL(fm_message_encode(sample_message(FM_MSG_JOIN), &b), FM_OK);
+    CU_ASSERT_EQUAL(fm_link_server_peer_counters(s, peer).bytes_received, before + b.len);
+    CU_ASSERT_TRUE(fm_link_client_counters(l).bytes_sent > b.len);
+    CU_ASSERT_EQUAL(fm_link_server_send(s, peer, sample_message(FM_MSG_COMMITS)), FM_OK);
+    got = world_client_event(l, s, 2000, NULL);
+    CU_ASSERT_EQUAL_FATAL(got.kind, FM_LINK_MESSAGE);
+    CU_ASSERT_EQUAL(got.message->commits.count, 4);
+    CU_ASSERT_EQUAL(got.peer, 0);
+    CU_ASSERT_TRUE(fm_link_client_counters(l).messages_received >= 2);
+    CU_ASSERT_TRUE(fm_link_server_counters(s).messages_received >= 3);
+    CU_ASSERT_EQUAL(fm_link_server_peer_counters(s, 999).bytes_sent, 0);
+    fm_message_free(&got.message);
+    world_events_free(&e);
+    fm_buf_fini(&b);
+    fm_link_client_free(&l);
+    fm_link_server_free(&s);
+}
+
+static void a_message_past_the_limits_is_the_senders_error(void)
+{
+    fm_link_server *s = world_server(g_default);
+    uint64_t peer;
+    fm_link_client *l = world_join(s, "riga", &peer);
+    fm_message m = *sample_message(FM_MSG_COMMIT);
+
+    m.commit.round = 0;
+    CU_ASSERT_EQUAL(fm_link_client_send(l, &m), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_link_server_send(s, peer, &m), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_link_server_send(s, 999, sample_message(FM_MSG_COMMIT)), FM_ENOTFOUND);
+    fm_link_client_free(&l);
+    fm_link_server_free(&s);
+}
+
+static void sixty_four_mebibytes_go_both_ways(void)
+{
+    fm_link_server *s = world_server(g_fast);
+    uint64_t peer;
+    fm_link_client *l = world_join(s, "riga", &peer);
+    size_t len = (size_t)4 * FM_MAX_PARAMETERS;
+    uint8_t *model = calloc(len, 1);
+    fm_message m = *sample_message(FM_MSG_ROUND_START);
+    world_events e = { .count = 0 };
+    fm_link_event got;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(model);
+    model[0] = 1;
+    model[len - 1] = 2;
+    m.round_start.model = (fm_bytes){ model, len };
+    CU_ASSERT_EQUAL(fm_link_server_broadcast(s, &peer, 1, &m), FM_OK);
+    got = world_client_event(l, s, 30000, NULL);
+    CU_ASSERT_EQUAL_FATAL(got.kind, FM_LINK_MESSAGE);
+    CU_ASSERT_EQUAL_FATAL(got.message->round_start.model.len, len);
+    CU_ASSERT_EQUAL(memcmp(got.message->round_start.model.data, model, len), 0);
+    fm_message_free(&got.message);
+    m = *sample_message(FM_MSG_MASKED_UPDATE);
+    m.masked_update.masked = (fm_bytes){ model, len };
+    CU_ASSERT_EQUAL(fm_link_client_send(l, &m), FM_OK);
+    world_poll(s, 30000, FM_LINK_MESSAGE, &e);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(world_event(&e, FM_LINK_MESSAGE));
+    CU_ASSERT_EQUAL(world_event(&e, FM_LINK_MESSAGE)->message->masked_update.masked.len, len);
+    world_events_free(&e);
+    free(model);
+    fm_link_client_free(&l);
+    fm_link_server_free(&s);
+}
+
+static void a_second_session_of_the_same_name_replaces_the_first(void)
+{
+    fm_link_server *s = world_server(g_default);
+    uint64_t first, second;
+    fm_link_client *a = world_join(s, "riga", &first), *b = NULL;
+    fm_link_client_config c = world_client_config(s, "riga");
+    world_events e = { .count = 0 };
+    fm_link_event got;
+
+    CU_ASSERT_EQUAL_FATAL(world_connect(s, &c, &b, &e, NULL), FM_OK);
+    if (!world_event(&e, FM_LINK_JOINED))
+        world_poll(s, 2000, FM_LINK_JOINED, &e);
+    CU_ASSERT_EQUAL_FATAL(e.count, 2);
+    CU_ASSERT_EQUAL(e.list[0].kind, FM_LINK_GONE);
+    CU_ASSERT_EQUAL(e.list[0].peer, first);
+    CU_ASSERT_EQUAL(e.list[1].kind, FM_LINK_JOINED);
+    second = e.list[1].peer;
+    CU_ASSERT_NOT_EQUAL(first, second);
+    got = world_client_event(a, s, 2000, NULL);
+    CU_ASSERT_EQUAL(got.kind, FM_LINK_GONE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(got.reason, "replaced"));
+    /* What the first still says reaches nobody. */
+    CU_ASSERT_EQUAL(fm_link_client_send(a, sample_message(FM_MSG_JOIN)), FM_ENOTFOUND);
+    CU_ASSERT_EQUAL(fm_link_server_send(s, first, sample_message(FM_MSG_COMMIT)), FM_ENOTFOUND);
+    CU_ASSERT_EQUAL(fm_link_server_send(s, second, sample_message(FM_MSG_COMMIT)), FM_OK);
+    fm_link_client_free(&a);
+    fm_link_client_free(&b);
+    fm_link_server_free(&s);
+}
+
+static void a_silent_peer_is_gone_after_the_timeout(void)
+{
+    fm_link_server *s = world_server(g_fast);
+    uint64_t peer, start;
+    fm_link_client *l = world_join(s, "riga", &peer); /* and is never polled */
+    world_events e = { .count = 0 };
+
+    start = fm_clock_now_ms();
+    world_poll(s, 3000, FM_LINK_GONE, &e);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(world_event(&e, FM_LINK_GONE));
+    CU_ASSERT_EQUAL(world_event(&e, FM_LINK_GONE)->peer, peer);
+    CU_ASSERT_PTR_NOT_NULL(strstr(world_event(&e, FM_LINK_GONE)->reason, "silent"));
+    CU_ASSERT_TRUE(fm_clock_now_ms() - start >= 300);
+    fm_link_client_free(&l);
+    fm_link_server_free(&s);
+}
+
+static void a_silent_server_is_gone_after_the_timeout(void)
+{
+    fm_link_server *s = world_server(g_default);
+    fm_link_client_config c = world_client_config(s, "riga");
+    fm_link_client *l = NULL;
+    fm_link_event got;
+
+    c.limits = g_fast;
+    CU_ASSERT_EQUAL_FATAL(world_connect(s, &c, &l, NULL, NULL), FM_OK);
+    got = world_client_event(l, NULL, 3000, NULL);
+    CU_ASSERT_EQUAL(got.kind, FM_LINK_GONE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(got.reason, "silent"));
+    got = world_client_event(l, NULL, 100, NULL);
+    CU_ASSERT_EQUAL(got.kind, FM_LINK_GONE); /* stays so */
+    fm_link_client_free(&l);
+    fm_link_server_free(&s);
+}
+
+static void pings_keep_an_idle_session_alive(void)
+{
+    fm_link_server *s = world_server(g_fast);
+    fm_link_client_config c = world_client_config(s, "riga");
+    fm_link_client *l = NULL;
+    world_events e = { .count = 0 };
+    uint64_t end = fm_clock_now_ms() + 1500;
+
+    c.limits = g_fast;
+    CU_ASSERT_EQUAL_FATAL(world_connect(s, &c, &l, &e, NULL), FM_OK);
+    while (fm_clock_now_ms() < end) {
+        fm_link_event got = world_client_event(l, s, 10, &e);
+
+        CU_ASSERT_EQUAL_FATAL(got.kind, FM_LINK_NONE);
+    }
+    CU_ASSERT_PTR_NULL(world_event(&e, FM_LINK_GONE));
+    /* keepalive alone does it too, without reading */
+    end = fm_clock_now_ms() + 1000;
+    while (fm_clock_now_ms() < end) {
+        fm_link_client_keepalive(l);
+        world_poll(s, 20, FM_LINK_NONE, &e);
+    }
+    CU_ASSERT_PTR_NULL(world_event(&e, FM_LINK_GONE));
+    world_events_free(&e);
+    fm_link_client_free(&l);
+    fm_link_server_free(&s);
+}
+
+static void a_pause_of_the_program_is_not_taken_for_silence(void)
+{
+    fm_link_server *s = world_server(g_fast);
+    fm_link_client_config c = world_client_config(s, "riga");
+    fm_link_client *l = NULL;
+    world_events e = { .count = 0 };
+    fm_link_event got;
+
+    c.limits = g_fast;
+    CU_ASSERT_EQUAL_FATAL(world_connect(s, &c, &l, &e, NULL), FM_OK);
+    world_poll(s, 20, FM_LINK_NONE, &e);
+    (void)zmq_poll(NULL, 0, 1000); /* both ends compute, longer than the timeout */
+    got = world_client_event(l, s, 300, &e);
+    CU_ASSERT_EQUAL(got.kind, FM_LINK_NONE);
+    CU_ASSERT_PTR_NULL(world_event(&e, FM_LINK_GONE));
+    world_events_free(&e);
+    fm_link_client_free(&l);
+    fm_link_server_free(&s);
+}
+
+static void a_node_that_leaves_is_gone_at_once(void)
+{
+    fm_link_server *s = world_server(g_default);
+    uint64_t riga, oslo, start;
+    fm_link_client *l = world_join(s, "riga", &riga), *stays = world_join(s, "oslo", &oslo);
+    world_events e = { .count = 0 };
+
+    fm_link_client_free(&l);
+    start = fm_clock_now_ms();
+    world_poll(s, 5000, FM_LINK_GONE, &e);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(world_event(&e, FM_LINK_GONE));
+    CU_ASSERT_EQUAL(world_event(&e, FM_LINK_GONE)->peer, riga);
+    CU_ASSERT_TRUE(fm_clock_now_ms() - start < 500); /* not the timeout's ten seconds */
+    fm_link_client_free(&stays);
+    fm_link_server_free(&s);
+}
+
+static void a_dropped_peer_hears_why(void)
+{
+    fm_link_server *s = world_server(g_default);
+    uint64_t peer;
+    fm_link_client *l = world_join(s, "riga", &peer);
+    world_events e = { .count = 0 };
+    fm_link_event got;
+
+    fm_link_server_drop(s, peer, "you are no longer invited");
+    fm_link_server_drop(s, peer, "twice is nothing");
+    got = world_client_event(l, s, 2000, &e);
+    CU_ASSERT_EQUAL(got.kind, FM_LINK_GONE);
+    CU_ASSERT_STRING_EQUAL(got.reason, "you are no longer invited");
+    CU_ASSERT_EQUAL(e.count, 0); /* no GONE event for one's own doing */
+    fm_link_client_free(&l);
+    fm_link_server_free(&s);
+}
+
+static void a_client_sees_the_server_end_and_joins_its_successor(void)
+{
+    fm_link_server *s = world_server(g_default);
+    fm_link_client *l = world_join(s, "riga", NULL);
+    fm_link_server_config c = world_server_config(g_default);
+    char door[256], session[256];
+    fm_link_event got;
+    uint64_t start;
+
+    strcpy(door, fm_link_server_door(s));
+    strcpy(session, fm_link_server_session(s));
+    fm_link_server_free(&s);
+    start = fm_clock_now_ms();
+    got = world_client_event(l, NULL, 5000, NULL);
+    CU_ASSERT_EQUAL(got.kind, FM_LINK_GONE);
+    CU_ASSERT_TRUE(fm_clock_now_ms() - start < 500);
+    CU_ASSERT_EQUAL(fm_link_client_send(l, sample_message(FM_MSG_JOIN)), FM_ENOTFOUND);
+    fm_link_client_free(&l);
+    c.door = door;
+    c.session = session;
+    CU_ASSERT_EQUAL_FATAL(fm_link_server_new(&c, &s), FM_OK);
+    l = world_join(s, "riga", NULL);
+    fm_link_client_free(&l);
+    fm_link_server_free(&s);
+}
+
+static void the_last_words_of_a_server_arrive(void)
+{
+    fm_link_server *s = world_server(g_default);
+    uint64_t peer;
+    fm_link_client *l = world_join(s, "riga", &peer);
+    fm_link_event got;
+
+    CU_ASSERT_EQUAL(fm_link_server_send(s, peer, sample_message(FM_MSG_FINISH)), FM_OK);
+    fm_link_server_free(&s);
+    got = world_client_event(l, NULL, 2000, NULL);
+    CU_ASSERT_EQUAL_FATAL(got.kind, FM_LINK_MESSAGE);
+    CU_ASSERT_EQUAL(got.message->type, FM_MSG_FINISH);
+    fm_message_free(&got.message);
+    got = world_client_event(l, NULL, 2000, NULL);
+    CU_ASSERT_EQUAL(got.kind, FM_LINK_GONE);
+    fm_link_client_free(&l);
+}
+
+static void one_broadcast_reaches_all_and_passes_over_the_gone(void)
+{
+    fm_link_server *s = world_server(g_default);
+    uint64_t peers[3] = { 12345 };
+    fm_link_client *a = world_join(s, "riga", &peers[1]), *b = world_join(s, "oslo", &peers[2]);
+    fm_link_event got;
+
+    CU_ASSERT_EQUAL(fm_link_server_broadcast(s, peers, 3, sample_message(FM_MSG_SURVIVORS)),
+                    FM_OK);
+    got = world_client_event(a, s, 2000, NULL);
+    CU_ASSERT_EQUAL(got.kind, FM_LINK_MESSAGE);
+    fm_message_free(&got.message);
+    got = world_client_event(b, s, 2000, NULL);
+    CU_ASSERT_EQUAL(got.kind, FM_LINK_MESSAGE);
+    fm_message_free(&got.message);
+    fm_link_client_free(&a);
+    fm_link_client_free(&b);
+    fm_link_server_free(&s);
+}
+
+static void bad_arguments_are_refused(void)
+{
+    fm_link_server_config c = world_server_config(g_default);
+    fm_link_client_config n = { 0 };
+    fm_link_server *s = NULL;
+    fm_link_client *l = NULL;
+
+    CU_ASSERT_EQUAL(fm_link_client_connect(&n, &l), FM_EINVAL);
+    c.limits.max_peers = FM_MAX_NODES + 1;
+    CU_ASSERT_EQUAL(fm_link_server_new(&c, &s), FM_EINVAL);
+    c.limits.max_peers = 0;
+    c.door = "tcp://nowhere";
+    CU_ASSERT_EQUAL(fm_link_server_new(&c, &s), FM_EIO);
+    c.door = "tcp://127.0.0.1:*";
+    c.identity = world_identity("riga"); /* a node cannot be the aggregator */
+    CU_ASSERT_NOT_EQUAL(fm_link_server_new(&c, &s), FM_OK);
+    CU_ASSERT_PTR_NULL(s);
+    fm_link_server_free(&s);
+    fm_link_client_free(&l);
+}
+
+static const fm_test tests[] = {
+    { "keys are written as Z85 and read back", keys_are_written_as_z85_and_read_back },
+    { "a node joins with its verified credential", a_node_joins_with_its_verified_credential },
+    { "messages go both ways and are counted", messages_go_both_ways_and_are_counted },
+    { "a message past the limits is the sender's error",
+      a_message_past_the_limits_is_the_senders_error },
+    { "sixty-four mebibytes go both ways", sixty_four_mebibytes_go_both_ways },
+    { "a second session of the same name replaces the first",
+      a_second_session_of_the_same_name_replaces_the_first },
+    { "a silent peer is gone after the timeout", a_silent_peer_is_gone_after_the_timeout },
+    { "a silent server is gone after the timeout", a_silent_server_is_gone_after_the_timeout },
+    { "pings keep an idle session alive", pings_keep_an_idle_session_alive },
+    { "a pause of the program is not taken for silence",
+      a_pause_of_the_program_is_not_taken_for_silence },
+    { "a node that leaves is gone at once", a_node_that_leaves_is_gone_at_once },
+    { "a dropped peer hears why", a_dropped_peer_hears_why },
+    { "a client sees the server end and joins its successor",
+      a_client_sees_the_server_end_and_joins_its_successor },
+    { "the last words of a server arrive", the_last_words_of_a_server_arrive },
+    { "one broadcast reaches all and passes over the gone",
+      one_broadcast_reaches_all_and_passes_over_the_gone },
+    { "bad arguments are refused", bad_arguments_are_refused },
+};
+
+const fm_test_suite suite_link = { "link.session", tests, FM_TEST_COUNT(tests) };
