@@ -86,20 +86,28 @@ __attribute__((target("avx512f"))) static void rows_avx512(const float *a, size_
 }
 #endif
 
-void fm_kernel_rows(const float *a, size_t rows, size_t in, const float *b, size_t out,
-                    const float *bias, bool add, float *c)
+void fm_kernel_rows_at(unsigned level, const float *a, size_t rows, size_t in, const float *b,
+                       size_t out, const float *bias, bool add, float *c)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f")) {
+    if (level >= 2 && __builtin_cpu_supports("avx512f")) {
         rows_avx512(a, rows, in, b, out, bias, add, c);
         return;
     }
-    if (__builtin_cpu_supports("avx2")) {
+    if (level >= 1 && __builtin_cpu_supports("avx2")) {
         rows_avx2(a, rows, in, b, out, bias, add, c);
         return;
     }
+#else
+    (void)level;
 #endif
     all_rows(a, rows, in, b, out, bias, add, c);
+}
+
+void fm_kernel_rows(const float *a, size_t rows, size_t in, const float *b, size_t out,
+                    const float *bias, bool add, float *c)
+{
+    fm_kernel_rows_at(2, a, rows, in, b, out, bias, add, c);
 }
 
 float fm_kernel_dot(const float *a, const float *b, size_t n)

@@ -22,6 +22,11 @@
 void fm_kernel_rows(const float *a, size_t rows, size_t in, const float *b, size_t out,
                     const float *bias, bool add, float *c);
 
+/** For tests, the same with 0 no special, 1 AVX2, 2 AVX-512 registers, where the machine has them;
+ *  the bits are the same. */
+void fm_kernel_rows_at(unsigned level, const float *a, size_t rows, size_t in, const float *b,
+                       size_t out, const float *bias, bool add, float *c);
+
 /** Sum of a[k] * b[k] in eight interleaved partial sums, the same on every machine. */
 float fm_kernel_dot(const float *a, const float *b, size_t n);
 

@@ -241,12 +241,15 @@ static fm_status run_sessions(fm_node_driver *d)
 
 static fm_status open_house(fm_node_driver *d)
 {
+    char label[FM_NAME_MAX + 8];
     const fm_cert_info *info;
     fm_status st;
 
     if ((st = fm_node_config_load(d->o->config, &d->config)) != FM_OK ||
         (st = fm_identity_load(d->config.identity_dir, &d->identity)) != FM_OK)
         return st;
+    (void)snprintf(label, sizeof label, "node %s", d->config.name);
+    fm_log_set_name(label);
     info = fm_identity_info(d->identity);
     if (info->role != FM_ROLE_NODE || strcmp(info->name, d->config.name) != 0)
         return fm_fail(FM_EPERM, "%s: name is '%s', but the certificate in %s is that of %s '%s'",

@@ -170,7 +170,10 @@ static void port_progress(void *ctx, uint64_t round, const char *phase)
         d->status.round = round;
     if (strcmp(phase, "training") == 0)
         d->status.state = "training";
-    fm_log(round ? FM_LOG_DEBUG : FM_LOG_INFO, "round %llu: %s", (unsigned long long)round, phase);
+    if (round)
+        fm_log(FM_LOG_DEBUG, "round %llu: %s", (unsigned long long)round, phase);
+    else
+        fm_log(FM_LOG_INFO, "%s", phase);
     if (strcmp(phase, "released") == 0)
         fm_log(FM_LOG_INFO, "round %llu released; epsilon %.4f of %.4f is spent",
                (unsigned long long)round, d->status.epsilon_spent, d->config.policy.epsilon);

@@ -17,7 +17,7 @@ for name in $HOSPITALS; do
     check "$name: one ledger entry a round" \
         [ "$(grep -c '"round"' "$WORK/ledger.json")" = $rounds ]
     check "$name: the epsilon printed is the ledger's, within the budget" awk \
-        -v a="$(grep -m1 '"epsilon_spent"' "$WORK/ledger.json" | tr -dc '0-9.e-')" \
+        -v a="$(number "$WORK/ledger.json" epsilon_spent)" \
         -v b="$(number "$RUN/$name/status.json" epsilon_spent)" \
         'BEGIN { exit !(a > 0 && a <= 1.0 && a - b < 1e-9 && b - a < 1e-9) }'
     check "$name has the finished model" \

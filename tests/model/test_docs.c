@@ -27,8 +27,8 @@ static void the_schema_shown_is_a_schema(void)
 {
     fm_buf file = { 0 };
     fm_schema *s = NULL;
-    const char *text;
-    size_t len;
+    const char *text = NULL;
+    size_t len = 0;
 
     CU_ASSERT_TRUE_FATAL(block("schema.md", &file, &text, &len));
     CU_ASSERT_EQUAL(fm_schema_parse("docs/schema.md", text, len, &s), FM_OK);
@@ -44,8 +44,8 @@ static void the_defaults_shown_are_the_defaults(void)
     fm_buf file = { 0 }, shown = { 0 }, real = { 0 };
     fm_schema *s = NULL;
     fm_tabular_config c;
-    const char *text;
-    size_t len, lines = 0, keys = 0;
+    const char *text = NULL;
+    size_t len = 0, lines = 0, keys = 0;
 
     CU_ASSERT_EQUAL_FATAL(fm_schema_parse("s", any, strlen(any), &s), FM_OK);
     CU_ASSERT_TRUE_FATAL(block("model.md", &file, &text, &len));

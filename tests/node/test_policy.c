@@ -129,7 +129,7 @@ REFUSAL(no_noise, FM_EPERM, "no noise", {
 })
 REFUSAL(a_lattice_that_cannot_be, FM_EPERM, "lattice", {
     d->plan.max_units = 1u << 24;
-    d->plan.noise_multiplier = 1e5;
+    d->plan.noise_multiplier = 1e6;
 })
 REFUSAL(a_price_above_the_budget, FM_EBUDGET, "budget", { d->policy.epsilon = 0.9; })
 REFUSAL(a_price_above_what_is_left, FM_EBUDGET, "spent", { spend(d, 1, DATA_SET, 1); })

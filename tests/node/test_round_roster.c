@@ -63,8 +63,8 @@ LIE(a_link_key_that_stands_twice, FM_MSG_ROSTER, {
     put_keys(o, NULL, s.curve_public);
 })
 LIE(a_key_of_low_order, FM_MSG_ROSTER, {
-    uint8_t zero[FM_SESSION_KEY_BYTES] = { 0 };
-    put_keys(o, zero, NULL);
+    uint8_t one[FM_SESSION_KEY_BYTES] = { 1 }; /* u = 1, a point of order 4 */
+    put_keys(o, one, NULL);
 })
 LIE(a_signature_with_one_bit_changed, FM_MSG_ROSTER, { o->members[OTHER].signature[5] ^= 4; })
 LIE(lengths_past_their_limits, FM_MSG_ROSTER, { o->members[OTHER].cert_len = SIZE_MAX; })

@@ -111,7 +111,8 @@ void make_credential(const fm_identity *id, const uint8_t x25519[FM_SESSION_KEY_
 
     memcpy(s.name, info->name, sizeof s.name);
     memcpy(s.federation, info->federation, sizeof s.federation);
-    memcpy(s.x25519_public, x25519, FM_SESSION_KEY_BYTES);
+    if (info->role == FM_ROLE_NODE)
+        memcpy(s.x25519_public, x25519, FM_SESSION_KEY_BYTES);
     memcpy(s.curve_public, curve, FM_SESSION_KEY_BYTES);
     need(fm_credential_make(id, &s, out) == FM_OK, "a credential");
 }

@@ -272,8 +272,7 @@ fm_link_client *world_join(fm_link_server *s, const char *name, uint64_t *peer)
     return l;
 }
 
-fm_link_event world_client_event(fm_link_client *l, fm_link_server *s, int ms,
-                                 world_events *events)
+fm_link_event world_client_event(fm_link_client *l, fm_link_server *s, int ms, world_events *events)
 {
     uint64_t end = fm_clock_now_ms() + (uint64_t)ms;
     fm_link_event e = { .kind = FM_LINK_NONE };

@@ -5,8 +5,8 @@
 
 int main(int argc, char **argv)
 {
-    const fm_test_suite suites[] = { suite_message,   suite_message_limits, suite_digest,
-                                     suite_plan,      suite_link,           suite_link_join,
+    const fm_test_suite suites[] = { suite_message,     suite_message_limits, suite_digest,
+                                     suite_plan,        suite_link,           suite_link_join,
                                      suite_link_hostile };
 
     if (!getenv("FEDMOE_LOG"))

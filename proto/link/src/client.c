@@ -23,13 +23,26 @@ static fm_status gone(const fm_link_client *l)
 
 /* ---- sending ---- */
 
+static void watch(fm_link_client *l, uint64_t now)
+{
+    fm_monitor_event e;
+
+    while ((e = fm_monitor_next(l->monitor)).kind != FM_MONITOR_NOTHING)
+        if (e.kind == FM_MONITOR_DISCONNECTED && l->disconnected_ms == 0)
+            l->disconnected_ms = now;
+}
+
 static fm_status send_message(fm_link_client *l, const fm_message *m, uint64_t now)
 {
     size_t bytes;
-    fm_status st = fm_packet_send_message(l->session, NULL, m, &bytes);
+    fm_status st;
 
-    if (st == FM_ESTATE) { /* a DEALER without a connection has no queue either */
-        lose(l, "the aggregator is gone or does not read");
+    watch(l, now);
+    if (l->disconnected_ms != 0)
+        return fm_fail(FM_ENOTFOUND, "the aggregator closed the connection");
+    st = fm_packet_send_message(l->session, NULL, m, &bytes);
+    if (st == FM_ESTATE) {
+        lose(l, "the aggregator does not read");
         return gone(l);
     }
     if (st != FM_OK)
@@ -102,15 +115,6 @@ static fm_status serve(fm_link_client *l, uint64_t now, fm_link_event *event, bo
     return FM_OK;
 }
 
-static void watch(fm_link_client *l, uint64_t now)
-{
-    fm_monitor_event e;
-
-    while ((e = fm_monitor_next(l->monitor)).kind != FM_MONITOR_NOTHING)
-        if (e.kind == FM_MONITOR_DISCONNECTED && l->disconnected_ms == 0)
-            l->disconnected_ms = now;
-}
-
 static void tick(fm_link_client *l, uint64_t now)
 {
     char reason[96];
@@ -129,9 +133,10 @@ static void tick(fm_link_client *l, uint64_t now)
 static long wait_of(const fm_link_client *l, uint64_t now, uint64_t deadline)
 {
     uint64_t until = now + l->limits.heartbeat_ms / 4 + 1;
+    uint64_t ping_ms = l->sent_ms + l->limits.heartbeat_ms;
 
-    if (l->sent_ms + l->limits.heartbeat_ms < until)
-        until = l->sent_ms + l->limits.heartbeat_ms;
+    if (ping_ms > now && ping_ms < until) /* overdue: the line is busy, no hurry */
+        until = ping_ms;
     if (l->disconnected_ms != 0 && l->disconnected_ms + LAST_WORDS_MS < until)
         until = l->disconnected_ms + LAST_WORDS_MS;
     if (deadline < until)

@@ -13,6 +13,8 @@
 /* CURVE boxes each message: flags, nonce and authenticator beside the bytes. */
 #define CURVE_OVERHEAD 64
 #define BACKLOG 512
+/* Not -1, which ZeroMQ also takes for never: it would throw away what came in before the end. */
+#define NEVER_MS (24 * 3600 * 1000)
 
 fm_status fm_socket_failed(const char *what)
 {
@@ -85,7 +87,7 @@ static bool set_client(void *s, const fm_socket_options *o)
     return set_key(s, ZMQ_CURVE_SERVERKEY, o->server_key) &&
            set_key(s, ZMQ_CURVE_PUBLICKEY, o->public_key) &&
            set_key(s, ZMQ_CURVE_SECRETKEY, o->secret_key) &&
-           (o->reconnect || set_int(s, ZMQ_RECONNECT_IVL, -1));
+           (o->reconnect || set_int(s, ZMQ_RECONNECT_IVL, NEVER_MS));
 }
 
 static bool is_curve(void *s)

@@ -1,0 +1,146 @@
+/* A federation in memory: the coordinator under test, its ports, and honest nodes around it. */
+#ifndef FEDMOE_TESTS_AGGREGATOR_FEDERATION_H
+#define FEDMOE_TESTS_AGGREGATOR_FEDERATION_H
+
+#include "fedmoe/aggregator/round.h"
+#include "fedmoe/dp/mask.h"
+#include "fedmoe/dp/noise.h"
+#include "support/fm_test.h"
+
+#define PEOPLE 7 /* identities; how many take part is the plan's affair */
+#define PARAMETERS 8
+#define INBOX 64
+#define LOG_CAP 256
+#define PHASE_MS 1000
+#define JOIN_MS 500
+
+/* An honest node, as far as the coordinator can see one. */
+typedef struct {
+    uint64_t peer; /* 0: away */
+    char name[16];
+    const fm_identity *id;
+    fm_dp_keypair *keys;
+    fm_credential credential;
+    fm_statement statement;
+    fm_message *inbox[INBOX];
+    size_t waiting;
+    fm_msg_type stop_at; /* leaves this message and all behind it unread; 0: none */
+
+    /* what it knows */
+    uint64_t finished_round;
+    fm_hash head;
+    float model[PARAMETERS];
+    fm_hash model_hash;
+    fm_session session;
+    fm_hash roster;
+    fm_credential *members; /* [member_count] owned */
+    uint32_t member_count, self;
+    fm_dp_pairs *pairs;
+
+    /* the round it is in */
+    uint64_t round;
+    uint32_t participants[PEOPLE], survivors[PEOPLE];
+    uint32_t participant_count, survivor_count;
+    fm_dp_release *release;
+    int32_t plain[PARAMETERS]; /* encoded sum and noise of the last update */
+    fm_hash commit;
+
+    /* the end */
+    uint64_t finish_rounds;
+    float result[PARAMETERS];
+} node;
+
+typedef struct {
+    uint64_t peer;
+    char text[FM_MAX_REASON_BYTES + 1];
+} dropped;
+
+typedef struct {
+    uint64_t round;
+    bool finished;
+    uint32_t survivors, participants;
+    char reason[128];
+} ended;
+
+typedef struct {
+    uint32_t max_nodes, min_cohort, quorum, colluders, rounds;
+    bool no_noise;
+    uint32_t max_units; /* 0: 64 */
+    uint32_t join_ms;   /* JOIN_MS when 0 */
+} spec;
+
+typedef struct {
+    fm_plan plan;
+    fm_buf plan_bytes;
+    fm_dp_lattice lattice;
+    fm_dp_gaussian *noise; /* NULL without */
+    fm_optimizer *optimizer, *reference;
+    fm_coordinator *c;
+    node nodes[PEOPLE];
+    uint64_t next_peer, now_ms;
+    int64_t now_s;
+    fm_rng_seed seed;
+    fm_rng rng;
+
+    /* behind the ports */
+    uint64_t last_given;
+    fm_transcript_entry entries[64];
+    uint32_t entry_count;
+    fm_hash head;
+    fm_status next_fails, finish_fails; /* FM_OK: they do not */
+    uint32_t sent[FM_MSG_PING + 1], models_sent;
+    dropped drops[LOG_CAP];
+    ended rounds[LOG_CAP];
+    size_t drop_count, round_count;
+    char notes[LOG_CAP][160];
+    size_t note_count;
+} federation;
+
+/** SGD, learning rate 1, no momentum, divisor 1: each step shows the decoded sum. */
+void fed_make(federation *f, const spec *s);
+void fed_end(federation *f);
+/** A coordinator anew over the same ports and plan, as after a restart; all nodes are away. */
+void fed_restart(federation *f);
+
+/** Connects node i (a new session, with new keys). */
+void fed_join(federation *f, uint32_t i);
+void fed_join_all(federation *f, uint32_t count);
+void fed_leave(federation *f, uint32_t i);
+/** All nodes read and answer until there is nothing more to read. */
+void fed_pump(federation *f);
+/** Let `ms` pass, and tick. */
+void fed_tick(federation *f, uint64_t ms);
+void fed_stop_all_at(federation *f, fm_msg_type type); /* 0: none */
+/** Node i says this. */
+void fed_say(federation *f, uint32_t i, const fm_message *m);
+
+fm_coordinator_phase fed_phase(const federation *f);
+/** Dropped since the start, with a reason that has the words. */
+bool fed_dropped(const federation *f, uint64_t peer, const char *words);
+bool fed_noted(const federation *f, const char *words);
+/** The optimizer of the coordinator has the same bits as the reference has after a step with the
+ *  plain sums of these nodes. */
+bool fed_stepped(federation *f, const uint32_t *survivors, uint32_t count);
+
+extern const fm_trust *fed_trust;
+extern const fm_identity *fed_hub;
+/** As fed_trust, but with this node revoked; fm_trust_free. */
+fm_trust *fed_trust_without(uint32_t i);
+
+/* node.c */
+void node_new(federation *f, node *n);
+void node_fini(node *n);
+/** Read the first message of the inbox; *answered: *out is its answer, to be said, then cleared
+ *  with node_answer_fini. */
+void node_read(federation *f, node *n, bool *answered, fm_message *out);
+/** What an honest node says to the round that it is in. Signatures lie in `room`. */
+fm_message node_update(federation *f, node *n, uint8_t room[FM_SIGNATURE_MAX]);
+fm_message node_commit(node *n, uint8_t room[FM_SIGNATURE_MAX]);
+/** Borrows from *unmask. */
+fm_message node_release(node *n, fm_dp_unmask **unmask);
+fm_round_view node_view(const federation *f, const node *n);
+
+/** End the program: the test's own preparation failed. */
+void need(bool ok, const char *what);
+
+#endif

@@ -1,0 +1,340 @@
+/* Who is not let in, and whom a node does not believe. */
+#include <stdio.h>
+#include <string.h>
+
+#include "fedmoe/base/clock.h"
+#include "link_world.h"
+#include "suites.h"
+
+static const fm_link_limits g_default = { 0 };
+
+/* Connecting fails with `st` and a text that holds `says`; the server has no event of it. */
+static void refused(fm_link_server *s, const fm_link_client_config *c, fm_status st,
+                    const char *says)
+{
+    world_events e = { .count = 0 };
+    fm_link_client *l = NULL;
+    char text[1024];
+
+    CU_ASSERT_EQUAL(world_connect(s, c, &l, &e, text), st);
+    CU_ASSERT_PTR_NULL(l);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, says));
+    if (!strstr(text, says))
+        printf("\n  '%s' does not say '%s'\n", text, says);
+    CU_ASSERT_EQUAL(e.count, 0);
+    world_events_free(&e);
+    fm_link_client_free(&l);
+}
+
+static void a_wrong_door_key_gets_no_answer(void)
+{
+    fm_link_server *s = world_server(g_default);
+    fm_link_client_config c = world_client_config(s, "riga");
+    uint8_t pk[32], sk[32];
+
+    CU_ASSERT_EQUAL_FATAL(fm_curve_keypair(pk, sk), FM_OK);
+    c.door_public = pk;
+    c.limits.connect_ms = 600;
+    refused(s, &c, FM_ETIMEOUT, "door key");
+    fm_link_server_free(&s);
+}
+
+static void where_nothing_listens_the_text_says_so(void)
+{
+    fm_link_server *s = world_server(g_default);
+    fm_link_client_config c = world_client_config(s, "riga");
+    char door[256];
+
+    strcpy(door, fm_link_server_door(s));
+    fm_link_server_free(&s);
+    c.door = door;
+    c.limits.connect_ms = 400;
+    refused(NULL, &c, FM_ETIMEOUT, "nothing listens");
+}
+
+static void a_node_of_another_ca_is_refused(void)
+{
+    fm_link_server *s = world_server(g_default);
+    fm_link_client_config c = world_client_config(s, "stranger");
+
+    refused(s, &c, FM_EAUTH, "refused this node");
+    fm_link_server_free(&s);
+}
+
+static void an_aggregator_of_another_ca_is_not_believed(void)
+{
+    fm_link_server *s = world_server(g_default);
+    fm_link_client_config c = world_client_config(s, "riga");
+
+    c.trust = world_other_trust();
+    refused(s, &c, FM_EAUTH, "the aggregator's credential");
+    fm_link_server_free(&s);
+}
+
+static void an_expired_certificate_is_refused(void)
+{
+    fm_link_server *s = world_server(g_default);
+    fm_link_client_config c = world_client_config(s, "riga");
+
+    c.identity = world_expired();
+    refused(s, &c, FM_EAUTH, "expired");
+    fm_link_server_free(&s);
+}
+
+static void a_revoked_certificate_is_refused_once_the_server_knows(void)
+{
+    fm_link_server *s = world_server(g_default);
+    fm_link_client_config c = world_client_config(s, "riga");
+    fm_trust *knows;
+    fm_link_client *l = NULL;
+
+    c.identity = world_revoked(&knows);
+    CU_ASSERT_EQUAL(world_connect(s, &c, &l, NULL, NULL), FM_OK);
+    fm_link_client_free(&l);
+    world_poll(s, 1000, FM_LINK_GONE, NULL);
+    fm_link_server_set_trust(s, knows);
+    refused(s, &c, FM_EAUTH, "revoked");
+    fm_link_server_free(&s);
+}
+
+static void refusal_says(fm_message *m, const char *says)
+{
+    CU_ASSERT_EQUAL_FATAL(m->type, FM_MSG_REFUSAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(m->refusal.reason, says));
+    if (!strstr(m->refusal.reason, says))
+        printf("\n  '%s' does not say '%s'\n", m->refusal.reason, says);
+    fm_message_free(&m);
+}
+
+static void an_aggregators_certificate_is_not_a_nodes(void)
+{
+    fm_link_server *s = world_server(g_default);
+    raw_peer *r = raw_new(world_identity("aggregator"));
+
+    refusal_says(raw_hello(r, s), "role");
+    raw_free(&r);
+    fm_link_server_free(&s);
+}
+
+/* Oslo holds Riga's certificate, statement and signature, as anyone on a roster does. */
+static void a_stolen_credential_is_refused(void)
+{
+    fm_link_server *s = world_server(g_default);
+    raw_peer *riga = raw_new(world_identity("riga")), *oslo = raw_new(world_identity("oslo"));
+
+    oslo->credential = riga->credential;
+    refusal_says(raw_hello(oslo, s), "another CURVE key");
+    raw_free(&riga);
+    raw_free(&oslo);
+    fm_link_server_free(&s);
+}
+
+static void a_changed_statement_is_refused(void)
+{
+    fm_link_server *s = world_server(g_default);
+    raw_peer *r = raw_new(world_identity("riga"));
+
+    r->credential.statement[3] ^= 1; /* not_after */
+    refusal_says(raw_hello(r, s), "");
+    raw_free(&r);
+    fm_link_server_free(&s);
+}
+
+static void another_version_is_told_so(void)
+{
+    fm_link_server *s = world_server(g_default);
+    raw_peer *r = raw_new(world_identity("riga"));
+    fm_message m = { .type = FM_MSG_HELLO, .hello = { 2, r->credential } };
+    fm_message *answer;
+    fm_buf b = { .len = 0 };
+
+    CU_ASSERT_EQUAL_FATAL(fm_message_encode(&m, &b), FM_OK);
+    answer = raw_ask(r, s, b.data, b.len, 2000);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(answer);
+    refusal_says(answer, "version 2");
+    fm_buf_fini(&b);
+    raw_free(&r);
+    fm_link_server_free(&s);
+}
+
+static void a_full_house_refuses_but_lets_a_member_come_again(void)
+{
+    fm_link_server *s = world_server((fm_link_limits){ .max_peers = 1 });
+    fm_link_client *riga = world_join(s, "riga", NULL), *again;
+    fm_link_client_config c = world_client_config(s, "oslo");
+
+    refused(s, &c, FM_EAUTH, "limit");
+    again = world_join(s, "riga", NULL);
+    fm_link_client_free(&riga);
+    fm_link_client_free(&again);
+    fm_link_server_free(&s);
+}
+
+/* ---- the session socket ---- */
+
+static fm_statement welcomed(fm_message *m)
+{
+    fm_statement st;
+
+    CU_ASSERT_EQUAL_FATAL(m->type, FM_MSG_WELCOME);
+    CU_ASSERT_EQUAL_FATAL(fm_credential_verify(world_trust(), &m->welcome.credential,
+                                               FM_ROLE_AGGREGATOR, fm_clock_wall_s(), &st, NULL),
+                          FM_OK);
+    fm_message_free(&m);
+    return st;
+}
+
+/* Whether this socket gets any message in, or gets one back. */
+static bool is_heard(void *socket, fm_link_server *s)
+{
+    fm_message ping = { .type = FM_MSG_PING };
+    world_events e = { .count = 0 };
+    fm_message *back;
+    bool heard;
+
+    raw_send(socket, &ping);
+    back = raw_receive(socket, s, 400, &e);
+    heard = back || e.count > 0;
+    fm_message_free(&back);
+    world_events_free(&e);
+    return heard;
+}
+
+static void the_session_refuses_a_key_that_the_door_has_not_admitted(void)
+{
+    fm_link_server *s = world_server((fm_link_limits){ .heartbeat_ms = 50 });
+    raw_peer *admitted = raw_new(world_identity("riga"));
+    raw_peer *other = raw_new(world_identity("oslo"));
+    fm_statement server = welcomed(raw_hello(admitted, s));
+
+    other->session = raw_socket(other, fm_link_server_session(s), server.curve_public);
+    CU_ASSERT_FALSE(is_heard(other->session, s));
+    admitted->session = raw_socket(admitted, fm_link_server_session(s), server.curve_public);
+    CU_ASSERT_TRUE(is_heard(admitted->session, s));
+    raw_free(&admitted);
+    raw_free(&other);
+    fm_link_server_free(&s);
+}
+
+static void an_admission_is_good_for_one_connection(void)
+{
+    fm_link_server *s = world_server((fm_link_limits){ .heartbeat_ms = 50 });
+    raw_peer *r = raw_new(world_identity("riga"));
+    fm_statement server;
+    void *second;
+
+    server = welcomed(raw_hello(r, s));
+    r->session = raw_socket(r, fm_link_server_session(s), server.curve_public);
+    CU_ASSERT_TRUE(is_heard(r->session, s));
+    second = raw_socket(r, fm_link_server_session(s), server.curve_public);
+    CU_ASSERT_FALSE(is_heard(second, s));
+    zmq_close(second);
+    CU_ASSERT_TRUE(is_heard(r->session, s));
+    raw_free(&r);
+    fm_link_server_free(&s);
+}
+
+/* ---- a door that lies ---- */
+
+typedef struct {
+    void *context, *door;
+    char endpoint[128];
+} fake_door;
+
+/* CURVE with the right door key, but it answers what it likes. */
+static void fake_open(fake_door *f, const uint8_t *secret)
+{
+    size_t len = sizeof f->endpoint;
+    int one = 1, zero = 0;
+
+    f->context = zmq_ctx_new();
+    f->door = zmq_socket(f->context, ZMQ_ROUTER);
+    zmq_setsockopt(f->door, ZMQ_CURVE_SERVER, &one, sizeof one);
+    zmq_setsockopt(f->door, ZMQ_CURVE_SECRETKEY, secret, 32);
+    zmq_setsockopt(f->door, ZMQ_LINGER, &zero, sizeof zero);
+    CU_ASSERT_EQUAL_FATAL(zmq_bind(f->door, "tcp://127.0.0.1:*"), 0);
+    zmq_getsockopt(f->door, ZMQ_LAST_ENDPOINT, f->endpoint, &len);
+}
+
+typedef struct {
+    fake_door *door;
+    const fm_message *answer;
+} lie;
+
+static void answer_once(void *arg)
+{
+    lie *a = arg;
+    char id[256], hello[FM_MAX_DOOR_BYTES];
+    fm_buf b = { .len = 0 };
+    int n = zmq_recv(a->door->door, id, sizeof id, 0);
+
+    (void)zmq_recv(a->door->door, hello, sizeof hello, 0);
+    if (n > 0 && fm_message_encode(a->answer, &b) == FM_OK) {
+        (void)zmq_send(a->door->door, id, (size_t)n, ZMQ_SNDMORE);
+        (void)zmq_send(a->door->door, b.data, b.len, 0);
+    }
+    fm_buf_fini(&b);
+}
+
+static void believes_not(const fm_message *answer, const char *says)
+{
+    uint8_t pk[32], sk[32], x[32] = { 9 };
+    fm_link_client_config c = { .door_public = pk,
+                                .identity = world_identity("riga"),
+                                .trust = world_trust(),
+                                .x25519_public = x };
+    fake_door f;
+    lie a = { &f, answer };
+    void *thread;
+
+    CU_ASSERT_EQUAL_FATAL(fm_curve_keypair(pk, sk), FM_OK);
+    fake_open(&f, sk);
+    c.door = f.endpoint;
+    thread = zmq_threadstart(answer_once, &a);
+    refused(NULL, &c, FM_EAUTH, says);
+    zmq_threadclose(thread);
+    zmq_close(f.door);
+    zmq_ctx_term(f.context);
+}
+
+static void a_node_that_poses_as_the_aggregator_is_not_believed(void)
+{
+    raw_peer *r = raw_new(world_identity("oslo"));
+    fm_message m = { .type = FM_MSG_WELCOME, .welcome = { FM_PROTO_VERSION, r->credential, 7301 } };
+
+    believes_not(&m, "role");
+    m.welcome.version = 2;
+    believes_not(&m, "version 2");
+    raw_free(&r);
+}
+
+static void another_answer_than_welcome_is_not_believed(void)
+{
+    fm_message m = { .type = FM_MSG_PING };
+
+    believes_not(&m, "Ping");
+}
+
+static const fm_test tests[] = {
+    { "a wrong door key gets no answer", a_wrong_door_key_gets_no_answer },
+    { "where nothing listens the text says so", where_nothing_listens_the_text_says_so },
+    { "a node of another CA is refused", a_node_of_another_ca_is_refused },
+    { "an aggregator of another CA is not believed", an_aggregator_of_another_ca_is_not_believed },
+    { "an expired certificate is refused", an_expired_certificate_is_refused },
+    { "a revoked certificate is refused once the server knows",
+      a_revoked_certificate_is_refused_once_the_server_knows },
+    { "an aggregator's certificate is not a node's", an_aggregators_certificate_is_not_a_nodes },
+    { "a stolen credential is refused", a_stolen_credential_is_refused },
+    { "a changed statement is refused", a_changed_statement_is_refused },
+    { "another version is told so", another_version_is_told_so },
+    { "a full house refuses, but lets a member come again",
+      a_full_house_refuses_but_lets_a_member_come_again },
+    { "the session refuses a key that the door has not admitted",
+      the_session_refuses_a_key_that_the_door_has_not_admitted },
+    { "an admission is good for one connection", an_admission_is_good_for_one_connection },
+    { "a node that poses as the aggregator is not believed",
+      a_node_that_poses_as_the_aggregator_is_not_believed },
+    { "another answer than Welcome is not believed", another_answer_than_welcome_is_not_believed },
+};
+
+const fm_test_suite suite_link_join = { "link.join", tests, FM_TEST_COUNT(tests) };
