@@ -133,7 +133,11 @@ static fm_status encode(loader *l, const fm_csv_record *r)
         l->cells[c] = l->place[c] == ABSENT ? NULL : r->cells[l->place[c]];
     st = fm_schema_encode(l->schema, l->cells, t->x + t->rows * t->features, label, &column);
     if (st == FM_EPARSE) {
-        (void)fm_fail_context(st, "%s:%zu, ", l->name, r->line);
+        if (l->options->hide_values)
+            (void)fm_fail(st, "%s:%zu, column %s: not a value that the schema allows", l->name,
+                          r->line, l->schema->columns[column].name);
+        else
+            (void)fm_fail_context(st, "%s:%zu, ", l->name, r->line);
         return problem(l);
     }
     if (!st)

@@ -22,13 +22,20 @@ void fm_node_prepared_fini(fm_node_prepared *p)
  * Records problems go to our own log only, and there without the values: an answer to a plan
  * leaves the building.
  */
-static fm_status records_fail(fm_node_driver *d, fm_status st)
+static fm_status records_fail(fm_node_driver *d, fm_status st, const fm_buf *problems)
 {
+    const char *at = (const char *)problems->data;
+
     if (st == FM_ENOMEM)
         return st;
     if (st == FM_EPARSE) {
+        for (size_t len; at && *at; at += len + (at[len] == '\n')) {
+            len = strcspn(at, "\n");
+            fm_log(FM_LOG_ERROR, "%.*s", (int)len, at);
+        }
         fm_log(FM_LOG_ERROR,
-               "%s does not fit the plan's schema; 'fedmoe-node check --config %s' shows where",
+               "%s does not fit the plan's schema; with the schema's file, 'fedmoe-node check "
+               "--config %s --schema FILE' shows the values too",
                d->config.records, d->o->config);
         return fm_fail(FM_EINVAL, "the records of this node do not fit the plan's schema");
     }
@@ -38,14 +45,18 @@ static fm_status records_fail(fm_node_driver *d, fm_status st)
 
 static fm_status load_records(fm_node_driver *d, const fm_plan *plan, fm_node_prepared *p)
 {
-    const fm_table_options o = { .labels = true, .max_problems = 1 };
+    fm_buf problems = { 0 };
+    const fm_table_options o = { .labels = true, .problems = &problems, .hide_values = true };
     fm_status st;
 
     if ((st = fm_schema_parse("the plan's schema", plan->schema_text, strlen(plan->schema_text),
                               &p->schema)) != FM_OK)
         return st;
     if ((st = fm_table_load(d->config.records, p->schema, &o, &p->table)) != FM_OK)
-        return records_fail(d, st);
+        st = records_fail(d, st, &problems);
+    fm_buf_fini(&problems);
+    if (st != FM_OK)
+        return st;
     if (p->table.rows > d->config.policy.max_rows) {
         fm_log(FM_LOG_ERROR, "%s has %zu records; policy.max_rows allows %llu", d->config.records,
                p->table.rows, (unsigned long long)d->config.policy.max_rows);

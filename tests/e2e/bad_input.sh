@@ -9,12 +9,14 @@ export -f start 2>/dev/null || true
 
 sed -i '17s/^[0-9]*,/abc,/' "$node/records.csv"
 check "a cell that is no number: file, line, column, value" \
-    refused "$WORK/out" "records.csv:17.*age.*'abc'" \
+    refused "$WORK/out" 'records.csv:17.*age.*"abc"' \
     "$BIN/fedmoe-model" check --schema "$RUN/schema.yaml" "$node/records.csv"
 start_aggregator
-check "the node says the same and ends" \
-    refused "$WORK/out" "records.csv:17.*age.*'abc'" \
+check "the node says where, and ends" \
+    refused "$WORK/out" "records.csv:17, column age" \
     "$BIN/fedmoe-node" start --config "$node/node.yaml" --retry-s 5
+check "and keeps what stands in the record out of its log" \
+    bash -c '! grep -q abc "$1"' _ "$WORK/out"
 check "nothing was spent" [ ! -e "$node/ledger.db" -o \
     "$("$BIN/fedmoe-node" ledger --config "$node/node.yaml" --json 2>/dev/null | grep -c '"round"')" = 0 ]
 restore

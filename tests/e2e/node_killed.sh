@@ -1,6 +1,6 @@
 # kill -9 of a node: the other three go on; started again it takes part again.
 . "$(dirname "$0")/lib.sh"
-rounds=120
+rounds=600
 setup --rounds $rounds --quorum 3
 start_all
 check "round 10 is reached" wait_round aggregator 10 60

@@ -202,6 +202,20 @@ static void problems_stop_at_the_limit_and_go_to_the_list(void)
     fm_schema_free(&s);
 }
 
+static void hidden_values_do_not_stand_in_the_problems(void)
+{
+    fm_schema *s = NULL;
+    fm_table t = { 0 };
+    const fm_table_options options = { .labels = true, .hide_values = true };
+    const char csv[] = "20,x,m,0\nsecret,x,m,0\n";
+
+    CU_ASSERT_EQUAL_FATAL(fm_schema_parse("s.yaml", NO_HEADER, strlen(NO_HEADER), &s), FM_OK);
+    CU_ASSERT_EQUAL(fm_table_parse("d.csv", csv, strlen(csv), s, &options, &t), FM_EPARSE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "d.csv:2, column age"));
+    CU_ASSERT_PTR_NULL(strstr(fm_error_text(), "secret"));
+    fm_schema_free(&s);
+}
+
 static void labels_may_be_absent_when_they_are_not_wanted(void)
 {
     loaded l = load_n(NO_HEADER, "1,,m\n2,,f\n", 10, false);
@@ -307,6 +321,7 @@ static const fm_test tests[] = {
     { "blank lines do not add up to a long record", blank_lines_do_not_add_up_to_a_long_record },
     { "problems stop at the limit and go to the list",
       problems_stop_at_the_limit_and_go_to_the_list },
+    { "hidden values do not stand in the problems", hidden_values_do_not_stand_in_the_problems },
     { "labels may be absent when they are not wanted",
       labels_may_be_absent_when_they_are_not_wanted },
     { "other delimiters are read", other_delimiters_are_read },

@@ -40,15 +40,15 @@ typedef struct {
     int effects[MAX_EFFECTS];
     unsigned count;
     unsigned refusals;
-    char why[1024]; /* of the last refusal */
+    char why[1024];                    /* of the last refusal */
     fm_message *sent[FM_MSG_PING + 1]; /* last of each type, owned */
     unsigned sent_count[FM_MSG_PING + 1];
     uint64_t finished_rounds;
     /* what to do */
-    int fail;             /* this effect fails ... */
-    fm_status fail_with;  /* ... so */
-    fm_status approve;    /* what approve_plan returns; FM_OK unless set */
-    unsigned node;        /* whose gradients */
+    int fail;            /* this effect fails ... */
+    fm_status fail_with; /* ... so */
+    fm_status approve;   /* what approve_plan returns; FM_OK unless set */
+    unsigned node;       /* whose gradients */
     fm_dp_lattice lattice;
     const fm_dp_gaussian *noise;
     int32_t encoded[P]; /* sum of the last training, before noise and masks */

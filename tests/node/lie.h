@@ -4,15 +4,15 @@
 
 #include "bench.h"
 
-#define LIE(name, what, ...)                                                                       \
-    static void name##_change(bench *b, bench_message *o)                                          \
-    {                                                                                              \
-        (void)b;                                                                                   \
-        __VA_ARGS__                                                                                \
-    }                                                                                              \
-    static void name(void)                                                                         \
-    {                                                                                              \
-        check_lie(what, name##_change);                                                            \
+#define LIE(name, what, ...)                              \
+    static void name##_change(bench *b, bench_message *o) \
+    {                                                     \
+        (void)b;                                          \
+        __VA_ARGS__                                       \
+    }                                                     \
+    static void name(void)                                \
+    {                                                     \
+        check_lie(what, name##_change);                   \
     }
 
 #endif

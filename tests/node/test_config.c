@@ -137,7 +137,8 @@ static void a_missing_key_is_named(void)
 
 static void keys_with_a_default_may_be_left_out(void)
 {
-    char path[PATH_CAP], *text = edited("  min_cohort: 4\n  min_colluders: 2\n  max_rows: 500\n", "");
+    char path[PATH_CAP],
+        *text = edited("  min_cohort: 4\n  min_colluders: 2\n  max_rows: 500\n", "");
     fm_node_config c = { 0 };
 
     CU_ASSERT_EQUAL_FATAL(load(text, path, &c), FM_OK);

@@ -76,14 +76,14 @@ static void check_refusal(void (*change)(desk *d), fm_status expected, const cha
     fm_ledger_close(&d.ledger);
 }
 
-#define REFUSAL(name, status, word, ...)                                                           \
-    static void name##_change(desk *d)                                                             \
-    {                                                                                              \
-        __VA_ARGS__                                                                                \
-    }                                                                                              \
-    static void name(void)                                                                         \
-    {                                                                                              \
-        check_refusal(name##_change, status, word);                                                \
+#define REFUSAL(name, status, word, ...)            \
+    static void name##_change(desk *d)              \
+    {                                               \
+        __VA_ARGS__                                 \
+    }                                               \
+    static void name(void)                          \
+    {                                               \
+        check_refusal(name##_change, status, word); \
     }
 
 /** Rounds of some plan are in the book. */
@@ -118,8 +118,8 @@ REFUSAL(a_smaller_cohort, FM_EPERM, "participants", { d->plan.min_cohort = 2; })
 REFUSAL(fewer_colluders, FM_EPERM, "colluding", { d->plan.colluders = 0; })
 REFUSAL(an_unsafe_quorum, FM_EPERM, "quorum", { d->plan.quorum = 2; })
 REFUSAL(a_quorum_below_the_cohort, FM_EPERM, "fewer than 4", { /* 3 of 4 may be read */
-    d->policy.min_cohort = 4;
-    d->plan.min_cohort = 4;
+                                                               d->policy.min_cohort = 4;
+                                                               d->plan.min_cohort = 4;
 })
 REFUSAL(less_noise_than_stated, FM_EPERM, "costs", { d->plan.noise_multiplier *= 0.99; })
 REFUSAL(more_rounds_than_calibrated, FM_EPERM, "costs", { d->plan.rounds = 21; })

@@ -6,22 +6,13 @@
 
 static void effects_come_in_the_order_in_which_they_must_be_durable(void)
 {
-    static const int expected[] = { DID_APPROVE,
-                                    DID_SEND + FM_MSG_JOIN,
-                                    DID_SEND + FM_MSG_PLAN_ANSWER,
-                                    DID_SEND + FM_MSG_ROSTER_ANSWER,
-                                    DID_AFFORD,
-                                    DID_USE,
-                                    DID_TRAIN,
-                                    DID_SEND + FM_MSG_MASKED_UPDATE,
-                                    DID_COMMIT,
-                                    DID_SEND + FM_MSG_COMMIT,
-                                    DID_CHARGE,
-                                    DID_RELEASE,
+    static const int expected[] = { DID_APPROVE, DID_SEND + FM_MSG_JOIN,
+                                    DID_SEND + FM_MSG_PLAN_ANSWER, DID_SEND + FM_MSG_ROSTER_ANSWER,
+                                    DID_AFFORD, DID_USE, DID_TRAIN, DID_SEND + FM_MSG_MASKED_UPDATE,
+                                    DID_COMMIT, DID_SEND + FM_MSG_COMMIT, DID_CHARGE, DID_RELEASE,
                                     DID_SEND + FM_MSG_RELEASE,
                                     /* round 2 begins with the transcript of round 1 */
-                                    DID_HEAD,
-                                    DID_AFFORD };
+                                    DID_HEAD, DID_AFFORD };
     const size_t count = sizeof expected / sizeof expected[0];
     bench b;
 
@@ -101,8 +92,8 @@ static void one_masked_update_alone_differs_from_its_sum_in_every_coordinate(voi
         const uint8_t *masked = d->sent[FM_MSG_MASKED_UPDATE]->masked_update.masked.data;
 
         for (unsigned i = 0; i < P; i++)
-            equal += fm_get_u32le(masked + 4 * i) ==
-                     (uint32_t)d->encoded[i] + (uint32_t)d->noised[i];
+            equal +=
+                fm_get_u32le(masked + 4 * i) == (uint32_t)d->encoded[i] + (uint32_t)d->noised[i];
     }
     CU_ASSERT_EQUAL(equal, 0); /* false alarm: 32 words, 2^-32 each */
     bench_fini(&b);

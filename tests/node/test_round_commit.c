@@ -31,12 +31,13 @@ static void only(bench *b, bench_message *o, uint32_t from, uint32_t count)
     SURVIVORS.count = count;
 }
 
-LIE(survivors_without_self, FM_MSG_SURVIVORS, { /* 0, 2, 3 */
-    memmove(o->indices + 1, o->indices + 2, 2 * sizeof o->indices[0]);
-    memmove(o->hashes + 1, o->hashes + 2, 2 * sizeof o->hashes[0]);
-    memmove(o->views + 1, o->views + 2, 2 * sizeof o->views[0]);
-    SURVIVORS.count = 3;
-})
+LIE(survivors_without_self, FM_MSG_SURVIVORS,
+    { /* 0, 2, 3 */
+      memmove(o->indices + 1, o->indices + 2, 2 * sizeof o->indices[0]);
+      memmove(o->hashes + 1, o->hashes + 2, 2 * sizeof o->hashes[0]);
+      memmove(o->views + 1, o->views + 2, 2 * sizeof o->views[0]);
+      SURVIVORS.count = 3;
+    })
 LIE(survivors_below_the_quorum, FM_MSG_SURVIVORS, { only(b, o, 0, 2); })
 LIE(survivors_unsorted, FM_MSG_SURVIVORS, {
     o->indices[2] = 3;
@@ -243,8 +244,7 @@ static const fm_test tests[] = {
     { "an empty commit: no release", an_empty_commit },
     { "one node's commit in two places: no release", a_commit_twice },
     { "commits in another order: no release", commits_in_another_order },
-    { "a commit of other survivors: no release (else: split views)",
-      a_commit_of_other_survivors },
+    { "a commit of other survivors: no release (else: split views)", a_commit_of_other_survivors },
     { "a commit to another model: no release", a_commit_to_another_model },
     { "a signature for another use: no release", a_signature_for_another_use },
     { "a commit of another certificate: no release", a_commit_of_another_certificate },

@@ -205,9 +205,9 @@ static void a_certificate_that_expires_between_roster_and_round(void)
     bench_init(&b);
     reach(&b, FM_NODE_WAIT_START);
     say_start(&b, &o);
-    CU_ASSERT_EQUAL(fm_node_round_take(b.node[VICTIM].machine, &o.m,
-                                       the_world()->now_s + 11 * 24 * 3600),
-                    FM_OK);
+    CU_ASSERT_EQUAL(
+        fm_node_round_take(b.node[VICTIM].machine, &o.m, the_world()->now_s + 11 * 24 * 3600),
+        FM_OK);
     CU_ASSERT_EQUAL(victim_ports(&b)->refusals, 1);
     CU_ASSERT_FALSE(did(victim_ports(&b), DID_TRAIN));
     bench_fini(&b);

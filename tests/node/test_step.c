@@ -243,7 +243,8 @@ static void the_rate_is_statistically_right(void)
     r.plan.model_text = g_linear;
     r.plan.parameters = (uint32_t)r.table.features + 1;
     memset(r.model, 0, r.plan.parameters * sizeof *r.model);
-    for (size_t i = 0; i < 2000; i++) { /* gradient of the bias at logit 0: 1/2 - y, here always -1/2 */
+    for (size_t i = 0; i < 2000;
+         i++) { /* gradient of the bias at logit 0: 1/2 - y, here always -1/2 */
         r.table.y[i] = 1.0f;
         for (size_t f = 0; f < r.table.features; f++)
             r.table.x[i * r.table.features + f] = 0.0f;
@@ -340,9 +341,7 @@ static void a_model_with_a_weight_that_is_no_number_is_refused(void)
 
     open_rig(&r, 10);
     r.model[3] = NAN;
-    in = (fm_node_step_input){
-        .model = r.model, .pairs = r.pairs, .round = &r.round, .rng = &rng
-    };
+    in = (fm_node_step_input){ .model = r.model, .pairs = r.pairs, .round = &r.round, .rng = &rng };
     s = new_step(&r);
     CU_ASSERT_EQUAL(fm_node_step_run(s, &in, &release), FM_ENONFINITE);
     CU_ASSERT_PTR_NULL(release);
@@ -363,9 +362,7 @@ static void an_empty_sample_sends_noise_and_masks_all_the_same(void)
     open_rig(&r, 10);
     r.plan.sampling_rate = 1e-12; /* false alarm: 1e-11 */
     r.plan.noise_multiplier = 2.0;
-    in = (fm_node_step_input){
-        .model = r.model, .pairs = r.pairs, .round = &r.round, .rng = &rng
-    };
+    in = (fm_node_step_input){ .model = r.model, .pairs = r.pairs, .round = &r.round, .rng = &rng };
     s = new_step(&r);
     CU_ASSERT_EQUAL_FATAL(fm_node_step_run(s, &in, &release), FM_OK);
     fm_dp_release_bytes(release, &bytes, &len);

@@ -1,7 +1,10 @@
 /*
  * What the node must never forget: which rounds it used, committed and released, and how far it
  * knows the transcript. SQLite, WAL, synced; one row a round, keyed by (federation, plan, round).
- * Every call that returns FM_OK survives kill -9 and a power cut.
+ * What returned FM_OK survives kill -9. Uses and commits survive a power cut too. Releases and
+ * heads are synced with the next use or commit: what a power cut takes back of them guards nothing,
+ * since the seeds of a release live in memory only, its charge is a synced entry of the ledger that
+ * cannot be made twice, and an older head is only a shorter history that must still be extended.
  */
 #ifndef FEDMOE_NODE_JOURNAL_H
 #define FEDMOE_NODE_JOURNAL_H

@@ -1,0 +1,249 @@
+/* Rounds that go well, with and without losses: what comes out is the plain sum, bit for bit. */
+#include <string.h>
+
+#include "federation.h"
+#include "suites.h"
+
+static const spec six = { .max_nodes = 6, .min_cohort = 3, .quorum = 4, .colluders = 1,
+                          .rounds = 3 };
+static const uint32_t all[] = { 0, 1, 2, 3, 4, 5 };
+
+static void four_nodes_finish_every_round_with_the_plain_sum(void)
+{
+    const spec s = { .max_nodes = 4, .min_cohort = 3, .quorum = 3, .colluders = 1, .rounds = 5 };
+    federation f;
+
+    fed_make(&f, &s);
+    fed_join_all(&f, 4);
+    for (uint32_t r = 0; r < s.rounds; r++) {
+        fed_stop_all_at(&f, FM_MSG_COMMITS);
+        fed_pump(&f); /* every update of this round is in */
+        CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_WAIT_RELEASES);
+        fed_stop_all_at(&f, FM_MSG_ROUND_START);
+        fed_pump(&f);
+        CU_ASSERT_EQUAL(fm_coordinator_finished(f.c), r + 1);
+        CU_ASSERT(fed_stepped(&f, all, 4));
+    }
+    fed_stop_all_at(&f, 0);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
+    CU_ASSERT_EQUAL(f.drop_count, 0);
+    CU_ASSERT_EQUAL(f.round_count, 5);
+    for (size_t i = 0; i < f.round_count; i++)
+        CU_ASSERT(f.rounds[i].finished && f.rounds[i].survivors == 4 &&
+                  f.rounds[i].participants == 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        CU_ASSERT_EQUAL(f.nodes[i].finish_rounds, 5);
+        CU_ASSERT(memcmp(f.nodes[i].result, f.optimizer->weights, sizeof f.nodes[i].result) == 0);
+        CU_ASSERT(fm_hash_equal(&f.nodes[i].head, &f.head));
+    }
+    fed_end(&f);
+}
+
+static void without_noise_the_sum_is_that_of_the_encodings(void)
+{
+    const spec s = { .max_nodes = 4, .min_cohort = 3, .quorum = 3, .rounds = 1, .no_noise = true };
+    federation f;
+
+    fed_make(&f, &s);
+    fed_join_all(&f, 4);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
+    CU_ASSERT(fed_stepped(&f, all, 4));
+    fed_end(&f);
+}
+
+/* Of six nodes `silent` have left, or are late. */
+static void run_with_losses(uint32_t lost, bool leave)
+{
+    federation f;
+
+    fed_make(&f, &six);
+    fed_join_all(&f, 6);
+    fed_stop_all_at(&f, FM_MSG_ROUND_START);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_WAIT_UPDATES);
+    for (uint32_t i = lost; i < 6; i++)
+        f.nodes[i].stop_at = 0;
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f),
+                    lost ? FM_COORD_WAIT_UPDATES : FM_COORD_FINISHED); /* all three rounds */
+    for (uint32_t i = lost; i < 6; i++)
+        f.nodes[i].stop_at = FM_MSG_ROUND_START;
+    for (uint32_t i = 0; leave && i < lost; i++)
+        fed_leave(&f, i);
+    if (lost && !leave)
+        fed_tick(&f, PHASE_MS);
+    fed_pump(&f);
+    if (lost) {
+        CU_ASSERT_EQUAL(fm_coordinator_finished(f.c), 1);
+        CU_ASSERT_EQUAL(f.rounds[0].survivors, 6 - lost);
+        CU_ASSERT_EQUAL(f.rounds[0].participants, 6);
+        CU_ASSERT(f.rounds[0].finished);
+        CU_ASSERT(fed_stepped(&f, all + lost, 6 - lost));
+        CU_ASSERT_EQUAL(f.drop_count, 0);
+    }
+    fed_end(&f);
+}
+
+static void no_node_lost(void)
+{
+    run_with_losses(0, true);
+}
+
+static void one_node_gone_before_its_update_is_unmasked_away(void)
+{
+    run_with_losses(1, true);
+}
+
+static void two_nodes_gone_before_their_updates_are_unmasked_away(void)
+{
+    run_with_losses(2, true);
+}
+
+static void one_late_node_is_left_out(void)
+{
+    run_with_losses(1, false);
+}
+
+static void two_late_nodes_are_left_out(void)
+{
+    run_with_losses(2, false);
+}
+
+static void a_left_out_node_takes_part_in_the_next_round(void)
+{
+    federation f;
+
+    fed_make(&f, &six);
+    fed_join_all(&f, 6);
+    f.nodes[2].stop_at = FM_MSG_ROUND_START;
+    fed_pump(&f);
+    fed_tick(&f, PHASE_MS);
+    CU_ASSERT(fed_noted(&f, "round 1: no update from node-c in time; left out"));
+    for (uint32_t i = 0; i < 6; i++)
+        f.nodes[i].stop_at = i == 2 ? 0 : FM_MSG_ROUND_START;
+    fed_pump(&f); /* its update of round 1 is passed over; it also reads the start of round 2 */
+    CU_ASSERT_EQUAL(fm_coordinator_finished(f.c), 1);
+    fed_stop_all_at(&f, 0);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
+    CU_ASSERT_EQUAL(f.drop_count, 0);
+    CU_ASSERT_EQUAL(f.rounds[1].survivors, 6);
+    fed_end(&f);
+}
+
+static void the_model_is_sent_once_unless_it_changes(void)
+{
+    federation f;
+
+    fed_make(&f, &six);
+    fed_join_all(&f, 6);
+    fed_stop_all_at(&f, FM_MSG_SURVIVORS);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(f.models_sent, 6);
+    fed_leave(&f, 0); /* after its update: the round is abandoned, the model stays */
+    CU_ASSERT_EQUAL(f.round_count, 1);
+    CU_ASSERT_EQUAL(f.sent[FM_MSG_ROUND_START], 11);
+    CU_ASSERT_EQUAL(f.models_sent, 6);
+    fed_stop_all_at(&f, 0);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
+    CU_ASSERT_EQUAL(f.models_sent, 6 + 2 * 5); /* after rounds 2 and 3; Finish is not counted */
+    fed_end(&f);
+}
+
+static void a_number_is_never_used_twice_and_only_grows(void)
+{
+    federation f;
+
+    fed_make(&f, &six);
+    fed_join_all(&f, 6);
+    for (int i = 0; i < 2; i++) { /* abandon two rounds, and restart in the middle of a third */
+        fed_stop_all_at(&f, FM_MSG_SURVIVORS);
+        fed_pump(&f);
+        fed_leave(&f, 0);
+        fed_stop_all_at(&f, FM_MSG_ROUND_START);
+        fed_join(&f, 0);
+        fed_pump(&f);
+        fed_tick(&f, PHASE_MS);
+    }
+    fed_restart(&f);
+    fed_stop_all_at(&f, 0);
+    fed_join_all(&f, 6);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
+    for (size_t i = 1; i < f.round_count; i++)
+        CU_ASSERT(f.rounds[i].round > f.rounds[i - 1].round);
+    fed_end(&f);
+}
+
+static void a_restart_goes_on_from_the_last_finished_round(void)
+{
+    federation f;
+
+    fed_make(&f, &six);
+    fed_join_all(&f, 6);
+    fed_stop_all_at(&f, FM_MSG_COMMITS);
+    fed_pump(&f);
+    fed_stop_all_at(&f, FM_MSG_ROUND_START);
+    fed_pump(&f);
+    CU_ASSERT(fed_stepped(&f, all, 6));
+    fed_restart(&f);
+    CU_ASSERT_EQUAL(fm_coordinator_finished(f.c), 1);
+    fed_join_all(&f, 6);
+    fed_stop_all_at(&f, FM_MSG_COMMITS);
+    fed_pump(&f);
+    fed_stop_all_at(&f, FM_MSG_ROUND_START);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fm_coordinator_finished(f.c), 2);
+    CU_ASSERT(fed_stepped(&f, all, 6));
+    CU_ASSERT_EQUAL(f.drop_count, 0);
+    fed_end(&f);
+}
+
+static void a_late_member_gets_the_result_of_a_finished_federation(void)
+{
+    federation f;
+
+    fed_make(&f, &six);
+    fed_join_all(&f, 5);
+    fed_pump(&f);
+    fed_tick(&f, JOIN_MS);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
+    fed_join(&f, 5);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(f.nodes[5].finish_rounds, 3);
+    CU_ASSERT(fm_hash_equal(&f.nodes[5].head, &f.head));
+    fed_restart(&f); /* also one that starts with nothing left to do */
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
+    fed_join(&f, 0);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(f.nodes[0].finish_rounds, 3);
+    CU_ASSERT_EQUAL(f.drop_count, 0);
+    fed_end(&f);
+}
+
+static const fm_test tests[] = {
+    { "four nodes finish every round with the plain sum",
+      four_nodes_finish_every_round_with_the_plain_sum },
+    { "without noise the sum is that of the encodings",
+      without_noise_the_sum_is_that_of_the_encodings },
+    { "no node lost", no_node_lost },
+    { "one node gone before its update is unmasked away",
+      one_node_gone_before_its_update_is_unmasked_away },
+    { "two nodes gone before their updates are unmasked away",
+      two_nodes_gone_before_their_updates_are_unmasked_away },
+    { "one late node is left out", one_late_node_is_left_out },
+    { "two late nodes are left out", two_late_nodes_are_left_out },
+    { "a left out node takes part in the next round",
+      a_left_out_node_takes_part_in_the_next_round },
+    { "the model is sent once unless it changes", the_model_is_sent_once_unless_it_changes },
+    { "a number is never used twice and only grows", a_number_is_never_used_twice_and_only_grows },
+    { "a restart goes on from the last finished round",
+      a_restart_goes_on_from_the_last_finished_round },
+    { "a late member gets the result of a finished federation",
+      a_late_member_gets_the_result_of_a_finished_federation },
+};
+const fm_test_suite suite_round = { "aggregator.round", tests, FM_TEST_COUNT(tests) };

@@ -1,0 +1,92 @@
+/* The committed corpus: one valid input of each kind. fuzz-seeds FOLDER */
+#include <stdio.h>
+#include <string.h>
+
+#include "fedmoe/base/file.h"
+#include "fedmoe/base/random.h"
+#include "fedmoe/base/safetensors.h"
+#include "samples.h"
+
+static const char *g_root;
+
+static void put(const char *folder, const char *name, const void *data, size_t len)
+{
+    char dir[512], path[1024];
+
+    (void)snprintf(dir, sizeof dir, "%s/%s", g_root, folder);
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    if (fm_dir_make(dir, 0755) != FM_OK || fm_file_replace(path, data, len, 0644) != FM_OK)
+        fprintf(stderr, "%s\n", fm_error_text());
+}
+
+static void put_messages(void)
+{
+    for (int t = FM_MSG_HELLO; t <= FM_MSG_PING; t++) {
+        fm_buf b = { .len = 0 };
+
+        if (fm_message_encode(sample_message((fm_msg_type)t), &b) == FM_OK)
+            put("message", fm_msg_name((fm_msg_type)t), b.data, b.len);
+        fm_buf_fini(&b);
+    }
+}
+
+static void put_plan(void)
+{
+    fm_plan p = sample_plan();
+    fm_buf b = { .len = 0 };
+
+    if (fm_plan_encode(&p, &b) == FM_OK)
+        put("plan", "adam", b.data, b.len);
+    fm_buf_clear(&b);
+    p.optimizer = FM_OPTIMIZER_SGD;
+    p.colluders = 0;
+    if (fm_plan_encode(&p, &b) == FM_OK)
+        put("plan", "sgd", b.data, b.len);
+    fm_buf_fini(&b);
+}
+
+static void put_safetensors(void)
+{
+    static const uint8_t values[32] = { 0, 0, 0x80, 0x3f };
+    const fm_tensor_view t[] = { { "head.weight", "F32", 2, { 2, 3 }, values, 24 },
+                                 { "head.bias", "F32", 1, { 2 }, values, 8 } };
+    const fm_tensor_view mixed[] = { { "a", "I8", 1, { 3 }, values, 3 },
+                                     { "b", "F32", 0, { 0 }, values, 4 } };
+    const fm_safetensors_meta meta[] = { { "format", "fedmoe" }, { "kind", "tabular-moe" } };
+    fm_buf b = { .len = 0 };
+
+    if (fm_safetensors_encode(t, 2, meta, 2, &b) == FM_OK)
+        put("safetensors", "two", b.data, b.len);
+    fm_buf_clear(&b);
+    if (fm_safetensors_encode(mixed, 2, NULL, 0, &b) == FM_OK)
+        put("safetensors", "mixed", b.data, b.len);
+    fm_buf_fini(&b);
+}
+
+static void put_yaml(void)
+{
+    static const char node[] = "# a node\nname: riga\ndoor: tcp://127.0.0.1:7300\n"
+                               "budget: {epsilon: 4.0, delta: 1e-5}\nlist:\n  - 1\n  - \"two\"\n";
+    static const char schema[] = "columns:\n- name: age\n  kind: numeric\n  range: [0, 120]\n"
+                                 "- name: sex\n  kind: categorical\n  values: [f, m]\n"
+                                 "note: |\n  two\n  lines\nempty: ''\n";
+    static const char refused[] = "a: &x [1]\nb: *x\n";
+
+    put("yaml", "node", node, strlen(node));
+    put("yaml", "schema", schema, strlen(schema));
+    put("yaml", "alias", refused, strlen(refused));
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2 || fm_random_init() != FM_OK) {
+        fprintf(stderr, "usage: fuzz-seeds FOLDER\n");
+        return 2;
+    }
+    g_root = argv[1];
+    put_messages();
+    put_plan();
+    put_safetensors();
+    put_yaml();
+    return 0;
+}
