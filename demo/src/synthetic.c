@@ -57,8 +57,8 @@ static fm_status cell(fm_buf *b, bool missing, double v)
 
 static fm_status at_rest(fm_buf *b, fm_demo_random *r, const case_mix *m, bool ill, double age)
 {
-    static const double pain_ill[] = { 0.05, 0.08, 0.15, 0.72 };
-    static const double pain_well[] = { 0.07, 0.30, 0.33, 0.30 };
+    static const double pain_ill[] = { 0.05, 0.12, 0.22, 0.61 };
+    static const double pain_well[] = { 0.07, 0.25, 0.30, 0.38 };
     static const double ecg_ill[] = { 0.50, 0.25, 0.25 }, ecg_well[] = { 0.62, 0.15, 0.23 };
     fm_status st;
 
@@ -76,14 +76,14 @@ static fm_status at_rest(fm_buf *b, fm_demo_random *r, const case_mix *m, bool i
 
 static fm_status exercise(fm_buf *b, fm_demo_random *r, const case_mix *m, bool ill, double age)
 {
-    static const double slope_ill[] = { 0.22, 0.65, 0.13 }, slope_well[] = { 0.62, 0.33, 0.05 };
+    static const double slope_ill[] = { 0.30, 0.58, 0.12 }, slope_well[] = { 0.55, 0.39, 0.06 };
     bool none = happens(r, m->no_exercise);
-    double depression = fabs((ill ? 1.4 : 0.3) + (ill ? 1.1 : 0.6) * fm_demo_random_normal(r));
+    double depression = fabs((ill ? 1.1 : 0.5) + (ill ? 1.0 : 0.8) * fm_demo_random_normal(r));
     fm_status st;
 
     if ((st = cell(b, none,
-                   between(r, 212.0 - age - (ill ? 22.0 : 4.0), 19.0, 65, 205))) != FM_OK ||
-        (st = cell(b, none, happens(r, ill ? 0.55 : 0.15))) != FM_OK ||
+                   between(r, 212.0 - age - (ill ? 18.0 : 6.0), 21.0, 65, 205))) != FM_OK ||
+        (st = cell(b, none, happens(r, ill ? 0.46 : 0.20))) != FM_OK ||
         (st = cell(b, none, round(10.0 * fmin(depression, 5.0)) / 10.0)) != FM_OK)
         return st;
     return cell(b, none || happens(r, 0.2), 1 + pick(r, ill ? slope_ill : slope_well, 3));
@@ -91,9 +91,9 @@ static fm_status exercise(fm_buf *b, fm_demo_random *r, const case_mix *m, bool 
 
 static fm_status imaging(fm_buf *b, fm_demo_random *r, const case_mix *m, bool ill)
 {
-    static const double vessels_ill[] = { 0.33, 0.32, 0.22, 0.13 };
-    static const double vessels_well[] = { 0.79, 0.13, 0.05, 0.03 };
-    static const double thal_ill[] = { 0.27, 0.09, 0.64 }, thal_well[] = { 0.79, 0.04, 0.17 };
+    static const double vessels_ill[] = { 0.45, 0.28, 0.17, 0.10 };
+    static const double vessels_well[] = { 0.73, 0.16, 0.07, 0.04 };
+    static const double thal_ill[] = { 0.38, 0.08, 0.54 }, thal_well[] = { 0.72, 0.05, 0.23 };
     static const double thal_code[] = { 3, 6, 7 };
     fm_status st = cell(b, happens(r, m->no_imaging), pick(r, ill ? vessels_ill : vessels_well, 4));
 

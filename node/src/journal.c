@@ -175,8 +175,7 @@ static fm_status write_row(fm_journal *j, sqlite3_stmt *s, const char *doing, in
  * As write_row, but not waiting for the disk: kill -9 takes nothing back, a power cut may until
  * the next synced write. For what guards nothing by itself (journal.h).
  */
-static fm_status write_row_unsynced(fm_journal *j, sqlite3_stmt *s, const char *doing,
-                                    int *changed)
+static fm_status write_row_unsynced(fm_journal *j, sqlite3_stmt *s, const char *doing, int *changed)
 {
     fm_status st = db_exec(j, "PRAGMA synchronous = NORMAL", "set synchronous"), restored;
 

@@ -16,7 +16,6 @@ static const char *public_reason(fm_status why, const char *text)
     case FM_EPERM:
     case FM_EINVAL:
     case FM_EPARSE:
-    case FM_EPROTO:
         return text;
     case FM_EBUDGET:
         return "the privacy budget of this node does not allow the run";
@@ -46,7 +45,7 @@ fm_status fm_node_take_plan_offer(fm_node_round *m, const fm_msg_plan_offer *msg
     fm_status st;
 
     if ((st = fm_plan_decode(msg->plan.data, msg->plan.len, &plan)) != FM_OK)
-        return is_fatal(st) ? st : decline(m, &hash, st);
+        return is_fatal(st) ? st : decline(m, &hash, FM_EINVAL);
     if (strcmp(plan.federation, m->federation) != 0) {
         st = fm_fail(FM_EPERM, "the plan is of the federation '%s', this node's is '%s'",
                      plan.federation, m->federation);

@@ -75,8 +75,8 @@ static fm_status load_trust(fm_node_driver *d)
     int64_t seen = revocations_changed(d);
     fm_status st = fm_trust_load(d->config.identity_dir, &t);
 
-    if (st != FM_OK)
-        return st;
+    if (st != FM_OK) /* a list that is just being copied is tried again; nothing is done without */
+        return d->trust ? FM_EIO : st;
     fm_trust_free(&d->trust);
     d->trust = t;
     d->revocations_seen = seen;
@@ -129,7 +129,22 @@ static fm_status begin_session(fm_node_driver *d)
     return fm_node_round_new(&round, &d->machine);
 }
 
-/** One event. FM_ENOTFOUND: the session is over, connect again. */
+/** FM_ENOTFOUND when the session is over: connect again. */
+static fm_status take(fm_node_driver *d, fm_link_event *e)
+{
+    fm_status st = FM_OK;
+
+    if (e->kind == FM_LINK_GONE)
+        return fm_fail(FM_ENOTFOUND, "%s", e->reason);
+    if (revocations_changed(d) != d->revocations_seen)
+        return fm_fail(FM_ENOTFOUND, "the revocation list has changed");
+    if (e->kind == FM_LINK_MESSAGE)
+        st = fm_node_round_take(d->machine, e->message, fm_clock_wall_s());
+    if (st == FM_OK && d->link_lost && !d->finished)
+        st = fm_fail(FM_ENOTFOUND, "the link to the aggregator is lost");
+    return st;
+}
+
 static fm_status turn(fm_node_driver *d)
 {
     fm_link_event e = { 0 };
@@ -137,15 +152,8 @@ static fm_status turn(fm_node_driver *d)
 
     if (st != FM_OK)
         return g_stop ? stopped() : st;
-    if (e.kind == FM_LINK_MESSAGE)
-        st = fm_node_round_take(d->machine, e.message, fm_clock_wall_s());
-    else if (e.kind == FM_LINK_GONE)
-        st = fm_fail(FM_ENOTFOUND, "%s", e.reason);
+    st = take(d, &e);
     fm_message_free(&e.message);
-    if (st == FM_OK && d->link_lost && !d->finished)
-        st = fm_fail(FM_ENOTFOUND, "the link to the aggregator is lost");
-    if (st == FM_OK && e.kind == FM_LINK_NONE && revocations_changed(d) != d->revocations_seen)
-        st = fm_fail(FM_ENOTFOUND, "the revocation list has changed");
     return st;
 }
 

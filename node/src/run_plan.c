@@ -66,13 +66,14 @@ static fm_status load_records(fm_node_driver *d, const fm_plan *plan, fm_node_pr
                                    p->schema, &p->model);
 }
 
+/** A journal that cannot be opened is no answer to a plan: the process ends, and says why. */
 static fm_status open_journal(fm_node_driver *d, fm_node_prepared *p)
 {
     char *path = NULL;
     fm_status st = fm_path_join(d->config.dir, "state.db", &path);
 
-    if (st == FM_OK)
-        st = fm_journal_open(path, p->federation, &p->hash, &p->journal);
+    if (st == FM_OK && (st = fm_journal_open(path, p->federation, &p->hash, &p->journal)) != FM_OK)
+        st = FM_EIO; /* with its text */
     free(path);
     return st;
 }

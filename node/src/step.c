@@ -6,6 +6,8 @@
 
 #include <sodium.h>
 
+#include "fedmoe/base/log.h"
+
 #define BATCH_ROWS 128u /* records between two signs of life to the aggregator */
 #define SAMPLE_WORDS 512u
 
@@ -203,6 +205,8 @@ fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in, fm_dp_
         fm_dp_sum_reset(s->sum);
         return st;
     }
+    if (fm_dp_sum_units_dropped(s->sum) > 0)
+        fm_log(FM_LOG_WARN, "records without a finite gradient were left out of the sum");
     if (s->keep_sum)
         fm_dp_sum_peek_for_tests(s->sum, s->kept);
     return fm_dp_release_make(s->sum, s->noise, in->pairs, in->round, in->rng, out);

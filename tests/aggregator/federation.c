@@ -6,12 +6,12 @@
 
 #include "fedmoe/base/clock.h"
 
-#define PATH_CAP 512
+#define DIR_CAP 512
 
 const fm_trust *fed_trust;
 const fm_identity *fed_hub;
 static fm_identity *people[PEOPLE];
-static char ca_dir[PATH_CAP];
+static char ca_dir[DIR_CAP];
 
 void need(bool ok, const char *what)
 {
@@ -28,19 +28,19 @@ static void name_of(uint32_t i, char out[16])
     (void)snprintf(out, 16, "node-%c", (char)('a' + (int)i));
 }
 
-static void issue(const char *root, fm_role role, const char *name, char out[PATH_CAP])
+static void issue(const char *root, fm_role role, const char *name, char out[DIR_CAP])
 {
     const fm_ca_request r = { .role = role, .name = name, .type = FM_KEY_ED25519, .days = 30 };
-    int n = snprintf(out, PATH_CAP, "%s/%s", root, name);
+    int n = snprintf(out, DIR_CAP, "%s/%s", root, name);
 
-    need(n > 0 && n < PATH_CAP && fm_ca_issue(ca_dir, &r, out) == FM_OK, "issue");
+    need(n > 0 && n < DIR_CAP && fm_ca_issue(ca_dir, &r, out) == FM_OK, "issue");
 }
 
 static void make_people(void)
 {
     static fm_trust *trust;
     static fm_identity *hub;
-    char root[PATH_CAP - 64], dir[PATH_CAP], name[16];
+    char root[DIR_CAP - 64], dir[DIR_CAP], name[16];
 
     if (fed_hub)
         return;

@@ -5,7 +5,7 @@
 #include "fedmoe/aggregator/round.h"
 #include "fedmoe/dp/mask.h"
 #include "fedmoe/dp/noise.h"
-#include "support/fm_test.h"
+#include "fm_test.h"
 
 #define PEOPLE 7 /* identities; how many take part is the plan's affair */
 #define PARAMETERS 8

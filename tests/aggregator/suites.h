@@ -2,7 +2,7 @@
 #ifndef FEDMOE_TESTS_AGGREGATOR_SUITES_H
 #define FEDMOE_TESTS_AGGREGATOR_SUITES_H
 
-#include "support/fm_test.h"
+#include "fm_test.h"
 
 extern const fm_test_suite suite_config, suite_directory, suite_optimizer, suite_round,
     suite_round_faults, suite_round_matrix, suite_round_members, suite_state, suite_state_kill;

@@ -2,9 +2,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "federation.h"
 #include "fedmoe/aggregator/optimizer.h"
 #include "fedmoe/base/random.h"
-#include "federation.h"
 #include "suites.h"
 
 #define N 17
@@ -50,8 +50,8 @@ static void adam_is_algorithm_1_of_the_paper(void)
 
             m[i] = 0.9 * m[i] + 0.1 * g;
             v[i] = 0.999 * v[i] + 0.001 * g * g;
-            w[i] -= 0.05 * (m[i] / (1.0 - pow(0.9, t))) /
-                    (sqrt(v[i] / (1.0 - pow(0.999, t))) + 1e-3);
+            w[i] -=
+                0.05 * (m[i] / (1.0 - pow(0.9, t))) / (sqrt(v[i] / (1.0 - pow(0.999, t))) + 1e-3);
             CU_ASSERT_DOUBLE_EQUAL((double)o->weights[i], w[i], 2e-6);
         }
     }
@@ -135,9 +135,8 @@ static void the_result_is_the_mean_of_the_last_rounds(void)
         fm_optimizer_result(o, result);
         CU_ASSERT_EQUAL(o->averaged, (uint64_t)cases[c].rounds);
         for (size_t i = 0; i < N; i++)
-            CU_ASSERT_EQUAL(result[i], cases[c].rounds
-                                           ? (float)(mean[i] / (double)cases[c].rounds)
-                                           : o->weights[i]);
+            CU_ASSERT_EQUAL(result[i], cases[c].rounds ? (float)(mean[i] / (double)cases[c].rounds)
+                                                       : o->weights[i]);
         fm_optimizer_free(&o);
     }
 }

@@ -4,8 +4,9 @@
 #include "federation.h"
 #include "suites.h"
 
-static const spec six = { .max_nodes = 6, .min_cohort = 3, .quorum = 4, .colluders = 1,
-                          .rounds = 3 };
+static const spec six = {
+    .max_nodes = 6, .min_cohort = 3, .quorum = 4, .colluders = 1, .rounds = 3
+};
 static const uint32_t all[] = { 0, 1, 2, 3, 4, 5 };
 
 static void four_nodes_finish_every_round_with_the_plain_sum(void)

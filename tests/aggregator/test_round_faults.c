@@ -4,8 +4,9 @@
 #include "federation.h"
 #include "suites.h"
 
-static const spec five = { .max_nodes = 5, .min_cohort = 3, .quorum = 4, .colluders = 1,
-                           .rounds = 2 };
+static const spec five = {
+    .max_nodes = 5, .min_cohort = 3, .quorum = 4, .colluders = 1, .rounds = 2
+};
 
 /* The message that nodes leave unread so that the coordinator waits in this phase. */
 static fm_msg_type stop_for(fm_coordinator_phase p)
@@ -384,7 +385,11 @@ static void wrong_seeds_stop_the_run_and_leave_the_model_alone(void)
     federation f;
 
     /* Noise far below the width of a word, so that a left mask stands out. */
-    const spec s = { .max_nodes = 5, .min_cohort = 3, .quorum = 4, .rounds = 2, .no_noise = true,
+    const spec s = { .max_nodes = 5,
+                     .min_cohort = 3,
+                     .quorum = 4,
+                     .rounds = 2,
+                     .no_noise = true,
                      .max_units = 1 << 20 };
 
     fed_make(&f, &s);
@@ -408,12 +413,10 @@ static void wrong_seeds_stop_the_run_and_leave_the_model_alone(void)
 
 static void a_round_number_that_cannot_be_kept_stops_the_run(void)
 {
-    uint8_t room[1];
     federation f;
     fm_message answer;
     bool answered;
 
-    (void)room;
     fed_make(&f, &five);
     fed_stop_all_at(&f, FM_MSG_ROSTER);
     fed_join_all(&f, 5);
@@ -421,9 +424,8 @@ static void a_round_number_that_cannot_be_kept_stops_the_run(void)
     f.next_fails = FM_EIO;
     for (uint32_t i = 0; i < 5; i++) {
         node_read(&f, &f.nodes[i], &answered, &answer);
-        CU_ASSERT_EQUAL(
-            fm_coordinator_take(f.c, f.nodes[i].peer, &answer, f.now_ms, f.now_s),
-            i < 4 ? FM_OK : FM_EIO);
+        CU_ASSERT_EQUAL(fm_coordinator_take(f.c, f.nodes[i].peer, &answer, f.now_ms, f.now_s),
+                        i < 4 ? FM_OK : FM_EIO);
     }
     CU_ASSERT_EQUAL(f.sent[FM_MSG_ROUND_START], 0);
     fed_end(&f);
@@ -485,5 +487,4 @@ static const fm_test tests[] = {
     { "a checkpoint that cannot be kept tells nobody of the round",
       a_checkpoint_that_cannot_be_kept_tells_nobody_of_the_round },
 };
-const fm_test_suite suite_round_faults = { "aggregator.round.faults", tests,
-                                           FM_TEST_COUNT(tests) };
+const fm_test_suite suite_round_faults = { "aggregator.round.faults", tests, FM_TEST_COUNT(tests) };

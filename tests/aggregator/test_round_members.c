@@ -4,8 +4,9 @@
 #include "federation.h"
 #include "suites.h"
 
-static const spec four = { .max_nodes = 4, .min_cohort = 3, .quorum = 3, .colluders = 1,
-                           .rounds = 3 };
+static const spec four = {
+    .max_nodes = 4, .min_cohort = 3, .quorum = 3, .colluders = 1, .rounds = 3
+};
 
 static void a_full_federation_starts_at_once(void)
 {
@@ -375,7 +376,6 @@ static void a_statement_that_ends_is_dropped_before_the_next_round(void)
 static void a_revoked_member_is_dropped_at_once(void)
 {
     const uint32_t revoked = PEOPLE - 1; /* no other test may use it */
-    const uint32_t others[] = { 0, 1, 2 };
     fm_trust *trust;
     federation f;
 
@@ -394,7 +394,6 @@ static void a_revoked_member_is_dropped_at_once(void)
     fed_pump(&f);
     CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
     CU_ASSERT_EQUAL(f.rounds[0].survivors, 3);
-    (void)others;
     fed_join(&f, revoked);
     CU_ASSERT(fed_dropped(&f, 5, "the certificate was refused"));
     fed_end(&f);

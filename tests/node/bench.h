@@ -81,11 +81,12 @@ port_double *victim_ports(bench *b);
 fm_node_phase victim_phase(const bench *b);
 
 /**
- * A lie: the honest message of this kind, changed, is refused by the victim with no effect, and
- * the honest one then is taken.
+ * A lie: the honest message of this kind, changed, is refused by the victim for this reason (a word
+ * of it: not because something else is wrong too) with no effect; the honest one then is taken.
  */
-void check_lie(fm_msg_type what, void (*change)(bench *b, bench_message *o));
+void check_lie(fm_msg_type what, const char *word, void (*change)(bench *b, bench_message *o));
 /** The same, on a bench that a test prepared. */
-void check_lie_on(bench *b, fm_msg_type what, void (*change)(bench *b, bench_message *o));
+void check_lie_on(bench *b, fm_msg_type what, const char *word,
+                  void (*change)(bench *b, bench_message *o));
 
 #endif

@@ -148,6 +148,7 @@ static void a_new_roster_ends_the_round_in_every_phase(void)
         tell(&b, FM_MSG_ROSTER, false);
         CU_ASSERT_EQUAL(victim_phase(&b), FM_NODE_WAIT_START);
         next_round(&b);
+        tell(&b, FM_MSG_ABANDON, false); /* no other round is open that this could disturb */
         finish_round(&b);
         CU_ASSERT_EQUAL(victim_ports(&b)->refusals, 0);
         CU_ASSERT_EQUAL(victim_ports(&b)->sent_count[FM_MSG_RELEASE], 1);

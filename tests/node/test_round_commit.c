@@ -31,42 +31,43 @@ static void only(bench *b, bench_message *o, uint32_t from, uint32_t count)
     SURVIVORS.count = count;
 }
 
-LIE(survivors_without_self, FM_MSG_SURVIVORS,
+LIE(survivors_without_self, FM_MSG_SURVIVORS, "came late",
     { /* 0, 2, 3 */
       memmove(o->indices + 1, o->indices + 2, 2 * sizeof o->indices[0]);
       memmove(o->hashes + 1, o->hashes + 2, 2 * sizeof o->hashes[0]);
       memmove(o->views + 1, o->views + 2, 2 * sizeof o->views[0]);
       SURVIVORS.count = 3;
     })
-LIE(survivors_below_the_quorum, FM_MSG_SURVIVORS, { only(b, o, 0, 2); })
-LIE(survivors_unsorted, FM_MSG_SURVIVORS, {
+LIE(survivors_below_the_quorum, FM_MSG_SURVIVORS, "at least 3", { only(b, o, 0, 2); })
+LIE(survivors_unsorted, FM_MSG_SURVIVORS, "increasing", {
     o->indices[2] = 3;
     o->indices[3] = 2;
 })
-LIE(a_survivor_twice, FM_MSG_SURVIVORS, { o->indices[2] = 1; })
-LIE(own_hash_altered, FM_MSG_SURVIVORS, { o->hashes[VICTIM].bytes[0] ^= 1; })
-LIE(another_hash_altered, FM_MSG_SURVIVORS, { o->hashes[OTHER].bytes[0] ^= 1; })
-LIE(a_signature_of_another_node, FM_MSG_SURVIVORS, { o->views[OTHER] = o->views[3]; })
-LIE(an_update_of_another_node, FM_MSG_SURVIVORS, {
+LIE(a_survivor_twice, FM_MSG_SURVIVORS, "increasing", { o->indices[2] = 1; })
+LIE(own_hash_altered, FM_MSG_SURVIVORS, "not that of what was sent",
+    { o->hashes[VICTIM].bytes[0] ^= 1; })
+LIE(another_hash_altered, FM_MSG_SURVIVORS, "'gamma'", { o->hashes[OTHER].bytes[0] ^= 1; })
+LIE(a_signature_of_another_node, FM_MSG_SURVIVORS, "'gamma'", { o->views[OTHER] = o->views[3]; })
+LIE(an_update_of_another_node, FM_MSG_SURVIVORS, "'gamma'", {
     o->hashes[OTHER] = o->hashes[3];
     o->views[OTHER] = o->views[3];
 })
-LIE(an_update_signed_for_another_round, FM_MSG_SURVIVORS, {
+LIE(an_update_signed_for_another_round, FM_MSG_SURVIVORS, "'gamma'", {
     fm_round_view view = bench_view(b);
     fm_hash digest;
     view.round++;
     digest = fm_update_digest(&view, OTHER, &o->hashes[OTHER]);
     forge(o, OTHER, the_world()->node[OTHER], FM_LABEL_UPDATE, &digest);
 })
-LIE(an_update_signed_for_another_model, FM_MSG_SURVIVORS, {
+LIE(an_update_signed_for_another_model, FM_MSG_SURVIVORS, "'gamma'", {
     fm_round_view view = bench_view(b);
     fm_hash digest;
     view.model.bytes[0] ^= 1;
     digest = fm_update_digest(&view, OTHER, &o->hashes[OTHER]);
     forge(o, OTHER, the_world()->node[OTHER], FM_LABEL_UPDATE, &digest);
 })
-LIE(an_update_without_a_signature, FM_MSG_SURVIVORS, { o->views[OTHER].len = 0; })
-LIE(survivors_of_another_round, FM_MSG_SURVIVORS, { SURVIVORS.round++; })
+LIE(an_update_without_a_signature, FM_MSG_SURVIVORS, "'gamma'", { o->views[OTHER].len = 0; })
+LIE(survivors_of_another_round, FM_MSG_SURVIVORS, "is open", { SURVIVORS.round++; })
 
 static void add_a_bystander(bench *b, bench_message *o)
 {
@@ -86,7 +87,7 @@ static void a_survivor_who_did_not_take_part(void)
     b.participant_count = b.survivor_count = 3;
     reach(&b, FM_NODE_WAIT_START);
     tell(&b, FM_MSG_ROUND_START, false);
-    check_lie_on(&b, FM_MSG_SURVIVORS, add_a_bystander);
+    check_lie_on(&b, FM_MSG_SURVIVORS, "not a participant", add_a_bystander);
     bench_fini(&b);
 }
 
@@ -110,27 +111,28 @@ static void other_survivors_after_a_commit(void)
     free(o);
 }
 
-LIE(a_commit_missing, FM_MSG_COMMITS, { COMMITS.count--; })
-LIE(a_commit_too_many, FM_MSG_COMMITS, {
+LIE(a_commit_missing, FM_MSG_COMMITS, "3 commits", { COMMITS.count--; })
+LIE(a_commit_too_many, FM_MSG_COMMITS, "5 commits", {
     o->views[NODES] = o->views[0];
     COMMITS.count++;
 })
-LIE(a_commit_with_one_bit_changed, FM_MSG_COMMITS, { o->signatures[3][10] ^= 1; })
-LIE(an_empty_commit, FM_MSG_COMMITS, { o->views[0].len = 0; })
-LIE(a_commit_twice, FM_MSG_COMMITS, { o->views[0] = o->views[3]; })
-LIE(commits_in_another_order, FM_MSG_COMMITS, {
+LIE(a_commit_with_one_bit_changed, FM_MSG_COMMITS, "'delta' has not committed",
+    { o->signatures[3][10] ^= 1; })
+LIE(an_empty_commit, FM_MSG_COMMITS, "'alpha' has not", { o->views[0].len = 0; })
+LIE(a_commit_twice, FM_MSG_COMMITS, "'alpha' has not", { o->views[0] = o->views[3]; })
+LIE(commits_in_another_order, FM_MSG_COMMITS, "'alpha' has not", {
     fm_bytes first = o->views[0];
     o->views[0] = o->views[1];
     o->views[1] = first;
 })
-LIE(a_commit_of_other_survivors, FM_MSG_COMMITS, {
+LIE(a_commit_of_other_survivors, FM_MSG_COMMITS, "'alpha' has not", {
     fm_hash digest;
     b->survivor_count = 3;
     digest = bench_commit_digest(b);
     b->survivor_count = NODES;
     forge(o, 0, the_world()->node[0], FM_LABEL_COMMIT, &digest);
 })
-LIE(a_commit_to_another_model, FM_MSG_COMMITS, {
+LIE(a_commit_to_another_model, FM_MSG_COMMITS, "'alpha' has not", {
     fm_hash kept = b->model_hash;
     fm_hash digest;
     b->model_hash.bytes[0] ^= 1;
@@ -138,15 +140,15 @@ LIE(a_commit_to_another_model, FM_MSG_COMMITS, {
     b->model_hash = kept;
     forge(o, 0, the_world()->node[0], FM_LABEL_COMMIT, &digest);
 })
-LIE(a_signature_for_another_use, FM_MSG_COMMITS, {
+LIE(a_signature_for_another_use, FM_MSG_COMMITS, "'alpha' has not", {
     fm_hash digest = bench_commit_digest(b);
     forge(o, 0, the_world()->node[0], FM_LABEL_UPDATE, &digest);
 })
-LIE(a_commit_of_another_certificate, FM_MSG_COMMITS, {
+LIE(a_commit_of_another_certificate, FM_MSG_COMMITS, "'alpha' has not", {
     fm_hash digest = bench_commit_digest(b);
     forge(o, 0, the_world()->stranger, FM_LABEL_COMMIT, &digest);
 })
-LIE(commits_of_another_round, FM_MSG_COMMITS, { COMMITS.round++; })
+LIE(commits_of_another_round, FM_MSG_COMMITS, "is open", { COMMITS.round++; })
 
 static void a_second_release(void)
 {

@@ -12,6 +12,7 @@ static void put(bench_message *o, unsigned at, const fm_identity *id)
     uint8_t x25519[FM_SESSION_KEY_BYTES], curve[FM_SESSION_KEY_BYTES];
 
     fm_random_bytes(x25519, sizeof x25519);
+    x25519[31] &= 0x7f; /* canonical */
     fm_random_bytes(curve, sizeof curve);
     make_credential(id, x25519, curve, &o->members[at]);
 }
@@ -22,6 +23,7 @@ static void put_keys(bench_message *o, const uint8_t *x25519, const uint8_t *cur
     uint8_t fresh[FM_SESSION_KEY_BYTES];
 
     fm_random_bytes(fresh, sizeof fresh);
+    fresh[31] &= 0x7f;
     make_credential(the_world()->node[OTHER], x25519 ? x25519 : fresh, curve ? curve : fresh,
                     &o->members[OTHER]);
 }
@@ -34,40 +36,52 @@ static fm_statement statement_of(const fm_credential *c)
     return s;
 }
 
-LIE(a_substituted_key, FM_MSG_ROSTER, { o->members[0].statement[12] ^= 1; })
-LIE(a_statement_of_another_member, FM_MSG_ROSTER, {
+LIE(a_substituted_key, FM_MSG_ROSTER, "signature", { o->members[0].statement[12] ^= 1; })
+LIE(a_statement_of_another_member, FM_MSG_ROSTER, "signature", {
     memcpy(o->members[OTHER].cert, o->members[0].cert, o->members[0].cert_len);
     o->members[OTHER].cert_len = o->members[0].cert_len;
 })
-LIE(a_name_that_stands_twice, FM_MSG_ROSTER, { put(o, OTHER, the_world()->node[0]); })
-LIE(a_member_of_another_consortium, FM_MSG_ROSTER, { put(o, OTHER, the_world()->stranger); })
-LIE(an_expired_certificate, FM_MSG_ROSTER, { put(o, OTHER, the_world()->expired); })
-LIE(an_aggregator_as_a_member, FM_MSG_ROSTER, { put(o, OTHER, the_world()->aggregator); })
-LIE(self_missing, FM_MSG_ROSTER, {
+LIE(a_name_that_stands_twice, FM_MSG_ROSTER, "stands in it twice",
+    { put(o, OTHER, the_world()->node[0]); })
+LIE(a_member_of_another_consortium, FM_MSG_ROSTER, "member 2",
+    { put(o, OTHER, the_world()->stranger); })
+LIE(an_expired_certificate, FM_MSG_ROSTER, "expired", { put(o, OTHER, the_world()->expired); })
+LIE(an_aggregator_as_a_member, FM_MSG_ROSTER, "member 2",
+    { put(o, OTHER, the_world()->aggregator); })
+LIE(self_missing, FM_MSG_ROSTER, "(0 times)", {
     o->members[VICTIM] = o->members[NODES - 1];
     o->m.roster.count = NODES - 1;
 })
-LIE(self_twice, FM_MSG_ROSTER, { o->members[OTHER] = o->members[VICTIM]; })
-LIE(self_with_another_key, FM_MSG_ROSTER, { put(o, VICTIM, the_world()->node[VICTIM]); })
-LIE(too_few_members, FM_MSG_ROSTER, { o->m.roster.count = 2; })
-LIE(too_many_members, FM_MSG_ROSTER, {
+LIE(self_twice, FM_MSG_ROSTER, "2 times", { o->members[OTHER] = o->members[VICTIM]; })
+LIE(self_with_another_key, FM_MSG_ROSTER, "(0 times)",
+    { put(o, VICTIM, the_world()->node[VICTIM]); })
+LIE(self_with_another_link_key, FM_MSG_ROSTER, "(0 times)", {
+    fm_statement s = statement_of(&o->members[VICTIM]);
+    s.curve_public[0] ^= 1;
+    make_credential(the_world()->node[VICTIM], s.x25519_public, s.curve_public,
+                    &o->members[VICTIM]);
+})
+LIE(too_few_members, FM_MSG_ROSTER, "at least 3", { o->m.roster.count = 2; })
+LIE(too_many_members, FM_MSG_ROSTER, "allows 4", {
     o->members[NODES] = o->members[0];
     o->m.roster.count = NODES + 1;
 })
-LIE(a_mask_key_that_stands_twice, FM_MSG_ROSTER, {
+LIE(a_mask_key_that_stands_twice, FM_MSG_ROSTER, "a key in common", {
     fm_statement s = statement_of(&o->members[0]);
     put_keys(o, s.x25519_public, NULL);
 })
-LIE(a_link_key_that_stands_twice, FM_MSG_ROSTER, {
+LIE(a_link_key_that_stands_twice, FM_MSG_ROSTER, "a key in common", {
     fm_statement s = statement_of(&o->members[0]);
     put_keys(o, NULL, s.curve_public);
 })
-LIE(a_key_of_low_order, FM_MSG_ROSTER, {
+LIE(a_key_of_low_order, FM_MSG_ROSTER, "low order", {
     uint8_t one[FM_SESSION_KEY_BYTES] = { 1 }; /* u = 1, a point of order 4 */
     put_keys(o, one, NULL);
 })
-LIE(a_signature_with_one_bit_changed, FM_MSG_ROSTER, { o->members[OTHER].signature[5] ^= 4; })
-LIE(lengths_past_their_limits, FM_MSG_ROSTER, { o->members[OTHER].cert_len = SIZE_MAX; })
+LIE(a_signature_with_one_bit_changed, FM_MSG_ROSTER, "signature",
+    { o->members[OTHER].signature[5] ^= 4; })
+LIE(lengths_past_their_limits, FM_MSG_ROSTER, "lengths past",
+    { o->members[OTHER].cert_len = SIZE_MAX; })
 
 static void the_answer_names_the_roster_that_was_verified(void)
 {
@@ -95,6 +109,8 @@ static const fm_test tests[] = {
     { "a roster with oneself twice is refused (else: masks with oneself cancel)", self_twice },
     { "oneself with another key is refused (else: masks with a key of the aggregator's)",
       self_with_another_key },
+    { "oneself with another link key is refused (not what was sent in Hello)",
+      self_with_another_link_key },
     { "fewer members than min_cohort are refused (else: a sum of two is read)", too_few_members },
     { "more members than the plan allows are refused (else: sums wrap)", too_many_members },
     { "a mask key that stands twice is refused", a_mask_key_that_stands_twice },

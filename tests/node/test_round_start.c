@@ -8,79 +8,85 @@
 #define START o->m.round_start
 #define SIGN sign_start(o, the_world()->aggregator);
 
-LIE(bytes_of_another_model, FM_MSG_ROUND_START, { o->model[0] ^= 1; })
-LIE(hash_of_another_model, FM_MSG_ROUND_START, {
+LIE(bytes_of_another_model, FM_MSG_ROUND_START, "by hash", { o->model[0] ^= 1; })
+LIE(hash_of_another_model, FM_MSG_ROUND_START, "ends with", {
     o->model[0] ^= 1;
     START.model_hash = fm_model_digest(o->model, 4 * P);
     SIGN
 })
-LIE(a_model_that_is_too_long, FM_MSG_ROUND_START, {
+/* The transcript names it, so that nothing but its length is wrong. */
+LIE(a_model_that_is_too_long, FM_MSG_ROUND_START, "bytes", {
+    fm_hash empty = { 0 };
     START.model.len = 4 * P + 4;
     START.model_hash = fm_model_digest(o->model, 4 * P + 4);
+    o->entries[0].model_after = START.model_hash;
+    START.head = fm_transcript_next(&empty, &o->entries[0]);
     SIGN
 })
-LIE(a_model_that_is_not_held, FM_MSG_ROUND_START, { START.model = (fm_bytes){ NULL, 0 }; })
-LIE(another_plan, FM_MSG_ROUND_START, {
+LIE(a_model_that_is_not_held, FM_MSG_ROUND_START, "not hold", {
+    START.model = (fm_bytes){ NULL, 0 };
+})
+LIE(another_plan, FM_MSG_ROUND_START, "another plan", {
     START.plan_hash.bytes[3] ^= 1;
     SIGN
 })
-LIE(another_session, FM_MSG_ROUND_START, {
+LIE(another_session, FM_MSG_ROUND_START, "another session", {
     START.session.bytes[0] ^= 1;
     SIGN
 })
-LIE(another_roster, FM_MSG_ROUND_START, {
+LIE(another_roster, FM_MSG_ROUND_START, "another roster", {
     START.roster_hash.bytes[0] ^= 1;
     SIGN
 })
-LIE(too_few_participants, FM_MSG_ROUND_START, {
+LIE(too_few_participants, FM_MSG_ROUND_START, "at least 3", {
     START.participant_count = 2;
     SIGN
 })
-LIE(participants_without_self, FM_MSG_ROUND_START, {
+LIE(participants_without_self, FM_MSG_ROUND_START, "not among", {
     o->indices[1] = 2;
     o->indices[2] = 3;
     START.participant_count = 3;
     SIGN
 })
-LIE(unsorted_participants, FM_MSG_ROUND_START, {
+LIE(unsorted_participants, FM_MSG_ROUND_START, "increasing", {
     o->indices[0] = 1;
     o->indices[1] = 0;
     SIGN
 })
-LIE(a_participant_twice, FM_MSG_ROUND_START, {
+LIE(a_participant_twice, FM_MSG_ROUND_START, "increasing", {
     o->indices[2] = 1;
     SIGN
 })
-LIE(participants_beyond_the_roster, FM_MSG_ROUND_START, {
+LIE(participants_beyond_the_roster, FM_MSG_ROUND_START, "increasing", {
     o->indices[3] = NODES;
     SIGN
 })
-LIE(a_round_that_is_over, FM_MSG_ROUND_START, {
+LIE(a_round_that_is_over, FM_MSG_ROUND_START, "is over", {
     START.round = 1;
     SIGN
 })
-LIE(signed_by_another_aggregator, FM_MSG_ROUND_START,
+LIE(signed_by_another_aggregator, FM_MSG_ROUND_START, "signature",
     { sign_start(o, the_world()->other_aggregator); })
-LIE(signed_by_a_node, FM_MSG_ROUND_START, { sign_start(o, the_world()->node[0]); })
-LIE(not_signed, FM_MSG_ROUND_START, { START.signature.len = 0; })
-LIE(changed_after_signing, FM_MSG_ROUND_START, { START.round++; })
-LIE(transcript_that_ends_elsewhere, FM_MSG_ROUND_START, {
+LIE(signed_by_a_node, FM_MSG_ROUND_START, "signature", { sign_start(o, the_world()->node[0]); })
+LIE(not_signed, FM_MSG_ROUND_START, "signature", { START.signature.len = 0; })
+LIE(changed_after_signing, FM_MSG_ROUND_START, "signature", { START.round++; })
+LIE(transcript_that_ends_elsewhere, FM_MSG_ROUND_START, "does not continue", {
     START.head.bytes[0] ^= 1;
     SIGN
 })
-LIE(transcript_with_another_commit, FM_MSG_ROUND_START, {
+LIE(transcript_with_another_commit, FM_MSG_ROUND_START, "this node released", {
     fm_hash empty = { 0 };
     o->entries[0].commit_digest.bytes[0] ^= 1;
     START.head = fm_transcript_next(&empty, &o->entries[0]);
     SIGN
 })
-LIE(transcript_with_another_model, FM_MSG_ROUND_START, {
+LIE(transcript_with_another_model, FM_MSG_ROUND_START, "ends with", {
     fm_hash empty = { 0 };
     o->entries[0].model_after.bytes[0] ^= 1;
     START.head = fm_transcript_next(&empty, &o->entries[0]);
     SIGN
 })
-LIE(a_round_that_its_transcript_has_finished, FM_MSG_ROUND_START, {
+LIE(a_round_that_its_transcript_has_finished, FM_MSG_ROUND_START, "own transcript", {
     o->entries[1].round = START.round;
     o->entries[1].model_after = START.model_hash;
     START.head = fm_transcript_next(&b->head, &o->entries[1]);
@@ -102,7 +108,7 @@ static void a_first_model_other_than_the_plans(void)
 
     bench_init(&b);
     reach(&b, FM_NODE_WAIT_START);
-    check_lie_on(&b, FM_MSG_ROUND_START, a_first_model_other_than_the_plans_change);
+    check_lie_on(&b, FM_MSG_ROUND_START, "ends with", a_first_model_other_than_the_plans_change);
     bench_fini(&b);
 }
 
@@ -213,13 +219,14 @@ static void a_certificate_that_expires_between_roster_and_round(void)
     bench_fini(&b);
 }
 
-LIE(a_result_signed_by_another, FM_MSG_FINISH, { sign_finish(o, the_world()->other_aggregator); })
-LIE(a_result_with_other_bytes, FM_MSG_FINISH, { o->model[1] ^= 1; })
-LIE(a_result_on_another_transcript, FM_MSG_FINISH, {
+LIE(a_result_signed_by_another, FM_MSG_FINISH, "signature",
+    { sign_finish(o, the_world()->other_aggregator); })
+LIE(a_result_with_other_bytes, FM_MSG_FINISH, "by hash", { o->model[1] ^= 1; })
+LIE(a_result_on_another_transcript, FM_MSG_FINISH, "does not continue", {
     o->m.finish.head.bytes[0] ^= 1;
     sign_finish(o, the_world()->aggregator);
 })
-LIE(a_result_that_leaves_out_a_released_round, FM_MSG_FINISH, {
+LIE(a_result_that_leaves_out_a_released_round, FM_MSG_FINISH, "this node released", {
     fm_hash empty = { 0 };
     o->entries[0].commit_digest.bytes[9] ^= 1;
     o->m.finish.head = fm_transcript_next(&empty, &o->entries[0]);

@@ -410,6 +410,22 @@ static void a_message_there_and_back_takes_no_fixed_time(void)
     fm_link_server_free(&s);
 }
 
+static void ipv6_addresses_work(void)
+{
+    fm_link_server_config c = world_server_config(g_default);
+    fm_link_server *s = NULL;
+    fm_link_client *l;
+
+    c.door = c.session = "tcp://[::1]:*";
+    if (fm_link_server_new(&c, &s) != FM_OK) {
+        fm_test_skip("this machine has no IPv6 loopback");
+        return;
+    }
+    l = world_join(s, "riga", NULL);
+    fm_link_client_free(&l);
+    fm_link_server_free(&s);
+}
+
 static void bad_arguments_are_refused(void)
 {
     fm_link_server_config c = world_server_config(g_default);
@@ -454,6 +470,7 @@ static const fm_test tests[] = {
       one_broadcast_reaches_all_and_passes_over_the_gone },
     { "a message there and back takes no fixed time",
       a_message_there_and_back_takes_no_fixed_time },
+    { "IPv6 addresses work", ipv6_addresses_work },
     { "bad arguments are refused", bad_arguments_are_refused },
 };
 

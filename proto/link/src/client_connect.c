@@ -8,6 +8,7 @@
 
 #include "client_internal.h"
 #include "fedmoe/base/clock.h"
+#include "fedmoe/base/random.h"
 
 #define HELLO_AGAIN_MS 1000 /* the door may have been shut and opened, or be busy */
 #define ENDPOINT_MAX 256
@@ -284,7 +285,7 @@ fm_status fm_link_client_connect(const fm_link_client_config *c, fm_link_client 
 
     if (!c || !out || !c->door || !c->door_public || !c->identity || !c->trust || !c->x25519_public)
         return fm_fail(FM_EINVAL, "fm_link_client_connect: a field is missing");
-    if ((st = fm_alloc(1, sizeof *a.link, &p)) != FM_OK)
+    if ((st = fm_random_init()) != FM_OK || (st = fm_alloc(1, sizeof *a.link, &p)) != FM_OK)
         return st;
     a.link = p;
     st = connect_link(&a);

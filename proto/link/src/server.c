@@ -5,6 +5,7 @@
 #include <sodium.h>
 
 #include "fedmoe/base/clock.h"
+#include "fedmoe/base/random.h"
 #include "server_internal.h"
 
 #define PER_SECOND 200u
@@ -92,7 +93,7 @@ fm_status fm_link_server_new(const fm_link_server_config *c, fm_link_server **ou
     if (!c || !out || !c->door || !c->session || !c->door_secret || !c->identity || !c->trust ||
         c->limits.max_peers > FM_MAX_NODES)
         return fm_fail(FM_EINVAL, "fm_link_server_new: a field is missing or out of range");
-    if ((st = fm_alloc(1, sizeof *s, &p)) != FM_OK)
+    if ((st = fm_random_init()) != FM_OK || (st = fm_alloc(1, sizeof *s, &p)) != FM_OK)
         return st;
     s = p;
     if ((st = start(s, c)) != FM_OK) {

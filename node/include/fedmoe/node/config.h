@@ -14,7 +14,7 @@
  *     epsilon: 1.0                        # budget of the data set, over everything
  *     delta: 1.0e-4
  *     purposes: ["heart disease risk"]    # a plan's purpose must be one of these
- *     min_cohort: 3                       # fewest participants in any round
+ *     min_cohort: 3                       # fewest participants in any round, and in any sum
  *     min_colluders: 1                    # a plan must count on at least so many colluding nodes
  *     max_rows: 100000                    # more records in the file are an error (memory)
  *

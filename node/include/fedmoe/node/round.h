@@ -1,7 +1,8 @@
 /*
  * The round as a participant: a pure state machine. Messages and time come in as arguments;
  * everything with an effect goes out through ports, in the order in which it must become durable.
- * A port that fails ends the round here: nothing after it is done.
+ * A port that fails ends the round here: nothing after it is done but to tell the aggregator
+ * (Abandon, with a fixed sentence: no figure and no file name of this house leaves).
  *
  * Whatever the aggregator sends, an honest node makes at most one update, one commit and one
  * release per round number (DESIGN, One round). A refusal never ends the process: the machine says
@@ -40,12 +41,12 @@ typedef struct {
 } fm_node_ports;
 
 typedef struct {
-    const fm_identity *identity;   /* borrowed, as all below */
+    const fm_identity *identity; /* borrowed, as all below */
     const fm_trust *trust;
-    const fm_peer *aggregator;     /* verified by the link */
-    const fm_dp_keypair *keypair;  /* X25519 of this process start */
-    const fm_credential *own;      /* as sent in Hello */
-    fm_node_policy policy;         /* shallow copy */
+    const fm_peer *aggregator;    /* verified by the link */
+    const fm_dp_keypair *keypair; /* X25519 of this process start */
+    const fm_credential *own;     /* as sent in Hello */
+    fm_node_policy policy;        /* shallow copy */
     fm_node_ports ports;
 } fm_node_round_config;
 

@@ -5,17 +5,22 @@
 #include "fedmoe/node/config.h"
 
 typedef struct {
-    const char *config;    /* node.yaml */
-    const char *trace;     /* file of one JSON line a round {round, compute_ns}; NULL: none */
-    uint64_t retry_s;      /* keep trying to (re)connect for so long; 0: default 60 */
-    bool once;             /* exit after Finish (the default of the program) */
+    const char *config; /* node.yaml */
+    const char *trace;  /* file of one JSON line a round {round, compute_ns}; NULL: none */
+    uint64_t retry_s;   /* keep trying to (re)connect for so long; 0: default 60 */
+    bool once;          /* exit after Finish (the default of the program) */
 } fm_node_run_options;
 
 /**
  * Run until the federation has finished. Writes beside node.yaml: status.json (atomically, at
- * each phase), model.safetensors (at the end), state.db, ledger.db.
+ * each phase, a few times a second at most), plan.json (the plan last offered, and the answer),
+ * model.safetensors (at the end), state.db, ledger.db.
  * status.json: {"name", "state", "round", "rounds", "phase", "epsilon_spent", "epsilon_budget",
- *  "delta", "bytes_sent", "bytes_received", "records", "updated"}.
+ *  "delta", "bytes_sent", "bytes_received", "records", "reason", "updated"}; state is starting,
+ *  connecting, connected, joined, training, refused, finished, stopped or failed; reason is the
+ *  last refusal or failure.
+ * @return FM_OK; FM_EPERM when this node refused the plan; FM_ESTATE when SIGINT or SIGTERM ended
+ * it between two effects; FM_ETIMEOUT; FM_EAUTH; FM_EIO.
  */
 FM_NODISCARD fm_status fm_node_run(const fm_node_run_options *o);
 

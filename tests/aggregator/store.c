@@ -1,0 +1,98 @@
+#include "store.h"
+
+#include <string.h>
+
+#include "federation.h"
+#include "fedmoe/base/file.h"
+
+void store_make(store *t)
+{
+    char path[PATH_CAP];
+
+    memset(t, 0, sizeof *t);
+    fm_test_tmpdir(t->dir, sizeof t->dir);
+    yaml_write_model(t->dir, "model.safetensors");
+    yaml_path(path, t->dir, "model.safetensors");
+    need(fm_safetensors_load(path, 1 << 20, &t->like) == FM_OK, "model");
+    t->plan = fm_hash_of("a plan", "x", 1);
+}
+
+fm_status store_open(store *t)
+{
+    const fm_plan plan = { .optimizer = FM_OPTIMIZER_ADAM,
+                           .rounds = 1000,
+                           .sampling_rate = 1.0,
+                           .expected_units = 10.0,
+                           .learning_rate = 0.05,
+                           .momentum = 0.9,
+                           .beta2 = 0.999,
+                           .adam_epsilon = 1e-3,
+                           .averaging = 0.999 };
+    float first[YAML_PARAMETERS];
+
+    need(fm_safetensors_flat_read(t->like, first, YAML_PARAMETERS) == FM_OK, "weights");
+    need(fm_optimizer_new(&plan, first, YAML_PARAMETERS, &t->o) == FM_OK, "optimizer");
+    return fm_state_open(t->dir, &t->plan, t->like, t->o, &t->s);
+}
+
+void store_close(store *t)
+{
+    fm_state_close(&t->s);
+    fm_optimizer_free(&t->o);
+}
+
+void store_end(store *t)
+{
+    store_close(t);
+    fm_safetensors_free(&t->like);
+}
+
+void store_gradient(uint64_t number, float out[YAML_PARAMETERS])
+{
+    fm_rng_seed seed;
+    fm_rng rng = fm_rng_seeded(&seed, number);
+
+    for (size_t i = 0; i < YAML_PARAMETERS; i++)
+        out[i] = (float)fm_rng_normal(&rng);
+}
+
+fm_transcript_entry store_entry(uint64_t round, const fm_optimizer *o)
+{
+    return (fm_transcript_entry){
+        .round = round,
+        .commit_digest = fm_hash_of("a commit", &round, sizeof round),
+        .model_after = fm_model_digest(o->weights, o->n * sizeof *o->weights),
+    };
+}
+
+fm_status store_finish_one(store *t, uint64_t *round)
+{
+    float gradient[YAML_PARAMETERS];
+    fm_transcript_entry e;
+    fm_status st;
+
+    if ((st = fm_state_next_round(t->s, round)) != FM_OK)
+        return st;
+    store_gradient(fm_state_finished(t->s), gradient);
+    need(fm_optimizer_step(t->o, gradient, YAML_PARAMETERS) == FM_OK, "step");
+    e = store_entry(*round, t->o);
+    return fm_state_finish_round(t->s, &e, t->o);
+}
+
+fm_buf store_read(const store *t, const char *name)
+{
+    char path[PATH_CAP];
+    fm_buf b = { 0 };
+
+    yaml_path(path, t->dir, name);
+    need(fm_file_read(path, 1 << 24, &b) == FM_OK, path);
+    return b;
+}
+
+void store_write(const store *t, const char *name, const void *data, size_t len)
+{
+    char path[PATH_CAP];
+
+    yaml_path(path, t->dir, name);
+    need(fm_file_replace(path, data, len, 0600) == FM_OK, path);
+}

@@ -1,0 +1,303 @@
+/* federation.yaml: every key's range, every unknown key, with file, line and column. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "federation.h"
+#include "fedmoe/aggregator/config.h"
+#include "fedmoe/base/file.h"
+#include "fedmoe/dp/accountant.h"
+#include "suites.h"
+#include "yaml.h"
+
+static char dir[PATH_CAP - 64], path[PATH_CAP];
+
+static void prepare(void)
+{
+    if (dir[0])
+        return;
+    fm_test_tmpdir(dir, sizeof dir);
+    yaml_path(path, dir, "federation.yaml");
+    yaml_write_model(dir, "model.safetensors");
+}
+
+static fm_status load(const char *from, const char *to, fm_aggregator_config *c)
+{
+    prepare();
+    yaml_write(dir, from, to);
+    memset(c, 0, sizeof *c);
+    return fm_aggregator_config_load(path, c);
+}
+
+static void everything_given_is_read(void)
+{
+    fm_aggregator_config c;
+    double epsilon = 0.0;
+
+    CU_ASSERT_EQUAL_FATAL(load(NULL, NULL, &c), FM_OK);
+    CU_ASSERT_STRING_EQUAL(c.door, "tcp://127.0.0.1:7300");
+    CU_ASSERT_STRING_EQUAL(c.session, "tcp://127.0.0.1:7301");
+    CU_ASSERT_STRING_EQUAL(c.model_file, "model.safetensors");
+    CU_ASSERT_STRING_EQUAL(c.plan.federation, "heart");
+    CU_ASSERT_STRING_EQUAL(c.plan.purpose, "heart disease risk");
+    CU_ASSERT_STRING_EQUAL(c.plan.privacy_unit, "record");
+    CU_ASSERT_STRING_EQUAL(c.plan.model_text, "kind: test\n");
+    CU_ASSERT_STRING_EQUAL(c.plan.schema_text, "columns: none\n");
+    CU_ASSERT_EQUAL(c.plan.epsilon, 1.0);
+    CU_ASSERT_EQUAL(c.plan.delta, 1e-4);
+    CU_ASSERT_EQUAL(c.plan.clip_norm, 1.0);
+    CU_ASSERT_EQUAL(c.plan.sampling_rate, 1.0);
+    CU_ASSERT_EQUAL(c.plan.expected_units, 600.0);
+    CU_ASSERT_EQUAL(c.plan.max_units, 2000);
+    CU_ASSERT_EQUAL(c.plan.max_nodes, 4);
+    CU_ASSERT_EQUAL(c.plan.min_cohort, 3);
+    CU_ASSERT_EQUAL(c.plan.quorum, 3);
+    CU_ASSERT_EQUAL(c.plan.colluders, 1);
+    CU_ASSERT_EQUAL(c.plan.rounds, 40);
+    CU_ASSERT_EQUAL(c.plan.parameters, YAML_PARAMETERS);
+    CU_ASSERT_FALSE(fm_hash_is_zero(&c.plan.initial_model));
+    CU_ASSERT_EQUAL(c.join_s, 60);
+    CU_ASSERT_EQUAL(c.round_s, 30);
+    CU_ASSERT_EQUAL(
+        fm_dp_epsilon(&(fm_dp_mechanism){ c.plan.noise_multiplier, 1.0, 40 }, 1, 1e-4, &epsilon),
+        FM_OK);
+    CU_ASSERT(epsilon <= 1.0 && epsilon > 0.999);
+    fm_aggregator_config_fini(&c);
+}
+
+static void the_defaults_are_those_of_the_study(void)
+{
+    fm_aggregator_config c;
+
+    CU_ASSERT_EQUAL_FATAL(
+        load("training: {rounds: 40, optimizer: adam, learning_rate: 0.05, momentum: 0.9, "
+             "beta2: 0.999,\n           adam_epsilon: 1.0e-3, averaging: 0.5}\ntimeouts: {join_s: "
+             "60, round_s: 30}\n",
+             "training: {}\n", &c),
+        FM_OK);
+    CU_ASSERT_EQUAL(c.plan.rounds, 40);
+    CU_ASSERT_EQUAL(c.plan.optimizer, FM_OPTIMIZER_ADAM);
+    CU_ASSERT_EQUAL(c.plan.learning_rate, 0.05);
+    CU_ASSERT_EQUAL(c.plan.momentum, 0.9);
+    CU_ASSERT_EQUAL(c.plan.beta2, 0.999);
+    CU_ASSERT_EQUAL(c.plan.adam_epsilon, 1e-3);
+    CU_ASSERT_EQUAL(c.plan.averaging, 0.5);
+    CU_ASSERT_EQUAL(c.join_s, 60);
+    CU_ASSERT_EQUAL(c.round_s, 30);
+    fm_aggregator_config_fini(&c);
+    CU_ASSERT_EQUAL_FATAL(load("  clip_norm: 1.0\n  sampling_rate: 1.0\n", "", &c), FM_OK);
+    CU_ASSERT_EQUAL(c.plan.clip_norm, 1.0);
+    CU_ASSERT_EQUAL(c.plan.sampling_rate, 1.0);
+    fm_aggregator_config_fini(&c);
+}
+
+static void two_loads_are_two_runs(void)
+{
+    fm_aggregator_config a, b;
+
+    CU_ASSERT_EQUAL_FATAL(load(NULL, NULL, &a), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(load(NULL, NULL, &b), FM_OK);
+    CU_ASSERT(memcmp(a.plan.run, b.plan.run, sizeof a.plan.run) != 0);
+    memcpy(b.plan.run, a.plan.run, sizeof a.plan.run);
+    CU_ASSERT_EQUAL(a.plan.noise_multiplier, b.plan.noise_multiplier);
+    CU_ASSERT(fm_hash_equal(&a.plan.initial_model, &b.plan.initial_model));
+    fm_aggregator_config_fini(&a);
+    fm_aggregator_config_fini(&b);
+}
+
+typedef struct {
+    const char *from, *to;
+    const char *where; /* line:column */
+    const char *words;
+} bad;
+
+static void refuse_all(const bad *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        fm_aggregator_config c;
+        char place[PATH_CAP + 32];
+
+        CU_ASSERT_EQUAL(load(cases[i].from, cases[i].to, &c), FM_EPARSE);
+        (void)snprintf(place, sizeof place, "%s:%s: ", path, cases[i].where);
+        CU_ASSERT(says(place));
+        CU_ASSERT(says(cases[i].words));
+        CU_ASSERT_PTR_NULL(c.door);
+    }
+}
+
+static void unknown_keys_are_refused_with_their_place(void)
+{
+    static const bad cases[] = {
+        { "purpose: heart", "purpos: heart", "2:1", "did you mean 'purpose'" },
+        { "listen: {door:", "listen: {dor:", "3:10", "did you mean 'door'" },
+        { "session: \"tcp", "sessions: \"tcp", "3:40", "did you mean 'session'" },
+        { "  epsilon:", "  epsilom:", "7:3", "did you mean 'epsilon'" },
+        { "  delta: 1", "  noise_multiplier: 3\n  delta: 1", "8:3", "unknown key" },
+        { "quorum: 3", "quorom: 3", "13:28", "did you mean 'quorum'" },
+        { "averaging: 0.5}", "weight_decay: 0.5}", "15:34", "unknown key 'weight_decay'" },
+        { "round_s: 30", "rounds_s: 30", "16:24", "did you mean 'round_s'" },
+    };
+
+    refuse_all(cases, FM_TEST_COUNT(cases));
+}
+
+static void values_out_of_range_are_refused_with_their_place(void)
+{
+    static const bad cases[] = {
+        { "name: heart\n", "name: Heart\n", "1:7", "a-z, 0-9 and -" },
+        { "name: heart\n", "name: \"\"\n", "1:7", "empty" },
+        { "name: heart\n",
+          "name: a123456789b123456789c123456789d123456789e123456789f123456789g123\n", "1:7",
+          "longer than 63" },
+        { "unit: record", "unit: patient", "6:9", "use record" },
+        { "epsilon: 1.0", "epsilon: 0", "7:12", "between 0.001 and 1000" },
+        { "epsilon: 1.0", "epsilon: 1001", "7:12", "between 0.001 and 1000" },
+        { "epsilon: 1.0", "epsilon: one", "7:12", "must be a number" },
+        { "delta: 1.0e-4", "delta: 0", "8:10", "between 1e-12 and 0.1" },
+        { "delta: 1.0e-4", "delta: 0.5", "8:10", "between 1e-12 and 0.1" },
+        { "clip_norm: 1.0", "clip_norm: 0", "9:14", "between 1e-06 and 1000000" },
+        { "sampling_rate: 1.0", "sampling_rate: 1.5", "10:18", "between 1e-06 and 1" },
+        { "expected_units: 600", "expected_units: 0", "11:19", "between 1 and" },
+        { "max_units: 2000", "max_units: 0", "12:14", "between 1 and 16777216" },
+        { "max_units: 2000", "max_units: 1.5", "12:14", "whole number" },
+        { "nodes: 4", "nodes: 1", "13:17", "between 2 and 1024" },
+        { "min: 3", "min: 5", "13:25", "between 2 and 4" },
+        { "quorum: 3", "quorum: 5", "13:36", "between 2 and 4" },
+        { "quorum: 3", "quorum: 2", "13:36", "at least 3" },
+        { "colluders: 1", "colluders: 4", "13:50", "between 0 and 3" },
+        { "colluders: 1", "colluders: 2", "13:36", "at least 4" },
+        { "rounds: 40", "rounds: 0", "14:20", "between 1 and 16384" },
+        { "rounds: 40", "rounds: 16385", "14:20", "between 1 and 16384" },
+        { "optimizer: adam", "optimizer: lion", "14:35", "use adam or sgd" },
+        { "learning_rate: 0.05", "learning_rate: 0", "14:56", "between 1e-09" },
+        { "momentum: 0.9", "momentum: 1", "14:72", "between 0 and 0.999999" },
+        { "beta2: 0.999", "beta2: 1", "14:84", "between 0 and 0.999999" },
+        { "adam_epsilon: 1.0e-3", "adam_epsilon: 0", "15:26", "between 1e-12 and 1" },
+        { "averaging: 0.5", "averaging: 1", "15:45", "between 0 and 0.999999" },
+        { "join_s: 60", "join_s: 86401", "16:20", "between 0 and 86400" },
+        { "round_s: 30", "round_s: 0", "16:33", "between 1 and 86400" },
+    };
+
+    refuse_all(cases, FM_TEST_COUNT(cases));
+}
+
+static void missing_keys_are_named(void)
+{
+    static const bad cases[] = {
+        { "name: heart\n", "", "1:1", "'name' is missing" },
+        { "purpose: heart disease risk\n", "", "1:1", "'purpose' is missing" },
+        { "  epsilon: 1.0\n", "", "6:3", "'epsilon' is missing" },
+        { "  delta: 1.0e-4\n", "", "6:3", "'delta' is missing" },
+        { "  expected_units: 600\n", "", "6:3", "'expected_units' is missing" },
+        { "  max_units: 2000\n", "", "6:3", "'max_units' is missing" },
+        { "  unit: record\n", "", "6:3", "'unit' is missing" },
+        { "model: model.safetensors\n", "", "1:1", "'model' is missing" },
+        { "min: 3, ", "", "13:9", "'min' is missing" },
+        { "cohort: {nodes: 4, min: 3, quorum: 3, colluders: 1}\n", "", "1:1",
+          "'cohort' is missing" },
+    };
+
+    refuse_all(cases, FM_TEST_COUNT(cases));
+}
+
+static void noise_by_hand_needs_the_epsilon_that_says_so(void)
+{
+    static const bad cases[] = {
+        { "  delta: 1.0e-4", "  delta: 1.0e-4\n  insecure_noise_multiplier: 0.5", "9:30",
+          "setting it by hand needs epsilon: 1000" },
+        { "epsilon: 1.0", "epsilon: 999.9\n  insecure_noise_multiplier: 0", "8:30",
+          "setting it by hand needs epsilon: 1000" },
+        { "epsilon: 1.0", "epsilon: 1000\n  insecure_noise_multiplier: -1", "8:30",
+          "between 0 and" },
+    };
+    fm_aggregator_config c;
+
+    refuse_all(cases, FM_TEST_COUNT(cases));
+    CU_ASSERT_EQUAL(load("epsilon: 1.0", "epsilon: 1000\n  insecure_noise_multiplier: 0", &c),
+                    FM_OK);
+    CU_ASSERT_EQUAL(c.plan.noise_multiplier, 0.0);
+    fm_aggregator_config_fini(&c);
+    CU_ASSERT_EQUAL(load("epsilon: 1.0", "epsilon: 1000\n  insecure_noise_multiplier: 2.5", &c),
+                    FM_OK);
+    CU_ASSERT_EQUAL(c.plan.noise_multiplier, 2.5);
+    fm_aggregator_config_fini(&c);
+}
+
+static void the_model_is_a_plain_name_beside_the_file(void)
+{
+    static const bad cases[] = {
+        { "model: model.safetensors", "model: ../model.safetensors", "4:8", "has a folder in it" },
+        { "model: model.safetensors", "model: /tmp/model.safetensors", "4:8",
+          "has a folder in it" },
+        { "model: model.safetensors", "model: ..", "4:8", "has a folder in it" },
+        { "model: model.safetensors", "model: result.safetensors", "4:8", "something else" },
+        { "model: model.safetensors", "model: checkpoint.safetensors", "4:8", "something else" },
+        { "model: model.safetensors", "model: door.key", "4:8", "something else" },
+    };
+    fm_aggregator_config c;
+
+    refuse_all(cases, FM_TEST_COUNT(cases));
+    CU_ASSERT_EQUAL(load("model: model.safetensors", "model: other.safetensors", &c), FM_ENOTFOUND);
+    CU_ASSERT(says("other.safetensors"));
+}
+
+static void write_bad_model(const char *name, const char *tensor, float last, bool with_meta)
+{
+    const fm_safetensors_meta meta[] = { { "fedmoe.model", "x" }, { "fedmoe.schema", "y" } };
+    const float values[2] = { 0.0f, last };
+    const fm_tensor_view t = { tensor, "F32", 1, { 2 }, (const uint8_t *)values, sizeof values };
+    char file[PATH_CAP];
+    fm_buf bytes = { 0 };
+
+    need(fm_safetensors_encode(&t, 1, meta, with_meta ? 2 : 0, &bytes) == FM_OK, "model");
+    yaml_path(file, dir, name);
+    need(fm_file_replace(file, bytes.data, bytes.len, 0644) == FM_OK, file);
+    fm_buf_fini(&bytes);
+}
+
+static void a_model_that_cannot_be_trained_is_refused(void)
+{
+    static const char *const from = "model: model.safetensors", *const to =
+                                                                    "model: bad.safetensors";
+    fm_aggregator_config c;
+
+    prepare();
+    write_bad_model("bad.safetensors", "w", 1.0f, false);
+    CU_ASSERT_EQUAL(load(from, to, &c), FM_EPROTO);
+    CU_ASSERT(says("make it with fedmoe-model new"));
+    write_bad_model("bad.safetensors", "w", NAN, true);
+    CU_ASSERT_EQUAL(load(from, to, &c), FM_ENONFINITE);
+    CU_ASSERT(says("weight 1 is not a finite number"));
+    write_bad_model("bad.safetensors", "optimizer.m", 1.0f, true);
+    CU_ASSERT_EQUAL(load(from, to, &c), FM_EPROTO);
+    CU_ASSERT(says("are the aggregator's"));
+    write_bad_model("bad.safetensors", "w", 1.0f, true);
+    CU_ASSERT_EQUAL(load(from, to, &c), FM_OK);
+    fm_aggregator_config_fini(&c);
+}
+
+/* So much noise, for so many records, does not fit 32-bit words. */
+static void a_plan_without_a_lattice_is_refused(void)
+{
+    fm_aggregator_config c;
+
+    CU_ASSERT_EQUAL(load("epsilon: 1.0", "epsilon: 1000\n  insecure_noise_multiplier: 1.0e+6", &c),
+                    FM_EINVAL);
+    CU_ASSERT(says("federation.yaml: "));
+}
+
+static const fm_test tests[] = {
+    { "everything given is read", everything_given_is_read },
+    { "the defaults are those of the study", the_defaults_are_those_of_the_study },
+    { "two loads are two runs", two_loads_are_two_runs },
+    { "unknown keys are refused with their place", unknown_keys_are_refused_with_their_place },
+    { "values out of range are refused with their place",
+      values_out_of_range_are_refused_with_their_place },
+    { "missing keys are named", missing_keys_are_named },
+    { "noise by hand needs the epsilon that says so",
+      noise_by_hand_needs_the_epsilon_that_says_so },
+    { "the model is a plain name beside the file", the_model_is_a_plain_name_beside_the_file },
+    { "a model that cannot be trained is refused", a_model_that_cannot_be_trained_is_refused },
+    { "a plan without a lattice is refused", a_plan_without_a_lattice_is_refused },
+};
+const fm_test_suite suite_config = { "aggregator.config", tests, FM_TEST_COUNT(tests) };
