@@ -212,6 +212,18 @@ void fm_coord_drop(fm_coordinator *m, member *who, const char *fmt, ...)
     m->c.ports.drop(m->c.ports.ctx, peer, reason);
 }
 
+void fm_coord_exhaust(fm_coordinator *m, member *who, const char *reason)
+{
+    uint32_t index = who->index;
+
+    fm_coord_note(m, "%s takes part in no further round: %s", who->name, reason);
+    who->exhausted = true;
+    who->ready = false;
+    who->index = NO_INDEX;
+    if (index != NO_INDEX)
+        lose(m, index);
+}
+
 /*
  * What every node checks of the roster is checked here first: a member that all others would
  * refuse must not get them dropped for not answering.
@@ -339,7 +351,6 @@ fm_status fm_coordinator_gone(fm_coordinator *m, uint64_t peer, uint64_t now_ms)
     m->now_ms = now_ms;
     if (!who)
         return FM_OK;
-    fm_coord_note(m, "%s is gone", who->name);
     forget(m, who);
     return settle(m);
 }

@@ -154,7 +154,6 @@ static fm_status step(fm_coordinator *m)
 static fm_status finish(fm_coordinator *m)
 {
     fm_transcript_entry entry = { .round = m->round, .commit_digest = m->commit_digest };
-    uint32_t ready = 0;
     fm_status st;
 
     if ((st = step(m)) != FM_OK)
@@ -171,11 +170,18 @@ static fm_status finish(fm_coordinator *m)
         fm_coord_enter(m, FM_COORD_WAIT_MEMBERS, 0);
         return FM_OK;
     }
+    return fm_coord_conclude(m);
+}
+
+fm_status fm_coord_conclude(fm_coordinator *m)
+{
+    uint32_t count = 0;
+
     fm_coord_enter(m, FM_COORD_FINISHED, 0);
     for (uint32_t i = 0; i < m->member_count; i++)
-        if (m->members[i]->ready)
-            m->targets[ready++] = m->members[i];
-    return fm_coord_send_finish(m, m->targets, ready);
+        if (m->members[i]->ready || m->members[i]->exhausted)
+            m->targets[count++] = m->members[i];
+    return fm_coord_send_finish(m, m->targets, count);
 }
 
 static bool has_released(const slot *s)

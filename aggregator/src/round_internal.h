@@ -18,6 +18,7 @@ typedef struct {
     char name[FM_NAME_MAX + 1];
     bool told_state;      /* Join came */
     bool ready;           /* and the plan is approved */
+    bool exhausted;       /* its budget allows no further round; waits for the result */
     bool acknowledged;    /* the roster */
     bool told;            /* within fm_coord_send_fitted */
     uint64_t known_round; /* transcript that the member surely has */
@@ -77,6 +78,8 @@ struct fm_coordinator {
 void fm_coord_note(fm_coordinator *m, const char *fmt, ...) FM_PRINTF(2, 3);
 /** Forget the member and tell it why. `who` is freed. */
 void fm_coord_drop(fm_coordinator *m, member *who, const char *fmt, ...) FM_PRINTF(3, 4);
+/** No further round with it: it leaves the roster and stays for the result. */
+void fm_coord_exhaust(fm_coordinator *m, member *who, const char *reason);
 
 /* round_send.c */
 FM_NODISCARD fm_status fm_coord_send(fm_coordinator *m, const member *who, const fm_message *msg);
@@ -125,6 +128,8 @@ FM_NODISCARD fm_status fm_coord_abandon(fm_coordinator *m, const char *reason);
 /** Drop the survivors that did not do their part in time, abandon the round. */
 FM_NODISCARD fm_status fm_coord_late(fm_coordinator *m, const char *part,
                                      bool (*done)(const slot *s));
+/** No further round: the result to all who approved the plan. */
+FM_NODISCARD fm_status fm_coord_conclude(fm_coordinator *m);
 /** To those of `list`. */
 FM_NODISCARD fm_status fm_coord_send_finish(fm_coordinator *m, member *const *list, uint32_t count);
 

@@ -21,6 +21,15 @@ static bool someone_waits(const fm_coordinator *m)
     return false;
 }
 
+static uint32_t count_exhausted(const fm_coordinator *m)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < m->member_count; i++)
+        n += m->members[i]->exhausted;
+    return n;
+}
+
 /* Members of the roster that are still here. */
 static uint32_t present(const fm_coordinator *m)
 {
@@ -61,7 +70,7 @@ fm_status fm_coord_take_plan_answer(fm_coordinator *m, member *who, const fm_msg
         fm_coord_drop(m, who, "its answer is about another plan");
     } else if (!a->approved) {
         fm_coord_drop(m, who, "it refuses the plan: %s", a->reason);
-    } else if (!who->told_state || who->ready) {
+    } else if (!who->told_state || who->ready || who->exhausted) {
         fm_coord_drop(m, who, "it approved the plan %s",
                       who->ready ? "twice" : "before it sent Join");
     } else {
@@ -176,10 +185,19 @@ static void wait_for_members(fm_coordinator *m, uint32_t ready, uint32_t needed)
 
 fm_status fm_coord_settle_members(fm_coordinator *m)
 {
-    uint32_t ready, needed = fm_coord_needed(m);
+    uint32_t ready, exhausted, needed = fm_coord_needed(m);
 
     drop_expired(m);
     ready = count_ready(m);
+    exhausted = count_exhausted(m);
+    if (exhausted > 0 && m->c.plan->max_nodes - exhausted < needed) {
+        /* Rounds that were released and then lost have cost these nodes the last ones. */
+        fm_coord_note(m,
+                      "the budgets of %u of %u nodes are used up: concluded after %llu of %u rounds",
+                      exhausted, m->c.plan->max_nodes, (unsigned long long)m->c.finished,
+                      m->c.plan->rounds);
+        return fm_coord_conclude(m);
+    }
     if (m->roster_count > 0 && !someone_waits(m) && present(m) >= needed)
         return fm_coord_start_round(m);
     if (ready >= m->c.plan->max_nodes ||

@@ -32,6 +32,7 @@ static fm_status joined(fm_run *r, const fm_link_event *e, uint64_t now_ms)
 static fm_status handle(fm_run *r, fm_link_event *e)
 {
     uint64_t now_ms = fm_clock_now_ms();
+    const char *name;
     fm_status st = FM_OK;
 
     switch (e->kind) {
@@ -39,10 +40,12 @@ static fm_status handle(fm_run *r, fm_link_event *e)
         st = joined(r, e, now_ms);
         break;
     case FM_LINK_MESSAGE:
+        fm_run_member_heard(r, e->peer);
         st = fm_coordinator_take(r->coordinator, e->peer, e->message, now_ms, fm_clock_wall_s());
         break;
     case FM_LINK_GONE:
-        fm_run_member_gone(r, e->peer, e->reason);
+        if ((name = fm_run_member_gone(r, e->peer, e->reason)))
+            fm_log(FM_LOG_INFO, "%s is gone: %s", name, e->reason);
         st = fm_coordinator_gone(r->coordinator, e->peer, now_ms);
         break;
     case FM_LINK_NONE:

@@ -17,6 +17,7 @@ typedef struct {
     char state[FM_MAX_REASON_BYTES + 1]; /* "in", or why it is gone */
     bool has_result;                     /* Finish was sent */
     uint64_t bytes_before;               /* received in sessions that have ended */
+    uint64_t bytes_now;                  /* in this one */
 } run_member;
 
 typedef struct {
@@ -51,7 +52,10 @@ FM_NODISCARD fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms);
 
 /* run_ports.c */
 fm_coordinator_ports fm_run_ports(fm_run *r);
-void fm_run_member_gone(fm_run *r, uint64_t peer, const char *reason);
+/** Takes down that the peer is gone or dropped; its name, or NULL when it is not known. */
+const char *fm_run_member_gone(fm_run *r, uint64_t peer, const char *reason);
+/** A message came from the peer: the link forgets its figures when it is gone. */
+void fm_run_member_heard(fm_run *r, uint64_t peer);
 
 /* status_file.c */
 /** Find or add by name; NULL only without memory. */

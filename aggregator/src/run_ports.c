@@ -12,16 +12,26 @@ static run_member *by_peer(fm_run *r, uint64_t peer)
     return NULL;
 }
 
-void fm_run_member_gone(fm_run *r, uint64_t peer, const char *reason)
+const char *fm_run_member_gone(fm_run *r, uint64_t peer, const char *reason)
 {
     run_member *m = by_peer(r, peer);
 
     if (!m)
-        return;
-    m->bytes_before += fm_link_server_peer_counters(r->link, peer).bytes_received;
+        return NULL;
+    m->bytes_before += m->bytes_now;
+    m->bytes_now = 0;
     m->peer = 0;
-    fm_reason_set(m->state, reason);
+    fm_reason_set(m->state, m->has_result ? "has the result" : reason);
     r->status_due = true;
+    return m->name;
+}
+
+void fm_run_member_heard(fm_run *r, uint64_t peer)
+{
+    run_member *m = by_peer(r, peer);
+
+    if (m)
+        m->bytes_now = fm_link_server_peer_counters(r->link, peer).bytes_received;
 }
 
 static fm_status port_send(void *ctx, const uint64_t *peers, size_t count, const fm_message *m)
@@ -43,7 +53,7 @@ static void port_drop(void *ctx, uint64_t peer, const char *reason)
 {
     fm_run *r = ctx;
 
-    fm_run_member_gone(r, peer, reason);
+    (void)fm_run_member_gone(r, peer, reason);
     fm_link_server_drop(r->link, peer, reason);
 }
 

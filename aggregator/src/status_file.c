@@ -44,13 +44,10 @@ static json_t *members_json(const fm_run *r)
 
     for (size_t i = 0; list && i < r->member_count; i++) {
         const run_member *m = &r->members[i];
-        uint64_t bytes = m->bytes_before;
-        json_t *one;
+        json_t *one =
+            json_pack("{s:s, s:s, s:b, s:I}", "name", m->name, "state", m->state, "connected",
+                      m->peer != 0, "bytes_received", (json_int_t)(m->bytes_before + m->bytes_now));
 
-        if (m->peer)
-            bytes += fm_link_server_peer_counters(r->link, m->peer).bytes_received;
-        one = json_pack("{s:s, s:s, s:b, s:I}", "name", m->name, "state", m->state, "connected",
-                        m->peer != 0, "bytes_received", (json_int_t)bytes);
         if (!one || json_array_append_new(list, one) != 0) {
             json_decref(list);
             list = NULL;

@@ -54,18 +54,18 @@ static fm_status put_head(fm_buf *b, const init_options *o)
 {
     fm_status st;
 
+    /* The name is that of a certificate by now: it needs no quotes. */
     if ((st = fm_buf_printf(b,
                             "# Who this node is, where its records are, and what it allows. Every "
                             "key is explained in\n"
                             "# docs/guide-hospital.md. Relative paths are relative to this "
                             "file.\n\n"
                             "# As in the certificate.\n"
-                            "name: ")) != FM_OK ||
-        (st = put_quoted(b, o->name)) != FM_OK ||
-        (st = fm_buf_printf(b,
-                            "\n\n# What the coordinator told you; the key proves that the door is "
+                            "name: %s\n\n"
+                            "# What the coordinator told you; the key proves that the door is "
                             "theirs.\n"
-                            "aggregator:\n  door: ")) != FM_OK ||
+                            "aggregator:\n  door: ",
+                            o->name)) != FM_OK ||
         (st = put_quoted(b, o->door)) != FM_OK ||
         (st = fm_buf_printf(b, "\n  door_key: ")) != FM_OK ||
         (st = put_quoted(b, o->door_key)) != FM_OK)

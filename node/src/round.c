@@ -53,7 +53,7 @@ fm_status fm_node_round_give_up(fm_node_round *m, uint64_t round, fm_status st)
 
     (void)snprintf(text, sizeof text, "%s", fm_error_text());
     fm_node_round_close(m);
-    if (fm_node_send_abandon(m, round, why) == FM_OK)
+    if (fm_node_send_abandon(m, round, why, st == FM_EBUDGET) == FM_OK)
         fm_node_progress(m, round, "abandoned");
     return fm_fail(st, "%s", text);
 }

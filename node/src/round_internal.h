@@ -95,6 +95,7 @@ fm_status fm_node_send_roster_answer(fm_node_round *m, const fm_hash *roster);
 fm_status fm_node_send_update(fm_node_round *m, const fm_dp_release *release);
 fm_status fm_node_send_commit(fm_node_round *m);
 fm_status fm_node_send_release(fm_node_round *m, const fm_dp_unmask *unmask);
-fm_status fm_node_send_abandon(fm_node_round *m, uint64_t round, const char *why);
+/** final: the budget allows no further round of this plan. */
+fm_status fm_node_send_abandon(fm_node_round *m, uint64_t round, const char *why, bool final);
 
 #endif

@@ -90,11 +90,12 @@ fm_status fm_node_send_release(fm_node_round *m, const fm_dp_unmask *unmask)
     return st;
 }
 
-fm_status fm_node_send_abandon(fm_node_round *m, uint64_t round, const char *why)
+fm_status fm_node_send_abandon(fm_node_round *m, uint64_t round, const char *why, bool final)
 {
     fm_message msg = { .type = FM_MSG_ABANDON };
 
     msg.abandon.round = round;
+    msg.abandon.final = final;
     fm_reason_set(msg.abandon.reason, why);
     return send(m, &msg);
 }

@@ -247,24 +247,37 @@ static fm_status run_sessions(fm_node_driver *d)
     }
 }
 
-static fm_status open_house(fm_node_driver *d)
+/** Own name, role and dates, before the aggregator finds fault with them. */
+static fm_status check_self(const fm_node_driver *d)
 {
-    char label[FM_NAME_MAX + 8];
-    const fm_cert_info *info;
+    const fm_cert_info *info = fm_identity_info(d->identity);
+    const uint8_t *der = NULL;
+    fm_peer *self = NULL;
+    size_t len = 0;
     fm_status st;
 
-    if ((st = fm_node_config_load(d->o->config, &d->config)) != FM_OK ||
-        (st = fm_identity_load(d->config.identity_dir, &d->identity)) != FM_OK)
-        return st;
-    (void)snprintf(label, sizeof label, "node %s", d->config.name);
-    fm_log_set_name(label);
-    info = fm_identity_info(d->identity);
     if (info->role != FM_ROLE_NODE || strcmp(info->name, d->config.name) != 0)
         return fm_fail(FM_EPERM, "%s: name is '%s', but the certificate in %s is that of %s '%s'",
                        d->o->config, d->config.name, d->config.identity_dir,
                        fm_role_name(info->role), info->name);
-    if ((st = load_trust(d)) != FM_OK ||
-        (st = fm_ledger_open(d->config.ledger, &d->ledger)) != FM_OK)
+    fm_identity_der(d->identity, &der, &len);
+    st = fm_peer_verify(d->trust, der, len, FM_ROLE_NODE, fm_clock_wall_s(), &self);
+    fm_peer_free(&self);
+    return st == FM_OK ? FM_OK : fm_fail_context(st, "%s/identity.crt: ", d->config.identity_dir);
+}
+
+static fm_status open_house(fm_node_driver *d)
+{
+    char label[FM_NAME_MAX + 8];
+    fm_status st;
+
+    if ((st = fm_node_config_load(d->o->config, &d->config)) != FM_OK ||
+        (st = fm_identity_load(d->config.identity_dir, &d->identity)) != FM_OK ||
+        (st = load_trust(d)) != FM_OK || (st = check_self(d)) != FM_OK)
+        return st;
+    (void)snprintf(label, sizeof label, "node %s", d->config.name);
+    fm_log_set_name(label);
+    if ((st = fm_ledger_open(d->config.ledger, &d->ledger)) != FM_OK)
         return st;
     return fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
                              &d->status.epsilon_spent);

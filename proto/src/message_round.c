@@ -336,6 +336,7 @@ static fm_status abandon_put(const fm_codec *c, const fm_message *m, fm_wire *w)
     w->abandon = p;
     fedmoe__v1__abandon__init(w->abandon);
     w->abandon->round = m->abandon.round;
+    w->abandon->final = m->abandon.final;
     w->abandon->reason = (char *)(uintptr_t)m->abandon.reason;
     return FM_OK;
 }
@@ -343,6 +344,7 @@ static fm_status abandon_put(const fm_codec *c, const fm_message *m, fm_wire *w)
 static fm_status abandon_get(const fm_codec *c, const fm_wire *w, fm_message *m)
 {
     m->abandon.round = w->abandon->round;
+    m->abandon.final = w->abandon->final;
     return fm_codec_get_reason(c, w->abandon->reason, m->abandon.reason);
 }
 

@@ -33,7 +33,7 @@ typedef struct {
     fm_hash model_hash;
     fm_session session;
     fm_hash roster;
-    fm_credential *members; /* [member_count] owned */
+    fm_peer *members[PEOPLE]; /* [member_count] owned */
     uint32_t member_count, self;
     fm_dp_pairs *pairs;
 
@@ -76,6 +76,7 @@ typedef struct {
     fm_dp_gaussian *noise; /* NULL without */
     fm_optimizer *optimizer, *reference;
     fm_coordinator *c;
+    bool trusting; /* the nodes check nobody's signature: hundreds of runs in a test */
     node nodes[PEOPLE];
     uint64_t next_peer, now_ms;
     int64_t now_s;

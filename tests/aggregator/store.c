@@ -7,9 +7,11 @@
 
 void store_make(store *t)
 {
+    float unused[YAML_PARAMETERS];
     char path[PATH_CAP];
 
     memset(t, 0, sizeof *t);
+    store_gradient(0, unused); /* its warning once, not in every child */
     fm_test_tmpdir(t->dir, sizeof t->dir);
     yaml_write_model(t->dir, "model.safetensors");
     yaml_path(path, t->dir, "model.safetensors");

@@ -34,6 +34,7 @@ static void bring_to(federation *f, fm_coordinator_phase p, speaker who)
     const spec s = { .max_nodes = 7, .min_cohort = 3, .quorum = 4, .rounds = 1 };
 
     fed_make(f, &s);
+    f->trusting = true;
     fed_stop_all_at(f, stop_for(p));
     if (who == LEFT_OUT)
         f->nodes[0].stop_at = FM_MSG_ROUND_START;

@@ -1,4 +1,5 @@
 /* kill -9 at random instants, and a disk that is full: no acknowledged round is lost. */
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +66,14 @@ static void sleep_us(long us)
     (void)nanosleep(&t, NULL);
 }
 
+/* Waits for the first report of a life, so that every kill finds it at work. */
+static void wait_for_work(int fd)
+{
+    struct pollfd p = { fd, POLLIN, 0 };
+
+    need(poll(&p, 1, 60000) == 1, "no report within a minute");
+}
+
 /* Checks the reports of one life; returns the last round that was acknowledged. */
 static uint64_t read_reports(int fd, uint64_t *greatest_given, uint64_t acknowledged)
 {
@@ -120,7 +129,8 @@ static void killed_at_any_instant_nothing_acknowledged_is_lost(void)
             work(&t, pipe_fds[1]);
         }
         (void)close(pipe_fds[1]);
-        sleep_us((long)fm_rng_below(&rng, 30000));
+        wait_for_work(pipe_fds[0]);
+        sleep_us((long)fm_rng_below(&rng, 20000));
         (void)kill(child, SIGKILL);
         acknowledged = read_reports(pipe_fds[0], &greatest, acknowledged);
         (void)close(pipe_fds[0]);

@@ -14,12 +14,15 @@ for at in 40 150 300; do
         says "$RUN/aggregator/log" "; ($before|$((before + 1))) of $rounds rounds finished before"
 done
 for name in $HOSPITALS aggregator; do check "$name ends well" wait_end "$name" 120; done
-check "all rounds are finished" [ "$(number "$RUN/aggregator/status.json" round)" = $rounds ]
+# A round that was released and then lost is paid for: each kill may cost one of the last rounds.
+done=$(number "$RUN/aggregator/status.json" round)
+check "all rounds that the budget allows are finished ($done of $rounds)" \
+    [ "$done" -ge $((rounds - 3)) -a "$done" -le $rounds ]
 for name in $HOSPITALS; do
     "$BIN/fedmoe-node" ledger --config "$RUN/$name/node.yaml" --json >"$WORK/ledger.json"
     spent=$(grep -c '"round"' "$WORK/ledger.json")
-    check "$name: at least one entry a round, at most one more for each crash ($spent)" \
-        [ "$spent" -ge $rounds -a "$spent" -le $((rounds + 3)) ]
+    check "$name: an entry for each finished round, never more than the budget ($spent)" \
+        [ "$spent" -ge "$done" -a "$spent" -le $rounds ]
     check "$name has the same model" \
         cmp -s "$RUN/$name/model.safetensors" "$RUN/northgate/model.safetensors"
 done

@@ -56,7 +56,7 @@ rm -rf "$node/identity"
 "$BIN/fedmoe-certs" issue --ca "$RUN/ca" --role node --name northgate-old --output "$node/identity" \
     --not-before 2020-01-01T00:00:00Z --not-after 2020-02-01T00:00:00Z >"$WORK/out" 2>&1 ||
     cat "$WORK/out" >&2
-sed -i 's/^name: northgate$/name: northgate-old/' "$node/node.yaml"
+sed -i 's/^name: "*northgate"*$/name: northgate-old/' "$node/node.yaml"
 check "an expired certificate: what and since when" \
     refused "$WORK/out" "(expired|2020-02-01)" \
     "$BIN/fedmoe-node" start --config "$node/node.yaml" --retry-s 3

@@ -15,12 +15,15 @@ grep -q listening "$WORK/tcpdump.err" || skip "no capture here: $(tail -1 "$WORK
 start_all
 for name in $HOSPITALS aggregator; do check "$name ends well" wait_end "$name" 90; done
 # The control: something readable that the same capture must show.
-"${PYTHON:-/usr/bin/env}" bash -c "exec 3<>/dev/tcp/127.0.0.1/$control; printf '%s' '$canary' >&3" 2>/dev/null ||
-    { exec 9< <(timeout 5 perl -MIO::Socket::INET -e '
-        my $s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1", LocalPort => $ARGV[0], ReuseAddr => 1) or die;
-        print "ready\n"; STDOUT->flush; my $c = $s->accept; local $/; <$c>;' "$control")
-      read -r _ <&9
-      bash -c "exec 3<>/dev/tcp/127.0.0.1/$control; printf '%s' '$canary' >&3"; }
+coproc LISTEN { perl -MIO::Socket::INET -e '
+    $| = 1;
+    my $s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1", LocalPort => $ARGV[0],
+                                  ReuseAddr => 1) or die "no socket: $!";
+    print "ready\n";
+    my $c = $s->accept or die "nobody came";
+    while (<$c>) { }' "$control"; }
+read -r -t 10 _ <&"${LISTEN[0]}"
+bash -c "exec 3<>/dev/tcp/127.0.0.1/$control; printf '%s' '$canary' >&3"
 sleep 0.5
 kill -INT "${PID[tcpdump]}"
 wait "${PID[tcpdump]}" 2>/dev/null

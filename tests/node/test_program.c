@@ -392,13 +392,32 @@ static void a_name_that_is_not_the_certificates_is_refused(void)
     open_desk(&d);
     CU_ASSERT_EQUAL_FATAL(run_init(&d), 0);
     CU_ASSERT_EQUAL_FATAL(fm_file_read(d.config, 1 << 16, &b), FM_OK);
-    at = strstr((char *)b.data, "name: \"alpha\"");
+    at = strstr((char *)b.data, "name: alpha\n");
     CU_ASSERT_PTR_NOT_NULL_FATAL(at);
-    memcpy(at, "name: \"gamma\"", 13);
+    memcpy(at, "name: gamma", 11);
     CU_ASSERT_EQUAL_FATAL(fm_file_replace(d.config, b.data, b.len, 0600), FM_OK);
     CU_ASSERT_EQUAL(run(&d, "start", "--config", d.config, (char *)NULL), 1);
     CU_ASSERT(said(&d, "'alpha'"));
     fm_buf_fini(&b);
+    close_desk(&d);
+}
+
+static void an_expired_certificate_is_refused_before_anyone_is_called(void)
+{
+    char identity[PATH_CAP];
+    desk d;
+
+    open_desk(&d);
+    make_path(identity, the_world()->root, "expired");
+    CU_ASSERT_EQUAL_FATAL(run(&d, "init", "--directory", d.dir, "--name", "epsilon", "--door",
+                              "tcp://127.0.0.1:9", "--door-key", KEY, "--identity", identity,
+                              "--records", d.records, "--purpose", "x", (char *)NULL),
+                          0);
+    CU_ASSERT_EQUAL(run(&d, "start", "--config", d.config, "--retry-s", "600", (char *)NULL), 1);
+    CU_ASSERT(said(&d, "expired"));
+    CU_ASSERT(said(&d, "identity.crt"));
+    CU_ASSERT_EQUAL(run(&d, "check", "--config", d.config, (char *)NULL), 1);
+    CU_ASSERT(said(&d, "PROBLEM  identity"));
     close_desk(&d);
 }
 
@@ -420,6 +439,8 @@ static const fm_test tests[] = {
     { "a signal ends start at once", a_signal_ends_start_at_once },
     { "a name that is not the certificate's is refused",
       a_name_that_is_not_the_certificates_is_refused },
+    { "an expired certificate is refused before anyone is called",
+      an_expired_certificate_is_refused_before_anyone_is_called },
 };
 
 const fm_test_suite suite_program = { "node.program", tests, FM_TEST_COUNT(tests) };

@@ -125,7 +125,7 @@ static void fill_round(fm_message *m)
         fill(m->release.self_seed, FM_SEED_BYTES, 90);
         break;
     case FM_MSG_ABANDON:
-        m->abandon = (fm_msg_abandon){ 7, "node riga is lost" };
+        m->abandon = (fm_msg_abandon){ 7, "node riga is lost", true };
         break;
     default:
         break;

@@ -182,6 +182,7 @@ static void short_messages_keep_each_field(void)
     CU_ASSERT_EQUAL(a->plan_answer.plan_hash.bytes[31], 33);
     CU_ASSERT_STRING_EQUAL(a->plan_answer.reason, "zu teuer: \xc3\xa9psilon");
     CU_ASSERT_EQUAL(b->abandon.round, 7);
+    CU_ASSERT_TRUE(b->abandon.final);
     CU_ASSERT_STRING_EQUAL(b->abandon.reason, "node riga is lost");
     CU_ASSERT_EQUAL(p->ping.sequence, 0x0102030405060708u);
     CU_ASSERT_EQUAL(o->plan_offer.plan.len, 40);

@@ -83,6 +83,7 @@ FM_NODISCARD fm_status fm_coordinator_joined(fm_coordinator *m, uint64_t peer,
                                              const fm_credential *credential,
                                              const fm_statement *statement, uint64_t now_ms,
                                              int64_t now_s);
+/** The link lost it (and its driver has logged why). */
 FM_NODISCARD fm_status fm_coordinator_gone(fm_coordinator *m, uint64_t peer, uint64_t now_ms);
 /**
  * Wrong message, wrong time, wrong size, bad signature: the peer is dropped with the reason.

@@ -129,6 +129,7 @@ typedef struct {
 typedef struct {
     uint64_t round;
     char reason[FM_MAX_REASON_BYTES + 1];
+    bool final; /* from a node: its budget allows no further round of this plan */
 } fm_msg_abandon;
 typedef struct {
     uint64_t rounds;
