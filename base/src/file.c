@@ -250,8 +250,10 @@ static fm_status read_file(const char *path, size_t limit, bool private, fm_buf 
         ;
     else if (S_ISREG(info.st_mode) && (uint64_t)info.st_size > limit)
         st = fail_long(path, limit);
-    else
-        st = read_all(path, fd, S_ISREG(info.st_mode) ? (size_t)info.st_size : 0, limit, &got);
+    else if (S_ISREG(info.st_mode))
+        st = read_all(path, fd, (size_t)info.st_size, limit, &got);
+    else /* a pipe or a device says nothing of its length */
+        st = read_all(path, fd, 0, limit < FM_FILE_MAX_STREAM ? limit : FM_FILE_MAX_STREAM, &got);
     close(fd);
     if (st == FM_OK)
         *out = got;

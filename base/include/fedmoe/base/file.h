@@ -23,6 +23,9 @@ FM_NODISCARD fm_status fm_file_replace(const char *path, const void *data, size_
 FM_NODISCARD fm_status fm_file_create(const char *path, const void *data, size_t len,
                                       mode_t mode);
 
+/** What is not a regular file (a pipe, a device) is read to this many bytes at most. */
+#define FM_FILE_MAX_STREAM ((size_t)256 * 1024 * 1024)
+
 /**
  * Read all of `path` into `out` (initialised here; the caller ends it with fm_buf_fini).
  * @param limit  bytes; a longer file is FM_EPROTO, with nothing read.
