@@ -165,6 +165,9 @@ static fm_status finish(fm_coordinator *m)
     m->c.last_round = m->round;
     m->c.finished++;
     tell_ended(m, true, "");
+    for (uint32_t i = 0; i < m->survivor_count; i++)
+        if (m->roster_members[m->survivors[i]])
+            fm_coord_forgive(m, m->roster_members[m->survivors[i]]->name);
     clear_round(m);
     if (m->c.finished < m->c.plan->rounds) {
         fm_coord_enter(m, FM_COORD_WAIT_MEMBERS, 0);

@@ -25,10 +25,18 @@ typedef struct {
     fm_hash holds_model;  /* last model sent to it */
     uint32_t index;       /* in the roster, or NO_INDEX */
     int64_t not_after_s;  /* end of its certificate or its statement */
-    uint8_t session_key[FM_SESSION_KEY_BYTES];
+    fm_statement statement;
     fm_credential credential;
     fm_peer *certificate; /* owned: checks its signatures */
 } member;
+
+/* What is remembered of a name, across its sessions. */
+typedef struct {
+    char name[FM_NAME_MAX + 1];
+    uint32_t losses; /* that cost the others a round or a roster, since it last finished one */
+    uint64_t held_until_ms;
+    bool exhausted; /* its budget allows no further round */
+} record;
 
 /* What the round under way holds of one roster index. */
 typedef struct {
@@ -54,6 +62,9 @@ struct fm_coordinator {
     member **members; /* [member_count], room for max_nodes */
     uint32_t member_count;
 
+    record *records; /* [record_count], room for record_room */
+    uint32_t record_count, record_room;
+
     fm_session session; /* of the roster */
     fm_hash roster;
     uint32_t roster_count;   /* 0: none */
@@ -76,6 +87,20 @@ struct fm_coordinator {
 
 /* round.c */
 void fm_coord_note(fm_coordinator *m, const char *fmt, ...) FM_PRINTF(2, 3);
+void fm_coord_enter(fm_coordinator *m, fm_coordinator_phase phase, uint64_t for_ms);
+fm_round_view fm_coord_view(const fm_coordinator *m);
+uint32_t fm_coord_needed(const fm_coordinator *m); /* max(min_cohort, quorum) */
+
+/* round_admit.c */
+member *fm_coord_find(fm_coordinator *m, uint64_t peer);
+void fm_coord_member_free(member **who);
+FM_NODISCARD fm_status fm_coord_admit(fm_coordinator *m, uint64_t peer,
+                                      const fm_credential *credential,
+                                      const fm_statement *statement);
+/** Every member against m->c.trust. */
+FM_NODISCARD fm_status fm_coord_recheck(fm_coordinator *m);
+/** Out of the books. `who` is freed. */
+void fm_coord_forget(fm_coordinator *m, member *who);
 /** Forget the member and tell it why. `who` is freed. */
 void fm_coord_drop(fm_coordinator *m, member *who, const char *fmt, ...) FM_PRINTF(3, 4);
 /** No further round with it: it leaves the roster and stays for the result. */
@@ -95,10 +120,15 @@ FM_NODISCARD fm_status fm_coord_send_fitted(fm_coordinator *m, member *const *li
                                                         fm_message *msg),
                                             fm_message *msg);
 
-/* round.c */
-void fm_coord_enter(fm_coordinator *m, fm_coordinator_phase phase, uint64_t for_ms);
-fm_round_view fm_coord_view(const fm_coordinator *m);
-uint32_t fm_coord_needed(const fm_coordinator *m); /* max(min_cohort, quorum) */
+/* round_records.c */
+/** It was lost in the middle of something that now begins again. */
+void fm_coord_blame(fm_coordinator *m, const char *name);
+/** A round finished with it. */
+void fm_coord_forgive(fm_coordinator *m, const char *name);
+void fm_coord_set_exhausted(fm_coordinator *m, const char *name, bool exhausted);
+uint32_t fm_coord_count_exhausted(const fm_coordinator *m);
+/** Whether it has to wait before the next roster takes it in. */
+bool fm_coord_is_held(const fm_coordinator *m, const member *who);
 
 /* round_members.c */
 void fm_coord_take_join(fm_coordinator *m, member *who, const fm_msg_join *j);

@@ -4,30 +4,27 @@
 
 #include "round_internal.h"
 
-static uint32_t count_ready(const fm_coordinator *m)
+/* Whom the next roster may take: the ready, without those that are held back unless `all`. */
+static bool is_eligible(const fm_coordinator *m, const member *who, bool all)
+{
+    return who->ready && (all || !fm_coord_is_held(m, who));
+}
+
+static uint32_t count_eligible(const fm_coordinator *m, bool all)
 {
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < m->member_count; i++)
-        n += m->members[i]->ready;
+        n += is_eligible(m, m->members[i], all);
     return n;
 }
 
-static bool someone_waits(const fm_coordinator *m)
+static bool someone_waits(const fm_coordinator *m, bool all)
 {
     for (uint32_t i = 0; i < m->member_count; i++)
-        if (m->members[i]->ready && m->members[i]->index == NO_INDEX)
+        if (m->members[i]->index == NO_INDEX && is_eligible(m, m->members[i], all))
             return true;
     return false;
-}
-
-static uint32_t count_exhausted(const fm_coordinator *m)
-{
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < m->member_count; i++)
-        n += m->members[i]->exhausted;
-    return n;
 }
 
 /* Members of the roster that are still here. */
@@ -75,7 +72,12 @@ fm_status fm_coord_take_plan_answer(fm_coordinator *m, member *who, const fm_msg
                       who->ready ? "twice" : "before it sent Join");
     } else {
         who->ready = true;
-        fm_coord_note(m, "%s approved the plan", who->name);
+        fm_coord_set_exhausted(m, who->name, false); /* it has more by now */
+        fm_coord_note(m, "%s approved the plan%s", who->name,
+                      fm_coord_is_held(m, who)
+                          ? "; lost in the middle of rounds more than once, it "
+                            "has to wait for a while"
+                          : "");
         if (m->phase == FM_COORD_FINISHED)
             return fm_coord_send_finish(m, &who, 1);
     }
@@ -99,8 +101,8 @@ static int by_name(const void *a, const void *b)
     return strcmp((*(member *const *)a)->name, (*(member *const *)b)->name);
 }
 
-/* The ready members in the order of their names; *list is owned by the caller. */
-static fm_status ready_members(fm_coordinator *m, member ***list, uint32_t *count)
+/* The eligible members in the order of their names; *list is owned by the caller. */
+static fm_status choose_members(fm_coordinator *m, bool all, member ***list, uint32_t *count)
 {
     member **found;
     void *p = NULL;
@@ -111,7 +113,7 @@ static fm_status ready_members(fm_coordinator *m, member ***list, uint32_t *coun
         return st;
     found = p;
     for (uint32_t i = 0; i < m->member_count; i++)
-        if (m->members[i]->ready)
+        if (is_eligible(m, m->members[i], all))
             found[n++] = m->members[i];
     qsort(found, n, sizeof *found, by_name);
     *list = found;
@@ -120,7 +122,7 @@ static fm_status ready_members(fm_coordinator *m, member ***list, uint32_t *coun
 }
 
 /* A fresh session: new pair secrets, and nothing of an older roster can be taken for it. */
-static fm_status make_roster(fm_coordinator *m)
+static fm_status make_roster(fm_coordinator *m, bool all)
 {
     fm_message msg = { .type = FM_MSG_ROSTER };
     fm_credential *credentials = NULL;
@@ -129,7 +131,7 @@ static fm_status make_roster(fm_coordinator *m)
     void *p = NULL;
     fm_status st;
 
-    if ((st = ready_members(m, &list, &count)) != FM_OK ||
+    if ((st = choose_members(m, all, &list, &count)) != FM_OK ||
         (st = fm_alloc(count, sizeof *credentials, &p)) != FM_OK)
         goto done;
     credentials = p;
@@ -183,26 +185,33 @@ static void wait_for_members(fm_coordinator *m, uint32_t ready, uint32_t needed)
         m->deadline_ms = m->now_ms + m->c.join_ms;
 }
 
+/* Rounds that were released and then lost have cost too many nodes the last ones. */
+static bool is_spent(fm_coordinator *m)
+{
+    uint32_t exhausted = fm_coord_count_exhausted(m), nodes = m->c.plan->max_nodes;
+
+    if (exhausted == 0 || nodes - (exhausted < nodes ? exhausted : nodes) >= fm_coord_needed(m))
+        return false;
+    fm_coord_note(m, "the budgets of %u of %u nodes are used up: concluded after %llu of %u rounds",
+                  exhausted, nodes, (unsigned long long)m->c.finished, m->c.plan->rounds);
+    return true;
+}
+
 fm_status fm_coord_settle_members(fm_coordinator *m)
 {
-    uint32_t ready, exhausted, needed = fm_coord_needed(m);
+    uint32_t ready, needed = fm_coord_needed(m);
+    bool all;
 
     drop_expired(m);
-    ready = count_ready(m);
-    exhausted = count_exhausted(m);
-    if (exhausted > 0 && m->c.plan->max_nodes - exhausted < needed) {
-        /* Rounds that were released and then lost have cost these nodes the last ones. */
-        fm_coord_note(m,
-                      "the budgets of %u of %u nodes are used up: concluded after %llu of %u rounds",
-                      exhausted, m->c.plan->max_nodes, (unsigned long long)m->c.finished,
-                      m->c.plan->rounds);
+    if (is_spent(m))
         return fm_coord_conclude(m);
-    }
-    if (m->roster_count > 0 && !someone_waits(m) && present(m) >= needed)
+    all = count_eligible(m, false) < needed; /* no round can be without those held back */
+    if (m->roster_count > 0 && !someone_waits(m, all) && present(m) >= needed)
         return fm_coord_start_round(m);
+    ready = count_eligible(m, all);
     if (ready >= m->c.plan->max_nodes ||
         (ready >= needed && (m->gathered || m->overdue || m->c.join_ms == 0)))
-        return make_roster(m);
+        return make_roster(m, all);
     wait_for_members(m, ready, needed);
     return FM_OK;
 }
@@ -218,9 +227,12 @@ fm_status fm_coord_settle_roster(fm_coordinator *m)
     if (!m->overdue)
         return FM_OK;
     fm_coord_enter(m, FM_COORD_WAIT_MEMBERS, 0);
-    for (uint32_t i = 0; i < m->roster_count; i++)
-        if (!m->roster_members[i]->acknowledged)
-            fm_coord_drop(m, m->roster_members[i], "no answer to the roster in time");
+    for (uint32_t i = 0; i < m->roster_count; i++) {
+        if (m->roster_members[i]->acknowledged)
+            continue;
+        fm_coord_blame(m, m->roster_members[i]->name);
+        fm_coord_drop(m, m->roster_members[i], "no answer to the roster in time");
+    }
     m->roster_count = 0;
     return FM_OK;
 }

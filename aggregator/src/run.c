@@ -76,8 +76,9 @@ static fm_status write_result(fm_run *r)
     if (st == FM_OK)
         st = fm_directory_write_model(&r->config, r->optimizer, fm_state_finished(r->state), path);
     if (st == FM_OK)
-        fm_log(FM_LOG_INFO, "all %u rounds are finished; the model is %s", r->config.plan.rounds,
-               path);
+        fm_log(FM_LOG_INFO, "%s, %llu of %u rounds; the model is %s",
+               fm_state_finished(r->state) == r->config.plan.rounds ? "finished" : "concluded",
+               (unsigned long long)fm_state_finished(r->state), r->config.plan.rounds, path);
     free(path);
     return st;
 }

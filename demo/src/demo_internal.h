@@ -24,7 +24,7 @@ typedef struct {
     const char *name;
     char *dir;      /* owned */
     pid_t pid;      /* 0: not running */
-    uint64_t shown; /* progress printed so far, tenths */
+    uint64_t shown; /* progress printed so far: tenths, and one more when finished */
 } party;
 
 typedef struct {
@@ -68,7 +68,7 @@ FM_NODISCARD fm_status demo_set_up(demo *d);
 FM_NODISCARD fm_status demo_federate(demo *d);
 FM_NODISCARD fm_status demo_measure(demo *d);
 /* progress.c */
-void demo_show(demo *d, bool last);
+void demo_show(demo *d);
 /* report.c */
 /** The commands that start each party, one a line. */
 void demo_print_start(const demo *d);

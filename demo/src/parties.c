@@ -59,7 +59,7 @@ static fm_status watch(demo *d)
             st = demo_poll(&d->parties[i], &running);
             any = any || running;
         }
-        demo_show(d, !any);
+        demo_show(d);
         if (interrupted)
             return fm_fail(FM_EIO, "interrupted; what there is lies in %s", d->root);
         if (fm_clock_now_ms() - started > MAX_SECONDS * 1000u)

@@ -1,6 +1,7 @@
 /* One line a party, redrawn on a terminal; elsewhere a line now and then. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "demo_internal.h"
@@ -43,7 +44,7 @@ static void draw_line(demo *d, size_t i, const json_t *j, bool terminal)
     fputc('\n', stderr);
 }
 
-void demo_show(demo *d, bool last)
+void demo_show(demo *d)
 {
     bool terminal = fm_cli_is_terminal(STDERR_FILENO);
 
@@ -52,15 +53,18 @@ void demo_show(demo *d, bool last)
     for (size_t i = 0; i < PARTIES; i++) {
         char *path = NULL;
         json_t *j = NULL;
-        uint64_t tenth;
+        const char *state;
+        uint64_t step;
 
         if (fm_path_join(d->parties[i].dir, "status.json", &path) == FM_OK &&
             fm_json_read(path, &j) != FM_OK)
             fm_error_clear(); /* not written yet */
-        tenth = j && d->o.rounds ? number(j, "round") * 10 / d->o.rounds : 0;
-        if (terminal || tenth > d->parties[i].shown || last)
+        state = j ? json_string_value(json_object_get(j, "state")) : NULL;
+        step = j && d->o.rounds ? number(j, "round") * 10 / d->o.rounds : 0;
+        step += state && strcmp(state, "finished") == 0;
+        if (terminal || step > d->parties[i].shown)
             draw_line(d, i, j, terminal);
-        d->parties[i].shown = tenth;
+        d->parties[i].shown = step;
         json_decref(j);
         free(path);
     }

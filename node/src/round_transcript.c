@@ -7,12 +7,8 @@ fm_status fm_node_transcript_check(const fm_node_round *m, const fm_transcript_e
                                    uint32_t count, const fm_hash *head, fm_node_transcript *out)
 {
     const fm_node_transcript *known = &m->transcript;
-    fm_status st;
+    fm_status st = fm_transcript_follow(known->round, &known->head, entries, count, head);
 
-    /* What is known already may be told again; it is not read, the rest must follow from it. */
-    for (; count && entries->round <= known->round; entries++)
-        count--;
-    st = fm_transcript_follow(known->round, &known->head, entries, count, head);
     if (st != FM_OK)
         return fm_fail(st,
                        "its transcript does not continue the one that this node knows up to round "
@@ -26,7 +22,8 @@ fm_status fm_node_transcript_check(const fm_node_round *m, const fm_transcript_e
                            "released",
                            (unsigned long long)m->released);
     *out = *known;
-    if (count) {
+    /* Entries that are known already may be told again; nothing is learnt from them. */
+    if (count && entries[count - 1].round > known->round) {
         out->round = entries[count - 1].round;
         out->head = *head;
         out->model = entries[count - 1].model_after;

@@ -375,12 +375,13 @@ bool fed_noted(const federation *f, const char *words)
 
 bool fed_stepped(federation *f, const uint32_t *survivors, uint32_t count)
 {
+    uint64_t round = f->entries[f->entry_count - 1].round;
     uint32_t sum[PARAMETERS] = { 0 };
     float gradient[PARAMETERS];
 
     for (uint32_t s = 0; s < count; s++)
         for (size_t i = 0; i < PARAMETERS; i++)
-            sum[i] += (uint32_t)f->nodes[survivors[s]].plain[i];
+            sum[i] += (uint32_t)f->plain[round % PLAIN_ROUNDS][survivors[s]][i];
     fm_dp_decode_sum(&f->lattice, sum, PARAMETERS, gradient);
     need(fm_optimizer_step(f->reference, gradient, PARAMETERS) == FM_OK, "reference");
     return memcmp(f->reference->weights, f->optimizer->weights, sizeof gradient) == 0;

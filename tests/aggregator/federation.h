@@ -10,7 +10,8 @@
 #define PEOPLE 7 /* identities; how many take part is the plan's affair */
 #define PARAMETERS 8
 #define INBOX 64
-#define LOG_CAP 256
+#define LOG_CAP 512
+#define PLAIN_ROUNDS 256
 #define PHASE_MS 1000
 #define JOIN_MS 500
 
@@ -39,10 +40,10 @@ typedef struct {
 
     /* the round it is in */
     uint64_t round;
+    uint32_t entries; /* of the transcript, that came with it */
     uint32_t participants[PEOPLE], survivors[PEOPLE];
     uint32_t participant_count, survivor_count;
     fm_dp_release *release;
-    int32_t plain[PARAMETERS]; /* encoded sum and noise of the last update */
     fm_hash commit;
 
     /* the end */
@@ -83,6 +84,9 @@ typedef struct {
     fm_rng_seed seed;
     fm_rng rng;
 
+    /* encoded sum and noise of every node's update in round r, at [r % PLAIN_ROUNDS] */
+    int32_t plain[PLAIN_ROUNDS][PEOPLE][PARAMETERS];
+
     /* behind the ports */
     uint64_t last_given;
     fm_transcript_entry entries[64];
@@ -120,7 +124,7 @@ fm_coordinator_phase fed_phase(const federation *f);
 bool fed_dropped(const federation *f, uint64_t peer, const char *words);
 bool fed_noted(const federation *f, const char *words);
 /** The optimizer of the coordinator has the same bits as the reference has after a step with the
- *  plain sums of these nodes. */
+ *  plain sums that these nodes had in the last finished round. */
 bool fed_stepped(federation *f, const uint32_t *survivors, uint32_t count);
 
 extern const fm_trust *fed_trust;

@@ -64,6 +64,7 @@ static void make_release(federation *f, node *n)
         .participants = n->participants,
         .participant_count = n->participant_count,
     };
+    int32_t *plain = f->plain[n->round % PLAIN_ROUNDS][n - f->nodes];
     fm_dp_sum *sum = NULL;
     float unit[PARAMETERS];
     const int32_t *noise;
@@ -74,14 +75,14 @@ static void make_release(federation *f, node *n)
             unit[i] = (float)fm_rng_normal(&f->rng);
         need(fm_dp_sum_add_unit(sum, unit) == FM_OK, "add unit");
     }
-    fm_dp_sum_peek_for_tests(sum, n->plain);
+    fm_dp_sum_peek_for_tests(sum, plain);
     fm_dp_release_free(&n->release);
     fm_dp_release_keep_noise_for_tests(1);
     need(fm_dp_release_make(sum, f->noise, n->pairs, &round, &f->rng, &n->release) == FM_OK,
          "release");
     noise = f->noise ? fm_dp_release_noise_for_tests(n->release) : NULL;
     for (size_t i = 0; noise && i < PARAMETERS; i++)
-        n->plain[i] += noise[i];
+        plain[i] += noise[i];
     fm_dp_sum_free(&sum);
 }
 
@@ -218,6 +219,7 @@ static void read_start(federation *f, node *n, const fm_msg_round_start *s)
     digest = fm_round_start_digest("heart", s);
     check_hub_signed(f, FM_LABEL_ROUND_START, &digest, s->signature);
     follow(n, s->entries, s->entry_count, &s->head);
+    n->entries = s->entry_count;
     if (s->model.len) {
         CU_ASSERT_EQUAL_FATAL(s->model.len, sizeof n->model);
         memcpy(n->model, s->model.data, sizeof n->model);

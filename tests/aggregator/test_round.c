@@ -20,6 +20,7 @@ static void four_nodes_finish_every_round_with_the_plain_sum(void)
         fed_stop_all_at(&f, FM_MSG_COMMITS);
         fed_pump(&f); /* every update of this round is in */
         CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_WAIT_RELEASES);
+        CU_ASSERT_EQUAL(f.nodes[3].entries, r > 0); /* only what it cannot know yet */
         fed_stop_all_at(&f, FM_MSG_ROUND_START);
         fed_pump(&f);
         CU_ASSERT_EQUAL(fm_coordinator_finished(f.c), r + 1);

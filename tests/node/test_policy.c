@@ -116,7 +116,10 @@ REFUSAL(another_privacy_unit, FM_EPERM, "unit", { memcpy(d->plan.privacy_unit, "
 REFUSAL(a_wider_delta, FM_EPERM, "delta", { d->plan.delta = 2e-4; })
 REFUSAL(a_smaller_cohort, FM_EPERM, "participants", { d->plan.min_cohort = 2; })
 REFUSAL(fewer_colluders, FM_EPERM, "colluding", { d->plan.colluders = 0; })
-REFUSAL(an_unsafe_quorum, FM_EPERM, "quorum", { d->plan.quorum = 2; })
+REFUSAL(an_unsafe_quorum, FM_EPERM, "too small", {
+    d->policy.min_cohort = 2;
+    d->plan.quorum = 2;
+})
 REFUSAL(a_quorum_below_the_cohort, FM_EPERM, "fewer than 4", { /* 3 of 4 may be read */
                                                                d->policy.min_cohort = 4;
                                                                d->plan.min_cohort = 4;

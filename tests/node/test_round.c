@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "round_internal.h"
 #include "suites.h"
 
 static void effects_come_in_the_order_in_which_they_must_be_durable(void)
@@ -169,6 +170,48 @@ static void entries_that_are_known_already_may_be_told_again(void)
     bench_fini(&b);
 }
 
+/** Less than is known is told, but the head is right: nothing is forgotten. */
+static void what_is_known_is_not_replaced_by_less(void)
+{
+    bench b;
+
+    bench_init(&b);
+    finish_round(&b);
+    finish_round(&b);
+    reach(&b, FM_NODE_WAIT_SURVIVORS);
+    tell(&b, FM_MSG_ABANDON, false);
+    next_round(&b);
+    b.entry_count = 1;
+    tell(&b, FM_MSG_ROUND_START, false);
+    CU_ASSERT_EQUAL(victim_ports(&b)->refusals, 0);
+    CU_ASSERT_EQUAL(victim_phase(&b), FM_NODE_WAIT_SURVIVORS);
+    CU_ASSERT_EQUAL(victim_ports(&b)->finished_round, 2);
+    CU_ASSERT_EQUAL(times(victim_ports(&b), DID_HEAD), 2);
+    bench_fini(&b);
+}
+
+/** However a round ends, the update and its undisclosed seeds are gone from memory. */
+static void a_round_that_is_over_leaves_no_seeds(void)
+{
+    static const fm_msg_type ends[] = { FM_MSG_ABANDON, FM_MSG_ROSTER, FM_MSG_FINISH,
+                                        FM_MSG_COMMITS };
+
+    for (unsigned i = 0; i < 4; i++) {
+        const fm_node_open_round *open;
+        bench b;
+
+        bench_init(&b);
+        reach(&b, FM_NODE_WAIT_COMMITS);
+        open = &b.node[VICTIM].machine->open;
+        CU_ASSERT_PTR_NOT_NULL(open->release);
+        tell(&b, ends[i], false);
+        CU_ASSERT_EQUAL(victim_ports(&b)->refusals, 0);
+        CU_ASSERT_PTR_NULL(open->release);
+        CU_ASSERT_EQUAL(open->number, 0);
+        bench_fini(&b);
+    }
+}
+
 static void the_result_is_taken_with_its_transcript(void)
 {
     bench b;
@@ -263,6 +306,8 @@ static void a_plan_that_does_not_decode_is_refused(void)
     bench_init(&b);
     b.plan_bytes.data[0] ^= 0xff;
     tell(&b, FM_MSG_PLAN_OFFER, false);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(victim_ports(&b)->sent[FM_MSG_PLAN_ANSWER]);
+    CU_ASSERT_FALSE(victim_ports(&b)->sent[FM_MSG_PLAN_ANSWER]->plan_answer.approved);
     CU_ASSERT_EQUAL(victim_phase(&b), FM_NODE_WAIT_PLAN);
     CU_ASSERT_FALSE(did(victim_ports(&b), DID_APPROVE));
     CU_ASSERT_EQUAL(victim_ports(&b)->refusals, 1);
@@ -284,6 +329,10 @@ static const fm_test tests[] = {
     { "a new roster ends the round in every phase", a_new_roster_ends_the_round_in_every_phase },
     { "entries that are known already may be told again",
       entries_that_are_known_already_may_be_told_again },
+    { "what is known is not replaced by less (else: a transcript rolled back)",
+      what_is_known_is_not_replaced_by_less },
+    { "a round that is over leaves no seeds (else: they are there to be stolen)",
+      a_round_that_is_over_leaves_no_seeds },
     { "the result is taken with its transcript", the_result_is_taken_with_its_transcript },
     { "the result may come in the middle of a round, and ends it",
       the_result_may_come_in_the_middle_of_a_round_and_ends_it },

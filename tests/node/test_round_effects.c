@@ -134,6 +134,7 @@ static void a_node_over_its_budget_says_so_and_no_more(void)
     tell(&b, FM_MSG_ROUND_START, false);
     CU_ASSERT_FALSE(did(victim_ports(&b), DID_USE));
     CU_ASSERT_EQUAL(victim_ports(&b)->sent[FM_MSG_ABANDON]->abandon.round, b.round);
+    CU_ASSERT(victim_ports(&b)->sent[FM_MSG_ABANDON]->abandon.final);
     CU_ASSERT_STRING_EQUAL(victim_ports(&b)->sent[FM_MSG_ABANDON]->abandon.reason,
                            "the privacy budget of this node does not allow the round");
     bench_fini(&b);

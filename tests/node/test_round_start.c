@@ -112,6 +112,28 @@ static void a_first_model_other_than_the_plans(void)
     bench_fini(&b);
 }
 
+static void three_of_four_change(bench *b, bench_message *o)
+{
+    (void)b;
+    START.participant_count = 3;
+    SIGN
+}
+
+/** The quorum is four; three would be enough for the node's own policy. */
+static void fewer_participants_than_the_quorum(void)
+{
+    bench b;
+
+    bench_init(&b);
+    b.plan.quorum = 4;
+    fm_buf_clear(&b.plan_bytes);
+    CU_ASSERT_EQUAL_FATAL(fm_plan_encode(&b.plan, &b.plan_bytes), FM_OK);
+    b.plan_hash = fm_plan_hash(b.plan_bytes.data, b.plan_bytes.len);
+    reach(&b, FM_NODE_WAIT_START);
+    check_lie_on(&b, FM_MSG_ROUND_START, "quorum is 4", three_of_four_change);
+    bench_fini(&b);
+}
+
 /** The transcript names such a model, so that nothing but the weight is wrong. */
 static void a_weight_that_is_no_number(void)
 {
@@ -245,6 +267,7 @@ static const fm_test tests[] = {
     { "another session is refused (else: masks of an old session)", another_session },
     { "another roster is refused (else: split views)", another_roster },
     { "a cohort below the minimum is refused (else: shrunken cohort)", too_few_participants },
+    { "fewer participants than the quorum are refused", fewer_participants_than_the_quorum },
     { "participants without oneself are refused", participants_without_self },
     { "unsorted participants are refused", unsorted_participants },
     { "a participant that stands twice is refused (else: its masks cancel)", a_participant_twice },

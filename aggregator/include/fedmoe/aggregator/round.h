@@ -8,6 +8,13 @@
  * session) between rounds, as soon as that many are ready and one of them is new. A roster that
  * some member does not acknowledge in time is made again without it.
  *
+ * A member that was lost in the middle of a round or roster more than once since it last finished a
+ * round waits before the next roster takes it in (phase_ms, doubled each time, at most an hour),
+ * unless a round cannot be without it.
+ *
+ * A node whose budget allows no further round (Abandon, final) leaves the roster and waits for the
+ * result; when no round can be without such nodes, the run is concluded with the rounds it has.
+ *
  * A participant that is lost before its update came, or whose update comes late, is left out of
  * the round; with fewer than max(min_cohort, quorum) updates the round is abandoned. A survivor
  * that is lost before its release ends the round: it is abandoned, and the next begins without it.

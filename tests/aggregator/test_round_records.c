@@ -1,0 +1,258 @@
+/* What is remembered of a node across its sessions: repeated losses, a budget that is used up. */
+#include <string.h>
+
+#include "federation.h"
+#include "suites.h"
+
+static const spec five = {
+    .max_nodes = 5, .min_cohort = 3, .quorum = 4, .colluders = 1, .rounds = 8
+};
+
+/* Node 4 leaves after its update and comes back; the others have begun the next round. */
+static void lose_the_last(federation *f)
+{
+    fed_stop_all_at(f, FM_MSG_SURVIVORS);
+    fed_pump(f);
+    CU_ASSERT_EQUAL(fed_phase(f), FM_COORD_WAIT_COMMITS);
+    fed_leave(f, 4);
+    fed_join(f, 4);
+    fed_stop_all_at(f, FM_MSG_ROUND_START);
+    fed_pump(f);
+}
+
+/* The round under way; then a roster, if one is made; the next round has begun. */
+static void finish_one(federation *f)
+{
+    size_t before = f->round_count;
+
+    fed_stop_all_at(f, FM_MSG_COMMITS);
+    fed_pump(f);
+    fed_stop_all_at(f, FM_MSG_ROUND_START);
+    fed_pump(f);
+    CU_ASSERT_EQUAL(f->round_count, before + 1);
+    CU_ASSERT(f->rounds[before].finished);
+}
+
+static void a_node_lost_again_and_again_waits(void)
+{
+    static const uint32_t participants[] = { 5, 4, 5, 4, 4, 4, 5 };
+    static const bool finished[] = { false, true, false, true, true, true, true };
+    federation f;
+
+    fed_make(&f, &five);
+    fed_stop_all_at(&f, FM_MSG_ROUND_START);
+    fed_join_all(&f, 5);
+    fed_pump(&f);
+    lose_the_last(&f); /* the first time it is taken in again at once */
+    finish_one(&f);
+    lose_the_last(&f); /* the second time it waits */
+    CU_ASSERT(fed_noted(&f, "node-e approved the plan; lost in the middle of rounds"));
+    finish_one(&f);
+    finish_one(&f);
+    f.now_ms += PHASE_MS;
+    finish_one(&f);
+    finish_one(&f);
+    CU_ASSERT_EQUAL(f.round_count, 7);
+    for (size_t i = 0; i < 7 && i < f.round_count; i++)
+        CU_ASSERT(f.rounds[i].participants == participants[i] &&
+                  f.rounds[i].finished == finished[i]);
+    CU_ASSERT_EQUAL(f.drop_count, 0);
+    fed_end(&f);
+}
+
+static void a_finished_round_makes_up_for_a_loss(void)
+{
+    federation f;
+
+    fed_make(&f, &five);
+    fed_stop_all_at(&f, FM_MSG_ROUND_START);
+    fed_join_all(&f, 5);
+    fed_pump(&f);
+    for (int i = 0; i < 3; i++) {
+        lose_the_last(&f);
+        finish_one(&f); /* without it */
+        finish_one(&f); /* with it */
+        CU_ASSERT_EQUAL(f.rounds[f.round_count - 1].participants, 5);
+    }
+    fed_end(&f);
+}
+
+static void a_node_that_is_needed_does_not_wait(void)
+{
+    federation f;
+
+    fed_make(&f, &five);
+    for (uint32_t i = 1; i < 5; i++)
+        fed_join(&f, i); /* four: no round can be without any of them */
+    fed_stop_all_at(&f, FM_MSG_ROUND_START);
+    fed_pump(&f);
+    fed_tick(&f, JOIN_MS);
+    fed_pump(&f);
+    for (int i = 0; i < 4; i++)
+        lose_the_last(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_WAIT_UPDATES);
+    fed_stop_all_at(&f, 0);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
+    fed_end(&f);
+}
+
+/* It approves the plan, but never the roster: each time costs the others a phase. */
+static void a_node_that_refuses_every_roster_costs_less_and_less(void)
+{
+    uint32_t stalls = 0;
+    federation f;
+
+    fed_make(&f, &five);
+    f.nodes[4].stop_at = FM_MSG_ROSTER;
+    fed_join_all(&f, 5);
+    for (int i = 0; i < 40 && fed_phase(&f) != FM_COORD_FINISHED; i++) {
+        for (uint32_t k = 0; k < 4; k++)
+            f.nodes[k].stop_at = FM_MSG_ROUND_START;
+        fed_pump(&f);
+        if (fed_phase(&f) == FM_COORD_WAIT_ROSTER) {
+            stalls++;
+            fed_tick(&f, PHASE_MS);
+            fed_join(&f, 4); /* comes back at once */
+            fed_pump(&f);
+        }
+        for (uint32_t k = 0; k < 4; k++)
+            f.nodes[k].stop_at = FM_MSG_COMMITS;
+        fed_pump(&f);
+    }
+    for (uint32_t k = 0; k < 4; k++)
+        f.nodes[k].stop_at = 0;
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
+    CU_ASSERT_EQUAL(stalls, 2); /* of eight rounds; no time passes in them */
+    fed_end(&f);
+}
+
+/* ---- budgets ---- */
+
+static void give_up(federation *f, uint32_t i)
+{
+    fm_message no = { .type = FM_MSG_ABANDON };
+
+    no.abandon.round = f->last_given;
+    no.abandon.final = true;
+    fm_reason_set(no.abandon.reason, "the budget does not allow the round");
+    fed_say(f, i, &no);
+}
+
+static void a_used_up_node_waits_for_the_result(void)
+{
+    federation f;
+
+    fed_make(&f, &five);
+    fed_stop_all_at(&f, FM_MSG_ROUND_START);
+    fed_join_all(&f, 5);
+    fed_pump(&f);
+    finish_one(&f);
+    give_up(&f, 4);
+    CU_ASSERT(fed_noted(&f, "node-e takes part in no further round: the budget"));
+    CU_ASSERT_EQUAL(f.drop_count, 0);
+    f.nodes[4].waiting = 0; /* its RoundStart is answered (with the give-up) */
+    fed_stop_all_at(&f, 0);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
+    CU_ASSERT_EQUAL(f.entry_count, 8);
+    CU_ASSERT_EQUAL(f.rounds[1].survivors, 4);
+    CU_ASSERT_EQUAL(f.rounds[2].participants, 4);
+    CU_ASSERT_EQUAL(f.nodes[4].finish_rounds, 8);
+    fed_end(&f);
+}
+
+/* In the middle of a round: its mask stays in the sum, so the round begins again without it. */
+static void a_budget_that_ends_before_the_release_abandons_the_round(void)
+{
+    federation f;
+
+    fed_make(&f, &five);
+    fed_stop_all_at(&f, FM_MSG_COMMITS);
+    fed_join_all(&f, 5);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_WAIT_RELEASES);
+    give_up(&f, 2);
+    CU_ASSERT_EQUAL(f.round_count, 1);
+    CU_ASSERT_FALSE(f.rounds[0].finished);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_WAIT_UPDATES);
+    CU_ASSERT_EQUAL(f.sent[FM_MSG_ROUND_START], 5 + 4);
+    fed_end(&f);
+}
+
+static void too_many_used_up_conclude_the_run(bool leave)
+{
+    federation f;
+
+    fed_make(&f, &five);
+    fed_stop_all_at(&f, FM_MSG_ROUND_START);
+    fed_join_all(&f, 5);
+    fed_pump(&f);
+    finish_one(&f);
+    finish_one(&f);
+    give_up(&f, 4);
+    if (leave)
+        fed_leave(&f, 4); /* it is remembered */
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_WAIT_UPDATES);
+    give_up(&f, 3);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
+    CU_ASSERT(fed_noted(&f, "the budgets of 2 of 5 nodes are used up: concluded after 2 of 8"));
+    fed_stop_all_at(&f, 0);
+    f.nodes[3].waiting = f.nodes[4].waiting = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        fed_pump(&f);
+        CU_ASSERT_EQUAL(f.nodes[i].finish_rounds, 2);
+    }
+    CU_ASSERT_EQUAL(f.sent[FM_MSG_FINISH], leave ? 4 : 5);
+    fed_end(&f);
+}
+
+static void too_many_used_up_conclude(void)
+{
+    too_many_used_up_conclude_the_run(false);
+}
+
+static void a_used_up_node_that_left_is_remembered(void)
+{
+    too_many_used_up_conclude_the_run(true);
+}
+
+static void a_raised_budget_counts_again(void)
+{
+    federation f;
+
+    fed_make(&f, &five);
+    fed_stop_all_at(&f, FM_MSG_ROUND_START);
+    fed_join_all(&f, 5);
+    fed_pump(&f);
+    give_up(&f, 4);
+    fed_leave(&f, 4);
+    fed_join(&f, 4); /* approves the plan again */
+    fed_pump(&f);
+    give_up(&f, 3);
+    CU_ASSERT_NOT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
+    f.nodes[3].waiting = 0;
+    fed_stop_all_at(&f, 0);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
+    CU_ASSERT_EQUAL(f.entry_count, 8);
+    CU_ASSERT_EQUAL(f.nodes[3].finish_rounds, 8);
+    fed_end(&f);
+}
+
+static const fm_test tests[] = {
+    { "a node lost again and again waits", a_node_lost_again_and_again_waits },
+    { "a finished round makes up for a loss", a_finished_round_makes_up_for_a_loss },
+    { "a node that is needed does not wait", a_node_that_is_needed_does_not_wait },
+    { "a node that refuses every roster costs less and less",
+      a_node_that_refuses_every_roster_costs_less_and_less },
+    { "a used up node waits for the result", a_used_up_node_waits_for_the_result },
+    { "a budget that ends before the release abandons the round",
+      a_budget_that_ends_before_the_release_abandons_the_round },
+    { "too many used up conclude", too_many_used_up_conclude },
+    { "a used up node that left is remembered", a_used_up_node_that_left_is_remembered },
+    { "a raised budget counts again", a_raised_budget_counts_again },
+};
+const fm_test_suite suite_round_records = { "aggregator.round.records", tests,
+                                            FM_TEST_COUNT(tests) };
