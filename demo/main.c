@@ -56,8 +56,13 @@ static void fini(demo *d)
 
 int main(int argc, char **argv)
 {
-    static demo d = { .o = { .epsilon = 1.0, .delta = 1e-4, .rounds = 40, .seed = 1, .quorum = 3,
-                             .colluders = 1, .keep = DEFAULT_DIRECTORY } };
+    static demo d = { .o = { .epsilon = 1.0,
+                             .delta = 1e-4,
+                             .rounds = 40,
+                             .seed = 1,
+                             .quorum = 3,
+                             .colluders = 1,
+                             .keep = DEFAULT_DIRECTORY } };
     const fm_cli_option options[] = {
         { "data", FM_CLI_STRING, &d.o.data, "DIR",
           "the four UCI files processed.*.data; default: synthetic hospitals", false, 0, 0 },
@@ -92,14 +97,8 @@ int main(int argc, char **argv)
 
     if (fm_random_init() != FM_OK)
         return fm_cli_failed(spec.program);
-    switch (fm_cli_parse(&spec, argc, argv, &first)) {
-    case FM_CLI_HELP_SHOWN:
-        return 0;
-    case FM_CLI_USAGE:
-        return 2;
-    case FM_CLI_RUN:
-        break;
-    }
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
     if (!(d.root = realpath(d.o.keep, NULL)) && fm_strdup(d.o.keep, &d.root) != FM_OK)
         return fm_cli_failed(spec.program);
     if (run(&d) != FM_OK)

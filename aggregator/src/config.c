@@ -107,7 +107,7 @@ static fm_status read_privacy(const fm_yaml_node *root, fm_plan *p)
     return read_noise(m, p);
 }
 
-/* DESIGN, One round: no two disjoint groups may both be released. */
+/* DESIGN, One round: no two disjoint groups may both be released. So quorum is above colluders. */
 static fm_status check_cohort(const fm_yaml_node *m, const fm_plan *p)
 {
     uint32_t least = fm_plan_min_quorum(p->max_nodes, p->colluders);
@@ -116,9 +116,6 @@ static fm_status check_cohort(const fm_yaml_node *m, const fm_plan *p)
         return fm_yaml_fail(fm_yaml_find(m, "quorum"),
                             "quorum %u must be above (nodes + colluders) / 2, so at least %u",
                             p->quorum, least);
-    if (p->colluders >= p->quorum)
-        return fm_yaml_fail(fm_yaml_find(m, "colluders"), "colluders %u must be below quorum, %u",
-                            p->colluders, p->quorum);
     return FM_OK;
 }
 

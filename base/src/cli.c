@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli_internal.h"
 #include "text_internal.h"
 
 #define MAX_OPTIONS 64
-#define HELP_COLUMN_MAX 30
 
 bool fm_cli_is_terminal(int fd)
 {
@@ -59,73 +59,6 @@ FM_PRINTF(2, 3) static fm_cli_result usage(const fm_cli_spec *spec, const char *
     fm_text_clean(text);
     fprintf(stderr, "%s: %s\nTry '%s --help'.\n", spec->program, text, spec->program);
     return FM_CLI_USAGE;
-}
-
-static int option_width(const fm_cli_option *o)
-{
-    size_t n = strlen(o->name) + 2 + (o->value ? strlen(o->value) + 1 : 0);
-
-    return n > HELP_COLUMN_MAX ? HELP_COLUMN_MAX : (int)n;
-}
-
-static void print_option(const char *name, const char *value, int width, const char *help,
-                         const char *note)
-{
-    int used = printf("  --%s%s%s", name, value ? " " : "", value ? value : "");
-
-    if (used > width + 2)
-        printf("\n%*s", width + 4, "");
-    else
-        printf("%*s", width + 4 - used, "");
-    printf("%s%s\n", help, note);
-}
-
-/* Lines of `text`, each with an indent of two. */
-static void print_indented(const char *text)
-{
-    while (*text) {
-        size_t len = strcspn(text, "\n");
-
-        if (len > 0)
-            printf("  %.*s", (int)len, text);
-        putchar('\n');
-        text += len + (text[len] == '\n');
-    }
-}
-
-static void print_help(const fm_cli_spec *spec)
-{
-    int width = (int)strlen("--help");
-
-    for (size_t i = 0; i < spec->option_count; i++)
-        if (option_width(&spec->options[i]) > width)
-            width = option_width(&spec->options[i]);
-    printf("Usage: %s%s%s%s\n\n%s\n\nOptions:\n", spec->program,
-           spec->option_count ? " [OPTION]..." : "", spec->operands ? " " : "",
-           spec->operands ? spec->operands : "", spec->summary);
-    for (size_t i = 0; i < spec->option_count; i++) {
-        const fm_cli_option *o = &spec->options[i];
-
-        print_option(o->name, o->value, width, o->help,
-                     o->required              ? " (required)"
-                     : o->kind == FM_CLI_LIST ? " (may be given again)"
-                                              : "");
-    }
-    print_option("help", NULL, width, "show this text", "");
-    if (spec->examples) {
-        printf("\nExamples:\n");
-        print_indented(spec->examples);
-    }
-    fflush(stdout);
-}
-
-/* Hidden: what the completion script asks for. */
-static void print_option_names(const fm_cli_spec *spec)
-{
-    for (size_t i = 0; i < spec->option_count; i++)
-        printf("--%s\n", spec->options[i].name);
-    printf("--help\n");
-    fflush(stdout);
 }
 
 /* Index of the option called name[0 .. len), or option_count. */
@@ -280,10 +213,9 @@ static fm_cli_result parse_all(parse *p)
             take(p, 1);
             p->next = p->argc;
         } else if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
-            print_help(p->spec);
+            fm_cli_print_help(p->spec);
             return FM_CLI_HELP_SHOWN;
-        } else if (strcmp(arg, "--options") == 0 && p->argc == 2) {
-            print_option_names(p->spec);
+        } else if (p->argc == 2 && fm_cli_answer(p->spec, arg)) {
             return FM_CLI_HELP_SHOWN;
         } else if ((result = parse_option(p)) != FM_CLI_RUN) {
             return result;
@@ -341,4 +273,13 @@ fm_cli_result fm_cli_parse(const fm_cli_spec *spec, int argc, char **argv, int *
         drop_lists(spec);
     }
     return result;
+}
+
+bool fm_cli_begin(const fm_cli_spec *spec, int argc, char **argv, int *operands, int *code)
+{
+    fm_cli_result r = fm_cli_parse(spec, argc, argv, operands);
+
+    if (r != FM_CLI_RUN)
+        *code = r == FM_CLI_HELP_SHOWN ? 0 : 2;
+    return r == FM_CLI_RUN;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -173,6 +174,10 @@ done:
 
 fm_status fm_file_replace(const char *path, const void *data, size_t len, mode_t mode)
 {
+    struct stat info;
+
+    if (path && lstat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISLNK(info.st_mode))
+        return fm_fail(FM_EIO, "%s: is not a regular file, and is not replaced by one", path);
     return write_file(path, data, len, mode, true);
 }
 
@@ -333,4 +338,32 @@ fm_status fm_dir_make(const char *path, mode_t mode)
         st = make_one(copy, mode);
     free(copy);
     return st;
+}
+
+fm_status fm_dir_lock(const char *path, int *lock)
+{
+    int fd;
+
+    if (!path || !lock)
+        return fm_fail(FM_EINVAL, "no folder to lock");
+    if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+        return fail_errno(path, "open");
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        fm_status st =
+            errno == EWOULDBLOCK
+                ? fm_fail(FM_EEXIST, "%s: in use by another process; stop that first", path)
+                : fail_errno(path, "lock");
+        close(fd);
+        return st;
+    }
+    *lock = fd;
+    return FM_OK;
+}
+
+void fm_dir_unlock(int *lock)
+{
+    if (lock && *lock >= 0)
+        close(*lock);
+    if (lock)
+        *lock = -1;
 }

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "fedmoe/base/clock.h"
-#include "text_internal.h"
+#include "fedmoe/base/text.h"
 
 #define NAME_BYTES 64
 #define LINE_BYTES 2048

@@ -14,11 +14,6 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define EXIT_USAGE 2
 
-static int parsed(fm_cli_result r)
-{
-    return r == FM_CLI_HELP_SHOWN ? 0 : EXIT_USAGE;
-}
-
 /** For values that the option table cannot check: same exit code as its own refusals. */
 static int bad_usage(const char *program)
 {
@@ -92,11 +87,10 @@ static int ca_new(int argc, char **argv)
     };
     fm_key_type type;
     char hex[65];
-    int first = 0;
-    fm_cli_result r = fm_cli_parse(&spec, argc, argv, &first);
+    int first = 0, code;
 
-    if (r != FM_CLI_RUN)
-        return parsed(r);
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
     if (fm_name_check(federation) != FM_OK || fm_key_type_parse(type_name, &type) != FM_OK)
         return bad_usage(program);
     if (fm_ca_new(dir, federation, type, (unsigned)days) != FM_OK ||
@@ -175,10 +169,9 @@ static int issue(int argc, char **argv)
         .options = options,
         .option_count = COUNT(options),
     };
-    int first = 0;
-    fm_cli_result r = fm_cli_parse(&spec, argc, argv, &first);
+    int first = 0, code;
 
-    return r == FM_CLI_RUN ? run_issue(&a, program) : parsed(r);
+    return fm_cli_begin(&spec, argc, argv, &first, &code) ? run_issue(&a, program) : code;
 }
 
 static int revoke(int argc, char **argv)
@@ -196,11 +189,10 @@ static int revoke(int argc, char **argv)
         .options = options,
         .option_count = COUNT(options),
     };
-    int first = 0;
-    fm_cli_result r = fm_cli_parse(&spec, argc, argv, &first);
+    int first = 0, code;
 
-    if (r != FM_CLI_RUN)
-        return parsed(r);
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
     if (fm_name_check(name) != FM_OK)
         return bad_usage(program);
     if (fm_ca_revoke(ca_dir, name) != FM_OK)
@@ -225,11 +217,10 @@ static int refresh(int argc, char **argv)
         .options = options,
         .option_count = COUNT(options),
     };
-    int first = 0;
-    fm_cli_result r = fm_cli_parse(&spec, argc, argv, &first);
+    int first = 0, code;
 
-    if (r != FM_CLI_RUN)
-        return parsed(r);
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
     if (fm_ca_refresh(ca_dir) != FM_OK)
         return fm_cli_failed(program);
     printf("Copy %s/crl.pem over the crl.pem of the aggregator and of every member\n", ca_dir);

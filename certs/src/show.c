@@ -89,11 +89,10 @@ int fm_certs_show(int argc, char **argv)
     };
     json_t *list = NULL;
     fm_status st = FM_OK;
-    int first = 0;
-    fm_cli_result r = fm_cli_parse(&spec, argc, argv, &first);
+    int first = 0, code;
 
-    if (r != FM_CLI_RUN)
-        return r == FM_CLI_HELP_SHOWN ? 0 : 2;
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
     if (as_json && !(list = json_array()))
         st = fm_fail(FM_ENOMEM, "no memory for JSON");
     for (int i = first; st == FM_OK && i < argc; i++) {

@@ -6,8 +6,9 @@ fm_status fm_simulate_alone(const fm_plan *plan, const float *initial, const fm_
                             fm_rng rng, float *result)
 {
     fm_plan alone = *plan; /* borrows the texts */
-    fm_simulation s = { .plan = &alone, .initial = initial, .tables = table, .nodes = 1,
-                        .rng = rng };
+    fm_simulation s = {
+        .plan = &alone, .initial = initial, .tables = table, .nodes = 1, .rng = rng
+    };
     fm_status st;
 
     /* The whole noise is its own: no shares, nobody to collude. */

@@ -37,7 +37,7 @@ typedef struct {
 
 typedef struct {
     demo_options o;
-    char *root, *bin;  /* run directory; where the programs are; owned */
+    char *root, *bin; /* run directory; where the programs are; owned */
     fm_demo_hospital hospitals[FM_DEMO_HOSPITALS];
     party parties[PARTIES]; /* nodes, then the aggregator */
     char door[64], session[64];

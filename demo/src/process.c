@@ -32,8 +32,8 @@ fm_status demo_bin_dir(char **out)
 }
 
 /* out_fd -1: standard output goes to the log too. */
-static fm_status spawn(const demo *d, const char *program, const char *const *args,
-                       const char *log, int out_fd, pid_t *pid)
+static fm_status spawn(const demo *d, const char *program, const char *const *args, const char *log,
+                       int out_fd, pid_t *pid)
 {
     const char *argv[MAX_ARGS] = { 0 };
     posix_spawn_file_actions_t actions;

@@ -88,8 +88,7 @@ fm_status demo_report(demo *d)
 
 void demo_print_start(const demo *d)
 {
-    printf("%s/fedmoe-aggregator start --directory %s\n", d->bin,
-           d->parties[PARTY_AGGREGATOR].dir);
+    printf("%s/fedmoe-aggregator start --directory %s\n", d->bin, d->parties[PARTY_AGGREGATOR].dir);
     for (size_t i = 0; i < FM_DEMO_HOSPITALS; i++)
         printf("%s/fedmoe-node start --config %s/node.yaml\n", d->bin, d->parties[i].dir);
 }

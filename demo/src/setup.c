@@ -79,8 +79,8 @@ static fm_status write_file(const demo *d, const char *a, const char *b, const v
 
 static fm_status write_records(demo *d)
 {
-    fm_status st = write_file(d, "schema.yaml", NULL, fm_demo_schema_text,
-                              strlen(fm_demo_schema_text));
+    fm_status st =
+        write_file(d, "schema.yaml", NULL, fm_demo_schema_text, strlen(fm_demo_schema_text));
 
     for (size_t i = 0; st == FM_OK && i < FM_DEMO_HOSPITALS; i++) {
         const fm_demo_hospital *h = &d->hospitals[i];
@@ -97,12 +97,12 @@ static fm_status issue(demo *d, const char *ca, const char *role, const char *na
     bool node = strcmp(role, "node") == 0;
     char *dir = NULL;
     /* The aggregator's init copies it; a node's configuration points to it. */
-    fm_status st = node ? demo_path(d, name, "identity", &dir)
-                        : demo_path(d, AGGREGATOR_IDENTITY, NULL, &dir);
+    fm_status st =
+        node ? demo_path(d, name, "identity", &dir) : demo_path(d, AGGREGATOR_IDENTITY, NULL, &dir);
 
     if (st == FM_OK) {
-        const char *args[] = { "issue", "--ca",     ca,  "--role", role, "--name",
-                               name,    "--output", dir, NULL };
+        const char *args[] = { "issue",  "--ca", ca,         "--role", role,
+                               "--name", name,   "--output", dir,      NULL };
 
         st = demo_run(d, "fedmoe-certs", args, NULL);
     }
@@ -158,8 +158,7 @@ static fm_status new_model(demo *d)
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)d->o.seed);
     if ((st = demo_path(d, "schema.yaml", NULL, &schema)) == FM_OK &&
         (st = demo_path(d, "model.safetensors", NULL, &model)) == FM_OK) {
-        const char *args[] = { "new",  "--schema",  schema, "--seed",
-                               seed,   "--output", model,  NULL };
+        const char *args[] = { "new", "--schema", schema, "--seed", seed, "--output", model, NULL };
 
         st = demo_run(d, "fedmoe-model", args, NULL);
     }
@@ -202,13 +201,12 @@ static fm_status init_node(demo *d, size_t i, const char *door_key)
     snprintf(colluders, sizeof colluders, "%llu", (unsigned long long)d->o.colluders);
     if ((st = demo_path(d, p->name, "identity", &identity)) == FM_OK &&
         (st = demo_path(d, p->name, "records.csv", &records)) == FM_OK) {
-        const char *args[] = { "init",         "--directory",     p->dir,    "--name",
-                               p->name,        "--door",          d->door,   "--door-key",
-                               door_key,       "--identity",      identity,  "--records",
-                               records,        "--epsilon",       epsilon,   "--delta",
-                               delta,          "--purpose",       FM_DEMO_PURPOSE,
-                               "--min-cohort", cohort,            "--min-colluders",
-                               colluders,      NULL };
+        const char *args[] = { "init",   "--directory",     p->dir,          "--name",
+                               p->name,  "--door",          d->door,         "--door-key",
+                               door_key, "--identity",      identity,        "--records",
+                               records,  "--epsilon",       epsilon,         "--delta",
+                               delta,    "--purpose",       FM_DEMO_PURPOSE, "--min-cohort",
+                               cohort,   "--min-colluders", colluders,       NULL };
 
         st = demo_run(d, "fedmoe-node", args, NULL);
     }

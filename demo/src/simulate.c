@@ -9,12 +9,12 @@
 
 typedef struct {
     const fm_simulation *s;
-    fm_node_step **steps;      /* [nodes] */
-    fm_dp_keypair **keys;      /* [nodes] */
-    fm_dp_pairs **pairs;       /* [nodes] */
-    uint32_t *everyone;        /* [nodes] 0, 1, 2, ... */
-    uint32_t *sum;             /* [parameters] */
-    float *gradient;           /* [parameters] */
+    fm_node_step **steps; /* [nodes] */
+    fm_dp_keypair **keys; /* [nodes] */
+    fm_dp_pairs **pairs;  /* [nodes] */
+    uint32_t *everyone;   /* [nodes] 0, 1, 2, ... */
+    uint32_t *sum;        /* [parameters] */
+    float *gradient;      /* [parameters] */
     fm_optimizer *optimizer;
 } simulation;
 
@@ -36,7 +36,7 @@ static fm_status make_room(simulation *r)
 static fm_status make_pairs(simulation *r)
 {
     uint32_t nodes = r->s->nodes;
-    uint8_t (*keys)[FM_DP_KEY_BYTES] = NULL;
+    uint8_t(*keys)[FM_DP_KEY_BYTES] = NULL;
     fm_dp_roster roster = { .federation = r->s->plan->federation, .members = nodes };
     fm_status st = fm_alloc(nodes, sizeof *keys, (void **)&keys);
 

@@ -13,7 +13,7 @@
 typedef struct {
     const char *name;
     size_t records;
-    double ill, male, age; /* share, share, mean years */
+    double ill, male, age;                   /* share, share, mean years */
     double no_chol, no_exercise, no_imaging; /* shares of missing examinations */
 } case_mix;
 
@@ -81,8 +81,8 @@ static fm_status exercise(fm_buf *b, fm_demo_random *r, const case_mix *m, bool 
     double depression = fabs((ill ? 1.1 : 0.5) + (ill ? 1.0 : 0.8) * fm_demo_random_normal(r));
     fm_status st;
 
-    if ((st = cell(b, none,
-                   between(r, 212.0 - age - (ill ? 18.0 : 6.0), 21.0, 65, 205))) != FM_OK ||
+    if ((st = cell(b, none, between(r, 212.0 - age - (ill ? 18.0 : 6.0), 21.0, 65, 205))) !=
+            FM_OK ||
         (st = cell(b, none, happens(r, ill ? 0.46 : 0.20))) != FM_OK ||
         (st = cell(b, none, round(10.0 * fmin(depression, 5.0)) / 10.0)) != FM_OK)
         return st;

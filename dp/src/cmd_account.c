@@ -14,6 +14,8 @@
 #define Z_LO 1e-6
 #define Z_HI 1e12
 #define Q_LO 1e-18
+#define STEPS_LO 1.0
+#define STEPS_HI 1e18 /* far below where strtoull saturates */
 #define DELTA_LO 1e-300
 #define DELTA_HI 0.999999
 #define EPSILON_HI 1e6
@@ -68,7 +70,8 @@ static fm_status read_mechanism(const char *text, fm_dp_mechanism *out)
             good = *++p != '\0';
     }
     if (!good || !(m.noise_multiplier >= Z_LO && m.noise_multiplier <= Z_HI) ||
-        !(m.sampling_rate >= Q_LO && m.sampling_rate <= 1.0))
+        !(m.sampling_rate >= Q_LO && m.sampling_rate <= 1.0) || m.count < (uint64_t)STEPS_LO ||
+        m.count > (uint64_t)STEPS_HI)
         return fm_fail(FM_EPARSE,
                        "--mechanism '%.80s' is not like gaussian:z=1.1,q=0.01,steps=1000 "
                        "(z %g to %g, q %g to 1)",
@@ -157,7 +160,9 @@ static int ask(const fm_cli_option *fixed, const char *command, const char *summ
           .kind = FM_CLI_U64,
           .out = &a->steps,
           .value = "N",
-          .help = "number of releases (default 1)" },
+          .help = "number of releases (default 1)",
+          .lo = STEPS_LO,
+          .hi = STEPS_HI },
         *fixed,
         { .name = "mechanism",
           .kind = FM_CLI_LIST,
@@ -176,15 +181,11 @@ static int ask(const fm_cli_option *fixed, const char *command, const char *summ
                                .examples = examples,
                                .options = options,
                                .option_count = sizeof options / sizeof *options };
-    fm_cli_result parsed;
-    int operands;
+    int operands = 0, code;
 
     *a = (question){ .q = 1.0, .steps = 1, .accountant = "rdp" };
-    parsed = fm_cli_parse(&spec, argc, argv, &operands);
-    if (parsed == FM_CLI_HELP_SHOWN)
-        return 0;
-    if (parsed == FM_CLI_USAGE)
-        return 2;
+    if (!fm_cli_begin(&spec, argc, argv, &operands, &code))
+        return code;
     return finish(command, read_mechanisms(a)) == 0 ? -1 : 2;
 }
 
@@ -310,8 +311,8 @@ int fm_dp_cmd_sigma(int argc, char **argv)
           .out = &steps,
           .value = "N",
           .help = "number of releases (default 1)",
-          .lo = 1.0,
-          .hi = 1e18 },
+          .lo = STEPS_LO,
+          .hi = STEPS_HI },
         { .name = "json", .kind = FM_CLI_FLAG, .out = &json, .help = "print JSON" },
     };
     const fm_cli_spec spec = {
@@ -321,11 +322,9 @@ int fm_dp_cmd_sigma(int argc, char **argv)
         .options = options,
         .option_count = sizeof options / sizeof *options,
     };
-    fm_cli_result parsed;
-    int operands;
+    int operands = 0, code;
 
-    parsed = fm_cli_parse(&spec, argc, argv, &operands);
-    if (parsed != FM_CLI_RUN)
-        return parsed == FM_CLI_USAGE ? 2 : 0;
+    if (!fm_cli_begin(&spec, argc, argv, &operands, &code))
+        return code;
     return finish(spec.program, print_sigma(epsilon, delta, q, steps, json));
 }

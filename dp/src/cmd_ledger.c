@@ -212,11 +212,9 @@ int fm_dp_cmd_ledger(int argc, char **argv)
         .operands_min = 1,
         .operands_max = 1,
     };
-    fm_cli_result parsed;
-    int operands = 0;
+    int operands = 0, code;
 
-    parsed = fm_cli_parse(&spec, argc, argv, &operands);
-    if (parsed != FM_CLI_RUN)
-        return parsed == FM_CLI_USAGE ? 2 : 0;
+    if (!fm_cli_begin(&spec, argc, argv, &operands, &code))
+        return code;
     return show(argv[operands], only, delta, json) == FM_OK ? 0 : fm_cli_failed(spec.program);
 }

@@ -5,7 +5,6 @@
 #include "fedmoe/base/cli.h"
 
 #define FM_EXIT_FAILED 1
-#define FM_EXIT_USAGE 2
 #define FM_CMD_BATCH ((size_t)1024) /* records at a time */
 #define FM_CMD_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -56,11 +56,10 @@ int fm_cmd_check(int argc, char **argv)
     };
     fm_schema *schema = NULL;
     size_t bad = 0;
-    int first;
-    fm_cli_result r = fm_cli_parse(&spec, argc, argv, &first);
+    int first, code;
 
-    if (r != FM_CLI_RUN)
-        return r == FM_CLI_HELP_SHOWN ? 0 : FM_EXIT_USAGE;
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
     if (fm_schema_load(schema_path, &schema) ||
         (!unlabelled && !fm_schema_has_label(schema) &&
          fm_fail(FM_EINVAL, "%s has no label column; did you mean --unlabelled?", schema_path))) {

@@ -122,12 +122,11 @@ int fm_cmd_evaluate(int argc, char **argv)
         .operands_max = SIZE_MAX,
     };
     row *rows = NULL;
-    int first;
-    fm_cli_result r = fm_cli_parse(&spec, argc, argv, &first);
+    int first, code;
     fm_status st;
 
-    if (r != FM_CLI_RUN)
-        return r == FM_CLI_HELP_SHOWN ? 0 : FM_EXIT_USAGE;
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
     const size_t count = (size_t)(argc - first);
 
     if (!(st = fm_alloc(count + 1, sizeof *rows, (void **)&rows)) &&

@@ -131,12 +131,11 @@ int fm_cmd_inspect(int argc, char **argv)
         .operands_max = 1,
     };
     opened o = { 0 };
-    int first;
-    fm_cli_result r = fm_cli_parse(&spec, argc, argv, &first);
+    int first, code;
     fm_status st;
 
-    if (r != FM_CLI_RUN)
-        return r == FM_CLI_HELP_SHOWN ? 0 : FM_EXIT_USAGE;
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
     st = open_model(argv[first], &o);
     if (!st && json)
         st = print_json(&o);

@@ -65,12 +65,11 @@ int fm_cmd_new(int argc, char **argv)
     fm_tabular_config config;
     fm_buf file;
     size_t parameters = 0;
-    int first;
-    fm_cli_result r = fm_cli_parse(&spec, argc, argv, &first);
+    int first, code;
     fm_status st;
 
-    if (r != FM_CLI_RUN)
-        return r == FM_CLI_HELP_SHOWN ? 0 : FM_EXIT_USAGE;
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
     fm_buf_init(&file, 4 * FM_TABULAR_MAX_PARAMETERS + FM_SAFETENSORS_MAX_HEADER + 8);
     if (!(st = fm_schema_load(schema_path, &schema)) &&
         !(st = configure(config_path, schema, &config)) &&

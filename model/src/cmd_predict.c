@@ -69,10 +69,9 @@ int fm_cmd_predict(int argc, char **argv)
         .options = options,
         .option_count = FM_CMD_COUNT(options),
     };
-    int first;
-    fm_cli_result r = fm_cli_parse(&spec, argc, argv, &first);
+    int first, code;
 
-    if (r != FM_CLI_RUN)
-        return r == FM_CLI_HELP_SHOWN ? 0 : FM_EXIT_USAGE;
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
     return predict(model, input, output) ? fm_cli_failed(program) : 0;
 }

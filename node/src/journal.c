@@ -51,13 +51,13 @@ static fm_status make_private(const char *path)
     return fm_file_check_private(path);
 }
 
-static fm_status read_pragma(fm_journal *j, const char *sql, int64_t *out)
+static fm_status read_number(fm_journal *j, const char *sql, int64_t *out)
 {
     sqlite3_stmt *s = NULL;
     fm_status st = FM_OK;
 
     if (sqlite3_prepare_v2(j->db, sql, -1, &s, NULL) != SQLITE_OK || sqlite3_step(s) != SQLITE_ROW)
-        st = db_fail(j, "read the file's kind");
+        st = db_fail(j, "read");
     else
         *out = sqlite3_column_int64(s, 0);
     sqlite3_finalize(s);
@@ -69,8 +69,8 @@ static fm_status make_tables(fm_journal *j)
     int64_t id = 0, objects = 0;
     fm_status st;
 
-    if ((st = read_pragma(j, "PRAGMA application_id", &id)) != FM_OK ||
-        (st = read_pragma(j, "SELECT count(*) FROM sqlite_master", &objects)) != FM_OK)
+    if ((st = read_number(j, "PRAGMA application_id", &id)) != FM_OK ||
+        (st = read_number(j, "SELECT count(*) FROM sqlite_master", &objects)) != FM_OK)
         return st;
     if (id != APPLICATION_ID && objects > 0)
         return fm_fail(FM_EPROTO, "%s is a database, but not a journal of fedmoe-node", j->path);
@@ -353,6 +353,19 @@ static fm_status read_head(fm_journal *j, uint64_t *round, fm_hash *head)
         }
     }
     sqlite3_finalize(s);
+    return st;
+}
+
+fm_status fm_journal_released(fm_journal *j, uint64_t *count)
+{
+    int64_t n = 0;
+    fm_status st;
+
+    if (!j || !count)
+        return fm_fail(FM_EINVAL, "fm_journal_released: NULL argument");
+    st = read_number(j, "SELECT count(*) FROM rounds WHERE released_s IS NOT NULL", &n);
+    if (st == FM_OK)
+        *count = (uint64_t)n;
     return st;
 }
 

@@ -134,6 +134,10 @@ static fm_status take(fm_node_driver *d, fm_link_event *e)
 {
     fm_status st = FM_OK;
 
+    if (e->kind == FM_LINK_GONE && strcmp(e->reason, FM_LINK_REPLACED) == 0)
+        return fm_fail(FM_EEXIST,
+                       "another process has joined with this node's identity; stop one of the two, "
+                       "or have the certificate revoked if the other is not yours");
     if (e->kind == FM_LINK_GONE)
         return fm_fail(FM_ENOTFOUND, "%s", e->reason);
     if (revocations_changed(d) != d->revocations_seen)
@@ -269,6 +273,7 @@ static fm_status check_self(const fm_node_driver *d)
 static fm_status open_house(fm_node_driver *d)
 {
     char label[FM_NAME_MAX + 8];
+    uint64_t entries = 0;
     fm_status st;
 
     if ((st = fm_node_config_load(d->o->config, &d->config)) != FM_OK ||
@@ -277,7 +282,9 @@ static fm_status open_house(fm_node_driver *d)
         return st;
     (void)snprintf(label, sizeof label, "node %s", d->config.name);
     fm_log_set_name(label);
-    if ((st = fm_ledger_open(d->config.ledger, &d->ledger)) != FM_OK)
+    if ((st = fm_dir_lock(d->config.dir, &d->lock)) != FM_OK ||
+        (st = fm_ledger_open(d->config.ledger, &d->ledger)) != FM_OK ||
+        (st = fm_ledger_verify(d->ledger, &entries)) != FM_OK)
         return st;
     return fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
                              &d->status.epsilon_spent);
@@ -291,6 +298,7 @@ static void close_house(fm_node_driver *d)
     fm_trust_free(&d->trust);
     fm_identity_free(&d->identity);
     fm_node_config_fini(&d->config);
+    fm_dir_unlock(&d->lock);
 }
 
 static const char *last_state(fm_status st)
@@ -302,7 +310,7 @@ static const char *last_state(fm_status st)
 
 fm_status fm_node_run(const fm_node_run_options *o)
 {
-    fm_node_driver d = { .o = o, .status = { .state = "starting", .phase = "" } };
+    fm_node_driver d = { .o = o, .lock = -1, .status = { .state = "starting", .phase = "" } };
     char why[1024] = "";
     fm_status st;
 
@@ -314,6 +322,10 @@ fm_status fm_node_run(const fm_node_run_options *o)
             fm_log(FM_LOG_WARN, "policy.epsilon is %g: nothing in these records is kept private",
                    d.config.policy.epsilon);
         st = run_sessions(&d);
+        if (st == FM_OK && !g_stop)
+            fm_log(FM_LOG_INFO, "finished: the model is %s/model.safetensors; epsilon %.4f of %.4f "
+                                "is spent",
+                   d.config.dir, d.status.epsilon_spent, d.config.policy.epsilon);
         if (st != FM_OK)
             (void)snprintf(why, sizeof why, "%s", fm_error_text());
         d.status.state = last_state(st);

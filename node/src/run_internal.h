@@ -40,6 +40,7 @@ typedef struct {
     fm_identity *identity;
     fm_trust *trust;
     fm_ledger *ledger;
+    int lock; /* of the node's folder */
     fm_node_prepared plan;
     fm_node_status status;
     /* one session */
@@ -60,6 +61,11 @@ fm_ledger_entry fm_node_driver_entry(const fm_node_driver *d, uint64_t round);
 /** Policy, records, step, journal. On FM_OK d->plan is ready for this plan. */
 fm_status fm_node_driver_prepare(fm_node_driver *d, const fm_plan *plan, const fm_hash *hash);
 void fm_node_prepared_fini(fm_node_prepared *p);
+
+/* run_books.c */
+/** FM_EPROTO, the text naming files and figures of this house, when ledger and journal of the
+ *  plan that is being prepared cannot both be the newest. */
+fm_status fm_node_books_check(const fm_node_driver *d, const fm_node_prepared *p);
 
 /* run_files.c */
 /** Write status.json; without `force` at most a few times a second (see _flush). */

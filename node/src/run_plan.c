@@ -66,7 +66,7 @@ static fm_status load_records(fm_node_driver *d, const fm_plan *plan, fm_node_pr
                                    p->schema, &p->model);
 }
 
-/** A journal that cannot be opened is no answer to a plan: the process ends, and says why. */
+/** Books that are not in order are no answer to a plan: the process ends, and says why. */
 static fm_status open_journal(fm_node_driver *d, fm_node_prepared *p)
 {
     char *path = NULL;
@@ -74,6 +74,8 @@ static fm_status open_journal(fm_node_driver *d, fm_node_prepared *p)
 
     if (st == FM_OK && (st = fm_journal_open(path, p->federation, &p->hash, &p->journal)) != FM_OK)
         st = FM_EIO; /* with its text */
+    if (st == FM_OK && fm_node_books_check(d, p) != FM_OK)
+        st = FM_EIO;
     free(path);
     return st;
 }

@@ -306,6 +306,14 @@ void fed_leave(federation *f, uint32_t i)
     CU_ASSERT_EQUAL(fm_coordinator_gone(f->c, peer, f->now_ms), FM_OK);
 }
 
+void fed_clear_inbox(federation *f, uint32_t i)
+{
+    node *n = &f->nodes[i];
+
+    while (n->waiting > 0)
+        fm_message_free(&n->inbox[--n->waiting]);
+}
+
 void fed_say(federation *f, uint32_t i, const fm_message *m)
 {
     CU_ASSERT_EQUAL(fm_coordinator_take(f->c, f->nodes[i].peer, m, f->now_ms, f->now_s), FM_OK);

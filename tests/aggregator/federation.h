@@ -116,6 +116,8 @@ void fed_pump(federation *f);
 /** Let `ms` pass, and tick. */
 void fed_tick(federation *f, uint64_t ms);
 void fed_stop_all_at(federation *f, fm_msg_type type); /* 0: none */
+/** Node i throws away what it has not read. */
+void fed_clear_inbox(federation *f, uint32_t i);
 /** Node i says this. */
 void fed_say(federation *f, uint32_t i, const fm_message *m);
 

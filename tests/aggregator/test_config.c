@@ -85,6 +85,9 @@ static void the_defaults_are_those_of_the_study(void)
     CU_ASSERT_EQUAL(c.join_s, 60);
     CU_ASSERT_EQUAL(c.round_s, 30);
     fm_aggregator_config_fini(&c);
+    CU_ASSERT_EQUAL_FATAL(load("optimizer: adam", "optimizer: sgd", &c), FM_OK);
+    CU_ASSERT_EQUAL(c.plan.optimizer, FM_OPTIMIZER_SGD);
+    fm_aggregator_config_fini(&c);
     CU_ASSERT_EQUAL_FATAL(load("  clip_norm: 1.0\n  sampling_rate: 1.0\n", "", &c), FM_OK);
     CU_ASSERT_EQUAL(c.plan.clip_norm, 1.0);
     CU_ASSERT_EQUAL(c.plan.sampling_rate, 1.0);

@@ -1,8 +1,12 @@
 /* init and export. */
+#include <dirent.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "directory_internal.h"
@@ -180,6 +184,40 @@ static void init_refuses_an_identity_that_is_none(void)
     fails_and_leaves_nothing(&d, d.hub, FM_EAUTH, "revoked");
 }
 
+/* In the middle of its files: nothing stays, under no name. */
+static void a_full_disk_leaves_nothing_of_init(void)
+{
+    static const rlim_t limits[] = { 100, 650 };
+
+    for (size_t i = 0; i < FM_TEST_COUNT(limits); i++) {
+        const struct rlimit l = { limits[i], limits[i] };
+        fm_aggregator_init_report r;
+        size_t entries = 0;
+        int status = 0;
+        pid_t child;
+        DIR *root;
+        desk d;
+
+        desk_make(&d, "heart");
+        (void)fflush(stdout);
+        child = fork();
+        need(child >= 0, "fork");
+        if (child == 0) {
+            (void)signal(SIGXFSZ, SIG_IGN);
+            _exit(setrlimit(RLIMIT_FSIZE, &l) == 0 && init(&d, d.hub, &r) == FM_EIO ? 0 : 1);
+        }
+        need(waitpid(child, &status, 0) == child, "wait");
+        CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        root = opendir(d.root);
+        need(root != NULL, "root");
+        for (struct dirent *e; (e = readdir(root));)
+            entries += strncmp(e->d_name, "agg", 3) == 0;
+        (void)closedir(root);
+        CU_ASSERT_EQUAL(entries, 0);
+        CU_ASSERT_EQUAL(init(&d, d.hub, &r), FM_OK);
+    }
+}
+
 static void init_works_without_a_revocation_list(void)
 {
     fm_aggregator_init_report r;
@@ -337,6 +375,7 @@ static const fm_test tests[] = {
     { "init makes everything that start needs", init_makes_everything_that_start_needs },
     { "init never overwrites", init_never_overwrites },
     { "init refuses an identity that is none", init_refuses_an_identity_that_is_none },
+    { "a full disk leaves nothing of init", a_full_disk_leaves_nothing_of_init },
     { "init works without a revocation list", init_works_without_a_revocation_list },
     { "init says when nothing is private", init_says_when_nothing_is_private },
     { "a changed configuration is another run", a_changed_configuration_is_another_run },

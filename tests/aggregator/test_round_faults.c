@@ -357,8 +357,11 @@ static void a_release_for_other_nodes_is_refused(void)
     fed_end(&f);
 }
 
-static void a_release_without_the_lost_node_is_refused(void)
+/* None, or another one. */
+static void release_in_place_of_the_lost(uint32_t count)
 {
+    const uint32_t another[] = { 3 };
+    const uint8_t seeds[1][FM_SEED_BYTES] = { { 1 } };
     federation f;
     fm_message m = { .type = FM_MSG_RELEASE };
 
@@ -371,10 +374,23 @@ static void a_release_without_the_lost_node_is_refused(void)
     fed_pump(&f);
     CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_WAIT_RELEASES);
     m.release.round = 1;
+    m.release.lost = another;
+    m.release.pair_seeds = seeds;
+    m.release.lost_count = count;
     fed_say(&f, 0, &m);
     CU_ASSERT(fed_dropped(&f, 1, "its release is not for the nodes that were lost"));
     finishes(&f);
     fed_end(&f);
+}
+
+static void a_release_without_the_lost_node_is_refused(void)
+{
+    release_in_place_of_the_lost(0);
+}
+
+static void a_release_for_another_than_the_lost_is_refused(void)
+{
+    release_in_place_of_the_lost(1);
 }
 
 /* Seeds that do not fit the update: the sum is noise, and the model must not see it. */
@@ -479,6 +495,8 @@ static const fm_test tests[] = {
     { "a signature longer than any is refused", a_signature_longer_than_any_is_refused },
     { "a commit to something else is refused", a_commit_to_something_else_is_refused },
     { "a release for other nodes is refused", a_release_for_other_nodes_is_refused },
+    { "a release for another than the lost is refused",
+      a_release_for_another_than_the_lost_is_refused },
     { "a release without the lost node is refused", a_release_without_the_lost_node_is_refused },
     { "wrong seeds stop the run and leave the model alone",
       wrong_seeds_stop_the_run_and_leave_the_model_alone },

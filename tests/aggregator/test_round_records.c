@@ -128,6 +128,30 @@ static void a_node_that_refuses_every_roster_costs_less_and_less(void)
     fed_end(&f);
 }
 
+/* More names than there is room to remember. */
+static void more_names_than_places_give_way(void)
+{
+    const spec two = { .max_nodes = 2, .min_cohort = 2, .quorum = 2, .rounds = 1 };
+    federation f;
+
+    fed_make(&f, &two);
+    fed_stop_all_at(&f, FM_MSG_ROSTER);
+    fed_join(&f, 0);
+    for (int turn = 0; turn < 3; turn++) {
+        for (uint32_t i = 1; i < PEOPLE - 1; i++) {
+            fed_join(&f, i);
+            fed_pump(&f);
+            CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_WAIT_ROSTER);
+            fed_leave(&f, i);
+        }
+    }
+    fed_stop_all_at(&f, 0);
+    fed_join(&f, 1);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
+    fed_end(&f);
+}
+
 /* ---- budgets ---- */
 
 static void give_up(federation *f, uint32_t i)
@@ -152,7 +176,7 @@ static void a_used_up_node_waits_for_the_result(void)
     give_up(&f, 4);
     CU_ASSERT(fed_noted(&f, "node-e takes part in no further round: the budget"));
     CU_ASSERT_EQUAL(f.drop_count, 0);
-    f.nodes[4].waiting = 0; /* its RoundStart is answered (with the give-up) */
+    fed_clear_inbox(&f, 4); /* its RoundStart is answered (with the give-up) */
     fed_stop_all_at(&f, 0);
     fed_pump(&f);
     CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
@@ -199,7 +223,8 @@ static void too_many_used_up_conclude_the_run(bool leave)
     CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
     CU_ASSERT(fed_noted(&f, "the budgets of 2 of 5 nodes are used up: concluded after 2 of 8"));
     fed_stop_all_at(&f, 0);
-    f.nodes[3].waiting = f.nodes[4].waiting = 0;
+    fed_clear_inbox(&f, 3);
+    fed_clear_inbox(&f, 4);
     for (uint32_t i = 0; i < 3; i++) {
         fed_pump(&f);
         CU_ASSERT_EQUAL(f.nodes[i].finish_rounds, 2);
@@ -232,7 +257,7 @@ static void a_raised_budget_counts_again(void)
     fed_pump(&f);
     give_up(&f, 3);
     CU_ASSERT_NOT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
-    f.nodes[3].waiting = 0;
+    fed_clear_inbox(&f, 3);
     fed_stop_all_at(&f, 0);
     fed_pump(&f);
     CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
@@ -247,6 +272,7 @@ static const fm_test tests[] = {
     { "a node that is needed does not wait", a_node_that_is_needed_does_not_wait },
     { "a node that refuses every roster costs less and less",
       a_node_that_refuses_every_roster_costs_less_and_less },
+    { "more names than places give way", more_names_than_places_give_way },
     { "a used up node waits for the result", a_used_up_node_waits_for_the_result },
     { "a budget that ends before the release abandons the round",
       a_budget_that_ends_before_the_release_abandons_the_round },

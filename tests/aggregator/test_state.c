@@ -300,6 +300,24 @@ static void a_flipped_bit_anywhere_in_the_data_is_found(void)
     fm_buf_fini(&whole);
 }
 
+static void another_safetensors_file_is_no_checkpoint(void)
+{
+    uint64_t finished = 0;
+    fm_buf model;
+    store t;
+
+    store_make(&t);
+    CU_ASSERT_EQUAL_FATAL(store_open(&t), FM_OK);
+    finish_some(&t, 1);
+    fm_state_close(&t.s);
+    model = store_read(&t, "model.safetensors");
+    store_write(&t, CHECKPOINT, model.data, model.len);
+    CU_ASSERT_EQUAL(fm_state_peek(t.dir, &t.plan, t.o, &finished), FM_EPROTO);
+    CU_ASSERT(says("not a checkpoint"));
+    store_end(&t);
+    fm_buf_fini(&model);
+}
+
 static void a_damaged_database_is_refused(void)
 {
     static const char nonsense[4096] = "this is no database";
@@ -347,6 +365,7 @@ static const fm_test tests[] = {
     { "every truncation of the checkpoint is refused",
       every_truncation_of_the_checkpoint_is_refused },
     { "a flipped bit anywhere in the data is found", a_flipped_bit_anywhere_in_the_data_is_found },
+    { "another safetensors file is no checkpoint", another_safetensors_file_is_no_checkpoint },
     { "a damaged database is refused", a_damaged_database_is_refused },
     { "what a kill left behind is swept away", what_a_kill_left_behind_is_swept_away },
 };

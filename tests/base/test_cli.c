@@ -278,10 +278,71 @@ static void help_shows_all_sections(void)
 
 static void help_of_a_bare_command_is_short(void)
 {
-    const fm_cli_spec s = { .program = "p", .summary = "Do it." };
+    const fm_cli_spec s = { .program = "p do", .summary = "Do it." };
 
     CU_ASSERT_EQUAL(parse_with(&s, "--help"), FM_CLI_HELP_SHOWN);
-    CU_ASSERT_STRING_EQUAL(g.printed, "Usage: p\n\nDo it.\n\nOptions:\n  --help  show this text\n");
+    CU_ASSERT_STRING_EQUAL(g.printed,
+                           "Usage: p do\n\nDo it.\n\nOptions:\n  --help  show this text\n");
+    CU_ASSERT_EQUAL(parse_with(&s, "--version"), FM_CLI_USAGE);
+}
+
+static void a_program_without_commands_answers_for_itself(void)
+{
+    const fm_cli_spec s = { .program = "fedmoe-one", .summary = "Do it." };
+
+    CU_ASSERT_EQUAL(parse_with(&s, "--help"), FM_CLI_HELP_SHOWN);
+    assert_has(g.printed, "  --version     show the version\n"
+                          "  --completion  print a completion script for bash\n");
+    CU_ASSERT_EQUAL(parse_with(&s, "--version"), FM_CLI_HELP_SHOWN);
+    CU_ASSERT_STRING_EQUAL(g.printed, "fedmoe-one " FM_VERSION "\n");
+    CU_ASSERT_EQUAL(parse_with(&s, "--options"), FM_CLI_HELP_SHOWN);
+    CU_ASSERT_STRING_EQUAL(g.printed, "--help\n--version\n--completion\n");
+    CU_ASSERT_EQUAL(parse_with(&s, "--completion"), FM_CLI_HELP_SHOWN);
+    assert_has(g.printed, "\ncomplete -o default -F _fedmoe_one fedmoe-one\n");
+}
+
+static void long_texts_are_broken_at_80_columns(void)
+{
+    bool flag = false;
+    const fm_cli_option o[] = { { .name = "b",
+                                  .kind = FM_CLI_FLAG,
+                                  .out = &flag,
+                                  .help = "one two three four five six seven eight nine ten eleven "
+                                          "twelve thirteen" } };
+    const fm_cli_spec s = { .program = "p q",
+                            .summary = "a234567890123456789012345678901234567890"
+                                       " b23456789012345678901234567890123456789 c",
+                            .options = o,
+                            .option_count = 1 };
+
+    CU_ASSERT_EQUAL(parse_with(&s, "--help"), FM_CLI_HELP_SHOWN);
+    assert_has(g.printed, "\na234567890123456789012345678901234567890"
+                          " b23456789012345678901234567890123456789\nc\n");
+    assert_has(g.printed,
+               "  --b     one two three four five six seven eight nine ten eleven twelve\n"
+               "          thirteen\n"
+               "  --help  show this text\n");
+}
+
+static void begin_gives_the_exit_code(void)
+{
+    char a0[] = "p", help[] = "--help", wrong[] = "--wrong", *argv[] = { a0, help, NULL };
+    const fm_cli_spec s = { .program = "p q", .summary = "Do it." };
+    int operands = 0, code = -1;
+    bool runs;
+
+    capture_begin(stdout);
+    capture_begin(stderr);
+    runs = fm_cli_begin(&s, 2, argv, &operands, &code);
+    CU_ASSERT(!runs && code == 0);
+    argv[1] = wrong;
+    runs = fm_cli_begin(&s, 2, argv, &operands, &code);
+    CU_ASSERT(!runs && code == 2);
+    code = -1;
+    runs = fm_cli_begin(&s, 1, argv, &operands, &code);
+    (void)capture_end(stdout);
+    (void)capture_end(stderr);
+    CU_ASSERT(runs && code == -1);
 }
 
 static void long_option_names_get_their_own_line(void)
@@ -341,6 +402,10 @@ static const fm_test tests[] = {
       too_many_options_are_a_defect_not_an_overrun },
     { "help shows all sections", help_shows_all_sections },
     { "help of a bare command is short", help_of_a_bare_command_is_short },
+    { "a program without commands answers for itself",
+      a_program_without_commands_answers_for_itself },
+    { "long texts are broken at 80 columns", long_texts_are_broken_at_80_columns },
+    { "begin gives the exit code", begin_gives_the_exit_code },
     { "long option names get their own line", long_option_names_get_their_own_line },
     { "lists its options for completion", lists_its_options_for_completion },
     { "failures print the clean error text", failures_print_the_clean_error_text },

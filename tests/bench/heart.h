@@ -14,7 +14,7 @@ typedef struct {
     double delta;
     uint32_t quorum, colluders;
     uint64_t rounds;
-    uint64_t seed;  /* of first weights and noise */
+    uint64_t seed;      /* of first weights and noise */
     const char *schema; /* text */
     size_t records;
 } heart_setting;

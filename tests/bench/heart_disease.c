@@ -101,8 +101,7 @@ static fm_status train(heart_run *r, fm_rng rng)
 static fm_status train_alone(heart_run *r, fm_rng rng, figures *f)
 {
     fm_metrics m;
-    fm_status st =
-        fm_simulate_alone(&r->config.plan, r->first, &r->train[VA], rng, r->result);
+    fm_status st = fm_simulate_alone(&r->config.plan, r->first, &r->train[VA], rng, r->result);
 
     if (st == FM_OK &&
         (st = fm_simulation_evaluate(&r->config.plan, r->result, &r->test[VA], &m)) == FM_OK)
@@ -238,11 +237,18 @@ static fm_status run(const bench_options *o)
 
 int main(int argc, char **argv)
 {
-    bench_options o = { .shared = "../shared", .seeds = 20, .first_seed = 1, .rounds = 40,
-                        .quorum = 3, .colluders = 1, .delta = 1e-4 };
+    bench_options o = { .shared = "../shared",
+                        .seeds = 20,
+                        .first_seed = 1,
+                        .rounds = 40,
+                        .quorum = 3,
+                        .colluders = 1,
+                        .delta = 1e-4 };
     const fm_cli_option options[] = {
-        { "shared", FM_CLI_STRING, &o.shared, "DIR", "where data/ lies (default ../shared, or "
-          "FEDMOE_SHARED)", false, 0, 0 },
+        { "shared", FM_CLI_STRING, &o.shared, "DIR",
+          "where data/ lies (default ../shared, or "
+          "FEDMOE_SHARED)",
+          false, 0, 0 },
         { "seeds", FM_CLI_U64, &o.seeds, "N", "how many (default 20)", false, 1, 10000 },
         { "first-seed", FM_CLI_U64, &o.first_seed, "N", "default 1", false, 0, 1e9 },
         { "rounds", FM_CLI_U64, &o.rounds, "N", "default 40", false, 1, 10000 },
@@ -255,20 +261,14 @@ int main(int argc, char **argv)
                                .examples = "./dev bench heart_disease --seeds 20",
                                .options = options,
                                .option_count = sizeof options / sizeof options[0] };
-    int first = 0;
+    int first = 0, code;
 
     if (getenv("FEDMOE_SHARED"))
         o.shared = getenv("FEDMOE_SHARED");
     if (fm_random_init() != FM_OK)
         return fm_cli_failed(spec.program);
-    switch (fm_cli_parse(&spec, argc, argv, &first)) {
-    case FM_CLI_HELP_SHOWN:
-        return 0;
-    case FM_CLI_USAGE:
-        return 2;
-    case FM_CLI_RUN:
-        break;
-    }
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
     setvbuf(stdout, NULL, _IOLBF, 0);
     return run(&o) == FM_OK ? 0 : fm_cli_failed(spec.program);
 }

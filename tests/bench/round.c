@@ -192,19 +192,13 @@ int main(int argc, char **argv)
                                .examples = "./dev bench round",
                                .options = options,
                                .option_count = sizeof options / sizeof options[0] };
-    int first = 0;
+    int first = 0, code;
     fm_status st;
 
     if (fm_random_init() != FM_OK)
         return fm_cli_failed(spec.program);
-    switch (fm_cli_parse(&spec, argc, argv, &first)) {
-    case FM_CLI_HELP_SHOWN:
-        return 0;
-    case FM_CLI_USAGE:
-        return 2;
-    case FM_CLI_RUN:
-        break;
-    }
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
     if (!keep && !mkdtemp(dir)) {
         (void)fm_fail(FM_EIO, "%s: no temporary directory", dir);
         return fm_cli_failed(spec.program);

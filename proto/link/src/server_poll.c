@@ -75,7 +75,7 @@ static void join(fm_link_server *s, fm_link_peer *p, const fm_packet *from)
     s->joined++;
     s->joined_event = p;
     if (old)
-        fm_server_lose(s, old, "another session of the same name has replaced this one");
+        fm_server_lose(s, old, FM_LINK_REPLACED);
     else if (s->joined > s->limits.max_peers)
         fm_server_lose(s, p, "there are as many sessions as this aggregator serves");
 }

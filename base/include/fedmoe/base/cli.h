@@ -25,22 +25,22 @@ typedef struct {
 } fm_cli_list;
 
 typedef struct {
-    const char *name;    /* "epsilon": given as --epsilon VALUE or --epsilon=VALUE */
+    const char *name; /* "epsilon": given as --epsilon VALUE or --epsilon=VALUE */
     fm_cli_kind kind;
-    void *out;           /* left alone when the option is absent: preset the default */
-    const char *value;   /* name of the value in help ("DIR"); NULL for a flag */
-    const char *help;    /* one line */
+    void *out;         /* left alone when the option is absent: preset the default */
+    const char *value; /* name of the value in help ("DIR"); NULL for a flag */
+    const char *help;  /* a phrase; shown broken at 80 columns */
     bool required;
-    double lo, hi;       /* for numbers; both 0 means any */
+    double lo, hi; /* for numbers; both 0 means any */
 } fm_cli_option;
 
 typedef struct {
-    const char *program;      /* "fedmoe-node start" */
-    const char *summary;      /* one sentence */
-    const char *examples;     /* lines, each a whole command; shown under "Examples:" */
+    const char *program;  /* "fedmoe-node start" */
+    const char *summary;  /* one sentence */
+    const char *examples; /* lines, each a whole command; shown under "Examples:" */
     const fm_cli_option *options;
     size_t option_count;
-    const char *operands;     /* "FILE..." or NULL when there are none */
+    const char *operands; /* "FILE..." or NULL when there are none */
     size_t operands_min, operands_max;
 } fm_cli_spec;
 
@@ -48,13 +48,23 @@ typedef enum { FM_CLI_RUN, FM_CLI_HELP_SHOWN, FM_CLI_USAGE } fm_cli_result;
 
 /**
  * Parse argv[1..]. On FM_CLI_USAGE the reason and a pointer to --help are on standard error.
+ * Answers --help by itself; of a program without commands (no space in its name) also --version
+ * and --completion.
  * @param operands  out: index in argv of the first operand (argv is permuted).
  */
 FM_NODISCARD fm_cli_result fm_cli_parse(const fm_cli_spec *spec, int argc, char **argv,
                                         int *operands);
 
+/**
+ * What a command begins with: fm_cli_parse.
+ * @param code  out: the exit code, when the command is not to run.
+ * @return whether to run it.
+ */
+FM_NODISCARD bool fm_cli_begin(const fm_cli_spec *spec, int argc, char **argv, int *operands,
+                               int *code);
+
 typedef struct {
-    const char *name;    /* "ledger" or "ca new" (two words) */
+    const char *name; /* "ledger" or "ca new" (two words) */
     const char *summary;
     int (*run)(int argc, char **argv); /* argv[0] is the command's last word; returns exit code */
 } fm_cli_command;

@@ -11,17 +11,17 @@
  * Replace `path` by `data`: written to a temporary name beside it, synced, renamed, directory
  * synced. A reader sees the old bytes or the new, never a part, whatever is killed when.
  *
+ * What is not a regular file (a device, a folder, a pipe) is never replaced.
+ *
  * @param mode  permission bits of the new file (0600 for private ones).
  * @return FM_OK; FM_EIO (text names the path and the system's reason; the old file stands).
  */
-FM_NODISCARD fm_status fm_file_replace(const char *path, const void *data, size_t len,
-                                       mode_t mode);
+FM_NODISCARD fm_status fm_file_replace(const char *path, const void *data, size_t len, mode_t mode);
 
 /**
  * Create `path`, synced as above; FM_EEXIST if it is there (never overwritten).
  */
-FM_NODISCARD fm_status fm_file_create(const char *path, const void *data, size_t len,
-                                      mode_t mode);
+FM_NODISCARD fm_status fm_file_create(const char *path, const void *data, size_t len, mode_t mode);
 
 /** What is not a regular file (a pipe, a device) is read to this many bytes at most. */
 #define FM_FILE_MAX_STREAM ((size_t)256 * 1024 * 1024)
@@ -43,6 +43,14 @@ bool fm_file_exists(const char *path);
 
 /** mkdir -p; existing directories are fine. @param mode of those made here. */
 FM_NODISCARD fm_status fm_dir_make(const char *path, mode_t mode);
+
+/**
+ * Hold `path`, a folder, for this process: until fm_dir_unlock, or its end however it comes.
+ * @param lock  out, a file descriptor that child processes do not inherit.
+ * @return FM_OK; FM_EEXIST when another process holds it; FM_ENOTFOUND; FM_EIO.
+ */
+FM_NODISCARD fm_status fm_dir_lock(const char *path, int *lock);
+void fm_dir_unlock(int *lock); /* -1: nothing to do */
 
 /** "dir/name" in a new string (free); an absolute name stays as it is. */
 FM_NODISCARD fm_status fm_path_join(const char *dir, const char *name, char **out);

@@ -1,4 +1,5 @@
-/* One line per event on standard error: time, level, text. Never keys, records, gradients, norms. */
+/* One line per event on standard error: time, level, text. Never keys, records, gradients, norms.
+ */
 #ifndef FEDMOE_BASE_LOG_H
 #define FEDMOE_BASE_LOG_H
 

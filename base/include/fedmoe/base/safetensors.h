@@ -64,8 +64,7 @@ FM_NODISCARD fm_status fm_safetensors_encode(const fm_tensor_view *tensors, size
                                              fm_buf *out);
 /** The names and shapes of `like`, with the values of flat[elements] and the given metadata. */
 FM_NODISCARD fm_status fm_safetensors_encode_flat(const fm_safetensors *like, const float *flat,
-                                                  size_t elements,
-                                                  const fm_safetensors_meta *meta,
+                                                  size_t elements, const fm_safetensors_meta *meta,
                                                   size_t meta_count, fm_buf *out);
 
 #endif

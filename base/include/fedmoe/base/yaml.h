@@ -21,8 +21,7 @@ typedef struct fm_yaml_node fm_yaml_node; /* borrowed from its document */
  * @param name  how error texts call it ("node.yaml"); copied.
  * @return FM_OK; FM_EPARSE with "name:line:column: ..."; FM_ENOMEM.
  */
-FM_NODISCARD fm_status fm_yaml_parse(const char *name, const void *text, size_t len,
-                                     fm_yaml **out);
+FM_NODISCARD fm_status fm_yaml_parse(const char *name, const void *text, size_t len, fm_yaml **out);
 /** fm_file_read, then fm_yaml_parse under the path's name. */
 FM_NODISCARD fm_status fm_yaml_load(const char *path, fm_yaml **out);
 void fm_yaml_free(fm_yaml **doc);
@@ -65,8 +64,8 @@ FM_NODISCARD fm_status fm_yaml_get_u64(const fm_yaml_node *map, const char *key,
                                        uint64_t hi, uint64_t *out);
 FM_NODISCARD fm_status fm_yaml_get_u64_or(const fm_yaml_node *map, const char *key, uint64_t lo,
                                           uint64_t hi, uint64_t otherwise, uint64_t *out);
-FM_NODISCARD fm_status fm_yaml_get_bool_or(const fm_yaml_node *map, const char *key,
-                                           bool otherwise, bool *out);
+FM_NODISCARD fm_status fm_yaml_get_bool_or(const fm_yaml_node *map, const char *key, bool otherwise,
+                                           bool *out);
 /** FM_EPARSE when absent or not a map / not a list. */
 FM_NODISCARD fm_status fm_yaml_get_map(const fm_yaml_node *map, const char *key,
                                        const fm_yaml_node **out);

@@ -10,12 +10,12 @@
 #define FM_DEMO_PURPOSE "heart disease risk"
 
 typedef struct {
-    const char *name;          /* federation */
+    const char *name;           /* federation */
     const char *door, *session; /* endpoints */
     double epsilon, delta;
     uint64_t rounds;
     uint32_t nodes, quorum, colluders;
-    size_t records;            /* all nodes' training records; rounded to tens for the plan */
+    size_t records; /* all nodes' training records; rounded to tens for the plan */
 } fm_demo_federation;
 
 /** Training defaults are the aggregator's own; only what a coordinator must say is written. */

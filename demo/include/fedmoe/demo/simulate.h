@@ -12,11 +12,11 @@
 #include "fedmoe/proto/plan.h"
 
 typedef struct {
-    const fm_plan *plan;     /* max_nodes = nodes */
-    const float *initial;    /* float32[parameters] */
-    const fm_table *tables;  /* [nodes] */
+    const fm_plan *plan;    /* max_nodes = nodes */
+    const float *initial;   /* float32[parameters] */
+    const fm_table *tables; /* [nodes] */
     uint32_t nodes;
-    fm_rng rng;              /* fm_rng_system() but in seeded benchmarks */
+    fm_rng rng; /* fm_rng_system() but in seeded benchmarks */
 } fm_simulation;
 
 /** Run all rounds of the plan. @param result out, float32[parameters]. */

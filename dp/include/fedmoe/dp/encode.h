@@ -1,6 +1,6 @@
 /*
  * From one privacy unit's gradient to bounded integers: clip to L2 norm C, scale by a power of
- * two, round, re-check in integers, add. Exact mode (DESIGN, Differential privacy): no
+ * two, round, re-check in integers, add. Exact mode (docs/privacy.md, section 2): no
  * floating-point sum touches the guarantee, the sensitivity of the integer sum is exactly
  * fm_dp_lattice.sensitivity.
  */

@@ -1,7 +1,7 @@
 /*
  * schema.yaml: what each column of the records is, and the public constants that turn it into
  * numbers. Every constant is declared here, from published sources; none is read from the data
- * (DESIGN, Differential privacy: constants of the data).
+ * (docs/schema.md says why).
  *
  *   name: heart-disease
  *   csv: {header: false, delimiter: ",", missing: ["?", ""]}     # as the files are

@@ -21,7 +21,7 @@ typedef struct {
     size_t max_problems; /* how many problems to collect before giving up; 0 means 20 */
     fm_buf *problems;    /* NULL, or where every problem is appended, a line each: an error text
                             holds only its first 1023 bytes */
-    bool hide_values;    /* problems name file, line and column, never what stands there: for logs */
+    bool hide_values; /* problems name file, line and column, never what stands there: for logs */
 } fm_table_options;
 
 /**

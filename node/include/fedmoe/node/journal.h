@@ -25,6 +25,9 @@ typedef struct {
 } fm_journal_state;
 FM_NODISCARD fm_status fm_journal_state_get(fm_journal *j, fm_journal_state *out);
 
+/** Rounds released under any plan and federation that this file ever served. */
+FM_NODISCARD fm_status fm_journal_released(fm_journal *j, uint64_t *count);
+
 /** FM_EREPLAY unless round > every round used before. */
 FM_NODISCARD fm_status fm_journal_use(fm_journal *j, uint64_t round);
 /** FM_EREPLAY when the round has a commit already (even the same); FM_ESTATE when never used. */

@@ -58,6 +58,9 @@ void fm_link_server_free(fm_link_server **s);
 const char *fm_link_server_door(const fm_link_server *s);
 const char *fm_link_server_session(const fm_link_server *s);
 
+/** The reason of a GONE event, and of the Refusal, when a newer session took this one's place. */
+#define FM_LINK_REPLACED "another session of the same name has replaced this one"
+
 typedef enum { FM_LINK_NONE, FM_LINK_JOINED, FM_LINK_MESSAGE, FM_LINK_GONE } fm_link_event_kind;
 
 typedef struct {

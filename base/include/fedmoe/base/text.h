@@ -1,6 +1,9 @@
-/* Strict numbers, edit distance and clean text: shared by the YAML reader and the CLI. */
-#ifndef FEDMOE_BASE_TEXT_INTERNAL_H
-#define FEDMOE_BASE_TEXT_INTERNAL_H
+/*
+ * Strict numbers, edit distance and clean text: for configuration, command lines and cells of
+ * records. Pure; texts are borrowed.
+ */
+#ifndef FEDMOE_BASE_TEXT_H
+#define FEDMOE_BASE_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

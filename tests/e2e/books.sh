@@ -1,0 +1,44 @@
+# A ledger or journal that was lost, emptied, doctored or exchanged: the node refuses to start.
+. "$(dirname "$0")/lib.sh"
+setup --rounds 6
+start_all
+for name in $HOSPITALS; do check "$name ends well" wait_end "$name" 90; done
+[ -z "${PID[aggregator]:-}" ] || kill_party aggregator
+node=$RUN/northgate
+cp -a "$node" "$WORK/keep"
+restore() { rm -rf "$node" && cp -a "$WORK/keep" "$node"; }
+start() { "$BIN/fedmoe-node" start --config "$node/node.yaml" --retry-s 5; }
+restart_aggregator() {
+    [ -z "${PID[aggregator]:-}" ] || kill_party aggregator
+    start_aggregator
+}
+
+sqlite3 "$node/ledger.db" "DROP TRIGGER entry_no_update; UPDATE entry SET noise_multiplier = 1e6 WHERE sequence = 3"
+check "a doctored entry: which" refused "$WORK/out" "entry 3" start
+restore
+sqlite3 "$node/ledger.db" "DROP TRIGGER entry_no_delete; DELETE FROM entry WHERE sequence > 2; UPDATE sqlite_sequence SET seq = 2"
+restart_aggregator
+check "entries taken off the end" refused "$WORK/out" "(ledger|entry|released)" start
+restore
+rm -f "$node"/ledger.db*
+restart_aggregator
+check "a ledger that is gone: both figures, and what to do" \
+    refused "$WORK/out" "0 entries.*6 released rounds.*put the newest ledger back" start
+restore
+sed -i 's/^  name: .*/  name: "other"/' "$node/node.yaml"
+restart_aggregator
+check "the same records under another name" refused "$WORK/out" "data set was renamed" start
+restore
+rm -f "$node"/state.db*
+restart_aggregator
+check "a journal that is gone" refused "$WORK/out" "journal is not the newest" start
+restore
+head -c 5000 /dev/urandom >"$node/ledger.db"
+rm -f "$node"/ledger.db-*
+check "a ledger that is none" refused "$WORK/out" "ledger.db" start
+restore
+restart_aggregator
+check "the books as they were: it fetches the result again" timeout 60 \
+    "$BIN/fedmoe-node" start --config "$node/node.yaml" --retry-s 5 2>"$WORK/out"
+check "and says where it is" says "$WORK/out" "finished: the model is .*model.safetensors"
+finish
