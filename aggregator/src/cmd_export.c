@@ -33,6 +33,7 @@ int fm_cmd_export(int argc, char **argv)
     }
     if (fm_aggregator_export(dir, output, &rounds) != FM_OK)
         return fm_cli_failed(spec.program);
-    printf("%s: the model after %llu rounds\n", output, (unsigned long long)rounds);
+    printf("%s: the model after %llu round%s\n", output, (unsigned long long)rounds,
+           rounds == 1 ? "" : "s");
     return 0;
 }

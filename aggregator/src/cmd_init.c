@@ -16,8 +16,8 @@ static void print_text(const char *dir, const fm_aggregator_init_report *r, cons
            "noise multiplier  %.6g\n",
            r->federation, dir, r->door, r->door_key, plan, r->noise_multiplier);
     if (isfinite(r->epsilon))
-        printf("epsilon           %.6g at delta %g, over %u rounds\n", r->epsilon, r->delta,
-               r->rounds);
+        printf("epsilon           %.6g at delta %g, over %u round%s\n", r->epsilon, r->delta,
+               r->rounds, r->rounds == 1 ? "" : "s");
     else
         printf("epsilon           none: NOTHING IS PRIVATE, the noise multiplier is 0\n");
     printf("Every node.yaml needs door address and door public key. Next:\n"

@@ -1,12 +1,10 @@
-#include "fedmoe/aggregator/config.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "config_internal.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/random.h"
-#include "fedmoe/base/yaml.h"
 #include "fedmoe/dp/accountant.h"
 #include "fedmoe/dp/encode.h"
 #include "fedmoe/proto/digest.h"
@@ -44,22 +42,6 @@ static fm_status get_u32(const fm_yaml_node *map, const char *key, uint64_t lo, 
     if (st == FM_OK)
         *out = (uint32_t)v;
     return st;
-}
-
-static fm_status read_listen(const fm_yaml_node *root, fm_aggregator_config *c)
-{
-    static const char *const keys[] = { "door", "session", NULL };
-    const fm_yaml_node *listen = NULL;
-    const char *door = NULL, *session = NULL;
-    fm_status st;
-
-    if ((st = fm_yaml_get_map(root, "listen", &listen)) != FM_OK ||
-        (st = fm_yaml_check_keys(listen, keys)) != FM_OK ||
-        (st = fm_yaml_get_string(listen, "door", &door)) != FM_OK ||
-        (st = fm_yaml_get_string(listen, "session", &session)) != FM_OK ||
-        (st = fm_strdup(door, &c->door)) != FM_OK)
-        return st;
-    return fm_strdup(session, &c->session);
 }
 
 static fm_status read_noise(const fm_yaml_node *m, fm_plan *p)
@@ -104,6 +86,11 @@ static fm_status read_privacy(const fm_yaml_node *root, fm_plan *p)
     if (strcmp(p->privacy_unit, "record") != 0)
         return fm_yaml_fail(fm_yaml_find(m, "unit"), "unit '%s' is not known; use record",
                             p->privacy_unit);
+    if (p->max_units < p->expected_units)
+        return fm_yaml_fail(fm_yaml_find(m, "max_units"),
+                            "max_units %u is below expected_units %g: no round could hold the "
+                            "units that are expected",
+                            p->max_units, p->expected_units);
     return read_noise(m, p);
 }
 
@@ -310,7 +297,7 @@ static fm_status read_root(const fm_yaml_node *root, fm_aggregator_config *c)
 
     if ((st = fm_yaml_check_keys(root, keys)) != FM_OK || (st = read_name(root, p)) != FM_OK ||
         (st = copy_text(root, "purpose", p->purpose, sizeof p->purpose)) != FM_OK ||
-        (st = read_listen(root, c)) != FM_OK || (st = read_privacy(root, p)) != FM_OK ||
+        (st = fm_config_read_listen(root, c)) != FM_OK || (st = read_privacy(root, p)) != FM_OK ||
         (st = read_cohort(root, p)) != FM_OK || (st = read_training(root, p)) != FM_OK ||
         (st = read_timeouts(root, c)) != FM_OK)
         return st;

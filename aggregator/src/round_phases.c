@@ -170,11 +170,11 @@ void fm_coord_take_update(fm_coordinator *m, member *who, const fm_msg_masked_up
 
 void fm_coord_take_refusal(fm_coordinator *m, member *who, const fm_msg_abandon *a)
 {
-    if (!fm_coord_slot(m, who, a->round, FM_MSG_ABANDON))
-        return;
-    if (a->final)
+    if (a->final && who->ready) { /* true whatever became of the round meanwhile */
         fm_coord_exhaust(m, who, a->reason);
-    else
+        return;
+    }
+    if (fm_coord_slot(m, who, a->round, FM_MSG_ABANDON))
         fm_coord_drop(m, who, "it refused round %llu: %s", (unsigned long long)a->round, a->reason);
 }
 

@@ -16,6 +16,11 @@ static void ask_stop(int signal_number)
     stop_asked = 1;
 }
 
+static const char *plural(const fm_run *r)
+{
+    return r->config.plan.rounds == 1 ? "" : "s";
+}
+
 static fm_status joined(fm_run *r, const fm_link_event *e, uint64_t now_ms)
 {
     run_member *who = fm_run_member(r, e->statement->name);
@@ -76,9 +81,9 @@ static fm_status write_result(fm_run *r)
     if (st == FM_OK)
         st = fm_directory_write_model(&r->config, r->optimizer, fm_state_finished(r->state), path);
     if (st == FM_OK)
-        fm_log(FM_LOG_INFO, "%s, %llu of %u rounds; the model is %s",
+        fm_log(FM_LOG_INFO, "%s, %llu of %u round%s; the model is %s",
                fm_state_finished(r->state) == r->config.plan.rounds ? "finished" : "concluded",
-               (unsigned long long)fm_state_finished(r->state), r->config.plan.rounds, path);
+               (unsigned long long)fm_state_finished(r->state), r->config.plan.rounds, plural(r), path);
     free(path);
     return st;
 }
@@ -123,8 +128,8 @@ static fm_status serve(fm_run *r)
 static void say_stopped(fm_run *r)
 {
     fm_run_write_status(r, "stopped");
-    fm_log(FM_LOG_INFO, "stopped after %llu of %u rounds; start again to go on",
-           (unsigned long long)fm_state_finished(r->state), r->config.plan.rounds);
+    fm_log(FM_LOG_INFO, "stopped after %llu of %u round%s; start again to go on",
+           (unsigned long long)fm_state_finished(r->state), r->config.plan.rounds, plural(r));
 }
 
 fm_status fm_aggregator_run(const fm_aggregator_run_options *o)
@@ -138,9 +143,9 @@ fm_status fm_aggregator_run(const fm_aggregator_run_options *o)
     (void)sigaction(SIGTERM, &on_stop, NULL);
     if ((st = fm_run_open(&r)) != FM_OK)
         goto done;
-    fm_log(FM_LOG_INFO, "door %s, session %s; %llu of %u rounds finished before",
+    fm_log(FM_LOG_INFO, "door %s, session %s; %llu of %u round%s finished before",
            fm_link_server_door(r.link), fm_link_server_session(r.link),
-           (unsigned long long)fm_state_finished(r.state), r.config.plan.rounds);
+           (unsigned long long)fm_state_finished(r.state), r.config.plan.rounds, plural(&r));
     fm_run_write_status(&r, NULL);
     st = serve(&r);
     if (st == FM_OK && fm_coordinator_get_phase(r.coordinator) == FM_COORD_FINISHED)

@@ -94,9 +94,10 @@ static void port_round_ended(void *ctx, uint64_t round, bool finished, uint32_t 
     r->round_started_ns = 0;
     r->status_due = true;
     if (finished) {
-        fm_log(FM_LOG_INFO, "round %llu finished: %u of %u nodes; %llu of %u rounds",
+        fm_log(FM_LOG_INFO, "round %llu finished: %u of %u nodes; %llu of %u round%s",
                (unsigned long long)round, survivors, participants,
-               (unsigned long long)fm_state_finished(r->state), r->config.plan.rounds);
+               (unsigned long long)fm_state_finished(r->state), r->config.plan.rounds,
+               r->config.plan.rounds == 1 ? "" : "s");
     } else {
         r->abandoned++;
         fm_log(FM_LOG_WARN, "round %llu abandoned: %s", (unsigned long long)round, reason);

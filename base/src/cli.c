@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "cli_internal.h"
-#include "text_internal.h"
+#include "fedmoe/base/text.h"
 
 #define MAX_OPTIONS 64
 

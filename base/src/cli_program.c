@@ -4,7 +4,7 @@
 
 #include "cli_internal.h"
 #include "fedmoe/base/random.h"
-#include "text_internal.h"
+#include "fedmoe/base/text.h"
 
 #define SHOWN "%.80s"
 

@@ -1,4 +1,4 @@
-#include "text_internal.h"
+#include "fedmoe/base/text.h"
 
 #include <errno.h>
 #include <math.h>

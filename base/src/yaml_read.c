@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "text_internal.h"
+#include "fedmoe/base/text.h"
 
 #define MESSAGE_BYTES 768
 

@@ -192,7 +192,8 @@ static fm_status init_aggregator(demo *d, const char *config, json_t **said)
 static fm_status init_node(demo *d, size_t i, const char *door_key)
 {
     const party *p = &d->parties[i];
-    char *identity = NULL, *records = NULL, epsilon[32], delta[32], cohort[16], colluders[16];
+    char *identity = NULL, *records = NULL, *schema = NULL;
+    char epsilon[32], delta[32], cohort[16], colluders[16];
     fm_status st;
 
     snprintf(epsilon, sizeof epsilon, "%.10g", d->o.epsilon);
@@ -200,18 +201,21 @@ static fm_status init_node(demo *d, size_t i, const char *door_key)
     snprintf(cohort, sizeof cohort, "%llu", (unsigned long long)d->o.quorum);
     snprintf(colluders, sizeof colluders, "%llu", (unsigned long long)d->o.colluders);
     if ((st = demo_path(d, p->name, "identity", &identity)) == FM_OK &&
-        (st = demo_path(d, p->name, "records.csv", &records)) == FM_OK) {
+        (st = demo_path(d, p->name, "records.csv", &records)) == FM_OK &&
+        (st = demo_path(d, "schema.yaml", NULL, &schema)) == FM_OK) {
         const char *args[] = { "init",   "--directory",     p->dir,          "--name",
                                p->name,  "--door",          d->door,         "--door-key",
                                door_key, "--identity",      identity,        "--records",
-                               records,  "--epsilon",       epsilon,         "--delta",
-                               delta,    "--purpose",       FM_DEMO_PURPOSE, "--min-cohort",
-                               cohort,   "--min-colluders", colluders,       NULL };
+                               records,  "--schema",        schema,          "--epsilon",
+                               epsilon,  "--delta",         delta,           "--purpose",
+                               FM_DEMO_PURPOSE, "--min-cohort", cohort, "--min-colluders",
+                               colluders, NULL };
 
         st = demo_run(d, "fedmoe-node", args, NULL);
     }
     free(identity);
     free(records);
+    free(schema);
     return st;
 }
 

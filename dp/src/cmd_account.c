@@ -8,6 +8,7 @@
 #include "fedmoe/base/cli.h"
 #include "fedmoe/base/json.h"
 #include "fedmoe/base/memory.h"
+#include "fedmoe/base/text.h"
 #include "fedmoe/dp/accountant.h"
 
 #define MAX_MECHANISMS 1000
@@ -15,7 +16,7 @@
 #define Z_HI 1e12
 #define Q_LO 1e-18
 #define STEPS_LO 1.0
-#define STEPS_HI 1e18 /* far below where strtoull saturates */
+#define STEPS_HI 1e18
 #define DELTA_LO 1e-300
 #define DELTA_HI 0.999999
 #define EPSILON_HI 1e6
@@ -34,7 +35,7 @@ typedef struct {
 /* One "key=number" of a mechanism. */
 static bool read_pair(const char *text, size_t len, fm_dp_mechanism *m)
 {
-    char buf[64], *value, *end = NULL;
+    char buf[64], *value;
 
     if (len >= sizeof buf)
         return false;
@@ -43,15 +44,11 @@ static bool read_pair(const char *text, size_t len, fm_dp_mechanism *m)
     if (!(value = strchr(buf, '=')))
         return false;
     *value++ = '\0';
-    if (!*value || *value == '-' || value[strspn(value, "0123456789.eE+-")] != '\0')
-        return false;
     if (strcmp(buf, "z") == 0)
-        m->noise_multiplier = strtod(value, &end);
-    else if (strcmp(buf, "q") == 0)
-        m->sampling_rate = strtod(value, &end);
-    else if (strcmp(buf, "steps") == 0)
-        m->count = strtoull(value, &end, 10);
-    return end && *end == '\0';
+        return fm_text_double(value, &m->noise_multiplier);
+    if (strcmp(buf, "q") == 0)
+        return fm_text_double(value, &m->sampling_rate);
+    return strcmp(buf, "steps") == 0 && fm_text_u64(value, &m->count);
 }
 
 /* "gaussian:z=1.1,q=0.01,steps=1000"; q and steps may be left out. */

@@ -1,26 +1,10 @@
 /* One cell: as a number, as a date, as one of the declared ones. */
-#include <ctype.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fedmoe/base/text.h"
 #include "schema_internal.h"
-
-bool fm_cell_number(const char *text, double *out)
-{
-    char *end;
-    double v;
-
-    /* strtod also takes spaces, hexadecimal, "inf" and "nan"; no cell may mean those. */
-    if (!*text || strspn(text, "0123456789+-.eE") != strlen(text))
-        return false;
-    v = strtod(text, &end);
-    if (*end || !isfinite(v))
-        return false;
-    *out = v;
-    return true;
-}
 
 static bool digits(const char *text, size_t n, int *out)
 {
@@ -61,7 +45,7 @@ fm_status fm_cell_make(const char *text, fm_cell *out)
 
     if (st)
         return st;
-    c.is_number = fm_cell_number(text, &c.number);
+    c.is_number = fm_text_double(text, &c.number);
     *out = c;
     return FM_OK;
 }
@@ -69,7 +53,7 @@ fm_status fm_cell_make(const char *text, fm_cell *out)
 size_t fm_cells_find(const fm_cells *list, const char *text)
 {
     double v = 0.0;
-    const bool is_number = fm_cell_number(text, &v);
+    const bool is_number = fm_text_double(text, &v);
 
     for (size_t i = 0; i < list->count; i++) {
         const fm_cell *c = &list->at[i];
@@ -90,12 +74,7 @@ void fm_cells_fini(fm_cells *list)
 
 const char *fm_cell_show(const char *text, char out[FM_CELL_SHOWN])
 {
-    size_t n = 0;
-
-    while (text[n] && n < 40) {
-        out[n] = iscntrl((unsigned char)text[n]) ? '?' : text[n];
-        n++;
-    }
-    (void)snprintf(out + n, FM_CELL_SHOWN - n, "%s", text[n] ? "..." : "");
+    (void)snprintf(out, FM_CELL_SHOWN, "%.40s%s", text, strlen(text) > 40 ? "..." : "");
+    fm_text_clean(out);
     return out;
 }

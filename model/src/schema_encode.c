@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "fedmoe/base/text.h"
 #include "schema_internal.h"
 
 static bool is_missing(const fm_schema *s, const fm_column *c, const char *cell)
@@ -27,7 +28,7 @@ static fm_status numeric(const fm_column *c, const char *cell, float *out)
     char shown[FM_CELL_SHOWN];
     double v;
 
-    if (date ? !fm_cell_date(cell, &v) : !fm_cell_number(cell, &v))
+    if (date ? !fm_cell_date(cell, &v) : !fm_text_double(cell, &v))
         return fm_fail(FM_EPARSE, "column %s: \"%s\" is not a %s", c->name,
                        fm_cell_show(cell, shown), date ? "date (YYYY-MM-DD)" : "number");
     if (v < c->lo || v > c->hi) {

@@ -55,8 +55,6 @@ struct fm_schema {
 };
 
 /* schema_cell.c */
-/** Strict decimal number, finite; no spaces, no hexadecimal. */
-bool fm_cell_number(const char *text, double *out);
 /** YYYY-MM-DD to days since 1970-01-01. */
 bool fm_cell_date(const char *text, double *out);
 FM_NODISCARD fm_status fm_cell_make(const char *text, fm_cell *out);

@@ -161,6 +161,13 @@ static fm_status record(void *state, const fm_csv_record *r)
                       r->count == 1 ? "" : "s", l->fields);
         return problem(l);
     }
+    if (l->options->max_rows && l->table.rows >= l->options->max_rows) {
+        l->gave_up = true;
+        (void)fm_fail(FM_EPARSE, "%s:%zu: more than the %llu records that are allowed", l->name,
+                      r->line, (unsigned long long)l->options->max_rows);
+        (void)problem(l);
+        return FM_EPARSE;
+    }
     if (l->table.rows == l->cap && (st = grow(l)))
         return st;
     return encode(l, r);

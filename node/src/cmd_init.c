@@ -9,7 +9,7 @@
 #include "fedmoe/node/config.h"
 
 typedef struct {
-    const char *directory, *name, *door, *door_key, *identity, *records, *data_name;
+    const char *directory, *name, *door, *door_key, *identity, *records, *schema, *data_name;
     double epsilon, delta;
     uint64_t min_cohort, min_colluders;
     fm_cli_list purposes;
@@ -88,6 +88,10 @@ static fm_status put_places(fm_buf *b, const init_options *o)
         (st = put_quoted(b, o->data_name ? o->data_name : o->name)) != FM_OK ||
         (st = fm_buf_printf(b, "\n  records: ")) != FM_OK ||
         (st = put_path(b, o->directory, o->records)) != FM_OK)
+        return st;
+    if (o->schema && ((st = fm_buf_printf(b, "\n  # A plan with any other schema is refused.\n"
+                                             "  schema: ")) != FM_OK ||
+                      (st = put_path(b, o->directory, o->schema)) != FM_OK))
         return st;
     return fm_buf_printf(b, "\n\n# The book of what was spent; several federations may share it. "
                             "Keep it, back it up.\n"
@@ -176,6 +180,8 @@ int fm_cmd_init(int argc, char **argv)
         { "identity", FM_CLI_STRING, &o.identity, "DIR",
           "folder of identity.key, identity.crt, ca.crt; named, not copied", true, 0, 0 },
         { "records", FM_CLI_STRING, &o.records, "FILE", "CSV file of records", true, 0, 0 },
+        { "schema", FM_CLI_STRING, &o.schema, "FILE",
+          "pin this schema: a plan with any other is refused", false, 0, 0 },
         { "data-name", FM_CLI_STRING, &o.data_name, "NAME",
           "of the data set in the ledger (default: the node's name)", false, 0, 0 },
         { "epsilon", FM_CLI_DOUBLE, &o.epsilon, "E", "budget (default 1)", false, 1e-6, 1000 },

@@ -70,13 +70,15 @@ static fm_status read_aggregator(const fm_yaml_node *root, fm_node_config *c)
 
 static fm_status read_data(const fm_yaml_node *root, fm_node_config *c)
 {
-    static const char *const keys[] = { "name", "records", NULL };
+    static const char *const keys[] = { "name", "records", "schema", NULL };
     const fm_yaml_node *m = NULL;
     fm_status st;
 
     if ((st = fm_yaml_get_map(root, "data", &m)) != FM_OK ||
         (st = fm_yaml_check_keys(m, keys)) != FM_OK ||
         (st = copy_text(m, "name", c->data_set, sizeof c->data_set)) != FM_OK)
+        return st;
+    if (fm_yaml_find(m, "schema") && (st = read_path(m, "schema", c->dir, &c->schema)) != FM_OK)
         return st;
     return read_path(m, "records", c->dir, &c->records);
 }
@@ -169,6 +171,7 @@ void fm_node_config_fini(fm_node_config *c)
     if (!c)
         return;
     free(c->door);
+    free(c->schema);
     free(c->identity_dir);
     free(c->records);
     free(c->ledger);

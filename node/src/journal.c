@@ -356,6 +356,20 @@ static fm_status read_head(fm_journal *j, uint64_t *round, fm_hash *head)
     return st;
 }
 
+fm_status fm_journal_released_commit(fm_journal *j, uint64_t round, bool *found, fm_hash *digest)
+{
+    row r;
+    fm_status st;
+
+    if (!j || !found || !digest)
+        return fm_fail(FM_EINVAL, "fm_journal_released_commit: NULL argument");
+    if ((st = read_row(j, round, &r)) != FM_OK)
+        return st;
+    *found = r.released;
+    *digest = r.digest;
+    return FM_OK;
+}
+
 fm_status fm_journal_released(fm_journal *j, uint64_t *count)
 {
     int64_t n = 0;

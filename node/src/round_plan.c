@@ -9,19 +9,14 @@ static bool is_fatal(fm_status st)
     return st == FM_EIO || st == FM_ENOMEM || st == FM_EINTERNAL;
 }
 
-/** The answer leaves the building: what is spent, and the names of files, stay in it. */
+/**
+ * The answer leaves the building. What the policy says of the plan's own figures may; for all else,
+ * records and budget among it, there is one sentence: with a second one, an aggregator could make
+ * plans whose answers read the records out.
+ */
 static const char *public_reason(fm_status why, const char *text)
 {
-    switch (why) {
-    case FM_EPERM:
-    case FM_EINVAL:
-    case FM_EPARSE:
-        return text;
-    case FM_EBUDGET:
-        return "the privacy budget of this node does not allow the run";
-    default:
-        return "this node cannot take part now; its own log says why";
-    }
+    return why == FM_EPERM ? text : "this node cannot take part in the plan; its own log says why";
 }
 
 /** Say no, and report the refusal with its full reason here. */
@@ -45,7 +40,7 @@ fm_status fm_node_take_plan_offer(fm_node_round *m, const fm_msg_plan_offer *msg
     fm_status st;
 
     if ((st = fm_plan_decode(msg->plan.data, msg->plan.len, &plan)) != FM_OK)
-        return is_fatal(st) ? st : decline(m, &hash, FM_EINVAL);
+        return is_fatal(st) ? st : decline(m, &hash, FM_EPERM);
     if (strcmp(plan.federation, m->federation) != 0) {
         st = fm_fail(FM_EPERM, "the plan is of the federation '%s', this node's is '%s'",
                      plan.federation, m->federation);

@@ -3,6 +3,23 @@
 
 #include <string.h>
 
+/** A round that this node released stands in the transcript as it was released. */
+static fm_status check_released(const fm_node_round *m, const fm_transcript_entry *e)
+{
+    const fm_node_ports *ports = &m->c.ports;
+    bool found = m->released && e->round == m->released;
+    fm_hash digest = m->released_commit;
+    fm_status st = FM_OK;
+
+    if (!found && ports->released_commit)
+        st = ports->released_commit(ports->ctx, e->round, &found, &digest);
+    if (st != FM_OK || !found || fm_hash_equal(&e->commit_digest, &digest))
+        return st;
+    return fm_fail(FM_EPROTO,
+                   "its transcript holds another round %llu than the one that this node released",
+                   (unsigned long long)e->round);
+}
+
 fm_status fm_node_transcript_check(const fm_node_round *m, const fm_transcript_entry *entries,
                                    uint32_t count, const fm_hash *head, fm_node_transcript *out)
 {
@@ -15,12 +32,8 @@ fm_status fm_node_transcript_check(const fm_node_round *m, const fm_transcript_e
                        "%llu (rolled back, or another history)",
                        (unsigned long long)known->round);
     for (uint32_t i = 0; i < count; i++)
-        if (m->released && entries[i].round == m->released &&
-            !fm_hash_equal(&entries[i].commit_digest, &m->released_commit))
-            return fm_fail(FM_EPROTO,
-                           "its transcript holds another round %llu than the one that this node "
-                           "released",
-                           (unsigned long long)m->released);
+        if ((st = check_released(m, &entries[i])) != FM_OK)
+            return st;
     *out = *known;
     /* Entries that are known already may be told again; nothing is learnt from them. */
     if (count && entries[count - 1].round > known->round) {

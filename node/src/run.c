@@ -75,6 +75,10 @@ static fm_status load_trust(fm_node_driver *d)
     int64_t seen = revocations_changed(d);
     fm_status st = fm_trust_load(d->config.identity_dir, &t);
 
+    if (st == FM_OK && d->revocations_seen && !seen) {
+        fm_trust_free(&t);
+        st = fm_fail(FM_EIO, "crl.pem was there and is gone; put the newest revocation list back");
+    }
     if (st != FM_OK) /* a list that is just being copied is tried again; nothing is done without */
         return d->trust ? FM_EIO : st;
     fm_trust_free(&d->trust);
@@ -106,6 +110,7 @@ static fm_status begin_session(fm_node_driver *d)
     fm_status st;
 
     d->link_lost = d->approved = d->refused = d->progressed = false;
+    d->refusals = 0;
     if ((st = load_trust(d)) != FM_OK || (st = fm_dp_keypair_new(&d->keypair)) != FM_OK)
         return st;
     link = (fm_link_client_config){
@@ -284,7 +289,8 @@ static fm_status open_house(fm_node_driver *d)
     fm_log_set_name(label);
     if ((st = fm_dir_lock(d->config.dir, &d->lock)) != FM_OK ||
         (st = fm_ledger_open(d->config.ledger, &d->ledger)) != FM_OK ||
-        (st = fm_ledger_verify(d->ledger, &entries)) != FM_OK)
+        (st = fm_ledger_verify(d->ledger, &entries)) != FM_OK ||
+        (st = fm_node_driver_pin_schema(d)) != FM_OK)
         return st;
     return fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
                              &d->status.epsilon_spent);
@@ -298,6 +304,7 @@ static void close_house(fm_node_driver *d)
     fm_trust_free(&d->trust);
     fm_identity_free(&d->identity);
     fm_node_config_fini(&d->config);
+    fm_buf_fini(&d->schema);
     fm_dir_unlock(&d->lock);
 }
 

@@ -40,13 +40,15 @@ typedef struct {
     fm_identity *identity;
     fm_trust *trust;
     fm_ledger *ledger;
-    int lock; /* of the node's folder */
+    int lock;      /* of the node's folder */
+    fm_buf schema; /* pinned text; empty when node.yaml pins none */
     fm_node_prepared plan;
     fm_node_status status;
     /* one session */
     fm_dp_keypair *keypair;
     fm_link_client *link;
     fm_node_round *machine;
+    uint32_t refusals;
     bool link_lost, approved, refused, progressed, finished;
     fm_status result; /* of writing the finished model */
     uint64_t deadline_ms;
@@ -60,6 +62,8 @@ fm_ledger_entry fm_node_driver_entry(const fm_node_driver *d, uint64_t round);
 /* run_plan.c */
 /** Policy, records, step, journal. On FM_OK d->plan is ready for this plan. */
 fm_status fm_node_driver_prepare(fm_node_driver *d, const fm_plan *plan, const fm_hash *hash);
+/** Read the schema that node.yaml pins, and hold the records against it: before anyone is called. */
+fm_status fm_node_driver_pin_schema(fm_node_driver *d);
 void fm_node_prepared_fini(fm_node_prepared *p);
 
 /* run_books.c */

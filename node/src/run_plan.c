@@ -43,27 +43,55 @@ static fm_status records_fail(fm_node_driver *d, fm_status st, const fm_buf *pro
     return fm_fail(FM_EINVAL, "the records of this node cannot be read");
 }
 
-static fm_status load_records(fm_node_driver *d, const fm_plan *plan, fm_node_prepared *p)
+static fm_status load_table(fm_node_driver *d, const fm_schema *schema, fm_table *out)
 {
     fm_buf problems = { 0 };
-    const fm_table_options o = { .labels = true, .problems = &problems, .hide_values = true };
-    fm_status st;
+    const fm_table_options o = { .labels = true,
+                                 .problems = &problems,
+                                 .hide_values = true,
+                                 .max_rows = d->config.policy.max_rows };
+    fm_status st = fm_table_load(d->config.records, schema, &o, out);
 
-    if ((st = fm_schema_parse("the plan's schema", plan->schema_text, strlen(plan->schema_text),
-                              &p->schema)) != FM_OK)
-        return st;
-    if ((st = fm_table_load(d->config.records, p->schema, &o, &p->table)) != FM_OK)
+    if (st != FM_OK)
         st = records_fail(d, st, &problems);
     fm_buf_fini(&problems);
-    if (st != FM_OK)
+    return st;
+}
+
+fm_status fm_node_driver_pin_schema(fm_node_driver *d)
+{
+    fm_schema *schema = NULL;
+    fm_table table = { 0 };
+    fm_status st;
+
+    if (!d->config.schema)
+        return FM_OK;
+    if ((st = fm_file_read(d->config.schema, FM_MAX_TEXT_BYTES, &d->schema)) == FM_OK &&
+        (st = fm_schema_parse(d->config.schema, d->schema.data, d->schema.len, &schema)) == FM_OK)
+        st = load_table(d, schema, &table);
+    fm_table_fini(&table);
+    fm_schema_free(&schema);
+    return st;
+}
+
+/** What the plan says of itself, before any record is looked at. */
+static fm_status read_texts(fm_node_driver *d, const fm_plan *plan, fm_node_prepared *p)
+{
+    size_t len = strlen(plan->schema_text), parameters = 0;
+    fm_status st;
+
+    if (d->config.schema &&
+        (len != d->schema.len || memcmp(plan->schema_text, d->schema.data, len) != 0))
+        return fm_fail(FM_EPERM, "the plan's schema is not the one that this node has pinned");
+    if ((st = fm_schema_parse("the plan's schema", plan->schema_text, len, &p->schema)) != FM_OK ||
+        (st = fm_tabular_config_parse("the plan's model", plan->model_text,
+                                      strlen(plan->model_text), p->schema, &p->model)) != FM_OK ||
+        (st = fm_tabular_parameters(&p->model, &parameters)) != FM_OK)
         return st;
-    if (p->table.rows > d->config.policy.max_rows) {
-        fm_log(FM_LOG_ERROR, "%s has %zu records; policy.max_rows allows %llu", d->config.records,
-               p->table.rows, (unsigned long long)d->config.policy.max_rows);
-        return fm_fail(FM_EINVAL, "this node has more records than its policy.max_rows allows");
-    }
-    return fm_tabular_config_parse("the plan's model", plan->model_text, strlen(plan->model_text),
-                                   p->schema, &p->model);
+    if (parameters != plan->parameters)
+        return fm_fail(FM_EINVAL, "the plan's model has %zu parameters; the plan says %u",
+                       parameters, plan->parameters);
+    return FM_OK;
 }
 
 /** Books that are not in order are no answer to a plan: the process ends, and says why. */
@@ -92,7 +120,8 @@ static fm_status prepare_anew(fm_node_driver *d, const fm_plan *plan, const fm_h
     p->parameters = plan->parameters;
     memcpy(p->purpose, plan->purpose, sizeof p->purpose);
     memcpy(p->federation, plan->federation, sizeof p->federation);
-    if ((st = load_records(d, plan, p)) != FM_OK ||
+    if ((st = read_texts(d, plan, p)) != FM_OK ||
+        (st = load_table(d, p->schema, &p->table)) != FM_OK ||
         (st = fm_node_step_new(plan, &p->table, &p->step)) != FM_OK ||
         (st = fm_alloc(plan->parameters, sizeof *p->weights, &w)) != FM_OK)
         return st;

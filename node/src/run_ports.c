@@ -6,6 +6,9 @@
 #include "policy_internal.h"
 #include "run_internal.h"
 
+#define REFUSAL_LINGER_MS 300u /* for the answer to leave */
+#define MAX_REFUSALS 64u       /* of one session: more is an aggregator that only fills our log */
+
 /* A lost link is no reason to end the process: the driver reconnects. */
 static fm_status port_send(void *ctx, const fm_message *m)
 {
@@ -31,6 +34,11 @@ static fm_status port_commit(void *ctx, uint64_t round, const fm_hash *digest)
 static fm_status port_release(void *ctx, uint64_t round, const fm_hash *digest)
 {
     return fm_journal_release(((fm_node_driver *)ctx)->plan.journal, round, digest);
+}
+
+static fm_status port_released_commit(void *ctx, uint64_t round, bool *found, fm_hash *digest)
+{
+    return fm_journal_released_commit(((fm_node_driver *)ctx)->plan.journal, round, found, digest);
 }
 
 static fm_status port_head(void *ctx, uint64_t round, const fm_hash *head)
@@ -85,9 +93,12 @@ static fm_status port_approve_plan(void *ctx, const fm_plan *plan, const fm_hash
 {
     fm_node_driver *d = ctx;
     fm_journal_state state = { 0 };
-    fm_status written, st = approve(d, plan, hash, &state);
+    fm_status written, st;
     char why[1024] = "";
 
+    if (d->refused) /* one answer a start: no plan after another is tried on the records */
+        return fm_fail(FM_EPERM, "this node has refused a plan; its people must start it again");
+    st = approve(d, plan, hash, &state);
     if (st != FM_OK)
         strncpy(why, fm_error_text(), sizeof why - 1);
     written = fm_node_driver_write_plan(d, plan, hash, st == FM_OK ? NULL : why);
@@ -95,6 +106,7 @@ static fm_status port_approve_plan(void *ctx, const fm_plan *plan, const fm_hash
         return written; /* the data-protection officer could not see what is approved */
     if (st != FM_OK) {
         d->refused = true;
+        d->deadline_ms = fm_clock_now_ms() + REFUSAL_LINGER_MS;
         return fm_fail(st, "%s", why);
     }
     d->approved = true;
@@ -149,6 +161,8 @@ static void port_refused(void *ctx, fm_msg_type what, uint64_t round, const char
 {
     fm_node_driver *d = ctx;
 
+    if (++d->refusals > MAX_REFUSALS)
+        d->link_lost = true;
     if (round)
         fm_log(FM_LOG_WARN, "refused %s of round %llu: %s", fm_msg_name(what),
                (unsigned long long)round, why);
@@ -189,6 +203,7 @@ fm_node_ports fm_node_driver_ports(fm_node_driver *d)
         .record_commit = port_commit,
         .record_release = port_release,
         .record_head = port_head,
+        .released_commit = port_released_commit,
         .can_afford = port_can_afford,
         .charge = port_charge,
         .approve_plan = port_approve_plan,

@@ -103,6 +103,10 @@ static void wrong_usage_is_exit_code_2_and_says_what(void)
         { "epsilon --delta 1e-5 --mechanism gaussian:z=1,q=2", "gaussian:z=1,q=2" },
         { "epsilon --delta 1e-5 --mechanism gaussian:q=1", "gaussian:q=1" },
         { "sigma --epsilon 1 --delta 1e-5 --steps 0", "--steps" },
+        { "epsilon --noise-multiplier 1 --delta 1e-5 --steps 0", "--steps" },
+        { "epsilon --mechanism gaussian:z=1,steps=0 --delta 1e-5", "--mechanism" },
+        { "epsilon --mechanism gaussian:z=1,steps=18446744073709551616 --delta 1e-5",
+          "--mechanism" },
         { "ledger", "FILE" },
     };
     char out[8192];

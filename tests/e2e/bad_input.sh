@@ -27,10 +27,19 @@ check "a record with a field too many: file and line" \
     "$BIN/fedmoe-node" start --config "$node/node.yaml" --retry-s 5
 restore
 
+cp "$RUN/schema.yaml" "$WORK/schema.keep"
 sed -i 's/kind: label/kind: lable/' "$RUN/schema.yaml"
 check "a schema with a wrong kind: file and line" \
     refused "$WORK/out" "schema.yaml:[0-9]+:[0-9]+: .*lable" \
     "$BIN/fedmoe-model" check --schema "$RUN/schema.yaml" "$node/records.csv"
+
+cp "$WORK/schema.keep" "$RUN/schema.yaml"
+
+sed -i 's/center: 55/center: 54/' "$RUN/schema.yaml"
+check "a plan whose schema is not the pinned one is refused, without a look at the records" \
+    refused "$WORK/out" "schema is not the one that this node has pinned" \
+    "$BIN/fedmoe-node" start --config "$node/node.yaml" --retry-s 5
+cp "$WORK/schema.keep" "$RUN/schema.yaml"
 
 echo "colour: blue" >>"$node/node.yaml"
 check "an unknown key: file and line" \

@@ -7,35 +7,39 @@ for name in $HOSPITALS; do check "$name ends well" wait_end "$name" 90; done
 node=$RUN/northgate
 cp -a "$node" "$WORK/keep"
 restore() { rm -rf "$node" && cp -a "$WORK/keep" "$node"; }
-start() { "$BIN/fedmoe-node" start --config "$node/node.yaml" --retry-s 5; }
+cat >"$WORK/start" <<EOT
+#!/bin/sh
+exec "$BIN/fedmoe-node" start --config "$node/node.yaml" --retry-s 5
+EOT
+chmod +x "$WORK/start"
 restart_aggregator() {
     [ -z "${PID[aggregator]:-}" ] || kill_party aggregator
     start_aggregator
 }
 
 sqlite3 "$node/ledger.db" "DROP TRIGGER entry_no_update; UPDATE entry SET noise_multiplier = 1e6 WHERE sequence = 3"
-check "a doctored entry: which" refused "$WORK/out" "entry 3" start
+check "a doctored entry: which" refused "$WORK/out" "entry 3" "$WORK/start"
 restore
 sqlite3 "$node/ledger.db" "DROP TRIGGER entry_no_delete; DELETE FROM entry WHERE sequence > 2; UPDATE sqlite_sequence SET seq = 2"
 restart_aggregator
-check "entries taken off the end" refused "$WORK/out" "(ledger|entry|released)" start
+check "entries taken off the end" refused "$WORK/out" "(ledger|entry|released)" "$WORK/start"
 restore
 rm -f "$node"/ledger.db*
 restart_aggregator
 check "a ledger that is gone: both figures, and what to do" \
-    refused "$WORK/out" "0 entries.*6 released rounds.*put the newest ledger back" start
+    refused "$WORK/out" "0 entries.*6 released rounds.*put the newest ledger back" "$WORK/start"
 restore
 sed -i 's/^  name: .*/  name: "other"/' "$node/node.yaml"
 restart_aggregator
-check "the same records under another name" refused "$WORK/out" "data set was renamed" start
+check "the same records under another name" refused "$WORK/out" "data set was renamed" "$WORK/start"
 restore
 rm -f "$node"/state.db*
 restart_aggregator
-check "a journal that is gone" refused "$WORK/out" "journal is not the newest" start
+check "a journal that is gone" refused "$WORK/out" "journal is not the newest" "$WORK/start"
 restore
 head -c 5000 /dev/urandom >"$node/ledger.db"
 rm -f "$node"/ledger.db-*
-check "a ledger that is none" refused "$WORK/out" "ledger.db" start
+check "a ledger that is none" refused "$WORK/out" "ledger.db" "$WORK/start"
 restore
 restart_aggregator
 check "the books as they were: it fetches the result again" timeout 60 \

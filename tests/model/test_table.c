@@ -109,6 +109,13 @@ static void every_problem_is_named_with_line_and_column(void)
     refuse(NO_HEADER, "1,\"\n\n\",m,0\n,\"\n\",m,0\n", "d.csv:4, column age: \"\" is not a number");
 }
 
+static void cells_cannot_steer_the_terminal(void)
+{
+    refuse(NO_HEADER, "\x1b[2J\xc2\x9b,,m,0\n", "d.csv:1, column age: \"?[2J??\" is not a number");
+    refuse(NO_HEADER, "01234567890123456789012345678901234567890x,,m,0\n",
+           "d.csv:1, column age: \"0123456789012345678901234567890123456789...\" is not a number");
+}
+
 static void header_faults_are_named_before_any_record(void)
 {
     refuse(WITH_HEADER, "age,note,gender,y\nx,x,x,x\n",
@@ -314,6 +321,7 @@ static const fm_test tests[] = {
     { "columns are found by name", columns_are_found_by_name },
     { "quotes, newlines and every line end are read", quotes_newlines_and_every_line_end_are_read },
     { "every problem is named with line and column", every_problem_is_named_with_line_and_column },
+    { "cells cannot steer the terminal", cells_cannot_steer_the_terminal },
     { "header faults are named before any record", header_faults_are_named_before_any_record },
     { "a file without records is refused", a_file_without_records_is_refused },
     { "broken quotes are refused with their line", broken_quotes_are_refused_with_their_line },

@@ -225,7 +225,7 @@ static fm_status session_endpoint(const attempt *a, char *out, size_t cap)
 static fm_status await_session(attempt *a, const char *endpoint)
 {
     fm_link_client *l = a->link;
-    bool readable = false, failed = false;
+    bool readable = false, failed = false, cut = false;
     fm_monitor_event e;
     fm_status st;
 
@@ -238,9 +238,11 @@ static fm_status await_session(attempt *a, const char *endpoint)
                 l->fd = e.fd;
             if (e.kind == FM_MONITOR_HANDSHAKEN)
                 return FM_OK;
-            failed = failed || e.kind == FM_MONITOR_FAILED || e.kind == FM_MONITOR_UNREACHABLE ||
-                     e.kind == FM_MONITOR_DISCONNECTED;
+            failed = failed || e.kind == FM_MONITOR_FAILED;
+            cut = cut || e.kind == FM_MONITOR_UNREACHABLE || e.kind == FM_MONITOR_DISCONNECTED;
         }
+        if (cut && !failed) /* the line, or an aggregator that just ended: worth another try */
+            return fm_fail(FM_ETIMEOUT, "the connection to the session at %s was cut", endpoint);
     }
     return fm_fail(failed ? FM_EAUTH : FM_ETIMEOUT,
                    "the door let this node in, but its session at %s %s", endpoint,

@@ -1,6 +1,6 @@
 /*
  * Command lines: a table of commands, a table of options for each; help, completion and
- * messages come from the tables. Exit codes: 0 done, 1 failed, 2 usage.
+ * messages come from the tables. Exit codes: 0 done, 1 failed, 2 usage. For the main thread.
  */
 #ifndef FEDMOE_BASE_CLI_H
 #define FEDMOE_BASE_CLI_H

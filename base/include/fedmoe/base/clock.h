@@ -1,4 +1,4 @@
-/* The two clocks. State machines take the time as an argument and never call these. */
+/* The two clocks, for any thread. State machines take the time as an argument instead. */
 #ifndef FEDMOE_BASE_CLOCK_H
 #define FEDMOE_BASE_CLOCK_H
 

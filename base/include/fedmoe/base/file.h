@@ -1,4 +1,6 @@
-/* Files: whole or not at all, and private ones refused when others may read them. */
+/*
+ * Files: whole or not at all, and private ones refused when others may read them. For any thread.
+ */
 #ifndef FEDMOE_BASE_FILE_H
 #define FEDMOE_BASE_FILE_H
 

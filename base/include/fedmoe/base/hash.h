@@ -1,4 +1,7 @@
-/* The one digest: BLAKE2b-256, each use under its own label so that no two uses can collide. */
+/*
+ * The one digest: BLAKE2b-256 (RFC 7693), each use under its own label so that no two uses can
+ * collide. A hasher belongs to one thread; the rest is pure.
+ */
 #ifndef FEDMOE_BASE_HASH_H
 #define FEDMOE_BASE_HASH_H
 

@@ -1,4 +1,7 @@
-/* JSON through jansson, which is door enough; here are only the file ends of it. */
+/*
+ * JSON through jansson, which is door enough; here are only the file ends of it. For any thread; a
+ * value that others change meanwhile must not be given.
+ */
 #ifndef FEDMOE_BASE_JSON_H
 #define FEDMOE_BASE_JSON_H
 

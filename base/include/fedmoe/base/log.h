@@ -1,4 +1,6 @@
-/* One line per event on standard error: time, level, text. Never keys, records, gradients, norms.
+/*
+ * One line per event on standard error: time, level, text. Never keys, records, gradients, norms.
+ * For any thread; a line is written whole.
  */
 #ifndef FEDMOE_BASE_LOG_H
 #define FEDMOE_BASE_LOG_H

@@ -2,6 +2,7 @@
  * The safetensors container: u64le header length, JSON header, then the tensors' bytes.
  * It lives in base because the aggregator keeps checkpoints in it and must not link model/.
  *
+ * Files never change once made: several threads may read one.
  * Source: the format's own description, github.com/huggingface/safetensors, README "Format".
  */
 #ifndef FEDMOE_BASE_SAFETENSORS_H

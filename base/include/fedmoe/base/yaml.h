@@ -1,6 +1,7 @@
 /*
  * YAML in, through libyaml: a read-only tree whose nodes know their line and column.
  * Every reader states the keys it knows; others are refused with the line.
+ * A document never changes: several threads may read one.
  */
 #ifndef FEDMOE_BASE_YAML_H
 #define FEDMOE_BASE_YAML_H

@@ -1,6 +1,6 @@
 /*
  * The signed statement that binds a session's fresh keys to a certificate (docs/protocol.md,
- * section 2). One credential, the certificate, stands for everything.
+ * section 2). One credential, the certificate, stands for everything. For any thread.
  */
 #ifndef FEDMOE_CERTS_STATEMENT_H
 #define FEDMOE_CERTS_STATEMENT_H

@@ -1,14 +1,19 @@
 /*
  * Pairwise and self masks, and the only thing that may leave: the release.
  *
- * docs/protocol.md, section 9: y_u = encode(sum) + noise_u + PRG(b_u) + sum over v in P of
- * +-PRG(k_uv) mod 2^32, with + where u < v and - where u > v (indices in the roster). Byte layouts:
- * integers little-endian; H(label; x) is BLAKE2b-256 of u64 len(label) | label | x (fm_hasher);
- * HKDF without salt, 32 bytes out; labels as ASCII, without a final zero. C_uv = H("fedmoe pair
- * v1"; u64 len(federation) | federation | session[16] | roster hash[32] | u64 u | u64 v | public
- * key of u[32] | public key of v[32])         with u < v s_uv = HKDF-SHA256(key = X25519(e_u, e_v),
- * info = "fedmoe pair v1" | C_uv) R    = H("fedmoe round v1"; u64 round | plan[32] | model[32] |
- * u64 len(P) | u64 v, each v in P) k_uv = HKDF-SHA256(key = s_uv, info = "fedmoe mask v1" | R)
+ * Key pairs and pairs never change once made: several threads may use one. A release belongs to
+ * one thread.
+ *
+ * docs/protocol.md, section 9:
+ *   y_u = encode(sum) + noise_u + PRG(b_u) + sum over v in P of +-PRG(k_uv)   mod 2^32,
+ *   with + where u < v and - where u > v (indices in the roster)
+ * Byte layouts: integers little-endian; H(label; x) is BLAKE2b-256 of u64 len(label) | label | x
+ * (fm_hasher); HKDF without salt, 32 bytes out; labels as ASCII, without a final zero.
+ *   C_uv = H("fedmoe pair v1"; u64 len(federation) | federation | session[16] | roster hash[32] |
+ *            u64 u | u64 v | public key of u[32] | public key of v[32])         with u < v
+ *   s_uv = HKDF-SHA256(key = X25519(e_u, e_v), info = "fedmoe pair v1" | C_uv)
+ *   R    = H("fedmoe round v1"; u64 round | plan[32] | model[32] | u64 len(P) | u64 v, each v in P)
+ *   k_uv = HKDF-SHA256(key = s_uv, info = "fedmoe mask v1" | R)
  *   PRG(seed) = AES-256-CTR key stream, key = seed, first counter block zero, as u32le words
  */
 #ifndef FEDMOE_DP_MASK_H

@@ -1,4 +1,4 @@
-/* Figures of a binary classifier, from scores and labels. */
+/* Figures of a binary classifier, from scores and labels. For any thread. */
 #ifndef FEDMOE_MODEL_METRICS_H
 #define FEDMOE_MODEL_METRICS_H
 

@@ -18,8 +18,7 @@
  *       required: true             # a missing cell is an error (default false)
  *       source: "where center, scale and range are published"
  *     - {name: since, kind: date, range: [2000-01-01, 2030-12-31]}   # numeric, in days
- *     - {name: cp, kind: categorical, values: ["1", "2", "3", "4"]}  # compared as numbers if both
- * are
+ *     - {name: cp, kind: categorical, values: ["1", "2", "3"]}  # as numbers if both are
  *     - {name: num, kind: label, negative: ["0"], positive: ["1", "2", "3", "4"]}
  *     - {name: id, kind: ignore}
  *

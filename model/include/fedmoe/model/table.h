@@ -1,4 +1,4 @@
-/* Records of a CSV file, encoded by a schema. */
+/* Records of a CSV file, encoded by a schema. For any thread; a table belongs to its owner. */
 #ifndef FEDMOE_MODEL_TABLE_H
 #define FEDMOE_MODEL_TABLE_H
 
@@ -21,6 +21,7 @@ typedef struct {
     size_t max_problems; /* how many problems to collect before giving up; 0 means 20 */
     fm_buf *problems;    /* NULL, or where every problem is appended, a line each: an error text
                             holds only its first 1023 bytes */
+    uint64_t max_rows;   /* more are FM_EPARSE, before they are in memory; 0 means no limit of its own */
     bool hide_values; /* problems name file, line and column, never what stands there: for logs */
 } fm_table_options;
 

@@ -9,6 +9,7 @@
  *   data:
  *     name: cleveland-cardiology          # the ledger adds up what was spent on this data set
  *     records: records.csv
+ *     schema: schema.yaml                 # optional, and better: only this schema is accepted
  *   ledger: ledger.db                     # may be shared by several federations
  *   policy:
  *     epsilon: 1.0                        # budget of the data set, over everything
@@ -42,6 +43,7 @@ typedef struct {
     char name[FM_NAME_MAX + 1];
     char data_set[64];
     char *door, *identity_dir, *records, *ledger, *dir; /* owned, absolute or relative to cwd */
+    char *schema;                                       /* likewise; NULL: none is pinned */
     uint8_t door_public[FM_CURVE_KEY_BYTES];
     fm_node_policy policy;
 } fm_node_config;

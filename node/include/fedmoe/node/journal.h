@@ -9,6 +9,8 @@
 #ifndef FEDMOE_NODE_JOURNAL_H
 #define FEDMOE_NODE_JOURNAL_H
 
+#include <stdbool.h>
+
 #include "fedmoe/base/hash.h"
 #include "fedmoe/base/status.h"
 
@@ -27,6 +29,10 @@ FM_NODISCARD fm_status fm_journal_state_get(fm_journal *j, fm_journal_state *out
 
 /** Rounds released under any plan and federation that this file ever served. */
 FM_NODISCARD fm_status fm_journal_released(fm_journal *j, uint64_t *count);
+
+/** Digest that `round` was released with; *found false when it was not released. */
+FM_NODISCARD fm_status fm_journal_released_commit(fm_journal *j, uint64_t round, bool *found,
+                                                  fm_hash *digest);
 
 /** FM_EREPLAY unless round > every round used before. */
 FM_NODISCARD fm_status fm_journal_use(fm_journal *j, uint64_t round);

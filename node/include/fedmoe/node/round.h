@@ -24,6 +24,9 @@ typedef struct {
     fm_status (*record_commit)(void *ctx, uint64_t round, const fm_hash *digest);
     fm_status (*record_release)(void *ctx, uint64_t round, const fm_hash *digest);
     fm_status (*record_head)(void *ctx, uint64_t round, const fm_hash *head);
+    /* The digest that a round was released with, in this session or before; *found false when it
+     * was not. NULL: only what this session released is known. */
+    fm_status (*released_commit)(void *ctx, uint64_t round, bool *found, fm_hash *digest);
     /* Ledger: can_afford before computing, charge before releasing. */
     fm_status (*can_afford)(void *ctx, uint64_t round);
     fm_status (*charge)(void *ctx, uint64_t round);
