@@ -1,6 +1,21 @@
 /* fedmoe-aggregator: the coordinator's program. */
+#include <sys/resource.h>
+
 #include "fedmoe/base/cli.h"
 #include "src/commands.h"
+
+/* No key in a core dump; and idle connections must not leave the checkpoint without a file. */
+static void set_limits(void)
+{
+    const struct rlimit no_core = { 0, 0 };
+    struct rlimit files;
+
+    (void)setrlimit(RLIMIT_CORE, &no_core);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
 
 int main(int argc, char **argv)
 {
@@ -21,5 +36,6 @@ int main(int argc, char **argv)
         .command_count = sizeof commands / sizeof commands[0],
     };
 
+    set_limits();
     return fm_cli_main(&program, argc, argv);
 }

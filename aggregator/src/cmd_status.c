@@ -18,14 +18,14 @@ static long long number_of(const json_t *j, const char *key)
     return (long long)json_integer_value(json_object_get(j, key));
 }
 
-static void print_members(const json_t *members)
+static void print_members(const json_t *members, bool running)
 {
     size_t i;
     json_t *m;
 
     json_array_foreach(members, i, m)
     {
-        bool in = json_is_true(json_object_get(m, "connected"));
+        bool in = running && json_is_true(json_object_get(m, "connected"));
 
         printf("  %-24s %-9s %14lld bytes received%s%s\n", text_of(m, "name"),
                in ? "connected" : "away", number_of(m, "bytes_received"), in ? "" : "  ",
@@ -33,30 +33,52 @@ static void print_members(const json_t *members)
     }
 }
 
-static void print_status(const json_t *j)
+static void print_status(const json_t *j, bool running)
 {
-    printf("federation %s: %s, %lld of %lld rounds finished, %lld abandoned (as of %s)\n",
+    printf("federation %s: %s, %lld of %lld round%s finished, %lld abandoned (as of %s)%s\n",
            text_of(j, "federation"), text_of(j, "state"), number_of(j, "round"),
-           number_of(j, "rounds"), number_of(j, "abandoned"), text_of(j, "updated"));
-    print_members(json_object_get(j, "members"));
+           number_of(j, "rounds"), number_of(j, "rounds") == 1 ? "" : "s",
+           number_of(j, "abandoned"), text_of(j, "updated"), running ? "" : "; not running");
+    if (json_object_get(j, "reason"))
+        printf("  %s\n", text_of(j, "reason"));
+    print_members(json_object_get(j, "members"), running);
+}
+
+/* start holds the directory as long as it runs; after a kill status.json alone would not say. */
+static fm_status probe(const char *dir, bool *running)
+{
+    int lock = -1;
+    fm_status st = fm_dir_lock(dir, &lock);
+
+    fm_dir_unlock(&lock);
+    if (st == FM_ENOTFOUND)
+        return fm_fail(st, "%s is not there: fedmoe-aggregator init makes it", dir);
+    if (st != FM_OK && st != FM_EEXIST)
+        return st;
+    fm_error_clear();
+    *running = st == FM_EEXIST;
+    return FM_OK;
 }
 
 static fm_status show(const char *dir, bool json)
 {
     char *path = NULL;
     json_t *j = NULL;
+    bool running = false;
     fm_status st;
 
-    if ((st = fm_path_join(dir, "status.json", &path)) != FM_OK)
+    if ((st = probe(dir, &running)) != FM_OK || (st = fm_path_join(dir, "status.json", &path)) != FM_OK)
         return st;
     if (!fm_file_exists(path))
         st = fm_fail(FM_ENOTFOUND, "%s is not there: the federation was never started", path);
     else
         st = fm_json_read(path, &j);
-    if (st == FM_OK && json)
+    if (st == FM_OK && json && json_object_set_new(j, "running", json_boolean(running)) != 0)
+        st = fm_fail(FM_EPROTO, "%s is no status of fedmoe-aggregator", path);
+    else if (st == FM_OK && json)
         st = fm_json_print(j);
     else if (st == FM_OK)
-        print_status(j);
+        print_status(j, running);
     json_decref(j);
     free(path);
     return st;

@@ -5,6 +5,7 @@
 #include "fedmoe/base/text.h"
 
 #define SCHEME "tcp://"
+#define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 #define MAX_ENDPOINT 255 /* bytes; fm_aggregator_init_report.door, and the link's own */
 
 typedef struct {
@@ -16,13 +17,11 @@ typedef struct {
 /* A name, an address, "*", an interface, or an IPv6 address in brackets. */
 static bool is_host(const char *s, size_t len)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
-
     if (len == 1 && *s == '*')
         return true;
     if (len > 2 && s[0] == '[' && s[len - 1] == ']')
-        return strspn(s + 1, "abcdefABCDEF0123456789:.%") == len - 2 || strchr(s, '%') != NULL;
-    return len > 0 && strspn(s, plain) >= len;
+        return strspn(s + 1, NAME_LETTERS ":%") == len - 2;
+    return len > 0 && strspn(s, NAME_LETTERS) >= len;
 }
 
 static bool parse_port(const char *s, uint64_t *port)
@@ -42,8 +41,12 @@ static fm_status read_endpoint(const fm_yaml_node *listen, const char *key, char
         return st;
     if (strlen(s) > MAX_ENDPOINT)
         return fm_yaml_fail(at, "%s is longer than %d bytes", key, MAX_ENDPOINT);
-    if (strncmp(s, SCHEME, strlen(SCHEME)) != 0 || !(colon = strrchr(s + strlen(SCHEME), ':')) ||
-        !is_host(out->host = s + strlen(SCHEME), out->host_len = (size_t)(colon - out->host)))
+    colon = strrchr(s, ':');
+    if (strncmp(s, SCHEME, strlen(SCHEME)) == 0 && colon >= s + strlen(SCHEME)) {
+        out->host = s + strlen(SCHEME);
+        out->host_len = (size_t)(colon - out->host);
+    }
+    if (!is_host(out->host, out->host_len))
         return fm_yaml_fail(at, "%s must read tcp://HOST:PORT, not '%s'", key, s);
     if (!parse_port(colon + 1, &out->port))
         return fm_yaml_fail(at, "%s: the port must be between 1 and 65535 (or 0, to let the "

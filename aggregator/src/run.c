@@ -1,6 +1,7 @@
 #include "fedmoe/aggregator/run.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "fedmoe/base/clock.h"
@@ -135,7 +136,8 @@ static void say_stopped(fm_run *r)
 fm_status fm_aggregator_run(const fm_aggregator_run_options *o)
 {
     struct sigaction on_stop = { .sa_handler = ask_stop };
-    fm_run r = { .options = o };
+    fm_run r = { .options = o, .lock = -1 };
+    char why[1024];
     fm_status st;
 
     fm_log_set_name("aggregator");
@@ -153,6 +155,11 @@ fm_status fm_aggregator_run(const fm_aggregator_run_options *o)
     else if (st == FM_OK)
         say_stopped(&r);
 done:
+    if (st != FM_OK && r.lock >= 0) {
+        (void)snprintf(why, sizeof why, "%s", fm_error_text());
+        fm_run_write_failed(&r, why);
+        (void)fm_fail(st, "%s", why);
+    }
     fm_run_close(&r);
     return st;
 }

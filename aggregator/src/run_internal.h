@@ -22,6 +22,7 @@ typedef struct {
 
 typedef struct {
     const fm_aggregator_run_options *options;
+    int lock; /* the directory is ours; -1: not */
     fm_aggregator_config config;
     fm_buf plan;
     fm_identity *identity;
@@ -63,6 +64,8 @@ run_member *fm_run_member(fm_run *r, const char *name);
 /** status.json, atomically; a failure is logged, not fatal. state NULL: what the coordinator is at.
  */
 void fm_run_write_status(fm_run *r, const char *state);
+/** State "failed" and why; of the last status.json, where the run has not come far enough. */
+void fm_run_write_failed(fm_run *r, const char *reason);
 /** If it is due, and the last one is a second old: it waits for a disk. */
 void fm_run_refresh_status(fm_run *r, uint64_t now_ms);
 

@@ -56,18 +56,22 @@ static json_t *members_json(const fm_run *r)
     return list;
 }
 
-void fm_run_write_status(fm_run *r, const char *state)
+static json_t *status_json(const fm_run *r, const char *state)
+{
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "federation", r->config.plan.federation,
+                     "state", state, "round",
+                     (json_int_t)(r->state ? fm_state_finished(r->state) : 0), "rounds",
+                     (json_int_t)r->config.plan.rounds, "abandoned", (json_int_t)r->abandoned,
+                     "members", members_json(r));
+}
+
+/* @param j  owned; NULL: there was no memory for it. */
+static void write_file(fm_run *r, json_t *j)
 {
     char when[32], *path = NULL;
-    json_t *j;
 
     fm_clock_format(fm_clock_wall_s(), when, sizeof when);
-    j = json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:s}", "federation", r->config.plan.federation,
-                  "state", state ? state : state_now(r), "round",
-                  (json_int_t)fm_state_finished(r->state), "rounds",
-                  (json_int_t)r->config.plan.rounds, "abandoned", (json_int_t)r->abandoned,
-                  "members", members_json(r), "updated", when);
-    if (!j)
+    if (!j || json_object_set_new(j, "updated", json_string(when)) != 0)
         fm_log(FM_LOG_WARN, "status.json could not be written: no memory");
     else if (fm_path_join(r->options->dir, "status.json", &path) != FM_OK ||
              fm_json_write(path, j) != FM_OK)
@@ -76,6 +80,32 @@ void fm_run_write_status(fm_run *r, const char *state)
     free(path);
     r->status_due = false;
     r->status_written_ms = fm_clock_now_ms();
+}
+
+void fm_run_write_status(fm_run *r, const char *state)
+{
+    write_file(r, status_json(r, state ? state : state_now(r)));
+}
+
+void fm_run_write_failed(fm_run *r, const char *reason)
+{
+    char *path = NULL;
+    json_t *j = NULL;
+
+    if (!r->state && fm_path_join(r->options->dir, "status.json", &path) == FM_OK &&
+        fm_json_read(path, &j) != FM_OK)
+        j = NULL; /* not written yet, or no more to be read */
+    if (!json_is_object(j)) {
+        json_decref(j);
+        j = status_json(r, "failed");
+    }
+    if (j && (json_object_set_new(j, "state", json_string("failed")) != 0 ||
+              json_object_set_new(j, "reason", json_string(reason)) != 0)) {
+        json_decref(j);
+        j = NULL;
+    }
+    write_file(r, j);
+    free(path);
 }
 
 void fm_run_refresh_status(fm_run *r, uint64_t now_ms)

@@ -17,22 +17,27 @@ static bool digits(const char *text, size_t n, int *out)
     return true;
 }
 
+static int is_leap(int year)
+{
+    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
+
 bool fm_cell_date(const char *text, double *out)
 {
     static const int days_before[] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365 };
-    int year, month, day;
+    int year, month, day, length;
 
     if (strlen(text) != 10 || text[4] != '-' || text[7] != '-' || !digits(text, 4, &year) ||
         !digits(text + 5, 2, &month) || !digits(text + 8, 2, &day))
         return false;
-    const bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-
-    if (year < 1 || month < 1 || month > 12 || day < 1 ||
-        day > days_before[month] - days_before[month - 1] + (leap && month == 2 ? 1 : 0))
+    if (year < 1 || month < 1 || month > 12)
+        return false;
+    length = days_before[month] - days_before[month - 1] + (month == 2 ? is_leap(year) : 0);
+    if (day < 1 || day > length)
         return false;
     const int before = year - 1; /* whole years since 0001-01-01, the proleptic Gregorian way */
     const int since = before * 365 + before / 4 - before / 100 + before / 400 +
-                      days_before[month - 1] + (leap && month > 2 ? 1 : 0) + day - 1;
+                      days_before[month - 1] + (month > 2 ? is_leap(year) : 0) + day - 1;
 
     *out = since - 719162;
     return true;

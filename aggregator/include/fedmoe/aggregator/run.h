@@ -16,11 +16,12 @@ typedef struct {
  * model keeps its own name, often model.safetensors: it must stay for a restart.) A crl.pem that is
  * replaced in the directory takes effect within a second.
  *
- * status.json: {"federation", "state" (waiting, training, finished, stopped), "round" (finished),
- *  "rounds", "members": [{"name", "state", "connected", "bytes_received"}], "abandoned",
- * "updated"}.
+ * status.json: {"federation", "state" (waiting, training, finished, stopped, failed), "round"
+ * (finished), "rounds", "members": [{"name", "state", "connected", "bytes_received"}],
+ * "abandoned", "updated"; "reason" when failed}.
  *
- * @return FM_OK, also when stopped; else why it cannot go on.
+ * @return FM_OK, also when stopped; FM_EEXIST when another process runs this directory; else why
+ *         it cannot go on.
  */
 FM_NODISCARD fm_status fm_aggregator_run(const fm_aggregator_run_options *o);
 
