@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "fedmoe/base/cli.h"
+#include "fedmoe/base/file.h"
 #include "fedmoe/base/random.h"
 #include "src/demo_internal.h"
 
@@ -38,7 +39,8 @@ static fm_status run(demo *d)
         demo_print_start(d);
         return FM_OK;
     }
-    fprintf(stderr, "Training %llu rounds\n", (unsigned long long)d->o.rounds);
+    fprintf(stderr, "Training %llu round%s\n", (unsigned long long)d->o.rounds,
+            d->o.rounds == 1 ? "" : "s");
     if ((st = demo_federate(d)) != FM_OK || (st = demo_measure(d)) != FM_OK)
         return st;
     return demo_report(d);
@@ -52,11 +54,13 @@ static void fini(demo *d)
         free(d->parties[i].dir);
     free(d->bin);
     free(d->root);
+    fm_dir_unlock(&d->lock);
 }
 
 int main(int argc, char **argv)
 {
-    static demo d = { .o = { .epsilon = 1.0,
+    static demo d = { .lock = -1,
+                      .o = { .epsilon = 1.0,
                              .delta = 1e-4,
                              .rounds = 40,
                              .seed = 1,

@@ -67,7 +67,8 @@ static fm_status show(const char *dir, bool json)
     bool running = false;
     fm_status st;
 
-    if ((st = probe(dir, &running)) != FM_OK || (st = fm_path_join(dir, "status.json", &path)) != FM_OK)
+    if ((st = probe(dir, &running)) != FM_OK ||
+        (st = fm_path_join(dir, "status.json", &path)) != FM_OK)
         return st;
     if (!fm_file_exists(path))
         st = fm_fail(FM_ENOTFOUND, "%s is not there: the federation was never started", path);

@@ -49,8 +49,9 @@ static fm_status read_endpoint(const fm_yaml_node *listen, const char *key, char
     if (!is_host(out->host, out->host_len))
         return fm_yaml_fail(at, "%s must read tcp://HOST:PORT, not '%s'", key, s);
     if (!parse_port(colon + 1, &out->port))
-        return fm_yaml_fail(at, "%s: the port must be between 1 and 65535 (or 0, to let the "
-                                "system choose), not '%s'",
+        return fm_yaml_fail(at,
+                            "%s: the port must be between 1 and 65535 (or 0, to let the "
+                            "system choose), not '%s'",
                             key, colon + 1);
     return fm_strdup(s, text);
 }

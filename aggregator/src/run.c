@@ -84,7 +84,8 @@ static fm_status write_result(fm_run *r)
     if (st == FM_OK)
         fm_log(FM_LOG_INFO, "%s, %llu of %u round%s; the model is %s",
                fm_state_finished(r->state) == r->config.plan.rounds ? "finished" : "concluded",
-               (unsigned long long)fm_state_finished(r->state), r->config.plan.rounds, plural(r), path);
+               (unsigned long long)fm_state_finished(r->state), r->config.plan.rounds, plural(r),
+               path);
     free(path);
     return st;
 }

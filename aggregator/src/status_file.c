@@ -87,11 +87,23 @@ void fm_run_write_status(fm_run *r, const char *state)
     write_file(r, status_json(r, state ? state : state_now(r)));
 }
 
+/* Nothing is written into a folder that init did not make. */
+static bool is_ours(const fm_run *r)
+{
+    char *path = NULL;
+    bool ours = fm_path_join(r->options->dir, "door.key", &path) == FM_OK && fm_file_exists(path);
+
+    free(path);
+    return ours;
+}
+
 void fm_run_write_failed(fm_run *r, const char *reason)
 {
     char *path = NULL;
     json_t *j = NULL;
 
+    if (!is_ours(r))
+        return;
     if (!r->state && fm_path_join(r->options->dir, "status.json", &path) == FM_OK &&
         fm_json_read(path, &j) != FM_OK)
         j = NULL; /* not written yet, or no more to be read */

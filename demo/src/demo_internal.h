@@ -38,6 +38,7 @@ typedef struct {
 typedef struct {
     demo_options o;
     char *root, *bin; /* run directory; where the programs are; owned */
+    int lock;         /* on the run directory; -1: none */
     fm_demo_hospital hospitals[FM_DEMO_HOSPITALS];
     party parties[PARTIES]; /* nodes, then the aggregator */
     char door[64], session[64];
@@ -62,6 +63,8 @@ FM_NODISCARD fm_status demo_bin_dir(char **out);
 FM_NODISCARD fm_status demo_free_endpoints(char door[64], char session[64]);
 
 /* setup.c */
+/** Lock the run directory, then empty it of an older run. FM_EEXIST when it is in use, or another's.
+ *  Nothing is removed before the lock is held and --json can be written. */
 FM_NODISCARD fm_status demo_make_root(demo *d);
 FM_NODISCARD fm_status demo_set_up(demo *d);
 /* parties.c */
@@ -73,6 +76,8 @@ void demo_show(demo *d);
 /** The commands that start each party, one a line. */
 void demo_print_start(const demo *d);
 FM_NODISCARD fm_status demo_report(demo *d);
+/** Whether --json, if given, can be written: better asked before training than after. */
+FM_NODISCARD fm_status demo_check_json(const demo *d);
 
 /** "root/a" or "root/a/b" in a new string. */
 FM_NODISCARD fm_status demo_path(const demo *d, const char *a, const char *b, char **out);

@@ -73,12 +73,17 @@ static fm_status watch(demo *d)
 
 fm_status demo_federate(demo *d)
 {
-    struct sigaction on_stop = { .sa_handler = on_interrupt };
+    static const int stops[] = { SIGINT, SIGTERM, SIGHUP };
+    const struct sigaction on_stop = { .sa_handler = on_interrupt };
+    struct sigaction before[sizeof stops / sizeof stops[0]];
     uint64_t started = fm_clock_now_ms();
     fm_status st;
 
-    sigaction(SIGINT, &on_stop, NULL);
-    sigaction(SIGTERM, &on_stop, NULL);
+    for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++) {
+        sigaction(stops[i], &on_stop, &before[i]);
+        if (stops[i] == SIGHUP && before[i].sa_handler == SIG_IGN) /* nohup */
+            sigaction(SIGHUP, &before[i], NULL);
+    }
     st = start_party(d, PARTY_AGGREGATOR);
     for (size_t i = 0; st == FM_OK && i < FM_DEMO_HOSPITALS; i++)
         st = start_party(d, i);
@@ -86,6 +91,8 @@ fm_status demo_federate(demo *d)
         st = watch(d);
     for (size_t i = 0; i < PARTIES; i++)
         demo_stop(&d->parties[i]);
+    for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++)
+        sigaction(stops[i], &before[i], NULL);
     d->seconds = (double)(fm_clock_now_ms() - started) / 1000.0;
     return st;
 }

@@ -2,46 +2,58 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "demo_internal.h"
 #include "fedmoe/base/cli.h"
 #include "fedmoe/base/file.h"
 
-#define BAR 24
+#define BAR 10
+#define DEFAULT_COLUMNS 80u
 
 static bool drawn;
-
-static void draw_bar(uint64_t done, uint64_t total)
-{
-    uint64_t full = total ? done * BAR / total : 0;
-
-    fputc('[', stderr);
-    for (uint64_t i = 0; i < BAR; i++)
-        fputs(i < full ? "=" : " ", stderr);
-    fprintf(stderr, "] %3llu/%llu", (unsigned long long)done, (unsigned long long)total);
-}
 
 static uint64_t number(const json_t *j, const char *key)
 {
     return (uint64_t)json_integer_value(json_object_get(j, key));
 }
 
-static void draw_line(demo *d, size_t i, const json_t *j, bool terminal)
+/* A line that wraps would take two rows, and the redraw would miss one. */
+static size_t columns(void)
+{
+    struct winsize size = { 0 };
+
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+        return DEFAULT_COLUMNS;
+    return size.ws_col;
+}
+
+/* Normal lines fit 80 columns. @param text  out: one line, without its end. */
+static void write_line(const demo *d, size_t i, const json_t *j, char *text, size_t cap)
 {
     const char *state = j ? json_string_value(json_object_get(j, "state")) : NULL;
     uint64_t round = j ? number(j, "round") : 0;
+    int full = d->o.rounds ? (int)(round * BAR / d->o.rounds) : 0;
+    int n = snprintf(text, cap, "  %-11s [%-*.*s] %3llu/%llu %-9s", d->parties[i].name, BAR,
+                     full < BAR ? full : BAR, "==========", (unsigned long long)round,
+                     (unsigned long long)d->o.rounds, state ? state : "starting");
 
+    if (j && i != PARTY_AGGREGATOR && n > 0 && (size_t)n < cap)
+        (void)snprintf(text + n, cap - (size_t)n, " epsilon %.3f of %.3g, %llu KB sent",
+                       json_number_value(json_object_get(j, "epsilon_spent")), d->o.epsilon,
+                       (unsigned long long)number(j, "bytes_sent") / 1000);
+}
+
+static void draw_line(const demo *d, size_t i, const json_t *j, bool terminal)
+{
+    char text[256] = "";
+
+    write_line(d, i, j, text, sizeof text);
     if (terminal)
-        fprintf(stderr, "\033[2K");
-    fprintf(stderr, "  %-12s ", d->parties[i].name);
-    draw_bar(round, d->o.rounds);
-    fprintf(stderr, "  %-10s", state ? state : "starting");
-    if (j && i != PARTY_AGGREGATOR)
-        fprintf(stderr, " epsilon %.3f of %.3g, %llu KB sent",
-                json_number_value(json_object_get(j, "epsilon_spent")), d->o.epsilon,
-                (unsigned long long)number(j, "bytes_sent") / 1000);
-    fputc('\n', stderr);
+        fprintf(stderr, "\r\033[2K%.*s\n", (int)columns(), text);
+    else
+        fprintf(stderr, "%s\n", text);
 }
 
 void demo_show(demo *d)

@@ -1,5 +1,10 @@
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "demo_internal.h"
@@ -53,13 +58,15 @@ static void print_table(const demo *d)
         printf(" %14.4f %11llu\n", r->epsilon_spent, (unsigned long long)r->bytes_sent);
     }
     printf("\nAll hospitals' test records together: AUC %.3f, accuracy %.3f; %.1f s for %llu "
-           "rounds.\n",
-           d->auc, d->accuracy, d->seconds, (unsigned long long)d->o.rounds);
-    printf("Every figure is at epsilon %g, delta %g per record, counting on %llu colluding "
-           "node%s. The column \"alone\" is a comparison\nthat this demonstration computes; its "
-           "spend is in no ledger.\n",
-           d->o.epsilon, d->o.delta, (unsigned long long)d->o.colluders,
-           d->o.colluders == 1 ? "" : "s");
+           "round%s.\n",
+           d->auc, d->accuracy, d->seconds, (unsigned long long)d->o.rounds,
+           d->o.rounds == 1 ? "" : "s");
+    printf(
+        "Every figure is at epsilon %g, delta %g per record, counting on %llu colluding "
+        "node%s. The column \"AUC alone\" is a\ncomparison that this demonstration computes; its "
+        "spend is in no ledger.\n",
+        d->o.epsilon, d->o.delta, (unsigned long long)d->o.colluders,
+        d->o.colluders == 1 ? "" : "s");
 }
 
 static void print_next(const demo *d)
@@ -72,6 +79,34 @@ static void print_next(const demo *d)
            "  %s/fedmoe-model inspect %s/%s/model.safetensors\n"
            "  %s/fedmoe-certs show %s/%s/identity/identity.crt\n",
            d->root, d->bin, d->root, name, d->bin, d->root, name, d->bin, d->root, name);
+}
+
+fm_status demo_check_json(const demo *d)
+{
+    const char *file = d->o.json;
+    struct stat info;
+    char *temp = NULL;
+    int fd;
+
+    if (!file)
+        return FM_OK;
+    if (!*file || file[strlen(file) - 1] == '/' ||
+        (stat(file, &info) == 0 && !S_ISREG(info.st_mode)))
+        return fm_fail(FM_EIO, "--json %s: not a regular file; nothing was trained", file);
+    if (asprintf(&temp, "%s.XXXXXX", file) < 0)
+        return fm_fail(FM_ENOMEM, "no memory for a file name");
+    if ((fd = mkostemp(temp, O_CLOEXEC)) < 0) {
+        fm_status st =
+            fm_fail(FM_EIO, "--json %s: no file can be made there: %s; nothing was trained", file,
+                    strerror(errno));
+
+        free(temp);
+        return st;
+    }
+    close(fd);
+    (void)unlink(temp);
+    free(temp);
+    return FM_OK;
 }
 
 fm_status demo_report(demo *d)

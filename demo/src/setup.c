@@ -1,5 +1,6 @@
 /* From an empty directory to six parties ready to start: only what their users would type. */
 #include <dirent.h>
+#include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,10 @@ fm_status demo_path(const demo *d, const char *a, const char *b, char **out)
 
 static int remove_one(const char *path, const struct stat *s, int type, struct FTW *f)
 {
-    (void)s, (void)type, (void)f;
+    (void)s, (void)type;
+    /* The folder stays, and is ours; so does the mark that says so. */
+    if (f->level == 0 || (f->level == 1 && strcmp(path + f->base, MARK) == 0))
+        return 0;
     return remove(path);
 }
 
@@ -41,26 +45,59 @@ static bool is_empty(const char *path)
     return empty;
 }
 
+/* Parties that were started by hand, or that a killed demonstration has left, hold theirs. */
+static fm_status check_unused(const char *root)
+{
+    DIR *dir = opendir(root);
+    const struct dirent *e;
+    fm_status st = FM_OK;
+
+    while (dir && st == FM_OK && (e = readdir(dir))) {
+        char *path = NULL;
+        int lock = -1;
+
+        if (e->d_name[0] != '.' && (st = fm_path_join(root, e->d_name, &path)) == FM_OK &&
+            (st = fm_dir_lock(path, &lock)) != FM_EEXIST)
+            st = FM_OK; /* a file, or nobody's */
+        fm_dir_unlock(&lock);
+        free(path);
+    }
+    if (dir)
+        closedir(dir);
+    return st;
+}
+
 /* A run of ours may be replaced; anything else in the way is never touched. */
+static fm_status remove_old(demo *d, const char *mark)
+{
+    fm_status st;
+
+    if (!fm_file_exists(mark)) {
+        if (!is_empty(d->root))
+            return fm_fail(FM_EEXIST,
+                           "%s is not empty and was not made by fedmoe-demo; choose another "
+                           "directory with --keep",
+                           d->root);
+        if ((st = demo_check_json(d)) != FM_OK)
+            return st;
+        return fm_file_create(mark, "", 0, 0644);
+    }
+    if ((st = check_unused(d->root)) != FM_OK || (st = demo_check_json(d)) != FM_OK)
+        return st;
+    if (nftw(d->root, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0)
+        return fm_fail(FM_EIO, "%s: the old run cannot be removed: %s", d->root, strerror(errno));
+    return demo_check_json(d); /* its folder may have been one of them */
+}
+
 fm_status demo_make_root(demo *d)
 {
     char *mark = NULL;
-    fm_status st = demo_path(d, MARK, NULL, &mark);
+    fm_status st;
 
-    if (st != FM_OK)
-        return st;
-    if (fm_file_exists(d->root) && fm_file_exists(mark))
-        nftw(d->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    else if (fm_file_exists(d->root) && !is_empty(d->root)) {
-        st = fm_fail(FM_EEXIST,
-                     "%s is not empty and was not made by fedmoe-demo; choose another directory "
-                     "with --keep",
-                     d->root);
-        goto done;
-    }
-    if ((st = fm_dir_make(d->root, 0700)) == FM_OK)
-        st = fm_file_create(mark, "", 0, 0644);
-done:
+    if ((st = demo_path(d, MARK, NULL, &mark)) == FM_OK &&
+        (st = fm_dir_make(d->root, 0700)) == FM_OK &&
+        (st = fm_dir_lock(d->root, &d->lock)) == FM_OK)
+        st = remove_old(d, mark);
     free(mark);
     return st;
 }
@@ -203,13 +240,13 @@ static fm_status init_node(demo *d, size_t i, const char *door_key)
     if ((st = demo_path(d, p->name, "identity", &identity)) == FM_OK &&
         (st = demo_path(d, p->name, "records.csv", &records)) == FM_OK &&
         (st = demo_path(d, "schema.yaml", NULL, &schema)) == FM_OK) {
-        const char *args[] = { "init",   "--directory",     p->dir,          "--name",
-                               p->name,  "--door",          d->door,         "--door-key",
-                               door_key, "--identity",      identity,        "--records",
-                               records,  "--schema",        schema,          "--epsilon",
-                               epsilon,  "--delta",         delta,           "--purpose",
-                               FM_DEMO_PURPOSE, "--min-cohort", cohort, "--min-colluders",
-                               colluders, NULL };
+        const char *args[] = {
+            "init",    "--directory", p->dir,          "--name",       p->name,  "--door",
+            d->door,   "--door-key",  door_key,        "--identity",   identity, "--records",
+            records,   "--schema",    schema,          "--epsilon",    epsilon,  "--delta",
+            delta,     "--purpose",   FM_DEMO_PURPOSE, "--min-cohort", cohort,   "--min-colluders",
+            colluders, NULL
+        };
 
         st = demo_run(d, "fedmoe-node", args, NULL);
     }

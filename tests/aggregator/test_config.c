@@ -163,6 +163,7 @@ static void values_out_of_range_are_refused_with_their_place(void)
         { "expected_units: 600", "expected_units: 0", "11:19", "between 1 and" },
         { "max_units: 2000", "max_units: 0", "12:14", "between 1 and 16777216" },
         { "max_units: 2000", "max_units: 1.5", "12:14", "whole number" },
+        { "max_units: 2000", "max_units: 599", "12:14", "below expected_units 600" },
         { "nodes: 4", "nodes: 1", "13:17", "between 2 and 1024" },
         { "min: 3", "min: 5", "13:25", "between 2 and 4" },
         { "quorum: 3", "quorum: 5", "13:36", "between 2 and 4" },
@@ -182,6 +183,42 @@ static void values_out_of_range_are_refused_with_their_place(void)
     };
 
     refuse_all(cases, FM_TEST_COUNT(cases));
+}
+
+#define DOOR "\"tcp://127.0.0.1:7300\""
+#define SESSION "\"tcp://127.0.0.1:7301\""
+
+static void endpoints_that_cannot_be_bound_are_refused_with_their_place(void)
+{
+    static const bad cases[] = {
+        { DOOR, "\"127.0.0.1:7300\"", "3:16", "door must read tcp://HOST:PORT" },
+        { DOOR, "\"udp://127.0.0.1:7300\"", "3:16", "door must read tcp://HOST:PORT" },
+        { DOOR, "\"tcp://127.0.0.1\"", "3:16", "door must read tcp://HOST:PORT" },
+        { DOOR, "\"tcp://:7300\"", "3:16", "door must read tcp://HOST:PORT" },
+        { DOOR, "\"tcp://a b:7300\"", "3:16", "door must read tcp://HOST:PORT" },
+        { DOOR, "\"tcp://::1:7300\"", "3:16", "door must read tcp://HOST:PORT" },
+        { DOOR, "\"tcp://127.0.0.1:\"", "3:16", "between 1 and 65535" },
+        { DOOR, "\"tcp://127.0.0.1:65536\"", "3:16", "between 1 and 65535" },
+        { DOOR, "\"tcp://127.0.0.1:-1\"", "3:16", "between 1 and 65535" },
+        { DOOR, "\"tcp://127.0.0.1:http\"", "3:16", "between 1 and 65535" },
+        { SESSION, "\"tcp://127.0.0.1:70000\"", "3:49", "session: the port" },
+        { SESSION, DOOR, "3:49", "each needs its own" },
+        { SESSION, "\"tcp://*:7300\"", "3:49", "each needs its own" },
+    };
+    static const char *const good[] = { "\"tcp://*:7301\"", "\"tcp://[::1]:7301\"",
+                                        "\"tcp://hub.example:65535\"", "\"tcp://eth0:1\"",
+                                        "\"tcp://[fe80::1%eth0]:7300\"" };
+    fm_aggregator_config c;
+
+    refuse_all(cases, FM_TEST_COUNT(cases));
+    for (size_t i = 0; i < FM_TEST_COUNT(good); i++) {
+        CU_ASSERT_EQUAL(load(SESSION, good[i], &c), FM_OK);
+        fm_aggregator_config_fini(&c);
+    }
+    CU_ASSERT_EQUAL(load(DOOR ", session: " SESSION,
+                         "\"tcp://127.0.0.1:*\", session: \"tcp://127.0.0.1:0\"", &c),
+                    FM_OK);
+    fm_aggregator_config_fini(&c);
 }
 
 static void missing_keys_are_named(void)
@@ -296,6 +333,8 @@ static const fm_test tests[] = {
     { "unknown keys are refused with their place", unknown_keys_are_refused_with_their_place },
     { "values out of range are refused with their place",
       values_out_of_range_are_refused_with_their_place },
+    { "endpoints that cannot be bound are refused with their place",
+      endpoints_that_cannot_be_bound_are_refused_with_their_place },
     { "missing keys are named", missing_keys_are_named },
     { "noise by hand needs the epsilon that says so",
       noise_by_hand_needs_the_epsilon_that_says_so },

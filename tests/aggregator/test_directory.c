@@ -11,8 +11,10 @@
 
 #include "directory_internal.h"
 #include "federation.h"
+#include "fedmoe/aggregator/run.h"
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
+#include "fedmoe/base/json.h"
 #include "fedmoe/proto/link/link.h"
 #include "store.h"
 #include "suites.h"
@@ -371,6 +373,53 @@ static void export_leaves_the_directorys_own_files_alone(void)
     CU_ASSERT_EQUAL(fm_aggregator_export(d.agg, out, &rounds), FM_OK);
 }
 
+static bool status_has(const desk *d, const char *key, const char *words)
+{
+    char path[PATH_CAP];
+    json_t *j = NULL;
+    const char *s;
+    bool has;
+
+    yaml_path(path, d->agg, "status.json");
+    if (fm_json_read(path, &j) != FM_OK)
+        return false;
+    s = json_string_value(json_object_get(j, key));
+    has = s && strstr(s, words);
+    json_decref(j);
+    return has;
+}
+
+static void a_run_that_fails_says_so_in_status_json(void)
+{
+    fm_aggregator_run_options o = { .linger_s = 0 };
+    fm_aggregator_init_report r;
+    char path[PATH_CAP];
+    int lock = -1;
+    desk d;
+
+    desk_make(&d, "heart");
+    CU_ASSERT_EQUAL_FATAL(init(&d, d.hub, &r), FM_OK);
+    o.dir = d.agg;
+    CU_ASSERT_EQUAL_FATAL(fm_dir_lock(d.agg, &lock), FM_OK);
+    CU_ASSERT_EQUAL(fm_aggregator_run(&o), FM_EEXIST);
+    CU_ASSERT(says("in use by another process"));
+    fm_dir_unlock(&lock);
+    CU_ASSERT_EQUAL(mode_of(d.agg, "status.json"), 0); /* it is the other's to write */
+
+    yaml_path(path, d.agg, "plan.bin");
+    CU_ASSERT_EQUAL(fm_file_replace(path, "x", 1, 0644), FM_OK);
+    CU_ASSERT_EQUAL(fm_aggregator_run(&o), FM_EPROTO);
+    CU_ASSERT(says("plan.bin"));
+    CU_ASSERT(status_has(&d, "state", "failed"));
+    CU_ASSERT(status_has(&d, "reason", "plan.bin"));
+    CU_ASSERT_EQUAL(fm_dir_lock(d.agg, &lock), FM_OK); /* nobody's again */
+    fm_dir_unlock(&lock);
+
+    o.dir = d.node; /* not made by init: nothing is written there */
+    CU_ASSERT_EQUAL(fm_aggregator_run(&o), FM_ENOTFOUND);
+    CU_ASSERT_EQUAL(mode_of(d.node, "status.json"), 0);
+}
+
 static const fm_test tests[] = {
     { "init makes everything that start needs", init_makes_everything_that_start_needs },
     { "init never overwrites", init_never_overwrites },
@@ -384,5 +433,6 @@ static const fm_test tests[] = {
       export_writes_a_model_file_with_its_metadata },
     { "export leaves the directory's own files alone",
       export_leaves_the_directorys_own_files_alone },
+    { "a run that fails says so in status.json", a_run_that_fails_says_so_in_status_json },
 };
 const fm_test_suite suite_directory = { "aggregator.directory", tests, FM_TEST_COUNT(tests) };

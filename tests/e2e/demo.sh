@@ -31,6 +31,57 @@ check "the table is there" says "$WORK/out.txt" "^riverside +[0-9]+ +[0-9]+ .*[0
 check "a directory of somebody else is not touched" refused "$WORK/x" "not made by fedmoe-demo" \
     "$BIN/fedmoe-demo" --keep "$SOURCE/docs" --rounds 1
 
+# ---- what the aggregator says of itself ----
+status() { "$BIN/fedmoe-aggregator" status --directory "$1"; }
+status "$RUN/aggregator" >"$WORK/x" 2>&1
+check "status: finished, and nobody runs it" says "$WORK/x" "finished, $rounds of .*; not running"
+check "status of no directory" refused "$WORK/x" "is not there: fedmoe-aggregator init" \
+    "$BIN/fedmoe-aggregator" status --directory "$WORK/none"
+mv "$RUN/aggregator/plan.bin" "$WORK/"
+check "start without a plan fails" refused "$WORK/x" "plan.bin" \
+    "$BIN/fedmoe-aggregator" start --directory "$RUN/aggregator"
+status "$RUN/aggregator" >"$WORK/x" 2>&1
+check "status: failed, of the rounds that there are" \
+    says "$WORK/x" "failed, $rounds of $rounds rounds .*; not running"
+check "status: and why" says "$WORK/x" "^  .*plan.bin"
+
+# ---- what is asked before an older run is removed ----
+check "--json in no folder" refused "$WORK/x" "no file can be made there.*nothing was trained" \
+    "$BIN/fedmoe-demo" --keep "$RUN" --json "$WORK/none/out.json"
+check "--json on a device" refused "$WORK/x" "not a regular file" \
+    "$BIN/fedmoe-demo" --keep "$RUN" --json /dev/null
+check "--json on a folder" refused "$WORK/x" "not a regular file" \
+    "$BIN/fedmoe-demo" --keep "$RUN" --json "$WORK"
+check "the older run is still there" [ -e "$RUN/northgate/model.safetensors" ]
+
+# ---- hung up: its parties end with it ----
+"$BIN/fedmoe-demo" --keep "$RUN" --rounds 10000 >"$WORK/hup.txt" 2>&1 &
+PID[demo]=$!
+check "it trains" wait_round aggregator 3 60
+check "a second one in the same directory is refused" refused "$WORK/x" \
+    "in use by another process" "$BIN/fedmoe-demo" --keep "$RUN" --rounds 1
+check "and has removed nothing" [ -e "$RUN/northgate/node.yaml" ]
+children=$(pgrep -P "${PID[demo]}")
+check "five parties run" [ "$(echo "$children" | wc -l)" = 5 ]
+kill -HUP "${PID[demo]}"
+check "hung up, it ends" eval '! wait_end demo 20 2>/dev/null'
+check "it says so" says "$WORK/hup.txt" "interrupted"
+left=0
+for pid in $children; do kill -0 "$pid" 2>/dev/null && left=$((left + 1)); done
+check "its parties have ended" [ "$left" = 0 ]
+"$BIN/fedmoe-demo" --keep "$RUN" --rounds 1 >"$WORK/one.txt" 2>&1
+check "one round is no plural" says "$WORK/one.txt" " s for 1 round\.$"
+
+# ---- on a terminal of 80 columns no line wraps ----
+if command -v script >/dev/null; then
+    script -qec "stty cols 80; '$BIN/fedmoe-demo' --keep '$RUN' --rounds 120" "$WORK/tty" \
+        >/dev/null 2>&1 </dev/null
+    sed 's/\r//g; s/\x1b\[[0-9]*[A-Z]//g' "$WORK/tty" | grep -E '^  [a-z]+ +\[' >"$WORK/lines"
+    check "lines were drawn" [ -s "$WORK/lines" ]
+    check "each within 80 columns" awk 'length > 80 { exit 1 }' "$WORK/lines"
+    check "none cut" says "$WORK/lines" "^  northgate .* finished .* KB sent$"
+fi
+
 uci=${FEDMOE_SHARED:-$SOURCE/../shared}/data/heart_disease
 if [ -d "$uci" ]; then
     "$BIN/fedmoe-demo" --data "$uci" --keep "$WORK/uci" --json "$WORK/uci.json" \

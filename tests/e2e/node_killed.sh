@@ -4,6 +4,15 @@ rounds=600
 setup --rounds $rounds --quorum 3
 start_all
 check "round 10 is reached" wait_round aggregator 10 60
+check "no core dump of the aggregator, and as many files as it may have" awk \
+    '/core file/ { c = $5 } /open files/ { s = $4; h = $5 } END { exit !(c == 0 && s == h) }' \
+    "/proc/${PID[aggregator]}/limits"
+"$BIN/fedmoe-aggregator" status --directory "$RUN/aggregator" --json >"$WORK/status.json"
+check "status: the aggregator runs" says "$WORK/status.json" '"running": true'
+check "its directory is in use" refused "$WORK/x" "in use by another process" \
+    "$BIN/fedmoe-aggregator" start --directory "$RUN/aggregator"
+check "so a demonstration does not replace the run" refused "$WORK/x" "in use by another process" \
+    "$BIN/fedmoe-demo" --keep "$RUN" --rounds 1
 kill_party lakeside
 at=$(number "$RUN/aggregator/status.json" round)
 check "the others go on" wait_round aggregator $((at + 10)) 60
@@ -14,7 +23,10 @@ for name in $HOSPITALS aggregator; do check "$name ends well" wait_end "$name" 1
 now=$("$BIN/fedmoe-node" ledger --config "$RUN/lakeside/node.yaml" --json | grep -c '"round"')
 check "it was charged only for rounds it took part in ($spent, then $now)" \
     [ "$now" -gt "$spent" -a "$now" -lt $rounds ]
-check "all rounds are finished" [ "$(number "$RUN/aggregator/status.json" round)" = $rounds ]
+# A round that was released and then lost is paid for: the kill may cost the last one.
+done=$(number "$RUN/aggregator/status.json" round)
+check "all rounds that the budgets allow are finished ($done of $rounds)" \
+    [ "$done" -ge $((rounds - 1)) -a "$done" -le $rounds ]
 check "it ends with the others' model" \
     cmp -s "$RUN/lakeside/model.safetensors" "$RUN/northgate/model.safetensors"
 finish

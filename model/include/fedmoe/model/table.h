@@ -21,7 +21,8 @@ typedef struct {
     size_t max_problems; /* how many problems to collect before giving up; 0 means 20 */
     fm_buf *problems;    /* NULL, or where every problem is appended, a line each: an error text
                             holds only its first 1023 bytes */
-    uint64_t max_rows;   /* more are FM_EPARSE, before they are in memory; 0 means no limit of its own */
+    uint64_t
+        max_rows; /* more are FM_EPARSE, before they are in memory; 0 means no limit of its own */
     bool hide_values; /* problems name file, line and column, never what stands there: for logs */
 } fm_table_options;
 
