@@ -63,8 +63,8 @@ FM_NODISCARD fm_status demo_bin_dir(char **out);
 FM_NODISCARD fm_status demo_free_endpoints(char door[64], char session[64]);
 
 /* setup.c */
-/** Lock the run directory, then empty it of an older run. FM_EEXIST when it is in use, or another's.
- *  Nothing is removed before the lock is held and --json can be written. */
+/** Lock the run directory, then empty it of an older run. FM_EEXIST when it is in use, or
+ * another's. Nothing is removed before the lock is held and --json can be written. */
 FM_NODISCARD fm_status demo_make_root(demo *d);
 FM_NODISCARD fm_status demo_set_up(demo *d);
 /* parties.c */

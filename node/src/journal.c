@@ -20,6 +20,7 @@
 
 #define APPLICATION_ID 0x666d6e6a /* "fmnj" */
 #define BUSY_MS 10000
+#define SYNCHRONOUS_FULL 2 /* https://www.sqlite.org/pragma.html#pragma_synchronous */
 
 struct fm_journal {
     sqlite3 *db;
@@ -64,6 +65,28 @@ static fm_status read_number(fm_journal *j, const char *sql, int64_t *out)
     return st;
 }
 
+/** What was asked for may be refused silently (a file system without shared memory, say). */
+static fm_status check_durable(fm_journal *j)
+{
+    sqlite3_stmt *s = NULL;
+    int64_t synchronous = 0;
+    bool wal = false;
+    fm_status st = FM_OK;
+
+    if (sqlite3_prepare_v2(j->db, "PRAGMA journal_mode", -1, &s, NULL) != SQLITE_OK ||
+        sqlite3_step(s) != SQLITE_ROW)
+        st = db_fail(j, "read the journal mode");
+    else
+        wal = sqlite3_stricmp((const char *)sqlite3_column_text(s, 0), "wal") == 0;
+    sqlite3_finalize(s);
+    if (st == FM_OK && (st = read_number(j, "PRAGMA synchronous", &synchronous)) == FM_OK &&
+        (!wal || synchronous != SYNCHRONOUS_FULL))
+        st = fm_fail(FM_EIO,
+                     "%s: SQLite gives no synced write-ahead log here; put it on a local disk",
+                     j->path);
+    return st;
+}
+
 static fm_status make_tables(fm_journal *j)
 {
     int64_t id = 0, objects = 0;
@@ -100,7 +123,8 @@ static fm_status open_db(fm_journal *j)
         return db_fail(j, "open");
     sqlite3_busy_timeout(j->db, BUSY_MS);
     if ((st = db_exec(j, "PRAGMA journal_mode = WAL", "set WAL mode")) != FM_OK ||
-        (st = db_exec(j, "PRAGMA synchronous = FULL", "set synchronous")) != FM_OK)
+        (st = db_exec(j, "PRAGMA synchronous = FULL", "set synchronous")) != FM_OK ||
+        (st = check_durable(j)) != FM_OK)
         return st;
     return make_tables(j);
 }

@@ -1,4 +1,4 @@
-/* The seven messages of a round (DESIGN, One round), and Abandon. */
+/* The seven messages of a round (docs/protocol.md, section 8), and Abandon. */
 #include <string.h>
 
 #include "codec_internal.h"

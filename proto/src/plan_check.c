@@ -85,7 +85,7 @@ uint32_t fm_plan_min_quorum(uint32_t n, uint32_t colluders)
     return (uint32_t)(((uint64_t)n + colluders) / 2 + 1);
 }
 
-/* DESIGN, One round: t > (|P| + colluders) / 2, and one survivor at least is no colluder. */
+/* docs/protocol.md, section 8: t > (|P| + colluders) / 2, and one survivor at least is no colluder. */
 static fm_status check_people(const fm_plan *p)
 {
     uint32_t least = fm_plan_min_quorum(p->max_nodes, p->colluders);

@@ -1,7 +1,6 @@
 # A full budget: the node refuses before anything is computed, says the figures, and loses nothing.
 . "$(dirname "$0")/lib.sh"
 setup --rounds 10 --epsilon 1
-for name in $HOSPITALS; do sed -i 's/epsilon: 1$/epsilon: 1.2/' "$RUN/$name/node.yaml"; done
 start_all
 for name in $HOSPITALS aggregator; do check "$name ends well" wait_end "$name" 90; done
 "$BIN/fedmoe-node" ledger --config "$RUN/northgate/node.yaml" --json >"$WORK/first.json"
@@ -10,16 +9,18 @@ for name in $HOSPITALS aggregator; do check "$name ends well" wait_end "$name" 9
 mv "$RUN" "$WORK/first"
 setup --rounds 10 --epsilon 1 --seed 1
 for name in $HOSPITALS; do
-    sed -i 's/epsilon: 1$/epsilon: 1.2/' "$RUN/$name/node.yaml"
     cp -p "$WORK/first/$name"/ledger.db* "$RUN/$name/"
 done
 start_all
-sleep 3
-check "the node says spent, price and budget" \
-    says "$RUN/northgate/log" "budget|spent"
 for name in $HOSPITALS; do
+    ended() { wait "${PID[$name]}"; local rc=$?; unset "PID[$name]"; [ $rc = 1 ]; }
+    check "$name refuses and ends, with exit 1" ended
+    check "$name says spent, price and budget" \
+        says "$RUN/$name/log" "would bring the data set to epsilon .*spent: .*budget is 1\.0"
     "$BIN/fedmoe-node" ledger --config "$RUN/$name/node.yaml" --json >"$WORK/second.json"
     check "$name: nothing more was spent" [ "$(grep -c '"round"' "$WORK/second.json")" = 10 ]
 done
-check "no round began" [ "$(number "$RUN/aggregator/status.json" round)" = 0 ]
+check "the others hear no figure of it" \
+    bash -c 'grep -q "cannot take part" "$1" && ! grep -qE "epsilon|budget" "$1"' _ "$RUN/aggregator/log"
+check "no round began" grep -q '"round": 0,' "$RUN/aggregator/status.json"
 finish

@@ -55,6 +55,7 @@ check "--json on a folder" refused "$WORK/x" "not a regular file" \
 check "the older run is still there" [ -e "$RUN/northgate/model.safetensors" ]
 
 # ---- hung up: its parties end with it ----
+RUN=$WORK/hup
 "$BIN/fedmoe-demo" --keep "$RUN" --rounds 10000 >"$WORK/hup.txt" 2>&1 &
 PID[demo]=$!
 check "it trains" wait_round aggregator 3 60

@@ -35,10 +35,25 @@ absent() { ! grep -qaF -- "$1" "$WORK/capture"; }
 for word in $HOSPITALS heart-demo "heart disease" heart_disease trestbps cholesterol fedmoe urn:fedmoe tabular; do
     check "nobody reads '$word'" absent "$word"
 done
-for name in $HOSPITALS; do
-    leaked=$(grep -caFf "$RUN/$name/records.csv" "$WORK/capture")
-    check "no record of $name" [ "$leaked" = 0 ]
-done
+# Records: their first fields as text, as 32-bit and as 64-bit floats, raw and as features.
+perl -e '
+    my ($capture, @files) = @ARGV;
+    sub slurp { open my $f, "<:raw", $_[0] or die "$_[0]: $!"; local $/; <$f> }
+    my $all = slurp($capture);
+    my ($looked, $seen) = (0, 0);
+    for my $path (@files) {
+        for my $line (split /\n/, slurp($path)) {
+            my @v = (split /,/, $line)[0 .. 4];
+            next if grep { $_ eq "?" } @v;
+            my @bits = (join(",", @v), pack("f<5", @v), pack("d<5", @v),
+                        pack("f<2", ($v[0] - 55) / 10, 0) . pack("f<", sqrt(2) * (($v[1] == 0) - 0.5)));
+            for my $piece (@bits) { $looked++; $seen++ if index($all, $piece) >= 0; }
+        }
+    }
+    print "looked for $looked pieces of records, saw $seen\n";
+    exit($looked > 1000 && $seen == 0 ? 0 : 1);
+' "$WORK/capture" $(for name in $HOSPITALS; do echo "$RUN/$name/records.csv"; done)
+check "no records" [ $? = 0 ]
 # Weights: any 8 bytes in a row of a model that travelled.
 perl -e '
     my ($capture, @models) = @ARGV;

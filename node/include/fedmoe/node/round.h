@@ -5,7 +5,7 @@
  * (Abandon, with a fixed sentence: no figure and no file name of this house leaves).
  *
  * Whatever the aggregator sends, an honest node makes at most one update, one commit and one
- * release per round number (DESIGN, One round). A refusal never ends the process: the machine says
+ * release per round number (docs/protocol.md, section 8). A refusal never ends the process: the machine says
  * why through `refused` and waits for the next valid RoundStart.
  */
 #ifndef FEDMOE_NODE_ROUND_H
