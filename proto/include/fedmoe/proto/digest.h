@@ -38,8 +38,8 @@ typedef struct {
 
 fm_hash fm_update_digest(const fm_round_view *r, uint32_t node, const fm_hash *update);
 /** Survivors and the hashes of their updates, same order. */
-fm_hash fm_commit_digest(const fm_round_view *r, const uint32_t *survivors,
-                         const fm_hash *updates, uint32_t survivor_count);
+fm_hash fm_commit_digest(const fm_round_view *r, const uint32_t *survivors, const fm_hash *updates,
+                         uint32_t survivor_count);
 fm_hash fm_finish_digest(const char *federation, const fm_msg_finish *m);
 
 /** head' = H("fedmoe transcript v1", head, round, commit digest, model after). */

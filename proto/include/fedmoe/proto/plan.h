@@ -35,12 +35,12 @@ typedef struct {
     char *model_text, *schema_text;   /* 1..FM_MAX_TEXT_BYTES each */
     fm_hash initial_model;
     fm_optimizer_kind optimizer;
-    double learning_rate;             /* (0, 1e6] */
-    double momentum, beta2;           /* [0, 1) */
-    double averaging;                 /* [0, 1): weights after the last averaging * rounds rounds
+    double learning_rate;          /* (0, 1e6] */
+    double momentum, beta2;        /* [0, 1) */
+    double averaging;              /* [0, 1): weights after the last averaging * rounds rounds
                                          are averaged uniformly; 0: the last weights */
-    double adam_epsilon;              /* (0, 1], in units of the mean gradient */
-    uint8_t run[FM_SESSION_BYTES];    /* random: two runs of the same figures are two plans */
+    double adam_epsilon;           /* (0, 1], in units of the mean gradient */
+    uint8_t run[FM_SESSION_BYTES]; /* random: two runs of the same figures are two plans */
 } fm_plan;
 
 /** Every range above, and the relations between fields. FM_EINVAL naming field and bound. */

@@ -28,14 +28,14 @@ void fm_curve_text(const uint8_t key[FM_CURVE_KEY_BYTES], char out[41]);
 FM_NODISCARD fm_status fm_curve_parse(const char *text, uint8_t key[FM_CURVE_KEY_BYTES]);
 
 typedef struct {
-    uint32_t heartbeat_ms;     /* a Ping after this long without another message; default 1000 */
-    uint32_t peer_timeout_ms;  /* gone after this long in silence; default 10000 */
-    uint32_t connect_ms;       /* client: how long the door may take to answer; default 5000 */
-    uint32_t max_peers;        /* server: default FM_MAX_NODES */
+    uint32_t heartbeat_ms;    /* a Ping after this long without another message; default 1000 */
+    uint32_t peer_timeout_ms; /* gone after this long in silence; default 10000 */
+    uint32_t connect_ms;      /* client: how long the door may take to answer; default 5000 */
+    uint32_t max_peers;       /* server: default FM_MAX_NODES */
 } fm_link_limits;
 
 typedef struct {
-    uint64_t bytes_sent, bytes_received;       /* message payloads given to or got from ZeroMQ */
+    uint64_t bytes_sent, bytes_received; /* message payloads given to or got from ZeroMQ */
     uint64_t messages_sent, messages_received;
 } fm_link_counters;
 
@@ -44,8 +44,8 @@ typedef struct {
 typedef struct fm_link_server fm_link_server;
 
 typedef struct {
-    const char *door;    /* "tcp://0.0.0.0:7300"; port 0 or "*" picks one */
-    const char *session; /* "tcp://0.0.0.0:7301" */
+    const char *door;           /* "tcp://0.0.0.0:7300"; port 0 or "*" picks one */
+    const char *session;        /* "tcp://0.0.0.0:7301" */
     const uint8_t *door_secret; /* [32] */
     const fm_identity *identity;
     const fm_trust *trust;
@@ -78,11 +78,9 @@ typedef struct {
  * A second session of the same certificate name replaces the first (GONE, then JOINED).
  * @return FM_OK; FM_EIO when ZeroMQ fails.
  */
-FM_NODISCARD fm_status fm_link_server_poll(fm_link_server *s, int timeout_ms,
-                                           fm_link_event *event);
+FM_NODISCARD fm_status fm_link_server_poll(fm_link_server *s, int timeout_ms, fm_link_event *event);
 /** FM_ENOTFOUND when the peer is gone (a GONE event follows or came). Never blocks. */
-FM_NODISCARD fm_status fm_link_server_send(fm_link_server *s, uint64_t peer,
-                                           const fm_message *m);
+FM_NODISCARD fm_status fm_link_server_send(fm_link_server *s, uint64_t peer, const fm_message *m);
 /** Tell the peer why (Refusal) and forget it; no GONE event follows. */
 void fm_link_server_drop(fm_link_server *s, uint64_t peer, const char *reason);
 /**
@@ -117,12 +115,10 @@ typedef struct {
  * @return FM_OK; FM_ETIMEOUT (no answer: text says address, key, or not started);
  *         FM_EAUTH (their credential, or they refused ours: text says why); FM_EIO.
  */
-FM_NODISCARD fm_status fm_link_client_connect(const fm_link_client_config *c,
-                                              fm_link_client **out);
+FM_NODISCARD fm_status fm_link_client_connect(const fm_link_client_config *c, fm_link_client **out);
 void fm_link_client_free(fm_link_client **l);
 /** As the server's; FM_LINK_GONE when the aggregator is silent or refused us. */
-FM_NODISCARD fm_status fm_link_client_poll(fm_link_client *l, int timeout_ms,
-                                           fm_link_event *event);
+FM_NODISCARD fm_status fm_link_client_poll(fm_link_client *l, int timeout_ms, fm_link_event *event);
 FM_NODISCARD fm_status fm_link_client_send(fm_link_client *l, const fm_message *m);
 /** Send a due Ping without receiving: for use between long computations. */
 void fm_link_client_keepalive(fm_link_client *l);
