@@ -21,16 +21,10 @@ int fm_cmd_export(int argc, char **argv)
         .option_count = sizeof options / sizeof options[0],
     };
     uint64_t rounds = 0;
-    int first = 0;
+    int first = 0, code = 0;
 
-    switch (fm_cli_parse(&spec, argc, argv, &first)) {
-    case FM_CLI_HELP_SHOWN:
-        return 0;
-    case FM_CLI_USAGE:
-        return 2;
-    case FM_CLI_RUN:
-        break;
-    }
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
     if (fm_aggregator_export(dir, output, &rounds) != FM_OK)
         return fm_cli_failed(spec.program);
     printf("%s: the model after %llu round%s\n", output, (unsigned long long)rounds,

@@ -62,16 +62,10 @@ int fm_cmd_init(int argc, char **argv)
         .option_count = sizeof options / sizeof options[0],
     };
     char plan[2 * FM_HASH_BYTES + 1];
-    int first = 0;
+    int first = 0, code = 0;
 
-    switch (fm_cli_parse(&spec, argc, argv, &first)) {
-    case FM_CLI_HELP_SHOWN:
-        return 0;
-    case FM_CLI_USAGE:
-        return 2;
-    case FM_CLI_RUN:
-        break;
-    }
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
     if (fm_aggregator_init(&o, &r) != FM_OK)
         return fm_cli_failed(spec.program);
     fm_hash_hex(&r.plan, plan);

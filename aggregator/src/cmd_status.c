@@ -100,15 +100,9 @@ int fm_cmd_status(int argc, char **argv)
         .options = options,
         .option_count = sizeof options / sizeof options[0],
     };
-    int first = 0;
+    int first = 0, code = 0;
 
-    switch (fm_cli_parse(&spec, argc, argv, &first)) {
-    case FM_CLI_HELP_SHOWN:
-        return 0;
-    case FM_CLI_USAGE:
-        return 2;
-    case FM_CLI_RUN:
-        break;
-    }
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
     return show(dir, json) == FM_OK ? 0 : fm_cli_failed(spec.program);
 }

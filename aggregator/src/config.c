@@ -94,7 +94,7 @@ static fm_status read_privacy(const fm_yaml_node *root, fm_plan *p)
     return read_noise(m, p);
 }
 
-/* DESIGN, One round: no two disjoint groups may both be released. So quorum is above colluders. */
+/* docs/protocol.md, section 11: no two disjoint groups may both be released. So quorum is above colluders. */
 static fm_status check_cohort(const fm_yaml_node *m, const fm_plan *p)
 {
     uint32_t least = fm_plan_min_quorum(p->max_nodes, p->colluders);

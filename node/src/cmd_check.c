@@ -196,7 +196,7 @@ int fm_cmd_check(int argc, char **argv)
     };
     int first = 0, code = 0;
 
-    if (!fm_cmd_parse(&spec, argc, argv, &first, &code))
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     check_all(&c);
     fm_node_config_fini(&c.config);

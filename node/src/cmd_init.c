@@ -205,7 +205,7 @@ int fm_cmd_init(int argc, char **argv)
     };
     int first = 0, code = 0;
 
-    if (!fm_cmd_parse(&spec, argc, argv, &first, &code))
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         goto done;
     if (o.purposes.count == 0) {
         fprintf(stderr, "%s: give at least one --purpose\nTry '%s --help'.\n", spec.program,

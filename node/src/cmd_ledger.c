@@ -114,7 +114,7 @@ int fm_cmd_ledger(int argc, char **argv)
     int first = 0, code = 0;
     fm_status st;
 
-    if (!fm_cmd_parse(&spec, argc, argv, &first, &code))
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     if ((st = fm_node_config_load(config, &c)) == FM_OK)
         st = show(&c, json);

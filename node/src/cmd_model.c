@@ -163,7 +163,7 @@ int fm_cmd_evaluate(int argc, char **argv)
     size_t count = 0;
     int first = 0, code = 0;
 
-    if (fm_cmd_parse(&spec, argc, argv, &first, &code))
+    if (fm_cli_begin(&spec, argc, argv, &first, &code))
         code = gather(&data, argv, first, argc, &files, &count) == FM_OK &&
                        evaluate(&m, files, count, json) == FM_OK
                    ? 0
@@ -226,7 +226,7 @@ int fm_cmd_predict(int argc, char **argv)
     };
     int first = 0, code = 0;
 
-    if (!fm_cmd_parse(&spec, argc, argv, &first, &code))
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     return predict_file(&m, input, output) == FM_OK ? 0 : fm_cli_failed(spec.program);
 }

@@ -60,7 +60,7 @@ int fm_cmd_plan(int argc, char **argv)
     int first = 0, code = 0;
     fm_status st;
 
-    if (!fm_cmd_parse(&spec, argc, argv, &first, &code))
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     st = fm_cmd_read_json(config, "plan.json", &j);
     if (st == FM_ENOTFOUND)

@@ -21,7 +21,7 @@ int fm_cmd_start(int argc, char **argv)
     };
     int first = 0, code = 0;
 
-    if (!fm_cmd_parse(&spec, argc, argv, &first, &code))
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     return fm_node_run(&o) == FM_OK ? 0 : fm_cli_failed(spec.program);
 }

@@ -38,7 +38,7 @@ int fm_cmd_status(int argc, char **argv)
     int first = 0, code = 0;
     fm_status st;
 
-    if (!fm_cmd_parse(&spec, argc, argv, &first, &code))
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     st = fm_cmd_read_json(config, "status.json", &j);
     if (st == FM_ENOTFOUND)

@@ -5,20 +5,6 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 
-bool fm_cmd_parse(const fm_cli_spec *spec, int argc, char **argv, int *operands, int *code)
-{
-    switch (fm_cli_parse(spec, argc, argv, operands)) {
-    case FM_CLI_RUN:
-        return true;
-    case FM_CLI_HELP_SHOWN:
-        *code = 0;
-        return false;
-    default:
-        *code = 2;
-        return false;
-    }
-}
-
 fm_status fm_cmd_read_json(const char *config, const char *name, json_t **out)
 {
     char *dir = NULL, *path = NULL;

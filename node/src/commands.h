@@ -16,8 +16,6 @@ int fm_cmd_evaluate(int argc, char **argv);
 int fm_cmd_predict(int argc, char **argv);
 
 /* command.c */
-/** Parse; true: go on. Otherwise *code is the exit code. */
-bool fm_cmd_parse(const fm_cli_spec *spec, int argc, char **argv, int *operands, int *code);
 /** Read the JSON file `name` that the driver left beside the configuration file. */
 fm_status fm_cmd_read_json(const char *config, const char *name, json_t **out);
 const char *fm_cmd_text(const json_t *o, const char *key); /* "" when absent */
