@@ -93,6 +93,16 @@ static fm_status port_release(void *ctx, uint64_t round, const fm_hash *digest)
     return FM_OK;
 }
 
+static fm_status port_released_commit(void *ctx, uint64_t round, bool *found, fm_hash *digest)
+{
+    port_double *d = ctx;
+
+    *found = round <= MAX_ROUND && row(d, round)->released;
+    if (*found)
+        *digest = row(d, round)->digest;
+    return FM_OK;
+}
+
 static fm_status port_head(void *ctx, uint64_t round, const fm_hash *head)
 {
     port_double *d = ctx;
@@ -199,6 +209,7 @@ fm_node_ports double_ports(port_double *d)
         .record_commit = port_commit,
         .record_release = port_release,
         .record_head = port_head,
+        .released_commit = port_released_commit,
         .can_afford = port_afford,
         .charge = port_charge,
         .approve_plan = port_approve,

@@ -112,6 +112,27 @@ static void a_rollback_is_noticed_after_a_restart(void)
     free(o);
 }
 
+static void another_history_of_a_released_round_is_noticed_after_a_restart(void)
+{
+    bench_message *o = calloc(1, sizeof *o);
+    bench b;
+
+    need(o != NULL, "memory");
+    bench_init(&b);
+    finish_round(&b);
+    come_back(&b);
+    next_round(&b);
+    b.entries[0].commit_digest.bytes[0] ^= 1;
+    b.head = fm_transcript_next(&(fm_hash){ 0 }, &b.entries[0]);
+    say_start(&b, o);
+    CU_ASSERT_EQUAL(hear(&b, VICTIM, o), FM_OK);
+    CU_ASSERT_EQUAL(victim_ports(&b)->refusals, 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(victim_ports(&b)->why, "this node released"));
+    CU_ASSERT_FALSE(did(victim_ports(&b), DID_TRAIN));
+    bench_fini(&b);
+    free(o);
+}
+
 static void a_roster_of_before_the_restart_is_refused(void)
 {
     bench_message *o = calloc(1, sizeof *o);
@@ -140,6 +161,8 @@ static const fm_test tests[] = {
       a_second_set_of_survivors_after_a_crash },
     { "Join tells how far the transcript is known", join_tells_how_far_the_transcript_is_known },
     { "a rollback is noticed after a restart", a_rollback_is_noticed_after_a_restart },
+    { "another history of a released round is noticed after a restart",
+      another_history_of_a_released_round_is_noticed_after_a_restart },
     { "a roster of before the restart is refused (else: masks of keys that are gone)",
       a_roster_of_before_the_restart_is_refused },
 };
