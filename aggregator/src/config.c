@@ -18,6 +18,7 @@
 
 #define NO_PRIVACY_EPSILON 1000.0
 #define MAX_UNITS (1u << 24)
+#define DEFAULT_UNIT_ROWS 16
 #define BELOW_ONE 0.999999
 
 static fm_status copy_text(const fm_yaml_node *map, const char *key, char *out, size_t cap)
@@ -57,23 +58,57 @@ static fm_status read_noise(const fm_yaml_node *m, fm_plan *p)
     return st;
 }
 
+/* A record, or a column whose equal values are one unit. */
+static fm_status read_unit(const fm_yaml_node *m, fm_plan *p)
+{
+    uint64_t rows = 1;
+    bool record;
+    fm_status st = copy_text(m, "unit", p->privacy_unit, sizeof p->privacy_unit);
+
+    if (st != FM_OK)
+        return st;
+    record = strcmp(p->privacy_unit, FM_UNIT_RECORD) == 0;
+    if (record && fm_yaml_find(m, "max_unit_rows"))
+        return fm_yaml_fail(fm_yaml_find(m, "max_unit_rows"),
+                            "max_unit_rows goes with a unit that is a column; a record is one row");
+    st = fm_yaml_get_u64_or(m, "max_unit_rows", 1, FM_MAX_UNIT_ROWS, record ? 1 : DEFAULT_UNIT_ROWS,
+                            &rows);
+    p->max_unit_rows = (uint32_t)rows;
+    return st;
+}
+
+static fm_status read_noise_mode(const fm_yaml_node *m, fm_plan *p)
+{
+    const char *mode = NULL;
+    fm_status st = fm_yaml_get_string_or(m, "noise", "distributed", &mode);
+
+    if (st != FM_OK)
+        return st;
+    if (strcmp(mode, "distributed") == 0)
+        p->noise = FM_NOISE_DISTRIBUTED;
+    else if (strcmp(mode, "local") == 0)
+        p->noise = FM_NOISE_LOCAL;
+    else
+        return fm_yaml_fail(fm_yaml_find(m, "noise"),
+                            "noise '%.100s' is not known; use distributed (the shares add up) or "
+                            "local (each node's noise is enough alone)",
+                            mode);
+    return FM_OK;
+}
+
 static fm_status read_privacy(const fm_yaml_node *root, fm_plan *p)
 {
-    static const char *const keys[] = { "unit",
-                                        "epsilon",
-                                        "delta",
-                                        "clip_norm",
-                                        "sampling_rate",
-                                        "expected_units",
-                                        "max_units",
-                                        "insecure_noise_multiplier",
-                                        NULL };
+    static const char *const keys[] = {
+        "unit",          "epsilon",        "delta",     "clip_norm",
+        "sampling_rate", "expected_units", "max_units", "insecure_noise_multiplier",
+        "max_unit_rows", "noise",          NULL
+    };
     const fm_yaml_node *m = NULL;
     fm_status st;
 
     if ((st = fm_yaml_get_map(root, "privacy", &m)) != FM_OK ||
-        (st = fm_yaml_check_keys(m, keys)) != FM_OK ||
-        (st = copy_text(m, "unit", p->privacy_unit, sizeof p->privacy_unit)) != FM_OK ||
+        (st = fm_yaml_check_keys(m, keys)) != FM_OK || (st = read_unit(m, p)) != FM_OK ||
+        (st = read_noise_mode(m, p)) != FM_OK ||
         (st = fm_yaml_get_double(m, "epsilon", 1e-3, NO_PRIVACY_EPSILON, &p->epsilon)) != FM_OK ||
         (st = fm_yaml_get_double(m, "delta", 1e-12, 0.1, &p->delta)) != FM_OK ||
         (st = fm_yaml_get_double_or(m, "clip_norm", 1e-6, 1e6, 1.0, &p->clip_norm)) != FM_OK ||
@@ -83,9 +118,6 @@ static fm_status read_privacy(const fm_yaml_node *root, fm_plan *p)
             FM_OK ||
         (st = get_u32(m, "max_units", 1, MAX_UNITS, &p->max_units)) != FM_OK)
         return st;
-    if (strcmp(p->privacy_unit, "record") != 0)
-        return fm_yaml_fail(fm_yaml_find(m, "unit"), "unit '%s' is not known; use record",
-                            p->privacy_unit);
     if (p->max_units < p->expected_units)
         return fm_yaml_fail(fm_yaml_find(m, "max_units"),
                             "max_units %u is below expected_units %g: no round could hold the "
@@ -325,7 +357,7 @@ static fm_status check_plan(const char *path, const fm_plan *p)
 
 fm_status fm_aggregator_config_load(const char *path, fm_aggregator_config *out)
 {
-    fm_aggregator_config c = { 0 };
+    fm_aggregator_config c = { .plan.task = FM_TASK_TRAINING };
     fm_yaml *doc = NULL;
     fm_status st;
 

@@ -248,7 +248,8 @@ static fm_status make_directory(const char *dir, const fm_aggregator_init_option
 static fm_status report(const fm_aggregator_config *c, fm_aggregator_init_report *out)
 {
     const fm_plan *p = &c->plan;
-    const fm_dp_mechanism m = { p->noise_multiplier, p->sampling_rate, p->rounds };
+    const fm_dp_mechanism m = { p->noise_multiplier, p->sampling_rate, p->rounds, FM_DP_GAUSSIAN,
+                                0 };
 
     memcpy(out->federation, p->federation, sizeof out->federation);
     (void)snprintf(out->door, sizeof out->door, "%s", c->door);

@@ -93,7 +93,7 @@ static fm_status read_mechanisms(question *a)
         return st;
     a->m = p;
     if (a->z > 0.0)
-        a->m[a->count++] = (fm_dp_mechanism){ a->z, a->q, a->steps };
+        a->m[a->count++] = (fm_dp_mechanism){ a->z, a->q, a->steps, FM_DP_GAUSSIAN, 0 };
     for (size_t i = 0; i < a->mechanisms.count; i++)
         if ((st = read_mechanism(a->mechanisms.items[i], &a->m[a->count++])) != FM_OK)
             return st;

@@ -174,10 +174,20 @@ static void sample_block(const fm_dp_gaussian *g, workspace *w, size_t groups)
 
 void fm_dp_gaussian_sample(const fm_dp_gaussian *g, fm_rng *rng, int32_t *out, size_t n)
 {
+    uint8_t seed[FM_DP_NOISE_SEED_BYTES];
+
+    rng->fill(rng->state, seed, sizeof seed);
+    fm_dp_gaussian_expand(g, seed, out, n);
+    sodium_memzero(seed, sizeof seed);
+}
+
+void fm_dp_gaussian_expand(const fm_dp_gaussian *g, const uint8_t seed[FM_DP_NOISE_SEED_BYTES],
+                           int32_t *out, size_t n)
+{
     workspace w;
 
     w.counter = 0;
-    rng->fill(rng->state, w.key, sizeof w.key);
+    memcpy(w.key, seed, sizeof w.key);
     while (n > 0) {
         size_t take = n < BLOCK ? n : BLOCK;
 

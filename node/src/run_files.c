@@ -91,6 +91,13 @@ fm_status fm_node_driver_trace(const fm_node_driver *d, uint64_t round, uint64_t
     return ok ? FM_OK : fm_fail(FM_EIO, "%s: cannot append: %s", d->o->trace, strerror(errno));
 }
 
+static const char *task_name(fm_task task)
+{
+    return task == FM_TASK_TRAINING     ? "training"
+           : task == FM_TASK_STATISTICS ? "statistics"
+                                        : "evaluation";
+}
+
 static json_t *plan_json(const fm_plan *p, const char *hash, const char *offered, const char *why)
 {
     json_t *head = json_pack("{s:b s:s s:s s:s s:s s:s s:s}", "approved", why == NULL, "reason",
@@ -102,10 +109,13 @@ static json_t *plan_json(const fm_plan *p, const char *hash, const char *offered
                   p->noise_multiplier, "rounds", (json_int_t)p->rounds, "max_units",
                   (json_int_t)p->max_units, "expected_units", p->expected_units);
     json_t *rest =
-        json_pack("{s:I s:I s:I s:I s:I s:s s:s}", "min_cohort", (json_int_t)p->min_cohort,
-                  "quorum", (json_int_t)p->quorum, "colluders", (json_int_t)p->colluders,
-                  "max_nodes", (json_int_t)p->max_nodes, "parameters", (json_int_t)p->parameters,
-                  "model", p->model_text, "schema", p->schema_text);
+        json_pack("{s:I s:I s:I s:I s:I s:I s:I s:s s:s s:s? s:s s:s?}", "min_cohort",
+                  (json_int_t)p->min_cohort, "quorum", (json_int_t)p->quorum, "colluders",
+                  (json_int_t)p->colluders, "max_nodes", (json_int_t)p->max_nodes, "parameters",
+                  (json_int_t)p->parameters, "max_unit_rows", (json_int_t)p->max_unit_rows,
+                  "frozen", (json_int_t)p->frozen, "task", task_name(p->task), "noise",
+                  p->noise == FM_NOISE_LOCAL ? "local" : "distributed", "model", p->model_text,
+                  "schema", p->schema_text, "query", p->query_text);
     bool ok = head && figures && rest && json_object_update(head, figures) == 0 &&
               json_object_update(head, rest) == 0;
 

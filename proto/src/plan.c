@@ -41,7 +41,14 @@ fm_status fm_plan_encode(const fm_plan *p, fm_buf *out)
     w.colluders = p->colluders;
     w.max_nodes = p->max_nodes;
     w.parameters = p->parameters;
-    w.model_text = p->model_text;
+    w.task = (uint32_t)p->task;
+    w.noise = (uint32_t)p->noise;
+    w.max_unit_rows = p->max_unit_rows;
+    w.frozen = p->frozen;
+    if (p->query_text)
+        w.query_text = p->query_text;
+    if (p->model_text)
+        w.model_text = p->model_text;
     w.schema_text = p->schema_text;
     w.initial_model.data = (uint8_t *)(uintptr_t)p->initial_model.bytes;
     w.initial_model.len = FM_HASH_BYTES;
@@ -68,7 +75,13 @@ static fm_status get_text(const char *field, const char *in, char *out, size_t c
     return FM_OK;
 }
 
-/* Everything but the two long texts. */
+/* Absent and empty are the same on the wire. */
+static fm_status get_long_text(const char *in, char **out)
+{
+    return *in ? fm_strdup(in, out) : FM_OK;
+}
+
+/* Everything but the long texts. */
 static fm_status get_fields(const wire_plan *w, fm_plan *p)
 {
     fm_status st;
@@ -102,7 +115,11 @@ static fm_status get_fields(const wire_plan *w, fm_plan *p)
     p->colluders = w->colluders;
     p->max_nodes = w->max_nodes;
     p->parameters = w->parameters;
-    p->optimizer = w->optimizer <= 2 ? (fm_optimizer_kind)w->optimizer : (fm_optimizer_kind)0;
+    p->optimizer = w->optimizer <= 3 ? (fm_optimizer_kind)w->optimizer : (fm_optimizer_kind)0;
+    p->task = w->task <= 3 ? (fm_task)w->task : (fm_task)0;
+    p->noise = w->noise <= 2 ? (fm_noise_mode)w->noise : (fm_noise_mode)0;
+    p->max_unit_rows = w->max_unit_rows;
+    p->frozen = w->frozen;
     p->learning_rate = w->learning_rate;
     p->momentum = w->momentum;
     p->beta2 = w->beta2;
@@ -116,8 +133,9 @@ static fm_status get_plan(const wire_plan *w, fm_plan *p)
     fm_status st;
 
     if ((st = get_fields(w, p)) != FM_OK ||
-        (st = fm_strdup(w->model_text, &p->model_text)) != FM_OK ||
-        (st = fm_strdup(w->schema_text, &p->schema_text)) != FM_OK)
+        (st = get_long_text(w->model_text, &p->model_text)) != FM_OK ||
+        (st = get_long_text(w->query_text, &p->query_text)) != FM_OK ||
+        (st = get_long_text(w->schema_text, &p->schema_text)) != FM_OK)
         return st;
     return fm_plan_check(p) == FM_OK ? FM_OK : fm_fail(FM_EPROTO, "%s", fm_error_text());
 }
@@ -158,6 +176,8 @@ void fm_plan_fini(fm_plan *p)
         return;
     free(p->model_text);
     free(p->schema_text);
+    free(p->query_text);
+    p->query_text = NULL;
     p->model_text = NULL;
     p->schema_text = NULL;
 }

@@ -1,4 +1,5 @@
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -44,6 +45,7 @@ static const whole_field wholes[] = {
     { "max_units", offsetof(fm_plan, max_units), 1, MAX_UNITS },
     { "max_nodes", offsetof(fm_plan, max_nodes), 2, FM_MAX_NODES },
     { "parameters", offsetof(fm_plan, parameters), 1, FM_MAX_PARAMETERS },
+    { "max_unit_rows", offsetof(fm_plan, max_unit_rows), 1, FM_MAX_UNIT_ROWS },
 };
 
 static fm_status check_reals(const fm_plan *p)
@@ -74,10 +76,57 @@ static fm_status check_wholes(const fm_plan *p)
         if (v < f->lo || v > f->hi)
             return fm_fail(FM_EINVAL, "plan: %s is %u, must be %u to %u", f->name, v, f->lo, f->hi);
     }
-    if (p->optimizer != FM_OPTIMIZER_SGD && p->optimizer != FM_OPTIMIZER_ADAM)
-        return fm_fail(FM_EINVAL, "plan: optimizer is %d, must be 1 (SGD) or 2 (Adam)",
-                       (int)p->optimizer);
+    if (p->noise != FM_NOISE_DISTRIBUTED && p->noise != FM_NOISE_LOCAL)
+        return fm_fail(FM_EINVAL, "plan: noise is %d, must be 1 (distributed) or 2 (local)",
+                       (int)p->noise);
     return FM_OK;
+}
+
+static fm_status check_text(const char *name, const char *text)
+{
+    size_t len = text ? strnlen(text, FM_MAX_TEXT_BYTES + 1) : 0;
+
+    if (len < 1 || len > FM_MAX_TEXT_BYTES)
+        return fm_fail(FM_EINVAL, "plan: %s must have 1 to %u bytes", name, FM_MAX_TEXT_BYTES);
+    if (!fm_utf8_is_text(text, len, true))
+        return fm_fail(FM_EINVAL, "plan: %s is not UTF-8 without control characters", name);
+    return FM_OK;
+}
+
+static fm_status check_absent(const char *name, const char *text)
+{
+    return text && *text ? fm_fail(FM_EINVAL, "plan: %s is of no use to this task", name) : FM_OK;
+}
+
+/* What each task needs, and what it has no use for. */
+static fm_status check_task(const fm_plan *p)
+{
+    bool training = p->task == FM_TASK_TRAINING, evaluation = p->task == FM_TASK_EVALUATION;
+    fm_status st;
+
+    if (!training && !evaluation && p->task != FM_TASK_STATISTICS)
+        return fm_fail(FM_EINVAL,
+                       "plan: task is %d, must be 1 (training), 2 (statistics) or 3 (evaluation)",
+                       (int)p->task);
+    if (training ? p->optimizer != FM_OPTIMIZER_SGD && p->optimizer != FM_OPTIMIZER_ADAM
+                 : p->optimizer != FM_OPTIMIZER_SUM)
+        return fm_fail(FM_EINVAL,
+                       "plan: optimizer is %d, must be 1 (SGD) or 2 (Adam) for training, 3 (sum) "
+                       "for statistics and evaluation",
+                       (int)p->optimizer);
+    if (evaluation ? p->frozen < 1 || p->frozen >= p->parameters : p->frozen != 0)
+        return fm_fail(FM_EINVAL,
+                       "plan: frozen is %u, must be the model's part of %u parameters for "
+                       "evaluation, otherwise 0",
+                       p->frozen, p->parameters);
+    if (p->task != FM_TASK_STATISTICS ? (st = check_text("model_text", p->model_text)) != FM_OK
+                                      : (st = check_absent("model_text", p->model_text)) != FM_OK)
+        return st;
+    if (training)
+        return check_absent("query_text", p->query_text);
+    if (p->query_text && strnlen(p->query_text, FM_MAX_QUERY_BYTES + 1) > FM_MAX_QUERY_BYTES)
+        return fm_fail(FM_EINVAL, "plan: query_text must have 1 to %u bytes", FM_MAX_QUERY_BYTES);
+    return check_text("query_text", p->query_text);
 }
 
 uint32_t fm_plan_min_quorum(uint32_t n, uint32_t colluders)
@@ -114,14 +163,18 @@ static bool is_name(const char *s, size_t len)
     return true;
 }
 
-static fm_status check_text(const char *name, const char *text)
+static fm_status check_unit(const fm_plan *p)
 {
-    size_t len = text ? strnlen(text, FM_MAX_TEXT_BYTES + 1) : 0;
+    size_t len = strnlen(p->privacy_unit, sizeof p->privacy_unit);
 
-    if (len < 1 || len > FM_MAX_TEXT_BYTES)
-        return fm_fail(FM_EINVAL, "plan: %s must have 1 to %u bytes", name, FM_MAX_TEXT_BYTES);
-    if (!fm_utf8_is_text(text, len, true))
-        return fm_fail(FM_EINVAL, "plan: %s is not UTF-8 without control characters", name);
+    if (len < 1 || len >= sizeof p->privacy_unit || !fm_utf8_is_text(p->privacy_unit, len, false))
+        return fm_fail(FM_EINVAL,
+                       "plan: privacy_unit must be \"" FM_UNIT_RECORD "\" or the name of a column, "
+                       "1 to %zu bytes of printable UTF-8",
+                       sizeof p->privacy_unit - 1);
+    if (strcmp(p->privacy_unit, FM_UNIT_RECORD) == 0 && p->max_unit_rows != 1)
+        return fm_fail(FM_EINVAL, "plan: max_unit_rows is %u, must be 1 when the unit is a record",
+                       p->max_unit_rows);
     return FM_OK;
 }
 
@@ -138,9 +191,7 @@ static fm_status check_texts(const fm_plan *p)
     if (purpose < 1 || purpose > FM_PURPOSE_MAX || !fm_utf8_is_text(p->purpose, purpose, false))
         return fm_fail(FM_EINVAL, "plan: purpose must be 1 to %d bytes of printable UTF-8",
                        FM_PURPOSE_MAX);
-    if (strncmp(p->privacy_unit, "record", sizeof p->privacy_unit) != 0)
-        return fm_fail(FM_EINVAL, "plan: privacy_unit must be \"record\"");
-    if ((st = check_text("model_text", p->model_text)) != FM_OK)
+    if ((st = check_unit(p)) != FM_OK)
         return st;
     return check_text("schema_text", p->schema_text);
 }
@@ -152,7 +203,7 @@ fm_status fm_plan_check(const fm_plan *p)
     if (!p)
         return fm_fail(FM_EINVAL, "plan: none given");
     if ((st = check_texts(p)) != FM_OK || (st = check_reals(p)) != FM_OK ||
-        (st = check_wholes(p)) != FM_OK)
+        (st = check_wholes(p)) != FM_OK || (st = check_task(p)) != FM_OK)
         return st;
     return check_people(p);
 }

@@ -59,7 +59,8 @@ static void everything_given_is_read(void)
     CU_ASSERT_EQUAL(c.join_s, 60);
     CU_ASSERT_EQUAL(c.round_s, 30);
     CU_ASSERT_EQUAL(
-        fm_dp_epsilon(&(fm_dp_mechanism){ c.plan.noise_multiplier, 1.0, 40 }, 1, 1e-4, &epsilon),
+        fm_dp_epsilon(&(fm_dp_mechanism){ c.plan.noise_multiplier, 1.0, 40, FM_DP_GAUSSIAN, 0 }, 1,
+                      1e-4, &epsilon),
         FM_OK);
     CU_ASSERT(epsilon <= 1.0 && epsilon > 0.999);
     fm_aggregator_config_fini(&c);
@@ -152,7 +153,7 @@ static void values_out_of_range_are_refused_with_their_place(void)
         { "name: heart\n",
           "name: a123456789b123456789c123456789d123456789e123456789f123456789g123\n", "1:7",
           "longer than 63" },
-        { "unit: record", "unit: patient", "6:9", "use record" },
+        { "unit: record", "unit: record\n  max_unit_rows: 4", "7:18", "a record is one row" },
         { "epsilon: 1.0", "epsilon: 0", "7:12", "between 0.001 and 1000" },
         { "epsilon: 1.0", "epsilon: 1001", "7:12", "between 0.001 and 1000" },
         { "epsilon: 1.0", "epsilon: one", "7:12", "must be a number" },

@@ -10,7 +10,7 @@ extern const fm_test_suite fm_suite_dp_accountant;
 
 static double epsilon_of(double z, double q, uint64_t count, double delta)
 {
-    fm_dp_mechanism m = { z, q, count };
+    fm_dp_mechanism m = { z, q, count, FM_DP_GAUSSIAN, 0 };
     double e = NAN;
 
     CU_ASSERT_EQUAL(fm_dp_epsilon(&m, 1, delta, &e), FM_OK);
@@ -19,7 +19,7 @@ static double epsilon_of(double z, double q, uint64_t count, double delta)
 
 static double delta_of(double z, double q, uint64_t count, double epsilon)
 {
-    fm_dp_mechanism m = { z, q, count };
+    fm_dp_mechanism m = { z, q, count, FM_DP_GAUSSIAN, 0 };
     double d = NAN;
 
     CU_ASSERT_EQUAL(fm_dp_delta(&m, 1, epsilon, &d), FM_OK);
@@ -157,8 +157,9 @@ static void sampling_at_nearly_one_meets_the_closed_form_at_one(void)
 static void the_order_found_is_the_best_of_a_dense_grid(void)
 {
     static const fm_dp_mechanism m[] = {
-        { 1.5, 0.04, 2250 },   { 0.6, 0.001, 1 },    { 0.3, 0.5, 4 },
-        { 12.0, 0.2, 100000 }, { 1.0, 0.0064, 782 },
+        { 1.5, 0.04, 2250, FM_DP_GAUSSIAN, 0 },  { 0.6, 0.001, 1, FM_DP_GAUSSIAN, 0 },
+        { 0.3, 0.5, 4, FM_DP_GAUSSIAN, 0 },      { 12.0, 0.2, 100000, FM_DP_GAUSSIAN, 0 },
+        { 1.0, 0.0064, 782, FM_DP_GAUSSIAN, 0 },
     };
 
     for (size_t i = 0; i < FM_TEST_COUNT(m); i++) {
@@ -235,10 +236,14 @@ static void nothing_released_or_infinite_noise_costs_nothing(void)
 
 static void parts_of_a_composition_add_up_in_any_order(void)
 {
-    fm_dp_mechanism a[] = { { 1.0, 0.01, 300 }, { 5.0, 1.0, 3 }, { 2.0, 0.1, 40 } };
-    fm_dp_mechanism b[] = {
-        { 2.0, 0.1, 15 }, { 1.0, 0.01, 100 }, { 5.0, 1.0, 3 }, { 1.0, 0.01, 200 }, { 2.0, 0.1, 25 }
-    };
+    fm_dp_mechanism a[] = { { 1.0, 0.01, 300, FM_DP_GAUSSIAN, 0 },
+                            { 5.0, 1.0, 3, FM_DP_GAUSSIAN, 0 },
+                            { 2.0, 0.1, 40, FM_DP_GAUSSIAN, 0 } };
+    fm_dp_mechanism b[] = { { 2.0, 0.1, 15, FM_DP_GAUSSIAN, 0 },
+                            { 1.0, 0.01, 100, FM_DP_GAUSSIAN, 0 },
+                            { 5.0, 1.0, 3, FM_DP_GAUSSIAN, 0 },
+                            { 1.0, 0.01, 200, FM_DP_GAUSSIAN, 0 },
+                            { 2.0, 0.1, 25, FM_DP_GAUSSIAN, 0 } };
     double ea = 0.0, eb = 0.0, d = 0.0, largest = 0.0;
 
     CU_ASSERT_EQUAL(fm_dp_epsilon(a, 3, 1e-6, &ea), FM_OK);
@@ -254,7 +259,8 @@ static void parts_of_a_composition_add_up_in_any_order(void)
 
 static void gaussians_of_two_widths_bound_their_exact_composition(void)
 {
-    fm_dp_mechanism m[] = { { 10.0, 1.0, 50 }, { 5.0, 1.0, 50 } };
+    fm_dp_mechanism m[] = { { 10.0, 1.0, 50, FM_DP_GAUSSIAN, 0 },
+                            { 5.0, 1.0, 50, FM_DP_GAUSSIAN, 0 } };
     double mu = sqrt(50.0 / 100.0 + 50.0 / 25.0), d = 0.0, e = 0.0;
 
     CU_ASSERT_EQUAL(fm_dp_delta(m, 2, 4.0, &d), FM_OK);
@@ -287,17 +293,17 @@ static void bad_arguments_are_named_and_outputs_left_alone(void)
         double delta;
         const char *word;
     } bad[] = {
-        { { 0.0, 0.1, 1 }, 1e-5, "noise_multiplier" },
-        { { NAN, 0.1, 1 }, 1e-5, "noise_multiplier" },
-        { { -1., 0.1, 1 }, 1e-5, "noise_multiplier" },
-        { { 1.0, 0.0, 1 }, 1e-5, "sampling_rate" },
-        { { 1.0, 1.1, 1 }, 1e-5, "sampling_rate" },
-        { { 1.0, NAN, 1 }, 1e-5, "sampling_rate" },
-        { { 1.0, 0.1, 1 }, 0.0, "delta" },
-        { { 1.0, 0.1, 1 }, 1.0, "delta" },
-        { { 1.0, 0.1, 1 }, NAN, "delta" },
+        { { 0.0, 0.1, 1, FM_DP_GAUSSIAN, 0 }, 1e-5, "noise_multiplier" },
+        { { NAN, 0.1, 1, FM_DP_GAUSSIAN, 0 }, 1e-5, "noise_multiplier" },
+        { { -1., 0.1, 1, FM_DP_GAUSSIAN, 0 }, 1e-5, "noise_multiplier" },
+        { { 1.0, 0.0, 1, FM_DP_GAUSSIAN, 0 }, 1e-5, "sampling_rate" },
+        { { 1.0, 1.1, 1, FM_DP_GAUSSIAN, 0 }, 1e-5, "sampling_rate" },
+        { { 1.0, NAN, 1, FM_DP_GAUSSIAN, 0 }, 1e-5, "sampling_rate" },
+        { { 1.0, 0.1, 1, FM_DP_GAUSSIAN, 0 }, 0.0, "delta" },
+        { { 1.0, 0.1, 1, FM_DP_GAUSSIAN, 0 }, 1.0, "delta" },
+        { { 1.0, 0.1, 1, FM_DP_GAUSSIAN, 0 }, NAN, "delta" },
     };
-    fm_dp_mechanism good = { 1.0, 0.1, 1 };
+    fm_dp_mechanism good = { 1.0, 0.1, 1, FM_DP_GAUSSIAN, 0 };
     double out = -7.0;
 
     for (size_t i = 0; i < FM_TEST_COUNT(bad); i++) {

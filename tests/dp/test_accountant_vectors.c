@@ -11,7 +11,7 @@ extern const fm_test_suite fm_suite_dp_accountant_vectors;
 
 static double epsilon_of(double z, double q, uint64_t count, double delta)
 {
-    fm_dp_mechanism m = { z, q, count };
+    fm_dp_mechanism m = { z, q, count, FM_DP_GAUSSIAN, 0 };
     double e = NAN;
 
     CU_ASSERT_EQUAL(fm_dp_epsilon(&m, 1, delta, &e), FM_OK);
@@ -20,7 +20,7 @@ static double epsilon_of(double z, double q, uint64_t count, double delta)
 
 static double delta_of(double z, double q, uint64_t count, double epsilon)
 {
-    fm_dp_mechanism m = { z, q, count };
+    fm_dp_mechanism m = { z, q, count, FM_DP_GAUSSIAN, 0 };
     double d = NAN;
 
     CU_ASSERT_EQUAL(fm_dp_delta(&m, 1, epsilon, &d), FM_OK);

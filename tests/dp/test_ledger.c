@@ -27,7 +27,7 @@ static void keeps_what_was_charged_in_order(void)
     CU_ASSERT_EQUAL(fm_ledger_charge(l, &e, &LEDGER_AMPLE), FM_OK);
     e.round = UINT64_MAX;
     e.purpose = "evaluation";
-    e.mechanism = (fm_dp_mechanism){ 0.1 + 0.2, 1.0 / 3.0, 12 };
+    e.mechanism = (fm_dp_mechanism){ 0.1 + 0.2, 1.0 / 3.0, 12, FM_DP_GAUSSIAN, 0 };
     CU_ASSERT_EQUAL(fm_ledger_charge(l, &e, &LEDGER_AMPLE), FM_OK);
     fm_ledger_close(&l);
     CU_ASSERT_PTR_NULL(l);
@@ -73,14 +73,15 @@ static void epsilon_is_the_accountants_over_all_federations(void)
 {
     char path[4096];
     fm_ledger *l = ledger_test_open_new(path, sizeof path);
-    fm_dp_mechanism sum[2] = { { 1.0, 0.01, 3 }, { 2.0, 0.5, 1 } };
+    fm_dp_mechanism sum[2] = { { 1.0, 0.01, 3, FM_DP_GAUSSIAN, 0 },
+                               { 2.0, 0.5, 1, FM_DP_GAUSSIAN, 0 } };
     fm_ledger_entry e = ledger_test_entry(1);
     double direct = 0.0, spent = 0.0, with = 0.0;
 
     for (uint64_t r = 1; r <= 3; r++) {
         e.round = r;
         e.federation = r == 2 ? "banks" : "heart";
-        e.mechanism = (fm_dp_mechanism){ 1.0, 0.01, 1 };
+        e.mechanism = (fm_dp_mechanism){ 1.0, 0.01, 1, FM_DP_GAUSSIAN, 0 };
         CU_ASSERT_EQUAL(fm_ledger_charge(l, &e, &LEDGER_AMPLE), FM_OK);
     }
     e.data_set = "another";
@@ -105,7 +106,7 @@ static void many_kinds_of_release_are_all_counted(void)
 
     for (size_t i = 0; i < FM_TEST_COUNT(sum); i++) {
         e.round = i;
-        e.mechanism = sum[i] = (fm_dp_mechanism){ 1.0 + (double)i, 1.0, 2 };
+        e.mechanism = sum[i] = (fm_dp_mechanism){ 1.0 + (double)i, 1.0, 2, FM_DP_GAUSSIAN, 0 };
         CU_ASSERT_EQUAL(fm_ledger_charge(l, &e, &LEDGER_AMPLE), FM_OK);
     }
     CU_ASSERT_EQUAL(fm_dp_epsilon(sum, FM_TEST_COUNT(sum), 1e-5, &direct), FM_OK);
@@ -128,7 +129,7 @@ static void refuses_what_would_pass_the_budget_and_says_so(void)
     double spent = 0.0, next = 0.0;
     fm_status st = FM_OK;
 
-    e.mechanism = (fm_dp_mechanism){ 4.0, 1.0, 1 };
+    e.mechanism = (fm_dp_mechanism){ 4.0, 1.0, 1, FM_DP_GAUSSIAN, 0 };
     for (e.round = 1; e.round < 100; e.round++) {
         fm_status check = fm_ledger_check(l, &e, &budget);
 

@@ -216,7 +216,7 @@ static void ten_thousand_entries_of_twenty_kinds_are_summed_fast(void)
                   " 8.0 + i % 20, 0.01, 1, zeroblob(32) FROM n"),
         SQLITE_OK);
     for (size_t i = 0; i < 20; i++)
-        sum[i] = (fm_dp_mechanism){ 8.0 + (double)i, 0.01, 500 };
+        sum[i] = (fm_dp_mechanism){ 8.0 + (double)i, 0.01, 500, FM_DP_GAUSSIAN, 0 };
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
     CU_ASSERT_EQUAL(fm_ledger_epsilon(l, "cleveland", NULL, 1e-5, &spent), FM_OK);
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);

@@ -38,7 +38,8 @@ static int run(const char *args, char *out, size_t cap)
 
 static void epsilon_delta_and_sigma_agree_with_the_library(void)
 {
-    fm_dp_mechanism m[] = { { 1.1, 0.01, 1000 }, { 20.0, 1.0, 1 } };
+    fm_dp_mechanism m[] = { { 1.1, 0.01, 1000, FM_DP_GAUSSIAN, 0 },
+                            { 20.0, 1.0, 1, FM_DP_GAUSSIAN, 0 } };
     char out[8192];
     double expected = 0.0;
     json_t *o;

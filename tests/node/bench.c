@@ -62,6 +62,9 @@ static void make_plan(bench *b)
     (void)snprintf(p->federation, sizeof p->federation, FEDERATION);
     (void)snprintf(p->purpose, sizeof p->purpose, "heart disease risk");
     (void)snprintf(p->privacy_unit, sizeof p->privacy_unit, "record");
+    p->max_unit_rows = 1;
+    p->task = FM_TASK_TRAINING;
+    p->noise = FM_NOISE_DISTRIBUTED;
     p->model_text = copy("width: 0\n");
     p->schema_text = copy("name: x\n");
     p->initial_model = b->model_hash;

@@ -110,6 +110,9 @@ static fm_plan make_plan(void)
     (void)snprintf(p.federation, sizeof p.federation, FEDERATION);
     (void)snprintf(p.purpose, sizeof p.purpose, "heart disease risk");
     (void)snprintf(p.privacy_unit, sizeof p.privacy_unit, "record");
+    p.max_unit_rows = 1;
+    p.task = FM_TASK_TRAINING;
+    p.noise = FM_NOISE_DISTRIBUTED;
     need(fm_dp_calibrate(1.0, 1e-4, 0.5, 5, &p.noise_multiplier) == FM_OK, "the noise");
     return p;
 }

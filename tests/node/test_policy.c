@@ -52,6 +52,9 @@ static void open_desk(desk *d)
     (void)snprintf(d->plan.federation, sizeof d->plan.federation, FEDERATION);
     (void)snprintf(d->plan.purpose, sizeof d->plan.purpose, "%s", g_purpose);
     (void)snprintf(d->plan.privacy_unit, sizeof d->plan.privacy_unit, "record");
+    d->plan.max_unit_rows = 1;
+    d->plan.task = FM_TASK_TRAINING;
+    d->plan.noise = FM_NOISE_DISTRIBUTED;
     need(fm_dp_calibrate(1.0, 1e-4, 0.5, 20, &d->plan.noise_multiplier) == FM_OK, "the noise");
     fm_test_tmpdir(dir, sizeof dir);
     make_path(path, dir, "ledger.db");

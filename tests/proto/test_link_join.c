@@ -144,14 +144,14 @@ static void another_version_is_told_so(void)
 {
     fm_link_server *s = world_server(g_default);
     raw_peer *r = raw_new(world_identity("riga"));
-    fm_message m = { .type = FM_MSG_HELLO, .hello = { 2, r->credential } };
+    fm_message m = { .type = FM_MSG_HELLO, .hello = { 1, r->credential } };
     fm_message *answer;
     fm_buf b = { .len = 0 };
 
     CU_ASSERT_EQUAL_FATAL(fm_message_encode(&m, &b), FM_OK);
     answer = raw_ask(r, s, b.data, b.len, 2000);
     CU_ASSERT_PTR_NOT_NULL_FATAL(answer);
-    refusal_says(answer, "version 2");
+    refusal_says(answer, "version 1");
     fm_buf_fini(&b);
     raw_free(&r);
     fm_link_server_free(&s);
@@ -303,8 +303,8 @@ static void a_node_that_poses_as_the_aggregator_is_not_believed(void)
     fm_message m = { .type = FM_MSG_WELCOME, .welcome = { FM_PROTO_VERSION, r->credential, 7301 } };
 
     believes_not(&m, "role");
-    m.welcome.version = 2;
-    believes_not(&m, "version 2");
+    m.welcome.version = 1;
+    believes_not(&m, "version 1");
     raw_free(&r);
 }
 

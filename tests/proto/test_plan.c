@@ -233,7 +233,7 @@ static void texts_are_checked(void)
     memset(p.purpose, 'a', sizeof p.purpose);
     CU_ASSERT_TRUE(bad(&p, "purpose"));
     p = sample_plan();
-    strcpy(p.privacy_unit, "patient");
+    strcpy(p.privacy_unit, "two\nlines");
     CU_ASSERT_TRUE(bad(&p, "privacy_unit"));
     p = sample_plan();
     p.model_text = NULL;
@@ -272,10 +272,10 @@ static void bad_bytes_are_refused_by_name(void)
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(w);
     CU_ASSERT_EQUAL(decode_wire(w), FM_OK);
-    w->version = 2;
+    w->version = FM_PROTO_VERSION + 1;
     CU_ASSERT_EQUAL(decode_wire(w), FM_EPROTO);
     CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "version"));
-    w->version = 1;
+    w->version = FM_PROTO_VERSION;
     w->quorum = 1;
     CU_ASSERT_EQUAL(decode_wire(w), FM_EPROTO);
     CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "quorum"));

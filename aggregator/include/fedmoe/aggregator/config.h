@@ -6,7 +6,9 @@
  *   listen: {door: "tcp://127.0.0.1:7300", session: "tcp://127.0.0.1:7301"}
  *   model: model.safetensors             # made by fedmoe-model new; beside this file
  *   privacy:
- *     unit: record
+ *     unit: record                       # or a column: all rows of one value are one unit
+ *     max_unit_rows: 16                  # with a column: most rows of one unit that count
+ *     noise: distributed                 # default; or local: each node's noise is enough alone
  *     epsilon: 1.0
  *     delta: 1.0e-4
  *     clip_norm: 1.0                     # default 1

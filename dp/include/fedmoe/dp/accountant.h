@@ -10,11 +10,21 @@
 
 #include "fedmoe/base/status.h"
 
-/** `count` releases of a Poisson-subsampled (discrete) Gaussian. */
+typedef enum {
+    FM_DP_GAUSSIAN = 0, /* continuous, or discrete with so fine a lattice that it is the same */
+    FM_DP_LAPLACE = 1,
+    FM_DP_DISCRETE_GAUSSIAN = 2,
+} fm_dp_mechanism_kind;
+
+/** `count` releases of a Poisson-subsampled mechanism. */
 typedef struct {
-    double noise_multiplier; /* z: std over L2 sensitivity, > 0; infinity costs nothing */
+    double noise_multiplier; /* z: std over L2 sensitivity (Laplace: scale over sensitivity, b),
+                                > 0; infinity costs nothing */
     double sampling_rate;    /* q in (0, 1] */
     uint64_t count;
+    fm_dp_mechanism_kind kind;
+    uint32_t sensitivity; /* discrete Gaussian: lattice steps, >= 1 (std is z * sensitivity);
+                             otherwise 0 */
 } fm_dp_mechanism;
 
 /**

@@ -23,6 +23,18 @@ double fm_dp_gaussian_sigma(const fm_dp_gaussian *g);
  */
 void fm_dp_gaussian_sample(const fm_dp_gaussian *g, fm_rng *rng, int32_t *out, size_t n);
 
+/** Bytes of a seed that fm_dp_gaussian_expand takes. */
+#define FM_DP_NOISE_SEED_BYTES 32u
+
+/**
+ * The n samples that a seed stands for: the same integers on every machine and instruction set, so
+ * that who is told the seed can take the noise off again (docs/protocol.md says how they are made).
+ * fm_dp_gaussian_sample is this with a seed from its rng.
+ * @thread pure.
+ */
+void fm_dp_gaussian_expand(const fm_dp_gaussian *g, const uint8_t seed[FM_DP_NOISE_SEED_BYTES],
+                           int32_t *out, size_t n);
+
 /**
  * One exact sample for sigma^2 = num/den in [1, 2^53], by rejection from integers only; the
  * reference that the tests compare with. Variable time: never used in a round.

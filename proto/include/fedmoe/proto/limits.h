@@ -2,13 +2,15 @@
 #ifndef FEDMOE_PROTO_LIMITS_H
 #define FEDMOE_PROTO_LIMITS_H
 
-#define FM_PROTO_VERSION 1u
+#define FM_PROTO_VERSION 2u
 #define FM_MAX_NODES 1024u
 #define FM_MAX_PARAMETERS (1u << 24)     /* flat model vector: 64 MiB of float32 */
 #define FM_MAX_MESSAGE_BYTES (72u << 20) /* one message in a session */
 #define FM_MAX_DOOR_BYTES 32768u         /* one message at the door */
 #define FM_MAX_PLAN_BYTES (1u << 20)
 #define FM_MAX_TEXT_BYTES (512u << 10) /* model and schema text within a plan */
+#define FM_MAX_UNIT_ROWS 4096u
+#define FM_MAX_QUERY_BYTES (64u << 10)
 #define FM_MAX_REASON_BYTES 512u
 #define FM_MAX_ENTRIES 16384u /* transcript entries in one message */
 #define FM_MAX_ROUNDS 1000000u

@@ -10,15 +10,30 @@
 #include "fedmoe/certs/identity.h"
 #include "fedmoe/proto/limits.h"
 
-typedef enum { FM_OPTIMIZER_SGD = 1, FM_OPTIMIZER_ADAM = 2 } fm_optimizer_kind;
+/** SUM adds the decoded sum of each round to the coordinates it updates: statistics, evaluation. */
+typedef enum {
+    FM_OPTIMIZER_SGD = 1,
+    FM_OPTIMIZER_ADAM = 2,
+    FM_OPTIMIZER_SUM = 3
+} fm_optimizer_kind;
+
+/** What a round's sum is of: clipped gradients, or what dp/query.h makes of a unit. */
+typedef enum { FM_TASK_TRAINING = 1, FM_TASK_STATISTICS = 2, FM_TASK_EVALUATION = 3 } fm_task;
+
+/** Whose noise the guarantee counts on: docs/privacy.md, section 3. */
+typedef enum { FM_NOISE_DISTRIBUTED = 1, FM_NOISE_LOCAL = 2 } fm_noise_mode;
+
+#define FM_UNIT_RECORD "record"
 
 #define FM_PURPOSE_MAX 255
 
-/** Fields as in fedmoe.proto, message Plan. The two texts are owned (fm_plan_fini). */
+/** Fields as in fedmoe.proto, message Plan. The three texts are owned (fm_plan_fini). */
 typedef struct {
     char federation[FM_NAME_MAX + 1];
     char purpose[FM_PURPOSE_MAX + 1]; /* printable UTF-8 */
-    char privacy_unit[32];            /* "record" */
+    char privacy_unit[64];            /* "record", or the name of a column: all its rows of one
+                                         value are one unit */
+    uint32_t max_unit_rows;           /* 1..FM_MAX_UNIT_ROWS; 1 with "record" */
     double epsilon;                   /* (0, 1000] */
     double delta;                     /* (0, 1) */
     double clip_norm;                 /* [1e-6, 1e6] */
@@ -31,8 +46,14 @@ typedef struct {
     uint32_t quorum;                  /* > (max_nodes + colluders) / 2, <= max_nodes */
     uint32_t colluders;               /* < quorum */
     uint32_t max_nodes;               /* 2..FM_MAX_NODES */
-    uint32_t parameters;              /* 1..FM_MAX_PARAMETERS */
-    char *model_text, *schema_text;   /* 1..FM_MAX_TEXT_BYTES each */
+    fm_task task;
+    fm_noise_mode noise;
+    uint32_t parameters;            /* 1..FM_MAX_PARAMETERS: length of the state vector */
+    uint32_t frozen;                /* 0..parameters - 1; 0 for training and statistics */
+    char *model_text, *schema_text; /* 1..FM_MAX_TEXT_BYTES each; no model_text (NULL, on the wire
+                                         empty) for statistics */
+    char *query_text;               /* 1..FM_MAX_QUERY_BYTES for statistics and evaluation; NULL for
+                                         training */
     fm_hash initial_model;
     fm_optimizer_kind optimizer;
     double learning_rate;          /* (0, 1e6] */
@@ -50,6 +71,11 @@ FM_NODISCARD fm_status fm_plan_encode(const fm_plan *p, fm_buf *out);
 /** Decode and fm_plan_check; FM_EPROTO. On FM_OK the caller ends *out with fm_plan_fini. */
 FM_NODISCARD fm_status fm_plan_decode(const uint8_t *data, size_t len, fm_plan *out);
 void fm_plan_fini(fm_plan *p);
+/** Coordinates of one update: parameters - frozen. */
+static inline uint32_t fm_plan_update_words(const fm_plan *p)
+{
+    return p->parameters - p->frozen;
+}
 /** Label "fedmoe plan v1", over the encoded bytes. */
 fm_hash fm_plan_hash(const void *bytes, size_t len);
 
