@@ -121,15 +121,18 @@ void fm_dp_release_free(fm_dp_release **r)
 }
 
 /* words = sum + noise. The noise is drawn into the words' own memory: there is no other copy. */
-static void add_noise(fm_dp_release *r, const fm_dp_sum *sum, const fm_dp_gaussian *noise,
-                      fm_rng *rng)
+static fm_status add_noise(fm_dp_release *r, const fm_dp_sum *sum, const fm_dp_gaussian *noise,
+                           fm_rng *rng)
 {
-    if (noise)
-        fm_dp_gaussian_sample(noise, rng, (int32_t *)r->words, r->n);
+    fm_status st;
+
+    if (noise && (st = fm_dp_gaussian_sample(noise, rng, (int32_t *)r->words, r->n)) != FM_OK)
+        return st;
     if (r->noise)
         memcpy(r->noise, r->words, r->n * sizeof *r->noise);
     for (size_t i = 0; i < r->n; i++)
         r->words[i] += (uint32_t)sum->total[i];
+    return FM_OK;
 }
 
 static fm_status add_masks(fm_dp_release *r, const fm_dp_pairs *pairs, const fm_dp_round *round,
@@ -177,8 +180,8 @@ fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_gaussian *noise, const 
     if ((st = check_make(sum, noise, pairs, round)) != FM_OK ||
         (st = release_new(sum, pairs, round, &r)) != FM_OK)
         goto done;
-    add_noise(r, sum, noise, rng);
-    if ((st = add_masks(r, pairs, round, rng)) != FM_OK)
+    if ((st = add_noise(r, sum, noise, rng)) != FM_OK ||
+        (st = add_masks(r, pairs, round, rng)) != FM_OK)
         goto done;
     to_bytes(r->words, r->n);
     *out = r;
