@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "fedmoe/base/memory.h"
 #include "fedmoe/dp/mask.h"
 #include "fm_test.h"
@@ -147,6 +149,62 @@ static void every_instruction_set_equals_a_client_from_the_protocol(void)
         check_paths(sigmas[s], 23, 8192);
 }
 
+/*
+ * Computed apart, by a program in Python written from the text of docs/protocol.md, section 14,
+ * tables and all: seed 0, 1, .. 31; SHA-256 of the n samples as i64le. Among them are escapes.
+ */
+typedef struct {
+    double sigma;
+    size_t n;
+    int64_t first[2];
+    const char *sha256;
+} known;
+
+static const known g_known[] = {
+    { 10.0, 20000, { 20, 23 }, "c69b55714b30f93984bc5f8cad9b0c34943c88936f8aa9e3da3244d14d3bbbc8" },
+    { 1234.5,
+      20000,
+      { 600, -16 },
+      "de1fc60ce829a6dcf96316abd9d70dd2b30a1bf30f35ee0d2b1ff6ee35035658" },
+    { 0x1p20,
+      70000,
+      { -913854, -1623780 },
+      "5970e46e5c1877ca6a05caaa5f8ea16cf52ec6fcf6a20161e7bf804f2aaf5dce" },
+    { 0x1p26,
+      20000,
+      { 117411512, 33437702 },
+      "691db11e9214484e97c31da84e8c63e7f5733f71f323fd705ef24e57024bb14e" },
+    { 0x1p44 + 0.5,
+      1000,
+      { -18298931049680, 22630793479527 },
+      "280e5eaffb0f7aba10c4af725aa164e061fe47a4e5df3f6cdd92533e005c054e" },
+};
+
+static void the_integers_are_those_of_another_program(void)
+{
+    static int64_t x[70000];
+    static uint8_t bytes[8 * 70000];
+    uint8_t seed[FM_DP_NOISE_SEED_BYTES], hash[crypto_hash_sha256_BYTES];
+    char hex[2 * sizeof hash + 1];
+
+    for (size_t i = 0; i < sizeof seed; i++)
+        seed[i] = (uint8_t)i;
+    for (size_t k = 0; k < FM_TEST_COUNT(g_known); k++) {
+        fm_dp_gaussian *g = NULL;
+
+        CU_ASSERT_EQUAL_FATAL(fm_dp_gaussian_new(g_known[k].sigma, &g), FM_OK);
+        CU_ASSERT_EQUAL_FATAL(fm_dp_gaussian_expand64(g, seed, x, g_known[k].n), FM_OK);
+        CU_ASSERT_EQUAL(x[0], g_known[k].first[0]);
+        CU_ASSERT_EQUAL(x[1], g_known[k].first[1]);
+        for (size_t i = 0; i < g_known[k].n; i++)
+            fm_put_u64le(bytes + 8 * i, (uint64_t)x[i]);
+        crypto_hash_sha256(hash, bytes, 8 * g_known[k].n);
+        sodium_bin2hex(hex, sizeof hex, hash, sizeof hash);
+        CU_ASSERT_STRING_EQUAL(hex, g_known[k].sha256);
+        fm_dp_gaussian_free(&g);
+    }
+}
+
 static void blocks_follow_each_other(void)
 {
     check_paths(0x1p20, 23, 2 * 512 * 64 + 640); /* m = 4: 512 groups a block */
@@ -236,6 +294,7 @@ static void the_own_key_stream_is_aes_256_ctr(void)
 static const fm_test g_tests[] = {
     { "every instruction set equals a client from the protocol",
       every_instruction_set_equals_a_client_from_the_protocol },
+    { "the integers are those of another program", the_integers_are_those_of_another_program },
     { "blocks follow each other", blocks_follow_each_other },
     { "frequent escapes change nothing of that", frequent_escapes_change_nothing_of_that },
     { "fewer samples are the first ones of more", fewer_samples_are_the_first_ones_of_more },
