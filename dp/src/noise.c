@@ -25,11 +25,12 @@
  *     (Peikert 2010, eprint 2010/088, theorem 3.1; Micciancio and Walter 2017, eprint 2017/259,
  *     section 4.)
  * (b) The base. The integers T_j / 2^93 of noise_table.c are below P(|X| > j) by less than
- *     1.016 * 2^-93. The alias table gives symbol i < 255 with probability a_i / 2^23 exactly
- *     (its columns are filled in integers), the escape with e = 1 - sum of a_i / 2^23. The
- *     residual's P(> j) are those of T and a, exactly, cut to 93 bits: down by less than 2^-93.
- *     Together P(|X| > j) is low by less than (1.016 + e) 2^-93 < 1.02 * 2^-93; so each
- *     probability of |X| is off by less than that, and D by (rows + 1) * 0.51 * 2^-93.
+ *     1.016 * 2^-93, or above it by less than 2^-99. The alias table gives symbol i < 255 with
+ *     probability a_i / 2^23 exactly (its columns are filled in integers), the escape with
+ *     e = 1 - sum of a_i / 2^23. The residual's P(> j) are those of T and a, exactly, cut to 93
+ *     bits: e times that is 2^-107. Together each probability of |X| is off by less than
+ *     1.04 * 2^-93, and D, with all beyond the last row, by (rows + 2) * 0.52 * 2^-93, which is
+ *     less than (rows + 1) 2^-93.9 (there are 100 rows and more).
  * (c) The slots. Were there a residual sample for every escape, all base samples would be
  *     independent and as in (b). It is so unless a block has more than 64 escapes, and that
  *     happens with probability at most C(2^17, 65) e^65 < 8^65 / 65! < 2^-107. (The 65th would
@@ -37,7 +38,7 @@
  * (d) All. Replacing the inexact parts one after the other adds their distances: below
  *     (m - 1) 2^-86 + m (rows + 1) 2^-93.9 + 2^-107 for a sample; for n samples n times that, where
  *     the last term counts once for each block. fm_dp_gaussian_new refuses unless it is < 2^-80
- *     (at m = 10 and 706 rows it is 2^-80.6; at m <= 4 below 2^-81.9), and unless e <= 2^-14.
+ *     (at m = 10 and 689 rows it is 2^-80.7; at m <= 4 below 2^-82), and unless e <= 2^-14.
  *
  * Random words: one seed from the caller's generator for each call, expanded by AES-256 in counter
  * mode. (a) to (d) hold for uniform words; that nobody tells the cipher's from those is what the
@@ -63,7 +64,7 @@ __extension__ typedef unsigned __int128 u128;
 #define ESCAPE_MAX 512 /* of 2^23: 2^-14 */
 #define DISTANCE_MAX 0x1p-80
 #define LEVEL_DISTANCE 0x1p-86
-#define ROW_DISTANCE 0x1.2p-94 /* > 0.511 * 2^-93 */
+#define ROW_DISTANCE 0x1.2p-94 /* > 2^-93.9 */
 #define OVERFLOW_DISTANCE 0x1p-107
 
 /* The multipliers of m stages, the first `larger` of them k + 1 and the others k. */

@@ -62,7 +62,6 @@ typedef struct {
     int32_t magnitude[FM_GAUSS_SLOTS];
     uint8_t chunk[CHUNK_STAGES * FM_GAUSS_STAGE_BYTES];
     int32_t quad[FM_GAUSS_QUADS][FM_GAUSS_GROUP];
-    int32_t last[FM_GAUSS_GROUP];
 } workspace;
 
 /* The residual samples of a block: the first 768 bytes of its key stream. */
@@ -83,23 +82,40 @@ static fm_status begin_block(const fm_dp_gaussian *g, const fm_gauss_path *path,
     return FM_OK;
 }
 
-/* One group of a sample with any number of quads; at most one of the outputs. */
+/* Into the first quad, whose weight is 1. */
+static void combine32(const fm_dp_gaussian *g, workspace *w, int32_t *out, size_t take)
+{
+    for (uint32_t q = 1; q < g->quads; q++) {
+        const uint32_t weight = (uint32_t)g->quad[q].weight;
+
+        for (size_t i = 0; i < FM_GAUSS_GROUP; i++)
+            w->quad[0][i] = (int32_t)((uint32_t)w->quad[0][i] + weight * (uint32_t)w->quad[q][i]);
+    }
+    memcpy(out, w->quad[0], take * sizeof *out);
+}
+
+static void combine64(const fm_dp_gaussian *g, const workspace *w, int64_t *out, size_t take)
+{
+    for (size_t i = 0; i < take; i++) {
+        uint64_t x = 0;
+
+        for (uint32_t q = 0; q < g->quads; q++)
+            x += g->quad[q].weight * (uint64_t)w->quad[q][i];
+        out[i] = (int64_t)x;
+    }
+}
+
+/* One group of samples of any number of quads; one of the outputs is NULL. */
 static void make_group(const fm_dp_gaussian *g, const fm_gauss_path *path, workspace *w,
                        const uint8_t *words, int32_t *out32, int64_t *out64, size_t take)
 {
     for (uint32_t q = 0; q < g->quads; q++)
         path->groups(&g->alias, &g->quad[q], words + q * 4 * FM_GAUSS_STAGE_BYTES, 0, 1,
                      &w->escapes, w->quad[q]);
-    for (size_t i = 0; i < take; i++) {
-        uint64_t x = 0;
-
-        for (uint32_t q = 0; q < g->quads; q++)
-            x += g->quad[q].weight * (uint64_t)w->quad[q][i];
-        if (out32)
-            out32[i] = (int32_t)(uint32_t)x;
-        else
-            out64[i] = (int64_t)x;
-    }
+    if (out32)
+        combine32(g, w, out32, take);
+    else
+        combine64(g, w, out64, take);
 }
 
 /* Samples in one chunk of key stream: n of them, whole groups but perhaps for the last. */

@@ -3,6 +3,7 @@
  * machine has, beside the key stream alone (the floor) and a floating-point Box-Muller (the peer).
  * With --check, statistics of 10^8 samples instead: see noise_check.c.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,8 +23,10 @@ static double million_per_s(size_t n, uint64_t start_ns)
     return 1e3 * (double)n / (double)(fm_clock_now_ns() - start_ns);
 }
 
-static fm_status time_path(const fm_dp_gaussian *g, const fm_gauss_path *path, int32_t *x, size_t n)
+/* x: room for n samples of 64 bits. */
+static fm_status time_path(const fm_dp_gaussian *g, const fm_gauss_path *path, void *x, size_t n)
 {
+    bool wide = fm_dp_gaussian_sigma(g) > 0x1p26;
     double best = 0.0;
     fm_status st;
 
@@ -33,7 +36,7 @@ static fm_status time_path(const fm_dp_gaussian *g, const fm_gauss_path *path, i
         uint64_t start = fm_clock_now_ns();
         double rate;
 
-        if ((st = fm_gauss_expand(g, path, g_seed, x, NULL, n)) != FM_OK)
+        if ((st = fm_gauss_expand(g, path, g_seed, wide ? NULL : x, wide ? x : NULL, n)) != FM_OK)
             return st;
         rate = million_per_s(n, start);
         best = rate > best ? rate : best;
@@ -42,14 +45,15 @@ static fm_status time_path(const fm_dp_gaussian *g, const fm_gauss_path *path, i
     return FM_OK;
 }
 
-static fm_status time_sigma(double sigma, int32_t *x, size_t n)
+static fm_status time_sigma(double sigma, void *x, size_t n)
 {
     fm_dp_gaussian *g = NULL;
     fm_status st = fm_dp_gaussian_new(sigma, &g);
 
     if (st != FM_OK)
         return st;
-    printf("  sigma %-11.0f %u stages: ", sigma, (unsigned)g->stages);
+    printf("  sigma 2^%-4.1f %s %2u stages: ", log2(sigma), sigma > 0x1p26 ? "int64" : "int32",
+           (unsigned)g->stages);
     for (size_t p = 0; p < fm_gauss_path_count && st == FM_OK; p++)
         st = time_path(g, &fm_gauss_paths[p], x, p == 0 ? n / 16 : n); /* portable: slow */
     printf("\n");
@@ -106,8 +110,9 @@ static void time_peer(float *x, size_t n)
 
 static fm_status run(size_t n)
 {
-    const double sigmas[] = { 10.0, 0x1p10, 0x1p14, 0x1p16, 0x1p18, 0x1p20, 0x1p21, 0x1p26 };
-    int32_t *x = malloc(n * sizeof *x);
+    const double sigmas[] = { 10.0,   0x1p10, 0x1p14, 0x1p16, 0x1p18,
+                              0x1p20, 0x1p21, 0x1p26, 0x1p32, 0x1p50 };
+    int64_t *x = malloc(n * sizeof *x);
     float *f = malloc(n * sizeof *f);
     fm_status st = x && f ? FM_OK : fm_fail(FM_ENOMEM, "no memory for %zu samples", n);
 
@@ -116,9 +121,9 @@ static fm_status run(size_t n)
         st = time_sigma(sigmas[i], x, n);
     if (st == FM_OK) {
         printf("  floor: key stream, 3 bytes a stage:");
-        if ((st = time_stream(&fm_gauss_paths[0], (uint8_t *)x, 4 * n)) == FM_OK &&
+        if ((st = time_stream(&fm_gauss_paths[0], (uint8_t *)x, 8 * n)) == FM_OK &&
             fm_gauss_paths[fm_gauss_path_count - 1].own_stream)
-            st = time_stream(&fm_gauss_paths[fm_gauss_path_count - 1], (uint8_t *)x, 4 * n);
+            st = time_stream(&fm_gauss_paths[fm_gauss_path_count - 1], (uint8_t *)x, 8 * n);
         printf("\n");
         time_peer(f, n);
     }
