@@ -11,7 +11,9 @@ fm_dp_lattice_spec fix_spec(uint32_t members, double noise_multiplier)
                                  .noise_multiplier = noise_multiplier,
                                  .max_units = 200,
                                  .nodes = FIX_MAX,
-                                 .quorum = members > 1 ? 2 : 1,
+                                 .quorum = members > 4   ? members - 2
+                                           : members > 1 ? 2
+                                                         : 1,
                                  .colluders = 0 };
 }
 

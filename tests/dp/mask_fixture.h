@@ -19,14 +19,14 @@ typedef struct {
     fm_dp_round rounds[FIX_MAX]; /* as each node was shown it */
     uint32_t participants[FIX_MAX];
     fm_dp_release *releases[FIX_MAX];
-    int32_t
-        *expected; /* [n] sum of the survivors' encodings and of the noise that stays, mod 2^32 */
+    int32_t *expected; /* [n] the survivors' encodings and noise that stays, mod 2^32 */
 } fixture;
 
 /** Keys and one round that all nodes see alike. noise 0: the lattice without noise. */
 void fix_init(fixture *f, uint32_t members, size_t n, double noise_multiplier);
-/** The same with another quorum (fix_init: 2, or 1 alone), colluders (none) and kind of noise. */
+/** The same with another quorum, colluders and kind of noise than fix_spec has. */
 void fix_init_noise(fixture *f, uint32_t members, size_t n, const fm_dp_lattice_spec *spec);
+/** Two may be lost, but two are left if there are two; none colludes. */
 fm_dp_lattice_spec fix_spec(uint32_t members, double noise_multiplier);
 /** Derive (again) the pair secrets of node u from f->roster as it is now. */
 void fix_pair(fixture *f, uint32_t u);

@@ -89,9 +89,11 @@ static void training_alone_works(void)
 static void part_of_the_roster_may_take_part(void)
 {
     const uint32_t some[] = { 1, 2, 4 }, survivors[] = { 1, 4 };
+    fm_dp_lattice_spec spec = fix_spec(5, 1.0);
     fixture f;
 
-    fix_init(&f, 5, WORDS, 1.0);
+    spec.quorum = 2;
+    fix_init_noise(&f, 5, WORDS, &spec);
     for (uint32_t i = 0; i < 5; i++) {
         f.rounds[i].participants = some;
         f.rounds[i].participant_count = 3;
