@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "config_internal.h"
+#include "fedmoe/aggregator/round.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/random.h"
 #include "fedmoe/dp/accountant.h"
-#include "fedmoe/dp/encode.h"
 #include "fedmoe/proto/digest.h"
 
 /* Metadata keys that fedmoe-model writes; the aggregator passes their texts on unread. */
@@ -339,14 +339,7 @@ static fm_status read_root(const fm_yaml_node *root, fm_aggregator_config *c)
 /* What members would refuse, or nodes could not encode, is refused here. */
 static fm_status check_plan(const char *path, const fm_plan *p)
 {
-    const fm_dp_lattice_spec spec = {
-        .clip_norm = p->clip_norm,
-        .noise_multiplier = p->noise_multiplier,
-        .max_units = p->max_units,
-        .nodes = p->max_nodes,
-        .quorum = p->quorum,
-        .colluders = p->colluders,
-    };
+    const fm_dp_lattice_spec spec = fm_coordinator_lattice_spec(p);
     fm_dp_lattice lattice;
     fm_status st;
 

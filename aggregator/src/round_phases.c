@@ -47,7 +47,8 @@ fm_status fm_coord_start_round(fm_coordinator *m)
     fm_status st;
 
     choose_participants(m);
-    if ((st = m->c.ports.next_round(m->c.ports.ctx, &m->round)) != FM_OK)
+    if ((st = fm_dp_shares_fit(&m->shares, &m->lattice, m->participant_count)) != FM_OK ||
+        (st = m->c.ports.next_round(m->c.ports.ctx, &m->round)) != FM_OK)
         return st;
     *s = (fm_msg_round_start){
         .round = m->round,

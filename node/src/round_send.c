@@ -8,6 +8,8 @@
 
 #include <sodium.h>
 
+_Static_assert(FM_DP_LEVELS_MAX <= FM_MAX_LEVELS, "every release fits into its message");
+
 static fm_status send(fm_node_round *m, const fm_message *msg)
 {
     return m->c.ports.send(m->c.ports.ctx, msg);
@@ -85,6 +87,8 @@ fm_status fm_node_send_release(fm_node_round *m, const fm_dp_unmask *unmask)
     msg.release.lost = unmask->lost;
     msg.release.pair_seeds = unmask->pair_seeds;
     msg.release.lost_count = unmask->lost_count;
+    msg.release.surplus_seeds = unmask->surplus_seeds;
+    msg.release.surplus_count = unmask->surplus_count;
     st = send(m, &msg);
     sodium_memzero(&msg, sizeof msg);
     return st;

@@ -14,7 +14,7 @@
 struct fm_node_step {
     const fm_table *table;
     fm_dp_lattice lattice;
-    fm_dp_gaussian *noise; /* NULL when the plan has none */
+    fm_dp_shares *shares; /* for the last round's number of participants */
     fm_tabular *model;
     fm_dp_sum *sum;
     double sampling_rate;
@@ -34,6 +34,7 @@ fm_dp_lattice_spec fm_node_lattice_spec(const fm_plan *plan)
         .nodes = plan->max_nodes,
         .quorum = plan->quorum,
         .colluders = plan->colluders,
+        .local = plan->noise == FM_NOISE_LOCAL,
     };
 }
 
@@ -77,9 +78,6 @@ static fm_status make_buffers(fm_node_step *s)
     if ((st = fm_alloc(s->table->rows, sizeof *s->sampled, &p)) != FM_OK)
         return st;
     s->sampled = p;
-    if (s->lattice.sigma_share > 0.0 &&
-        (st = fm_dp_gaussian_new(s->lattice.sigma_share, &s->noise)) != FM_OK)
-        return st;
     return fm_dp_sum_new(&s->lattice, s->parameters, &s->sum);
 }
 
@@ -137,7 +135,7 @@ void fm_node_step_free(fm_node_step **s)
     free(p->sampled);
     free(p->kept);
     fm_dp_sum_free(&p->sum);
-    fm_dp_gaussian_free(&p->noise);
+    fm_dp_shares_free(&p->shares);
     fm_tabular_free(&p->model);
     free(p);
     *s = NULL;
@@ -198,7 +196,8 @@ fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in, fm_dp_
     if (!s || !in || !in->model || !in->pairs || !in->round || !in->rng || !out)
         return fm_fail(FM_EINVAL, "fm_node_step_run: NULL argument");
     fm_dp_sum_reset(s->sum);
-    if ((st = fm_tabular_set(s->model, in->model, s->parameters)) != FM_OK)
+    if ((st = fm_tabular_set(s->model, in->model, s->parameters)) != FM_OK ||
+        (st = fm_dp_shares_fit(&s->shares, &s->lattice, in->round->participant_count)) != FM_OK)
         return st;
     count = sample(s, in->rng);
     if ((st = add_sample(s, in, count)) != FM_OK) {
@@ -209,7 +208,7 @@ fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in, fm_dp_
         fm_log(FM_LOG_WARN, "records without a finite gradient were left out of the sum");
     if (s->keep_sum)
         fm_dp_sum_peek_for_tests(s->sum, s->kept);
-    return fm_dp_release_make(s->sum, s->noise, in->pairs, in->round, in->rng, out);
+    return fm_dp_release_make(s->sum, s->shares, in->pairs, in->round, in->rng, out);
 }
 
 const fm_dp_lattice *fm_node_step_lattice(const fm_node_step *s)

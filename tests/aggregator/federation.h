@@ -12,6 +12,7 @@
 #define INBOX 64
 #define LOG_CAP 512
 #define PLAIN_ROUNDS 256
+#define LEVELS 4 /* of noise, at most */
 #define PHASE_MS 1000
 #define JOIN_MS 500
 
@@ -65,7 +66,7 @@ typedef struct {
 
 typedef struct {
     uint32_t max_nodes, min_cohort, quorum, colluders, rounds;
-    bool no_noise;
+    bool no_noise, local_noise;
     uint32_t max_units; /* 0: 64 */
     uint32_t join_ms;   /* JOIN_MS when 0 */
 } spec;
@@ -74,7 +75,7 @@ typedef struct {
     fm_plan plan;
     fm_buf plan_bytes;
     fm_dp_lattice lattice;
-    fm_dp_gaussian *noise; /* NULL without */
+    fm_dp_shares *shares[PEOPLE + 1]; /* by the number of participants; NULL until needed */
     fm_optimizer *optimizer, *reference;
     fm_coordinator *c;
     bool trusting; /* the nodes check nobody's signature: hundreds of runs in a test */
@@ -84,8 +85,10 @@ typedef struct {
     fm_rng_seed seed;
     fm_rng rng;
 
-    /* encoded sum and noise of every node's update in round r, at [r % PLAIN_ROUNDS] */
+    /* encoded sum and levels of noise of every node's update in round r, at [r % PLAIN_ROUNDS] */
     int32_t plain[PLAIN_ROUNDS][PEOPLE][PARAMETERS];
+    int32_t noise[PLAIN_ROUNDS][PEOPLE][LEVELS][PARAMETERS];
+    uint32_t participants[PLAIN_ROUNDS];
 
     /* behind the ports */
     uint64_t last_given;
@@ -126,8 +129,12 @@ fm_coordinator_phase fed_phase(const federation *f);
 bool fed_dropped(const federation *f, uint64_t peer, const char *words);
 bool fed_noted(const federation *f, const char *words);
 /** The optimizer of the coordinator has the same bits as the reference has after a step with the
- *  plain sums that these nodes had in the last finished round. */
+ *  plain sums that these nodes had in the last finished round, and the noise that is needed with so
+ *  many of them. */
 bool fed_stepped(federation *f, const uint32_t *survivors, uint32_t count);
+
+/** Of rounds with so many participants. */
+const fm_dp_shares *fed_shares(federation *f, uint32_t participants);
 
 extern const fm_trust *fed_trust;
 extern const fm_identity *fed_hub;

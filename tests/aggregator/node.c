@@ -64,10 +64,10 @@ static void make_release(federation *f, node *n)
         .participants = n->participants,
         .participant_count = n->participant_count,
     };
-    int32_t *plain = f->plain[n->round % PLAIN_ROUNDS][n - f->nodes];
+    const uint64_t at = n->round % PLAIN_ROUNDS;
+    const fm_dp_shares *shares = fed_shares(f, n->participant_count);
     fm_dp_sum *sum = NULL;
     float unit[PARAMETERS];
-    const int32_t *noise;
 
     need(fm_dp_sum_new(&f->lattice, PARAMETERS, &sum) == FM_OK, "sum");
     for (int u = 0; u < 3; u++) {
@@ -75,14 +75,16 @@ static void make_release(federation *f, node *n)
             unit[i] = (float)fm_rng_normal(&f->rng);
         need(fm_dp_sum_add_unit(sum, unit) == FM_OK, "add unit");
     }
-    fm_dp_sum_peek_for_tests(sum, plain);
+    fm_dp_sum_peek_for_tests(sum, f->plain[at][n - f->nodes]);
     fm_dp_release_free(&n->release);
     fm_dp_release_keep_noise_for_tests(1);
-    need(fm_dp_release_make(sum, f->noise, n->pairs, &round, &f->rng, &n->release) == FM_OK,
+    need(fm_dp_release_make(sum, shares, n->pairs, &round, &f->rng, &n->release) == FM_OK,
          "release");
-    noise = f->noise ? fm_dp_release_noise_for_tests(n->release) : NULL;
-    for (size_t i = 0; noise && i < PARAMETERS; i++)
-        plain[i] += noise[i];
+    need(fm_dp_shares_levels(shares) <= LEVELS, "room for the levels");
+    for (uint32_t l = 0; l < fm_dp_shares_levels(shares); l++)
+        memcpy(f->noise[at][n - f->nodes][l], fm_dp_release_noise_for_tests(n->release, l),
+               sizeof f->noise[at][0][l]);
+    f->participants[at] = n->participant_count;
     fm_dp_sum_free(&sum);
 }
 
@@ -128,6 +130,8 @@ fm_message node_release(node *n, fm_dp_unmask **unmask)
     m.release.lost = (*unmask)->lost;
     m.release.lost_count = (*unmask)->lost_count;
     m.release.pair_seeds = (const uint8_t(*)[FM_SEED_BYTES])(*unmask)->pair_seeds;
+    m.release.surplus_seeds = (const uint8_t(*)[FM_SEED_BYTES])(*unmask)->surplus_seeds;
+    m.release.surplus_count = (*unmask)->surplus_count;
     return m;
 }
 

@@ -1,6 +1,7 @@
 #include "double.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /** Write down; whether it is to fail. */
@@ -153,10 +154,34 @@ static fm_status port_approve(void *ctx, const fm_plan *plan, const fm_hash *has
     return FM_OK;
 }
 
+static fm_dp_shares *g_shares;
+
+static void free_shares(void)
+{
+    fm_dp_shares_free(&g_shares);
+}
+
+const fm_dp_shares *the_shares(const fm_dp_lattice *lattice, uint32_t participants)
+{
+    if (!g_shares)
+        need(atexit(free_shares) == 0, "the end");
+    need(fm_dp_shares_fit(&g_shares, lattice, participants) == FM_OK, "noise");
+    return g_shares;
+}
+
+static void keep_noise(port_double *d, const fm_dp_release *r, uint32_t levels)
+{
+    need(levels <= NODES, "room for the levels");
+    d->levels = levels;
+    for (uint32_t l = 0; l < levels; l++)
+        memcpy(d->noise[l], fm_dp_release_noise_for_tests(r, l), sizeof d->noise[l]);
+}
+
 static fm_status port_train(void *ctx, const uint8_t *model, const fm_dp_pairs *pairs,
                             const fm_dp_round *round, fm_dp_release **out)
 {
     port_double *d = ctx;
+    const fm_dp_shares *shares = the_shares(&d->lattice, round->participant_count);
     fm_rng rng = fm_rng_system();
     fm_dp_sum *sum = NULL;
     float g[P];
@@ -173,9 +198,9 @@ static fm_status port_train(void *ctx, const uint8_t *model, const fm_dp_pairs *
     }
     fm_dp_sum_peek_for_tests(sum, d->encoded);
     fm_dp_release_keep_noise_for_tests(1);
-    st = fm_dp_release_make(sum, d->noise, pairs, round, &rng, out);
+    st = fm_dp_release_make(sum, shares, pairs, round, &rng, out);
     if (st == FM_OK)
-        memcpy(d->noised, fm_dp_release_noise_for_tests(*out), sizeof d->noised);
+        keep_noise(d, *out, fm_dp_shares_levels(shares));
     fm_dp_sum_free(&sum);
     return st;
 }
@@ -219,13 +244,11 @@ fm_node_ports double_ports(port_double *d)
     };
 }
 
-void double_init(port_double *d, unsigned node, const fm_dp_lattice *lattice,
-                 const fm_dp_gaussian *noise)
+void double_init(port_double *d, unsigned node, const fm_dp_lattice *lattice)
 {
     memset(d, 0, sizeof *d);
     d->node = node;
     d->lattice = *lattice;
-    d->noise = noise;
 }
 
 void double_restart(port_double *d)

@@ -74,6 +74,9 @@ typedef enum {
 
 typedef struct fm_coordinator fm_coordinator;
 
+/** The lattice that a plan implies; fm_dp_lattice_make says whether there is one. */
+fm_dp_lattice_spec fm_coordinator_lattice_spec(const fm_plan *plan);
+
 /** FM_EINVAL: also when the plan allows no lattice. */
 FM_NODISCARD fm_status fm_coordinator_new(const fm_coordinator_config *c, fm_coordinator **out);
 void fm_coordinator_free(fm_coordinator **m);

@@ -12,7 +12,7 @@
 
 typedef struct fm_node_step fm_node_step;
 
-/** Lattice, noise tables and model from the plan; `table` is borrowed and must outlive it.
+/** Lattice and model from the plan; `table` is borrowed and must outlive it.
  *  FM_EPARSE when model or schema text of the plan is bad; FM_EINVAL when P differs. */
 FM_NODISCARD fm_status fm_node_step_new(const fm_plan *plan, const fm_table *table,
                                         fm_node_step **out);
@@ -27,7 +27,8 @@ typedef struct {
     void *keepalive_ctx;
 } fm_node_step_input;
 
-/** @param out the only thing that may leave; owned by the caller. */
+/** @param out the only thing that may leave; owned by the caller.
+ *  FM_EINVAL also for a round with fewer participants than the plan's quorum. */
 FM_NODISCARD fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in,
                                         fm_dp_release **out);
 /** Lattice of the plan, as all nodes and the aggregator compute it. */

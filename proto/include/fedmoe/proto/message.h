@@ -125,6 +125,8 @@ typedef struct {
     const uint32_t *lost; /* strictly increasing */
     const uint8_t (*pair_seeds)[FM_SEED_BYTES];
     uint32_t lost_count; /* 0..FM_MAX_NODES */
+    const uint8_t (*surplus_seeds)[FM_SEED_BYTES];
+    uint32_t surplus_count; /* 0..FM_MAX_LEVELS */
 } fm_msg_release;
 typedef struct {
     uint64_t round;
