@@ -107,9 +107,23 @@ static void check_journal(checkup *c)
     free(path);
 }
 
-/** The schema given, else that of the plan last offered, else none; and the plan's bound on the
- *  rows of one unit, unless one was given. */
-static fm_status find_schema(checkup *c, fm_schema **out)
+/** The plan's bound on the rows of one unit, unless one was given or none was offered. */
+static fm_status find_bound(checkup *c)
+{
+    json_t *plan = NULL;
+    fm_status st;
+
+    if (c->max_unit_rows || !fm_node_policy_unit_column(&c->config.policy))
+        return FM_OK;
+    st = fm_cmd_read_json(c->config_path, "plan.json", &plan);
+    if (st == FM_OK && strcmp(fm_cmd_text(plan, "privacy_unit"), c->config.policy.unit) == 0)
+        c->max_unit_rows = (uint64_t)fm_cmd_whole(plan, "max_unit_rows");
+    json_decref(plan);
+    return st == FM_ENOTFOUND ? FM_OK : st;
+}
+
+/** The schema given, else that of the plan last offered, else none. */
+static fm_status find_schema(const checkup *c, fm_schema **out)
 {
     json_t *plan = NULL;
     const char *text;
@@ -119,8 +133,6 @@ static fm_status find_schema(checkup *c, fm_schema **out)
         return fm_schema_load(c->schema_path, out);
     st = fm_cmd_read_json(c->config_path, "plan.json", &plan);
     if (st == FM_OK) {
-        if (!c->max_unit_rows && strcmp(fm_cmd_text(plan, "privacy_unit"), FM_UNIT_RECORD) != 0)
-            c->max_unit_rows = (uint64_t)fm_cmd_whole(plan, "max_unit_rows");
         text = fm_cmd_text(plan, "schema");
         st = fm_schema_parse("the schema of plan.json", text, strlen(text), out);
     } else if (st == FM_ENOTFOUND) {
@@ -185,7 +197,7 @@ static void check_records(checkup *c)
     if (stat(c->config.records, &info) != 0)
         st = fm_fail(FM_ENOTFOUND, "%s is not there; see data.records in %s", c->config.records,
                      c->config_path);
-    else if ((st = find_schema(c, &s)) == FM_OK && s)
+    else if ((st = find_bound(c)) == FM_OK && (st = find_schema(c, &s)) == FM_OK && s)
         st = read_records(c, s, detail, sizeof detail);
     if (st == FM_OK && (info.st_mode & 0007))
         (void)snprintf(detail + strlen(detail), sizeof detail - strlen(detail),

@@ -69,6 +69,8 @@ check "every node has the same" cmp -s "$RUN/northgate/model.safetensors" \
     "$RUN/hillcrest/model.safetensors"
 check "the plan that was approved says who is protected" \
     says "$RUN/northgate/plan.json" '"privacy_unit": "patient_nbr"'
+"$BIN/fedmoe-node" check --config "$node/node.yaml" >"$WORK/out" 2>&1
+check "check takes the plan's bound" says "$WORK/out" "units have more than 2,"
 check "four rounds are in the ledger" [ "$("$BIN/fedmoe-node" ledger --config "$node/node.yaml" \
     --json | grep -c '"round"')" = 4 ]
 check "no patient's number is in any other file" \
