@@ -21,4 +21,23 @@ typedef fm_status (*fm_csv_fn)(void *state, const fm_csv_record *r);
 FM_NODISCARD fm_status fm_csv_read(const char *name, const void *bytes, size_t len, char delimiter,
                                    fm_csv_fn each, void *state);
 
+/*
+ * Whose record is whose (table_unit.c). Keys are kept as 16 bytes of their digest, which makes the
+ * memory a function of the number of units: 24 to 96 bytes each. Two keys that met there would be
+ * one unit: the safe mistake, of probability units^2 / 2^129.
+ */
+typedef struct {
+    fm_arena *memory; /* wiped when freed; NULL at first */
+    struct fm_unit_slot *slots;
+    size_t cap;   /* a power of two; at least twice count */
+    size_t count; /* units */
+} fm_unit_index;
+
+/** Number of the unit of this key: its own, or the next one. FM_ENOMEM. */
+FM_NODISCARD fm_status fm_unit_index_number(fm_unit_index *x, const char *key, size_t len,
+                                            uint32_t *out);
+void fm_unit_index_fini(fm_unit_index *x);
+/** Fill in t's grouping. @param unit_of [t->rows], all below `units`, which is above 0. */
+FM_NODISCARD fm_status fm_table_group(fm_table *t, const uint32_t *unit_of, size_t units);
+
 #endif

@@ -49,7 +49,8 @@ static fm_status load_table(fm_node_driver *d, const fm_schema *schema, fm_table
     const fm_table_options o = { .labels = true,
                                  .problems = &problems,
                                  .hide_values = true,
-                                 .max_rows = d->config.policy.max_rows };
+                                 .max_rows = d->config.policy.max_rows,
+                                 .unit = fm_node_policy_unit_column(&d->config.policy) };
     fm_status st = fm_table_load(d->config.records, schema, &o, out);
 
     if (st != FM_OK)

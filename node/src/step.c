@@ -1,15 +1,14 @@
 #include "fedmoe/node/step.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <sodium.h>
 
 #include "fedmoe/base/log.h"
+#include "step_sample.h"
 
 #define BATCH_ROWS 128u /* records between two signs of life to the aggregator */
-#define SAMPLE_WORDS 512u
 
 struct fm_node_step {
     const fm_table *table;
@@ -17,10 +16,10 @@ struct fm_node_step {
     fm_dp_shares *shares; /* for the last round's number of participants */
     fm_tabular *model;
     fm_dp_sum *sum;
-    double sampling_rate;
     size_t parameters, batch_rows;
-    float *gradient;   /* [P] of one record */
-    uint32_t *sampled; /* [rows] */
+    float *gradient; /* [P] of one unit: the sum of its rows' */
+    fm_node_sample sample;
+    size_t dropped; /* units of the last run */
     bool keep_sum;
     int32_t *kept; /* [P], tests only */
 };
@@ -75,19 +74,23 @@ static fm_status make_buffers(fm_node_step *s)
     if ((st = fm_alloc(s->parameters, sizeof *s->gradient, &p)) != FM_OK)
         return st;
     s->gradient = p;
-    if ((st = fm_alloc(s->table->rows, sizeof *s->sampled, &p)) != FM_OK)
-        return st;
-    s->sampled = p;
     return fm_dp_sum_new(&s->lattice, s->parameters, &s->sum);
 }
 
 static fm_status check_rows(const fm_plan *plan, const fm_table *table)
 {
+    const bool record = strcmp(plan->privacy_unit, FM_UNIT_RECORD) == 0;
+
     if (table->rows == 0)
         return fm_fail(FM_EINVAL, "there are no records to train on");
-    if (table->rows > plan->max_units)
+    /* Rows of one unit that were sampled or clipped apart would break what the plan promises. */
+    if (record != !table->unit_start || plan->max_unit_rows < 1 ||
+        (record && plan->max_unit_rows != 1))
+        return fm_fail(FM_EINVAL, "the records were not grouped by the plan's privacy unit '%s'",
+                       plan->privacy_unit);
+    if (fm_node_sample_units(table) > plan->max_units)
         return fm_fail(FM_EINVAL,
-                       "there are more records here than the plan lets one round sum "
+                       "there are more privacy units here than the plan lets one round sum "
                        "(max_units %u)",
                        plan->max_units);
     return FM_OK;
@@ -107,11 +110,12 @@ fm_status fm_node_step_new(const fm_plan *plan, const fm_table *table, fm_node_s
     s = p;
     s->table = table;
     s->parameters = plan->parameters;
-    s->sampling_rate = plan->sampling_rate;
     s->batch_rows = table->rows < BATCH_ROWS ? table->rows : BATCH_ROWS;
     spec = fm_node_lattice_spec(plan);
     if ((st = fm_dp_lattice_make(&spec, &s->lattice)) == FM_OK &&
-        (st = make_model(s, plan)) == FM_OK && (st = make_buffers(s)) == FM_OK) {
+        (st = make_model(s, plan)) == FM_OK && (st = make_buffers(s)) == FM_OK &&
+        (st = fm_node_sample_init(&s->sample, table, plan->sampling_rate, plan->max_unit_rows)) ==
+            FM_OK) {
         *out = s;
         return FM_OK;
     }
@@ -127,12 +131,10 @@ void fm_node_step_free(fm_node_step **s)
         return;
     if (p->gradient)
         sodium_memzero(p->gradient, p->parameters * sizeof *p->gradient);
-    if (p->sampled)
-        sodium_memzero(p->sampled, p->table->rows * sizeof *p->sampled);
     if (p->kept)
         sodium_memzero(p->kept, p->parameters * sizeof *p->kept);
     free(p->gradient);
-    free(p->sampled);
+    fm_node_sample_fini(&p->sample);
     free(p->kept);
     fm_dp_sum_free(&p->sum);
     fm_dp_shares_free(&p->shares);
@@ -141,46 +143,39 @@ void fm_node_step_free(fm_node_step **s)
     *s = NULL;
 }
 
-/**
- * Poisson sampling: each record alone, with probability floor(q 2^53) / 2^53, which is never above
- * the q that the accountant counts.
- */
-static size_t sample(fm_node_step *s, fm_rng *rng)
+/* One row's gradient; with the unit's last row the whole is clipped, once, and into the sum. */
+static fm_status add_row(fm_node_step *s, size_t i, bool first, bool last)
 {
-    uint64_t threshold = (uint64_t)floor(ldexp(s->sampling_rate, 53));
-    uint64_t words[SAMPLE_WORDS];
-    size_t count = 0;
-
-    for (size_t at = 0; at < s->table->rows; at += SAMPLE_WORDS) {
-        size_t n = s->table->rows - at < SAMPLE_WORDS ? s->table->rows - at : SAMPLE_WORDS;
-
-        rng->fill(rng->state, words, n * sizeof words[0]);
-        for (size_t i = 0; i < n; i++)
-            if ((words[i] >> 11) < threshold)
-                s->sampled[count++] = (uint32_t)(at + i);
-    }
-    sodium_memzero(words, sizeof words);
-    return count;
-}
-
-/** Forward and backward over one batch; each record's own gradient, clipped, into the sum. */
-static fm_status add_batch(fm_node_step *s, const uint32_t *index, size_t rows)
-{
-    fm_status st = fm_tabular_backward(s->model, s->table->x, s->table->y, index, rows, NULL);
-
-    for (size_t i = 0; st == FM_OK && i < rows; i++) {
+    if (first)
         fm_tabular_unit_gradient(s->model, i, s->gradient);
-        st = fm_dp_sum_add_unit(s->sum, s->gradient);
-    }
-    return st;
+    else
+        fm_tabular_add_row_gradient(s->model, i, s->gradient);
+    return last ? fm_dp_sum_add_unit(s->sum, s->gradient) : FM_OK;
 }
 
-static fm_status add_sample(fm_node_step *s, const fm_node_step_input *in, size_t count)
+/**
+ * Forward and backward in batches of rows, which units may span. A unit's gradient is the sum of
+ * its rows' in the file's order, each of them a function of its row alone: nobody else's rows, nor
+ * where batches begin, change a bit of it.
+ */
+static fm_status add_sample(fm_node_step *s, const fm_node_step_input *in)
 {
+    const fm_node_sample *sample = &s->sample;
+    bool first = true;
+    size_t unit = 0;
     fm_status st = FM_OK;
 
-    for (size_t at = 0; st == FM_OK && at < count; at += s->batch_rows) {
-        st = add_batch(s, s->sampled + at, count - at < s->batch_rows ? count - at : s->batch_rows);
+    for (size_t at = 0; st == FM_OK && at < sample->count; at += s->batch_rows) {
+        size_t n = sample->count - at < s->batch_rows ? sample->count - at : s->batch_rows;
+
+        st = fm_tabular_backward(s->model, s->table->x, s->table->y, sample->rows + at, n, NULL);
+        for (size_t i = 0; st == FM_OK && i < n; i++) {
+            bool last = !sample->ends || at + i + 1 == sample->ends[unit];
+
+            st = add_row(s, i, first, last);
+            unit += last;
+            first = last;
+        }
         if (in->keepalive)
             in->keepalive(in->keepalive_ctx);
     }
@@ -190,7 +185,6 @@ static fm_status add_sample(fm_node_step *s, const fm_node_step_input *in, size_
 
 fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in, fm_dp_release **out)
 {
-    size_t count;
     fm_status st;
 
     if (!s || !in || !in->model || !in->pairs || !in->round || !in->rng || !out)
@@ -199,13 +193,16 @@ fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in, fm_dp_
     if ((st = fm_tabular_set(s->model, in->model, s->parameters)) != FM_OK ||
         (st = fm_dp_shares_fit(&s->shares, &s->lattice, in->round->participant_count)) != FM_OK)
         return st;
-    count = sample(s, in->rng);
-    if ((st = add_sample(s, in, count)) != FM_OK) {
+    fm_node_sample_draw(&s->sample, in->rng);
+    if ((st = add_sample(s, in)) != FM_OK) {
         fm_dp_sum_reset(s->sum);
         return st;
     }
-    if (fm_dp_sum_units_dropped(s->sum) > 0)
-        fm_log(FM_LOG_WARN, "records without a finite gradient were left out of the sum");
+    s->dropped = fm_dp_sum_units_dropped(s->sum);
+    if (s->dropped > 0)
+        fm_log(FM_LOG_WARN,
+               "privacy units without a finite gradient, left out of the round's sum: %zu",
+               s->dropped);
     if (s->keep_sum)
         fm_dp_sum_peek_for_tests(s->sum, s->kept);
     return fm_dp_release_make(s->sum, s->shares, in->pairs, in->round, in->rng, out);
@@ -223,6 +220,11 @@ void fm_node_step_keep_sum_for_tests(fm_node_step *s)
     if (!s->kept && fm_alloc(s->parameters, sizeof *s->kept, &p) == FM_OK)
         s->kept = p;
     s->keep_sum = s->kept != NULL;
+}
+
+size_t fm_node_step_dropped_for_tests(const fm_node_step *s)
+{
+    return s->dropped;
 }
 
 const int32_t *fm_node_step_sum_for_tests(const fm_node_step *s)

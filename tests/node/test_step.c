@@ -57,6 +57,8 @@ static void make_plan(rig *r)
     r->plan = (fm_plan){ .clip_norm = 1.0,
                          .sampling_rate = 1.0,
                          .noise_multiplier = 0.0,
+                         .privacy_unit = FM_UNIT_RECORD,
+                         .max_unit_rows = 1,
                          .max_units = 1000,
                          .quorum = 1,
                          .max_nodes = 4,

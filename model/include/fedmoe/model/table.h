@@ -1,4 +1,7 @@
-/* Records of a CSV file, encoded by a schema. For any thread; a table belongs to its owner. */
+/*
+ * Records of a CSV file, encoded by a schema, and which of them belong to one privacy unit. For
+ * any thread; a table belongs to its owner.
+ */
 #ifndef FEDMOE_MODEL_TABLE_H
 #define FEDMOE_MODEL_TABLE_H
 
@@ -14,6 +17,12 @@ typedef struct {
     float *x;      /* float32[rows, features], owned */
     float *y;      /* float32[rows], 0 or 1, owned; NULL when loaded without labels */
     size_t *lines; /* line in the file where each record starts, owned */
+    /* Loaded with options.unit: rows of one key are one unit. Unit u has the rows
+     * unit_rows[unit_start[u]] to unit_rows[unit_start[u + 1] - 1], in the file's order; units are
+     * in the order of their first rows. Otherwise 0, NULL, NULL: each row is a unit. */
+    size_t units;
+    size_t *unit_start;  /* [units + 1], owned */
+    uint32_t *unit_rows; /* [rows], owned */
 } fm_table;
 
 typedef struct {
@@ -24,6 +33,11 @@ typedef struct {
     uint64_t
         max_rows; /* more are FM_EPARSE, before they are in memory; 0 means no limit of its own */
     bool hide_values; /* problems name file, line and column, never what stands there: for logs */
+    const char *unit; /* NULL, or the column whose value says whose record a row is: any column of
+                         the header, or without a header one of the schema's, of any kind. Equal
+                         texts are one unit (spaces and tabs around them aside; 7 and 007 are two);
+                         an empty cell, or one that the schema calls missing, is a problem. Keys are
+                         never in a problem's text, and wiped before the load returns */
 } fm_table_options;
 
 /**
@@ -38,7 +52,8 @@ FM_NODISCARD fm_status fm_table_load(const char *path, const fm_schema *s,
 FM_NODISCARD fm_status fm_table_parse(const char *name, const void *text, size_t len,
                                       const fm_schema *s, const fm_table_options *o, fm_table *out);
 /** Append b's rows to a, which may be empty ({0}). FM_EINVAL unless both have the same features
- *  and both or neither have labels. On error a is unchanged. */
+ *  and both or neither have labels, and when one was loaded with a unit: the keys are gone by then,
+ *  and a unit with rows in both would become two. On error a is unchanged. */
 FM_NODISCARD fm_status fm_table_append(fm_table *a, const fm_table *b);
 void fm_table_fini(fm_table *t);
 

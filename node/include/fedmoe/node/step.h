@@ -1,6 +1,7 @@
 /*
- * The local training step: Poisson sample, forward, backward, per-record clipping in integers,
- * noise, masks. The only place where records and dp/ meet.
+ * The local training step: Poisson sample of privacy units, forward, backward, the sum of each
+ * unit's rows clipped once and in integers, noise, masks. The only place where records and dp/
+ * meet.
  */
 #ifndef FEDMOE_NODE_STEP_H
 #define FEDMOE_NODE_STEP_H
@@ -13,7 +14,9 @@
 typedef struct fm_node_step fm_node_step;
 
 /** Lattice and model from the plan; `table` is borrowed and must outlive it.
- *  FM_EPARSE when model or schema text of the plan is bad; FM_EINVAL when P differs. */
+ *  FM_EPARSE when model or schema text of the plan is bad; FM_EINVAL when P differs, when the table
+ *  is not grouped as the plan's privacy_unit wants (by fm_table_options.unit, or for "record" not at
+ *  all), or has more units than max_units. */
 FM_NODISCARD fm_status fm_node_step_new(const fm_plan *plan, const fm_table *table,
                                         fm_node_step **out);
 void fm_node_step_free(fm_node_step **s);
@@ -39,5 +42,7 @@ fm_dp_lattice_spec fm_node_lattice_spec(const fm_plan *plan);
 /** TESTS ONLY: int32[P] encoded sum of the last run, before noise and masks; NULL unless kept. */
 void fm_node_step_keep_sum_for_tests(fm_node_step *s);
 const int32_t *fm_node_step_sum_for_tests(const fm_node_step *s);
+/** TESTS ONLY: units of the last run whose gradient was not finite. */
+size_t fm_node_step_dropped_for_tests(const fm_node_step *s);
 
 #endif
