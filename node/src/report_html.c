@@ -53,6 +53,7 @@ static const char style_blocks[] =
     "border-bottom:1px solid var(--rule)}\n"
     "th{color:var(--soft);font-weight:600}\n"
     ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
+    "table.few{max-width:36rem}\n"
     "tr.sum td{font-weight:600;border-bottom:0}\n"
     "code,pre{font-family:ui-monospace,\"DejaVu Sans Mono\",\"Liberation Mono\",monospace;"
     "font-size:.84rem}\n"
@@ -146,7 +147,7 @@ static void write_checked(fm_html *h, const fm_report *r)
     if (r->journal_known)
         fm_html_element(h, "p", NULL,
                         "The node's journal, a second book, knows of %llu released rounds; the "
-                        "ledger holds %llu releases of this data set, so none is missing.",
+                        "ledger holds %llu releases of this data set, so none of those is missing.",
                         (unsigned long long)r->journal_released, (unsigned long long)r->releases);
 }
 

@@ -101,7 +101,7 @@ static void write_who(fm_html *h, const fm_report *r)
     fm_html_raw(h, "</dd>\n</dl>\n");
     fm_html_element(h, "p", NULL,
                     "The policy of this node allows no sum over fewer than %u institutions to be "
-                    "read, and no plan whose guarantee would fail when %u other institutions "
+                    "read, and no plan whose guarantee would fail if as many as %u of the others "
                     "collude with the aggregator.",
                     p->min_cohort, p->min_colluders);
     fm_html_raw(h, "</section>\n");
@@ -235,7 +235,9 @@ static void write_parts(fm_html *h, const fm_report *r)
     for (size_t i = 0; i < first; i++)
         earlier += r->parts[i].mechanism.count;
     fm_html_raw(h, "<div class=\"scroll\">\n<table>\n<caption>");
-    fm_html_textf(h, "Epsilon at delta %g. Parts compose to less than their sum.",
+    fm_html_textf(h,
+                  "Epsilon at delta %g. The parts are composed, which is not the same as adding up "
+                  "their figures.",
                   r->config.policy.delta);
     fm_html_raw(h, "</caption>\n<tr><th class=\"n\">#</th><th>Federation: purpose</th>"
                    "<th class=\"n\">Releases</th><th class=\"n\">Noise</th>"
@@ -287,13 +289,12 @@ static void write_spending(fm_html *h, const fm_report *r)
 
 static void posterior_row(fm_html *h, const fm_report *r, double prior)
 {
-    char before[FM_WORDS_PERCENT], now[FM_WORDS_PERCENT], full[FM_WORDS_PERCENT];
+    char now[FM_WORDS_PERCENT], full[FM_WORDS_PERCENT];
 
-    fm_words_percent(prior, before);
     fm_words_percent(fm_words_posterior(r->spent, prior), now);
     fm_words_percent(fm_words_posterior(fmax(r->config.policy.epsilon, r->spent), prior), full);
     fm_html_raw(h, "<tr>");
-    fm_html_element(h, "td", "n", "%s", before);
+    fm_html_element(h, "td", "n", "%g%%", 100.0 * prior);
     fm_html_element(h, "td", "n", "%s", now);
     fm_html_element(h, "td", "n", "%s", full);
     fm_html_raw(h, "</tr>\n");
@@ -310,10 +311,10 @@ static void write_gain(fm_html *h, const fm_report *r)
     fm_html_element(h, "p", NULL,
                     "Take an attacker who sees everything that ever left, knows all other records, "
                     "and asks whether one certain unit is among the records. A coin is right in "
-                    "50 %% of such questions; with all that has left so far, nobody can be right "
+                    "50%% of such questions; with all that has left so far, nobody can be right "
                     "in more than %s, and with the whole budget spent in more than %s.",
                     guess, cap);
-    fm_html_raw(h, "<div class=\"scroll\">\n<table>\n<caption>");
+    fm_html_raw(h, "<div class=\"scroll\">\n<table class=\"few\">\n<caption>");
     fm_html_textf(h,
                   "The most that a suspicion can grow to, whatever it is and whatever else is "
                   "known. The bound may fail with probability %g (delta).",
@@ -341,8 +342,8 @@ static void write_limits(fm_html *h, const fm_report *r)
                     "many its patients are, or how ill on average.");
     if (strcmp(text_of(r->plan, "privacy_unit"), "record") == 0)
         fm_html_element(h, "li", NULL,
-                        "Persons with many records as well as those with one: the unit is a "
-                        "record.");
+                        "Who has many records is protected less than who has one: the unit is a "
+                        "record, not a person.");
     fm_html_element(h, "li", NULL,
                     "Anything on a machine of this node that others control, and what was given "
                     "away on other ways than through this program.");

@@ -25,7 +25,7 @@ void fm_words_percent(double share, char out[FM_WORDS_PERCENT])
 
     /* The last bits of 0.5 * 100 and the like are no reason for another digit. */
     v = fmin(ceil(v * unit * (1.0 - 1e-12)) / unit, 100.0);
-    (void)snprintf(out, FM_WORDS_PERCENT, "%.*f %%", v >= 100.0 ? 0 : decimals, v);
+    (void)snprintf(out, FM_WORDS_PERCENT, "%.*f%%", v >= 100.0 ? 0 : decimals, v);
 }
 
 void fm_words_bytes(double bytes, char out[24])

@@ -27,7 +27,7 @@ double fm_words_posterior(double epsilon, double prior);
 double fm_words_guess(double epsilon, double delta);
 
 #define FM_WORDS_PERCENT 16
-/** "73.2 %": three digits, rounded up, since it is a bound. */
+/** "73.2%": three digits, rounded up, since it is a bound. */
 void fm_words_percent(double share, char out[FM_WORDS_PERCENT]);
 /** "1.2 MB": decimal prefixes, two to four digits. */
 void fm_words_bytes(double bytes, char out[24]);
