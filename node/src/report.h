@@ -101,6 +101,7 @@ FM_NODISCARD fm_status fm_report_read_ledger(fm_report *r);
 FM_NODISCARD fm_status fm_report_read_beside(fm_report *r);
 /** report_plot.c: epsilon over releases, as inline SVG with title and description. */
 void fm_report_plot(fm_html *h, const fm_report *r);
+bool fm_report_plot_has_marks(const fm_report *r); /* numbers of the parts */
 /** report_review.c: what a reviewer needs to recompute the figures. */
 void fm_report_review(fm_html *h, const fm_report *r);
 /** report_sections.c: everything between headline and reviewer. */

@@ -10,7 +10,7 @@
 #define WIDTH 760.0
 #define HEIGHT 360.0
 #define LEFT 74.0
-#define RIGHT 18.0
+#define RIGHT 40.0
 #define TOP 34.0
 #define BOTTOM 62.0
 #define DOTS_MAX 60u
@@ -92,10 +92,15 @@ static void draw_axes(fm_html *h, const fm_report *r, const scale *s)
     fm_html_raw(h, "</text>\n");
 }
 
+bool fm_report_plot_has_marks(const fm_report *r)
+{
+    return r->part_count > 1 && r->part_count <= MARKS_MAX;
+}
+
 /** Where a plan's releases begin, by its number in the table. */
 static void draw_marks(fm_html *h, const fm_report *r, const scale *s)
 {
-    if (r->part_count < 2 || r->part_count > MARKS_MAX)
+    if (!fm_report_plot_has_marks(r))
         return;
     for (size_t i = 0; i < r->part_count; i++) {
         double x = px(s, (double)(r->parts[i].first_release - 1));

@@ -55,9 +55,9 @@ static void write_commands(fm_html *h, const fm_report *r)
         command_epsilon(h, r);
     }
     fm_html_element(h, "p", NULL,
-                    "Any other accountant for these mechanisms, with add-or-remove-one adjacency "
-                    "and Poisson sampling, must come to no more if it is tighter; "
-                    "fedmoe-node ledger --json prints the entries for it.");
+                    "A tight accountant of other software for these mechanisms, with adjacency of "
+                    "adding or removing one unit and with Poisson sampling, must come to no more "
+                    "than that; fedmoe-node ledger --json prints the entries for it.");
 }
 
 static void row_of_code(fm_html *h, const char *name, const char *code, const char *more)

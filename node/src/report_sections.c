@@ -214,8 +214,8 @@ static void part_row(fm_html *h, const fm_report *r, size_t i)
     fm_html_element(h, "td", "n", "%zu", i + 1);
     fm_html_raw(h, "<td>");
     fm_html_textf(h, "%s: %s", p->federation, p->purpose);
-    fm_html_element(h, "div", "soft small", "plan %.16s, unit %s", hex,
-                    p->unit[0] ? p->unit : "see that plan");
+    fm_html_element(h, "div", "soft small", "plan %.16s%s%s", hex, p->unit[0] ? ", unit " : "",
+                    p->unit);
     fm_html_raw(h, "</td>");
     fm_html_element(h, "td", "n", "%llu", (unsigned long long)p->mechanism.count);
     fm_html_element(h, "td", "n", "%.4f", p->mechanism.noise_multiplier);
@@ -279,8 +279,9 @@ static void write_spending(fm_html *h, const fm_report *r)
         fm_html_element(h, "figcaption", NULL,
                         "Each dot is computed from the ledger's entries up to there; between two "
                         "dots the stairs stand at the later one, so they are never too low.%s",
-                        r->part_count > 1 ? " Small numbers: where a line of the table begins."
-                                          : "");
+                        fm_report_plot_has_marks(r)
+                            ? " Numbers at the top: where a line of the table begins."
+                            : "");
         fm_html_raw(h, "</figure>\n");
     }
     write_parts(h, r);

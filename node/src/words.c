@@ -43,7 +43,10 @@ void fm_words_bytes(double bytes, char out[24])
 
 void fm_words_exact(double v, char out[32])
 {
-    for (int digits = 1; digits <= 17; digits++) {
+    /* As many digits as a whole number has, so that 20 is not written 2e+01. */
+    int whole = fabs(v) >= 1.0 ? (int)fmin(floor(log10(fabs(v))) + 1.0, 17.0) : 1;
+
+    for (int digits = whole; digits <= 17; digits++) {
         (void)snprintf(out, 32, "%.*g", digits, v);
         if (strtod(out, NULL) == v)
             return;

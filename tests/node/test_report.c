@@ -180,6 +180,8 @@ static void words_are_upper_bounds_and_read_back(void)
     CU_ASSERT_STRING_EQUAL(text, "67.1 MB");
     fm_words_exact(0.1, text);
     CU_ASSERT_STRING_EQUAL(text, "0.1");
+    fm_words_exact(20.0, text);
+    CU_ASSERT_STRING_EQUAL(text, "20");
     fm_words_exact(1.0 / 3.0, text);
     CU_ASSERT_EQUAL(strtod(text, NULL), 1.0 / 3.0);
 }
