@@ -60,6 +60,7 @@ static const char style_blocks[] =
     "code{overflow-wrap:anywhere}\n"
     "pre{background:var(--wash);border:1px solid var(--rule);border-radius:.4rem;"
     "padding:.7rem .9rem;white-space:pre-wrap;overflow-wrap:anywhere;margin:.4rem 0 1rem}\n"
+    "@media screen{td code{white-space:nowrap}}\n"
     ".points{columns:14rem 3;column-gap:2rem}\n.points table{font-size:.84rem}\n";
 
 static const char style_plot[] =

@@ -147,7 +147,7 @@ static void draw_labels(fm_html *h, const fm_report *r, const scale *s)
     if (r->point_count == 0)
         return;
     fm_report_number(r->spent, number);
-    y = !open && fabs(y - line) < 26.0 ? fmax(y, line) + 24.0 : y - 10.0;
+    y = !open && fabs(y - line) < 26.0 ? fmax(y, line) + 38.0 : y - 10.0;
     fm_html_rawf(h, "<text class=\"spent\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">",
                  px(s, (double)r->releases) - 2.0, y);
     fm_html_textf(h, "%s spent", number);

@@ -220,8 +220,10 @@ static void part_row(fm_html *h, const fm_report *r, size_t i)
     fm_html_element(h, "td", "n", "%llu", (unsigned long long)p->mechanism.count);
     fm_html_element(h, "td", "n", "%.4f", p->mechanism.noise_multiplier);
     fm_html_element(h, "td", "n", "%.6g", p->mechanism.sampling_rate);
-    fm_html_element(h, "td", "n", "%s", first);
-    fm_html_element(h, "td", "n", "%s", last);
+    if (strcmp(first, last) == 0)
+        fm_html_element(h, "td", NULL, "%s", first);
+    else
+        fm_html_element(h, "td", NULL, "%s to %s", first, last);
     fm_html_element(h, "td", "n", "%s", alone);
     fm_html_raw(h, "</tr>\n");
 }
@@ -241,21 +243,21 @@ static void write_parts(fm_html *h, const fm_report *r)
                   r->config.policy.delta);
     fm_html_raw(h, "</caption>\n<tr><th class=\"n\">#</th><th>Federation: purpose</th>"
                    "<th class=\"n\">Releases</th><th class=\"n\">Noise</th>"
-                   "<th class=\"n\">Sampling</th><th class=\"n\">First</th>"
-                   "<th class=\"n\">Last</th><th class=\"n\">Epsilon alone</th></tr>\n");
+                   "<th class=\"n\">Sampling</th><th>First and last</th>"
+                   "<th class=\"n\">Epsilon alone</th></tr>\n");
     if (first > 0) {
         fm_html_raw(h, "<tr><td></td><td>");
         fm_html_textf(h, "%zu earlier parts (fedmoe-node report --json lists them)", first);
         fm_html_raw(h, "</td>");
         fm_html_element(h, "td", "n", "%llu", (unsigned long long)earlier);
-        fm_html_raw(h, "<td></td><td></td><td></td><td></td><td></td></tr>\n");
+        fm_html_raw(h, "<td></td><td></td><td></td><td></td></tr>\n");
     }
     for (size_t i = first; i < r->part_count; i++)
         part_row(h, r, i);
     fm_report_number(r->spent, spent);
     fm_html_raw(h, "<tr class=\"sum\"><td></td><td>All together</td>");
     fm_html_element(h, "td", "n", "%llu", (unsigned long long)r->releases);
-    fm_html_raw(h, "<td></td><td></td><td></td><td></td>");
+    fm_html_raw(h, "<td></td><td></td><td></td>");
     fm_html_element(h, "td", "n", "%s", spent);
     fm_html_raw(h, "</tr>\n</table>\n</div>\n");
     fm_html_element(h, "p", "soft small",
