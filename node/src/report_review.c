@@ -48,10 +48,11 @@ static void write_commands(fm_html *h, const fm_report *r)
     command_ledger(h, r);
     if (r->kind_count > 0 && r->kind_count <= KINDS_MAX) {
         fm_words_exact(r->spent, spent);
-        fm_html_element(h, "p", NULL,
-                        "The sum from its parts (z is the noise multiplier, q the sampling rate), "
-                        "which must be %s before rounding:",
-                        spent);
+        fm_html_element(
+            h, "p", NULL,
+            "The sum from its parts (z is the noise multiplier, q the sampling rate); the "
+            "ledger's figure before rounding is %s:",
+            spent);
         command_epsilon(h, r);
     }
     fm_html_element(h, "p", NULL,

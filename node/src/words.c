@@ -72,12 +72,13 @@ fm_status fm_words_unit_meaning(fm_buf *out, const char *unit, long long max_row
                                   "A person with k records is protected about k times less: for "
                                   "that person, count with k times epsilon and a larger "
                                   "delta.");
-    return fm_buf_printf(out,
-                         "The protected unit is the whole of all records with the same %s: they "
-                         "are drawn together and clipped as one, so who has many records is hidden "
-                         "as well as who has one. At most %lld records of one unit count; what is "
-                         "beyond that is left out.",
-                         unit, max_rows);
+    return fm_buf_printf(
+        out,
+        "The protected unit is the whole of all records with the same %s: they "
+        "are drawn together and clipped as one, so who has many records is hidden "
+        "as well as who has one. At most %lld records of one unit count in a round, "
+        "drawn by chance; the rest is left out of it.",
+        unit, max_rows);
 }
 
 fm_status fm_words_noise(fm_buf *out, const char *noise, long long quorum, long long colluders)

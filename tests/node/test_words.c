@@ -29,7 +29,7 @@ static int run(shell *d, ...)
     char block[512];
     va_list arguments;
     const char *a;
-    FILE *p;
+    FILE *p = NULL;
     size_t n;
     int status;
 
@@ -168,7 +168,7 @@ static void plan_says_what_other_units_tasks_and_noise_mean(void)
           ", \"query\": \"a: 1\\nb: \\u001b2\"");
     CU_ASSERT(said(&d, "\n  a: 1\n  b: ?2\n"));
     CU_ASSERT(means(&d, "the whole of all records with the same patient_nbr"));
-    CU_ASSERT(means(&d, "At most 16 records of one unit count"));
+    CU_ASSERT(means(&d, "At most 16 records of one unit count in a round"));
     CU_ASSERT(means(&d, "adds all the noise that its guarantee needs"));
     CU_ASSERT(means(&d, "even if all other nodes and the aggregator collude"));
     CU_ASSERT(means(&d, "is n times what it had to be"));
