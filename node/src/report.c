@@ -14,6 +14,20 @@ bool fm_report_is_open(const fm_report *r)
     return fm_node_policy_is_open(&r->config.policy);
 }
 
+/** A round is charged before its release is journalled; so the journal was read first. */
+static fm_status compare_books(const fm_report *r)
+{
+    if (r->journal_released <= r->releases)
+        return FM_OK;
+    return fm_fail(
+        FM_EPROTO,
+        "%s holds %llu releases of data set '%s', but state.db in %s knows of %llu "
+        "released rounds: the ledger is not the newest one, or the data set was renamed; "
+        "put the newest ledger back before anything is reported",
+        r->config.ledger, (unsigned long long)r->releases, r->config.data_set, r->config.dir,
+        (unsigned long long)r->journal_released);
+}
+
 fm_status fm_report_gather(const char *config, int64_t now_s, fm_report *out)
 {
     fm_report *r = NULL;
@@ -28,7 +42,8 @@ fm_status fm_report_gather(const char *config, int64_t now_s, fm_report *out)
     r->made_s = now_s;
     if ((st = fm_strdup(config, &r->config_path)) == FM_OK &&
         (st = fm_node_config_load(config, &r->config)) == FM_OK &&
-        (st = fm_report_read_ledger(r)) == FM_OK && (st = fm_report_read_beside(r)) == FM_OK)
+        (st = fm_report_read_journal(r)) == FM_OK && (st = fm_report_read_ledger(r)) == FM_OK &&
+        (st = compare_books(r)) == FM_OK && (st = fm_report_read_beside(r)) == FM_OK)
         *out = *r; /* ownership moves to the caller */
     else
         fm_report_fini(r);

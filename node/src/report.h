@@ -95,6 +95,8 @@ FM_NODISCARD fm_status fm_report_json(const fm_report *r, json_t **out);
 
 /* ---- parts of it ---- */
 
+/** report_beside.c: what the journal knows; to be read before the ledger. */
+FM_NODISCARD fm_status fm_report_read_journal(fm_report *r);
 /** report_ledger.c: fill what comes from the ledger. */
 FM_NODISCARD fm_status fm_report_read_ledger(fm_report *r);
 /** report_beside.c: fill what comes from the files beside node.yaml. */

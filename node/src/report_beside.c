@@ -38,8 +38,8 @@ static fm_status read_certificate(const fm_report *r, const char *name, fm_repor
     return FM_OK;
 }
 
-/** The journal is opened only if it is there: a report makes no files but itself. */
-static fm_status read_journal(fm_report *r)
+/* The journal is opened only if it is there: a report makes no files but itself. */
+fm_status fm_report_read_journal(fm_report *r)
 {
     const fm_hash none = { { 0 } };
     fm_journal *j = NULL;
@@ -53,13 +53,6 @@ static fm_status read_journal(fm_report *r)
     }
     fm_journal_close(&j);
     free(path);
-    if (st == FM_OK && r->journal_released > r->releases)
-        st = fm_fail(FM_EPROTO,
-                     "%s holds %llu releases of data set '%s', but state.db in %s knows of %llu "
-                     "released rounds: the ledger is not the newest one, or the data set was "
-                     "renamed; put the newest ledger back before anything is reported",
-                     r->config.ledger, (unsigned long long)r->releases, r->config.data_set,
-                     r->config.dir, (unsigned long long)r->journal_released);
     return st;
 }
 
@@ -131,7 +124,7 @@ fm_status fm_report_read_beside(fm_report *r)
         (st = read_json(r, "status.json", &r->status)) != FM_OK ||
         (st = read_certificate(r, "identity.crt", &r->own)) != FM_OK ||
         (st = read_certificate(r, "ca.crt", &r->authority)) != FM_OK ||
-        (st = read_journal(r)) != FM_OK || (st = read_model(r)) != FM_OK)
+        (st = read_model(r)) != FM_OK)
         return st;
     name_units(r);
     return hash_files(r);

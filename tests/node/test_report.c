@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fedmoe/base/file.h"
 #include "fedmoe/node/journal.h"
@@ -386,6 +388,64 @@ static void a_ledger_behind_the_journal_gives_no_report(void)
     fm_journal_close(&j);
 }
 
+/** A node at work: as it journals, charges and releases, round by round. */
+static void work(const desk *d, uint64_t rounds)
+{
+    const fm_hash plan = { { 1 } }, digest = { { 2 } };
+    const fm_ledger_budget budget = { 1e300, DELTA };
+    fm_ledger_entry e = { .data_set = "alpha",
+                          .federation = "heart",
+                          .purpose = "p",
+                          .plan = plan,
+                          .mechanism = {
+                              .noise_multiplier = 30.0, .sampling_rate = 0.25, .count = 1 } };
+    char path[PATH_CAP];
+    fm_journal *j = NULL;
+    fm_ledger *l = NULL;
+
+    make_path(path, d->dir, "state.db");
+    need(fm_journal_open(path, "heart", &plan, &j) == FM_OK, "a journal");
+    need(fm_ledger_open(d->ledger, &l) == FM_OK, "a ledger");
+    for (e.round = 2; e.round <= rounds; e.round++)
+        need(fm_journal_use(j, e.round) == FM_OK &&
+                 fm_journal_commit(j, e.round, &digest) == FM_OK &&
+                 fm_ledger_charge(l, &e, &budget) == FM_OK &&
+                 fm_journal_release(j, e.round, &digest) == FM_OK,
+             "a round");
+    fm_ledger_close(&l);
+    fm_journal_close(&j);
+}
+
+static void a_report_may_be_made_while_the_node_works(void)
+{
+    const uint64_t rounds = 60;
+    fm_report r = { 0 };
+    int status = -1;
+    pid_t child;
+    desk d;
+
+    open_desk(&d, "alpha", "alpha", 2.0);
+    charge(&d, "alpha", "heart", "p", 1, 30.0, 1);
+    need((child = fork()) >= 0, "a child");
+    if (child == 0) {
+        work(&d, rounds);
+        _exit(0);
+    }
+    do {
+        CU_ASSERT_EQUAL_FATAL(fm_report_gather(d.config, 0, &r), FM_OK);
+        CU_ASSERT_EQUAL(r.entries, r.releases);
+        CU_ASSERT(r.journal_released <= r.releases);
+        CU_ASSERT_EQUAL(r.kinds[0].count, r.releases);
+        CU_ASSERT_EQUAL(r.points[r.point_count - 1].releases, r.releases);
+        fm_report_fini(&r);
+    } while (waitpid(child, &status, WNOHANG) == 0);
+    CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CU_ASSERT_EQUAL_FATAL(fm_report_gather(d.config, 0, &r), FM_OK);
+    CU_ASSERT_EQUAL(r.releases, rounds);
+    CU_ASSERT_EQUAL(r.spent, spent(&d));
+    fm_report_fini(&r);
+}
+
 static void without_a_ledger_there_is_nothing_to_report(void)
 {
     fm_report r = { 0 };
@@ -418,6 +478,7 @@ static const fm_test tests[] = {
       nothing_spent_and_no_privacy_have_their_own_words },
     { "a tampered ledger gives no report", a_tampered_ledger_gives_no_report },
     { "a ledger behind the journal gives no report", a_ledger_behind_the_journal_gives_no_report },
+    { "a report may be made while the node works", a_report_may_be_made_while_the_node_works },
     { "without a ledger there is nothing to report", without_a_ledger_there_is_nothing_to_report },
 };
 
