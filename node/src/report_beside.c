@@ -38,20 +38,15 @@ static fm_status read_certificate(const fm_report *r, const char *name, fm_repor
     return FM_OK;
 }
 
-/* The journal is opened only if it is there: a report makes no files but itself. */
 fm_status fm_report_read_journal(fm_report *r)
 {
-    const fm_hash none = { { 0 } };
-    fm_journal *j = NULL;
     char *path = NULL;
     fm_status st = fm_path_join(r->config.dir, "state.db", &path);
 
     if (st == FM_OK && fm_file_exists(path)) {
-        if ((st = fm_journal_open(path, "", &none, &j)) == FM_OK)
-            st = fm_journal_released(j, &r->journal_released);
+        st = fm_journal_read_released(path, &r->journal_released);
         r->journal_known = st == FM_OK;
     }
-    fm_journal_close(&j);
     free(path);
     return st;
 }

@@ -386,6 +386,9 @@ static void a_ledger_behind_the_journal_gives_no_report(void)
     }
     CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "2 released rounds"));
     fm_journal_close(&j);
+    CU_ASSERT_EQUAL_FATAL(fm_file_replace(path, "this is no journal at all", 25, 0600), FM_OK);
+    CU_ASSERT_EQUAL(fm_report_gather(d.config, 0, &r), FM_EIO);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "state.db"));
 }
 
 /** A node at work: as it journals, charges and releases, round by round. */
@@ -421,6 +424,7 @@ static void a_report_may_be_made_while_the_node_works(void)
     const uint64_t rounds = 60;
     fm_report r = { 0 };
     int status = -1;
+    fm_status st;
     pid_t child;
     desk d;
 
@@ -432,7 +436,10 @@ static void a_report_may_be_made_while_the_node_works(void)
         _exit(0);
     }
     do {
-        CU_ASSERT_EQUAL_FATAL(fm_report_gather(d.config, 0, &r), FM_OK);
+        st = fm_report_gather(d.config, 0, &r);
+        if (st != FM_OK)
+            printf("\n    %s\n", fm_error_text());
+        CU_ASSERT_EQUAL_FATAL(st, FM_OK);
         CU_ASSERT_EQUAL(r.entries, r.releases);
         CU_ASSERT(r.journal_released <= r.releases);
         CU_ASSERT_EQUAL(r.kinds[0].count, r.releases);
