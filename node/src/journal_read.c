@@ -1,4 +1,4 @@
-/* A look into the journal while the node may be at work: nothing is made, nothing is locked for long. */
+/* A look into the journal while the node may be at work: nothing is made or changed. */
 #include <sqlite3.h>
 
 #include "fedmoe/base/clock.h"
