@@ -8,6 +8,7 @@ static const fm_cli_command commands[] = {
     { "start", "take part until the federation has finished", fm_cmd_start },
     { "status", "show how far a running node is", fm_cmd_status },
     { "ledger", "show and verify what the data set has spent", fm_cmd_ledger },
+    { "report", "write a page for the data-protection officer", fm_cmd_report },
     { "evaluate", "measure a model on records of this node", fm_cmd_evaluate },
     { "predict", "apply a model to records, into a CSV file", fm_cmd_predict },
 };

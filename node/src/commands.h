@@ -12,6 +12,7 @@ int fm_cmd_plan(int argc, char **argv);
 int fm_cmd_start(int argc, char **argv);
 int fm_cmd_status(int argc, char **argv);
 int fm_cmd_ledger(int argc, char **argv);
+int fm_cmd_report(int argc, char **argv);
 int fm_cmd_evaluate(int argc, char **argv);
 int fm_cmd_predict(int argc, char **argv);
 
