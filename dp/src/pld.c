@@ -332,7 +332,7 @@ typedef struct {
 static verdict judge(const fm_pld *e, const fm_pld_reading *r, const sums *s, int way,
                      double epsilon)
 {
-    double lambda = e->plan.lambda[way];
+    double lambda = fmin(e->plan.lambda[way], r->slope);
     double scale = fm_pld_scale(&e->plan, way, epsilon);
     verdict v = { .window = !r->inside || !(r->fixed / lambda <= READING * scale),
                   .grid = !(s->rise / lambda <= GRID * scale) };

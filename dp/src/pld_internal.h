@@ -176,6 +176,7 @@ typedef struct {
     double value;
     double added;     /* all added terms over the delta at the answer */
     double fixed;     /* of which: what a larger window would lessen */
+    double slope;     /* of -log delta over epsilon there */
     bool inside;      /* the answer lies within the window */
 } fm_pld_reading;
 

@@ -7,8 +7,10 @@
 #include "pld_internal.h"
 #include "valley.h"
 
-#define PRECISION 3e-5  /* of epsilon, what the grid may cost */
-#define ACCEPTED 8e-5   /* at the finest grid */
+#define PRECISION 1e-5  /* of epsilon, what the grid may cost */
+#define LARGE_LOG2N 18u /* from here on a little more */
+#define LARGE_COST 3.0
+#define ACCEPTED 7.0    /* and this at the finest grid */
 #define OUTSIDE 25.0    /* a window leaves out e^-25, relative */
 #define WRAPPED 32.0   /* and what wraps round from above is e^-32 */
 #define TAIL_MARGIN 30.0
@@ -182,10 +184,10 @@ static void choose_grid(fm_pld_plan *p, search *s)
     for (p->log2n = MIN_LOG2N;; p->log2n++) {
         p->h = width / (double)((1u << p->log2n) - 8u);
         excess = grid_excess(s, p, scale);
-        if (excess <= 1.0 || p->log2n == FM_PLD_MAX_LOG2N)
+        if (excess <= (p->log2n < LARGE_LOG2N ? 1.0 : LARGE_COST) || p->log2n == FM_PLD_MAX_LOG2N)
             break;
     }
-    p->fine = excess <= ACCEPTED / PRECISION;
+    p->fine = excess <= ACCEPTED;
     for (int way = 0; way < FM_PLD_WAYS; way++)
         p->start[way] = (int64_t)floor(p->bottom[way] / p->h) - 2;
 }

@@ -66,6 +66,7 @@ static void fill_reading(const scan *s, double log_delta, fm_pld_reading *r)
     double fixed = s->c->fixed * exp(-log_delta);
 
     r->fixed = fixed;
+    r->slope = s->d > 0.0 ? fmax(0.0, s->sum - s->d) / s->d : 0.0; /* e^x Q(loss > x) / delta */
     r->added = fixed + s->noise * exp(fmin(700.0, log_scale(s) - log_delta)) + s->relative - 1.0;
 }
 
