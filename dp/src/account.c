@@ -10,7 +10,7 @@
 #include "accountant_internal.h"
 #include "fedmoe/base/memory.h"
 
-#define TRY_LO 8u          /* releases more than asked for that a search tries, at first */
+#define TRY_LO 8u /* releases more than asked for that a search tries, at first */
 #define TRY_HI ((uint64_t)1 << 20)
 
 struct fm_dp_account {

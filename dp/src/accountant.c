@@ -165,8 +165,8 @@ fm_status fm_dp_delta_by(fm_dp_accountant_kind by, const fm_dp_mechanism *m, siz
     }
     if ((st = engine_of(m, count, &e)) == FM_OK &&
         (st = fm_pld_ask(e, NULL, epsilon, NAN, rdp, &pld)) == FM_OK)
-        st = fm_dp_reconcile_delta(&pld, rdp,
-                                   fm_dp_rdp_delta(m, count, epsilon * (1.0 - AGREE)), epsilon, out);
+        st = fm_dp_reconcile_delta(&pld, rdp, fm_dp_rdp_delta(m, count, epsilon * (1.0 - AGREE)),
+                                   epsilon, out);
     fm_pld_free(&e);
     return st;
 }

@@ -24,8 +24,8 @@ struct fm_pld {
     bool keep, planned;
     fm_pld_kind **kinds;
     size_t count, cap;
-    double precision;    /* sum of count / z^2 of the Gaussians without sampling */
-    fm_pld_kind merged;  /* all of them as one */
+    double precision;   /* sum of count / z^2 of the Gaussians without sampling */
+    fm_pld_kind merged; /* all of them as one */
     double total;
     fm_pld_plan plan;
     fm_fft *fft;
@@ -296,8 +296,7 @@ static sums add_up(const fm_pld *e, const fm_pld_kind *extra, uint64_t count, in
     sums s = { .least = 2.0 };
 
     for (size_t i = 0; i < e->count; i++)
-        add_sums(&s, e->kinds[i], way,
-                 e->kinds[i]->m.count + (e->kinds[i] == extra ? count : 0));
+        add_sums(&s, e->kinds[i], way, e->kinds[i]->m.count + (e->kinds[i] == extra ? count : 0));
     if (e->merged.m.count > 0)
         add_sums(&s, &e->merged, way, 1);
     return s;

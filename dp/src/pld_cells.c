@@ -20,9 +20,8 @@ static double grow(double t)
 {
     if (fabs(t) > 0.01)
         return expm1(t);
-    return t * (1.0 +
-                t / 2.0 *
-                    (1.0 + t / 3.0 * (1.0 + t / 4.0 * (1.0 + t / 5.0 * (1.0 + t / 6.0)))));
+    return t *
+           (1.0 + t / 2.0 * (1.0 + t / 3.0 * (1.0 + t / 4.0 * (1.0 + t / 5.0 * (1.0 + t / 6.0)))));
 }
 
 /* Where the loss is x; -infinity when it never falls so low. */
@@ -163,8 +162,7 @@ fm_status fm_pld_cells_init(fm_pld_cells *c, const fm_pld_pair *p, double h)
                        lo, hi, FM_PLD_MAX_CELLS, h);
     *c = (fm_pld_cells){ .h = h, .first = (int64_t)floor(lo / h), .n = (size_t)n };
     /* L is known to some units of its own size, of v's, and of what v is made from. */
-    c->slop = 8.0 * FM_PLD_UNIT *
-              (1.0 + fmax(fabs(lo), fabs(hi)) + 1.0 / fmin(p->z, p->z * p->z));
+    c->slop = 8.0 * FM_PLD_UNIT * (1.0 + fmax(fabs(lo), fabs(hi)) + 1.0 / fmin(p->z, p->z * p->z));
     if ((st = fm_alloc(3 * c->n, sizeof *c->scale, &data)) != FM_OK)
         return st;
     c->scale = data;

@@ -52,8 +52,8 @@ static void measure(fm_pld_kind *k, const fm_pld_cells *c, int way, const fm_pld
 {
     double sign = way == FM_PLD_REMOVE ? 1.0 : -1.0, sum = 0.0, squares = 0.0, top = 0.0;
     double more = plan->s_top[way] - plan->lambda[way];
-    double top_shift = fm_pld_sketch_moment(
-        &k->sketch, fm_pld_exponent(way, plan->s_top[way]), NULL, NULL);
+    double top_shift =
+        fm_pld_sketch_moment(&k->sketch, fm_pld_exponent(way, plan->s_top[way]), NULL, NULL);
 
     for (size_t i = 0; i <= c->n; i++) {
         double x = sign * (double)(c->first + (int64_t)i) * c->h;

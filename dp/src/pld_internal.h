@@ -174,10 +174,10 @@ typedef struct {
 /** What came out: the bound, and how much of it the added terms are. */
 typedef struct {
     double value;
-    double added;     /* all added terms over the delta at the answer */
-    double fixed;     /* of which: what a larger window would lessen */
-    double slope;     /* of -log delta over epsilon there */
-    bool inside;      /* the answer lies within the window */
+    double added; /* all added terms over the delta at the answer */
+    double fixed; /* of which: what a larger window would lessen */
+    double slope; /* of -log delta over epsilon there */
+    bool inside;  /* the answer lies within the window */
 } fm_pld_reading;
 
 fm_pld_reading fm_pld_read_epsilon(const fm_pld_composed *c, double delta);

@@ -10,9 +10,9 @@
 #define PRECISION 1e-5  /* of epsilon, what the grid may cost */
 #define LARGE_LOG2N 18u /* from here on a little more */
 #define LARGE_COST 3.0
-#define ACCEPTED 7.0    /* and this at the finest grid */
-#define OUTSIDE 25.0    /* a window leaves out e^-25, relative */
-#define WRAPPED 32.0   /* and what wraps round from above is e^-32 */
+#define ACCEPTED 7.0 /* and this at the finest grid */
+#define OUTSIDE 25.0 /* a window leaves out e^-25, relative */
+#define WRAPPED 32.0 /* and what wraps round from above is e^-32 */
 #define TAIL_MARGIN 30.0
 #define MIN_LOG2N 6u
 #define MAX_TILT 2e5 /* lambda * epsilon: a steeper tilt says nothing more */

@@ -92,8 +92,8 @@ fm_pld_reading fm_pld_read_epsilon(const fm_pld_composed *c, double delta)
     for (;; step_down(&s)) {
         size_t down = c->n - 1 - s.at;
 
-        threshold = down % 64 == 0 ? exp(fmin(700.0, log(target) - log_scale(&s)))
-                                   : threshold * s.decay;
+        threshold =
+            down % 64 == 0 ? exp(fmin(700.0, log(target) - log_scale(&s))) : threshold * s.decay;
         if (s.relative * s.d + s.noise > threshold || s.at == 0)
             break;
     }

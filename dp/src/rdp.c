@@ -30,8 +30,7 @@ static double objective(const void *ctx, double log_beta)
     for (size_t i = 0; i < s->count; i++) {
         if (s->m[i].count == 0)
             continue;
-        k += (double)s->m[i].count *
-             fm_dp_log_moment_of(&s->m[i], alpha);
+        k += (double)s->m[i].count * fm_dp_log_moment_of(&s->m[i], alpha);
     }
     k *= 1.0 + ((double)s->count + 4.0) * ULP;
     rest = beta * (log(beta) - log(alpha)) - log(alpha);

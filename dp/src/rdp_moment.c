@@ -207,7 +207,8 @@ static double discrete_moment(const fm_dp_mechanism *m, double alpha)
     tail = fmax(below, above) + log(2.0);
     full = discrete_sum(m, alpha, lo, hi);
     full = fmax(full, tail) + log1p(exp(-fabs(full - tail)));
-    return moment_of_excess(full + ULP * (64.0 + 8.0 * (hi - lo) + 4.0 * hi * hi / (sigma * sigma))) *
+    return moment_of_excess(full +
+                            ULP * (64.0 + 8.0 * (hi - lo) + 4.0 * hi * hi / (sigma * sigma))) *
            (1.0 + 8.0 * ULP);
 }
 

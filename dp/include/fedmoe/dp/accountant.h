@@ -37,7 +37,8 @@ typedef enum { FM_DP_PLD, FM_DP_RDP } fm_dp_accountant_kind;
 /** An answer. */
 typedef struct {
     double epsilon, delta;
-    fm_dp_accountant_kind accountant; /* whose figure it is: RDP's where PLD has none or it is less */
+    fm_dp_accountant_kind
+        accountant; /* whose figure it is: RDP's where PLD has none or it is less */
 } fm_dp_cost;
 
 /**
