@@ -132,8 +132,8 @@ static double saddle(const outcomes *o, size_t n, double epsilon)
 static double integral(outcomes *o, size_t n, double epsilon, double least)
 {
     double c = saddle(o, n, epsilon), at = exponent(o, n, c, epsilon), e = 1e-3 * c;
-    double curve = (exponent(o, n, c + e, epsilon) - 2.0 * at + exponent(o, n, c - e, epsilon)) /
-                   (e * e);
+    double curve =
+        (exponent(o, n, c + e, epsilon) - 2.0 * at + exponent(o, n, c - e, epsilon)) / (e * e);
     double step = 0.5 / sqrt(fmax(curve, 1e-12)), before = NAN;
 
     if (at + log(c) + log1p(c) <= log(least)) /* Chernoff */
@@ -145,8 +145,7 @@ static double integral(outcomes *o, size_t n, double epsilon, double least)
 
         for (i = 1; i < MAX_POINTS && quiet < 40; i++) {
             double complex s = c + I * (i * step);
-            double complex f =
-                cexp(cumulant(o, n, s) - s * epsilon - clog(s) - clog(s + 1.0) - at);
+            double complex f = cexp(cumulant(o, n, s) - s * epsilon - clog(s) - clog(s + 1.0) - at);
 
             sum += creal(f);
             quiet = cabs(f) < SETTLED * fabs(sum) ? quiet + 1 : 0;

@@ -32,7 +32,7 @@ static void the_gaussian_is_just_above_its_closed_form(void)
             fm_dp_mechanism m = { 10.0 / mu, 1.0, 100, FM_DP_GAUSSIAN, 0 };
             double exact = pld_gaussian_epsilon(mu, deltas[i]), ours = epsilon_of(&m, 1, deltas[i]);
 
-            CU_ASSERT(ours >= exact * (1.0 - 1e-11));
+            CU_ASSERT(ours >= exact * (1.0 - 1e-11) - 1e-30);
             CU_ASSERT(ours <= exact * (1.0 + TIGHT) + 1e-4 * mu);
             if (exact > 0.1 * mu)
                 worst = fmax(worst, ours / exact - 1.0);
@@ -142,9 +142,9 @@ static void a_coarse_grid_errs_upwards(void)
 
                 exact += step * a * fmax(0.0, r - exp(e));
             }
-            CU_ASSERT_DOUBLE_EQUAL(mass, 1.0, 1e-13);  /* both laws of conservation */
+            CU_ASSERT_DOUBLE_EQUAL(mass, 1.0, 1e-13); /* both laws of conservation */
             CU_ASSERT_DOUBLE_EQUAL(other, 1.0, 1e-13);
-            CU_ASSERT(sum >= exact - 1e-6 * step);
+            CU_ASSERT(sum >= exact - 2e-7); /* the sum's error at the kink */
             fm_pld_cells_fini(&c);
         }
 }
@@ -188,7 +188,8 @@ static void the_transform_is_its_definition_and_comes_back(void)
 
 static void pure_mechanisms_cost_their_sum_at_a_tiny_delta(void)
 {
-    fm_dp_mechanism two[] = { { 1.0, 1.0, 3, FM_DP_LAPLACE, 0 }, { 2.0, 1.0, 2, FM_DP_LAPLACE, 0 } };
+    fm_dp_mechanism two[] = { { 1.0, 1.0, 3, FM_DP_LAPLACE, 0 },
+                              { 2.0, 1.0, 2, FM_DP_LAPLACE, 0 } };
     fm_dp_mechanism sampled = { 0.5, 0.2, 3, FM_DP_LAPLACE, 0 };
 
     CU_ASSERT_DOUBLE_EQUAL(epsilon_of(two, 2, 1e-14), 4.0, 4e-12);
@@ -259,8 +260,7 @@ static void an_account_says_what_a_fresh_reckoning_says(void)
         last = ours.epsilon;
         sum[FM_TEST_COUNT(kinds)] = (fm_dp_mechanism){ 3.0, 0.2, 7, FM_DP_GAUSSIAN, 0 };
         fresh = epsilon_of(sum, FM_TEST_COUNT(sum), 1e-5);
-        CU_ASSERT_EQUAL(
-            fm_dp_account_epsilon(a, &sum[FM_TEST_COUNT(kinds)], 1e-5, &ours), FM_OK);
+        CU_ASSERT_EQUAL(fm_dp_account_epsilon(a, &sum[FM_TEST_COUNT(kinds)], 1e-5, &ours), FM_OK);
         CU_ASSERT_DOUBLE_EQUAL(ours.epsilon, fresh, TIGHT * fresh);
     }
     fm_dp_account_free(&a);
@@ -290,7 +290,7 @@ static void the_shortcut_never_lets_a_release_too_many_pass(void)
     CU_ASSERT(within);
     CU_ASSERT_EQUAL(fm_dp_account_within(a, &m, budget, 1e-5, &within), FM_OK);
     CU_ASSERT(!within); /* what fitted the wider budget is not held against this one */
-    CU_ASSERT_EQUAL(fm_dp_account_within(a, &m, 2.0 * budget, 1e-9, &within), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_account_within(a, &m, 1.2 * budget, 1e-9, &within), FM_OK);
     CU_ASSERT_EQUAL(within, false);
     fm_dp_account_free(&a);
 }
