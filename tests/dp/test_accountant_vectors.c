@@ -61,8 +61,10 @@ static bool parse_vector(char *line, vector *v)
 
     line[strcspn(line, "\n")] = '\0';
     for (size_t i = 0; i < 9; i++)
-        if (!(field[i] = strsep(&rest, "\t")))
+        if (!(field[i] = strsep(&rest, "\t"))) {
+            *v = (vector){ .mechanism = line, .note = "" };
             return false;
+        }
     *v = (vector){ .mechanism = field[1],
                    .note = field[8],
                    .z = strtod(field[2] + (starts(field[2], "b=") ? 2 : 0), NULL),
@@ -232,7 +234,7 @@ static void published_figures_are_met_and_tight_ones_never_undercut(void)
 {
     char path[4096], line[2048];
     size_t rdp = 0, exact = 0, other = 0;
-    vector v;
+    vector v = { 0 };
     FILE *f;
 
     if (!fm_test_shared("fixtures/accounting/published_vectors.tsv", path, sizeof path)) {
