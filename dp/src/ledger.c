@@ -91,15 +91,17 @@ static fm_status check_new(fm_ledger *l, const fm_ledger_entry *e)
 static fm_status check_affordable(fm_ledger *l, const fm_ledger_entry *e, const fm_ledger_budget *b)
 {
     double before = 0.0, after = 0.0;
+    bool within = false;
     fm_status st = check_new(l, e);
 
     if (st == FM_OK)
         st = fm_ledger_cache_load(l, e->data_set);
     if (st == FM_OK)
-        st = fm_ledger_cache_epsilon(&l->cache, &e->mechanism, b->delta, &after);
-    if (st != FM_OK || after <= b->epsilon)
+        st = fm_ledger_cache_within(&l->cache, &e->mechanism, b, &within);
+    if (st != FM_OK || within)
         return st;
-    if ((st = fm_ledger_cache_epsilon(&l->cache, NULL, b->delta, &before)) != FM_OK)
+    if ((st = fm_ledger_cache_epsilon(&l->cache, &e->mechanism, b->delta, &after)) != FM_OK ||
+        (st = fm_ledger_cache_epsilon(&l->cache, NULL, b->delta, &before)) != FM_OK)
         return st;
     return fm_fail(FM_EBUDGET,
                    "data set '%s': epsilon %.4f is spent, round %llu of '%s' would cost %.4f more, "

@@ -11,12 +11,11 @@
 #define FM_LEDGER_BUSY_MS 10000
 #define FM_LEDGER_MAX_COUNT ((uint64_t)1 << 32) /* releases in one entry */
 
-/* What one data set has spent: releases of equal (z, q) counted together. */
+/* What one data set has spent. */
 typedef struct {
     char data_set[64];
     int64_t version; /* PRAGMA data_version under which it was read */
-    fm_dp_mechanism *groups;
-    size_t count, cap; /* one place is always free, for the entry under consideration */
+    fm_dp_account *account;
     bool valid;
 } fm_ledger_cache;
 
@@ -45,12 +44,15 @@ void fm_ledger_row_from_entry(const fm_ledger_entry *e, fm_ledger_row *row);
 
 /** Bring the cache to `data_set` as the open transaction sees it. */
 FM_NODISCARD fm_status fm_ledger_cache_load(fm_ledger *l, const char *data_set);
-/** Add one mechanism to the loaded data set. Cannot fail: the place is reserved. */
+/** Add one mechanism to the loaded data set; read again next time if that fails. */
 void fm_ledger_cache_add(fm_ledger_cache *c, const fm_dp_mechanism *m);
 void fm_ledger_cache_fini(fm_ledger_cache *c);
 /** Epsilon of the loaded data set, with `more` unless NULL. */
 FM_NODISCARD fm_status fm_ledger_cache_epsilon(const fm_ledger_cache *c,
                                                const fm_dp_mechanism *more, double delta,
                                                double *epsilon);
+/** Whether the loaded data set stays within the budget with `more`. */
+FM_NODISCARD fm_status fm_ledger_cache_within(const fm_ledger_cache *c, const fm_dp_mechanism *more,
+                                              const fm_ledger_budget *budget, bool *within);
 
 #endif

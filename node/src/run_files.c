@@ -62,7 +62,10 @@ void fm_node_driver_status(fm_node_driver *d, bool force)
     d->status.dirty = true;
     if (!force && now - d->status.written_ms < STATUS_EVERY_MS)
         return; /* each write is synced: rounds of a few milliseconds would wait for it */
-    if (write_json(d, "status.json", status_json(d)) != FM_OK)
+    /* What is spent costs milliseconds to reckon: here, not within a round. */
+    if ((d->ledger && fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
+                                        &d->status.epsilon_spent) != FM_OK) ||
+        write_json(d, "status.json", status_json(d)) != FM_OK)
         fm_log(FM_LOG_WARN, "status.json was not written: %s", fm_error_text());
     d->status.written_ms = now;
     d->status.dirty = false;

@@ -72,12 +72,8 @@ static fm_status port_charge(void *ctx, uint64_t round)
     fm_node_driver *d = ctx;
     fm_ledger_entry e = fm_node_driver_entry(d, round);
     fm_ledger_budget b = fm_node_policy_budget(&d->config.policy);
-    fm_status st = fm_ledger_charge(d->ledger, &e, &b);
 
-    if (st == FM_OK)
-        st = fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
-                               &d->status.epsilon_spent);
-    return st;
+    return fm_ledger_charge(d->ledger, &e, &b);
 }
 
 static fm_status approve(fm_node_driver *d, const fm_plan *plan, const fm_hash *hash,
@@ -189,8 +185,7 @@ static void port_progress(void *ctx, uint64_t round, const char *phase)
     else
         fm_log(FM_LOG_INFO, "%s", phase);
     if (strcmp(phase, "released") == 0)
-        fm_log(FM_LOG_INFO, "round %llu released; epsilon %.4f of %.4f is spent",
-               (unsigned long long)round, d->status.epsilon_spent, d->config.policy.epsilon);
+        fm_log(FM_LOG_INFO, "round %llu released", (unsigned long long)round);
     fm_node_driver_status(d, false);
 }
 
