@@ -84,8 +84,10 @@ static void continuous_cell(fm_pld_cells *out, const fm_pld_pair *p, size_t i, d
 
     if (!(a < b))
         return;
-    c.right = above > 1.0 || p->omq == 0.0 ? exp(out->h) - p->omq * exp(-x)
-                                           : fm_pld_ratio(p, above) * exp(-x);
+    if (p->omq == 0.0)
+        c.right = exp(out->h);
+    else
+        c.right = above > 1.0 ? exp(out->h) - p->omq * exp(-x) : fm_pld_ratio(p, above) * exp(-x);
     if (isinf(v_left))
         c.below = fmax(0.0, expm1(p->log_omq - x));
     c.ref = fm_pld_mode(p, a, b);

@@ -120,9 +120,10 @@ static bool check_gaussian(const vector *v)
     if (isnan(tight) && starts(v->mechanism, "calibrate_sigma"))
         return false;
     if (strstr(v->mechanism, "mixture") || !strstr(v->mechanism, "gaussian") ||
-        starts(v->mechanism, "discrete") || starts(v->mechanism, "gaussian delta") ||
-        starts(v->mechanism, "truncated") || starts(v->mechanism, "RDP") ||
-        starts(v->mechanism, "gaussian composed") || starts(v->mechanism, "gaussian heterog"))
+        starts(v->mechanism, "discrete") || starts(v->mechanism, "calibrate discrete") ||
+        starts(v->mechanism, "gaussian delta") || starts(v->mechanism, "truncated") ||
+        starts(v->mechanism, "RDP") || starts(v->mechanism, "gaussian composed") ||
+        starts(v->mechanism, "gaussian heterog"))
         return false;
     ours = exact_epsilon(&m, 1, v->delta);
     if (!isnan(tight)) {
