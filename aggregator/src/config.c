@@ -360,9 +360,10 @@ fm_status fm_aggregator_config_load(const char *path, fm_aggregator_config *out)
         (st = read_root(fm_yaml_root(doc), &c)) != FM_OK)
         goto done;
     if (c.plan.noise_multiplier < 0.0 &&
-        (st = fm_dp_calibrate(c.plan.epsilon, c.plan.delta, c.plan.sampling_rate, c.plan.rounds,
-                              &c.plan.noise_multiplier)) != FM_OK)
-        goto done;
+        (st = fm_dp_calibrate(c.plan.epsilon * (1.0 - FM_DP_TIGHTNESS), c.plan.delta,
+                              c.plan.sampling_rate, c.plan.rounds, &c.plan.noise_multiplier)) !=
+            FM_OK)
+        goto done; /* the room is for every member's own reckoning, with the rest of its ledger */
     fm_random_bytes(c.plan.run, sizeof c.plan.run);
     if ((st = check_plan(path, &c.plan)) != FM_OK)
         goto done;

@@ -15,6 +15,12 @@
 
 #include "fedmoe/base/status.h"
 
+/**
+ * How far above the true epsilon an answer by PLD may lie, relative. Two reckonings of one
+ * composition may differ by so much: whoever makes a plan for others' budgets leaves this room.
+ */
+#define FM_DP_TIGHTNESS 1e-4
+
 typedef enum {
     FM_DP_GAUSSIAN = 0, /* continuous, or discrete with so fine a lattice that it is the same */
     FM_DP_LAPLACE = 1,
