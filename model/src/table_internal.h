@@ -2,6 +2,7 @@
 #define FEDMOE_MODEL_TABLE_INTERNAL_H
 
 #include "fedmoe/model/table.h"
+#include "schema_internal.h"
 
 /* One record of a CSV file, as long as the callback runs. */
 typedef struct {
@@ -20,5 +21,15 @@ typedef fm_status (*fm_csv_fn)(void *state, const fm_csv_record *r);
  */
 FM_NODISCARD fm_status fm_csv_read(const char *name, const void *bytes, size_t len, char delimiter,
                                    fm_csv_fn each, void *state);
+
+/* table_raw.c: the columns of fm_table_options.raw, found in the schema. */
+typedef struct fm_raw fm_raw;
+FM_NODISCARD fm_status fm_raw_open(const fm_schema *s, const fm_raw_column *columns, size_t count,
+                                   fm_raw **out);
+void fm_raw_close(fm_raw **r);
+bool fm_raw_wants(const fm_raw *r, size_t column);
+/** One record; out: [count]. FM_EPARSE, *column being the schema's at fault. */
+FM_NODISCARD fm_status fm_raw_read(const fm_raw *r, const char *const *cells, double *out,
+                                   size_t *column);
 
 #endif

@@ -7,6 +7,7 @@
 #include <sodium.h>
 
 #include "fedmoe/base/log.h"
+#include "step_query.h"
 
 #define BATCH_ROWS 128u /* records between two signs of life to the aggregator */
 #define SAMPLE_WORDS 512u
@@ -16,6 +17,7 @@ struct fm_node_step {
     fm_dp_lattice lattice;
     fm_dp_gaussian *noise; /* NULL when the plan has none */
     fm_tabular *model;
+    fm_node_query *query; /* instead of the model; NULL: training */
     fm_dp_sum *sum;
     double sampling_rate;
     size_t parameters, batch_rows;
@@ -44,6 +46,8 @@ static fm_status make_model(fm_node_step *s, const fm_plan *plan)
     size_t parameters = 0;
     fm_status st;
 
+    if (plan->task != FM_TASK_TRAINING)
+        return fm_node_query_new(plan, s->table, &s->query);
     if ((st = fm_schema_parse("the plan's schema", plan->schema_text, strlen(plan->schema_text),
                               &schema)) != FM_OK)
         goto done;
@@ -108,7 +112,7 @@ fm_status fm_node_step_new(const fm_plan *plan, const fm_table *table, fm_node_s
         return st;
     s = p;
     s->table = table;
-    s->parameters = plan->parameters;
+    s->parameters = fm_plan_update_words(plan);
     s->sampling_rate = plan->sampling_rate;
     s->batch_rows = table->rows < BATCH_ROWS ? table->rows : BATCH_ROWS;
     spec = fm_node_lattice_spec(plan);
@@ -139,6 +143,7 @@ void fm_node_step_free(fm_node_step **s)
     fm_dp_sum_free(&p->sum);
     fm_dp_gaussian_free(&p->noise);
     fm_tabular_free(&p->model);
+    fm_node_query_free(&p->query);
     free(p);
     *s = NULL;
 }
@@ -165,11 +170,26 @@ static size_t sample(fm_node_step *s, fm_rng *rng)
     return count;
 }
 
+/** Instead of gradients: what each record adds to the answer of a query. */
+static fm_status add_answers(fm_node_step *s, const uint32_t *index, size_t rows)
+{
+    fm_status st = FM_OK;
+
+    for (size_t i = 0; st == FM_OK && i < rows; i++) {
+        fm_node_query_unit(s->query, &index[i], 1, s->gradient);
+        st = fm_dp_sum_add_unit(s->sum, s->gradient);
+    }
+    return st;
+}
+
 /** Forward and backward over one batch; each record's own gradient, clipped, into the sum. */
 static fm_status add_batch(fm_node_step *s, const uint32_t *index, size_t rows)
 {
-    fm_status st = fm_tabular_backward(s->model, s->table->x, s->table->y, index, rows, NULL);
+    fm_status st;
 
+    if (s->query)
+        return add_answers(s, index, rows);
+    st = fm_tabular_backward(s->model, s->table->x, s->table->y, index, rows, NULL);
     for (size_t i = 0; st == FM_OK && i < rows; i++) {
         fm_tabular_unit_gradient(s->model, i, s->gradient);
         st = fm_dp_sum_add_unit(s->sum, s->gradient);
@@ -198,7 +218,9 @@ fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in, fm_dp_
     if (!s || !in || !in->model || !in->pairs || !in->round || !in->rng || !out)
         return fm_fail(FM_EINVAL, "fm_node_step_run: NULL argument");
     fm_dp_sum_reset(s->sum);
-    if ((st = fm_tabular_set(s->model, in->model, s->parameters)) != FM_OK)
+    st = s->query ? fm_node_query_begin(s->query, in)
+                  : fm_tabular_set(s->model, in->model, s->parameters);
+    if (st != FM_OK)
         return st;
     count = sample(s, in->rng);
     if ((st = add_sample(s, in, count)) != FM_OK) {

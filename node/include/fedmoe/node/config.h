@@ -15,6 +15,7 @@
  *     epsilon: 1.0                        # budget of the data set, over everything
  *     delta: 1.0e-4
  *     purposes: ["heart disease risk"]    # a plan's purpose must be one of these
+ *     tasks: [training]                   # default; also statistics, evaluation
  *     min_cohort: 3                       # fewest participants in any round, and in any sum
  *     min_colluders: 1                    # a plan must count on at least so many colluding nodes
  *     max_rows: 100000                    # more records in the file are an error (memory)
@@ -30,10 +31,13 @@
 
 #define FM_NODE_MAX_PURPOSES 32u
 
+#define FM_NODE_TASK(task) (1u << (unsigned)(task))
+
 typedef struct {
     double epsilon, delta;
     char *purposes[FM_NODE_MAX_PURPOSES]; /* owned */
     size_t purpose_count;
+    uint32_t tasks;         /* bits FM_NODE_TASK(fm_task); 0: training alone */
     uint32_t min_cohort;    /* 2.. */
     uint32_t min_colluders; /* 0.. */
     uint64_t max_rows;
@@ -52,7 +56,7 @@ FM_NODISCARD fm_status fm_node_config_load(const char *path, fm_node_config *out
 void fm_node_config_fini(fm_node_config *c);
 
 /**
- * Whether the policy allows the plan: purpose, delta, price of the whole run against what the
+ * Whether the policy allows the plan: purpose, task, delta, price of the whole run against what the
  * ledger has left, cohort, colluders, quorum, the noise really calibrated for the stated epsilon,
  * the lattice possible. FM_EPERM or FM_EBUDGET with the sentence to show.
  */
