@@ -80,8 +80,8 @@ struct fm_coordinator {
     fm_hash *update_hashes; /* [max_nodes] of the survivors, in order */
     fm_bytes *signatures;   /* [max_nodes] likewise, borrowed from the slots */
     fm_hash commit_digest;
-    uint32_t *sum;   /* [parameters] masked words added, then masks subtracted */
-    float *gradient; /* [parameters] */
+    uint32_t *sum;   /* [words] masked words added, then masks subtracted */
+    float *gradient; /* [words] */
     float *result;   /* [parameters] once finished, else NULL */
 };
 
