@@ -116,6 +116,8 @@ static fm_status put_policy(fm_buf *b, const init_options *o)
             (st = fm_buf_printf(b, "\n")) != FM_OK)
             return st;
     return fm_buf_printf(b,
+                         "  tasks: [training]  # also: statistics, evaluation "
+                         "(docs/queries.md)\n"
                          "  min_cohort: %llu     # fewest nodes over which a sum may be read\n"
                          "  min_colluders: %llu  # a plan must withstand so many colluding nodes\n"
                          "  max_rows: 100000  # more records in the file are an error\n",

@@ -180,6 +180,10 @@ static fm_status write_answer(fm_node_driver *d, uint64_t rounds)
     json_t *answer = NULL;
     fm_status st;
 
+    if (rounds == 0) {
+        fm_log(FM_LOG_WARN, "concluded without an answer: no round could be finished");
+        return FM_OK;
+    }
     fm_hash_hex(&p->hash, hash);
     st = fm_query_read(p->query, p->weights + p->frozen, &report, &answer);
     return st == FM_OK ? write_json(d, fm_node_driver_result_name(d), answer) : st;

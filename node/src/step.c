@@ -46,7 +46,7 @@ static fm_status make_model(fm_node_step *s, const fm_plan *plan)
     size_t parameters = 0;
     fm_status st;
 
-    if (plan->task != FM_TASK_TRAINING)
+    if (plan->query_text)
         return fm_node_query_new(plan, s->table, &s->query);
     if ((st = fm_schema_parse("the plan's schema", plan->schema_text, strlen(plan->schema_text),
                               &schema)) != FM_OK)
