@@ -13,9 +13,10 @@ typedef struct {
     const fm_query_block *block;
     fm_query_tree trees[2]; /* of the sum of the classes and of their difference */
     size_t bins;
-    double *nodes[2];            /* [2 bins] counts of nodes; of negatives, of positives */
-    double *w[2];                /* [bins] weights of the classes' bins in a linear function */
-    double *rotated, *cdf, *aux; /* [bins], [bins + 1], [2 bins + 2] scratch */
+    double *nodes[2];      /* [2 bins] counts of nodes; of negatives, of positives */
+    double *w[2];          /* [bins] weights of the classes' bins in a linear function */
+    double *rotated, *aux; /* [bins], [2 bins + 2] scratch */
+    double *cdf[2];        /* [bins + 1] of negatives, of positives */
     double total[2];
 } scores;
 
@@ -42,27 +43,34 @@ static double sd_of_weights(const scores *s)
     return s->block->noise * sqrt(variance);
 }
 
-/* Share of a class below the middle of each bin: smoothed, for the errors only. */
-static void share_below(const scores *s, int class, double *out)
+/* Share of a class below each edge of the bins, never falling, from 0 to 1. */
+static void cumulate(const scores *s, int class)
 {
-    s->cdf[0] = 0.0;
+    double *cdf = s->cdf[class];
+
+    cdf[0] = 0.0;
     for (size_t j = 0; j < s->bins; j++)
-        s->cdf[j + 1] = s->cdf[j] + of_bin(s, class, j) / s->total[class];
-    fm_query_isotonic(s->cdf, s->bins + 1, s->aux);
-    for (size_t j = 0; j < s->bins; j++)
-        out[j] = fmin(fmax((s->cdf[j] + s->cdf[j + 1]) / 2.0, 0.0), 1.0);
+        cdf[j + 1] = cdf[j] + of_bin(s, class, j) / s->total[class];
+    fm_query_isotonic(cdf, s->bins + 1, s->aux);
+    for (size_t j = 0; j <= s->bins; j++)
+        cdf[j] = fmin(fmax(cdf[j], 0.0), 1.0);
+    cdf[0] = 0.0;
+    cdf[s->bins] = 1.0;
 }
 
-/* The pairs that are in the right order, over all pairs; ties within a bin count half. Pairs are
- * told apart at the node that parts them: 1/2 + sum of (right_p left_n - left_p right_n)/(2 P N). */
+static double below_middle(const scores *s, int class, size_t j)
+{
+    return (s->cdf[class][j] + s->cdf[class][j + 1]) / 2.0;
+}
+
+/* The pairs that are in the right order, over all pairs; ties within a bin count half. */
 static double auc_of(const scores *s)
 {
-    const double *n = s->nodes[NEGATIVE], *p = s->nodes[POSITIVE];
     double sum = 0.0;
 
-    for (size_t i = 1; i < s->bins; i++)
-        sum += p[2 * i + 1] * n[2 * i] - p[2 * i] * n[2 * i + 1];
-    return 0.5 + sum / (2.0 * s->total[POSITIVE] * s->total[NEGATIVE]);
+    for (size_t j = 0; j < s->bins; j++)
+        sum += (s->cdf[POSITIVE][j + 1] - s->cdf[POSITIVE][j]) * below_middle(s, NEGATIVE, j);
+    return sum;
 }
 
 /* Variance of a node's left less right. */
@@ -87,13 +95,14 @@ static double quadratic_part(const scores *s)
 
 static json_t *auc_figure(const scores *s)
 {
-    double auc = auc_of(s);
+    double auc;
 
-    share_below(s, NEGATIVE, s->w[POSITIVE]);
-    share_below(s, POSITIVE, s->w[NEGATIVE]);
+    cumulate(s, NEGATIVE);
+    cumulate(s, POSITIVE);
+    auc = auc_of(s);
     for (size_t j = 0; j < s->bins; j++) {
-        s->w[POSITIVE][j] = (s->w[POSITIVE][j] - auc) / s->total[POSITIVE];
-        s->w[NEGATIVE][j] = (1.0 - s->w[NEGATIVE][j] - auc) / s->total[NEGATIVE];
+        s->w[POSITIVE][j] = (below_middle(s, NEGATIVE, j) - auc) / s->total[POSITIVE];
+        s->w[NEGATIVE][j] = (1.0 - below_middle(s, POSITIVE, j) - auc) / s->total[NEGATIVE];
     }
     return fm_query_figure(auc, hypot(sd_of_weights(s), sqrt(quadratic_part(s))), 0.0, 1.0);
 }
@@ -245,7 +254,7 @@ fm_status fm_query_read_scores(const fm_query_block *b, json_t *out)
     scores s = { .block = b, .bins = bins };
     double *room;
     void *p = NULL;
-    fm_status st = fm_alloc(10 * bins + 3, sizeof *room, &p);
+    fm_status st = fm_alloc(11 * bins + 4, sizeof *room, &p);
 
     if (st != FM_OK)
         return st;
@@ -255,8 +264,9 @@ fm_status fm_query_read_scores(const fm_query_block *b, json_t *out)
     s.w[POSITIVE] = room + 4 * bins;
     s.w[NEGATIVE] = room + 5 * bins;
     s.rotated = room + 6 * bins;
-    s.cdf = room + 7 * bins;
-    s.aux = room + 8 * bins + 1;
+    s.cdf[POSITIVE] = room + 7 * bins;
+    s.cdf[NEGATIVE] = room + 8 * bins + 1;
+    s.aux = room + 9 * bins + 2;
     fm_query_score_trees(b->item, s.trees);
     read_nodes(&s);
     st = put(&s, out);
