@@ -22,7 +22,7 @@ static fm_status room(size_t count, size_t size, void *place)
 
 static fm_status take_room(fm_coordinator *m)
 {
-    size_t nodes = m->c.plan->max_nodes, n = m->c.plan->parameters;
+    size_t nodes = m->c.plan->max_nodes, n = fm_plan_update_words(m->c.plan);
     fm_status st;
 
     if ((st = room(nodes, sizeof *m->members, &m->members)) != FM_OK ||

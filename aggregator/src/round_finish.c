@@ -78,7 +78,7 @@ static bool fits(const fm_coordinator *m, const fm_msg_release *r)
 /* At once, so that only the last one's are left to subtract when all have come. */
 static fm_status unmask(fm_coordinator *m, uint32_t at, const fm_msg_release *r)
 {
-    size_t n = m->c.plan->parameters;
+    size_t n = fm_plan_update_words(m->c.plan);
     fm_status st = fm_dp_mask_apply(m->sum, n, r->self_seed, -1);
 
     for (uint32_t i = 0; st == FM_OK && i < m->lost_count; i++)
@@ -125,7 +125,7 @@ fm_status fm_coord_take_release(fm_coordinator *m, member *who, const fm_msg_rel
 static fm_status check_sum(const fm_coordinator *m)
 {
     const fm_dp_lattice *l = &m->lattice;
-    size_t n = m->c.plan->parameters;
+    size_t n = fm_plan_update_words(m->c.plan);
     double square = 0.0;
     double noise = (double)m->survivor_count * NOISE_SIGMAS *
                    fm_dp_shares_sigma(m->shares, m->survivor_count) * sqrt((double)n);
@@ -148,12 +148,13 @@ static fm_status check_sum(const fm_coordinator *m)
 static fm_status step(fm_coordinator *m)
 {
     fm_optimizer *o = m->c.optimizer;
+    size_t n = fm_plan_update_words(m->c.plan);
     fm_status st = check_sum(m);
 
     if (st != FM_OK)
         return st;
-    fm_dp_decode_sum(&m->lattice, m->sum, o->n, m->gradient);
-    if ((st = fm_optimizer_step(o, m->gradient, o->n)) != FM_OK)
+    fm_dp_decode_sum(&m->lattice, m->sum, n, m->gradient);
+    if ((st = fm_optimizer_step(o, m->gradient, n)) != FM_OK)
         return fm_fail_context(st, "round %llu: ", (unsigned long long)m->round);
     m->model = fm_model_digest(o->weights, o->n * sizeof *o->weights);
     return FM_OK;

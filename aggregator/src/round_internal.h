@@ -81,9 +81,9 @@ struct fm_coordinator {
     fm_hash *update_hashes; /* [max_nodes] of the survivors, in order */
     fm_bytes *signatures;   /* [max_nodes] likewise, borrowed from the slots */
     fm_hash commit_digest;
-    uint32_t *sum;    /* [parameters] masked words added, then masks and surplus subtracted */
-    int32_t *surplus; /* [parameters] scratch: noise that was given back */
-    float *gradient;  /* [parameters] */
+    uint32_t *sum;    /* [words] masked words added, then masks and surplus subtracted */
+    int32_t *surplus; /* [words] scratch: noise that was given back */
+    float *gradient;  /* [words] */
     float *result;    /* [parameters] once finished, else NULL */
 };
 

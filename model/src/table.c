@@ -24,6 +24,7 @@ typedef struct {
     fm_buf problems;
     size_t problem_count, problem_max;
     bool gave_up; /* too many problems, or none of the records can be read */
+    fm_raw *raw;  /* NULL: the records are encoded */
 } loader;
 
 /* Note the failure under way, or give up when there are too many. */
@@ -50,9 +51,16 @@ static fm_status grow(loader *l)
     if (fm_mul_size(cap, t->features, &count) || fm_mul_size(count, sizeof *t->x, &bytes) ||
         fm_mul_size(cap, sizeof *t->lines, &line_bytes) || t->rows >= FM_TABLE_MAX_ROWS)
         return fm_fail(FM_ENOMEM, "%s: too many records", l->name);
-    if (!(p = realloc(t->x, bytes)))
-        goto none;
-    t->x = p;
+    if (l->raw) {
+        if (fm_mul_size(cap, t->raw_count * sizeof *t->raw, &bytes) ||
+            !(p = realloc(t->raw, bytes)))
+            goto none;
+        t->raw = p;
+    } else {
+        if (!(p = realloc(t->x, bytes)))
+            goto none;
+        t->x = p;
+    }
     if (!(p = realloc(t->lines, line_bytes)))
         goto none;
     t->lines = p;
@@ -76,6 +84,8 @@ static bool is_wanted(const loader *l, size_t column)
 {
     const fm_column_kind kind = l->schema->columns[column].kind;
 
+    if (l->raw)
+        return fm_raw_wants(l->raw, column);
     return kind != FM_COLUMN_IGNORE && (kind != FM_COLUMN_LABEL || l->options->labels);
 }
 
@@ -129,8 +139,8 @@ static fm_status read_header(loader *l, const fm_csv_record *r)
 static fm_status by_position(loader *l, const fm_csv_record *r)
 {
     const fm_schema *s = l->schema;
-    const bool unlabelled =
-        !l->options->labels && s->label != SIZE_MAX && r->count + 1 == s->column_count;
+    const bool unlabelled = !l->options->labels && !(l->raw && fm_raw_wants(l->raw, s->label)) &&
+                            s->label != SIZE_MAX && r->count + 1 == s->column_count;
 
     l->fields = s->column_count - (unlabelled ? 1 : 0);
     l->unit_place = ABSENT;
@@ -197,7 +207,9 @@ static fm_status encode(loader *l, const fm_csv_record *r)
 
     for (size_t c = 0; c < l->schema->column_count; c++)
         l->cells[c] = l->place[c] == ABSENT ? NULL : r->cells[l->place[c]];
-    st = fm_schema_encode(l->schema, l->cells, t->x + t->rows * t->features, label, &column);
+    st = l->raw
+             ? fm_raw_read(l->raw, l->cells, t->raw + t->rows * t->raw_count, &column)
+             : fm_schema_encode(l->schema, l->cells, t->x + t->rows * t->features, label, &column);
     if (st == FM_EPARSE) {
         if (l->options->hide_values)
             (void)fm_fail(st, "%s:%zu, column %s: not a value that the schema allows", l->name,
@@ -247,7 +259,9 @@ static fm_status load(loader *l, const void *text, size_t len)
     const size_t columns = l->schema->column_count;
     fm_status st;
 
-    if ((st = fm_alloc(columns, sizeof *l->place, (void **)&l->place)) ||
+    if ((l->table.raw_count &&
+         (st = fm_raw_open(l->schema, l->options->raw, l->table.raw_count, &l->raw))) ||
+        (st = fm_alloc(columns, sizeof *l->place, (void **)&l->place)) ||
         (st = fm_alloc(columns, sizeof *l->cells, (void **)&l->cells)))
         return st;
     st = fm_csv_read(l->name, text, len, l->schema->delimiter, record, l);
@@ -271,17 +285,19 @@ fm_status fm_table_parse(const char *name, const void *text, size_t len, const f
     loader l = { .name = name, .schema = s, .options = o };
     fm_status st;
 
-    if (!name || (len && !text) || !s || !o || !out)
+    if (!name || (len && !text) || !s || !o || !out || (o->raw_count && (!o->raw || o->labels)))
         return fm_fail(FM_EINVAL, "table: an argument is missing");
     if (o->labels && s->label == SIZE_MAX)
         return fm_fail(FM_EINVAL, "%s: schema %s has no label column", name, s->name);
     l.problem_max = o->max_problems ? o->max_problems : 20;
-    l.table.features = s->features;
+    l.table.features = o->raw_count ? 0 : s->features;
+    l.table.raw_count = o->raw_count;
     st = load(&l, text, len);
     if (!st)
         *out = l.table; /* ownership moves to the caller */
     else
         fm_table_fini(&l.table);
+    fm_raw_close(&l.raw);
     free(l.place);
     free(l.cells);
     free(l.unit_of);
@@ -322,7 +338,7 @@ fm_status fm_table_append(fm_table *a, const fm_table *b)
 {
     fm_status st;
 
-    if (!a || !b || (a->rows && (a->features != b->features || !a->y != !b->y)))
+    if (!a || !b || a->raw || b->raw || (a->rows && (a->features != b->features || !a->y != !b->y)))
         return fm_fail(FM_EINVAL, "table: the tables do not go together");
     if (a->units || b->units)
         return fm_fail(FM_EINVAL, "table: records that are grouped into units belong in one file");
@@ -346,6 +362,7 @@ void fm_table_fini(fm_table *t)
         return;
     free(t->x);
     free(t->y);
+    free(t->raw);
     free(t->lines);
     free(t->unit_start);
     free(t->unit_rows);

@@ -122,7 +122,9 @@ static fm_status put_policy(fm_buf *b, const init_options *o)
         (st = put_quoted(b, o->unit)) != FM_OK)
         return st;
     return fm_buf_printf(b,
-                         "\n  min_cohort: %llu     # fewest nodes over which a sum may be read\n"
+                         "\n  tasks: [training]  # also: statistics, evaluation "
+                         "(docs/queries.md)\n"
+                         "  min_cohort: %llu     # fewest nodes over which a sum may be read\n"
                          "  min_colluders: %llu  # a plan must withstand so many colluding nodes\n"
                          "  max_rows: 100000  # more records in the file are an error\n",
                          (unsigned long long)o->min_cohort, (unsigned long long)o->min_colluders);

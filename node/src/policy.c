@@ -66,6 +66,21 @@ static fm_status check_unit(const fm_node_policy *p, const fm_plan *plan)
                    plan->privacy_unit, column ? column : FM_UNIT_RECORD);
 }
 
+static fm_status check_task(const fm_node_policy *p, const fm_plan *plan)
+{
+    static const char *const names[] = { [FM_TASK_TRAINING] = "training",
+                                         [FM_TASK_STATISTICS] = "statistics",
+                                         [FM_TASK_EVALUATION] = "evaluation" };
+    uint32_t allowed = p->tasks ? p->tasks : FM_NODE_TASK(FM_TASK_TRAINING);
+
+    if (allowed & FM_NODE_TASK(plan->task))
+        return FM_OK;
+    return fm_fail(FM_EPERM,
+                   "the plan is for %s, which the policy of this node does not allow; its "
+                   "data-protection officer can add it to policy.tasks",
+                   names[plan->task]);
+}
+
 static fm_status check_figures(const fm_node_policy *p, const fm_plan *plan)
 {
     if (plan->delta > p->delta)
@@ -194,9 +209,9 @@ fm_status fm_node_policy_check(const fm_node_policy *p, const fm_plan *plan, fm_
 
     if (!p || !plan || !ledger || !data_set)
         return fm_fail(FM_EINVAL, "fm_node_policy_check: NULL argument");
-    if ((st = check_purpose(p, plan)) != FM_OK || (st = check_unit(p, plan)) != FM_OK ||
-        (st = check_figures(p, plan)) != FM_OK || (st = check_quorum(p, plan)) != FM_OK ||
-        (st = check_noise(p, plan)) != FM_OK)
+    if ((st = check_purpose(p, plan)) != FM_OK || (st = check_task(p, plan)) != FM_OK ||
+        (st = check_unit(p, plan)) != FM_OK || (st = check_figures(p, plan)) != FM_OK ||
+        (st = check_quorum(p, plan)) != FM_OK || (st = check_noise(p, plan)) != FM_OK)
         return st;
     return check_price(p, plan, ledger, data_set);
 }

@@ -150,7 +150,7 @@ static void port_finished(void *ctx, const uint8_t *model, size_t len, uint64_t 
 
     (void)len;
     d->finished = true;
-    d->result = fm_node_driver_write_model(d, model, rounds);
+    d->result = fm_node_driver_write_result(d, model, rounds);
 }
 
 static void port_refused(void *ctx, fm_msg_type what, uint64_t round, const char *why)

@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "fedmoe/base/log.h"
+#include "step_query.h"
 #include "step_sample.h"
 
 #define BATCH_ROWS 128u /* records between two signs of life to the aggregator */
@@ -15,6 +16,7 @@ struct fm_node_step {
     fm_dp_lattice lattice;
     fm_dp_shares *shares; /* for the last round's number of participants */
     fm_tabular *model;
+    fm_node_query *query; /* instead of the model; NULL: training */
     fm_dp_sum *sum;
     size_t parameters, batch_rows;
     float *gradient; /* [P] of one unit: the sum of its rows' */
@@ -44,6 +46,8 @@ static fm_status make_model(fm_node_step *s, const fm_plan *plan)
     size_t parameters = 0;
     fm_status st;
 
+    if (plan->query_text)
+        return fm_node_query_new(plan, s->table, &s->query);
     if ((st = fm_schema_parse("the plan's schema", plan->schema_text, strlen(plan->schema_text),
                               &schema)) != FM_OK)
         goto done;
@@ -109,7 +113,7 @@ fm_status fm_node_step_new(const fm_plan *plan, const fm_table *table, fm_node_s
         return st;
     s = p;
     s->table = table;
-    s->parameters = plan->parameters;
+    s->parameters = fm_plan_update_words(plan);
     s->batch_rows = table->rows < BATCH_ROWS ? table->rows : BATCH_ROWS;
     spec = fm_node_lattice_spec(plan);
     if ((st = fm_dp_lattice_make(&spec, &s->lattice)) == FM_OK &&
@@ -139,6 +143,7 @@ void fm_node_step_free(fm_node_step **s)
     fm_dp_sum_free(&p->sum);
     fm_dp_shares_free(&p->shares);
     fm_tabular_free(&p->model);
+    fm_node_query_free(&p->query);
     free(p);
     *s = NULL;
 }
@@ -179,7 +184,23 @@ static fm_status add_sample(fm_node_step *s, const fm_node_step_input *in)
         if (in->keepalive)
             in->keepalive(in->keepalive_ctx);
     }
-    sodium_memzero(s->gradient, s->parameters * sizeof *s->gradient);
+    return st;
+}
+
+/* Instead of gradients: what each unit adds to the answer of a query. */
+static fm_status add_answers(fm_node_step *s)
+{
+    const fm_node_sample *sample = &s->sample;
+    size_t at = 0;
+    fm_status st = FM_OK;
+
+    for (size_t unit = 0; st == FM_OK && unit < sample->units; unit++) {
+        size_t end = sample->ends ? sample->ends[unit] : at + 1;
+
+        fm_node_query_unit(s->query, sample->rows + at, end - at, s->gradient);
+        st = fm_dp_sum_add_unit(s->sum, s->gradient);
+        at = end;
+    }
     return st;
 }
 
@@ -190,11 +211,16 @@ fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in, fm_dp_
     if (!s || !in || !in->model || !in->pairs || !in->round || !in->rng || !out)
         return fm_fail(FM_EINVAL, "fm_node_step_run: NULL argument");
     fm_dp_sum_reset(s->sum);
-    if ((st = fm_tabular_set(s->model, in->model, s->parameters)) != FM_OK ||
-        (st = fm_dp_shares_fit(&s->shares, &s->lattice, in->round->participant_count)) != FM_OK)
+    if ((st = fm_dp_shares_fit(&s->shares, &s->lattice, in->round->participant_count)) != FM_OK)
+        return st;
+    st = s->query ? fm_node_query_begin(s->query, in)
+                  : fm_tabular_set(s->model, in->model, s->parameters);
+    if (st != FM_OK)
         return st;
     fm_node_sample_draw(&s->sample, in->rng);
-    if ((st = add_sample(s, in)) != FM_OK) {
+    st = s->query ? add_answers(s) : add_sample(s, in);
+    sodium_memzero(s->gradient, s->parameters * sizeof *s->gradient);
+    if (st != FM_OK) {
         fm_dp_sum_reset(s->sum);
         return st;
     }

@@ -1,7 +1,8 @@
 /*
  * The local training step: Poisson sample of privacy units, forward, backward, the sum of each
- * unit's rows clipped once and in integers, noise, masks. The only place where records and dp/
- * meet.
+ * unit's rows clipped once and in integers, noise, masks. A query: the same, with what
+ * each unit adds to the answer (step_query.c) instead of a gradient. The only place where records
+ * and dp/ meet.
  */
 #ifndef FEDMOE_NODE_STEP_H
 #define FEDMOE_NODE_STEP_H
@@ -39,7 +40,7 @@ const fm_dp_lattice *fm_node_step_lattice(const fm_node_step *s);
 /** The lattice spec that a plan implies (also used by the aggregator's side of tests). */
 fm_dp_lattice_spec fm_node_lattice_spec(const fm_plan *plan);
 
-/** TESTS ONLY: int32[P] encoded sum of the last run, before noise and masks; NULL unless kept. */
+/** TESTS ONLY: int32[words] encoded sum of the last run, before noise and masks; NULL unless kept. */
 void fm_node_step_keep_sum_for_tests(fm_node_step *s);
 const int32_t *fm_node_step_sum_for_tests(const fm_node_step *s);
 /** TESTS ONLY: units of the last run whose gradient was not finite. */
