@@ -4,7 +4,7 @@
 
 #define MIN_SENSITIVITY 64
 #define MIN_SIGMA 10.0
-#define MAX_SIGMA 0x1p26 /* fm_dp_gaussian_new's ceiling */
+#define MAX_SIGMA 0x1p26 /* fm_dp_gaussian_sample's ceiling for 32 bits */
 #define NOISE_SIGMAS 12.0
 /* One step below 2^31, far more than the doubles below can be wrong by. */
 #define WORD_LIMIT (0x1p31 - 1.0)
