@@ -4,7 +4,7 @@
 
 #define MIN_SENSITIVITY 64
 #define MIN_SIGMA 10.0
-/* fm_dp_gaussian_new's ceiling, less than it by more than shares.c rounds up. */
+/* fm_dp_gaussian_expand's ceiling for 32 bits, less than it by more than shares.c rounds up. */
 #define MAX_SIGMA (0x1p26 * (1.0 - 0x1p-40))
 #define NOISE_SIGMAS 12.0
 /* One step below 2^31, far more than the doubles below can be wrong by. */

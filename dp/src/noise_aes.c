@@ -5,12 +5,13 @@
 #include "noise_internal.h"
 
 #if defined(__x86_64__)
+#if defined(FM_GAUSS_EMULATED) /* see noise_avx512.c */
+#include "avx512_emulated.h"
+#define TARGET __attribute__((target("aes,sse4.1")))
+#else
 #include <immintrin.h>
-#include <string.h>
-
-#include <sodium.h>
-
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,vaes,aes")))
+#endif
 #define ROUNDS 14
 #define AT_ONCE 8 /* registers in flight: hides the latency of a round */
 

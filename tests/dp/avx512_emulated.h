@@ -1,5 +1,5 @@
 /*
- * The instructions that dp/src/noise_avx512.c uses, in plain C that neither branches nor addresses
+ * The instructions that dp/src/noise_avx512.c and noise_aes.c use, in plain C that neither branches nor addresses
  * by its data (the permutations look at every byte of the register): so valgrind, which knows no
  * AVX-512, can watch that file, and machines without AVX-512 can test it.
  */
@@ -8,6 +8,11 @@
 
 #include <stdint.h>
 #include <string.h>
+
+#if defined(__x86_64__)
+#include <smmintrin.h>
+#include <wmmintrin.h>
+#endif
 
 typedef struct {
     uint8_t b[64];
@@ -248,5 +253,68 @@ static inline m512 _mm512_madd_epi16(m512 a, m512 b)
     }
     return r;
 }
+
+/* What dp/src/noise_aes.c needs besides: VAES is four times AES-NI, which valgrind knows. */
+#if defined(__x86_64__)
+#define AES_NI __attribute__((target("aes,sse4.1"))) static inline
+
+static inline m512 _mm512_broadcast_i32x4(__m128i a)
+{
+    m512 r;
+
+    for (size_t i = 0; i < 64; i += 16)
+        memcpy(r.b + i, &a, 16);
+    return r;
+}
+
+static inline m512 _mm512_xor_si512(m512 a, m512 b)
+{
+    BYTES_OF(a.b[i] ^ b.b[i]);
+}
+
+static inline m512 _mm512_add_epi64(m512 a, m512 b)
+{
+    m512 r;
+
+    for (size_t i = 0; i < 64; i += 8) {
+        uint64_t x, y;
+
+        memcpy(&x, a.b + i, 8);
+        memcpy(&y, b.b + i, 8);
+        x += y;
+        memcpy(r.b + i, &x, 8);
+    }
+    return r;
+}
+
+static inline m512 _mm512_maskz_set1_epi64(uint8_t k, long long v)
+{
+    BYTES_OF(spread(k, i / 8) & ((uint64_t)v >> 8 * (i % 8)));
+}
+
+/* Only for an index without top bits, as a constant is. */
+static inline m512 _mm512_shuffle_epi8(m512 a, m512 index)
+{
+    BYTES_OF(a.b[i / 16 * 16 + index.b[i] % 16]);
+}
+
+AES_NI m512 _mm512_aesenc_epi128(m512 a, m512 key)
+{
+    for (size_t i = 0; i < 64; i += 16)
+        _mm_storeu_si128((__m128i *)(a.b + i),
+                         _mm_aesenc_si128(_mm_loadu_si128((const __m128i *)(a.b + i)),
+                                          _mm_loadu_si128((const __m128i *)(key.b + i))));
+    return a;
+}
+
+AES_NI m512 _mm512_aesenclast_epi128(m512 a, m512 key)
+{
+    for (size_t i = 0; i < 64; i += 16)
+        _mm_storeu_si128((__m128i *)(a.b + i),
+                         _mm_aesenclast_si128(_mm_loadu_si128((const __m128i *)(a.b + i)),
+                                              _mm_loadu_si128((const __m128i *)(key.b + i))));
+    return a;
+}
+#endif
 
 #endif

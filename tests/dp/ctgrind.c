@@ -1,8 +1,8 @@
 /*
  * The sampler under valgrind with its seed marked uninitialised: memcheck reports every branch and
  * every address that depends on it. After Langley's ctgrind, 2010. Every way to compute the noise
- * that valgrind can run; for AVX-512, which it cannot, the same source over instructions written
- * out in C. (The own key stream, noise_aes.c, is not run: it branches on lengths only.)
+ * that valgrind can run; for AVX-512 and VAES, which it cannot, the same source over instructions
+ * written out in C.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,11 +46,29 @@ static int watch(const fm_dp_gaussian *g, const fm_gauss_path *path)
     return 0;
 }
 
+static int watch_own_stream(void)
+{
+#if defined(__x86_64__)
+    static uint8_t out[1024 + 192];
+    uint8_t seed[FM_DP_NOISE_SEED_BYTES], round_key[15][16];
+
+    if (!__builtin_cpu_supports("aes"))
+        return 0;
+    fm_random_bytes(seed, sizeof seed);
+    (void)VALGRIND_MAKE_MEM_UNDEFINED(seed, sizeof seed);
+    fm_gauss_aes_expand_key_emulated(seed, round_key);
+    fm_gauss_aes_stream_emulated((const uint8_t(*)[16])round_key, 0, out, sizeof out);
+    return is_secret(out, sizeof out) ? 0 : 1;
+#else
+    return 0;
+#endif
+}
+
 int main(void)
 {
     const double sigmas[] = { 10.0, 33.3, 1000.3, 0x1p14, 0x1p20, 0x1p26, 0x1p45 };
 
-    if (fm_random_init() != FM_OK)
+    if (fm_random_init() != FM_OK || watch_own_stream() != 0)
         return 1;
     for (size_t i = 0; i < sizeof sigmas / sizeof *sigmas; i++) {
         fm_dp_gaussian *g = NULL;
