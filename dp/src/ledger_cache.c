@@ -43,7 +43,8 @@ void fm_ledger_cache_add(fm_ledger_cache *c, const fm_dp_mechanism *m)
 {
     for (size_t i = 0; i < c->count; i++)
         if (bits_of(c->groups[i].noise_multiplier) == bits_of(m->noise_multiplier) &&
-            bits_of(c->groups[i].sampling_rate) == bits_of(m->sampling_rate)) {
+            bits_of(c->groups[i].sampling_rate) == bits_of(m->sampling_rate) &&
+            c->groups[i].kind == m->kind && c->groups[i].sensitivity == m->sensitivity) {
             c->groups[i].count += m->count;
             return;
         }
@@ -58,8 +59,8 @@ static fm_status read_groups(fm_ledger *l, const char *data_set)
     sqlite3_stmt *q = NULL;
     fm_status st = FM_OK;
     int rc = sqlite3_prepare_v2(l->db,
-                                "SELECT noise_multiplier, sampling_rate, sum(count) FROM entry"
-                                " WHERE data_set = ?1 GROUP BY 1, 2",
+                                "SELECT noise_multiplier, sampling_rate, sum(count), kind,"
+                                " sensitivity FROM entry WHERE data_set = ?1 GROUP BY 1, 2, 4, 5",
                                 -1, &q, NULL);
 
     c->count = 0;
@@ -74,6 +75,8 @@ static fm_status read_groups(fm_ledger *l, const char *data_set)
             .noise_multiplier = sqlite3_column_double(q, 0),
             .sampling_rate = sqlite3_column_double(q, 1),
             .count = (uint64_t)sqlite3_column_int64(q, 2),
+            .kind = (fm_dp_mechanism_kind)sqlite3_column_int(q, 3),
+            .sensitivity = (uint32_t)sqlite3_column_int64(q, 4),
         };
     }
     if (st == FM_OK && rc != SQLITE_DONE)

@@ -256,7 +256,8 @@ static fm_status release_check(const fm_codec *c, const fm_message *m)
     fm_status st;
 
     if ((st = fm_codec_check_round(c, r->round)) != FM_OK ||
-        (st = fm_codec_check_indices(c, "pair_seeds", r->lost, r->lost_count, 0)) != FM_OK)
+        (st = fm_codec_check_indices(c, "pair_seeds", r->lost, r->lost_count, 0)) != FM_OK ||
+        (st = fm_codec_check_signature(c, "ledger_signature", r->ledger_signature)) != FM_OK)
         return st;
     return r->lost_count == 0 || r->pair_seeds ? FM_OK : fm_codec_fail(c, "pair_seeds", "missing");
 }
@@ -286,6 +287,9 @@ static fm_status release_put(const fm_codec *c, const fm_message *m, fm_wire *w)
     w->release->self_seed = fm_codec_put_bytes(r->self_seed, FM_SEED_BYTES);
     w->release->n_pair_seeds = r->lost_count;
     w->release->pair_seeds = list;
+    w->release->ledger_head = fm_codec_put_bytes(r->ledger_head.bytes, FM_HASH_BYTES);
+    w->release->ledger_signature =
+        fm_codec_put_bytes(r->ledger_signature.data, r->ledger_signature.len);
     return FM_OK;
 }
 
@@ -300,6 +304,7 @@ static fm_status release_get(const fm_codec *c, const fm_wire *w, fm_message *m)
 
     if ((st = fm_codec_get_exact(c, "self_seed", in->self_seed, r->self_seed, FM_SEED_BYTES)) !=
             FM_OK ||
+        (st = fm_codec_get_hash(c, "ledger_head", in->ledger_head, &r->ledger_head)) != FM_OK ||
         (st = fm_codec_get_count(c, "pair_seeds", in->n_pair_seeds, FM_MAX_NODES,
                                  &r->lost_count)) != FM_OK ||
         (st = fm_codec_take(c, r->lost_count, sizeof *lost, &p)) != FM_OK ||
@@ -312,6 +317,7 @@ static fm_status release_get(const fm_codec *c, const fm_wire *w, fm_message *m)
         st = fm_codec_get_exact(c, "pair_seeds", in->pair_seeds[i]->seed, seeds[i], FM_SEED_BYTES);
     }
     r->round = in->round;
+    r->ledger_signature = fm_codec_get_bytes(in->ledger_signature);
     r->lost = lost;
     r->pair_seeds = (const uint8_t(*)[FM_SEED_BYTES])seeds;
     return st;

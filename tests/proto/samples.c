@@ -62,6 +62,7 @@ static void fill_session(fm_message *m)
         break;
     case FM_MSG_PLAN_OFFER:
         m->plan_offer.plan = (fm_bytes){ g_plan, sizeof g_plan };
+        m->plan_offer.mark = (fm_ledger_mark){ 6, sample_hash(10), sig };
         break;
     case FM_MSG_PLAN_ANSWER:
         m->plan_answer = (fm_msg_plan_answer){ sample_hash(2), true, "zu teuer: \xc3\xa9psilon" };
@@ -121,6 +122,8 @@ static void fill_round(fm_message *m)
         m->release = (fm_msg_release){ .round = 7,
                                        .lost = g_indices,
                                        .lost_count = 4,
+                                       .ledger_head = sample_hash(11),
+                                       .ledger_signature = sig,
                                        .pair_seeds = (const uint8_t(*)[FM_SEED_BYTES])g_seeds };
         fill(m->release.self_seed, FM_SEED_BYTES, 90);
         break;
