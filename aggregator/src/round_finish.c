@@ -89,8 +89,8 @@ static fm_status unmask(fm_coordinator *m, uint32_t at, const fm_msg_release *r)
 /* The mark of its ledger, signed for this very round. */
 static fm_status check_mark(const fm_coordinator *m, const member *who, const fm_msg_release *r)
 {
-    fm_hash digest = fm_ledger_mark_digest(m->c.plan->federation, &m->plan_hash, r->round,
-                                           &r->ledger_head);
+    fm_hash digest =
+        fm_ledger_mark_digest(m->c.plan->federation, &m->plan_hash, r->round, &r->ledger_head);
 
     return fm_peer_check_signature(who->certificate, FM_LABEL_LEDGER_MARK, digest.bytes,
                                    FM_HASH_BYTES, r->ledger_signature.data,

@@ -125,10 +125,11 @@ fm_status fm_ledger_same_unit(fm_ledger *l, const char *data_set, const char *un
     if (rc == SQLITE_OK)
         rc = sqlite3_step(q);
     if (rc == SQLITE_ROW)
-        st = fm_fail(FM_EPERM,
-                     "%s: data set '%s' is booked by the unit '%s', this would be by '%s': what was "
-                     "spent on the one bounds nothing for the other; a data set keeps its unit",
-                     l->path, data_set, (const char *)sqlite3_column_text(q, 0), unit_of(unit));
+        st =
+            fm_fail(FM_EPERM,
+                    "%s: data set '%s' is booked by the unit '%s', this would be by '%s': what was "
+                    "spent on the one bounds nothing for the other; a data set keeps its unit",
+                    l->path, data_set, (const char *)sqlite3_column_text(q, 0), unit_of(unit));
     else if (rc != SQLITE_DONE)
         st = fm_ledger_fail(l, rc, "read");
     sqlite3_finalize(q);

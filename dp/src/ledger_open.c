@@ -15,9 +15,9 @@
  * columns came with version 2: here they stand where ALTER TABLE puts them into a file of
  * version 1, so that both are one table.
  */
-#define NEW_COLUMNS(sep)                                                                     \
-    sep "kind INTEGER NOT NULL DEFAULT 0" sep "sensitivity INTEGER NOT NULL DEFAULT 0" sep   \
-        "unit TEXT NOT NULL DEFAULT 'record'" sep "format INTEGER NOT NULL DEFAULT 1" sep    \
+#define NEW_COLUMNS(sep)                                                                   \
+    sep "kind INTEGER NOT NULL DEFAULT 0" sep "sensitivity INTEGER NOT NULL DEFAULT 0" sep \
+        "unit TEXT NOT NULL DEFAULT 'record'" sep "format INTEGER NOT NULL DEFAULT 1" sep  \
         "salt BLOB NOT NULL DEFAULT x'00000000000000000000000000000000'"
 static const char SCHEMA[] =
     "CREATE TABLE entry("
@@ -25,19 +25,20 @@ static const char SCHEMA[] =
     " data_set TEXT NOT NULL, federation TEXT NOT NULL, purpose TEXT NOT NULL,"
     " plan BLOB NOT NULL, round INTEGER NOT NULL,"
     " noise_multiplier REAL NOT NULL, sampling_rate REAL NOT NULL, count INTEGER NOT NULL,"
-    " hash BLOB NOT NULL" NEW_COLUMNS(", ") ","
-    " UNIQUE(data_set, federation, round, plan)) STRICT;"
-    "CREATE TRIGGER entry_no_update BEFORE UPDATE ON entry BEGIN"
-    " SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
-    "CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry BEGIN"
-    " SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
-    "CREATE TRIGGER entry_append BEFORE INSERT ON entry WHEN"
-    " NEW.sequence <> (SELECT coalesce(max(sequence), 0) + 1 FROM entry) OR EXISTS"
-    " (SELECT 1 FROM entry WHERE data_set = NEW.data_set AND federation = NEW.federation"
-    "  AND round = NEW.round AND plan = NEW.plan) BEGIN"
-    " SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
-    "PRAGMA application_id = 1179470919;"
-    "PRAGMA user_version = 2;";
+    " hash BLOB NOT NULL" NEW_COLUMNS(
+        ", ") ","
+              " UNIQUE(data_set, federation, round, plan)) STRICT;"
+              "CREATE TRIGGER entry_no_update BEFORE UPDATE ON entry BEGIN"
+              " SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
+              "CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry BEGIN"
+              " SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
+              "CREATE TRIGGER entry_append BEFORE INSERT ON entry WHEN"
+              " NEW.sequence <> (SELECT coalesce(max(sequence), 0) + 1 FROM entry) OR EXISTS"
+              " (SELECT 1 FROM entry WHERE data_set = NEW.data_set AND federation = NEW.federation"
+              "  AND round = NEW.round AND plan = NEW.plan) BEGIN"
+              " SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
+              "PRAGMA application_id = 1179470919;"
+              "PRAGMA user_version = 2;";
 _Static_assert(FM_LEDGER_APPLICATION_ID == 1179470919 && FM_LEDGER_VERSION == 2, "as in SCHEMA");
 
 static const char MIGRATE[] =

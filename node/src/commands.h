@@ -11,7 +11,10 @@ int fm_cmd_check(int argc, char **argv);
 int fm_cmd_plan(int argc, char **argv);
 int fm_cmd_start(int argc, char **argv);
 int fm_cmd_status(int argc, char **argv);
-int fm_cmd_ledger(int argc, char **argv);
+int fm_cmd_ledger_show(int argc, char **argv);
+int fm_cmd_ledger_verify(int argc, char **argv);
+int fm_cmd_ledger_export(int argc, char **argv);
+int fm_cmd_ledger_import(int argc, char **argv);
 int fm_cmd_evaluate(int argc, char **argv);
 int fm_cmd_predict(int argc, char **argv);
 

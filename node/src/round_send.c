@@ -79,8 +79,7 @@ fm_status fm_node_send_release(fm_node_round *m, const fm_dp_unmask *unmask,
                                const fm_hash *ledger_head)
 {
     fm_message msg = { .type = FM_MSG_RELEASE };
-    fm_hash mark =
-        fm_ledger_mark_digest(m->federation, &m->plan_hash, m->open.number, ledger_head);
+    fm_hash mark = fm_ledger_mark_digest(m->federation, &m->plan_hash, m->open.number, ledger_head);
     uint8_t signature[FM_SIGNATURE_MAX];
     size_t len = 0;
     fm_status st;

@@ -221,7 +221,8 @@ static void ten_thousand_entries_of_twenty_kinds_are_summed_fast(void)
     CU_ASSERT_EQUAL(
         raw(path, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)"
                   " INSERT INTO entry(sequence, wall_s, data_set, federation, purpose, plan, round,"
-                  " noise_multiplier, sampling_rate, count, hash) SELECT i, 0, 'cleveland', 'heart', 'p', zeroblob(32), i,"
+                  " noise_multiplier, sampling_rate, count, hash) SELECT i, 0, 'cleveland', "
+                  "'heart', 'p', zeroblob(32), i,"
                   " 8.0 + i % 20, 0.01, 1, zeroblob(32) FROM n"),
         SQLITE_OK);
     for (size_t i = 0; i < 20; i++)
