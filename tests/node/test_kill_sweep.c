@@ -193,7 +193,7 @@ static outcome run_child(char *dir, uint64_t round, unsigned k, bool traced, boo
 {
     outcome o = { .ended = false };
     int fd[2], status = 0;
-    pid_t child;
+    pid_t child = -1;
 
     need(pipe(fd) == 0 && (child = fork()) >= 0, "a child");
     if (child == 0) {
