@@ -89,6 +89,24 @@ static fm_status unmask(fm_coordinator *m, uint32_t at, const fm_msg_release *r)
     return st;
 }
 
+/* The mark of its ledger, signed for this very round. */
+static fm_status check_mark(const fm_coordinator *m, const member *who, const fm_msg_release *r)
+{
+    fm_hash digest =
+        fm_ledger_mark_digest(m->c.plan->federation, &m->plan_hash, r->round, &r->ledger_head);
+
+    return fm_peer_check_signature(who->certificate, FM_LABEL_LEDGER_MARK, digest.bytes,
+                                   FM_HASH_BYTES, r->ledger_signature.data,
+                                   r->ledger_signature.len);
+}
+
+static fm_status keep_mark(fm_coordinator *m, const member *who, const fm_msg_release *r)
+{
+    const fm_ledger_mark mark = { r->round, r->ledger_head, r->ledger_signature };
+
+    return m->c.ports.keep_mark(m->c.ports.ctx, who->name, &mark);
+}
+
 fm_status fm_coord_take_release(fm_coordinator *m, member *who, const fm_msg_release *r)
 {
     slot *s = fm_coord_slot(m, who, r->round, FM_MSG_RELEASE);
@@ -107,8 +125,11 @@ fm_status fm_coord_take_release(fm_coordinator *m, member *who, const fm_msg_rel
         fm_coord_drop(m, who, "its release gives back %u parts of its noise, not %u",
                       (unsigned)r->surplus_count,
                       (unsigned)fm_dp_shares_surplus(m->shares, m->survivor_count));
+    } else if ((st = check_mark(m, who, r)) == FM_EAUTH) {
+        fm_coord_drop(m, who, "the mark of its ledger does not bear its signature for this round");
     } else {
-        if ((st = unmask(m, who->index, r)) != FM_OK)
+        if (st != FM_OK || (st = keep_mark(m, who, r)) != FM_OK ||
+            (st = unmask(m, who->index, r)) != FM_OK)
             return st;
         s->released = true;
     }

@@ -26,19 +26,22 @@ static fm_status read_groups(fm_ledger *l, const char *data_set)
     if ((st = fm_dp_account_new(&c->account)) != FM_OK)
         return st;
     rc = sqlite3_prepare_v2(l->db,
-                            "SELECT noise_multiplier, sampling_rate, sum(count) FROM entry"
-                            " WHERE data_set = ?1 GROUP BY 1, 2",
+                            "SELECT noise_multiplier, sampling_rate, sum(count), kind, sensitivity"
+                            " FROM entry WHERE data_set = ?1 GROUP BY 1, 2, 4, 5",
                             -1, &q, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_text(q, 1, data_set, -1, SQLITE_STATIC);
     if (rc == SQLITE_OK)
         rc = SQLITE_ROW;
     while (st == FM_OK && rc == SQLITE_ROW && (rc = sqlite3_step(q)) == SQLITE_ROW)
-        st = fm_dp_account_add(c->account, &(fm_dp_mechanism){
-                                               .noise_multiplier = sqlite3_column_double(q, 0),
-                                               .sampling_rate = sqlite3_column_double(q, 1),
-                                               .count = (uint64_t)sqlite3_column_int64(q, 2),
-                                           });
+        st = fm_dp_account_add(c->account,
+                               &(fm_dp_mechanism){
+                                   .noise_multiplier = sqlite3_column_double(q, 0),
+                                   .sampling_rate = sqlite3_column_double(q, 1),
+                                   .count = (uint64_t)sqlite3_column_int64(q, 2),
+                                   .kind = (fm_dp_mechanism_kind)sqlite3_column_int(q, 3),
+                                   .sensitivity = (uint32_t)sqlite3_column_int64(q, 4),
+                               });
     if (st == FM_OK && rc != SQLITE_DONE)
         st = fm_ledger_fail(l, rc, "read");
     sqlite3_finalize(q);

@@ -77,11 +77,20 @@ fm_status fm_node_send_commit(fm_node_round *m)
     return send(m, &msg);
 }
 
-fm_status fm_node_send_release(fm_node_round *m, const fm_dp_unmask *unmask)
+fm_status fm_node_send_release(fm_node_round *m, const fm_dp_unmask *unmask,
+                               const fm_hash *ledger_head)
 {
     fm_message msg = { .type = FM_MSG_RELEASE };
+    fm_hash mark = fm_ledger_mark_digest(m->federation, &m->plan_hash, m->open.number, ledger_head);
+    uint8_t signature[FM_SIGNATURE_MAX];
+    size_t len = 0;
     fm_status st;
 
+    if ((st = fm_identity_sign(m->c.identity, FM_LABEL_LEDGER_MARK, mark.bytes, FM_HASH_BYTES,
+                               signature, &len)) != FM_OK)
+        return st;
+    msg.release.ledger_head = *ledger_head;
+    msg.release.ledger_signature = (fm_bytes){ signature, len };
     msg.release.round = m->open.number;
     memcpy(msg.release.self_seed, unmask->self_seed, FM_SEED_BYTES);
     msg.release.lost = unmask->lost;

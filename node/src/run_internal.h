@@ -15,6 +15,7 @@ typedef struct {
     char purpose[FM_PURPOSE_MAX + 1];
     char federation[FM_NAME_MAX + 1];
     fm_dp_mechanism mechanism; /* of one round */
+    char unit[FM_NAME_MAX + 1];
     uint32_t rounds, parameters;
     fm_task task;
     uint32_t frozen, max_nodes;
@@ -75,6 +76,11 @@ void fm_node_prepared_fini(fm_node_prepared *p);
 /** FM_EPROTO, the text naming files and figures of this house, when ledger and journal of the
  *  plan that is being prepared cannot both be the newest. */
 fm_status fm_node_books_check(const fm_node_driver *d, const fm_node_prepared *p);
+/** FM_EIO likewise when the ledger lacks an entry that this node has signed a mark of. */
+fm_status fm_node_books_check_mark(const fm_node_driver *d, const fm_ledger_mark *mark);
+/** After entries were added to the ledger: the journal (state.db in the node's folder) must not
+ *  know less than the ledger of what is used; every round of the data set that was charged is. */
+fm_status fm_node_books_follow(const fm_node_config *c, fm_ledger *l);
 
 /* run_files.c */
 /** Write status.json; without `force` at most a few times a second (see _flush). */

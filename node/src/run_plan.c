@@ -155,6 +155,7 @@ static fm_status prepare_anew(fm_node_driver *d, const fm_plan *plan, const fm_h
     p->max_nodes = plan->max_nodes;
     p->epsilon = plan->epsilon;
     p->delta = plan->delta;
+    memcpy(p->unit, plan->privacy_unit, sizeof p->unit);
     memcpy(p->purpose, plan->purpose, sizeof p->purpose);
     memcpy(p->federation, plan->federation, sizeof p->federation);
     if ((st = read_texts(d, plan, p)) != FM_OK || (st = load_for_plan(d, plan, p)) != FM_OK ||
@@ -172,6 +173,8 @@ fm_status fm_node_driver_prepare(fm_node_driver *d, const fm_plan *plan, const f
     if ((st = fm_node_policy_check(&d->config.policy, plan, d->ledger, d->config.data_set)) !=
         FM_OK)
         return st;
+    if ((st = fm_ledger_check_unit(d->ledger, d->config.data_set, plan->privacy_unit)) != FM_OK)
+        return st == FM_EPERM ? FM_EINVAL : st; /* what the ledger holds is no part of the answer */
     if (d->plan.ready && fm_hash_equal(&d->plan.hash, hash))
         return FM_OK; /* reconnected: the records are in memory already */
     fm_node_prepared_fini(&d->plan);

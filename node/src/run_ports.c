@@ -55,6 +55,7 @@ fm_ledger_entry fm_node_driver_entry(const fm_node_driver *d, uint64_t round)
         .plan = d->plan.hash,
         .round = round,
         .mechanism = d->plan.mechanism,
+        .unit = d->plan.unit,
     };
 }
 
@@ -67,13 +68,19 @@ static fm_status port_can_afford(void *ctx, uint64_t round)
     return fm_ledger_check(d->ledger, &e, &b);
 }
 
-static fm_status port_charge(void *ctx, uint64_t round)
+static fm_status port_charge(void *ctx, uint64_t round, fm_hash *ledger_head)
 {
     fm_node_driver *d = ctx;
     fm_ledger_entry e = fm_node_driver_entry(d, round);
     fm_ledger_budget b = fm_node_policy_budget(&d->config.policy);
+    fm_status st = fm_ledger_charge(d->ledger, &e, &b);
 
-    return fm_ledger_charge(d->ledger, &e, &b);
+    return st == FM_OK ? fm_ledger_head(d->ledger, ledger_head) : st;
+}
+
+static fm_status port_check_mark(void *ctx, const fm_ledger_mark *mark)
+{
+    return fm_node_books_check_mark(ctx, mark);
 }
 
 static fm_status approve(fm_node_driver *d, const fm_plan *plan, const fm_hash *hash,
@@ -201,6 +208,7 @@ fm_node_ports fm_node_driver_ports(fm_node_driver *d)
         .released_commit = port_released_commit,
         .can_afford = port_can_afford,
         .charge = port_charge,
+        .check_mark = port_check_mark,
         .approve_plan = port_approve_plan,
         .train = port_train,
         .finished = port_finished,

@@ -256,7 +256,8 @@ static fm_status release_check(const fm_codec *c, const fm_message *m)
     fm_status st;
 
     if ((st = fm_codec_check_round(c, r->round)) != FM_OK ||
-        (st = fm_codec_check_indices(c, "pair_seeds", r->lost, r->lost_count, 0)) != FM_OK)
+        (st = fm_codec_check_indices(c, "pair_seeds", r->lost, r->lost_count, 0)) != FM_OK ||
+        (st = fm_codec_check_signature(c, "ledger_signature", r->ledger_signature)) != FM_OK)
         return st;
     if (r->lost_count > 0 && !r->pair_seeds)
         return fm_codec_fail(c, "pair_seeds", "missing");
@@ -314,6 +315,9 @@ static fm_status release_put(const fm_codec *c, const fm_message *m, fm_wire *w)
     fedmoe__v1__release__init(w->release);
     w->release->round = r->round;
     w->release->self_seed = fm_codec_put_bytes(r->self_seed, FM_SEED_BYTES);
+    w->release->ledger_head = fm_codec_put_bytes(r->ledger_head.bytes, FM_HASH_BYTES);
+    w->release->ledger_signature =
+        fm_codec_put_bytes(r->ledger_signature.data, r->ledger_signature.len);
     st = put_pair_seeds(c, r, w->release);
     return st == FM_OK ? put_surplus(c, r, w->release) : st;
 }
@@ -366,9 +370,11 @@ static fm_status release_get(const fm_codec *c, const fm_wire *w, fm_message *m)
 
     if ((st = fm_codec_get_exact(c, "self_seed", in->self_seed, r->self_seed, FM_SEED_BYTES)) !=
             FM_OK ||
+        (st = fm_codec_get_hash(c, "ledger_head", in->ledger_head, &r->ledger_head)) != FM_OK ||
         (st = get_pair_seeds(c, in, r)) != FM_OK)
         return st;
     r->round = in->round;
+    r->ledger_signature = fm_codec_get_bytes(in->ledger_signature);
     return get_surplus(c, in, r);
 }
 

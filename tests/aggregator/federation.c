@@ -157,6 +157,34 @@ static void port_random(void *ctx, void *out, size_t len)
     f->rng.fill(f->rng.state, out, len);
 }
 
+static fm_status port_keep_mark(void *ctx, const char *name, const fm_ledger_mark *mark)
+{
+    federation *f = ctx;
+    uint32_t i = 0;
+
+    while (i < f->mark_count && strcmp(f->marks[i].name, name) != 0)
+        i++;
+    need(i < PEOPLE && mark->signature.len <= FM_SIGNATURE_MAX, "marks");
+    f->mark_count += i == f->mark_count;
+    (void)snprintf(f->marks[i].name, sizeof f->marks[i].name, "%s", name);
+    memcpy(f->marks[i].signature, mark->signature.data, mark->signature.len);
+    f->marks[i].mark = *mark;
+    f->marks[i].mark.signature.data = f->marks[i].signature;
+    return FM_OK;
+}
+
+static void port_find_mark(void *ctx, const char *name, bool *found, fm_ledger_mark *mark)
+{
+    federation *f = ctx;
+
+    *found = false;
+    for (uint32_t i = 0; i < f->mark_count; i++)
+        if (strcmp(f->marks[i].name, name) == 0) {
+            *mark = f->marks[i].mark;
+            *found = true;
+        }
+}
+
 static void port_note(void *ctx, const char *text)
 {
     federation *f = ctx;
@@ -227,7 +255,7 @@ static void make_coordinator(federation *f, uint32_t join_ms)
         .join_ms = join_ms,
         .phase_ms = PHASE_MS,
         .ports = { f, port_send, port_drop, port_next, port_entries, port_finish, port_random,
-                   port_note, port_ended },
+                   port_keep_mark, port_find_mark, port_note, port_ended },
     };
 
     need(fm_coordinator_new(&c, &f->c) == FM_OK, "coordinator");

@@ -47,6 +47,10 @@ typedef struct {
     fm_dp_release *release;
     fm_hash commit;
 
+    /* its own ledger mark, as the last PlanOffer had it; 0: none */
+    uint64_t offered_mark;
+    fm_hash offered_head;
+
     /* the end */
     uint64_t finish_rounds;
     float result[PARAMETERS];
@@ -95,6 +99,12 @@ typedef struct {
     fm_transcript_entry entries[64];
     uint32_t entry_count;
     fm_hash head;
+    struct {
+        char name[FM_NAME_MAX + 1];
+        fm_ledger_mark mark;
+        uint8_t signature[FM_SIGNATURE_MAX];
+    } marks[PEOPLE];
+    uint32_t mark_count;
     fm_status next_fails, finish_fails; /* FM_OK: they do not */
     uint32_t sent[FM_MSG_PING + 1], models_sent;
     dropped drops[LOG_CAP];
@@ -151,7 +161,8 @@ void node_read(federation *f, node *n, bool *answered, fm_message *out);
 fm_message node_update(federation *f, node *n, uint8_t room[FM_SIGNATURE_MAX]);
 fm_message node_commit(node *n, uint8_t room[FM_SIGNATURE_MAX]);
 /** Borrows from *unmask. */
-fm_message node_release(node *n, fm_dp_unmask **unmask);
+fm_message node_release(const federation *f, node *n, fm_dp_unmask **unmask,
+                        uint8_t room[FM_SIGNATURE_MAX]);
 fm_round_view node_view(const federation *f, const node *n);
 
 /** End the program: the test's own preparation failed. */

@@ -119,9 +119,12 @@ fm_message node_commit(node *n, uint8_t room[FM_SIGNATURE_MAX])
     return m;
 }
 
-fm_message node_release(node *n, fm_dp_unmask **unmask)
+fm_message node_release(const federation *f, node *n, fm_dp_unmask **unmask,
+                        uint8_t room[FM_SIGNATURE_MAX])
 {
+    fm_hash plan = fm_plan_hash(f->plan_bytes.data, f->plan_bytes.len), mark;
     fm_message m = { .type = FM_MSG_RELEASE };
+    size_t len = 0;
 
     need(fm_dp_release_unmask(n->release, n->survivors, n->survivor_count, unmask) == FM_OK,
          "unmask");
@@ -132,6 +135,12 @@ fm_message node_release(node *n, fm_dp_unmask **unmask)
     m.release.pair_seeds = (const uint8_t(*)[FM_SEED_BYTES])(*unmask)->pair_seeds;
     m.release.surplus_seeds = (const uint8_t(*)[FM_SEED_BYTES])(*unmask)->surplus_seeds;
     m.release.surplus_count = (*unmask)->surplus_count;
+    m.release.ledger_head = fm_hash_of("a ledger", &n->round, sizeof n->round);
+    mark = fm_ledger_mark_digest("heart", &plan, n->round, &m.release.ledger_head);
+    need(fm_identity_sign(n->id, FM_LABEL_LEDGER_MARK, mark.bytes, FM_HASH_BYTES, room, &len) ==
+             FM_OK,
+         "sign");
+    m.release.ledger_signature = (fm_bytes){ room, len };
     return m;
 }
 
@@ -297,6 +306,8 @@ void node_read(federation *f, node *n, bool *answered, fm_message *out)
     memset(out, 0, sizeof *out);
     switch (m->type) {
     case FM_MSG_PLAN_OFFER:
+        n->offered_mark = m->plan_offer.mark.round;
+        n->offered_head = m->plan_offer.mark.head;
         say_joined(f, n);
         out->type = FM_MSG_PLAN_ANSWER;
         out->plan_answer.plan_hash = fm_plan_hash(m->plan_offer.plan.data, m->plan_offer.plan.len);
@@ -318,7 +329,7 @@ void node_read(federation *f, node *n, bool *answered, fm_message *out)
     case FM_MSG_COMMITS:
         read_commits(f, n, &m->commits);
         fm_dp_unmask_free(&unmask);
-        *out = node_release(n, &unmask);
+        *out = node_release(f, n, &unmask, room);
         break;
     case FM_MSG_FINISH:
         read_finish(f, n, &m->finish);

@@ -125,7 +125,7 @@ static fm_status port_afford(void *ctx, uint64_t round)
     return note(d, DID_AFFORD) ? d->fail_with : FM_OK;
 }
 
-static fm_status port_charge(void *ctx, uint64_t round)
+static fm_status port_charge(void *ctx, uint64_t round, fm_hash *ledger_head)
 {
     port_double *d = ctx;
 
@@ -134,7 +134,18 @@ static fm_status port_charge(void *ctx, uint64_t round)
     if (row(d, round)->charged)
         return fm_fail(FM_EREPLAY, "charged already");
     row(d, round)->charged = true;
+    *ledger_head = d->ledger = fm_hash_of("ledger double", &round, sizeof round);
     return FM_OK;
+}
+
+static fm_status port_check_mark(void *ctx, const fm_ledger_mark *mark)
+{
+    port_double *d = ctx;
+
+    d->marks++;
+    return fm_hash_equal(&mark->head, &d->ledger)
+               ? FM_OK
+               : fm_fail(FM_EIO, "the ledger lacks what this node signed");
 }
 
 static fm_status port_approve(void *ctx, const fm_plan *plan, const fm_hash *hash,
@@ -237,6 +248,7 @@ fm_node_ports double_ports(port_double *d)
         .released_commit = port_released_commit,
         .can_afford = port_afford,
         .charge = port_charge,
+        .check_mark = port_check_mark,
         .approve_plan = port_approve,
         .train = port_train,
         .finished = port_finished,

@@ -36,7 +36,9 @@ typedef struct {
     book_row book[MAX_ROUND + 1];
     uint64_t last_used, finished_round;
     fm_hash head;
+    fm_hash ledger; /* its head */
     /* what happened */
+    unsigned marks; /* that were held against the ledger */
     int effects[MAX_EFFECTS];
     unsigned count;
     unsigned refusals;

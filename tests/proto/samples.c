@@ -64,6 +64,7 @@ static void fill_session(fm_message *m)
         break;
     case FM_MSG_PLAN_OFFER:
         m->plan_offer.plan = (fm_bytes){ g_plan, sizeof g_plan };
+        m->plan_offer.mark = (fm_ledger_mark){ 6, sample_hash(10), sig };
         break;
     case FM_MSG_PLAN_ANSWER:
         m->plan_answer = (fm_msg_plan_answer){ sample_hash(2), true, "zu teuer: \xc3\xa9psilon" };
@@ -125,7 +126,9 @@ static void fill_round(fm_message *m)
                                        .lost_count = 4,
                                        .pair_seeds = (const uint8_t(*)[FM_SEED_BYTES])g_seeds,
                                        .surplus_seeds = (const uint8_t(*)[FM_SEED_BYTES])g_surplus,
-                                       .surplus_count = 3 };
+                                       .surplus_count = 3,
+                                       .ledger_head = sample_hash(11),
+                                       .ledger_signature = sig };
         fill(m->release.self_seed, FM_SEED_BYTES, 90);
         break;
     case FM_MSG_ABANDON:

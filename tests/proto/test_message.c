@@ -189,6 +189,10 @@ static void short_messages_keep_each_field(void)
     CU_ASSERT_STRING_EQUAL(b->abandon.reason, "node riga is lost");
     CU_ASSERT_EQUAL(p->ping.sequence, 0x0102030405060708u);
     CU_ASSERT_EQUAL(o->plan_offer.plan.len, 40);
+    CU_ASSERT_EQUAL(o->plan_offer.mark.round, 6);
+    CU_ASSERT_EQUAL(o->plan_offer.mark.head.bytes[0], 10);
+    CU_ASSERT_EQUAL(o->plan_offer.mark.signature.len,
+                    sample_message(FM_MSG_PLAN_OFFER)->plan_offer.mark.signature.len);
     fm_message_free(&j);
     fm_message_free(&a);
     fm_message_free(&b);

@@ -108,6 +108,17 @@ static void bytes_of_wrong_length_are_refused(void)
     REFUSED_WITH(FM_MSG_RELEASE, w->release->pair_seeds[3]->seed.len = 31, "pair_seeds");
     REFUSED_WITH(FM_MSG_RELEASE, w->release->surplus_seeds[0].len = 31, "Release.surplus_seeds");
     REFUSED_WITH(FM_MSG_RELEASE, w->release->surplus_seeds[2].len = 0, "Release.surplus_seeds");
+    REFUSED_WITH(FM_MSG_RELEASE, w->release->ledger_head.len = 31, "Release.ledger_head");
+    REFUSED_WITH(FM_MSG_RELEASE, w->release->ledger_signature.len = 0, "Release.ledger_signature");
+    REFUSED_WITH(FM_MSG_RELEASE, w->release->ledger_signature.data = many;
+                 w->release->ledger_signature.len = FM_SIGNATURE_MAX + 1,
+                 "Release.ledger_signature");
+    REFUSED_WITH(FM_MSG_PLAN_OFFER, w->plan_offer->mark->head.len = 31, "PlanOffer.mark.head");
+    REFUSED_WITH(FM_MSG_PLAN_OFFER, w->plan_offer->mark->signature.len = 0,
+                 "PlanOffer.mark.signature");
+    REFUSED_WITH(FM_MSG_PLAN_OFFER, w->plan_offer->mark->signature.data = many;
+                 w->plan_offer->mark->signature.len = FM_SIGNATURE_MAX + 1,
+                 "PlanOffer.mark.signature");
     REFUSED_WITH(FM_MSG_FINISH, w->finish->model.len = 30, "Finish.model");
     REFUSED_WITH(FM_MSG_FINISH, w->finish->model_hash.len = 30, "Finish.model_hash");
     REFUSED_WITH(FM_MSG_PLAN_OFFER, w->plan_offer->plan.len = 0, "PlanOffer.plan");
@@ -129,6 +140,7 @@ static void values_out_of_range_are_refused(void)
     REFUSED_WITH(FM_MSG_JOIN, w->join->finished_round = 0, "Join.head");
     REFUSED_WITH(FM_MSG_ROUND_START, w->round_start->round = 0, "RoundStart.round");
     REFUSED_WITH(FM_MSG_COMMIT, w->commit->round = 0, "Commit.round");
+    REFUSED_WITH(FM_MSG_PLAN_OFFER, w->plan_offer->mark->round = 0, "PlanOffer.mark");
     REFUSED_WITH(FM_MSG_ROUND_START, w->round_start->participants[3] = 1024, "participants");
     REFUSED_WITH(FM_MSG_ROUND_START, w->round_start->entries[1]->round = 7, "entries");
     REFUSED_WITH(FM_MSG_ROUND_START, w->round_start->entries[0]->round = 0, "entries");
@@ -252,6 +264,7 @@ static void unknown_fields_are_refused_at_every_level(void)
     REFUSED_WITH(FM_MSG_HELLO, add_unknown(&w->hello->credential->base), "not known");
     REFUSED_WITH(FM_MSG_ROSTER, add_unknown(&w->roster->members[2]->base), "not known");
     REFUSED_WITH(FM_MSG_ROUND_START, add_unknown(&w->round_start->entries[1]->base), "not known");
+    REFUSED_WITH(FM_MSG_PLAN_OFFER, add_unknown(&w->plan_offer->mark->base), "not known");
     REFUSED_WITH(FM_MSG_RELEASE, add_unknown(&w->release->pair_seeds[1]->base), "not known");
 }
 
