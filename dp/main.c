@@ -9,6 +9,7 @@ static const fm_cli_command COMMANDS[] = {
     { "sigma", "the noise multiplier that a budget asks for", fm_dp_cmd_sigma },
     { "ledger", "what a node's ledger holds, what it adds up to, whether it is whole",
       fm_dp_cmd_ledger },
+    { "audit", "a lower bound on epsilon from canaries, held against the claim", fm_dp_cmd_audit },
 };
 
 int main(int argc, char **argv)

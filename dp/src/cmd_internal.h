@@ -6,5 +6,6 @@ int fm_dp_cmd_epsilon(int argc, char **argv);
 int fm_dp_cmd_delta(int argc, char **argv);
 int fm_dp_cmd_sigma(int argc, char **argv);
 int fm_dp_cmd_ledger(int argc, char **argv);
+int fm_dp_cmd_audit(int argc, char **argv);
 
 #endif

@@ -1,15 +1,14 @@
 #include "fedmoe/node/step.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <sodium.h>
 
 #include "fedmoe/base/log.h"
+#include "fedmoe/dp/sample.h"
 
 #define BATCH_ROWS 128u /* records between two signs of life to the aggregator */
-#define SAMPLE_WORDS 512u
 
 struct fm_node_step {
     const fm_table *table;
@@ -143,28 +142,6 @@ void fm_node_step_free(fm_node_step **s)
     *s = NULL;
 }
 
-/**
- * Poisson sampling: each record alone, with probability floor(q 2^53) / 2^53, which is never above
- * the q that the accountant counts.
- */
-static size_t sample(fm_node_step *s, fm_rng *rng)
-{
-    uint64_t threshold = (uint64_t)floor(ldexp(s->sampling_rate, 53));
-    uint64_t words[SAMPLE_WORDS];
-    size_t count = 0;
-
-    for (size_t at = 0; at < s->table->rows; at += SAMPLE_WORDS) {
-        size_t n = s->table->rows - at < SAMPLE_WORDS ? s->table->rows - at : SAMPLE_WORDS;
-
-        rng->fill(rng->state, words, n * sizeof words[0]);
-        for (size_t i = 0; i < n; i++)
-            if ((words[i] >> 11) < threshold)
-                s->sampled[count++] = (uint32_t)(at + i);
-    }
-    sodium_memzero(words, sizeof words);
-    return count;
-}
-
 /** Forward and backward over one batch; each record's own gradient, clipped, into the sum. */
 static fm_status add_batch(fm_node_step *s, const uint32_t *index, size_t rows)
 {
@@ -200,8 +177,10 @@ fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in, fm_dp_
     fm_dp_sum_reset(s->sum);
     if ((st = fm_tabular_set(s->model, in->model, s->parameters)) != FM_OK)
         return st;
-    count = sample(s, in->rng);
-    if ((st = add_sample(s, in, count)) != FM_OK) {
+    count = fm_dp_sample_units(s->sampling_rate, s->table->rows, in->rng, s->sampled);
+    if ((st = add_sample(s, in, count)) == FM_OK && in->canaries)
+        st = fm_dp_canaries_add(in->canaries, s->sampling_rate, s->sum, in->rng);
+    if (st != FM_OK) {
         fm_dp_sum_reset(s->sum);
         return st;
     }
