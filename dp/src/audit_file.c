@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "audit_internal.h"
 #include "fedmoe/base/file.h"
-#include "fedmoe/base/json.h"
 #include "fedmoe/base/memory.h"
 
 #define FORMAT "fedmoe audit 1"
+#define FILE_LIMIT ((size_t)16 << 20)
 
 static json_t *scores_json(const fm_dp_observations *o)
 {
@@ -140,13 +142,27 @@ static fm_status from_json(const char *path, const json_t *file, fm_dp_observati
     return st;
 }
 
+fm_status fm_dp_observations_parse(const char *name, const void *text, size_t len,
+                                   fm_dp_observations *out)
+{
+    json_error_t error;
+    json_t *file = json_loadb(len ? text : "", len, JSON_REJECT_DUPLICATES, &error);
+    fm_status st = FM_OK;
+
+    if (!file)
+        return fm_fail(FM_EPROTO, "%s:%d:%d: %s", name, error.line, error.column, error.text);
+    st = from_json(name, file, out);
+    json_decref(file);
+    return st;
+}
+
 fm_status fm_dp_observations_read(const char *path, fm_dp_observations *out)
 {
-    json_t *file = NULL;
-    fm_status st = fm_json_read(path, &file);
+    fm_buf text = { 0 };
+    fm_status st = fm_file_read(path, FILE_LIMIT, &text);
 
     if (st == FM_OK)
-        st = from_json(path, file, out);
-    json_decref(file);
+        st = fm_dp_observations_parse(path, text.data, text.len, out);
+    fm_buf_fini(&text);
     return st;
 }

@@ -62,7 +62,7 @@ static void print_text(const fm_dp_observations *o, const request *r, const fm_d
            v->honest, v->ceiling);
     if (v->ceiling <= v->claimed)
         printf("  so many canaries cannot show more than the claim: this audit shows nothing; use "
-               "more, or a smaller epsilon\n");
+               "more, or a smaller epsilon or delta\n");
 }
 
 /** The file, or a run of our own; then the verdict. */

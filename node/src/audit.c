@@ -8,6 +8,8 @@
 
 #include "fedmoe/node/step.h"
 
+#define WEIGHT_MAX 1e6
+
 typedef struct {
     const fm_node_audit *a;
     fm_plan plan; /* the audit's own: one node; its texts are borrowed */
@@ -25,11 +27,8 @@ static fm_status step(void *ctx, const fm_dp_audit_turn *turn, fm_dp_release **o
                                     .round = turn->round,
                                     .rng = turn->rng,
                                     .canaries = turn->canaries };
-    fm_status st = fm_node_step_run(r->step, &in, out);
 
-    return st == FM_ENONFINITE ? fm_fail_context(st, "the weights ran away; lower the learning "
-                                                     "rate: ")
-                               : st;
+    return fm_node_step_run(r->step, &in, out);
 }
 
 static fm_status opened(void *ctx, uint64_t round, const uint32_t *sum)
@@ -37,8 +36,13 @@ static fm_status opened(void *ctx, uint64_t round, const uint32_t *sum)
     audit *r = ctx;
 
     fm_dp_decode_sum(fm_node_step_lattice(r->step), sum, r->plan.parameters, r->gradient);
-    for (uint32_t i = 0; i < r->plan.parameters; i++)
-        r->weights[i] -= (float)(r->rate * (double)r->gradient[i]);
+    for (uint32_t i = 0; i < r->plan.parameters; i++) {
+        double w = (double)r->weights[i] - r->rate * (double)r->gradient[i];
+
+        if (!(fabs(w) < WEIGHT_MAX))
+            return fm_fail(FM_ENONFINITE, "audit: the weights ran away; lower the learning rate");
+        r->weights[i] = (float)w;
+    }
     if (r->a->progress)
         r->a->progress(r->a->progress_ctx, round);
     return FM_OK;

@@ -168,7 +168,10 @@ FM_NODISCARD fm_status fm_dp_audit_run_alone(uint32_t canaries, const fm_dp_mech
 
 /** Write as JSON, mode 0600. */
 FM_NODISCARD fm_status fm_dp_observations_write(const char *path, const fm_dp_observations *o);
-/** @return FM_OK; FM_EPROTO, the text naming file and key; as fm_json_read. */
+/** @return FM_OK; FM_EPROTO, the text naming file and key; as fm_file_read. */
 FM_NODISCARD fm_status fm_dp_observations_read(const char *path, fm_dp_observations *out);
+/** The same from memory; `name` is for error texts. */
+FM_NODISCARD fm_status fm_dp_observations_parse(const char *name, const void *text, size_t len,
+                                                fm_dp_observations *out);
 
 #endif
