@@ -1,9 +1,8 @@
 /*
  * The audit of a real local run, in the build that this file is linked into: AUDIT_BUILD names it,
- * AUDIT_TAMPERED says that it must be found out. Seeds are fixed and printed. Over random seeds the
- * honest build would fail with probability 1 - CONFIDENCE at most (docs/audit.md), the others
- * would pass as honest only if more than a tenth of guesses went wrong of which one in a hundred
- * does.
+ * AUDIT_TAMPERED says that it must be found out. Seeds are fixed and printed. Over random seeds an
+ * honest build is called violated with probability 1 - CONFIDENCE at most, by the theorem that the
+ * bound rests on; in truth far more rarely.
  */
 #include <math.h>
 #include <stdio.h>
@@ -15,7 +14,7 @@
 #include "fm_test.h"
 
 #define ROWS 300u
-#define CANARIES 1000u
+#define CANARIES 3000u
 #define EPSILON 1.0
 #define DELTA 1e-8
 #define CONFIDENCE 0.9999
@@ -27,7 +26,7 @@ static char g_schema[] = "name: tiny\n"
                          "  - {name: a, kind: numeric, range: [-10, 10], center: 0, scale: 1}\n"
                          "  - {name: b, kind: numeric, range: [-10, 10], center: 0, scale: 1}\n"
                          "  - {name: y, kind: label, negative: [\"0\"], positive: [\"1\"]}\n";
-static char g_model[] = "width: 16\nblocks: 1\nexperts: 4\ntop_k: 2\nexpert_hidden: 8\n"
+static char g_model[] = "width: 16\nblocks: 1\nexperts: 8\ntop_k: 2\nexpert_hidden: 16\n"
                         "shared_hidden: 8\n";
 
 static void need(bool ok, const char *what)

@@ -1,9 +1,9 @@
 #include "fm_test.h"
 
-extern const fm_test_suite fm_suite_dp_accountant, fm_suite_dp_accountant_vectors,
-    fm_suite_dp_encode, fm_suite_dp_lattice, fm_suite_dp_ledger, fm_suite_dp_ledger_crash,
-    fm_suite_dp_ledger_tamper, fm_suite_dp_program, fm_suite_dp_mask, fm_suite_dp_mask_attacks,
-    fm_suite_dp_mask_keys, fm_suite_dp_noise, fm_suite_dp_noise_exact;
+extern const fm_test_suite fm_suite_dp_audit, fm_suite_dp_accountant,
+    fm_suite_dp_accountant_vectors, fm_suite_dp_encode, fm_suite_dp_lattice, fm_suite_dp_ledger,
+    fm_suite_dp_ledger_crash, fm_suite_dp_ledger_tamper, fm_suite_dp_program, fm_suite_dp_mask,
+    fm_suite_dp_mask_attacks, fm_suite_dp_mask_keys, fm_suite_dp_noise, fm_suite_dp_noise_exact;
 
 int main(int argc, char **argv)
 {
@@ -12,7 +12,7 @@ int main(int argc, char **argv)
         fm_suite_dp_noise_exact, fm_suite_dp_mask,         fm_suite_dp_mask_attacks,
         fm_suite_dp_mask_keys,   fm_suite_dp_accountant,   fm_suite_dp_accountant_vectors,
         fm_suite_dp_ledger,      fm_suite_dp_ledger_crash, fm_suite_dp_ledger_tamper,
-        fm_suite_dp_program,
+        fm_suite_dp_program,     fm_suite_dp_audit,
     };
 
     return fm_test_main(suites, FM_TEST_COUNT(suites), argc, argv);
