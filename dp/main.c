@@ -10,6 +10,7 @@ static const fm_cli_command COMMANDS[] = {
     { "compose", "what the entries of a ledger add up to", fm_dp_cmd_compose },
     { "ledger", "what a node's ledger holds, what it adds up to, whether it is whole",
       fm_dp_cmd_ledger },
+    { "audit", "a lower bound on epsilon from canaries, held against the claim", fm_dp_cmd_audit },
 };
 
 int main(int argc, char **argv)

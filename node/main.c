@@ -16,6 +16,8 @@ static const fm_cli_command commands[] = {
     { "report", "write a page for the data-protection officer", fm_cmd_report },
     { "evaluate", "measure a model on records of this node", fm_cmd_evaluate },
     { "predict", "apply a model to records, into a CSV file", fm_cmd_predict },
+    { "audit", "see whether canaries among the records show more than epsilon allows",
+      fm_cmd_audit },
 };
 
 int main(int argc, char **argv)

@@ -9,6 +9,7 @@ int fm_dp_cmd_delta(int argc, char **argv);
 int fm_dp_cmd_sigma(int argc, char **argv);
 int fm_dp_cmd_compose(int argc, char **argv);
 int fm_dp_cmd_ledger(int argc, char **argv);
+int fm_dp_cmd_audit(int argc, char **argv);
 
 /* What the commands that reckon share. */
 #define Z_LO 1e-6

@@ -87,7 +87,7 @@ void fm_report_mechanism(const fm_dp_mechanism *m, char out[160])
         (void)snprintf(out, 160, "laplace:b=%s,q=%s,steps=%llu", z, q,
                        (unsigned long long)m->count);
     else if (m->kind == FM_DP_DISCRETE_GAUSSIAN)
-        (void)snprintf(out, 160, "discrete:z=%s,q=%s,sensitivity=%u,steps=%llu", z, q,
+        (void)snprintf(out, 160, "discrete-gaussian:z=%s,q=%s,sensitivity=%u,steps=%llu", z, q,
                        m->sensitivity, (unsigned long long)m->count);
     else
         (void)snprintf(out, 160, "gaussian:z=%s,q=%s,steps=%llu", z, q,

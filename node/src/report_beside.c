@@ -97,20 +97,6 @@ static fm_status hash_files(fm_report *r)
     return r->config.schema ? add_file(r, "the pinned schema", ".", r->config.schema) : FM_OK;
 }
 
-/** The unit of a part is known when its plan is the one that was offered last. */
-static void name_units(fm_report *r)
-{
-    const char *hash = json_string_value(json_object_get(r->plan, "hash"));
-    const char *unit = json_string_value(json_object_get(r->plan, "privacy_unit"));
-    char hex[2 * FM_HASH_BYTES + 1];
-
-    for (size_t i = 0; hash && unit && i < r->part_count; i++) {
-        fm_hash_hex(&r->parts[i].plan, hex);
-        if (r->parts[i].unit[0] == '\0' && strcmp(hex, hash) == 0)
-            (void)snprintf(r->parts[i].unit, sizeof r->parts[i].unit, "%s", unit);
-    }
-}
-
 fm_status fm_report_read_beside(fm_report *r)
 {
     fm_status st;
@@ -121,6 +107,5 @@ fm_status fm_report_read_beside(fm_report *r)
         (st = read_certificate(r, "ca.crt", &r->authority)) != FM_OK ||
         (st = read_model(r)) != FM_OK)
         return st;
-    name_units(r);
     return hash_files(r);
 }

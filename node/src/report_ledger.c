@@ -104,6 +104,7 @@ static fm_status add_part(walk *w, const fm_ledger_row *row)
                            .epsilon = -1.0 };
     memcpy(p->federation, row->federation, sizeof p->federation);
     memcpy(p->purpose, row->purpose, sizeof p->purpose);
+    memcpy(p->unit, row->unit, sizeof p->unit);
     return FM_OK;
 }
 
@@ -218,9 +219,7 @@ static fm_status read_once(walk *w, fm_ledger *l, bool *whole)
     fm_report *r = w->r;
     fm_status st;
 
-    if ((st = fm_ledger_verify(l, &r->entries)) != FM_OK ||
-        (st = fm_ledger_epsilon(l, r->config.data_set, NULL, r->config.policy.delta, &r->spent)) !=
-            FM_OK)
+    if ((st = fm_ledger_verify(l, &r->entries)) != FM_OK)
         return st;
     forget(r);
     w->step_count = 0;
@@ -228,6 +227,22 @@ static fm_status read_once(walk *w, fm_ledger *l, bool *whole)
     st = fm_ledger_walk(l, each_row, w);
     /* Rows are only ever added: as many as were verified are those that were verified. */
     *whole = w->step_count + r->other_entries == r->entries;
+    return st;
+}
+
+/** As the ledger itself reckons it, but of the entries that were read: a node at work adds more. */
+static fm_status price_all(fm_report *r)
+{
+    fm_dp_account *a = NULL;
+    fm_dp_cost cost = { 0 };
+    fm_status st = fm_dp_account_new(&a);
+
+    for (size_t i = 0; st == FM_OK && i < r->kind_count; i++)
+        st = fm_dp_account_add(a, &r->kinds[i]);
+    if (st == FM_OK)
+        st = fm_dp_account_epsilon(a, NULL, r->config.policy.delta, &cost);
+    fm_dp_account_free(&a);
+    r->spent = cost.epsilon;
     return st;
 }
 
@@ -246,7 +261,7 @@ fm_status fm_report_read_ledger(fm_report *r)
     fm_ledger_close(&l);
     if (st == FM_OK && !whole)
         st = fm_fail(FM_EIO, "%s is being written to all the time; try again in a while", path);
-    if (st == FM_OK && (st = add_points(&w)) == FM_OK)
+    if (st == FM_OK && (st = price_all(r)) == FM_OK && (st = add_points(&w)) == FM_OK)
         st = price_parts(r);
     free(w.steps);
     if (st == FM_OK)

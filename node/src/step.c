@@ -219,6 +219,8 @@ fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in, fm_dp_
         return st;
     fm_node_sample_draw(&s->sample, in->rng);
     st = s->query ? add_answers(s) : add_sample(s, in);
+    if (st == FM_OK && in->canaries)
+        st = fm_dp_canaries_add(in->canaries, s->sample.rate, s->sum, in->rng);
     sodium_memzero(s->gradient, s->parameters * sizeof *s->gradient);
     if (st != FM_OK) {
         fm_dp_sum_reset(s->sum);

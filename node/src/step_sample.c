@@ -1,11 +1,10 @@
 #include "step_sample.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include <sodium.h>
 
-#define WORDS 512u
+#include "fedmoe/dp/sample.h"
 
 size_t fm_node_sample_units(const fm_table *table)
 {
@@ -83,23 +82,9 @@ static void take_rows(fm_node_sample *s, fm_rng *rng)
 
 void fm_node_sample_draw(fm_node_sample *s, fm_rng *rng)
 {
-    /* Never above the rate that the accountant counts. */
-    const uint64_t threshold = (uint64_t)floor(ldexp(s->rate, 53));
-    const size_t units = fm_node_sample_units(s->table);
     uint32_t *drawn = s->ends ? s->ends : s->rows;
-    uint64_t words[WORDS];
-    size_t count = 0;
 
-    for (size_t at = 0; at < units; at += WORDS) {
-        const size_t n = units - at < WORDS ? units - at : WORDS;
-
-        rng->fill(rng->state, words, n * sizeof words[0]);
-        for (size_t i = 0; i < n; i++)
-            if ((words[i] >> 11) < threshold)
-                drawn[count++] = (uint32_t)(at + i);
-    }
-    sodium_memzero(words, sizeof words);
-    s->units = s->count = count;
+    s->units = s->count = fm_dp_sample_units(s->rate, fm_node_sample_units(s->table), rng, drawn);
     if (s->ends)
         take_rows(s, rng);
 }

@@ -7,6 +7,7 @@
 #ifndef FEDMOE_NODE_STEP_H
 #define FEDMOE_NODE_STEP_H
 
+#include "fedmoe/dp/audit.h"
 #include "fedmoe/dp/mask.h"
 #include "fedmoe/model/table.h"
 #include "fedmoe/model/tabular.h"
@@ -29,6 +30,7 @@ typedef struct {
     fm_rng *rng; /* sampling, noise and self mask; fm_rng_system() outside of tests */
     void (*keepalive)(void *ctx);
     void *keepalive_ctx;
+    fm_dp_canaries *canaries; /* NULL but in an audit (node/audit.h): added after the records */
 } fm_node_step_input;
 
 /** @param out the only thing that may leave; owned by the caller.
