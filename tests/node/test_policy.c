@@ -97,7 +97,8 @@ static void spend(desk *d, uint64_t rounds, const char *data_set, unsigned char 
                           .federation = FEDERATION,
                           .purpose = g_purpose,
                           .plan = d->hash,
-                          .mechanism = { d->plan.noise_multiplier, d->plan.sampling_rate, 1 } };
+                          .mechanism = { d->plan.noise_multiplier, d->plan.sampling_rate, 1,
+                                         FM_DP_GAUSSIAN, 0 } };
 
     e.plan.bytes[0] ^= plan;
     for (e.round = 1; e.round <= rounds; e.round++)

@@ -243,7 +243,7 @@ static void charge(const desk *d, uint64_t rounds)
     fm_ledger_entry e = { .data_set = "alpha \"records\"",
                           .federation = FEDERATION,
                           .purpose = "heart disease risk",
-                          .mechanism = { 20.0, 0.5, 1 } };
+                          .mechanism = { 20.0, 0.5, 1, FM_DP_GAUSSIAN, 0 } };
     char path[PATH_CAP];
     fm_ledger *l = NULL;
 
