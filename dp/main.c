@@ -7,6 +7,7 @@ static const fm_cli_command COMMANDS[] = {
     { "epsilon", "what a number of rounds costs, as epsilon at a given delta", fm_dp_cmd_epsilon },
     { "delta", "what a number of rounds costs, as delta at a given epsilon", fm_dp_cmd_delta },
     { "sigma", "the noise multiplier that a budget asks for", fm_dp_cmd_sigma },
+    { "compose", "what the entries of a ledger add up to", fm_dp_cmd_compose },
     { "ledger", "what a node's ledger holds, what it adds up to, whether it is whole",
       fm_dp_cmd_ledger },
     { "audit", "a lower bound on epsilon from canaries, held against the claim", fm_dp_cmd_audit },

@@ -7,7 +7,13 @@ static const fm_cli_command commands[] = {
     { "plan", "show the plan that was last offered, in words and numbers", fm_cmd_plan },
     { "start", "take part until the federation has finished", fm_cmd_start },
     { "status", "show how far a running node is", fm_cmd_status },
-    { "ledger", "show and verify what the data set has spent", fm_cmd_ledger },
+    { "ledger show", "show what the data set has spent (also: ledger)", fm_cmd_ledger_show },
+    { "ledger verify", "check that the ledger is whole", fm_cmd_ledger_verify },
+    { "ledger export", "write it as JSON or CSV, to be added up elsewhere", fm_cmd_ledger_export },
+    { "ledger import", "add entries that it lacks, from an export or a copy",
+      fm_cmd_ledger_import },
+    { "ledger", "ledger show", fm_cmd_ledger_show },
+    { "report", "write a page for the data-protection officer", fm_cmd_report },
     { "evaluate", "measure a model on records of this node", fm_cmd_evaluate },
     { "predict", "apply a model to records, into a CSV file", fm_cmd_predict },
     { "audit", "see whether canaries among the records show more than epsilon allows",
@@ -22,7 +28,7 @@ int main(int argc, char **argv)
                    "noised sums leave.",
         .examples = "fedmoe-node check --config node.yaml\n"
                     "fedmoe-node start --config node.yaml\n"
-                    "fedmoe-node ledger --config node.yaml",
+                    "fedmoe-node ledger show --config node.yaml",
         .commands = commands,
         .command_count = sizeof commands / sizeof commands[0],
     };

@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "config_internal.h"
+#include "fedmoe/aggregator/round.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/random.h"
 #include "fedmoe/dp/accountant.h"
-#include "fedmoe/dp/encode.h"
 #include "fedmoe/proto/digest.h"
 
 /* Metadata keys that fedmoe-model writes; the aggregator passes their texts on unread. */
@@ -96,27 +96,44 @@ static fm_status read_noise_mode(const fm_yaml_node *m, fm_plan *p)
     return FM_OK;
 }
 
-static fm_status read_privacy(const fm_yaml_node *root, fm_plan *p)
+/* A query's clip norm follows from what it asks; it is put to every unit. */
+static fm_status check_privacy_keys(const fm_yaml_node *m, const fm_plan *p)
 {
-    static const char *const keys[] = {
+    static const char *const training[] = {
         "unit",          "epsilon",        "delta",     "clip_norm",
         "sampling_rate", "expected_units", "max_units", "insecure_noise_multiplier",
         "max_unit_rows", "noise",          NULL
     };
+    static const char *const query[] = { "unit",           "epsilon",   "delta",
+                                         "expected_units", "max_units", "insecure_noise_multiplier",
+                                         "max_unit_rows",  "noise",     NULL };
+
+    return fm_yaml_check_keys(m, p->task == FM_TASK_TRAINING ? training : query);
+}
+
+static fm_status read_expected(const fm_yaml_node *m, fm_plan *p)
+{
+    if (p->task == FM_TASK_TRAINING)
+        return fm_yaml_get_double(m, "expected_units", 1.0, MAX_UNITS, &p->expected_units);
+    return fm_yaml_get_double_or(m, "expected_units", 1.0, MAX_UNITS, p->max_units,
+                                 &p->expected_units);
+}
+
+static fm_status read_privacy(const fm_yaml_node *root, fm_plan *p)
+{
     const fm_yaml_node *m = NULL;
     fm_status st;
 
     if ((st = fm_yaml_get_map(root, "privacy", &m)) != FM_OK ||
-        (st = fm_yaml_check_keys(m, keys)) != FM_OK || (st = read_unit(m, p)) != FM_OK ||
+        (st = check_privacy_keys(m, p)) != FM_OK || (st = read_unit(m, p)) != FM_OK ||
         (st = read_noise_mode(m, p)) != FM_OK ||
         (st = fm_yaml_get_double(m, "epsilon", 1e-3, NO_PRIVACY_EPSILON, &p->epsilon)) != FM_OK ||
         (st = fm_yaml_get_double(m, "delta", 1e-12, 0.1, &p->delta)) != FM_OK ||
         (st = fm_yaml_get_double_or(m, "clip_norm", 1e-6, 1e6, 1.0, &p->clip_norm)) != FM_OK ||
         (st = fm_yaml_get_double_or(m, "sampling_rate", 1e-6, 1.0, 1.0, &p->sampling_rate)) !=
             FM_OK ||
-        (st = fm_yaml_get_double(m, "expected_units", 1.0, MAX_UNITS, &p->expected_units)) !=
-            FM_OK ||
-        (st = get_u32(m, "max_units", 1, MAX_UNITS, &p->max_units)) != FM_OK)
+        (st = get_u32(m, "max_units", 1, MAX_UNITS, &p->max_units)) != FM_OK ||
+        (st = read_expected(m, p)) != FM_OK)
         return st;
     if (p->max_units < p->expected_units)
         return fm_yaml_fail(fm_yaml_find(m, "max_units"),
@@ -212,8 +229,7 @@ static fm_status read_timeouts(const fm_yaml_node *root, fm_aggregator_config *c
     return st;
 }
 
-/* Beside federation.yaml, under a name that the aggregator's directory leaves free. */
-static fm_status check_model_name(const fm_yaml_node *root, const char *name)
+fm_status fm_config_check_file(const fm_yaml_node *root, const char *key, const char *name)
 {
     static const char *const taken[] = {
         "federation.yaml",
@@ -226,22 +242,23 @@ static fm_status check_model_name(const fm_yaml_node *root, const char *name)
         "status.json",
         "checkpoint.safetensors",
         "result.safetensors",
+        "result.json",
         "state.db",
         "state.db-wal",
         "state.db-shm",
     };
 
     if (strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-        return fm_yaml_fail(fm_yaml_find(root, "model"),
-                            "model '%.200s' has a folder in it; put the file beside this one and "
+        return fm_yaml_fail(fm_yaml_find(root, key),
+                            "%s '%.200s' has a folder in it; put the file beside this one and "
                             "give its plain name, so that init can copy both",
-                            name);
+                            key, name);
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
         if (strcmp(name, taken[i]) == 0)
-            return fm_yaml_fail(fm_yaml_find(root, "model"),
-                                "model '%s': the aggregator keeps something else under this name; "
-                                "rename the model file",
-                                name);
+            return fm_yaml_fail(fm_yaml_find(root, key),
+                                "%s '%s': the aggregator keeps something else under this name; "
+                                "rename the file",
+                                key, name);
     return FM_OK;
 }
 
@@ -290,14 +307,14 @@ static fm_status plan_model(const char *path, const fm_safetensors *s, fm_plan *
     return st;
 }
 
-static fm_status read_model(const fm_yaml_node *root, fm_aggregator_config *c)
+fm_status fm_config_read_model(const fm_yaml_node *root, fm_aggregator_config *c)
 {
     const char *name = NULL;
     char *path = NULL;
     fm_status st;
 
     if ((st = fm_yaml_get_string(root, "model", &name)) != FM_OK ||
-        (st = check_model_name(root, name)) != FM_OK ||
+        (st = fm_config_check_file(root, "model", name)) != FM_OK ||
         (st = fm_strdup(name, &c->model_file)) != FM_OK ||
         (st = fm_path_join(c->dir, name, &path)) != FM_OK)
         return st;
@@ -320,33 +337,42 @@ static fm_status read_name(const fm_yaml_node *root, fm_plan *p)
                         p->federation, FM_NAME_MAX);
 }
 
+static fm_status check_root_keys(const fm_yaml_node *root, const fm_plan *p)
+{
+    static const char *const training[] = { "name",   "purpose",  "listen",   "model", "privacy",
+                                            "cohort", "training", "timeouts", "task",  NULL };
+    static const char *const statistics[] = { "name",   "purpose", "listen",   "schema", "privacy",
+                                              "cohort", "query",   "timeouts", "task",   NULL };
+    static const char *const evaluation[] = { "name",   "purpose", "listen",   "model", "privacy",
+                                              "cohort", "query",   "timeouts", "task",  NULL };
+
+    if (p->task == FM_TASK_TRAINING)
+        return fm_yaml_check_keys(root, training);
+    return fm_yaml_check_keys(root, p->task == FM_TASK_STATISTICS ? statistics : evaluation);
+}
+
 static fm_status read_root(const fm_yaml_node *root, fm_aggregator_config *c)
 {
-    static const char *const keys[] = { "name",   "purpose",  "listen",   "model", "privacy",
-                                        "cohort", "training", "timeouts", NULL };
     fm_plan *p = &c->plan;
     fm_status st;
 
-    if ((st = fm_yaml_check_keys(root, keys)) != FM_OK || (st = read_name(root, p)) != FM_OK ||
+    if ((st = fm_config_read_task(root, p)) != FM_OK || (st = check_root_keys(root, p)) != FM_OK ||
+        (st = read_name(root, p)) != FM_OK ||
         (st = copy_text(root, "purpose", p->purpose, sizeof p->purpose)) != FM_OK ||
         (st = fm_config_read_listen(root, c)) != FM_OK || (st = read_privacy(root, p)) != FM_OK ||
-        (st = read_cohort(root, p)) != FM_OK || (st = read_training(root, p)) != FM_OK ||
-        (st = read_timeouts(root, c)) != FM_OK)
+        (st = read_cohort(root, p)) != FM_OK || (st = read_timeouts(root, c)) != FM_OK)
         return st;
-    return read_model(root, c);
+    if (p->task != FM_TASK_TRAINING) {
+        fm_config_set_query(p);
+        return fm_config_read_query(root, c);
+    }
+    return (st = read_training(root, p)) == FM_OK ? fm_config_read_model(root, c) : st;
 }
 
 /* What members would refuse, or nodes could not encode, is refused here. */
 static fm_status check_plan(const char *path, const fm_plan *p)
 {
-    const fm_dp_lattice_spec spec = {
-        .clip_norm = p->clip_norm,
-        .noise_multiplier = p->noise_multiplier,
-        .max_units = p->max_units,
-        .nodes = p->max_nodes,
-        .quorum = p->quorum,
-        .colluders = p->colluders,
-    };
+    const fm_dp_lattice_spec spec = fm_coordinator_lattice_spec(p);
     fm_dp_lattice lattice;
     fm_status st;
 
@@ -367,9 +393,10 @@ fm_status fm_aggregator_config_load(const char *path, fm_aggregator_config *out)
         (st = read_root(fm_yaml_root(doc), &c)) != FM_OK)
         goto done;
     if (c.plan.noise_multiplier < 0.0 &&
-        (st = fm_dp_calibrate(c.plan.epsilon, c.plan.delta, c.plan.sampling_rate, c.plan.rounds,
-                              &c.plan.noise_multiplier)) != FM_OK)
-        goto done;
+        (st = fm_dp_calibrate(c.plan.epsilon * (1.0 - FM_DP_TIGHTNESS), c.plan.delta,
+                              c.plan.sampling_rate, c.plan.rounds, &c.plan.noise_multiplier)) !=
+            FM_OK)
+        goto done; /* the room is for every member's own reckoning, with the rest of its ledger */
     fm_random_bytes(c.plan.run, sizeof c.plan.run);
     if ((st = check_plan(path, &c.plan)) != FM_OK)
         goto done;
@@ -389,6 +416,9 @@ void fm_aggregator_config_fini(fm_aggregator_config *c)
     free(c->session);
     free(c->dir);
     free(c->model_file);
+    free(c->query_file);
+    free(c->schema_file);
+    fm_query_free(&c->query);
     fm_safetensors_free(&c->model);
     fm_plan_fini(&c->plan);
     memset(c, 0, sizeof *c);

@@ -9,6 +9,7 @@
 
 #include "fedmoe/aggregator/state.h"
 #include "fedmoe/base/file.h"
+#include "fedmoe/base/json.h"
 
 /* fm_dp_calibrate is exact to 1e-4. */
 #define NOISE_TOLERANCE 1e-3
@@ -109,15 +110,32 @@ done:
     return st;
 }
 
+fm_status fm_directory_write_result(const fm_aggregator_config *c, const fm_optimizer *o,
+                                    uint64_t rounds, const fm_hash *plan, const char *path)
+{
+    json_t *answer = NULL;
+    fm_status st;
+
+    if (!c->query)
+        return fm_directory_write_model(c, o, rounds, path);
+    if ((st = fm_directory_answer(c, o, rounds, plan, &answer)) == FM_OK)
+        st = fm_json_write(path, answer);
+    json_decref(answer);
+    return st;
+}
+
 /* ---- export ---- */
 
 /* Whatever the directory holds but result.safetensors must stay as it is. */
 static fm_status check_output(const char *dir, const fm_aggregator_config *c, const char *output)
 {
-    const char *const own[] = { "federation.yaml", c->model_file,  "plan.bin",
-                                "door.key",        "identity.key", "identity.crt",
-                                "ca.crt",          "crl.pem",      "state.db",
-                                "state.db-wal",    "status.json",  "checkpoint.safetensors" };
+    const char *const own[] = { "federation.yaml", c->model_file,
+                                c->schema_file,    c->query_file,
+                                "plan.bin",        "door.key",
+                                "identity.key",    "identity.crt",
+                                "ca.crt",          "crl.pem",
+                                "state.db",        "state.db-wal",
+                                "status.json",     "checkpoint.safetensors" };
     struct stat target, mine;
     fm_status st = FM_OK;
 
@@ -126,7 +144,7 @@ static fm_status check_output(const char *dir, const fm_aggregator_config *c, co
     for (size_t i = 0; st == FM_OK && i < sizeof own / sizeof own[0]; i++) {
         char *path = NULL;
 
-        if ((st = fm_path_join(dir, own[i], &path)) == FM_OK && stat(path, &mine) == 0 &&
+        if (own[i] && (st = fm_path_join(dir, own[i], &path)) == FM_OK && stat(path, &mine) == 0 &&
             mine.st_dev == target.st_dev && mine.st_ino == target.st_ino)
             st = fm_fail(FM_EEXIST, "%s is one of the aggregator's own files; choose another name",
                          output);
@@ -152,9 +170,11 @@ fm_status fm_aggregator_export(const char *dir, const char *output, uint64_t *ro
         goto done;
     hash = fm_plan_hash(plan.data, plan.len);
     if ((st = fm_state_peek(dir, &hash, o, &finished)) == FM_ENOTFOUND)
-        st = fm_fail(FM_ENOTFOUND, "%s: no round is finished yet; the first model is %s", dir,
-                     c.model_file);
-    if (st == FM_OK && (st = fm_directory_write_model(&c, o, finished, output)) == FM_OK)
+        st = c.query
+                 ? fm_fail(FM_ENOTFOUND, "%s: no round is finished yet: there is no answer", dir)
+                 : fm_fail(FM_ENOTFOUND, "%s: no round is finished yet; the first model is %s", dir,
+                           c.model_file);
+    if (st == FM_OK && (st = fm_directory_write_result(&c, o, finished, &hash, output)) == FM_OK)
         *rounds = finished;
 done:
     fm_optimizer_free(&o);

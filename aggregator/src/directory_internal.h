@@ -2,10 +2,15 @@
 #ifndef FEDMOE_AGGREGATOR_DIRECTORY_INTERNAL_H
 #define FEDMOE_AGGREGATOR_DIRECTORY_INTERNAL_H
 
+#include <stdio.h>
+
+#include <jansson.h>
+
 #include "fedmoe/aggregator/directory.h"
 #include "fedmoe/aggregator/optimizer.h"
 
 #define FM_RESULT_FILE "result.safetensors"
+#define FM_ANSWER_FILE "result.json" /* of a query */
 
 /**
  * Configuration and plan of the directory. federation.yaml must still make plan.bin's plan; the
@@ -25,5 +30,15 @@ FM_NODISCARD fm_status fm_directory_optimizer(const fm_aggregator_config *c, fm_
 FM_NODISCARD fm_status fm_directory_write_model(const fm_aggregator_config *c,
                                                 const fm_optimizer *o, uint64_t rounds,
                                                 const char *path);
+
+/** The answer of a query from the sums; *out: json_decref. */
+FM_NODISCARD fm_status fm_directory_answer(const fm_aggregator_config *c, const fm_optimizer *o,
+                                           uint64_t rounds, const fm_hash *plan, json_t **out);
+/** The model, or the answer of a query as JSON. */
+FM_NODISCARD fm_status fm_directory_write_result(const fm_aggregator_config *c,
+                                                 const fm_optimizer *o, uint64_t rounds,
+                                                 const fm_hash *plan, const char *path);
+/** As a table. */
+void fm_directory_show_answer(FILE *f, const json_t *answer);
 
 #endif

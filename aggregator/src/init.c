@@ -160,14 +160,25 @@ static fm_status write_plan(const char *dir, const fm_plan *p, fm_hash *hash)
     return st;
 }
 
+/* What federation.yaml names: the model, or the schema; the query. */
+static fm_status copy_named(const fm_aggregator_config *c, const char *dir)
+{
+    const char *const names[] = { c->model_file, c->schema_file, c->query_file };
+    fm_status st = FM_OK;
+
+    for (size_t i = 0; st == FM_OK && i < sizeof names / sizeof names[0]; i++)
+        if (names[i])
+            st = copy_from(c->dir, dir, names[i], MODEL_FILE_MAX, PUBLIC_FILE);
+    return st;
+}
+
 static fm_status fill(const char *dir, const fm_aggregator_init_options *o,
                       const fm_aggregator_config *c, fm_aggregator_init_report *out)
 {
     fm_status st;
 
     if ((st = copy(o->config, dir, "federation.yaml", FM_YAML_MAX_BYTES, PUBLIC_FILE)) != FM_OK ||
-        (st = copy_from(c->dir, dir, c->model_file, MODEL_FILE_MAX, PUBLIC_FILE)) != FM_OK ||
-        (st = copy_identity(o->identity, dir)) != FM_OK ||
+        (st = copy_named(c, dir)) != FM_OK || (st = copy_identity(o->identity, dir)) != FM_OK ||
         (st = make_door_key(dir, out->door_key)) != FM_OK)
         return st;
     return write_plan(dir, &c->plan, &out->plan);

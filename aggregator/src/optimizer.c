@@ -21,7 +21,7 @@ fm_status fm_optimizer_new(const fm_plan *plan, const float *weights, size_t n, 
     void *p = NULL;
     fm_status st;
 
-    if (!plan || !weights || !out || n == 0)
+    if (!plan || !weights || !out || n == 0 || plan->frozen >= n)
         return fm_fail(FM_EINVAL, "optimizer: no plan, no weights or no room for the result");
     if ((st = fm_alloc(1, sizeof *o, &p)) != FM_OK)
         return st;
@@ -33,12 +33,13 @@ fm_status fm_optimizer_new(const fm_plan *plan, const float *weights, size_t n, 
     o->adam_epsilon = plan->adam_epsilon;
     o->divisor = plan->sampling_rate * plan->expected_units;
     o->n = n;
+    o->frozen = plan->frozen;
     o->average_from = plan->rounds - (uint64_t)llround(plan->averaging * (double)plan->rounds);
     if ((st = take_floats(n, &o->weights)) != FM_OK || (st = take_floats(n, &o->m)) != FM_OK)
         goto done;
     if (o->kind == FM_OPTIMIZER_ADAM && (st = take_floats(n, &o->v)) != FM_OK)
         goto done;
-    if (plan->averaging > 0.0) {
+    if (plan->averaging > 0.0 && o->kind != FM_OPTIMIZER_SUM) {
         if ((st = fm_alloc(n, sizeof(double), &p)) != FM_OK)
             goto done;
         o->average = p;
@@ -127,18 +128,39 @@ static bool step_adam(fm_optimizer *o, const float *gradient)
     return finite;
 }
 
+static bool step_sum(fm_optimizer *o, const float *sum)
+{
+    float *w = o->weights + o->frozen;
+    bool finite = true;
+
+    for (size_t i = 0; i < o->n - o->frozen; i++)
+        finite &= isfinite((float)((double)w[i] + (double)sum[i]));
+    for (size_t i = 0; finite && i < o->n - o->frozen; i++)
+        w[i] = (float)((double)w[i] + (double)sum[i]);
+    return finite;
+}
+
+static bool take_step(fm_optimizer *o, const float *gradient)
+{
+    switch (o->kind) {
+    case FM_OPTIMIZER_ADAM:
+        return step_adam(o, gradient);
+    case FM_OPTIMIZER_SUM:
+        return step_sum(o, gradient);
+    default:
+        return step_sgd(o, gradient);
+    }
+}
+
 fm_status fm_optimizer_step(fm_optimizer *o, const float *gradient, size_t n)
 {
-    bool stepped;
-
-    if (!o || !gradient || n != o->n)
+    if (!o || !gradient || n != o->n - o->frozen)
         return fm_fail(FM_EINVAL, "optimizer: the gradient has %zu values, the model %zu", n,
-                       o ? o->n : 0);
+                       o ? o->n - o->frozen : 0);
     for (size_t i = 0; i < n; i++)
         if (!isfinite(gradient[i]))
             return fm_fail(FM_ENONFINITE, "optimizer: gradient value %zu is not finite", i);
-    stepped = o->kind == FM_OPTIMIZER_ADAM ? step_adam(o, gradient) : step_sgd(o, gradient);
-    if (!stepped)
+    if (!take_step(o, gradient))
         return fm_fail(FM_ENONFINITE,
                        "optimizer: the step leaves the range of float32; lower learning_rate");
     o->steps++;

@@ -22,7 +22,7 @@ static fm_status room(size_t count, size_t size, void *place)
 
 static fm_status take_room(fm_coordinator *m)
 {
-    size_t nodes = m->c.plan->max_nodes, n = m->c.plan->parameters;
+    size_t nodes = m->c.plan->max_nodes, n = fm_plan_update_words(m->c.plan);
     fm_status st;
 
     if ((st = room(nodes, sizeof *m->members, &m->members)) != FM_OK ||
@@ -36,10 +36,24 @@ static fm_status take_room(fm_coordinator *m)
         (st = room(nodes, sizeof *m->peers, &m->peers)) != FM_OK ||
         (st = room(nodes, sizeof *m->update_hashes, &m->update_hashes)) != FM_OK ||
         (st = room(nodes, sizeof *m->signatures, &m->signatures)) != FM_OK ||
-        (st = room(n, sizeof *m->sum, &m->sum)) != FM_OK)
+        (st = room(n, sizeof *m->sum, &m->sum)) != FM_OK ||
+        (st = room(n, sizeof *m->surplus, &m->surplus)) != FM_OK)
         return st;
     m->record_room = (uint32_t)(2 * nodes);
     return room(n, sizeof *m->gradient, &m->gradient);
+}
+
+fm_dp_lattice_spec fm_coordinator_lattice_spec(const fm_plan *plan)
+{
+    return (fm_dp_lattice_spec){
+        .clip_norm = plan->clip_norm,
+        .noise_multiplier = plan->noise_multiplier,
+        .max_units = plan->max_units,
+        .nodes = plan->max_nodes,
+        .quorum = plan->quorum,
+        .colluders = plan->colluders,
+        .local = plan->noise == FM_NOISE_LOCAL,
+    };
 }
 
 fm_status fm_coordinator_new(const fm_coordinator_config *c, fm_coordinator **out)
@@ -55,14 +69,7 @@ fm_status fm_coordinator_new(const fm_coordinator_config *c, fm_coordinator **ou
     m->c = *c;
     m->plan_hash = fm_plan_hash(c->plan_bytes, c->plan_len);
     m->model = fm_model_digest(c->optimizer->weights, c->optimizer->n * sizeof(float));
-    spec = (fm_dp_lattice_spec){
-        .clip_norm = c->plan->clip_norm,
-        .noise_multiplier = c->plan->noise_multiplier,
-        .max_units = c->plan->max_units,
-        .nodes = c->plan->max_nodes,
-        .quorum = c->plan->quorum,
-        .colluders = c->plan->colluders,
-    };
+    spec = fm_coordinator_lattice_spec(c->plan);
     if ((st = fm_dp_lattice_make(&spec, &m->lattice)) != FM_OK || (st = take_room(m)) != FM_OK)
         goto done;
     m->phase = c->finished >= c->plan->rounds ? FM_COORD_FINISHED : FM_COORD_WAIT_MEMBERS;
@@ -93,6 +100,8 @@ void fm_coordinator_free(fm_coordinator **mp)
     free(m->update_hashes);
     free(m->signatures);
     free(m->sum);
+    free(m->surplus);
+    fm_dp_shares_free(&m->shares);
     free(m->gradient);
     free(m->result);
     free(m);

@@ -181,6 +181,8 @@ fm_status fm_coord_admit(fm_coordinator *m, uint64_t peer, const fm_credential *
                          const fm_statement *statement)
 {
     fm_message offer = { .type = FM_MSG_PLAN_OFFER };
+    fm_ledger_mark mark = { 0 };
+    bool marked = false;
     member *who = NULL;
     const char *why;
     fm_status st;
@@ -198,6 +200,9 @@ fm_status fm_coord_admit(fm_coordinator *m, uint64_t peer, const fm_credential *
     m->members[m->member_count++] = who;
     fm_coord_note(m, "%s joined", who->name);
     offer.plan_offer.plan = (fm_bytes){ m->c.plan_bytes, m->c.plan_len };
+    m->c.ports.find_mark(m->c.ports.ctx, who->name, &marked, &mark);
+    if (marked)
+        offer.plan_offer.mark = mark;
     return fm_coord_send(m, who, &offer);
 }
 

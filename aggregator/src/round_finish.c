@@ -75,15 +75,36 @@ static bool fits(const fm_coordinator *m, const fm_msg_release *r)
     return true;
 }
 
-/* At once, so that only the last one's masks are left to subtract when all have come. */
+/* At once, so that only the last one's are left to subtract when all have come. */
 static fm_status unmask(fm_coordinator *m, uint32_t at, const fm_msg_release *r)
 {
-    size_t n = m->c.plan->parameters;
+    size_t n = fm_plan_update_words(m->c.plan);
     fm_status st = fm_dp_mask_apply(m->sum, n, r->self_seed, -1);
 
     for (uint32_t i = 0; st == FM_OK && i < m->lost_count; i++)
         st = fm_dp_mask_apply(m->sum, n, r->pair_seeds[i], -fm_dp_mask_sign(at, m->lost[i]));
+    if (st == FM_OK)
+        st = fm_dp_shares_subtract(m->shares, m->survivor_count, r->surplus_seeds, r->surplus_count,
+                                   m->surplus, m->sum, n);
     return st;
+}
+
+/* The mark of its ledger, signed for this very round. */
+static fm_status check_mark(const fm_coordinator *m, const member *who, const fm_msg_release *r)
+{
+    fm_hash digest =
+        fm_ledger_mark_digest(m->c.plan->federation, &m->plan_hash, r->round, &r->ledger_head);
+
+    return fm_peer_check_signature(who->certificate, FM_LABEL_LEDGER_MARK, digest.bytes,
+                                   FM_HASH_BYTES, r->ledger_signature.data,
+                                   r->ledger_signature.len);
+}
+
+static fm_status keep_mark(fm_coordinator *m, const member *who, const fm_msg_release *r)
+{
+    const fm_ledger_mark mark = { r->round, r->ledger_head, r->ledger_signature };
+
+    return m->c.ports.keep_mark(m->c.ports.ctx, who->name, &mark);
 }
 
 fm_status fm_coord_take_release(fm_coordinator *m, member *who, const fm_msg_release *r)
@@ -100,8 +121,15 @@ fm_status fm_coord_take_release(fm_coordinator *m, member *who, const fm_msg_rel
         fm_coord_drop(m, who, "a second release for round %llu", (unsigned long long)r->round);
     } else if (!fits(m, r)) {
         fm_coord_drop(m, who, "its release is not for the nodes that were lost");
+    } else if (r->surplus_count != fm_dp_shares_surplus(m->shares, m->survivor_count)) {
+        fm_coord_drop(m, who, "its release gives back %u parts of its noise, not %u",
+                      (unsigned)r->surplus_count,
+                      (unsigned)fm_dp_shares_surplus(m->shares, m->survivor_count));
+    } else if ((st = check_mark(m, who, r)) == FM_EAUTH) {
+        fm_coord_drop(m, who, "the mark of its ledger does not bear its signature for this round");
     } else {
-        if ((st = unmask(m, who->index, r)) != FM_OK)
+        if (st != FM_OK || (st = keep_mark(m, who, r)) != FM_OK ||
+            (st = unmask(m, who->index, r)) != FM_OK)
             return st;
         s->released = true;
     }
@@ -112,16 +140,17 @@ fm_status fm_coord_take_release(fm_coordinator *m, member *who, const fm_msg_rel
 
 /*
  * A mask that did not cancel leaves uniform words. Honest updates stay below max_units clipped
- * units and the noise of all survivors; what is longer must not reach the model, and another try
- * would only cost the nodes more of their budgets.
+ * units and the noise that the survivors did not give back; what is longer must not reach the
+ * model, and another try would only cost the nodes more of their budgets.
  */
 static fm_status check_sum(const fm_coordinator *m)
 {
     const fm_dp_lattice *l = &m->lattice;
-    size_t n = m->c.plan->parameters;
+    size_t n = fm_plan_update_words(m->c.plan);
     double square = 0.0;
-    double limit = (double)l->max_units * (double)l->sensitivity +
-                   (double)m->survivor_count * NOISE_SIGMAS * l->sigma_share * sqrt((double)n);
+    double noise = (double)m->survivor_count * NOISE_SIGMAS *
+                   fm_dp_shares_sigma(m->shares, m->survivor_count) * sqrt((double)n);
+    double limit = (double)l->max_units * (double)l->sensitivity + noise;
 
     for (size_t i = 0; i < n; i++) {
         double v = (double)(int32_t)m->sum[i];
@@ -140,12 +169,13 @@ static fm_status check_sum(const fm_coordinator *m)
 static fm_status step(fm_coordinator *m)
 {
     fm_optimizer *o = m->c.optimizer;
+    size_t n = fm_plan_update_words(m->c.plan);
     fm_status st = check_sum(m);
 
     if (st != FM_OK)
         return st;
-    fm_dp_decode_sum(&m->lattice, m->sum, o->n, m->gradient);
-    if ((st = fm_optimizer_step(o, m->gradient, o->n)) != FM_OK)
+    fm_dp_decode_sum(&m->lattice, m->sum, n, m->gradient);
+    if ((st = fm_optimizer_step(o, m->gradient, n)) != FM_OK)
         return fm_fail_context(st, "round %llu: ", (unsigned long long)m->round);
     m->model = fm_model_digest(o->weights, o->n * sizeof *o->weights);
     return FM_OK;

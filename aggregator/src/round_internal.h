@@ -50,7 +50,8 @@ struct fm_coordinator {
     fm_coordinator_config c;
     fm_hash plan_hash;
     fm_dp_lattice lattice;
-    uint64_t now_ms; /* of the event under way */
+    fm_dp_shares *shares; /* for the last round's number of participants */
+    uint64_t now_ms;      /* of the event under way */
     int64_t now_s;
     fm_coordinator_phase phase;
     uint64_t deadline_ms; /* of the phase; 0: none */
@@ -80,9 +81,10 @@ struct fm_coordinator {
     fm_hash *update_hashes; /* [max_nodes] of the survivors, in order */
     fm_bytes *signatures;   /* [max_nodes] likewise, borrowed from the slots */
     fm_hash commit_digest;
-    uint32_t *sum;   /* [parameters] masked words added, then masks subtracted */
-    float *gradient; /* [parameters] */
-    float *result;   /* [parameters] once finished, else NULL */
+    uint32_t *sum;    /* [words] masked words added, then masks and surplus subtracted */
+    int32_t *surplus; /* [words] scratch: noise that was given back */
+    float *gradient;  /* [words] */
+    float *result;    /* [parameters] once finished, else NULL */
 };
 
 /* round.c */

@@ -47,7 +47,8 @@ fm_status fm_coord_start_round(fm_coordinator *m)
     fm_status st;
 
     choose_participants(m);
-    if ((st = m->c.ports.next_round(m->c.ports.ctx, &m->round)) != FM_OK)
+    if ((st = fm_dp_shares_fit(&m->shares, &m->lattice, m->participant_count)) != FM_OK ||
+        (st = m->c.ports.next_round(m->c.ports.ctx, &m->round)) != FM_OK)
         return st;
     *s = (fm_msg_round_start){
         .round = m->round,
@@ -68,7 +69,7 @@ fm_status fm_coord_start_round(fm_coordinator *m)
     m->waiting_noted = false;
     st = send_start(m, &msg);
     /* While the nodes compute. */
-    memset(m->sum, 0, (size_t)m->c.plan->parameters * sizeof *m->sum);
+    memset(m->sum, 0, (size_t)fm_plan_update_words(m->c.plan) * sizeof *m->sum);
     return st;
 }
 
@@ -149,9 +150,9 @@ void fm_coord_take_update(fm_coordinator *m, member *who, const fm_msg_masked_up
     }
     if (m->phase != FM_COORD_WAIT_UPDATES)
         return; /* late: left out */
-    if (u->masked.len != (size_t)m->c.plan->parameters * sizeof *m->sum) {
+    if (u->masked.len != (size_t)fm_plan_update_words(m->c.plan) * sizeof *m->sum) {
         fm_coord_drop(m, who, "its update has %zu bytes, not %zu", u->masked.len,
-                      (size_t)m->c.plan->parameters * sizeof *m->sum);
+                      (size_t)fm_plan_update_words(m->c.plan) * sizeof *m->sum);
         return;
     }
     if (!update_is_signed(m, who, u, &update) ||
@@ -159,7 +160,8 @@ void fm_coord_take_update(fm_coordinator *m, member *who, const fm_msg_masked_up
         fm_coord_drop(m, who, "the signature of its update is wrong");
         return;
     }
-    if (fm_dp_sum_words(m->sum, m->c.plan->parameters, u->masked.data, u->masked.len) != FM_OK) {
+    if (fm_dp_sum_words(m->sum, fm_plan_update_words(m->c.plan), u->masked.data, u->masked.len) !=
+        FM_OK) {
         fm_coord_drop(m, who, "its update cannot be added"); /* cannot be: the length was checked */
         return;
     }

@@ -74,20 +74,43 @@ static fm_status catch_up(fm_run *r)
     return FM_OK;
 }
 
+/* On standard output, once: what the query has found. */
+static fm_status show_answer(const fm_run *r)
+{
+    const fm_hash plan = fm_plan_hash(r->plan.data, r->plan.len);
+    json_t *answer = NULL;
+    fm_status st =
+        fm_directory_answer(&r->config, r->optimizer, fm_state_finished(r->state), &plan, &answer);
+
+    if (st != FM_OK)
+        return st;
+    fm_directory_show_answer(stdout, answer);
+    json_decref(answer);
+    return fflush(stdout) == 0 ? FM_OK : fm_fail(FM_EIO, "standard output cannot be written");
+}
+
 static fm_status write_result(fm_run *r)
 {
+    const fm_hash plan = fm_plan_hash(r->plan.data, r->plan.len);
+    const bool asked = r->config.query != NULL;
+    const uint64_t finished = fm_state_finished(r->state);
     char *path = NULL;
-    fm_status st = fm_path_join(r->options->dir, FM_RESULT_FILE, &path);
+    fm_status st;
 
+    if (asked && finished == 0) {
+        fm_log(FM_LOG_WARN, "concluded without an answer: no round could be finished");
+        return FM_OK;
+    }
+    st = fm_path_join(r->options->dir, asked ? FM_ANSWER_FILE : FM_RESULT_FILE, &path);
     if (st == FM_OK)
-        st = fm_directory_write_model(&r->config, r->optimizer, fm_state_finished(r->state), path);
+        st = fm_directory_write_result(&r->config, r->optimizer, finished, &plan, path);
     if (st == FM_OK)
-        fm_log(FM_LOG_INFO, "%s, %llu of %u round%s; the model is %s",
-               fm_state_finished(r->state) == r->config.plan.rounds ? "finished" : "concluded",
-               (unsigned long long)fm_state_finished(r->state), r->config.plan.rounds, plural(r),
-               path);
+        fm_log(FM_LOG_INFO, "%s, %llu of %u round%s; the %s is %s",
+               finished == r->config.plan.rounds ? "finished" : "concluded",
+               (unsigned long long)finished, r->config.plan.rounds, plural(r),
+               asked ? "answer" : "model", path);
     free(path);
-    return st;
+    return st == FM_OK && asked ? show_answer(r) : st;
 }
 
 /* Everyone who came has the result, and has left with it. */

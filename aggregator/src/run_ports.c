@@ -79,6 +79,16 @@ static void port_random(void *ctx, void *out, size_t len)
     fm_random_bytes(out, len);
 }
 
+static fm_status port_keep_mark(void *ctx, const char *name, const fm_ledger_mark *mark)
+{
+    return fm_state_keep_mark(((fm_run *)ctx)->state, name, mark);
+}
+
+static void port_find_mark(void *ctx, const char *name, bool *found, fm_ledger_mark *mark)
+{
+    *found = fm_state_find_mark(((fm_run *)ctx)->state, name, mark);
+}
+
 static void port_note(void *ctx, const char *text)
 {
     (void)ctx;
@@ -114,6 +124,8 @@ fm_coordinator_ports fm_run_ports(fm_run *r)
         .entries_after = port_entries,
         .finish_round = port_finish,
         .random = port_random,
+        .keep_mark = port_keep_mark,
+        .find_mark = port_find_mark,
         .note = port_note,
         .round_ended = port_round_ended,
     };

@@ -20,6 +20,7 @@ struct fm_state {
     uint32_t count, room;
     bool pending;      /* the last entry is in the checkpoint, but not yet in the database */
     uint64_t reserved; /* a number given out in advance; 0: none */
+    fm_state_marks marks;
 };
 
 /* Exclusive: a second aggregator in the directory finds it locked. */
@@ -29,7 +30,11 @@ static const char SCHEMA[] =
     "CREATE TABLE IF NOT EXISTS run(id INTEGER PRIMARY KEY CHECK(id = 1), plan BLOB NOT NULL,"
     " last_given INTEGER NOT NULL);"
     "CREATE TABLE IF NOT EXISTS transcript(round INTEGER PRIMARY KEY, commit_digest BLOB NOT NULL,"
-    " model_after BLOB NOT NULL);";
+    " model_after BLOB NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS mark(name TEXT PRIMARY KEY, round INTEGER NOT NULL,"
+    " head BLOB NOT NULL, signature BLOB NOT NULL) WITHOUT ROWID;";
+
+static fm_status write_due(fm_state *s);
 
 static fm_status db_fail(fm_state *s, const char *what)
 {
@@ -197,7 +202,8 @@ fm_status fm_state_open(const char *dir, const fm_hash *plan, const fm_safetenso
     if ((st = fm_path_join(dir, "state.db", &path)) != FM_OK ||
         (st = fm_path_join(dir, FM_CHECKPOINT_FILE, &s->checkpoint)) != FM_OK ||
         (st = db_open(path, s)) != FM_OK || (st = claim_plan(s, dir)) != FM_OK ||
-        (st = load_transcript(s)) != FM_OK || (st = reconcile(s, o)) != FM_OK)
+        (st = load_transcript(s)) != FM_OK ||
+        (st = fm_state_marks_load(s->db, &s->marks)) != FM_OK || (st = reconcile(s, o)) != FM_OK)
         goto done;
     fm_checkpoint_sweep(dir);
     *out = s;
@@ -205,7 +211,7 @@ fm_status fm_state_open(const char *dir, const fm_hash *plan, const fm_safetenso
 done:
     free(path);
     if (s)
-        s->pending = false; /* a failed open writes nothing more */
+        s->pending = s->marks.due = false; /* a failed open writes nothing more */
     fm_state_close(&s);
     return st;
 }
@@ -214,8 +220,9 @@ void fm_state_close(fm_state **s)
 {
     if (!s || !*s)
         return;
-    if ((*s)->pending && fm_state_settle(*s) != FM_OK)
+    if (((*s)->pending || (*s)->marks.due) && write_due(*s) != FM_OK)
         fm_error_clear(); /* the checkpoint brings the entry along */
+    fm_state_marks_fini(&(*s)->marks);
     (void)sqlite3_close((*s)->db);
     free((*s)->checkpoint);
     free((*s)->entries);
@@ -309,17 +316,18 @@ static fm_status give_number(fm_state *s, uint64_t *given)
     return st;
 }
 
-fm_status fm_state_settle(fm_state *s)
+/* All that the database lacks. */
+static fm_status write_due(fm_state *s)
 {
     uint64_t given = s->reserved;
     fm_status st = FM_OK;
 
-    if (!s->pending && s->reserved)
-        return FM_OK;
     if (sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
         return db_fail(s, "cannot be written");
     if (s->pending)
         st = insert_entry(s, &s->entries[s->count - 1]);
+    if (st == FM_OK)
+        st = fm_state_marks_write(s->db, &s->marks);
     if (st == FM_OK && !s->reserved)
         st = give_number(s, &given);
     if (st == FM_OK && sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
@@ -330,7 +338,30 @@ fm_status fm_state_settle(fm_state *s)
     }
     s->pending = false;
     s->reserved = given;
+    fm_state_marks_settled(&s->marks);
     return FM_OK;
+}
+
+/* Marks alone can wait: each comes with a round that ends, one way or the other. */
+fm_status fm_state_settle(fm_state *s)
+{
+    return !s->pending && s->reserved ? FM_OK : write_due(s);
+}
+
+fm_status fm_state_keep_mark(fm_state *s, const char *name, const fm_ledger_mark *mark)
+{
+    if (!s || !name || !mark)
+        return fm_fail(FM_EINVAL, "aggregator state: an argument is missing");
+    return fm_state_marks_keep(&s->marks, name, mark);
+}
+
+bool fm_state_find_mark(const fm_state *s, const char *name, fm_ledger_mark *out)
+{
+    const fm_state_mark *m = fm_state_marks_find(&s->marks, name);
+
+    if (m)
+        *out = (fm_ledger_mark){ m->round, m->head, { m->signature, m->signature_len } };
+    return m != NULL;
 }
 
 fm_status fm_state_next_round(fm_state *s, uint64_t *round)

@@ -2,6 +2,8 @@
 #ifndef FEDMOE_AGGREGATOR_STATE_INTERNAL_H
 #define FEDMOE_AGGREGATOR_STATE_INTERNAL_H
 
+#include <sqlite3.h>
+
 #include "fedmoe/aggregator/state.h"
 
 #define FM_CHECKPOINT_FILE "checkpoint.safetensors"
@@ -36,5 +38,32 @@ void fm_checkpoint_fini(fm_checkpoint *c);
 
 /** Remove what kills in the middle of fm_checkpoint_write left in `dir`, as far as possible. */
 void fm_checkpoint_sweep(const char *dir);
+
+/* ---- state_marks.c: the newest ledger mark of each node ---- */
+
+typedef struct {
+    char name[FM_NAME_MAX + 1];
+    uint64_t round;
+    fm_hash head;
+    uint8_t signature[FM_SIGNATURE_MAX];
+    size_t signature_len;
+    bool due; /* not in the database yet */
+} fm_state_mark;
+
+typedef struct {
+    fm_state_mark *marks; /* [count], room for `room` */
+    size_t count, room;
+    bool due; /* some of them */
+} fm_state_marks;
+
+FM_NODISCARD fm_status fm_state_marks_keep(fm_state_marks *t, const char *name,
+                                           const fm_ledger_mark *mark);
+const fm_state_mark *fm_state_marks_find(const fm_state_marks *t, const char *name);
+/** FM_EPROTO a damaged one; FM_EIO with SQLite's words. */
+FM_NODISCARD fm_status fm_state_marks_load(sqlite3 *db, fm_state_marks *t);
+/** Those that are due, in the open transaction; fm_state_marks_settled after its commit. */
+FM_NODISCARD fm_status fm_state_marks_write(sqlite3 *db, const fm_state_marks *t);
+void fm_state_marks_settled(fm_state_marks *t);
+void fm_state_marks_fini(fm_state_marks *t);
 
 #endif

@@ -16,8 +16,8 @@ fm_status fm_simulate_alone(const fm_plan *plan, const float *initial, const fm_
     alone.colluders = 0;
     alone.expected_units = (double)table->rows;
     if (plan->noise_multiplier > 0.0 &&
-        (st = fm_dp_calibrate(plan->epsilon, plan->delta, plan->sampling_rate, plan->rounds,
-                              &alone.noise_multiplier)) != FM_OK)
+        (st = fm_dp_calibrate(plan->epsilon * (1.0 - FM_DP_TIGHTNESS), plan->delta,
+                              plan->sampling_rate, plan->rounds, &alone.noise_multiplier)) != FM_OK)
         return st;
     return fm_simulate(&s, result);
 }

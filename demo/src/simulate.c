@@ -12,8 +12,10 @@ typedef struct {
     fm_node_step **steps; /* [nodes] */
     fm_dp_keypair **keys; /* [nodes] */
     fm_dp_pairs **pairs;  /* [nodes] */
+    fm_dp_shares *shares; /* with which what is too much of the noise comes off again */
     uint32_t *everyone;   /* [nodes] 0, 1, 2, ... */
     uint32_t *sum;        /* [parameters] */
+    int32_t *surplus;     /* [parameters], scratch */
     float *gradient;      /* [parameters] */
     fm_optimizer *optimizer;
 } simulation;
@@ -28,6 +30,7 @@ static fm_status make_room(simulation *r)
         (st = fm_alloc(nodes, sizeof *r->pairs, (void **)&r->pairs)) != FM_OK ||
         (st = fm_alloc(nodes, sizeof *r->everyone, (void **)&r->everyone)) != FM_OK ||
         (st = fm_alloc(n, sizeof *r->sum, (void **)&r->sum)) != FM_OK ||
+        (st = fm_alloc(n, sizeof *r->surplus, (void **)&r->surplus)) != FM_OK ||
         (st = fm_alloc(n, sizeof *r->gradient, (void **)&r->gradient)) != FM_OK)
         return st;
     return fm_optimizer_new(r->s->plan, r->s->initial, n, &r->optimizer);
@@ -52,11 +55,13 @@ static fm_status make_pairs(simulation *r)
     }
     for (uint32_t i = 0; st == FM_OK && i < nodes; i++)
         st = fm_node_step_new(r->s->plan, &r->s->tables[i], &r->steps[i]);
+    if (st == FM_OK)
+        st = fm_dp_shares_new(fm_node_step_lattice(r->steps[0]), nodes, &r->shares);
     free(keys);
     return st;
 }
 
-/* One node's update into the sum, and its self mask out again: nobody is lost here. */
+/* One node's update into the sum, its self mask and surplus noise out again: nobody is lost. */
 static fm_status add_node(simulation *r, uint32_t i, const fm_dp_round *round)
 {
     size_t n = r->s->plan->parameters, len = 0;
@@ -75,7 +80,10 @@ static fm_status add_node(simulation *r, uint32_t i, const fm_dp_round *round)
     if ((st = fm_dp_sum_words(r->sum, n, bytes, len)) != FM_OK ||
         (st = fm_dp_release_unmask(release, r->everyone, r->s->nodes, &unmask)) != FM_OK)
         goto done;
-    st = fm_dp_mask_apply(r->sum, n, unmask->self_seed, -1);
+    if ((st = fm_dp_mask_apply(r->sum, n, unmask->self_seed, -1)) == FM_OK)
+        st = fm_dp_shares_subtract(r->shares, r->s->nodes,
+                                   (const uint8_t(*)[FM_DP_NOISE_SEED_BYTES])unmask->surplus_seeds,
+                                   unmask->surplus_count, r->surplus, r->sum, n);
 done:
     fm_dp_unmask_free(&unmask);
     fm_dp_release_free(&release);
@@ -125,7 +133,9 @@ fm_status fm_simulate(const fm_simulation *s, float *result)
     free(r.keys);
     free(r.pairs);
     free(r.everyone);
+    fm_dp_shares_free(&r.shares);
     free(r.sum);
+    free(r.surplus);
     free(r.gradient);
     fm_optimizer_free(&r.optimizer);
     return st;

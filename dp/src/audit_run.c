@@ -110,7 +110,7 @@ fm_status fm_dp_audit_run(const fm_dp_audit_setup *a, fm_dp_observations *out)
 
 typedef struct {
     fm_dp_lattice lattice;
-    fm_dp_gaussian *noise;
+    fm_dp_shares *shares;
     fm_dp_sum *sum;
     double sampling_rate;
     void (*progress)(void *ctx, uint64_t done);
@@ -125,7 +125,7 @@ static fm_status step_alone(void *ctx, const fm_dp_audit_turn *turn, fm_dp_relea
     fm_dp_sum_reset(a->sum);
     if ((st = fm_dp_canaries_add(turn->canaries, a->sampling_rate, a->sum, turn->rng)) != FM_OK)
         return st;
-    return fm_dp_release_make(a->sum, a->noise, turn->pairs, turn->round, turn->rng, out);
+    return fm_dp_release_make(a->sum, a->shares, turn->pairs, turn->round, turn->rng, out);
 }
 
 static fm_status opened_alone(void *ctx, uint64_t round, const uint32_t *sum)
@@ -149,7 +149,7 @@ static fm_status prepare_alone(alone *a, uint32_t canaries, const fm_dp_mechanis
 
     a->sampling_rate = claimed->sampling_rate;
     if ((st = fm_dp_lattice_make(&spec, &a->lattice)) != FM_OK ||
-        (st = fm_dp_gaussian_new(a->lattice.sigma_share, &a->noise)) != FM_OK)
+        (st = fm_dp_shares_new(&a->lattice, 1, &a->shares)) != FM_OK)
         return st;
     return fm_dp_sum_new(&a->lattice, canaries, &a->sum);
 }
@@ -177,6 +177,6 @@ fm_status fm_dp_audit_run_alone(uint32_t canaries, const fm_dp_mechanism *claime
         (st = prepare_alone(&a, canaries, claimed)) == FM_OK)
         st = fm_dp_audit_run(&setup, out);
     fm_dp_sum_free(&a.sum);
-    fm_dp_gaussian_free(&a.noise);
+    fm_dp_shares_free(&a.shares);
     return st;
 }

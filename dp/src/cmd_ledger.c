@@ -7,7 +7,7 @@
 #include "fedmoe/base/cli.h"
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/json.h"
-#include "fedmoe/dp/ledger.h"
+#include "fedmoe/dp/ledger_text.h"
 
 /* Everything to show is gathered as JSON first; the plain form is printed from it. */
 typedef struct {
@@ -62,12 +62,14 @@ static fm_status gather_row(void *ctx, const fm_ledger_row *row)
         return FM_OK;
     fm_clock_format(row->wall_s, when, sizeof when);
     fm_hash_hex(&row->plan, plan);
-    o = json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:o, s:f, s:f, s:o, s:s}", "sequence",
-                  number(row->sequence), "time", when, "data_set", text(row->data_set),
-                  "federation", text(row->federation), "purpose", text(row->purpose), "plan", plan,
-                  "round", number(row->round), "noise_multiplier", row->mechanism.noise_multiplier,
-                  "sampling_rate", row->mechanism.sampling_rate, "count",
-                  number(row->mechanism.count), "hash", g->head);
+    o = json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:s, s:f, s:f, s:o, s:o, s:s}",
+                  "sequence", number(row->sequence), "time", when, "data_set", text(row->data_set),
+                  "federation", text(row->federation), "purpose", text(row->purpose), "unit",
+                  text(row->unit), "plan", plan, "round", number(row->round), "kind",
+                  fm_ledger_kind_name(row->mechanism.kind), "noise_multiplier",
+                  row->mechanism.noise_multiplier, "sampling_rate", row->mechanism.sampling_rate,
+                  "count", number(row->mechanism.count), "sensitivity",
+                  number(row->mechanism.sensitivity), "hash", g->head);
     if (!o || json_array_append_new(g->entries, o) != 0)
         return fm_fail(FM_EPROTO, "entry %llu: a number is not finite",
                        (unsigned long long)row->sequence);
@@ -107,17 +109,19 @@ static void print_plain(const gathered *g)
     size_t i;
 
     if (json_array_size(g->entries) > 0)
-        printf("%8s  %-20s  %-16s  %-16s  %8s  %9s  %10s  %6s  %s\n", "entry", "time", "data set",
-               "federation", "round", "noise", "rate", "count", "purpose");
+        printf("%8s  %-20s  %-16s  %-16s  %8s  %-17s  %9s  %10s  %6s  %-12s  %s\n", "entry", "time",
+               "data set", "federation", "round", "kind", "noise", "rate", "count", "unit",
+               "purpose");
     json_array_foreach(g->entries, i, e)
     {
-        printf("%8lld  %-20s  %-16s  %-16s  %8lld  %9.5g  %10.6g  %6lld  %s\n",
+        printf("%8lld  %-20s  %-16s  %-16s  %8lld  %-17s  %9.5g  %10.6g  %6lld  %-12s  %s\n",
                (long long)json_integer_value(json_object_get(e, "sequence")), word(e, "time"),
                word(e, "data_set"), word(e, "federation"),
-               (long long)json_integer_value(json_object_get(e, "round")),
+               (long long)json_integer_value(json_object_get(e, "round")), word(e, "kind"),
                json_real_value(json_object_get(e, "noise_multiplier")),
                json_real_value(json_object_get(e, "sampling_rate")),
-               (long long)json_integer_value(json_object_get(e, "count")), word(e, "purpose"));
+               (long long)json_integer_value(json_object_get(e, "count")), word(e, "unit"),
+               word(e, "purpose"));
     }
     json_object_foreach(g->data_sets, name, e)
     {

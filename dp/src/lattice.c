@@ -4,7 +4,8 @@
 
 #define MIN_SENSITIVITY 64
 #define MIN_SIGMA 10.0
-#define MAX_SIGMA 0x1p26 /* fm_dp_gaussian_new's ceiling */
+/* fm_dp_gaussian_expand's ceiling for 32 bits, less than it by more than shares.c rounds up. */
+#define MAX_SIGMA (0x1p26 * (1.0 - 0x1p-40))
 #define NOISE_SIGMAS 12.0
 /* One step below 2^31, far more than the doubles below can be wrong by. */
 #define WORD_LIMIT (0x1p31 - 1.0)
@@ -32,15 +33,20 @@ static fm_dp_lattice lattice_at(const fm_dp_lattice_spec *s, int scale_log2)
 {
     double steps = floor(ldexp(s->clip_norm, scale_log2)); /* exact: a power of two */
     double counted = s->noise_multiplier * steps;
+    double shared_by = s->local ? 1.0 : (double)(s->quorum - s->colluders);
 
     return (fm_dp_lattice){
         .clip_norm = s->clip_norm,
         .scale_log2 = scale_log2,
         .scale = ldexp(1.0, scale_log2),
         .sensitivity = (int64_t)steps,
-        .sigma_share = counted / sqrt((double)(s->quorum - s->colluders)),
+        .sigma_share = counted / sqrt(shared_by),
         .sigma_counted = counted,
         .max_units = s->max_units,
+        .nodes = s->nodes,
+        .quorum = s->quorum,
+        .colluders = s->colluders,
+        .local = s->local,
     };
 }
 

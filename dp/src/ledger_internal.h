@@ -7,16 +7,16 @@
 #include "fedmoe/dp/ledger.h"
 
 #define FM_LEDGER_APPLICATION_ID 0x464d4c47 /* "FMLG" */
-#define FM_LEDGER_VERSION 1
+#define FM_LEDGER_VERSION 2
 #define FM_LEDGER_BUSY_MS 10000
 #define FM_LEDGER_MAX_COUNT ((uint64_t)1 << 32) /* releases in one entry */
+#define FM_LEDGER_UNIT_RECORD "record"
 
-/* What one data set has spent: releases of equal (z, q) counted together. */
+/* What one data set has spent. */
 typedef struct {
     char data_set[64];
     int64_t version; /* PRAGMA data_version under which it was read */
-    fm_dp_mechanism *groups;
-    size_t count, cap; /* one place is always free, for the entry under consideration */
+    fm_dp_account *account;
     bool valid;
 } fm_ledger_cache;
 
@@ -40,17 +40,32 @@ FM_NODISCARD fm_status fm_ledger_int(fm_ledger *l, const char *sql, int64_t *out
 /** The hash of a row that follows one with hash `before` (zero for the first). */
 fm_hash fm_ledger_row_hash(const fm_ledger_row *row, const fm_hash *before);
 
-/** Copy an entry's fields; sequence, time and hash are left zero. */
+/** Copy an entry's fields into a row of format 2; sequence, time, salt and hash are left zero. */
 void fm_ledger_row_from_entry(const fm_ledger_entry *e, fm_ledger_row *row);
+/** Whether `row` comes next after `entries` entries, the last with hash `before`. */
+FM_NODISCARD fm_status fm_ledger_row_follows(const char *path, const fm_ledger_row *row,
+                                             uint64_t entries, const fm_hash *before);
+
+/** Names, unit and mechanism within their ranges; FM_EINVAL. */
+FM_NODISCARD fm_status fm_ledger_check_entry(const fm_ledger_entry *e);
+/** Insert as it is, in the open transaction. */
+FM_NODISCARD fm_status fm_ledger_insert(fm_ledger *l, const fm_ledger_row *r);
+/** FM_EPERM when the data set's book counts another unit, as the open transaction sees it. */
+FM_NODISCARD fm_status fm_ledger_same_unit(fm_ledger *l, const char *data_set, const char *unit);
+/** Chain, triggers, index: fm_ledger_verify within the open transaction. */
+FM_NODISCARD fm_status fm_ledger_verify_open(fm_ledger *l, uint64_t *entries);
 
 /** Bring the cache to `data_set` as the open transaction sees it. */
 FM_NODISCARD fm_status fm_ledger_cache_load(fm_ledger *l, const char *data_set);
-/** Add one mechanism to the loaded data set. Cannot fail: the place is reserved. */
+/** Add one mechanism to the loaded data set; read again next time if that fails. */
 void fm_ledger_cache_add(fm_ledger_cache *c, const fm_dp_mechanism *m);
 void fm_ledger_cache_fini(fm_ledger_cache *c);
 /** Epsilon of the loaded data set, with `more` unless NULL. */
 FM_NODISCARD fm_status fm_ledger_cache_epsilon(const fm_ledger_cache *c,
                                                const fm_dp_mechanism *more, double delta,
                                                double *epsilon);
+/** Whether the loaded data set stays within the budget with `more`. */
+FM_NODISCARD fm_status fm_ledger_cache_within(const fm_ledger_cache *c, const fm_dp_mechanism *more,
+                                              const fm_ledger_budget *budget, bool *within);
 
 #endif

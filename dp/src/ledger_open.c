@@ -10,27 +10,45 @@
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
 
-/* The triggers also stop INSERT OR REPLACE, which would delete without a DELETE. */
+/*
+ * The triggers also stop INSERT OR REPLACE, which would delete without a DELETE. The last five
+ * columns came with version 2: here they stand where ALTER TABLE puts them into a file of
+ * version 1, so that both are one table.
+ */
+#define NEW_COLUMNS(sep)                                                                   \
+    sep "kind INTEGER NOT NULL DEFAULT 0" sep "sensitivity INTEGER NOT NULL DEFAULT 0" sep \
+        "unit TEXT NOT NULL DEFAULT 'record'" sep "format INTEGER NOT NULL DEFAULT 1" sep  \
+        "salt BLOB NOT NULL DEFAULT x'00000000000000000000000000000000'"
 static const char SCHEMA[] =
     "CREATE TABLE entry("
     " sequence INTEGER PRIMARY KEY AUTOINCREMENT, wall_s INTEGER NOT NULL,"
     " data_set TEXT NOT NULL, federation TEXT NOT NULL, purpose TEXT NOT NULL,"
     " plan BLOB NOT NULL, round INTEGER NOT NULL,"
     " noise_multiplier REAL NOT NULL, sampling_rate REAL NOT NULL, count INTEGER NOT NULL,"
-    " hash BLOB NOT NULL,"
-    " UNIQUE(data_set, federation, round, plan)) STRICT;"
-    "CREATE TRIGGER entry_no_update BEFORE UPDATE ON entry BEGIN"
-    " SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
-    "CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry BEGIN"
-    " SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
-    "CREATE TRIGGER entry_append BEFORE INSERT ON entry WHEN"
-    " NEW.sequence <> (SELECT coalesce(max(sequence), 0) + 1 FROM entry) OR EXISTS"
-    " (SELECT 1 FROM entry WHERE data_set = NEW.data_set AND federation = NEW.federation"
-    "  AND round = NEW.round AND plan = NEW.plan) BEGIN"
-    " SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
-    "PRAGMA application_id = 1179470919;"
-    "PRAGMA user_version = 1;";
-_Static_assert(FM_LEDGER_APPLICATION_ID == 1179470919, "as in SCHEMA");
+    " hash BLOB NOT NULL" NEW_COLUMNS(
+        ", ") ","
+              " UNIQUE(data_set, federation, round, plan)) STRICT;"
+              "CREATE TRIGGER entry_no_update BEFORE UPDATE ON entry BEGIN"
+              " SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
+              "CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry BEGIN"
+              " SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
+              "CREATE TRIGGER entry_append BEFORE INSERT ON entry WHEN"
+              " NEW.sequence <> (SELECT coalesce(max(sequence), 0) + 1 FROM entry) OR EXISTS"
+              " (SELECT 1 FROM entry WHERE data_set = NEW.data_set AND federation = NEW.federation"
+              "  AND round = NEW.round AND plan = NEW.plan) BEGIN"
+              " SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
+              "PRAGMA application_id = 1179470919;"
+              "PRAGMA user_version = 2;";
+_Static_assert(FM_LEDGER_APPLICATION_ID == 1179470919 && FM_LEDGER_VERSION == 2, "as in SCHEMA");
+
+static const char MIGRATE[] =
+    NEW_COLUMNS("; ALTER TABLE entry ADD COLUMN ") "; PRAGMA user_version = 2;";
+
+/* A file of version 1 that must not be changed reads as one of version 2. */
+static const char VIEW[] =
+    "PRAGMA temp_store = MEMORY;"
+    "CREATE TEMP VIEW entry AS SELECT *, 0 AS kind, 0 AS sensitivity, 'record' AS unit,"
+    " 1 AS format, zeroblob(16) AS salt FROM main.entry;";
 
 static fm_status status_of(int rc)
 {
@@ -104,28 +122,36 @@ void fm_ledger_rollback(fm_ledger *l)
         (void)sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
-static fm_status check_ours(fm_ledger *l)
+static fm_status check_ours(fm_ledger *l, int64_t *version)
 {
-    int64_t application = 0, version = 0;
+    int64_t application = 0;
     fm_status st = fm_ledger_int(l, "PRAGMA application_id", &application);
 
     if (st == FM_OK)
-        st = fm_ledger_int(l, "PRAGMA user_version", &version);
+        st = fm_ledger_int(l, "PRAGMA user_version", version);
     if (st != FM_OK)
         return st;
     if (application != FM_LEDGER_APPLICATION_ID)
         return fm_fail(FM_EPROTO, "%s: not a fedmoe ledger (another program's database)", l->path);
-    if (version != FM_LEDGER_VERSION)
-        return fm_fail(FM_EPROTO, "%s: ledger version %lld, this program reads %d", l->path,
-                       (long long)version, FM_LEDGER_VERSION);
+    if (*version < 1 || *version > FM_LEDGER_VERSION)
+        return fm_fail(FM_EPROTO, "%s: ledger version %lld, this program reads 1 to %d", l->path,
+                       (long long)*version, FM_LEDGER_VERSION);
     return FM_OK;
 }
 
-/* Create the tables unless another process has just done so, or an earlier one was killed before.
- */
+static fm_status open_as_it_is(fm_ledger *l)
+{
+    int64_t version = 0;
+    fm_status st = check_ours(l, &version);
+
+    return st == FM_OK && version == 1 ? fm_ledger_exec(l, VIEW, "read") : st;
+}
+
+/* Create the tables unless another process has just done so, or an earlier one was killed before;
+ * likewise the columns that a file of version 1 lacks. */
 static fm_status make_schema(fm_ledger *l)
 {
-    int64_t objects = 0;
+    int64_t objects = 0, version = 0;
     fm_status st = fm_ledger_exec(l, "BEGIN IMMEDIATE", "lock");
 
     if (st != FM_OK)
@@ -134,7 +160,9 @@ static fm_status make_schema(fm_ledger *l)
     if (st == FM_OK && objects == 0)
         st = fm_ledger_exec(l, SCHEMA, "create tables");
     if (st == FM_OK)
-        st = check_ours(l);
+        st = check_ours(l, &version);
+    if (st == FM_OK && version == 1)
+        st = fm_ledger_exec(l, MIGRATE, "bring the file to version 2");
     if (st == FM_OK)
         st = fm_ledger_exec(l, "COMMIT", "create tables");
     fm_ledger_rollback(l);
@@ -232,7 +260,7 @@ static fm_status open_at(const char *path, bool readonly, fm_ledger **out)
     if ((st = connect(l, readonly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE)) != FM_OK)
         goto done;
     if (readonly)
-        st = check_ours(l);
+        st = open_as_it_is(l);
     else if ((st = make_schema(l)) == FM_OK)
         st = make_durable(l);
     if (st != FM_OK)

@@ -1,11 +1,12 @@
 /*
- * The cumulative table of the base distribution, in integers only.
+ * The tables of the base distribution, in integers only.
  *
  * Numbers are fixed point: Q127 (v / 2^127, v <= 2^127) for values up to 1, Q119 for sums. With
  * u = 2^-127: exp(-y) is off by at most 3u (twenty terms; the rest is below 2^-140, and each step
  * damps the error before it by y/k), its square by 7u, exp(-y(2i-1)) by 8iu, exp(-y i^2) by
- * 5 i^2 u. For i <= 256 that is 2^-108, the sum of all is off by less than 2^-100, the quotient
- * P(|X| > j) by less than 2^-99, and cutting it to 93 bits moves it down by less than 2^-93.
+ * 5 i^2 u. Over all i < 800 that adds up to 2^-97.3, in a sum that is at least 25 (the width is
+ * 10 or more): the quotient P(|X| > j) is off by less than 2^-99, and cutting it to 93 bits moves
+ * it down by less than 2^-93. Narrower widths, which only tests ask for, have few i: 2^-99, too.
  */
 #include <math.h>
 #include <string.h>
@@ -17,6 +18,8 @@ __extension__ typedef unsigned __int128 u128;
 #define ONE_Q127 ((u128)1 << 127)
 #define TABLE_BITS 93
 #define SERIES_TERMS 20
+#define ALIAS_BITS 23
+#define COLUMN ((uint32_t)1 << 15)
 
 /* floor(a * b / 2^127) for a, b <= 2^127. */
 static u128 multiply(u128 a, u128 b)
@@ -92,10 +95,10 @@ fm_status fm_gauss_table_make(double y, fm_gauss_table *out)
     u128 total = 0, tail, p;
     size_t n;
 
-    if (!(y >= 0x1p-10 && y < 0.125))
+    if (!(y >= 0x1p-13 && y < 0.125))
         return fm_fail(FM_EINTERNAL, "noise: base width out of range");
-    /* Exact: y has 53 bits, the lowest at 2^-63 or above. */
-    n = weights((u128)ldexp(y, 63) << 64, weight);
+    /* Exact: y has 53 bits, the lowest at 2^-65 or above. */
+    n = weights((u128)ldexp(y, 65) << 62, weight);
     if (n == FM_GAUSS_ENTRIES)
         return fm_fail(FM_EINTERNAL, "noise: base table too small");
     for (size_t i = n; i-- > 1;)
@@ -107,5 +110,74 @@ fm_status fm_gauss_table_make(double y, fm_gauss_table *out)
         put_row(out, p);
         tail -= weight[j + 1];
     }
+    return FM_OK;
+}
+
+static u128 row(const fm_gauss_table *t, size_t j)
+{
+    return j >= t->entries ? 0
+                           : ((u128)(uint32_t)t->limb[0][j] << 62) |
+                                 ((u128)(uint32_t)t->limb[1][j] << 31) | (uint32_t)t->limb[2][j];
+}
+
+/*
+ * Each symbol's weight adds up to 256 columns of 2^15. Robin Hood: the first open column that
+ * lacks something is filled from the first open one that has too much. Whatever is left is full.
+ */
+static void fill_columns(uint32_t weight[256], fm_gauss_alias *a)
+{
+    bool open[256];
+
+    for (size_t j = 0; j < 256; j++) {
+        open[j] = true;
+        a->high[j] = a->low[j] = 0;
+        a->other[j] = (uint8_t)j;
+    }
+    for (;;) {
+        size_t poor = 0, rich = 0;
+
+        while (poor < 256 && !(open[poor] && weight[poor] < COLUMN))
+            poor++;
+        while (rich < 256 && !(open[rich] && weight[rich] > COLUMN))
+            rich++;
+        if (poor == 256 || rich == 256)
+            return;
+        a->high[poor] = (uint8_t)(weight[poor] >> 8);
+        a->low[poor] = (uint8_t)weight[poor];
+        a->other[poor] = (uint8_t)rich;
+        open[poor] = false;
+        weight[rich] -= COLUMN - weight[poor];
+    }
+}
+
+fm_status fm_gauss_alias_make(const fm_gauss_table *t, unsigned bits, fm_gauss_alias *alias,
+                              uint32_t *escape_weight, fm_gauss_table *residual)
+{
+    uint32_t weight[256], escape = (uint32_t)1 << ALIAS_BITS;
+    u128 before = (u128)1 << TABLE_BITS, rest = 0, p;
+
+    for (size_t j = 0; j < FM_GAUSS_ESCAPE; j++) {
+        weight[j] = (uint32_t)((before - row(t, j)) >> (TABLE_BITS - bits)) << (ALIAS_BITS - bits);
+        escape -= weight[j];
+        before = row(t, j);
+    }
+    if (escape == 0 || t->entries >= FM_GAUSS_ENTRIES)
+        return fm_fail(FM_EINTERNAL, "noise: no residual distribution");
+    weight[FM_GAUSS_ESCAPE] = escape;
+    *escape_weight = escape;
+    /* What is left of symbol i is its probability less its weight; row j: of all i > j. */
+    memset(residual, 0, sizeof *residual);
+    rest = (u128)escape << (TABLE_BITS - ALIAS_BITS);
+    before = (u128)1 << TABLE_BITS;
+    for (size_t j = 0; j <= t->entries; j++) {
+        rest -= before - row(t, j);
+        rest += (j < FM_GAUSS_ESCAPE ? (u128)weight[j] : 0) << (TABLE_BITS - ALIAS_BITS);
+        before = row(t, j);
+        p = (rest << ALIAS_BITS) / escape; /* rest <= 2^70 escape: the product fits */
+        if (p == 0)
+            break;
+        put_row(residual, p >> TABLE_BITS == 0 ? p : ((u128)1 << TABLE_BITS) - 1);
+    }
+    fill_columns(weight, alias);
     return FM_OK;
 }

@@ -7,6 +7,7 @@
 
 #include "fedmoe/base/memory.h"
 #include "mask_internal.h"
+#include "shares_internal.h"
 #include "sum_internal.h"
 
 #define UPDATE_LABEL "fedmoe update v1"
@@ -15,12 +16,14 @@
 typedef struct {
     uint8_t self_seed[FM_DP_KEY_BYTES];
     uint8_t pair_seeds[FM_DP_MAX_MEMBERS][FM_DP_KEY_BYTES]; /* as participants; own is zero */
+    uint8_t level_seeds[FM_DP_LEVELS_MAX][FM_DP_NOISE_SEED_BYTES];
 } seeds;
 
 struct fm_dp_release {
     size_t n;
     uint32_t *words; /* [n]; once made, u32le bytes */
-    int32_t *noise;  /* [n], tests only, else NULL */
+    int32_t *noise;  /* [levels.count, n], tests only, else NULL */
+    fm_dp_levels levels;
     seeds *secret;
     bool disclosed;
     uint32_t self;
@@ -35,9 +38,9 @@ void fm_dp_release_keep_noise_for_tests(int keep)
     atomic_store(&g_keep_noise, keep);
 }
 
-const int32_t *fm_dp_release_noise_for_tests(const fm_dp_release *r)
+const int32_t *fm_dp_release_noise_for_tests(const fm_dp_release *r, uint32_t level)
 {
-    return r->noise;
+    return r->noise && level < r->levels.count ? r->noise + level * r->n : NULL;
 }
 
 /* Strictly increasing indices below `members`, `self` among them. */
@@ -53,11 +56,9 @@ static bool is_index_set(const uint32_t *set, uint32_t count, uint32_t members, 
     return found;
 }
 
-static fm_status check_make(const fm_dp_sum *sum, const fm_dp_gaussian *noise,
+static fm_status check_make(const fm_dp_sum *sum, const fm_dp_shares *shares,
                             const fm_dp_pairs *pairs, const fm_dp_round *round)
 {
-    double sigma = sum->lattice.sigma_share;
-
     if (!round->participants || round->participant_count < 1 ||
         round->participant_count > FM_DP_MAX_MEMBERS ||
         !is_index_set(round->participants, round->participant_count, fm_dp_pairs_members(pairs),
@@ -65,13 +66,16 @@ static fm_status check_make(const fm_dp_sum *sum, const fm_dp_gaussian *noise,
         return fm_fail(FM_EINVAL, "release: participants must be increasing indices of the roster "
                                   "with the own one among them");
     /* Written so that a NaN is refused. */
-    if (noise ? !(fm_dp_gaussian_sigma(noise) == sigma) : !(sigma == 0.0))
-        return fm_fail(FM_EINVAL, "release: the noise is not the one of the lattice");
+    if (shares ? !fm_dp_shares_serve(shares, &sum->lattice, round->participant_count)
+               : !(sum->lattice.sigma_counted == 0.0))
+        return fm_fail(FM_EINVAL, "release: the noise is not that of the lattice and of the "
+                                  "number of participants");
     return FM_OK;
 }
 
-static fm_status release_new(const fm_dp_sum *sum, const fm_dp_pairs *pairs,
-                             const fm_dp_round *round, fm_dp_release **out)
+static fm_status release_new(const fm_dp_sum *sum, const fm_dp_shares *shares,
+                             const fm_dp_pairs *pairs, const fm_dp_round *round,
+                             fm_dp_release **out)
 {
     fm_dp_release *r = NULL;
     void *mem = NULL;
@@ -81,6 +85,8 @@ static fm_status release_new(const fm_dp_sum *sum, const fm_dp_pairs *pairs,
         return st;
     r = mem;
     r->n = sum->n;
+    if (shares)
+        r->levels = *fm_dp_shares_get_levels(shares);
     r->self = fm_dp_pairs_self(pairs);
     r->participant_count = round->participant_count;
     memcpy(r->participants, round->participants,
@@ -88,8 +94,8 @@ static fm_status release_new(const fm_dp_sum *sum, const fm_dp_pairs *pairs,
     if ((st = fm_alloc(r->n, sizeof *r->words, &mem)) != FM_OK)
         goto done;
     r->words = mem;
-    if (atomic_load(&g_keep_noise)) {
-        if ((st = fm_alloc(r->n, sizeof *r->noise, &mem)) != FM_OK)
+    if (atomic_load(&g_keep_noise) && r->levels.count > 0) {
+        if ((st = fm_alloc(r->n, r->levels.count * sizeof *r->noise, &mem)) != FM_OK)
             goto done;
         r->noise = mem;
     }
@@ -114,22 +120,47 @@ void fm_dp_release_free(fm_dp_release **r)
         sodium_memzero((*r)->words, (*r)->n * sizeof *(*r)->words);
     free((*r)->words);
     if ((*r)->noise)
-        sodium_memzero((*r)->noise, (*r)->n * sizeof *(*r)->noise);
+        sodium_memzero((*r)->noise, (*r)->levels.count * (*r)->n * sizeof *(*r)->noise);
     free((*r)->noise);
     free(*r);
     *r = NULL;
 }
 
-/* words = sum + noise. The noise is drawn into the words' own memory: there is no other copy. */
-static void add_noise(fm_dp_release *r, const fm_dp_sum *sum, const fm_dp_gaussian *noise,
-                      fm_rng *rng)
+static void keep_noise(fm_dp_release *r, uint32_t level, const int32_t *noise)
 {
-    if (noise)
-        fm_dp_gaussian_sample(noise, rng, (int32_t *)r->words, r->n);
     if (r->noise)
-        memcpy(r->noise, r->words, r->n * sizeof *r->noise);
+        memcpy(r->noise + level * r->n, noise, r->n * sizeof *noise);
+}
+
+/* words = sum + noise. The first level is drawn into the words' own memory, which may be all. */
+static fm_status add_noise(fm_dp_release *r, const fm_dp_sum *sum, const fm_dp_shares *shares,
+                           fm_rng *rng)
+{
+    uint32_t levels = r->levels.count;
+    int32_t *more = NULL;
+    void *mem = NULL;
+    fm_status st = FM_OK;
+
+    if (levels > 1) {
+        if ((st = fm_alloc(r->n, sizeof *more, &mem)) != FM_OK)
+            return st;
+        more = mem;
+    }
+    for (uint32_t l = 0; st == FM_OK && l < levels; l++) {
+        int32_t *noise = l == 0 ? (int32_t *)r->words : more;
+
+        rng->fill(rng->state, r->secret->level_seeds[l], FM_DP_NOISE_SEED_BYTES);
+        st = fm_dp_shares_expand(shares, l, r->secret->level_seeds[l], noise, r->n);
+        keep_noise(r, l, noise);
+        for (size_t i = 0; l > 0 && i < r->n; i++)
+            r->words[i] += (uint32_t)more[i];
+    }
     for (size_t i = 0; i < r->n; i++)
         r->words[i] += (uint32_t)sum->total[i];
+    if (more)
+        sodium_memzero(more, r->n * sizeof *more);
+    free(more);
+    return st;
 }
 
 static fm_status add_masks(fm_dp_release *r, const fm_dp_pairs *pairs, const fm_dp_round *round,
@@ -164,7 +195,7 @@ static void to_bytes(uint32_t *words, size_t n)
         fm_put_u32le(bytes + 4 * i, words[i]);
 }
 
-fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_gaussian *noise, const fm_dp_pairs *pairs,
+fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *shares, const fm_dp_pairs *pairs,
                              const fm_dp_round *round, fm_rng *rng, fm_dp_release **out)
 {
     fm_dp_release *r = NULL;
@@ -174,11 +205,10 @@ fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_gaussian *noise, const 
         st = fm_fail(FM_EINVAL, "release: missing argument");
         goto done;
     }
-    if ((st = check_make(sum, noise, pairs, round)) != FM_OK ||
-        (st = release_new(sum, pairs, round, &r)) != FM_OK)
-        goto done;
-    add_noise(r, sum, noise, rng);
-    if ((st = add_masks(r, pairs, round, rng)) != FM_OK)
+    if ((st = check_make(sum, shares, pairs, round)) != FM_OK ||
+        (st = release_new(sum, shares, pairs, round, &r)) != FM_OK ||
+        (st = add_noise(r, sum, shares, rng)) != FM_OK ||
+        (st = add_masks(r, pairs, round, rng)) != FM_OK)
         goto done;
     to_bytes(r->words, r->n);
     *out = r;
@@ -200,6 +230,14 @@ fm_hash fm_dp_release_hash(const fm_dp_release *r)
     return fm_hash_of(UPDATE_LABEL, r->words, r->n * sizeof *r->words);
 }
 
+/* The levels that are not needed with so many survivors. */
+static void disclose_surplus(const fm_dp_release *r, uint32_t survivors, fm_dp_unmask *u)
+{
+    for (uint32_t l = fm_dp_levels_kept(&r->levels, survivors); l < r->levels.count; l++)
+        memcpy(u->surplus_seeds[u->surplus_count++], r->secret->level_seeds[l],
+               FM_DP_NOISE_SEED_BYTES);
+}
+
 /* Both sets are increasing, and the survivors were found to be a subset. */
 static void disclose(const fm_dp_release *r, const uint32_t *survivors, uint32_t count,
                      fm_dp_unmask *u)
@@ -216,6 +254,7 @@ static void disclose(const fm_dp_release *r, const uint32_t *survivors, uint32_t
         memcpy(u->pair_seeds[u->lost_count], r->secret->pair_seeds[i], FM_DP_KEY_BYTES);
         u->lost_count++;
     }
+    disclose_surplus(r, count, u);
 }
 
 static bool is_subset(const fm_dp_release *r, const uint32_t *survivors, uint32_t count)
@@ -242,6 +281,9 @@ fm_status fm_dp_release_unmask(fm_dp_release *r, const uint32_t *survivors, uint
         !is_subset(r, survivors, survivor_count))
         return fm_fail(FM_EINVAL, "unmask: survivors must be increasing participants with the own "
                                   "index among them");
+    if (r->levels.count > 0 && survivor_count < r->levels.quorum)
+        return fm_fail(FM_EINVAL, "unmask: %u survivors; the noise is made for at least %u",
+                       (unsigned)survivor_count, (unsigned)r->levels.quorum);
     if (!(u = sodium_malloc(sizeof *u)))
         return fm_fail(FM_ENOMEM, "unmask: no guarded memory left");
     memset(u, 0, sizeof *u);

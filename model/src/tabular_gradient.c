@@ -97,11 +97,24 @@ static void outer(const fm_linear *l, const float *a, const float *g, float *out
         out[l->bias + o] = b * g[o];
 }
 
-void fm_tabular_unit_gradient(const fm_tabular *m, size_t i, float *out)
+static void add_outer(const fm_linear *l, const float *a, const float *g, float *out)
+{
+    const float w = (float)l->weight_scale, b = (float)l->bias_scale;
+
+    for (size_t o = 0; l->w && o < l->out; o++)
+        for (size_t k = 0; k < l->in; k++)
+            out[l->weight + o * l->in + k] += w * g[o] * a[k];
+    for (size_t o = 0; l->b && o < l->out; o++)
+        out[l->bias + o] += b * g[o];
+}
+
+typedef void outer_fn(const fm_linear *l, const float *a, const float *g, float *out);
+
+/* Every map that the batch's i-th record went through. */
+static void each_map(const fm_tabular *m, size_t i, outer_fn *put, float *out)
 {
     const size_t k = m->config.top_k;
 
-    memset(out, 0, m->layout.parameters * sizeof *out);
     for (size_t n = 0; n < m->use_count; n++) {
         const fm_use *u = &m->uses[n];
         size_t place = i;
@@ -113,8 +126,19 @@ void fm_tabular_unit_gradient(const fm_tabular *m, size_t i, float *out)
                 used = true;
             }
         if (used)
-            outer(u->map, u->a + place * u->map->in, u->g + place * u->map->out, out);
+            put(u->map, u->a + place * u->map->in, u->g + place * u->map->out, out);
     }
+}
+
+void fm_tabular_unit_gradient(const fm_tabular *m, size_t i, float *out)
+{
+    memset(out, 0, m->layout.parameters * sizeof *out);
+    each_map(m, i, outer, out);
+}
+
+void fm_tabular_add_row_gradient(const fm_tabular *m, size_t i, float *out)
+{
+    each_map(m, i, add_outer, out);
 }
 
 void fm_tabular_routes(const fm_tabular *m, size_t block, size_t i, uint32_t *out)

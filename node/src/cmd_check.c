@@ -15,6 +15,7 @@
 
 typedef struct {
     const char *config_path, *schema_path;
+    uint64_t max_unit_rows; /* 0: not given */
     fm_node_config config;
     unsigned failures;
 } checkup;
@@ -106,6 +107,21 @@ static void check_journal(checkup *c)
     free(path);
 }
 
+/** The plan's bound on the rows of one unit, unless one was given or none was offered. */
+static fm_status find_bound(checkup *c)
+{
+    json_t *plan = NULL;
+    fm_status st;
+
+    if (c->max_unit_rows || !fm_node_policy_unit_column(&c->config.policy))
+        return FM_OK;
+    st = fm_cmd_read_json(c->config_path, "plan.json", &plan);
+    if (st == FM_OK && strcmp(fm_cmd_text(plan, "privacy_unit"), c->config.policy.unit) == 0)
+        c->max_unit_rows = (uint64_t)fm_cmd_whole(plan, "max_unit_rows");
+    json_decref(plan);
+    return st == FM_ENOTFOUND ? FM_OK : st;
+}
+
 /** The schema given, else that of the plan last offered, else none. */
 static fm_status find_schema(const checkup *c, fm_schema **out)
 {
@@ -126,9 +142,34 @@ static fm_status find_schema(const checkup *c, fm_schema **out)
     return st;
 }
 
+/** How many rows the units have: for the operator's own screen, and for nobody else. */
+static void tell_units(const checkup *c, const fm_table *t, char *detail, size_t cap)
+{
+    size_t most = 0, over = 0, lost = 0, used = strlen(detail);
+
+    for (size_t u = 0; u < t->units; u++) {
+        size_t n = t->unit_start[u + 1] - t->unit_start[u];
+
+        most = n > most ? n : most;
+        if (c->max_unit_rows && n > c->max_unit_rows) {
+            over++;
+            lost += n - c->max_unit_rows;
+        }
+    }
+    (void)snprintf(detail + used, cap - used, "; %zu units by column %s, at most %zu records each",
+                   t->units, c->config.policy.unit, most);
+    used = strlen(detail);
+    if (c->max_unit_rows)
+        (void)snprintf(detail + used, cap - used,
+                       "; %zu units have more than %llu, a round leaves out up to %zu records of "
+                       "theirs",
+                       over, (unsigned long long)c->max_unit_rows, lost);
+}
+
 static fm_status read_records(const checkup *c, const fm_schema *s, char *detail, size_t cap)
 {
-    const fm_table_options o = { .labels = true };
+    const fm_table_options o = { .labels = true,
+                                 .unit = fm_node_policy_unit_column(&c->config.policy) };
     fm_table t = { 0 };
     fm_status st = fm_table_load(c->config.records, s, &o, &t);
 
@@ -139,6 +180,8 @@ static fm_status read_records(const checkup *c, const fm_schema *s, char *detail
         else
             (void)snprintf(detail, cap, "%zu records fit the schema '%s' (%zu features)", t.rows,
                            fm_schema_name(s), t.features);
+        if (st == FM_OK && t.unit_start)
+            tell_units(c, &t, detail, cap);
     }
     fm_table_fini(&t);
     return st;
@@ -148,13 +191,13 @@ static void check_records(checkup *c)
 {
     fm_schema *s = NULL;
     struct stat info;
-    char detail[256] = "there; give --schema to check every cell";
+    char detail[512] = "there; give --schema to check every cell";
     fm_status st = FM_OK;
 
     if (stat(c->config.records, &info) != 0)
         st = fm_fail(FM_ENOTFOUND, "%s is not there; see data.records in %s", c->config.records,
                      c->config_path);
-    else if ((st = find_schema(c, &s)) == FM_OK && s)
+    else if ((st = find_bound(c)) == FM_OK && (st = find_schema(c, &s)) == FM_OK && s)
         st = read_records(c, s, detail, sizeof detail);
     if (st == FM_OK && (info.st_mode & 0007))
         (void)snprintf(detail + strlen(detail), sizeof detail - strlen(detail),
@@ -185,6 +228,9 @@ int fm_cmd_check(int argc, char **argv)
         { "schema", FM_CLI_STRING, &c.schema_path, "FILE",
           "schema.yaml to check the records by (default: that of the plan last offered)", false, 0,
           0 },
+        { "max-unit-rows", FM_CLI_U64, &c.max_unit_rows, "N",
+          "tell how many units have more records (default: as the plan last offered)", false, 1,
+          FM_MAX_UNIT_ROWS },
     };
     const fm_cli_spec spec = {
         .program = "fedmoe-node check",

@@ -9,7 +9,7 @@
 #include "fedmoe/node/config.h"
 
 typedef struct {
-    const char *directory, *name, *door, *door_key, *identity, *records, *schema, *data_name;
+    const char *directory, *name, *door, *door_key, *identity, *records, *schema, *data_name, *unit;
     double epsilon, delta;
     uint64_t min_cohort, min_colluders;
     fm_cli_list purposes;
@@ -115,7 +115,15 @@ static fm_status put_policy(fm_buf *b, const init_options *o)
             (st = put_quoted(b, o->purposes.items[i])) != FM_OK ||
             (st = fm_buf_printf(b, "\n")) != FM_OK)
             return st;
+    if ((st = fm_buf_printf(b, "  # Whose influence is bounded: record, or the column that says "
+                               "whose record a row is.\n"
+                               "  # Never changed once the data set has been used.\n"
+                               "  unit: ")) != FM_OK ||
+        (st = put_quoted(b, o->unit)) != FM_OK)
+        return st;
     return fm_buf_printf(b,
+                         "\n  tasks: [training]  # also: statistics, evaluation "
+                         "(docs/queries.md)\n"
                          "  min_cohort: %llu     # fewest nodes over which a sum may be read\n"
                          "  min_colluders: %llu  # a plan must withstand so many colluding nodes\n"
                          "  max_rows: 100000  # more records in the file are an error\n",
@@ -171,7 +179,9 @@ done:
 
 int fm_cmd_init(int argc, char **argv)
 {
-    init_options o = { .epsilon = 1.0, .delta = 1e-5, .min_cohort = 3, .min_colluders = 1 };
+    init_options o = {
+        .unit = FM_UNIT_RECORD, .epsilon = 1.0, .delta = 1e-5, .min_cohort = 3, .min_colluders = 1
+    };
     const fm_cli_option options[] = {
         { "directory", FM_CLI_STRING, &o.directory, "DIR", "where node.yaml is to be", true, 0, 0 },
         { "name", FM_CLI_STRING, &o.name, "NAME", "as in the certificate", true, 0, 0 },
@@ -188,6 +198,8 @@ int fm_cmd_init(int argc, char **argv)
         { "delta", FM_CLI_DOUBLE, &o.delta, "D", "of the budget (default 1e-5)", false, 1e-15,
           0.1 },
         { "purpose", FM_CLI_LIST, &o.purposes, "TEXT", "allowed purpose of a plan", false, 0, 0 },
+        { "unit", FM_CLI_STRING, &o.unit, "COLUMN",
+          "whose rows are one person's, such as patient_nbr (default: record)", false, 0, 0 },
         { "min-cohort", FM_CLI_U64, &o.min_cohort, "N", "fewest participants (default 3)", false, 2,
           FM_MAX_NODES },
         { "min-colluders", FM_CLI_U64, &o.min_colluders, "N",

@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/json.h"
+#include "fedmoe/dp/ledger_text.h"
 #include "fedmoe/node/config.h"
 
 typedef struct {
@@ -19,12 +20,13 @@ static json_t *row_json(const fm_ledger_row *r)
     fm_clock_format(r->wall_s, when, sizeof when);
     fm_hash_hex(&r->plan, plan);
     fm_hash_hex(&r->hash, hash);
-    return json_pack("{s:I s:s s:s s:s s:s s:s s:I s:f s:f s:I s:s}", "sequence",
+    return json_pack("{s:I s:s s:s s:s s:s s:s s:s s:I s:s s:f s:f s:I s:I s:s}", "sequence",
                      (json_int_t)r->sequence, "time", when, "data_set", r->data_set, "federation",
-                     r->federation, "purpose", r->purpose, "plan", plan, "round",
-                     (json_int_t)r->round, "noise_multiplier", r->mechanism.noise_multiplier,
-                     "sampling_rate", r->mechanism.sampling_rate, "count",
-                     (json_int_t)r->mechanism.count, "hash", hash);
+                     r->federation, "purpose", r->purpose, "unit", r->unit, "plan", plan, "round",
+                     (json_int_t)r->round, "kind", fm_ledger_kind_name(r->mechanism.kind),
+                     "noise_multiplier", r->mechanism.noise_multiplier, "sampling_rate",
+                     r->mechanism.sampling_rate, "count", (json_int_t)r->mechanism.count,
+                     "sensitivity", (json_int_t)r->mechanism.sensitivity, "hash", hash);
 }
 
 static fm_status each_row(void *ctx, const fm_ledger_row *r)
@@ -37,10 +39,11 @@ static fm_status each_row(void *ctx, const fm_ledger_row *r)
                    ? FM_OK
                    : fm_fail(FM_ENOMEM, "no memory for the ledger's rows");
     fm_clock_format(r->wall_s, when, sizeof when);
-    printf("%6llu  %s  %-20s  %-16s  %6llu  %8.4f  %8.6f  %5llu  %s\n",
+    printf("%6llu  %s  %-20s  %-16s  %6llu  %-17s  %8.4f  %8.6f  %5llu  %-12s  %s\n",
            (unsigned long long)r->sequence, when, r->data_set, r->federation,
-           (unsigned long long)r->round, r->mechanism.noise_multiplier, r->mechanism.sampling_rate,
-           (unsigned long long)r->mechanism.count, r->purpose);
+           (unsigned long long)r->round, fm_ledger_kind_name(r->mechanism.kind),
+           r->mechanism.noise_multiplier, r->mechanism.sampling_rate,
+           (unsigned long long)r->mechanism.count, r->unit, r->purpose);
     return FM_OK;
 }
 
@@ -50,8 +53,9 @@ static fm_status show_text(fm_ledger *l, book *b)
     double left = p->epsilon > b->spent ? p->epsilon - b->spent : 0.0;
     fm_status st;
 
-    printf("%6s  %-20s  %-20s  %-16s  %6s  %8s  %8s  %5s  %s\n", "entry", "time", "data set",
-           "federation", "round", "noise", "sampling", "count", "purpose");
+    printf("%6s  %-20s  %-20s  %-16s  %6s  %-17s  %8s  %8s  %5s  %-12s  %s\n", "entry", "time",
+           "data set", "federation", "round", "kind", "noise", "sampling", "count", "unit",
+           "purpose");
     if ((st = fm_ledger_walk(l, each_row, b)) != FM_OK)
         return st;
     printf("\n%llu entries; the chain of hashes is whole.\n", (unsigned long long)b->entries);
@@ -97,16 +101,16 @@ static fm_status show(const fm_node_config *c, bool json)
     return st;
 }
 
-int fm_cmd_ledger(int argc, char **argv)
+int fm_cmd_ledger_show(int argc, char **argv)
 {
     const char *config = "node.yaml";
     bool json = false;
     const fm_cli_option options[] = { FM_CMD_CONFIG_OPTION(config), FM_CMD_JSON_OPTION(json) };
     const fm_cli_spec spec = {
-        .program = "fedmoe-node ledger",
+        .program = "fedmoe-node ledger show",
         .summary = "Show every release that was made of the data set, check that none was taken "
                    "out or changed, and add up what is spent.",
-        .examples = "fedmoe-node ledger\nfedmoe-node ledger --config node.yaml --json",
+        .examples = "fedmoe-node ledger show\nfedmoe-node ledger show --config node.yaml --json",
         .options = options,
         .option_count = sizeof options / sizeof options[0],
     };

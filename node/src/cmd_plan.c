@@ -2,46 +2,64 @@
 
 #include "commands.h"
 #include "fedmoe/base/json.h"
+#include "fedmoe/base/text.h"
+#include "plan_words.h"
 
-/** The plan as the data-protection officer would put it. */
-static void show_words(const json_t *j)
+/** A text of the aggregator's, on a line of its own. */
+static void show_text(const char *name, const char *value)
 {
-    long long nodes = fm_cmd_whole(j, "max_nodes"), quorum = fm_cmd_whole(j, "quorum");
+    char text[512];
 
-    printf("Purpose: %s\n\n", fm_cmd_text(j, "purpose"));
-    printf("Up to %lld nodes train one model of %lld parameters, for %lld finished rounds.\n",
-           nodes, fm_cmd_whole(j, "parameters"), fm_cmd_whole(j, "rounds"));
-    printf("In each round every record is drawn with probability %g, and may move the sum by at\n"
-           "most %g. Noise of %g times that much hides it.\n",
-           fm_cmd_real(j, "sampling_rate"), fm_cmd_real(j, "clip_norm"),
-           fm_cmd_real(j, "noise_multiplier"));
-    printf("For each %s the whole run costs epsilon %g at delta %g, also if %lld nodes collude\n"
-           "with the aggregator and take their own noise off.\n",
-           fm_cmd_text(j, "privacy_unit"), fm_cmd_real(j, "epsilon"), fm_cmd_real(j, "delta"),
-           fm_cmd_whole(j, "colluders"));
-    printf("Nothing but sums over at least %lld nodes can be read; a round starts with at least "
-           "%lld.\n",
-           quorum, fm_cmd_whole(j, "min_cohort"));
+    (void)snprintf(text, sizeof text, "%s", value);
+    fm_text_clean(text);
+    printf("  %-18s %s\n", name, text);
 }
 
 static void show_figures(const json_t *j)
 {
-    static const char *const names[] = {
-        "epsilon",   "delta",          "clip_norm", "sampling_rate", "noise_multiplier",
-        "rounds",    "expected_units", "max_units", "min_cohort",    "quorum",
-        "colluders", "max_nodes",      "parameters"
-    };
+    static const char *const names[] = { "epsilon",       "delta",          "clip_norm",
+                                         "sampling_rate", "max_unit_rows",  "noise_multiplier",
+                                         "rounds",        "expected_units", "max_units",
+                                         "min_cohort",    "quorum",         "colluders",
+                                         "max_nodes",     "parameters",     "frozen" };
+    static const char *const texts[] = { "task",       "noise", "privacy_unit",
+                                         "federation", "hash",  "offered" };
 
-    printf("\n");
+    printf("\nFigures\n");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         printf("  %-18s %g\n", names[i], fm_cmd_real(j, names[i]));
-    printf("  %-18s %s\n", "federation", fm_cmd_text(j, "federation"));
-    printf("  %-18s %s\n", "plan hash", fm_cmd_text(j, "hash"));
-    printf("  %-18s %s\n\n", "offered", fm_cmd_text(j, "offered"));
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        show_text(texts[i], fm_cmd_text(j, texts[i]));
+    printf("\n");
     if (json_is_true(json_object_get(j, "approved")))
         printf("This node approved it.\n");
-    else
-        printf("This node REFUSED it: %s\n", fm_cmd_text(j, "reason"));
+    else {
+        printf("This node REFUSED it:\n");
+        show_text("reason", fm_cmd_text(j, "reason"));
+    }
+}
+
+static fm_status show(const json_t *j, const fm_plan_means *m)
+{
+    fm_buf words = { 0 };
+    fm_status st = fm_plan_words(j, m, &words);
+
+    if (st == FM_OK) {
+        printf("%s", (const char *)words.data);
+        show_figures(j);
+    }
+    fm_buf_fini(&words);
+    return st;
+}
+
+static fm_status print_json(json_t *j, const fm_plan_means *m)
+{
+    json_t *derived = NULL;
+    fm_status st = fm_plan_means_json(j, m, &derived);
+
+    if (st == FM_OK && json_object_set_new(j, "derived", derived) != 0)
+        st = fm_fail(FM_ENOMEM, "no memory for the plan");
+    return st == FM_OK ? fm_json_print(j) : st;
 }
 
 int fm_cmd_plan(int argc, char **argv)
@@ -51,11 +69,13 @@ int fm_cmd_plan(int argc, char **argv)
     const fm_cli_option options[] = { FM_CMD_CONFIG_OPTION(config), FM_CMD_JSON_OPTION(json) };
     const fm_cli_spec spec = {
         .program = "fedmoe-node plan",
-        .summary = "Show the plan that the aggregator offered last, and this node's answer.",
+        .summary = "Say in words and numbers what the plan that the aggregator offered last means "
+                   "for the records, and show this node's answer.",
         .examples = "fedmoe-node plan\nfedmoe-node plan --json",
         .options = options,
         .option_count = sizeof options / sizeof options[0],
     };
+    fm_plan_means m;
     json_t *j = NULL;
     int first = 0, code = 0;
     fm_status st;
@@ -65,11 +85,9 @@ int fm_cmd_plan(int argc, char **argv)
     st = fm_cmd_read_json(config, "plan.json", &j);
     if (st == FM_ENOTFOUND)
         (void)fm_fail(st, "there is no plan.json beside %s; no plan was offered yet", config);
-    else if (st == FM_OK && json)
-        st = fm_json_print(j);
-    else if (st == FM_OK) {
-        show_words(j);
-        show_figures(j);
+    if (st == FM_OK) {
+        m = fm_plan_means_of(j, config);
+        st = json ? print_json(j, &m) : show(j, &m);
     }
     json_decref(j);
     return st == FM_OK ? 0 : fm_cli_failed(spec.program);

@@ -1,5 +1,6 @@
 #include "fedmoe/node/config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,10 +107,64 @@ static fm_status read_purposes(const fm_yaml_node *m, fm_node_policy *p)
     return FM_OK;
 }
 
+/** "record", or the name of a column, as long as a plan's may be. */
+static fm_status read_unit(const fm_yaml_node *m, fm_node_policy *p)
+{
+    fm_status st;
+
+    (void)snprintf(p->unit, sizeof p->unit, "%s", FM_UNIT_RECORD);
+    if (!fm_yaml_find(m, "unit"))
+        return FM_OK;
+    st = copy_text(m, "unit", p->unit, sizeof p->unit);
+    if (st == FM_OK && !p->unit[0])
+        st = fm_yaml_fail(fm_yaml_find(m, "unit"),
+                          "unit must be record, or the name of the column that says whose record a "
+                          "row is");
+    return st;
+}
+
+/* Training alone unless it is said: who agreed to a policy before there were queries did not agree
+ * to them. */
+static fm_status read_tasks(const fm_yaml_node *m, fm_node_policy *p)
+{
+    static const char *const names[] = { [FM_TASK_TRAINING] = "training",
+                                         [FM_TASK_STATISTICS] = "statistics",
+                                         [FM_TASK_EVALUATION] = "evaluation" };
+    const fm_yaml_node *list = NULL;
+    const char *s = NULL;
+    fm_status st;
+
+    p->tasks = FM_NODE_TASK(FM_TASK_TRAINING);
+    if (!fm_yaml_find(m, "tasks"))
+        return FM_OK;
+    if ((st = fm_yaml_get_list(m, "tasks", &list)) != FM_OK)
+        return st;
+    if (fm_yaml_size(list) == 0)
+        return fm_yaml_fail(list, "tasks must list training, statistics, evaluation, or some of "
+                                  "them");
+    p->tasks = 0;
+    for (size_t i = 0; i < fm_yaml_size(list); i++) {
+        int task = FM_TASK_TRAINING;
+
+        if ((st = fm_yaml_scalar(fm_yaml_item(list, i), &s)) != FM_OK)
+            return st;
+        while (task <= FM_TASK_EVALUATION && strcmp(s, names[task]) != 0)
+            task++;
+        if (task > FM_TASK_EVALUATION)
+            return fm_yaml_fail(fm_yaml_item(list, i),
+                                "task '%.100s' is not known; it can be training, statistics or "
+                                "evaluation",
+                                s);
+        p->tasks |= FM_NODE_TASK(task);
+    }
+    return FM_OK;
+}
+
 static fm_status read_policy(const fm_yaml_node *root, fm_node_policy *p)
 {
-    static const char *const keys[] = { "epsilon",       "delta",    "purposes", "min_cohort",
-                                        "min_colluders", "max_rows", NULL };
+    static const char *const keys[] = { "epsilon",  "delta",      "purposes",
+                                        "unit",     "min_cohort", "min_colluders",
+                                        "max_rows", "tasks",      NULL };
     const fm_yaml_node *m = NULL;
     fm_status st;
 
@@ -117,7 +172,8 @@ static fm_status read_policy(const fm_yaml_node *root, fm_node_policy *p)
         (st = fm_yaml_check_keys(m, keys)) != FM_OK ||
         (st = fm_yaml_get_double(m, "epsilon", 1e-6, 1000.0, &p->epsilon)) != FM_OK ||
         (st = fm_yaml_get_double(m, "delta", 1e-15, 0.1, &p->delta)) != FM_OK ||
-        (st = read_purposes(m, p)) != FM_OK ||
+        (st = read_purposes(m, p)) != FM_OK || (st = read_unit(m, p)) != FM_OK ||
+        (st = read_tasks(m, p)) != FM_OK ||
         (st = read_u32(m, "min_cohort", 2, FM_MAX_NODES, 3, &p->min_cohort)) != FM_OK ||
         (st = read_u32(m, "min_colluders", 0, FM_MAX_NODES, 1, &p->min_colluders)) != FM_OK)
         return st;

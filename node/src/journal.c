@@ -112,6 +112,19 @@ static fm_status make_tables(fm_journal *j)
                    "make the tables");
 }
 
+/** Unlike all else, this does not wait for others: SQLite says busy at once. */
+static fm_status switch_to_wal(fm_journal *j)
+{
+    uint64_t until_ms = fm_clock_now_ms() + BUSY_MS;
+    int rc;
+
+    while ((rc = sqlite3_exec(j->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL)) ==
+               SQLITE_BUSY &&
+           fm_clock_now_ms() < until_ms)
+        (void)sqlite3_sleep(2);
+    return rc == SQLITE_OK ? FM_OK : db_fail(j, "set WAL mode");
+}
+
 static fm_status open_db(fm_journal *j)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX;
@@ -122,7 +135,7 @@ static fm_status open_db(fm_journal *j)
     if (sqlite3_open_v2(j->path, &j->db, flags, NULL) != SQLITE_OK)
         return db_fail(j, "open");
     sqlite3_busy_timeout(j->db, BUSY_MS);
-    if ((st = db_exec(j, "PRAGMA journal_mode = WAL", "set WAL mode")) != FM_OK ||
+    if ((st = switch_to_wal(j)) != FM_OK ||
         (st = db_exec(j, "PRAGMA synchronous = FULL", "set synchronous")) != FM_OK ||
         (st = check_durable(j)) != FM_OK)
         return st;

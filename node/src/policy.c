@@ -42,11 +42,47 @@ static fm_status check_purpose(const fm_node_policy *p, const fm_plan *plan)
                    plan->purpose);
 }
 
+const char *fm_node_policy_unit_column(const fm_node_policy *p)
+{
+    return p->unit[0] && strcmp(p->unit, FM_UNIT_RECORD) != 0 ? p->unit : NULL;
+}
+
+/** One data set, one unit: epsilons of different units do not add up to anything. */
+static fm_status check_unit(const fm_node_policy *p, const fm_plan *plan)
+{
+    const char *column = fm_node_policy_unit_column(p);
+
+    if (strcmp(plan->privacy_unit, column ? column : FM_UNIT_RECORD) == 0)
+        return FM_OK;
+    if (strcmp(plan->privacy_unit, FM_UNIT_RECORD) == 0)
+        return fm_fail(FM_EPERM,
+                       "the plan's privacy unit is a record; that of this node is '%s', which is "
+                       "protected less by a plan per record: its epsilon is multiplied by the "
+                       "number of records",
+                       column);
+    return fm_fail(FM_EPERM,
+                   "the plan's privacy unit is '%s'; that of this node is '%s', and all that is "
+                   "spent on a data set is counted for one unit (policy.unit)",
+                   plan->privacy_unit, column ? column : FM_UNIT_RECORD);
+}
+
+static fm_status check_task(const fm_node_policy *p, const fm_plan *plan)
+{
+    static const char *const names[] = { [FM_TASK_TRAINING] = "training",
+                                         [FM_TASK_STATISTICS] = "statistics",
+                                         [FM_TASK_EVALUATION] = "evaluation" };
+    uint32_t allowed = p->tasks ? p->tasks : FM_NODE_TASK(FM_TASK_TRAINING);
+
+    if (allowed & FM_NODE_TASK(plan->task))
+        return FM_OK;
+    return fm_fail(FM_EPERM,
+                   "the plan is for %s, which the policy of this node does not allow; its "
+                   "data-protection officer can add it to policy.tasks",
+                   names[plan->task]);
+}
+
 static fm_status check_figures(const fm_node_policy *p, const fm_plan *plan)
 {
-    if (strcmp(plan->privacy_unit, "record") != 0)
-        return fm_fail(FM_EPERM, "the privacy unit '%s' is not known; this node protects a record",
-                       plan->privacy_unit);
     if (plan->delta > p->delta)
         return fm_fail(FM_EPERM,
                        "the plan states its epsilon at delta %g; the policy of this node allows "
@@ -173,7 +209,8 @@ fm_status fm_node_policy_check(const fm_node_policy *p, const fm_plan *plan, fm_
 
     if (!p || !plan || !ledger || !data_set)
         return fm_fail(FM_EINVAL, "fm_node_policy_check: NULL argument");
-    if ((st = check_purpose(p, plan)) != FM_OK || (st = check_figures(p, plan)) != FM_OK ||
+    if ((st = check_purpose(p, plan)) != FM_OK || (st = check_task(p, plan)) != FM_OK ||
+        (st = check_unit(p, plan)) != FM_OK || (st = check_figures(p, plan)) != FM_OK ||
         (st = check_quorum(p, plan)) != FM_OK || (st = check_noise(p, plan)) != FM_OK)
         return st;
     return check_price(p, plan, ledger, data_set);

@@ -152,7 +152,7 @@ static fm_status dispatch(fm_node_round *m, const fm_message *msg, int64_t now_s
         return fm_fail(FM_ESTATE, "it came while this node waits for %s", waits_for(m->phase));
     switch (msg->type) {
     case FM_MSG_PLAN_OFFER:
-        return fm_node_take_plan_offer(m, &msg->plan_offer);
+        return fm_node_take_plan_offer(m, &msg->plan_offer, now_s);
     case FM_MSG_ROSTER:
         return fm_node_take_roster(m, &msg->roster, now_s);
     case FM_MSG_ROUND_START:

@@ -110,20 +110,21 @@ static fm_status check_commits(const fm_node_round *m, const fm_msg_commits *msg
     return FM_OK;
 }
 
-/** Ledger, journal, and only then the seeds. */
+/** Ledger, journal, and only then the seeds, with a signed mark of the ledger that holds them. */
 static fm_status release(fm_node_round *m)
 {
     const fm_node_ports *ports = &m->c.ports;
     fm_dp_unmask *unmask = NULL;
+    fm_hash ledger_head = { 0 };
     fm_status st;
 
-    if ((st = ports->charge(ports->ctx, m->open.number)) == FM_OK &&
+    if ((st = ports->charge(ports->ctx, m->open.number, &ledger_head)) == FM_OK &&
         (st = ports->record_release(ports->ctx, m->open.number, &m->open.commit)) == FM_OK &&
         (st = fm_dp_release_unmask(m->open.release, m->open.survivors, m->open.survivor_count,
                                    &unmask)) == FM_OK) {
         m->released = m->open.number;
         m->released_commit = m->open.commit;
-        st = fm_node_send_release(m, unmask);
+        st = fm_node_send_release(m, unmask, &ledger_head);
     }
     fm_dp_unmask_free(&unmask);
     return st;

@@ -54,7 +54,7 @@ struct fm_node_round {
 };
 
 /* ---- one handler a message ---- */
-fm_status fm_node_take_plan_offer(fm_node_round *m, const fm_msg_plan_offer *msg);
+fm_status fm_node_take_plan_offer(fm_node_round *m, const fm_msg_plan_offer *msg, int64_t now_s);
 fm_status fm_node_take_roster(fm_node_round *m, const fm_msg_roster *msg, int64_t now_s);
 fm_status fm_node_take_round_start(fm_node_round *m, const fm_msg_round_start *msg, int64_t now_s);
 fm_status fm_node_take_survivors(fm_node_round *m, const fm_msg_survivors *msg);
@@ -94,7 +94,9 @@ fm_status fm_node_send_roster_answer(fm_node_round *m, const fm_hash *roster);
 /** The only maker of a MaskedUpdate; signs its hash. */
 fm_status fm_node_send_update(fm_node_round *m, const fm_dp_release *release);
 fm_status fm_node_send_commit(fm_node_round *m);
-fm_status fm_node_send_release(fm_node_round *m, const fm_dp_unmask *unmask);
+/** With the mark of the ledger that holds the round's charge, signed. */
+fm_status fm_node_send_release(fm_node_round *m, const fm_dp_unmask *unmask,
+                               const fm_hash *ledger_head);
 /** final: the budget allows no further round of this plan. */
 fm_status fm_node_send_abandon(fm_node_round *m, uint64_t round, const char *why, bool final);
 

@@ -31,7 +31,33 @@ static fm_status decline(fm_node_round *m, const fm_hash *hash, fm_status why)
     return fm_fail(why, "%s", text);
 }
 
-fm_status fm_node_take_plan_offer(fm_node_round *m, const fm_msg_plan_offer *msg)
+/**
+ * What this node itself signed of its ledger must still be in it. A mark that it did not sign (a
+ * forged one, or one of before its certificate was renewed) says nothing, and stops nothing.
+ */
+static fm_status check_mark(fm_node_round *m, const fm_hash *plan, const fm_ledger_mark *mark,
+                            int64_t now_s)
+{
+    fm_hash digest = fm_ledger_mark_digest(m->federation, plan, mark->round, &mark->head);
+    fm_peer *self = NULL;
+    fm_status st;
+
+    if (mark->round == 0)
+        return FM_OK;
+    if ((st = fm_peer_verify(m->c.trust, m->c.own->cert, m->c.own->cert_len, FM_ROLE_NODE, now_s,
+                             &self)) != FM_OK)
+        return st;
+    st = fm_peer_check_signature(self, FM_LABEL_LEDGER_MARK, digest.bytes, FM_HASH_BYTES,
+                                 mark->signature.data, mark->signature.len);
+    fm_peer_free(&self);
+    if (st == FM_EAUTH) {
+        fm_node_progress(m, 0, "passed over a ledger mark that this node's key did not sign");
+        return FM_OK;
+    }
+    return st == FM_OK ? m->c.ports.check_mark(m->c.ports.ctx, mark) : st;
+}
+
+fm_status fm_node_take_plan_offer(fm_node_round *m, const fm_msg_plan_offer *msg, int64_t now_s)
 {
     fm_hash hash = fm_plan_hash(msg->plan.data, msg->plan.len);
     fm_node_transcript known = { 0 };
@@ -47,6 +73,8 @@ fm_status fm_node_take_plan_offer(fm_node_round *m, const fm_msg_plan_offer *msg
         st = decline(m, &hash, st);
         goto done;
     }
+    if ((st = check_mark(m, &hash, &msg->mark, now_s)) != FM_OK)
+        goto done; /* no answer: whoever reads it would learn what is wrong here */
     if ((st = m->c.ports.approve_plan(m->c.ports.ctx, &plan, &hash, &last_used, &known.round,
                                       &known.head)) != FM_OK) {
         st = is_fatal(st) ? st : decline(m, &hash, st);

@@ -8,6 +8,8 @@
 
 #include <sodium.h>
 
+_Static_assert(FM_DP_LEVELS_MAX <= FM_MAX_LEVELS, "every release fits into its message");
+
 static fm_status send(fm_node_round *m, const fm_message *msg)
 {
     return m->c.ports.send(m->c.ports.ctx, msg);
@@ -75,16 +77,27 @@ fm_status fm_node_send_commit(fm_node_round *m)
     return send(m, &msg);
 }
 
-fm_status fm_node_send_release(fm_node_round *m, const fm_dp_unmask *unmask)
+fm_status fm_node_send_release(fm_node_round *m, const fm_dp_unmask *unmask,
+                               const fm_hash *ledger_head)
 {
     fm_message msg = { .type = FM_MSG_RELEASE };
+    fm_hash mark = fm_ledger_mark_digest(m->federation, &m->plan_hash, m->open.number, ledger_head);
+    uint8_t signature[FM_SIGNATURE_MAX];
+    size_t len = 0;
     fm_status st;
 
+    if ((st = fm_identity_sign(m->c.identity, FM_LABEL_LEDGER_MARK, mark.bytes, FM_HASH_BYTES,
+                               signature, &len)) != FM_OK)
+        return st;
+    msg.release.ledger_head = *ledger_head;
+    msg.release.ledger_signature = (fm_bytes){ signature, len };
     msg.release.round = m->open.number;
     memcpy(msg.release.self_seed, unmask->self_seed, FM_SEED_BYTES);
     msg.release.lost = unmask->lost;
     msg.release.pair_seeds = unmask->pair_seeds;
     msg.release.lost_count = unmask->lost_count;
+    msg.release.surplus_seeds = unmask->surplus_seeds;
+    msg.release.surplus_count = unmask->surplus_count;
     st = send(m, &msg);
     sodium_memzero(&msg, sizeof msg);
     return st;

@@ -329,11 +329,12 @@ fm_status fm_node_run(const fm_node_run_options *o)
             fm_log(FM_LOG_WARN, "policy.epsilon is %g: nothing in these records is kept private",
                    d.config.policy.epsilon);
         st = run_sessions(&d);
-        if (st == FM_OK && !g_stop)
-            fm_log(FM_LOG_INFO,
-                   "finished: the model is %s/model.safetensors; epsilon %.4f of %.4f "
-                   "is spent",
-                   d.config.dir, d.status.epsilon_spent, d.config.policy.epsilon);
+        if (st == FM_OK && !g_stop &&
+            (st = fm_ledger_epsilon(d.ledger, d.config.data_set, NULL, d.config.policy.delta,
+                                    &d.status.epsilon_spent)) == FM_OK)
+            fm_log(FM_LOG_INFO, "finished: the %s is %s/%s; epsilon %.4f of %.4f is spent",
+                   d.plan.query ? "answer" : "model", d.config.dir, fm_node_driver_result_name(&d),
+                   d.status.epsilon_spent, d.config.policy.epsilon);
         if (st != FM_OK)
             (void)snprintf(why, sizeof why, "%s", fm_error_text());
         d.status.state = last_state(st);

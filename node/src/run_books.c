@@ -3,8 +3,10 @@
  * was lost, emptied, restored from an old copy or exchanged does not go unnoticed while the other
  * is there.
  */
+#include <stdlib.h>
 #include <string.h>
 
+#include "fedmoe/base/file.h"
 #include "run_internal.h"
 
 typedef struct {
@@ -41,7 +43,8 @@ fm_status fm_node_books_check(const fm_node_driver *d, const fm_node_prepared *p
         return fm_fail(FM_EPROTO,
                        "%s holds %llu entries of data set '%s', but state.db in %s knows of %llu "
                        "released rounds: the ledger is not the newest one, or the data set was "
-                       "renamed; put the newest ledger back (other records need a folder of their "
+                       "renamed; put the newest ledger back, or add the missing entries with "
+                       "'fedmoe-node ledger import FILE' (other records need a folder of their "
                        "own)",
                        d->config.ledger, (unsigned long long)b.charged, d->config.data_set,
                        d->config.dir, (unsigned long long)released);
@@ -52,4 +55,98 @@ fm_status fm_node_books_check(const fm_node_driver *d, const fm_node_prepared *p
                        d->config.dir, (unsigned long long)journal.last_used, d->config.ledger,
                        (unsigned long long)b.last_round);
     return FM_OK;
+}
+
+fm_status fm_node_books_check_mark(const fm_node_driver *d, const fm_ledger_mark *mark)
+{
+    bool found = false;
+
+    if (fm_ledger_contains(d->ledger, &mark->head, &found) != FM_OK)
+        return FM_EIO; /* with its text: the process ends */
+    if (found)
+        return FM_OK;
+    return fm_fail(FM_EIO,
+                   "%s lacks the entry that this node signed when it released round %llu of this "
+                   "plan: it is older than that (restored from a backup?), or another ledger; put "
+                   "the newest one back, or add the missing entries with 'fedmoe-node ledger "
+                   "import FILE'",
+                   d->config.ledger, (unsigned long long)mark->round);
+}
+
+/* ---- what the journal must know of the ledger ---- */
+
+typedef struct {
+    char federation[64];
+    fm_hash plan;
+    uint64_t last_round;
+} run_of_plan;
+
+typedef struct {
+    const char *data_set;
+    run_of_plan *runs; /* [count], owned, room for `room` */
+    size_t count, room;
+} runs;
+
+static fm_status add_run(runs *r, const fm_ledger_row *row)
+{
+    size_t room = r->room ? 2 * r->room : 16, bytes = 0;
+    run_of_plan *grown;
+    fm_status st;
+
+    if (r->count == r->room) {
+        if ((st = fm_mul_size(room, sizeof *grown, &bytes)) != FM_OK)
+            return st;
+        if (!(grown = realloc(r->runs, bytes)))
+            return fm_fail(FM_ENOMEM, "ledger: no memory for %zu plans", room);
+        r->runs = grown;
+        r->room = room;
+    }
+    r->runs[r->count] = (run_of_plan){ .plan = row->plan, .last_round = row->round };
+    memcpy(r->runs[r->count++].federation, row->federation, sizeof row->federation);
+    return FM_OK;
+}
+
+static fm_status note_run(void *ctx, const fm_ledger_row *row)
+{
+    runs *r = ctx;
+
+    if (strcmp(row->data_set, r->data_set) != 0)
+        return FM_OK;
+    for (size_t i = r->count; i-- > 0;)
+        if (fm_hash_equal(&r->runs[i].plan, &row->plan) &&
+            strcmp(r->runs[i].federation, row->federation) == 0) {
+            if (row->round > r->runs[i].last_round)
+                r->runs[i].last_round = row->round;
+            return FM_OK;
+        }
+    return add_run(r, row);
+}
+
+static fm_status use_up_to(const char *path, const run_of_plan *run)
+{
+    fm_journal_state state = { 0 };
+    fm_journal *j = NULL;
+    fm_status st = fm_journal_open(path, run->federation, &run->plan, &j);
+
+    if (st == FM_OK)
+        st = fm_journal_state_get(j, &state);
+    if (st == FM_OK && run->last_round > state.last_used)
+        st = fm_journal_use(j, run->last_round);
+    fm_journal_close(&j);
+    return st;
+}
+
+fm_status fm_node_books_follow(const fm_node_config *c, fm_ledger *l)
+{
+    runs r = { .data_set = c->data_set };
+    char *path = NULL;
+    fm_status st = fm_path_join(c->dir, "state.db", &path);
+
+    if (st == FM_OK)
+        st = fm_ledger_walk(l, note_run, &r);
+    for (size_t i = 0; st == FM_OK && i < r.count; i++)
+        st = use_up_to(path, &r.runs[i]);
+    free(r.runs);
+    free(path);
+    return st;
 }

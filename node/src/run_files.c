@@ -62,7 +62,10 @@ void fm_node_driver_status(fm_node_driver *d, bool force)
     d->status.dirty = true;
     if (!force && now - d->status.written_ms < STATUS_EVERY_MS)
         return; /* each write is synced: rounds of a few milliseconds would wait for it */
-    if (write_json(d, "status.json", status_json(d)) != FM_OK)
+    /* What is spent costs milliseconds to reckon: here, not within a round. */
+    if ((d->ledger && fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
+                                        &d->status.epsilon_spent) != FM_OK) ||
+        write_json(d, "status.json", status_json(d)) != FM_OK)
         fm_log(FM_LOG_WARN, "status.json was not written: %s", fm_error_text());
     d->status.written_ms = now;
     d->status.dirty = false;
@@ -137,7 +140,7 @@ fm_status fm_node_driver_write_plan(const fm_node_driver *d, const fm_plan *plan
     return write_json(d, "plan.json", plan_json(plan, hex, offered, why));
 }
 
-fm_status fm_node_driver_write_model(fm_node_driver *d, const uint8_t *model, uint64_t rounds)
+static fm_status write_model(fm_node_driver *d, uint64_t rounds)
 {
     char hash[2 * FM_HASH_BYTES + 1], count[24];
     const fm_safetensors_meta meta[] = { { "fedmoe.federation", d->plan.federation },
@@ -151,7 +154,6 @@ fm_status fm_node_driver_write_model(fm_node_driver *d, const uint8_t *model, ui
 
     fm_hash_hex(&d->plan.hash, hash);
     (void)snprintf(count, sizeof count, "%llu", (unsigned long long)rounds);
-    fm_node_floats(model, d->plan.weights, d->plan.parameters);
     if ((st = fm_tabular_new(&d->plan.model, 1, &t)) == FM_OK &&
         (st = fm_tabular_set(t, d->plan.weights, d->plan.parameters)) == FM_OK &&
         (st = fm_tabular_encode(t, d->plan.schema, meta, sizeof meta / sizeof meta[0], &file)) ==
@@ -162,4 +164,41 @@ fm_status fm_node_driver_write_model(fm_node_driver *d, const uint8_t *model, ui
     fm_tabular_free(&t);
     fm_buf_fini(&file);
     return st;
+}
+
+/* The same figures as the aggregator's: the sum is in the result, the rest in the plan. */
+static fm_status write_answer(fm_node_driver *d, uint64_t rounds)
+{
+    const fm_node_prepared *p = &d->plan;
+    char hash[2 * FM_HASH_BYTES + 1];
+    const fm_query_report report = {
+        .federation = p->federation,
+        .purpose = p->purpose,
+        .plan = hash,
+        .epsilon = p->epsilon,
+        .delta = p->delta,
+        .rounds = (double)rounds,
+        .noise_std = fm_query_noise_std(fm_node_step_lattice(p->step), rounds),
+    };
+    json_t *answer = NULL;
+    fm_status st;
+
+    if (rounds == 0) {
+        fm_log(FM_LOG_WARN, "concluded without an answer: no round could be finished");
+        return FM_OK;
+    }
+    fm_hash_hex(&p->hash, hash);
+    st = fm_query_read(p->query, p->weights + p->frozen, &report, &answer);
+    return st == FM_OK ? write_json(d, fm_node_driver_result_name(d), answer) : st;
+}
+
+const char *fm_node_driver_result_name(const fm_node_driver *d)
+{
+    return d->plan.query ? "result.json" : "model.safetensors";
+}
+
+fm_status fm_node_driver_write_result(fm_node_driver *d, const uint8_t *model, uint64_t rounds)
+{
+    fm_node_floats(model, d->plan.weights, d->plan.parameters);
+    return d->plan.query ? write_answer(d, rounds) : write_model(d, rounds);
 }

@@ -2,6 +2,7 @@
 #ifndef FEDMOE_NODE_RUN_INTERNAL_H
 #define FEDMOE_NODE_RUN_INTERNAL_H
 
+#include "fedmoe/dp/query.h"
 #include "fedmoe/node/journal.h"
 #include "fedmoe/node/round.h"
 #include "fedmoe/node/run.h"
@@ -14,7 +15,12 @@ typedef struct {
     char purpose[FM_PURPOSE_MAX + 1];
     char federation[FM_NAME_MAX + 1];
     fm_dp_mechanism mechanism; /* of one round */
+    char unit[FM_NAME_MAX + 1];
     uint32_t rounds, parameters;
+    fm_task task;
+    uint32_t frozen, max_nodes;
+    double epsilon, delta;
+    fm_query *query;         /* owned; NULL: training */
     fm_schema *schema;       /* owned */
     fm_tabular_config model; /* for the result's file */
     fm_table table;          /* owned */
@@ -70,6 +76,11 @@ void fm_node_prepared_fini(fm_node_prepared *p);
 /** FM_EPROTO, the text naming files and figures of this house, when ledger and journal of the
  *  plan that is being prepared cannot both be the newest. */
 fm_status fm_node_books_check(const fm_node_driver *d, const fm_node_prepared *p);
+/** FM_EIO likewise when the ledger lacks an entry that this node has signed a mark of. */
+fm_status fm_node_books_check_mark(const fm_node_driver *d, const fm_ledger_mark *mark);
+/** After entries were added to the ledger: the journal (state.db in the node's folder) must not
+ *  know less than the ledger of what is used; every round of the data set that was charged is. */
+fm_status fm_node_books_follow(const fm_node_config *c, fm_ledger *l);
 
 /* run_files.c */
 /** Write status.json; without `force` at most a few times a second (see _flush). */
@@ -79,7 +90,9 @@ fm_status fm_node_driver_trace(const fm_node_driver *d, uint64_t round, uint64_t
 /** plan.json: what was offered, and the answer. why NULL: approved. */
 fm_status fm_node_driver_write_plan(const fm_node_driver *d, const fm_plan *plan,
                                     const fm_hash *hash, const char *why);
-fm_status fm_node_driver_write_model(fm_node_driver *d, const uint8_t *model, uint64_t rounds);
+/** What the run has led to: model.safetensors, or result.json for a query. */
+fm_status fm_node_driver_write_result(fm_node_driver *d, const uint8_t *model, uint64_t rounds);
+const char *fm_node_driver_result_name(const fm_node_driver *d);
 void fm_node_floats(const uint8_t *le, float *out, size_t n);
 
 #endif

@@ -7,12 +7,14 @@
 #include "fedmoe/base/log.h"
 #include "policy_internal.h"
 #include "run_internal.h"
+#include "step_query.h"
 
 void fm_node_prepared_fini(fm_node_prepared *p)
 {
     fm_node_step_free(&p->step);
     fm_table_fini(&p->table);
     fm_schema_free(&p->schema);
+    fm_query_free(&p->query);
     fm_journal_close(&p->journal);
     free(p->weights);
     *p = (fm_node_prepared){ 0 };
@@ -43,18 +45,36 @@ static fm_status records_fail(fm_node_driver *d, fm_status st, const fm_buf *pro
     return fm_fail(FM_EINVAL, "the records of this node cannot be read");
 }
 
-static fm_status load_table(fm_node_driver *d, const fm_schema *schema, fm_table *out)
+/* @param raw  NULL: features and labels, as the schema says; else these columns as they stand. */
+static fm_status load_table(fm_node_driver *d, const fm_schema *schema, const fm_raw_column *raw,
+                            size_t raw_count, fm_table *out)
 {
     fm_buf problems = { 0 };
-    const fm_table_options o = { .labels = true,
+    const fm_table_options o = { .labels = raw == NULL,
+                                 .raw = raw,
+                                 .raw_count = raw_count,
                                  .problems = &problems,
                                  .hide_values = true,
-                                 .max_rows = d->config.policy.max_rows };
+                                 .max_rows = d->config.policy.max_rows,
+                                 .unit = fm_node_policy_unit_column(&d->config.policy) };
     fm_status st = fm_table_load(d->config.records, schema, &o, out);
 
     if (st != FM_OK)
         st = records_fail(d, st, &problems);
     fm_buf_fini(&problems);
+    return st;
+}
+
+static fm_status load_for_plan(fm_node_driver *d, const fm_plan *plan, fm_node_prepared *p)
+{
+    fm_raw_column *columns = NULL;
+    fm_status st;
+
+    if (plan->task != FM_TASK_STATISTICS)
+        return load_table(d, p->schema, NULL, 0, &p->table);
+    if ((st = fm_node_query_columns(p->query, &columns)) == FM_OK)
+        st = load_table(d, p->schema, columns, fm_query_items(p->query), &p->table);
+    free(columns);
     return st;
 }
 
@@ -68,30 +88,42 @@ fm_status fm_node_driver_pin_schema(fm_node_driver *d)
         return FM_OK;
     if ((st = fm_file_read(d->config.schema, FM_MAX_TEXT_BYTES, &d->schema)) == FM_OK &&
         (st = fm_schema_parse(d->config.schema, d->schema.data, d->schema.len, &schema)) == FM_OK)
-        st = load_table(d, schema, &table);
+        st = load_table(d, schema, NULL, 0, &table);
     fm_table_fini(&table);
     fm_schema_free(&schema);
     return st;
 }
 
 /** What the plan says of itself, before any record is looked at. */
+static fm_status read_model(const fm_plan *plan, fm_node_prepared *p)
+{
+    uint32_t stated = plan->task == FM_TASK_TRAINING ? plan->parameters : plan->frozen;
+    size_t parameters = 0;
+    fm_status st;
+
+    if ((st = fm_tabular_config_parse("the plan's model", plan->model_text,
+                                      strlen(plan->model_text), p->schema, &p->model)) != FM_OK ||
+        (st = fm_tabular_parameters(&p->model, &parameters)) != FM_OK)
+        return st;
+    if (parameters != stated)
+        return fm_fail(FM_EINVAL, "the plan's model has %zu parameters; the plan says %u",
+                       parameters, stated);
+    return FM_OK;
+}
+
 static fm_status read_texts(fm_node_driver *d, const fm_plan *plan, fm_node_prepared *p)
 {
-    size_t len = strlen(plan->schema_text), parameters = 0;
+    size_t len = strlen(plan->schema_text);
     fm_status st;
 
     if (d->config.schema &&
         (len != d->schema.len || memcmp(plan->schema_text, d->schema.data, len) != 0))
         return fm_fail(FM_EPERM, "the plan's schema is not the one that this node has pinned");
-    if ((st = fm_schema_parse("the plan's schema", plan->schema_text, len, &p->schema)) != FM_OK ||
-        (st = fm_tabular_config_parse("the plan's model", plan->model_text,
-                                      strlen(plan->model_text), p->schema, &p->model)) != FM_OK ||
-        (st = fm_tabular_parameters(&p->model, &parameters)) != FM_OK)
+    if ((st = fm_schema_parse("the plan's schema", plan->schema_text, len, &p->schema)) != FM_OK)
         return st;
-    if (parameters != plan->parameters)
-        return fm_fail(FM_EINVAL, "the plan's model has %zu parameters; the plan says %u",
-                       parameters, plan->parameters);
-    return FM_OK;
+    if (plan->task != FM_TASK_TRAINING && (st = fm_node_query_read(plan, &p->query)) != FM_OK)
+        return st;
+    return plan->task == FM_TASK_STATISTICS ? FM_OK : read_model(plan, p);
 }
 
 /** Books that are not in order are no answer to a plan: the process ends, and says why. */
@@ -118,10 +150,15 @@ static fm_status prepare_anew(fm_node_driver *d, const fm_plan *plan, const fm_h
     p->mechanism = fm_node_policy_mechanism(plan, 1);
     p->rounds = plan->rounds;
     p->parameters = plan->parameters;
+    p->task = plan->task;
+    p->frozen = plan->frozen;
+    p->max_nodes = plan->max_nodes;
+    p->epsilon = plan->epsilon;
+    p->delta = plan->delta;
+    memcpy(p->unit, plan->privacy_unit, sizeof p->unit);
     memcpy(p->purpose, plan->purpose, sizeof p->purpose);
     memcpy(p->federation, plan->federation, sizeof p->federation);
-    if ((st = read_texts(d, plan, p)) != FM_OK ||
-        (st = load_table(d, p->schema, &p->table)) != FM_OK ||
+    if ((st = read_texts(d, plan, p)) != FM_OK || (st = load_for_plan(d, plan, p)) != FM_OK ||
         (st = fm_node_step_new(plan, &p->table, &p->step)) != FM_OK ||
         (st = fm_alloc(plan->parameters, sizeof *p->weights, &w)) != FM_OK)
         return st;
@@ -136,6 +173,8 @@ fm_status fm_node_driver_prepare(fm_node_driver *d, const fm_plan *plan, const f
     if ((st = fm_node_policy_check(&d->config.policy, plan, d->ledger, d->config.data_set)) !=
         FM_OK)
         return st;
+    if ((st = fm_ledger_check_unit(d->ledger, d->config.data_set, plan->privacy_unit)) != FM_OK)
+        return st == FM_EPERM ? FM_EINVAL : st; /* what the ledger holds is no part of the answer */
     if (d->plan.ready && fm_hash_equal(&d->plan.hash, hash))
         return FM_OK; /* reconnected: the records are in memory already */
     fm_node_prepared_fini(&d->plan);

@@ -55,6 +55,7 @@ fm_ledger_entry fm_node_driver_entry(const fm_node_driver *d, uint64_t round)
         .plan = d->plan.hash,
         .round = round,
         .mechanism = d->plan.mechanism,
+        .unit = d->plan.unit,
     };
 }
 
@@ -67,17 +68,19 @@ static fm_status port_can_afford(void *ctx, uint64_t round)
     return fm_ledger_check(d->ledger, &e, &b);
 }
 
-static fm_status port_charge(void *ctx, uint64_t round)
+static fm_status port_charge(void *ctx, uint64_t round, fm_hash *ledger_head)
 {
     fm_node_driver *d = ctx;
     fm_ledger_entry e = fm_node_driver_entry(d, round);
     fm_ledger_budget b = fm_node_policy_budget(&d->config.policy);
     fm_status st = fm_ledger_charge(d->ledger, &e, &b);
 
-    if (st == FM_OK)
-        st = fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
-                               &d->status.epsilon_spent);
-    return st;
+    return st == FM_OK ? fm_ledger_head(d->ledger, ledger_head) : st;
+}
+
+static fm_status port_check_mark(void *ctx, const fm_ledger_mark *mark)
+{
+    return fm_node_books_check_mark(ctx, mark);
 }
 
 static fm_status approve(fm_node_driver *d, const fm_plan *plan, const fm_hash *hash,
@@ -154,7 +157,7 @@ static void port_finished(void *ctx, const uint8_t *model, size_t len, uint64_t 
 
     (void)len;
     d->finished = true;
-    d->result = fm_node_driver_write_model(d, model, rounds);
+    d->result = fm_node_driver_write_result(d, model, rounds);
 }
 
 static void port_refused(void *ctx, fm_msg_type what, uint64_t round, const char *why)
@@ -189,8 +192,7 @@ static void port_progress(void *ctx, uint64_t round, const char *phase)
     else
         fm_log(FM_LOG_INFO, "%s", phase);
     if (strcmp(phase, "released") == 0)
-        fm_log(FM_LOG_INFO, "round %llu released; epsilon %.4f of %.4f is spent",
-               (unsigned long long)round, d->status.epsilon_spent, d->config.policy.epsilon);
+        fm_log(FM_LOG_INFO, "round %llu released", (unsigned long long)round);
     fm_node_driver_status(d, false);
 }
 
@@ -206,6 +208,7 @@ fm_node_ports fm_node_driver_ports(fm_node_driver *d)
         .released_commit = port_released_commit,
         .can_afford = port_can_afford,
         .charge = port_charge,
+        .check_mark = port_check_mark,
         .approve_plan = port_approve_plan,
         .train = port_train,
         .finished = port_finished,

@@ -128,6 +128,19 @@ fm_hash fm_finish_digest(const char *federation, const fm_msg_finish *m)
     return fm_hasher_end(&h);
 }
 
+fm_hash fm_ledger_mark_digest(const char *federation, const fm_hash *plan, uint64_t round,
+                              const fm_hash *ledger_head)
+{
+    fm_hasher h;
+
+    fm_hasher_begin(&h, FM_LABEL_LEDGER_MARK);
+    add_text(&h, federation);
+    add_hash(&h, plan);
+    fm_hasher_add_u64(&h, round);
+    add_hash(&h, ledger_head);
+    return fm_hasher_end(&h);
+}
+
 fm_hash fm_transcript_next(const fm_hash *head, const fm_transcript_entry *e)
 {
     fm_hasher h;

@@ -256,51 +256,80 @@ static fm_status release_check(const fm_codec *c, const fm_message *m)
     fm_status st;
 
     if ((st = fm_codec_check_round(c, r->round)) != FM_OK ||
-        (st = fm_codec_check_indices(c, "pair_seeds", r->lost, r->lost_count, 0)) != FM_OK)
+        (st = fm_codec_check_indices(c, "pair_seeds", r->lost, r->lost_count, 0)) != FM_OK ||
+        (st = fm_codec_check_signature(c, "ledger_signature", r->ledger_signature)) != FM_OK)
         return st;
-    return r->lost_count == 0 || r->pair_seeds ? FM_OK : fm_codec_fail(c, "pair_seeds", "missing");
+    if (r->lost_count > 0 && !r->pair_seeds)
+        return fm_codec_fail(c, "pair_seeds", "missing");
+    return fm_codec_check_count(c, "surplus_seeds", r->surplus_seeds, r->surplus_count, 0,
+                                FM_MAX_LEVELS);
 }
 
-static fm_status release_put(const fm_codec *c, const fm_message *m, fm_wire *w)
+static fm_status put_pair_seeds(const fm_codec *c, const fm_msg_release *r, Fedmoe__V1__Release *to)
 {
-    const fm_msg_release *r = &m->release;
     Fedmoe__V1__PairSeed *seeds, **list;
-    void *p, *q, *s;
+    void *p, *q;
     fm_status st;
 
-    if ((st = fm_codec_take(c, 1, sizeof *w->release, &p)) != FM_OK ||
-        (st = fm_codec_take(c, r->lost_count, sizeof *seeds, &q)) != FM_OK ||
-        (st = fm_codec_take(c, r->lost_count, sizeof *list, &s)) != FM_OK)
+    if ((st = fm_codec_take(c, r->lost_count, sizeof *seeds, &p)) != FM_OK ||
+        (st = fm_codec_take(c, r->lost_count, sizeof *list, &q)) != FM_OK)
         return st;
-    w->release = p;
-    seeds = q;
-    list = s;
-    fedmoe__v1__release__init(w->release);
+    seeds = p;
+    list = q;
     for (uint32_t i = 0; i < r->lost_count; i++) {
         list[i] = &seeds[i];
         fedmoe__v1__pair_seed__init(list[i]);
         list[i]->lost = r->lost[i];
         list[i]->seed = fm_codec_put_bytes(r->pair_seeds[i], FM_SEED_BYTES);
     }
-    w->release->round = r->round;
-    w->release->self_seed = fm_codec_put_bytes(r->self_seed, FM_SEED_BYTES);
-    w->release->n_pair_seeds = r->lost_count;
-    w->release->pair_seeds = list;
+    to->n_pair_seeds = r->lost_count;
+    to->pair_seeds = list;
     return FM_OK;
 }
 
-static fm_status release_get(const fm_codec *c, const fm_wire *w, fm_message *m)
+static fm_status put_surplus(const fm_codec *c, const fm_msg_release *r, Fedmoe__V1__Release *to)
 {
-    const Fedmoe__V1__Release *in = w->release;
-    fm_msg_release *r = &m->release;
+    ProtobufCBinaryData *list;
+    void *p;
+    fm_status st = fm_codec_take(c, r->surplus_count, sizeof *list, &p);
+
+    if (st != FM_OK)
+        return st;
+    list = p;
+    for (uint32_t i = 0; i < r->surplus_count; i++)
+        list[i] = fm_codec_put_bytes(r->surplus_seeds[i], FM_SEED_BYTES);
+    to->n_surplus_seeds = r->surplus_count;
+    to->surplus_seeds = list;
+    return FM_OK;
+}
+
+static fm_status release_put(const fm_codec *c, const fm_message *m, fm_wire *w)
+{
+    const fm_msg_release *r = &m->release;
+    void *p;
+    fm_status st = fm_codec_take(c, 1, sizeof *w->release, &p);
+
+    if (st != FM_OK)
+        return st;
+    w->release = p;
+    fedmoe__v1__release__init(w->release);
+    w->release->round = r->round;
+    w->release->self_seed = fm_codec_put_bytes(r->self_seed, FM_SEED_BYTES);
+    w->release->ledger_head = fm_codec_put_bytes(r->ledger_head.bytes, FM_HASH_BYTES);
+    w->release->ledger_signature =
+        fm_codec_put_bytes(r->ledger_signature.data, r->ledger_signature.len);
+    st = put_pair_seeds(c, r, w->release);
+    return st == FM_OK ? put_surplus(c, r, w->release) : st;
+}
+
+static fm_status get_pair_seeds(const fm_codec *c, const Fedmoe__V1__Release *in, fm_msg_release *r)
+{
     uint8_t(*seeds)[FM_SEED_BYTES];
     uint32_t *lost;
     void *p, *q;
     fm_status st;
 
-    if ((st = fm_codec_get_exact(c, "self_seed", in->self_seed, r->self_seed, FM_SEED_BYTES)) !=
-            FM_OK ||
-        (st = fm_codec_get_count(c, "pair_seeds", in->n_pair_seeds, FM_MAX_NODES,
+    if ((st = fm_codec_get_count(c, "pair_seeds", in->n_pair_seeds, FM_MAX_NODES,
                                  &r->lost_count)) != FM_OK ||
         (st = fm_codec_take(c, r->lost_count, sizeof *lost, &p)) != FM_OK ||
         (st = fm_codec_take(c, r->lost_count, sizeof *seeds, &q)) != FM_OK)
@@ -311,10 +340,42 @@ static fm_status release_get(const fm_codec *c, const fm_wire *w, fm_message *m)
         lost[i] = in->pair_seeds[i]->lost;
         st = fm_codec_get_exact(c, "pair_seeds", in->pair_seeds[i]->seed, seeds[i], FM_SEED_BYTES);
     }
-    r->round = in->round;
     r->lost = lost;
     r->pair_seeds = (const uint8_t(*)[FM_SEED_BYTES])seeds;
     return st;
+}
+
+static fm_status get_surplus(const fm_codec *c, const Fedmoe__V1__Release *in, fm_msg_release *r)
+{
+    uint8_t(*seeds)[FM_SEED_BYTES];
+    void *p;
+    fm_status st;
+
+    if ((st = fm_codec_get_count(c, "surplus_seeds", in->n_surplus_seeds, FM_MAX_LEVELS,
+                                 &r->surplus_count)) != FM_OK ||
+        (st = fm_codec_take(c, r->surplus_count, sizeof *seeds, &p)) != FM_OK)
+        return st;
+    seeds = p;
+    for (uint32_t i = 0; st == FM_OK && i < r->surplus_count; i++)
+        st = fm_codec_get_exact(c, "surplus_seeds", in->surplus_seeds[i], seeds[i], FM_SEED_BYTES);
+    r->surplus_seeds = (const uint8_t(*)[FM_SEED_BYTES])seeds;
+    return st;
+}
+
+static fm_status release_get(const fm_codec *c, const fm_wire *w, fm_message *m)
+{
+    const Fedmoe__V1__Release *in = w->release;
+    fm_msg_release *r = &m->release;
+    fm_status st;
+
+    if ((st = fm_codec_get_exact(c, "self_seed", in->self_seed, r->self_seed, FM_SEED_BYTES)) !=
+            FM_OK ||
+        (st = fm_codec_get_hash(c, "ledger_head", in->ledger_head, &r->ledger_head)) != FM_OK ||
+        (st = get_pair_seeds(c, in, r)) != FM_OK)
+        return st;
+    r->round = in->round;
+    r->ledger_signature = fm_codec_get_bytes(in->ledger_signature);
+    return get_surplus(c, in, r);
 }
 
 /* ---- Abandon ---- */

@@ -34,27 +34,56 @@ static fm_status join_get(const fm_codec *c, const fm_wire *w, fm_message *m)
 
 static fm_status plan_offer_check(const fm_codec *c, const fm_message *m)
 {
-    return fm_codec_check_bytes(c, "plan", m->plan_offer.plan, 1, FM_MAX_PLAN_BYTES);
+    const fm_ledger_mark *mark = &m->plan_offer.mark;
+    fm_status st = fm_codec_check_bytes(c, "plan", m->plan_offer.plan, 1, FM_MAX_PLAN_BYTES);
+
+    if (st != FM_OK)
+        return st;
+    if (mark->round == 0)
+        return mark->signature.len == 0 && fm_hash_is_zero(&mark->head)
+                   ? FM_OK
+                   : fm_codec_fail(c, "mark", "of no round");
+    if ((st = fm_codec_check_round(c, mark->round)) != FM_OK)
+        return st;
+    return fm_codec_check_signature(c, "mark.signature", mark->signature);
 }
 
 static fm_status plan_offer_put(const fm_codec *c, const fm_message *m, fm_wire *w)
 {
-    void *p;
-    fm_status st = fm_codec_take(c, 1, sizeof *w->plan_offer, &p);
+    const fm_ledger_mark *mark = &m->plan_offer.mark;
+    Fedmoe__V1__LedgerMark *out;
+    void *p, *q;
+    fm_status st;
 
-    if (st != FM_OK)
+    if ((st = fm_codec_take(c, 1, sizeof *w->plan_offer, &p)) != FM_OK ||
+        (st = fm_codec_take(c, 1, sizeof *out, &q)) != FM_OK)
         return st;
     w->plan_offer = p;
     fedmoe__v1__plan_offer__init(w->plan_offer);
     w->plan_offer->plan = fm_codec_put_bytes(m->plan_offer.plan.data, m->plan_offer.plan.len);
+    if (mark->round == 0)
+        return FM_OK;
+    w->plan_offer->mark = out = q;
+    fedmoe__v1__ledger_mark__init(out);
+    out->round = mark->round;
+    out->head = fm_codec_put_bytes(mark->head.bytes, FM_HASH_BYTES);
+    out->signature = fm_codec_put_bytes(mark->signature.data, mark->signature.len);
     return FM_OK;
 }
 
 static fm_status plan_offer_get(const fm_codec *c, const fm_wire *w, fm_message *m)
 {
-    (void)c;
+    const Fedmoe__V1__LedgerMark *in = w->plan_offer->mark;
+    fm_ledger_mark *mark = &m->plan_offer.mark;
+
     m->plan_offer.plan = fm_codec_get_bytes(w->plan_offer->plan);
-    return FM_OK;
+    if (!in)
+        return FM_OK;
+    if (in->round == 0)
+        return fm_codec_fail(c, "mark", "of no round");
+    mark->round = in->round;
+    mark->signature = fm_codec_get_bytes(in->signature);
+    return fm_codec_get_hash(c, "mark.head", in->head, &mark->head);
 }
 
 /* ---- PlanAnswer ---- */

@@ -157,6 +157,34 @@ static void port_random(void *ctx, void *out, size_t len)
     f->rng.fill(f->rng.state, out, len);
 }
 
+static fm_status port_keep_mark(void *ctx, const char *name, const fm_ledger_mark *mark)
+{
+    federation *f = ctx;
+    uint32_t i = 0;
+
+    while (i < f->mark_count && strcmp(f->marks[i].name, name) != 0)
+        i++;
+    need(i < PEOPLE && mark->signature.len <= FM_SIGNATURE_MAX, "marks");
+    f->mark_count += i == f->mark_count;
+    (void)snprintf(f->marks[i].name, sizeof f->marks[i].name, "%s", name);
+    memcpy(f->marks[i].signature, mark->signature.data, mark->signature.len);
+    f->marks[i].mark = *mark;
+    f->marks[i].mark.signature.data = f->marks[i].signature;
+    return FM_OK;
+}
+
+static void port_find_mark(void *ctx, const char *name, bool *found, fm_ledger_mark *mark)
+{
+    federation *f = ctx;
+
+    *found = false;
+    for (uint32_t i = 0; i < f->mark_count; i++)
+        if (strcmp(f->marks[i].name, name) == 0) {
+            *mark = f->marks[i].mark;
+            *found = true;
+        }
+}
+
 static void port_note(void *ctx, const char *text)
 {
     federation *f = ctx;
@@ -188,7 +216,7 @@ static void make_plan(federation *f, const spec *s)
         .privacy_unit = "record",
         .max_unit_rows = 1,
         .task = FM_TASK_TRAINING,
-        .noise = FM_NOISE_DISTRIBUTED,
+        .noise = s->local_noise ? FM_NOISE_LOCAL : FM_NOISE_DISTRIBUTED,
         .epsilon = s->no_noise ? 1000.0 : 1.0,
         .delta = 1e-4,
         .clip_norm = 1.0,
@@ -227,7 +255,7 @@ static void make_coordinator(federation *f, uint32_t join_ms)
         .join_ms = join_ms,
         .phase_ms = PHASE_MS,
         .ports = { f, port_send, port_drop, port_next, port_entries, port_finish, port_random,
-                   port_note, port_ended },
+                   port_keep_mark, port_find_mark, port_note, port_ended },
     };
 
     need(fm_coordinator_new(&c, &f->c) == FM_OK, "coordinator");
@@ -244,12 +272,8 @@ void fed_make(federation *f, const spec *s)
     f->now_s = fm_clock_wall_s();
     f->rng = fm_rng_seeded(&f->seed, 7);
     make_plan(f, s);
-    lattice =
-        (fm_dp_lattice_spec){ f->plan.clip_norm, f->plan.noise_multiplier, f->plan.max_units,
-                              f->plan.max_nodes, f->plan.quorum,           f->plan.colluders };
+    lattice = fm_coordinator_lattice_spec(&f->plan);
     need(fm_dp_lattice_make(&lattice, &f->lattice) == FM_OK, "lattice");
-    if (!s->no_noise)
-        need(fm_dp_gaussian_new(f->lattice.sigma_share, &f->noise) == FM_OK, "noise");
     for (size_t i = 0; i < PARAMETERS; i++)
         first[i] = 0.25f * (float)i;
     need(fm_optimizer_new(&f->plan, first, PARAMETERS, &f->optimizer) == FM_OK &&
@@ -277,7 +301,8 @@ void fed_end(federation *f)
         node_fini(&f->nodes[i]);
     fm_optimizer_free(&f->optimizer);
     fm_optimizer_free(&f->reference);
-    fm_dp_gaussian_free(&f->noise);
+    for (uint32_t i = 0; i <= PEOPLE; i++)
+        fm_dp_shares_free(&f->shares[i]);
     fm_buf_fini(&f->plan_bytes);
     fm_plan_fini(&f->plan);
 }
@@ -384,15 +409,27 @@ bool fed_noted(const federation *f, const char *words)
     return false;
 }
 
+const fm_dp_shares *fed_shares(federation *f, uint32_t participants)
+{
+    CU_ASSERT_FATAL(participants <= PEOPLE);
+    need(fm_dp_shares_fit(&f->shares[participants], &f->lattice, participants) == FM_OK, "noise");
+    return f->shares[participants];
+}
+
 bool fed_stepped(federation *f, const uint32_t *survivors, uint32_t count)
 {
-    uint64_t round = f->entries[f->entry_count - 1].round;
+    uint64_t at = f->entries[f->entry_count - 1].round % PLAIN_ROUNDS;
+    const fm_dp_shares *shares = fed_shares(f, f->participants[at]);
+    uint32_t needed = fm_dp_shares_levels(shares) - fm_dp_shares_surplus(shares, count);
     uint32_t sum[PARAMETERS] = { 0 };
     float gradient[PARAMETERS];
 
     for (uint32_t s = 0; s < count; s++)
-        for (size_t i = 0; i < PARAMETERS; i++)
-            sum[i] += (uint32_t)f->plain[round % PLAIN_ROUNDS][survivors[s]][i];
+        for (size_t i = 0; i < PARAMETERS; i++) {
+            sum[i] += (uint32_t)f->plain[at][survivors[s]][i];
+            for (uint32_t l = 0; l < needed; l++)
+                sum[i] += (uint32_t)f->noise[at][survivors[s]][l][i];
+        }
     fm_dp_decode_sum(&f->lattice, sum, PARAMETERS, gradient);
     need(fm_optimizer_step(f->reference, gradient, PARAMETERS) == FM_OK, "reference");
     return memcmp(f->reference->weights, f->optimizer->weights, sizeof gradient) == 0;

@@ -12,6 +12,7 @@
 #define INBOX 64
 #define LOG_CAP 512
 #define PLAIN_ROUNDS 256
+#define LEVELS 4 /* of noise, at most */
 #define PHASE_MS 1000
 #define JOIN_MS 500
 
@@ -46,6 +47,10 @@ typedef struct {
     fm_dp_release *release;
     fm_hash commit;
 
+    /* its own ledger mark, as the last PlanOffer had it; 0: none */
+    uint64_t offered_mark;
+    fm_hash offered_head;
+
     /* the end */
     uint64_t finish_rounds;
     float result[PARAMETERS];
@@ -65,7 +70,7 @@ typedef struct {
 
 typedef struct {
     uint32_t max_nodes, min_cohort, quorum, colluders, rounds;
-    bool no_noise;
+    bool no_noise, local_noise;
     uint32_t max_units; /* 0: 64 */
     uint32_t join_ms;   /* JOIN_MS when 0 */
 } spec;
@@ -74,7 +79,7 @@ typedef struct {
     fm_plan plan;
     fm_buf plan_bytes;
     fm_dp_lattice lattice;
-    fm_dp_gaussian *noise; /* NULL without */
+    fm_dp_shares *shares[PEOPLE + 1]; /* by the number of participants; NULL until needed */
     fm_optimizer *optimizer, *reference;
     fm_coordinator *c;
     bool trusting; /* the nodes check nobody's signature: hundreds of runs in a test */
@@ -84,14 +89,22 @@ typedef struct {
     fm_rng_seed seed;
     fm_rng rng;
 
-    /* encoded sum and noise of every node's update in round r, at [r % PLAIN_ROUNDS] */
+    /* encoded sum and levels of noise of every node's update in round r, at [r % PLAIN_ROUNDS] */
     int32_t plain[PLAIN_ROUNDS][PEOPLE][PARAMETERS];
+    int32_t noise[PLAIN_ROUNDS][PEOPLE][LEVELS][PARAMETERS];
+    uint32_t participants[PLAIN_ROUNDS];
 
     /* behind the ports */
     uint64_t last_given;
     fm_transcript_entry entries[64];
     uint32_t entry_count;
     fm_hash head;
+    struct {
+        char name[FM_NAME_MAX + 1];
+        fm_ledger_mark mark;
+        uint8_t signature[FM_SIGNATURE_MAX];
+    } marks[PEOPLE];
+    uint32_t mark_count;
     fm_status next_fails, finish_fails; /* FM_OK: they do not */
     uint32_t sent[FM_MSG_PING + 1], models_sent;
     dropped drops[LOG_CAP];
@@ -126,8 +139,12 @@ fm_coordinator_phase fed_phase(const federation *f);
 bool fed_dropped(const federation *f, uint64_t peer, const char *words);
 bool fed_noted(const federation *f, const char *words);
 /** The optimizer of the coordinator has the same bits as the reference has after a step with the
- *  plain sums that these nodes had in the last finished round. */
+ *  plain sums that these nodes had in the last finished round, and the noise that is needed with so
+ *  many of them. */
 bool fed_stepped(federation *f, const uint32_t *survivors, uint32_t count);
+
+/** Of rounds with so many participants. */
+const fm_dp_shares *fed_shares(federation *f, uint32_t participants);
 
 extern const fm_trust *fed_trust;
 extern const fm_identity *fed_hub;
@@ -144,7 +161,8 @@ void node_read(federation *f, node *n, bool *answered, fm_message *out);
 fm_message node_update(federation *f, node *n, uint8_t room[FM_SIGNATURE_MAX]);
 fm_message node_commit(node *n, uint8_t room[FM_SIGNATURE_MAX]);
 /** Borrows from *unmask. */
-fm_message node_release(node *n, fm_dp_unmask **unmask);
+fm_message node_release(const federation *f, node *n, fm_dp_unmask **unmask,
+                        uint8_t room[FM_SIGNATURE_MAX]);
 fm_round_view node_view(const federation *f, const node *n);
 
 /** End the program: the test's own preparation failed. */

@@ -64,10 +64,10 @@ static void make_release(federation *f, node *n)
         .participants = n->participants,
         .participant_count = n->participant_count,
     };
-    int32_t *plain = f->plain[n->round % PLAIN_ROUNDS][n - f->nodes];
+    const uint64_t at = n->round % PLAIN_ROUNDS;
+    const fm_dp_shares *shares = fed_shares(f, n->participant_count);
     fm_dp_sum *sum = NULL;
     float unit[PARAMETERS];
-    const int32_t *noise;
 
     need(fm_dp_sum_new(&f->lattice, PARAMETERS, &sum) == FM_OK, "sum");
     for (int u = 0; u < 3; u++) {
@@ -75,14 +75,16 @@ static void make_release(federation *f, node *n)
             unit[i] = (float)fm_rng_normal(&f->rng);
         need(fm_dp_sum_add_unit(sum, unit) == FM_OK, "add unit");
     }
-    fm_dp_sum_peek_for_tests(sum, plain);
+    fm_dp_sum_peek_for_tests(sum, f->plain[at][n - f->nodes]);
     fm_dp_release_free(&n->release);
     fm_dp_release_keep_noise_for_tests(1);
-    need(fm_dp_release_make(sum, f->noise, n->pairs, &round, &f->rng, &n->release) == FM_OK,
+    need(fm_dp_release_make(sum, shares, n->pairs, &round, &f->rng, &n->release) == FM_OK,
          "release");
-    noise = f->noise ? fm_dp_release_noise_for_tests(n->release) : NULL;
-    for (size_t i = 0; noise && i < PARAMETERS; i++)
-        plain[i] += noise[i];
+    need(fm_dp_shares_levels(shares) <= LEVELS, "room for the levels");
+    for (uint32_t l = 0; l < fm_dp_shares_levels(shares); l++)
+        memcpy(f->noise[at][n - f->nodes][l], fm_dp_release_noise_for_tests(n->release, l),
+               sizeof f->noise[at][0][l]);
+    f->participants[at] = n->participant_count;
     fm_dp_sum_free(&sum);
 }
 
@@ -117,9 +119,12 @@ fm_message node_commit(node *n, uint8_t room[FM_SIGNATURE_MAX])
     return m;
 }
 
-fm_message node_release(node *n, fm_dp_unmask **unmask)
+fm_message node_release(const federation *f, node *n, fm_dp_unmask **unmask,
+                        uint8_t room[FM_SIGNATURE_MAX])
 {
+    fm_hash plan = fm_plan_hash(f->plan_bytes.data, f->plan_bytes.len), mark;
     fm_message m = { .type = FM_MSG_RELEASE };
+    size_t len = 0;
 
     need(fm_dp_release_unmask(n->release, n->survivors, n->survivor_count, unmask) == FM_OK,
          "unmask");
@@ -128,6 +133,14 @@ fm_message node_release(node *n, fm_dp_unmask **unmask)
     m.release.lost = (*unmask)->lost;
     m.release.lost_count = (*unmask)->lost_count;
     m.release.pair_seeds = (const uint8_t(*)[FM_SEED_BYTES])(*unmask)->pair_seeds;
+    m.release.surplus_seeds = (const uint8_t(*)[FM_SEED_BYTES])(*unmask)->surplus_seeds;
+    m.release.surplus_count = (*unmask)->surplus_count;
+    m.release.ledger_head = fm_hash_of("a ledger", &n->round, sizeof n->round);
+    mark = fm_ledger_mark_digest("heart", &plan, n->round, &m.release.ledger_head);
+    need(fm_identity_sign(n->id, FM_LABEL_LEDGER_MARK, mark.bytes, FM_HASH_BYTES, room, &len) ==
+             FM_OK,
+         "sign");
+    m.release.ledger_signature = (fm_bytes){ room, len };
     return m;
 }
 
@@ -293,6 +306,8 @@ void node_read(federation *f, node *n, bool *answered, fm_message *out)
     memset(out, 0, sizeof *out);
     switch (m->type) {
     case FM_MSG_PLAN_OFFER:
+        n->offered_mark = m->plan_offer.mark.round;
+        n->offered_head = m->plan_offer.mark.head;
         say_joined(f, n);
         out->type = FM_MSG_PLAN_ANSWER;
         out->plan_answer.plan_hash = fm_plan_hash(m->plan_offer.plan.data, m->plan_offer.plan.len);
@@ -314,7 +329,7 @@ void node_read(federation *f, node *n, bool *answered, fm_message *out)
     case FM_MSG_COMMITS:
         read_commits(f, n, &m->commits);
         fm_dp_unmask_free(&unmask);
-        *out = node_release(n, &unmask);
+        *out = node_release(f, n, &unmask, room);
         break;
     case FM_MSG_FINISH:
         read_finish(f, n, &m->finish);

@@ -55,6 +55,27 @@ static void without_noise_the_sum_is_that_of_the_encodings(void)
     fed_end(&f);
 }
 
+/* All of it stays: nobody gives anything back. */
+static void local_noise_stays_whole(void)
+{
+    const spec s = { .max_nodes = 4,
+                     .min_cohort = 3,
+                     .quorum = 3,
+                     .colluders = 1,
+                     .rounds = 1,
+                     .local_noise = true };
+    federation f;
+
+    fed_make(&f, &s);
+    fed_join_all(&f, 4);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
+    CU_ASSERT_EQUAL(fm_dp_shares_levels(fed_shares(&f, 4)), 1);
+    CU_ASSERT_EQUAL(fm_dp_shares_surplus(fed_shares(&f, 4), 4), 0);
+    CU_ASSERT(fed_stepped(&f, all, 4));
+    fed_end(&f);
+}
+
 /* Of six nodes `silent` have left, or are late. */
 static void run_with_losses(uint32_t lost, bool leave)
 {
@@ -230,6 +251,7 @@ static void a_late_member_gets_the_result_of_a_finished_federation(void)
 static const fm_test tests[] = {
     { "four nodes finish every round with the plain sum",
       four_nodes_finish_every_round_with_the_plain_sum },
+    { "local noise stays whole", local_noise_stays_whole },
     { "without noise the sum is that of the encodings",
       without_noise_the_sum_is_that_of_the_encodings },
     { "no node lost", no_node_lost },

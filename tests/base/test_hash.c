@@ -1,5 +1,7 @@
+#include <stdio.h>
 #include <string.h>
 
+#include "fedmoe/base/file.h"
 #include "fedmoe/base/hash.h"
 #include "suites.h"
 
@@ -96,6 +98,28 @@ static void the_state_is_wiped_at_the_end(void)
     CU_ASSERT_EQUAL(memcmp(h.state, zero.state, sizeof h.state), 0);
 }
 
+/* FIPS 180-4's own example, and a file longer than what is read at once. */
+static void the_sha256_of_a_file_is_what_sha256sum_prints(void)
+{
+    static char long_text[200000];
+    char dir[256], path[300], hex[65] = "";
+    uint64_t bytes = 0;
+
+    fm_test_tmpdir(dir, sizeof dir);
+    (void)snprintf(path, sizeof path, "%s/x", dir);
+    CU_ASSERT_EQUAL_FATAL(fm_file_replace(path, "abc", 3, 0600), FM_OK);
+    CU_ASSERT_EQUAL(fm_hash_file_sha256(path, hex, NULL), FM_OK);
+    CU_ASSERT_STRING_EQUAL(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    memset(long_text, 'a', sizeof long_text);
+    CU_ASSERT_EQUAL_FATAL(fm_file_replace(path, long_text, sizeof long_text, 0600), FM_OK);
+    CU_ASSERT_EQUAL(fm_hash_file_sha256(path, hex, &bytes), FM_OK);
+    CU_ASSERT_EQUAL(bytes, sizeof long_text);
+    CU_ASSERT_STRING_EQUAL(hex, "2287d207f24a941ff3b56c04c8a25ad56b63e3023207b3bb5b4ac0c9869d74be");
+    CU_ASSERT_EQUAL(fm_hash_file_sha256("/nowhere/x", hex, NULL), FM_ENOTFOUND);
+    CU_ASSERT_EQUAL(fm_hash_file_sha256(dir, hex, NULL), FM_EIO);
+    CU_ASSERT_EQUAL(fm_hash_file_sha256("/dev/zero", hex, NULL), FM_EIO);
+}
+
 static const fm_test tests[] = {
     { "is BLAKE2b over length-prefixed label and parts",
       is_blake2b_over_length_prefixed_label_and_parts },
@@ -105,5 +129,7 @@ static const fm_test tests[] = {
     { "every bit counts when comparing", every_bit_counts_when_comparing },
     { "hex is lower case and terminated", hex_is_lower_case_and_terminated },
     { "the state is wiped at the end", the_state_is_wiped_at_the_end },
+    { "the SHA-256 of a file is what sha256sum prints",
+      the_sha256_of_a_file_is_what_sha256sum_prints },
 };
 const fm_test_suite suite_hash = { "base.hash", tests, FM_TEST_COUNT(tests) };

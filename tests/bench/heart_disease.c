@@ -22,6 +22,7 @@ typedef struct {
     const char *shared;
     uint64_t seeds, first_seed, rounds, quorum, colluders;
     double delta;
+    bool local_noise;
 } bench_options;
 
 typedef struct {
@@ -125,6 +126,7 @@ static heart_setting setting(const bench_options *o, double epsilon, uint64_t se
                             .delta = o->delta,
                             .quorum = (uint32_t)o->quorum,
                             .colluders = (uint32_t)o->colluders,
+                            .local_noise = o->local_noise,
                             .rounds = o->rounds,
                             .seed = seed,
                             .schema = schema,
@@ -162,11 +164,11 @@ static fm_status hospitals(const bench_options *o, const char *data)
     fm_status st = FM_OK;
 
     printf("Four hospitals, %llu seeds from %llu, delta %g, %llu rounds, quorum %llu, colluders "
-           "%llu\n%-10s %-18s %-10s %-18s %-18s\n",
+           "%llu, %s noise\n%-10s %-18s %-10s %-18s %-18s\n",
            (unsigned long long)o->seeds, (unsigned long long)o->first_seed, o->delta,
            (unsigned long long)o->rounds, (unsigned long long)o->quorum,
-           (unsigned long long)o->colluders, "epsilon", "AUC, all tests", "accuracy",
-           "VA federated", "VA alone");
+           (unsigned long long)o->colluders, o->local_noise ? "local" : "distributed", "epsilon",
+           "AUC, all tests", "accuracy", "VA federated", "VA alone");
     for (size_t e = 0; st == FM_OK && e < 3; e++) {
         figures f = { 0 };
         uint64_t started = fm_clock_now_ms();
@@ -255,6 +257,8 @@ int main(int argc, char **argv)
         { "quorum", FM_CLI_U64, &o.quorum, "N", "default 3", false, 3, 4 },
         { "colluders", FM_CLI_U64, &o.colluders, "N", "default 1", false, 0, 2 },
         { "delta", FM_CLI_DOUBLE, &o.delta, "D", "default 1e-4", false, 1e-12, 0.1 },
+        { "local-noise", FM_CLI_FLAG, &o.local_noise, NULL,
+          "every node's noise is enough by itself (the plan's noise: local)", false, 0, 0 },
     };
     const fm_cli_spec spec = { .program = "bench-heart_disease",
                                .summary = "Quality of the federated model on real hospitals.",

@@ -54,6 +54,8 @@ static fm_status make_config(const heart_setting *s, heart_run *r)
         st = fm_aggregator_config_load(federation, &r->config);
     if (s->epsilon >= 1000.0)
         r->config.plan.noise_multiplier = 0.0;
+    if (s->local_noise)
+        r->config.plan.noise = FM_NOISE_LOCAL;
     unlink(model);
     unlink(federation);
     rmdir(dir);

@@ -16,7 +16,7 @@ static inline fm_ledger_entry ledger_test_entry(uint64_t round)
                               .purpose = "training heart-disease",
                               .plan = fm_hash_of("test", "plan", 4),
                               .round = round,
-                              .mechanism = { 1.0, 1.0, 1 } };
+                              .mechanism = { 1.0, 1.0, 1, FM_DP_GAUSSIAN, 0 } };
 }
 
 /* In a fresh folder; the path is returned too. */

@@ -5,18 +5,16 @@
 
 #include "fedmoe/base/random.h"
 
-static fm_dp_lattice lattice_for(double noise_multiplier)
+fm_dp_lattice_spec fix_spec(uint32_t members, double noise_multiplier)
 {
-    fm_dp_lattice_spec s = { .clip_norm = 1.0,
-                             .noise_multiplier = noise_multiplier,
-                             .max_units = 200,
-                             .nodes = FIX_MAX,
-                             .quorum = 2,
-                             .colluders = 0 };
-    fm_dp_lattice l;
-
-    CU_ASSERT_EQUAL_FATAL(fm_dp_lattice_make(&s, &l), FM_OK);
-    return l;
+    return (fm_dp_lattice_spec){ .clip_norm = 1.0,
+                                 .noise_multiplier = noise_multiplier,
+                                 .max_units = 200,
+                                 .nodes = FIX_MAX,
+                                 .quorum = members > 4   ? members - 2
+                                           : members > 1 ? 2
+                                                         : 1,
+                                 .colluders = 0 };
 }
 
 void fix_pair(fixture *f, uint32_t u)
@@ -30,12 +28,17 @@ void fix_pair(fixture *f, uint32_t u)
 
 void fix_init(fixture *f, uint32_t members, size_t n, double noise_multiplier)
 {
+    fm_dp_lattice_spec spec = fix_spec(members, noise_multiplier);
+
+    fix_init_noise(f, members, n, &spec);
+}
+
+void fix_init_noise(fixture *f, uint32_t members, size_t n, const fm_dp_lattice_spec *spec)
+{
     memset(f, 0, sizeof *f);
     f->members = members;
     f->n = n;
-    f->lattice = lattice_for(noise_multiplier);
-    if (noise_multiplier > 0.0)
-        CU_ASSERT_EQUAL_FATAL(fm_dp_gaussian_new(f->lattice.sigma_share, &f->noise), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_lattice_make(spec, &f->lattice), FM_OK);
     f->expected = calloc(n, sizeof *f->expected);
     CU_ASSERT_PTR_NOT_NULL_FATAL(f->expected);
     f->roster = (fm_dp_roster){ .federation = "hearts",
@@ -58,6 +61,14 @@ void fix_init(fixture *f, uint32_t members, size_t n, double noise_multiplier)
     }
 }
 
+/* As node u saw the round. */
+static const fm_dp_shares *shares_of(fixture *f, uint32_t u)
+{
+    CU_ASSERT_EQUAL_FATAL(fm_dp_shares_fit(&f->shares, &f->lattice, f->rounds[u].participant_count),
+                          FM_OK);
+    return f->shares;
+}
+
 static void release_one(fixture *f, uint32_t u, fm_rng *r, float *g, int32_t *encoded)
 {
     fm_rng system = fm_rng_system();
@@ -70,9 +81,9 @@ static void release_one(fixture *f, uint32_t u, fm_rng *r, float *g, int32_t *en
         CU_ASSERT_EQUAL(fm_dp_sum_add_unit(s, g), FM_OK);
     }
     fm_dp_sum_peek_for_tests(s, encoded);
-    CU_ASSERT_EQUAL_FATAL(
-        fm_dp_release_make(s, f->noise, f->pairs[u], &f->rounds[u], &system, &f->releases[u]),
-        FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_release_make(s, shares_of(f, u), f->pairs[u], &f->rounds[u],
+                                             &system, &f->releases[u]),
+                          FM_OK);
     CU_ASSERT_EQUAL(fm_dp_sum_units(s), 0);
     fm_dp_sum_free(&s);
 }
@@ -99,14 +110,40 @@ void fix_release_all(fixture *f, uint64_t seed_value)
     free(g);
 }
 
-static void add_expected(fixture *f, uint32_t u)
+const int32_t *fix_encoded(uint32_t u)
 {
-    const int32_t *noise = fm_dp_release_noise_for_tests(f->releases[u]);
+    return g_encoded[u];
+}
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(noise);
-    for (size_t i = 0; i < f->n; i++)
-        f->expected[i] =
-            (int32_t)((uint32_t)f->expected[i] + (uint32_t)g_encoded[u][i] + (uint32_t)noise[i]);
+static void add(int32_t *sum, const int32_t *more, size_t n)
+{
+    CU_ASSERT_PTR_NOT_NULL_FATAL(more);
+    for (size_t i = 0; i < n; i++)
+        sum[i] = (int32_t)((uint32_t)sum[i] + (uint32_t)more[i]);
+}
+
+static void add_expected(fixture *f, uint32_t u, uint32_t survivors)
+{
+    const fm_dp_shares *s = shares_of(f, u);
+    uint32_t kept = fm_dp_shares_levels(s) - fm_dp_shares_surplus(s, survivors);
+
+    add(f->expected, g_encoded[u], f->n);
+    for (uint32_t l = 0; l < kept; l++)
+        add(f->expected, fm_dp_release_noise_for_tests(f->releases[u], l), f->n);
+}
+
+static void remove_surplus(fixture *f, uint32_t u, uint32_t survivors, const fm_dp_unmask *m,
+                           uint32_t *sum)
+{
+    int32_t *scratch = malloc(f->n * sizeof *scratch);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(scratch);
+    CU_ASSERT_EQUAL(
+        fm_dp_shares_subtract(shares_of(f, u), survivors,
+                              (const uint8_t(*)[FM_DP_NOISE_SEED_BYTES])m->surplus_seeds,
+                              m->surplus_count, scratch, sum, f->n),
+        FM_OK);
+    free(scratch);
 }
 
 static void remove_masks(fixture *f, uint32_t u, const fm_dp_unmask *m, uint32_t *sum)
@@ -131,8 +168,9 @@ void fix_unmask(fixture *f, const uint32_t *survivors, uint32_t count, uint32_t 
         CU_ASSERT_EQUAL_FATAL(fm_dp_sum_words(sum, f->n, bytes, len), FM_OK);
         CU_ASSERT_EQUAL_FATAL(fm_dp_release_unmask(f->releases[u], survivors, count, &m), FM_OK);
         remove_masks(f, u, m, sum);
+        remove_surplus(f, u, count, m, sum);
         fm_dp_unmask_free(&m);
-        add_expected(f, u);
+        add_expected(f, u, count);
     }
 }
 
@@ -154,7 +192,7 @@ void fix_fini(fixture *f)
         free(g_encoded[u]);
         g_encoded[u] = NULL;
     }
-    fm_dp_gaussian_free(&f->noise);
+    fm_dp_shares_free(&f->shares);
     free(f->expected);
     f->expected = NULL;
 }

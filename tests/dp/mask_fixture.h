@@ -11,7 +11,7 @@ typedef struct {
     uint32_t members;
     size_t n;
     fm_dp_lattice lattice;
-    fm_dp_gaussian *noise;
+    fm_dp_shares *shares; /* of the last release or disclosure */
     fm_dp_keypair *keys[FIX_MAX];
     uint8_t public_keys[FIX_MAX][FM_DP_KEY_BYTES];
     fm_dp_roster roster; /* self is set for each node */
@@ -19,15 +19,21 @@ typedef struct {
     fm_dp_round rounds[FIX_MAX]; /* as each node was shown it */
     uint32_t participants[FIX_MAX];
     fm_dp_release *releases[FIX_MAX];
-    int32_t *expected; /* [n] sum of encodings and noises of the survivors, mod 2^32 */
+    int32_t *expected; /* [n] the survivors' encodings and noise that stays, mod 2^32 */
 } fixture;
 
 /** Keys and one round that all nodes see alike. noise 0: the lattice without noise. */
 void fix_init(fixture *f, uint32_t members, size_t n, double noise_multiplier);
+/** The same with another quorum, colluders and kind of noise than fix_spec has. */
+void fix_init_noise(fixture *f, uint32_t members, size_t n, const fm_dp_lattice_spec *spec);
+/** Two may be lost, but two are left if there are two; none colludes. */
+fm_dp_lattice_spec fix_spec(uint32_t members, double noise_multiplier);
 /** Derive (again) the pair secrets of node u from f->roster as it is now. */
 void fix_pair(fixture *f, uint32_t u);
 /** Every node sums a few random units, and makes its release; the seed is for those units. */
 void fix_release_all(fixture *f, uint64_t seed);
+/** The encoded sum of node u's units, int32[n], before noise and masks. */
+const int32_t *fix_encoded(uint32_t u);
 /** What the server computes of the survivors, and what it should be in f->expected. */
 void fix_unmask(fixture *f, const uint32_t *survivors, uint32_t count, uint32_t *sum);
 /** Words of sum that are not the expected ones. */

@@ -11,6 +11,15 @@ extern const fm_test_suite fm_suite_dp_accountant;
 static double epsilon_of(double z, double q, uint64_t count, double delta)
 {
     fm_dp_mechanism m = { z, q, count, FM_DP_GAUSSIAN, 0 };
+    fm_dp_cost cost = { .epsilon = NAN };
+
+    CU_ASSERT_EQUAL(fm_dp_epsilon_by(FM_DP_RDP, &m, 1, delta, &cost), FM_OK);
+    return cost.epsilon;
+}
+
+static double pld_epsilon_of(double z, double q, uint64_t count, double delta)
+{
+    fm_dp_mechanism m = { z, q, count, FM_DP_GAUSSIAN, 0 };
     double e = NAN;
 
     CU_ASSERT_EQUAL(fm_dp_epsilon(&m, 1, delta, &e), FM_OK);
@@ -20,10 +29,10 @@ static double epsilon_of(double z, double q, uint64_t count, double delta)
 static double delta_of(double z, double q, uint64_t count, double epsilon)
 {
     fm_dp_mechanism m = { z, q, count, FM_DP_GAUSSIAN, 0 };
-    double d = NAN;
+    fm_dp_cost cost = { .delta = NAN };
 
-    CU_ASSERT_EQUAL(fm_dp_delta(&m, 1, epsilon, &d), FM_OK);
-    return d;
+    CU_ASSERT_EQUAL(fm_dp_delta_by(FM_DP_RDP, &m, 1, epsilon, &cost), FM_OK);
+    return cost.delta;
 }
 
 static double normal_cdf(double x)
@@ -244,17 +253,19 @@ static void parts_of_a_composition_add_up_in_any_order(void)
                             { 5.0, 1.0, 3, FM_DP_GAUSSIAN, 0 },
                             { 1.0, 0.01, 200, FM_DP_GAUSSIAN, 0 },
                             { 2.0, 0.1, 25, FM_DP_GAUSSIAN, 0 } };
-    double ea = 0.0, eb = 0.0, d = 0.0, largest = 0.0;
+    fm_dp_cost ca = { 0 }, cb = { 0 };
+    double ea, largest = 0.0;
 
-    CU_ASSERT_EQUAL(fm_dp_epsilon(a, 3, 1e-6, &ea), FM_OK);
-    CU_ASSERT_EQUAL(fm_dp_epsilon(b, 5, 1e-6, &eb), FM_OK);
-    CU_ASSERT_DOUBLE_EQUAL(ea, eb, 1e-9 * ea);
+    CU_ASSERT_EQUAL(fm_dp_epsilon_by(FM_DP_RDP, a, 3, 1e-6, &ca), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_epsilon_by(FM_DP_RDP, b, 5, 1e-6, &cb), FM_OK);
+    ea = ca.epsilon;
+    CU_ASSERT_DOUBLE_EQUAL(ea, cb.epsilon, 1e-9 * ea);
     for (size_t i = 0; i < 3; i++)
         largest =
             fmax(largest, epsilon_of(a[i].noise_multiplier, a[i].sampling_rate, a[i].count, 1e-6));
     CU_ASSERT(ea > largest);
-    CU_ASSERT_EQUAL(fm_dp_delta(a, 3, ea, &d), FM_OK);
-    CU_ASSERT_DOUBLE_EQUAL(d, 1e-6, 1e-14);
+    CU_ASSERT_EQUAL(fm_dp_delta_by(FM_DP_RDP, a, 3, ea, &ca), FM_OK);
+    CU_ASSERT_DOUBLE_EQUAL(ca.delta, 1e-6, 1e-14);
 }
 
 static void gaussians_of_two_widths_bound_their_exact_composition(void)
@@ -266,7 +277,7 @@ static void gaussians_of_two_widths_bound_their_exact_composition(void)
     CU_ASSERT_EQUAL(fm_dp_delta(m, 2, 4.0, &d), FM_OK);
     CU_ASSERT(d >= exact_delta(mu, 4.0));
     CU_ASSERT_EQUAL(fm_dp_epsilon(m, 2, exact_delta(mu, 4.0), &e), FM_OK);
-    CU_ASSERT(e >= 4.0 && e <= 1.2 * 4.0);
+    CU_ASSERT(e >= 4.0 && e <= 4.0 * (1.0 + 1e-4));
 }
 
 static void no_argument_in_range_gives_nan(void)
@@ -324,8 +335,8 @@ static void bad_arguments_are_named_and_outputs_left_alone(void)
 
 static void calibrated_noise_is_enough_and_no_more_than_needed(void)
 {
-    const double epsilons[] = { 0.1, 1.0, 8.0, 60.0 }, qs[] = { 1e-4, 0.02, 1.0 };
-    const uint64_t rounds[] = { 1, 200, 100000 };
+    const double epsilons[] = { 0.3, 8.0 }, qs[] = { 0.02, 1.0 };
+    const uint64_t rounds[] = { 1, 200 };
 
     for (size_t i = 0; i < FM_TEST_COUNT(epsilons); i++)
         for (size_t j = 0; j < FM_TEST_COUNT(qs); j++)
@@ -333,8 +344,8 @@ static void calibrated_noise_is_enough_and_no_more_than_needed(void)
                 double z = 0.0;
 
                 CU_ASSERT_EQUAL(fm_dp_calibrate(epsilons[i], 1e-6, qs[j], rounds[k], &z), FM_OK);
-                CU_ASSERT(epsilon_of(z, qs[j], rounds[k], 1e-6) <= epsilons[i]);
-                CU_ASSERT(epsilon_of(z * (1.0 - 1e-4), qs[j], rounds[k], 1e-6) > epsilons[i]);
+                CU_ASSERT(pld_epsilon_of(z, qs[j], rounds[k], 1e-6) <= epsilons[i]);
+                CU_ASSERT(pld_epsilon_of(z * (1.0 - 1e-4), qs[j], rounds[k], 1e-6) > epsilons[i]);
             }
 }
 
@@ -342,7 +353,7 @@ static void more_budget_asks_for_less_noise(void)
 {
     double last = INFINITY, z = 0.0;
 
-    for (double e = 0.05; e < 100.0; e *= 1.6) {
+    for (double e = 0.2; e < 20.0; e *= 3.0) {
         CU_ASSERT_EQUAL(fm_dp_calibrate(e, 1e-5, 0.01, 1000, &z), FM_OK);
         CU_ASSERT(z < last);
         last = z;

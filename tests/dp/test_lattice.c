@@ -30,7 +30,8 @@ static fm_dp_lattice_spec random_spec(fm_rng *r)
                                  .max_units = 1 + (uint32_t)fm_rng_below(r, 100000),
                                  .nodes = nodes,
                                  .quorum = quorum,
-                                 .colluders = (uint32_t)fm_rng_below(r, quorum) };
+                                 .colluders = (uint32_t)fm_rng_below(r, quorum),
+                                 .local = fm_rng_below(r, 2) == 1 };
 }
 
 static void takes_the_finest_lattice_whose_sums_cannot_wrap(void)
@@ -47,10 +48,12 @@ static void takes_the_finest_lattice_whose_sums_cannot_wrap(void)
         CU_ASSERT_EQUAL(l.scale, ldexp(1.0, l.scale_log2));
         CU_ASSERT_EQUAL(l.sensitivity, (int64_t)floor(s.clip_norm * l.scale));
         CU_ASSERT_EQUAL(l.max_units, s.max_units);
+        CU_ASSERT(l.nodes == s.nodes && l.quorum == s.quorum && l.colluders == s.colluders &&
+                  l.local == s.local);
         CU_ASSERT_DOUBLE_EQUAL(l.sigma_counted, s.noise_multiplier * (double)l.sensitivity, 0.0);
-        CU_ASSERT_DOUBLE_EQUAL(l.sigma_share * l.sigma_share * (s.quorum - s.colluders),
-                               l.sigma_counted * l.sigma_counted,
-                               1e-12 * l.sigma_counted * l.sigma_counted);
+        CU_ASSERT_DOUBLE_EQUAL(
+            l.sigma_share * l.sigma_share * (s.local ? 1 : s.quorum - s.colluders),
+            l.sigma_counted * l.sigma_counted, 1e-12 * l.sigma_counted * l.sigma_counted);
         CU_ASSERT(l.sigma_share >= 10.0 && l.sigma_share <= 0x1p26);
         CU_ASSERT(reach(&s, &l) < 0x1p31);
         twice = l;
@@ -69,6 +72,21 @@ static void without_noise_has_no_sigma(void)
     CU_ASSERT_EQUAL(fm_dp_lattice_make(&s, &l), FM_OK);
     CU_ASSERT_EQUAL(l.sigma_share, 0.0);
     CU_ASSERT_EQUAL(l.sigma_counted, 0.0);
+}
+
+/* Each share is all of sigma, so the same sum has coarser steps. */
+static void local_noise_takes_more_room(void)
+{
+    fm_dp_lattice_spec s = usual();
+    fm_dp_lattice distributed, local;
+
+    s.max_units = 10;
+    CU_ASSERT_EQUAL(fm_dp_lattice_make(&s, &distributed), FM_OK);
+    s.local = true;
+    CU_ASSERT_EQUAL(fm_dp_lattice_make(&s, &local), FM_OK);
+    CU_ASSERT_EQUAL(local.sigma_share, local.sigma_counted);
+    CU_ASSERT(reach(&s, &local) < 0x1p31);
+    CU_ASSERT(local.scale_log2 < distributed.scale_log2);
 }
 
 static void refuses(fm_dp_lattice_spec s, const char *word)
@@ -145,6 +163,7 @@ static const fm_test g_tests[] = {
     { "takes the finest lattice whose sums cannot wrap",
       takes_the_finest_lattice_whose_sums_cannot_wrap },
     { "without noise has no sigma", without_noise_has_no_sigma },
+    { "local noise takes more room", local_noise_takes_more_room },
     { "names the field that is out of range", names_the_field_that_is_out_of_range },
     { "refuses a plan that no lattice serves", refuses_a_plan_that_no_lattice_serves },
     { "serves extreme clip norms", serves_extreme_clip_norms },

@@ -33,11 +33,13 @@ static void changes_are_refused_by_the_file_itself(void)
     CU_ASSERT_EQUAL(raw(path, "DELETE FROM entry WHERE sequence = 3"), SQLITE_CONSTRAINT);
     CU_ASSERT_EQUAL(raw(path, "INSERT OR REPLACE INTO entry SELECT sequence, wall_s, data_set,"
                               " federation, purpose, plan, round, 99.0, sampling_rate, count,"
-                              " hash FROM entry WHERE sequence = 2"),
+                              " hash, kind, sensitivity, unit, format, salt FROM entry"
+                              " WHERE sequence = 2"),
                     SQLITE_CONSTRAINT);
     CU_ASSERT_EQUAL(raw(path, "INSERT OR REPLACE INTO entry SELECT 4, wall_s, data_set,"
                               " federation, purpose, plan, round, 99.0, sampling_rate, count,"
-                              " hash FROM entry WHERE sequence = 2"),
+                              " hash, kind, sensitivity, unit, format, salt FROM entry"
+                              " WHERE sequence = 2"),
                     SQLITE_CONSTRAINT);
     CU_ASSERT_EQUAL(fm_ledger_verify(l, &entries), FM_OK);
     CU_ASSERT_EQUAL(entries, 3);
@@ -116,7 +118,7 @@ static fm_hash documented_hash(const fm_ledger_row *row, const fm_hash *before)
 
     memcpy(&z, &row->mechanism.noise_multiplier, sizeof z);
     memcpy(&q, &row->mechanism.sampling_rate, sizeof q);
-    fm_hasher_begin(&h, "fedmoe ledger v1");
+    fm_hasher_begin(&h, "fedmoe ledger v2");
     fm_hasher_add(&h, before->bytes, FM_HASH_BYTES);
     fm_hasher_add_u64(&h, row->sequence);
     fm_hasher_add_u64(&h, (uint64_t)row->wall_s);
@@ -128,6 +130,10 @@ static fm_hash documented_hash(const fm_ledger_row *row, const fm_hash *before)
     fm_hasher_add_u64(&h, z);
     fm_hasher_add_u64(&h, q);
     fm_hasher_add_u64(&h, row->mechanism.count);
+    fm_hasher_add_u64(&h, row->mechanism.kind);
+    fm_hasher_add_u64(&h, row->mechanism.sensitivity);
+    fm_hasher_add_part(&h, row->unit, strlen(row->unit));
+    fm_hasher_add(&h, row->salt, 16);
     return fm_hasher_end(&h);
 }
 
@@ -170,11 +176,13 @@ static void write_first_entry_of_the_future(const char *path, int64_t wall_s)
     snprintf(row.data_set, sizeof row.data_set, "%s", e.data_set);
     snprintf(row.federation, sizeof row.federation, "%s", e.federation);
     snprintf(row.purpose, sizeof row.purpose, "%s", e.purpose);
+    snprintf(row.unit, sizeof row.unit, "record");
     row.hash = documented_hash(&row, &zero);
     fm_hash_hex(&e.plan, plan);
     fm_hash_hex(&row.hash, hash);
-    sql = sqlite3_mprintf("INSERT INTO entry VALUES(1, %lld, %Q, %Q, %Q, x'%s', 1, 1.0, 1.0, 1,"
-                          " x'%s')",
+    sql = sqlite3_mprintf("INSERT INTO entry(sequence, wall_s, data_set, federation, purpose,"
+                          " plan, round, noise_multiplier, sampling_rate, count, hash, format)"
+                          " VALUES(1, %lld, %Q, %Q, %Q, x'%s', 1, 1.0, 1.0, 1, x'%s', 2)",
                           (long long)wall_s, e.data_set, e.federation, e.purpose, plan, hash);
     CU_ASSERT_EQUAL(raw(path, sql), SQLITE_OK);
     sqlite3_free(sql);
@@ -212,7 +220,9 @@ static void ten_thousand_entries_of_twenty_kinds_are_summed_fast(void)
 
     CU_ASSERT_EQUAL(
         raw(path, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)"
-                  " INSERT INTO entry SELECT i, 0, 'cleveland', 'heart', 'p', zeroblob(32), i,"
+                  " INSERT INTO entry(sequence, wall_s, data_set, federation, purpose, plan, round,"
+                  " noise_multiplier, sampling_rate, count, hash) SELECT i, 0, 'cleveland', "
+                  "'heart', 'p', zeroblob(32), i,"
                   " 8.0 + i % 20, 0.01, 1, zeroblob(32) FROM n"),
         SQLITE_OK);
     for (size_t i = 0; i < 20; i++)
@@ -221,7 +231,7 @@ static void ten_thousand_entries_of_twenty_kinds_are_summed_fast(void)
     CU_ASSERT_EQUAL(fm_ledger_epsilon(l, "cleveland", NULL, 1e-5, &spent), FM_OK);
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
     CU_ASSERT_EQUAL(fm_dp_epsilon(sum, 20, 1e-5, &direct), FM_OK);
-    CU_ASSERT_DOUBLE_EQUAL(spent, direct, 1e-9 * direct);
+    CU_ASSERT_DOUBLE_EQUAL(spent, direct, 1e-4 * direct);
     printf("(%.0f ms) ",
            (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) / 1e6);
     fm_ledger_close(&l);

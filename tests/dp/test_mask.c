@@ -38,22 +38,33 @@ static void the_sum_is_the_encodings_and_the_noises_bit_for_bit(void)
     }
 }
 
-/* False alarm: 2e-7 for each of the ten comparisons (FM_STATS_Z). */
+/* All levels of node u's noise. */
+static void whole_noise(const fixture *f, uint32_t u, double *out)
+{
+    memset(out, 0, f->n * sizeof *out);
+    for (uint32_t l = 0; l < fm_dp_shares_levels(f->shares); l++)
+        for (size_t i = 0; i < f->n; i++)
+            out[i] += fm_dp_release_noise_for_tests(f->releases[u], l)[i];
+}
+
+/* Before anything is given back. False alarm: 2e-7 for each of the ten comparisons (FM_STATS_Z). */
 static void every_release_carries_its_own_noise_of_the_lattice(void)
 {
+    static double mine[WORDS], next[WORDS];
+
     double deviation = sqrt(2.0 / WORDS);
     fixture f;
 
     fix_init(&f, 5, WORDS, 1.3);
     fix_release_all(&f, 25);
     for (uint32_t u = 0; u < 5; u++) {
-        const int32_t *mine = fm_dp_release_noise_for_tests(f.releases[u]);
-        const int32_t *next = fm_dp_release_noise_for_tests(f.releases[(u + 1) % 5]);
         double square = 0.0, product = 0.0;
 
+        whole_noise(&f, u, mine);
+        whole_noise(&f, (u + 1) % 5, next);
         for (size_t i = 0; i < WORDS; i++) {
-            square += (double)mine[i] * mine[i];
-            product += (double)mine[i] * next[i];
+            square += mine[i] * mine[i];
+            product += mine[i] * next[i];
         }
         square /= WORDS * f.lattice.sigma_share * f.lattice.sigma_share;
         product /= WORDS * f.lattice.sigma_share * f.lattice.sigma_share;
@@ -78,9 +89,11 @@ static void training_alone_works(void)
 static void part_of_the_roster_may_take_part(void)
 {
     const uint32_t some[] = { 1, 2, 4 }, survivors[] = { 1, 4 };
+    fm_dp_lattice_spec spec = fix_spec(5, 1.0);
     fixture f;
 
-    fix_init(&f, 5, WORDS, 1.0);
+    spec.quorum = 2;
+    fix_init_noise(&f, 5, WORDS, &spec);
     for (uint32_t i = 0; i < 5; i++) {
         f.rounds[i].participants = some;
         f.rounds[i].participant_count = 3;
@@ -153,7 +166,8 @@ static void refuses_to_make_what_would_not_be_private(void)
     const uint32_t unsorted[] = { 1, 0 }, without_self[] = { 1, 2 }, unknown[] = { 0, 9 };
     fm_rng system = fm_rng_system();
     fm_dp_release *r = NULL;
-    fm_dp_gaussian *other = NULL;
+    fm_dp_shares *other = NULL, *more = NULL, *fewer = NULL;
+    fm_dp_lattice lattice;
     fm_dp_sum *s = NULL;
     fm_dp_round round;
     float g[8] = { 0.5f };
@@ -161,10 +175,14 @@ static void refuses_to_make_what_would_not_be_private(void)
     fixture f;
 
     fix_init(&f, 3, 8, 1.0);
-    CU_ASSERT_EQUAL_FATAL(fm_dp_gaussian_new(f.lattice.sigma_share * 0.999, &other), FM_OK);
+    lattice = f.lattice;
+    lattice.sigma_counted *= 0.999;
+    CU_ASSERT_EQUAL_FATAL(fm_dp_shares_new(&lattice, 3, &other), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_shares_new(&f.lattice, 4, &more), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_shares_new(&f.lattice, 2, &fewer), FM_OK);
     CU_ASSERT_EQUAL_FATAL(fm_dp_sum_new(&f.lattice, 8, &s), FM_OK);
-    for (int i = 0; i < 6; i++) {
-        const fm_dp_gaussian *noise = i == 0 ? NULL : i == 1 ? other : f.noise;
+    for (int i = 0; i < 7; i++) {
+        const fm_dp_shares *shares[] = { NULL, other, fewer, fewer, fewer, fewer, more };
 
         round = f.rounds[0];
         if (i >= 2 && i <= 4) {
@@ -174,14 +192,17 @@ static void refuses_to_make_what_would_not_be_private(void)
         if (i == 5)
             round.participant_count = 0;
         CU_ASSERT_EQUAL(fm_dp_sum_add_unit(s, g), FM_OK);
-        CU_ASSERT_EQUAL(fm_dp_release_make(s, noise, f.pairs[0], &round, &system, &r), FM_EINVAL);
+        CU_ASSERT_EQUAL(fm_dp_release_make(s, shares[i], f.pairs[0], &round, &system, &r),
+                        FM_EINVAL);
         CU_ASSERT_PTR_NULL(r);
         CU_ASSERT_EQUAL(fm_dp_sum_units(s), 0); /* consumed all the same */
         fm_dp_sum_peek_for_tests(s, left);
         CU_ASSERT_EQUAL(left[0], 0);
     }
     fm_dp_sum_free(&s);
-    fm_dp_gaussian_free(&other);
+    fm_dp_shares_free(&other);
+    fm_dp_shares_free(&more);
+    fm_dp_shares_free(&fewer);
     fix_fini(&f);
 }
 

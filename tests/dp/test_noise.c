@@ -1,6 +1,6 @@
 /*
  * Statistics of the sampler, with fixed seeds. Each single comparison raises a false alarm with
- * probability 2e-7 at most over a random seed (FM_STATS_Z); there are about 80 of them.
+ * probability 2e-7 at most over a random seed (FM_STATS_Z); there are about 110 of them.
  */
 #include "fedmoe/dp/noise.h"
 
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "fm_test.h"
+#include "noise_internal.h"
 #include "stats.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -28,7 +29,7 @@ static void draw(double sigma, uint64_t seed_value)
     fm_rng r = fm_rng_seeded(&seed, seed_value);
 
     CU_ASSERT_EQUAL_FATAL(fm_dp_gaussian_new(sigma, &g), FM_OK);
-    fm_dp_gaussian_sample(g, &r, g_x, N);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_gaussian_sample(g, &r, g_x, N), FM_OK);
     fm_dp_gaussian_free(&g);
 }
 
@@ -158,6 +159,86 @@ static void shows_no_lattice_in_the_residues(void)
     }
 }
 
+/*
+ * With a coarse alias table (multiples of 2^-12) one base sample in forty is an escape, so that
+ * the residual distribution shows in a million samples. Short calls: no block runs out of slots.
+ */
+static void escapes_give_the_exact_law_too(void)
+{
+    const size_t call = 8 * FM_GAUSS_GROUP, calls = N / call;
+    fm_stats_bins count, expected;
+    fm_dp_gaussian *g = NULL;
+    fm_rng_seed seed;
+    fm_rng r = fm_rng_seeded(&seed, 600);
+
+    fm_stats_bins_init(&count, 42, 1);
+    fm_stats_bins_init(&expected, 42, 1);
+    CU_ASSERT_EQUAL_FATAL(fm_gauss_new(10.5, 12, &g), FM_OK);
+    CU_ASSERT(g->escape_weight * call < (FM_GAUSS_SLOTS / 2) << 23);
+    CU_ASSERT(g->escape_weight > (1 << 23) / 256);
+    for (size_t c = 0; c < calls; c++)
+        CU_ASSERT_EQUAL_FATAL(fm_dp_gaussian_sample(g, &r, g_x + c * call, call), FM_OK);
+    for (size_t i = 0; i < calls * call; i++)
+        fm_stats_bins_add(&count, g_x[i], 1.0);
+    fm_stats_bins_expect(&expected, 10.5 * 10.5, (double)(calls * call));
+    CU_ASSERT(chi2_ok(fm_stats_bins_chi2(&count, &expected), 84));
+    fm_dp_gaussian_free(&g);
+    fm_stats_bins_fini(&count);
+    fm_stats_bins_fini(&expected);
+}
+
+/* Neighbours together: 16 x 16 bins of (x_i, x_i+1), and of (x_i, x_i+64), the next group. */
+static void neighbours_are_independent(void)
+{
+    const double sigmas[] = { 10.5, 0x1p20 };
+    const size_t lags[] = { 1, 4, 16, 64 };
+
+    for (size_t s = 0; s < FM_TEST_COUNT(sigmas); s++) {
+        draw(sigmas[s], 700 + s);
+        for (size_t l = 0; l < FM_TEST_COUNT(lags); l++) {
+            double joint[16][16] = { { 0 } }, one[16] = { 0 }, chi2 = 0.0, total = 0.0;
+
+            for (size_t i = 0; i + lags[l] < N; i++) {
+                double a = floor(4.0 * g_x[i] / sigmas[s]) + 8.0;
+                double b = floor(4.0 * g_x[i + lags[l]] / sigmas[s]) + 8.0;
+                size_t u = a < 0.0 ? 0 : a > 15.0 ? 15 : (size_t)a;
+
+                joint[u][b < 0.0 ? 0 : b > 15.0 ? 15 : (size_t)b] += 1.0;
+                one[u] += 1.0;
+                total += 1.0;
+            }
+            for (size_t a = 0; a < 16; a++) {
+                for (size_t b = 0; b < 16; b++) {
+                    double e = one[a] * one[b] / total;
+
+                    chi2 += (joint[a][b] - e) * (joint[a][b] - e) / e;
+                }
+            }
+            CU_ASSERT(chi2_ok(chi2, 15 * 15));
+        }
+    }
+}
+
+/* How many lie beyond 3, 4, 5 and 6 sigma (the last: a handful at most). */
+static void has_the_tails_of_a_gaussian(void)
+{
+    const double sigmas[] = { 100.25, 0x1p14, 0x1p20 };
+
+    for (size_t s = 0; s < FM_TEST_COUNT(sigmas); s++) {
+        draw(sigmas[s], 800 + s);
+        for (double z = 3.0; z <= 6.0; z += 1.0) {
+            /* |x| > z sigma in integers: |x| >= f + 1; a half step below that for the integral. */
+            double cut = floor(z * sigmas[s]) + 0.5;
+            double expected = erfc(cut / sigmas[s] / sqrt(2.0)) * (double)N, beyond = 0.0;
+
+            for (size_t i = 0; i < N; i++)
+                beyond += fabs((double)g_x[i]) > cut;
+            CU_ASSERT(beyond < expected + FM_STATS_Z * sqrt(expected) + 6.0);
+            CU_ASSERT(beyond > expected - FM_STATS_Z * sqrt(expected));
+        }
+    }
+}
+
 static void the_same_seed_gives_the_same_noise_and_another_does_not(void)
 {
     int32_t a[700], b[700];
@@ -167,21 +248,21 @@ static void the_same_seed_gives_the_same_noise_and_another_does_not(void)
 
     CU_ASSERT_EQUAL_FATAL(fm_dp_gaussian_new(1234.5, &g), FM_OK);
     r = fm_rng_seeded(&seed, 1);
-    fm_dp_gaussian_sample(g, &r, a, 700);
+    CU_ASSERT_EQUAL(fm_dp_gaussian_sample(g, &r, a, 700), FM_OK);
     r = fm_rng_seeded(&seed, 1);
-    fm_dp_gaussian_sample(g, &r, b, 700);
+    CU_ASSERT_EQUAL(fm_dp_gaussian_sample(g, &r, b, 700), FM_OK);
     CU_ASSERT_EQUAL(memcmp(a, b, sizeof a), 0);
-    fm_dp_gaussian_sample(g, &r, b, 700); /* goes on, does not repeat */
+    CU_ASSERT_EQUAL(fm_dp_gaussian_sample(g, &r, b, 700), FM_OK); /* goes on, does not repeat */
     CU_ASSERT_NOT_EQUAL(memcmp(a, b, sizeof a), 0);
     r = fm_rng_seeded(&seed, 2);
-    fm_dp_gaussian_sample(g, &r, b, 700);
+    CU_ASSERT_EQUAL(fm_dp_gaussian_sample(g, &r, b, 700), FM_OK);
     CU_ASSERT_NOT_EQUAL(memcmp(a, b, sizeof a), 0);
     fm_dp_gaussian_free(&g);
 }
 
 static void writes_as_many_as_it_is_asked_for(void)
 {
-    const size_t counts[] = { 0, 1, 15, 16, 17, 511, 512, 513, 1025 };
+    const size_t counts[] = { 0, 1, 15, 63, 64, 65, 511, 1023, 1025 };
     int32_t x[1030];
     fm_dp_gaussian *g = NULL;
     fm_rng_seed seed;
@@ -191,7 +272,7 @@ static void writes_as_many_as_it_is_asked_for(void)
     for (size_t c = 0; c < FM_TEST_COUNT(counts); c++) {
         for (size_t i = 0; i < 1030; i++)
             x[i] = INT32_MIN;
-        fm_dp_gaussian_sample(g, &r, x, counts[c]);
+        CU_ASSERT_EQUAL(fm_dp_gaussian_sample(g, &r, x, counts[c]), FM_OK);
         for (size_t i = 0; i < 1030; i++)
             CU_ASSERT((x[i] == INT32_MIN) == (i >= counts[c]));
     }
@@ -218,6 +299,9 @@ static const fm_test g_tests[] = {
     { "fits the exact probabilities", fits_the_exact_probabilities },
     { "agrees with the exact reference sampler", agrees_with_the_exact_reference_sampler },
     { "shows no lattice in the residues", shows_no_lattice_in_the_residues },
+    { "escapes give the exact law, too", escapes_give_the_exact_law_too },
+    { "neighbours are independent", neighbours_are_independent },
+    { "has the tails of a Gaussian", has_the_tails_of_a_gaussian },
     { "the same seed gives the same noise and another does not",
       the_same_seed_gives_the_same_noise_and_another_does_not },
     { "writes as many as it is asked for", writes_as_many_as_it_is_asked_for },

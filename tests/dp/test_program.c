@@ -41,18 +41,33 @@ static void epsilon_delta_and_sigma_agree_with_the_library(void)
     fm_dp_mechanism m[] = { { 1.1, 0.01, 1000, FM_DP_GAUSSIAN, 0 },
                             { 20.0, 1.0, 1, FM_DP_GAUSSIAN, 0 } };
     char out[8192];
+    fm_dp_mechanism mix[] = { { 1.1, 0.01, 500, FM_DP_GAUSSIAN, 0 },
+                              { 10.0, 1.0, 100, FM_DP_LAPLACE, 0 },
+                              { 2.0, 0.1, 30, FM_DP_DISCRETE_GAUSSIAN, 5 } };
+    fm_dp_cost rdp = { 0 };
     double expected = 0.0;
     json_t *o;
 
-    CU_ASSERT_EQUAL(fm_dp_epsilon(m, 2, 1e-5, &expected), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_epsilon_by(FM_DP_RDP, m, 2, 1e-5, &rdp), FM_OK);
     CU_ASSERT_EQUAL(run("epsilon --noise-multiplier 1.1 --sampling-rate 0.01 --steps 1000"
                         " --mechanism gaussian:z=20 --delta 1e-5 --accountant rdp --json",
                         out, sizeof out),
                     0);
     CU_ASSERT_PTR_NOT_NULL_FATAL(o = json_loads(out, 0, NULL));
-    CU_ASSERT_EQUAL(json_real_value(json_object_get(o, "epsilon")), expected);
+    CU_ASSERT_EQUAL(json_real_value(json_object_get(o, "epsilon")), rdp.epsilon);
     CU_ASSERT_EQUAL(json_real_value(json_object_get(o, "delta")), 1e-5);
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(o, "accountant")), "rdp");
+    json_decref(o);
+
+    CU_ASSERT_EQUAL(fm_dp_epsilon(mix, 3, 1e-5, &expected), FM_OK);
+    CU_ASSERT_EQUAL(run("epsilon --mechanism gaussian:z=1.1,q=0.01,steps=500"
+                        " --mechanism laplace:b=10,steps=100 --mechanism "
+                        "discrete-gaussian:z=2,sensitivity=5,q=0.1,steps=30 --delta 1e-5 --json",
+                        out, sizeof out),
+                    0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(o = json_loads(out, 0, NULL));
+    CU_ASSERT_EQUAL(json_real_value(json_object_get(o, "epsilon")), expected);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(o, "accountant")), "pld");
     json_decref(o);
 
     CU_ASSERT_EQUAL(fm_dp_delta(m, 1, 2.0, &expected), FM_OK);
@@ -97,7 +112,10 @@ static void wrong_usage_is_exit_code_2_and_says_what(void)
         { "epsilon --noise-multiplier 0 --delta 1e-5", "--noise-multiplier" },
         { "epsilon --noise-multiplier 1 --delta 1", "--delta" },
         { "epsilon --noise-multiplier 1 --delta 1e-5 --accountant gdp", "gdp" },
-        { "epsilon --delta 1e-5 --mechanism laplace:b=1", "laplace:b=1" },
+        { "epsilon --delta 1e-5 --mechanism laplace:z=1", "laplace:z=1" },
+        { "epsilon --delta 1e-5 --mechanism gamma:z=1", "gamma:z=1" },
+        { "sigma --epsilon 1 --delta 1e-5 --kind gamma", "gamma" },
+        { "compose", "LEDGER" },
         { "epsilon --delta 1e-5 --mechanism gaussian:z=", "gaussian:z=" },
         { "epsilon --delta 1e-5 --mechanism gaussian:z=1,", "gaussian:z=1," },
         { "epsilon --delta 1e-5 --mechanism gaussian:z=0x1", "gaussian:z=0x1" },
@@ -120,7 +138,7 @@ static void wrong_usage_is_exit_code_2_and_says_what(void)
 
 static void every_command_has_help_with_an_example(void)
 {
-    static const char *const commands[] = { "epsilon", "delta", "sigma", "ledger", "audit" };
+    static const char *const commands[] = { "epsilon", "delta", "sigma", "compose", "ledger", "audit" };
     char out[8192], args[64];
 
     for (size_t i = 0; i < FM_TEST_COUNT(commands); i++) {
@@ -162,6 +180,15 @@ static void a_ledger_is_shown_with_sums_and_verdict(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(out, "data set 'hungary': 1 releases"));
     CU_ASSERT_PTR_NULL(strstr(out, "cleveland"));
     CU_ASSERT_PTR_NOT_NULL(strstr(out, "4 entries, hash chain verified"));
+
+    snprintf(args, sizeof args, "compose '%s' --data-set cleveland --delta 1e-6 --json", path);
+    CU_ASSERT_EQUAL(run(args, out, sizeof out), 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(o = json_loads(out, 0, NULL));
+    CU_ASSERT_EQUAL(json_object_size(o), 1);
+    CU_ASSERT_DOUBLE_EQUAL(
+        json_real_value(json_object_get(json_object_get(o, "cleveland"), "epsilon")), expected,
+        1e-4 * expected);
+    json_decref(o);
 
     snprintf(args, sizeof args, "ledger '%s' --data-set nowhere", path);
     CU_ASSERT_EQUAL(run(args, out, sizeof out), 1);

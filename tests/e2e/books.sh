@@ -26,6 +26,12 @@ check "entries taken off the end" refused "$WORK/out" "(ledger|entry|released)" 
 restore
 rm -f "$node"/ledger.db*
 restart_aggregator
+check "a ledger that is gone: what the node itself signed" \
+    refused "$WORK/out" "lacks the entry that this node signed" "$WORK/start"
+# An aggregator that keeps the mark to itself: the journal still knows.
+kill_party aggregator
+sqlite3 "$RUN/aggregator/state.db" "DELETE FROM mark"
+start_aggregator
 check "a ledger that is gone: both figures, and what to do" \
     refused "$WORK/out" "0 entries.*6 released rounds.*put the newest ledger back" "$WORK/start"
 restore

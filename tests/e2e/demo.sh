@@ -19,7 +19,7 @@ for name in $HOSPITALS; do
     check "$name: the epsilon printed is the ledger's, within the budget" awk \
         -v a="$(number "$WORK/ledger.json" epsilon_spent)" \
         -v b="$(number "$RUN/$name/status.json" epsilon_spent)" \
-        'BEGIN { exit !(a > 0 && a <= 1.0 && a - b < 1e-9 && b - a < 1e-9) }'
+        'BEGIN { exit !(a > 0 && a <= 1.0 && a - b < 1e-4 * a && b - a < 1e-4 * a) }'
     check "$name has the finished model" \
         "$BIN/fedmoe-model" inspect "$RUN/$name/model.safetensors" >/dev/null
     check "$name has the same model as the others" \

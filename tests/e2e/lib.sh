@@ -49,6 +49,18 @@ setup() {
     }
 }
 
+# replan: the aggregator's directory anew, after $RUN/federation.yaml was edited; its door stays.
+replan() {
+    mv "$RUN/aggregator" "$WORK/aggregator-before"
+    "$BIN/fedmoe-aggregator" init --directory "$RUN/aggregator" --config "$RUN/federation.yaml" \
+        --identity "$RUN/aggregator-identity" >"$WORK/init.txt" 2>&1 || {
+        cat "$WORK/init.txt" >&2
+        exit 1
+    }
+    cp -p "$WORK/aggregator-before/door.key" "$RUN/aggregator/door.key"
+    rm -rf "$WORK/aggregator-before"
+}
+
 start_aggregator() {
     "$BIN/fedmoe-aggregator" start --directory "$RUN/aggregator" --linger 20 "$@" \
         >>"$RUN/aggregator/log" 2>&1 &

@@ -24,7 +24,8 @@ coproc LISTEN { perl -MIO::Socket::INET -e '
     while (<$c>) { }' "$control"; }
 read -r -t 10 _ <&"${LISTEN[0]}"
 bash -c "exec 3<>/dev/tcp/127.0.0.1/$control; printf '%s' '$canary' >&3"
-sleep 0.5
+# The capture is handed over in blocks, up to a second late.
+for _ in $(seq 100); do grep -qaF "$canary" "$WORK/capture" && break; sleep 0.05; done
 kill -INT "${PID[tcpdump]}"
 wait "${PID[tcpdump]}" 2>/dev/null
 unset "PID[tcpdump]"

@@ -28,6 +28,11 @@ static void examine(const fm_table *t, bool labels)
     for (size_t i = 0; i < t->rows; i++)
         if ((i && t->lines[i] <= t->lines[i - 1]) || (labels && t->y[i] != 0.0f && t->y[i] != 1.0f))
             abort();
+    for (size_t u = 0; u < t->units; u++)
+        for (size_t i = t->unit_start[u]; i < t->unit_start[u + 1]; i++)
+            if (t->unit_start[t->units] != t->rows || t->unit_rows[i] >= t->rows ||
+                (i > t->unit_start[u] && t->unit_rows[i] <= t->unit_rows[i - 1]))
+                abort();
     for (size_t i = 0; i < t->rows * t->features; i++)
         if (!(t->x[i] >= -1e6f && t->x[i] <= 1e6f))
             abort();
@@ -40,7 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1)
         return 0;
     const size_t which = data[0] % 3;
-    const fm_table_options options = { .labels = data[0] & 0x80, .max_problems = 5 };
+    const fm_table_options options = { .labels = data[0] & 0x80,
+                                       .max_problems = 5,
+                                       .unit = data[0] & 0x40 ? "d" : NULL };
     char *text = malloc(size); /* NUL-terminated, as a fm_buf is */
 
     if (!text)

@@ -206,6 +206,33 @@ static void square_norms_are_those_of_the_gradients_themselves(void)
     }
 }
 
+/* Rows one after the other onto a first: the same bits as adding whole gradients. */
+static void rows_add_up_to_a_unit(void)
+{
+    for (size_t n = 0; n < fixture_config_count; n++) {
+        fixture f = fixture_make(&fixture_configs[n].config, 20, 13 + n);
+        float *sum = calloc(2 * f.parameters, sizeof *sum), *want = sum + f.parameters;
+        float *g = calloc(f.parameters, sizeof *g);
+        size_t wrong = 0;
+
+        fixture_backward(&f);
+        fm_tabular_unit_gradient(f.model, 19, sum);
+        fm_tabular_unit_gradient(f.model, 19, want);
+        for (size_t i = 0; i < 19; i++) {
+            fm_tabular_add_row_gradient(f.model, i, sum);
+            fm_tabular_unit_gradient(f.model, i, g);
+            for (size_t p = 0; p < f.parameters; p++)
+                want[p] += g[p];
+        }
+        for (size_t p = 0; p < f.parameters; p++)
+            wrong += sum[p] != want[p];
+        CU_ASSERT_EQUAL(wrong, 0);
+        free(sum);
+        free(g);
+        fixture_free(&f);
+    }
+}
+
 /* @param zeros every third record has weight 0. */
 static void check_weighted_sum(const fm_tabular_config *c, size_t rows, bool zeros)
 {
@@ -276,6 +303,7 @@ static const fm_test tests[] = {
       directional_differences_of_the_library_itself_agree },
     { "square norms are those of the gradients themselves",
       square_norms_are_those_of_the_gradients_themselves },
+    { "rows add up to a unit", rows_add_up_to_a_unit },
     { "the weighted sum is the sum of the weighted gradients",
       weighted_sum_is_the_sum_of_the_weighted_gradients },
     { "certain and wrong logits have exact losses", certain_and_wrong_logits_have_exact_losses },

@@ -68,6 +68,7 @@ static void steps_never_allocate(void)
         fm_tabular_square_norms(f.model, norms);
         fm_tabular_weighted_sum(f.model, logits, out);
         fm_tabular_unit_gradient(f.model, 3, out);
+        fm_tabular_add_row_gradient(f.model, 4, out);
         CU_ASSERT_EQUAL(fm_tabular_set(f.model, f.theta, f.parameters), FM_OK);
         CU_ASSERT_EQUAL(fm_tabular_predict(f.model, f.x, 40, logits), FM_OK);
         CU_ASSERT_EQUAL(allocations, 0);
@@ -86,17 +87,20 @@ static void steps_never_allocate(void)
 static fm_status whole_life(void)
 {
     static const char csv[] = "x,c,y\n1,a,0\n?,b,1\n";
+    static const char units[] = "x,c,y\n1,a,0\n2,b,1\n1,b,0\n";
     static const char yaml[] = "width: 4\nmultipliers: {head: 0.5}\n";
     const fm_table_options options = { .labels = true };
     fm_schema *s = NULL, *again = NULL;
     fm_tabular *m = NULL, *back = NULL;
     fm_tabular_config c;
-    fm_table t = { 0 }, all = { 0 };
+    const fm_table_options by_unit = { .labels = true, .unit = "x" };
+    fm_table t = { 0 }, all = { 0 }, grouped = { 0 };
     fm_buf file = { 0 };
     fm_status st;
 
     if (!(st = fm_schema_parse("s", SCHEMA, strlen(SCHEMA), &s)) &&
         !(st = fm_table_parse("d", csv, strlen(csv), s, &options, &t)) &&
+        !(st = fm_table_parse("d", units, strlen(units), s, &by_unit, &grouped)) &&
         !(st = fm_table_append(&all, &t)) && !(st = fm_table_append(&all, &t)) &&
         !(st = fm_tabular_config_parse("m", yaml, strlen(yaml), s, &c)) &&
         !(st = fm_tabular_new(&c, 3, &m)) && !(st = fm_tabular_encode(m, s, NULL, 0, &file)))
@@ -107,6 +111,7 @@ static fm_status whole_life(void)
     fm_schema_free(&again);
     fm_table_fini(&t);
     fm_table_fini(&all);
+    fm_table_fini(&grouped);
     fm_buf_fini(&file);
     return st;
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fedmoe/node/step.h"
+
 static void make_node(bench *b, unsigned i)
 {
     bench_node *n = &b->node[i];
@@ -85,23 +87,6 @@ static void make_model(bench *b, uint64_t round)
     b->model_hash = fm_model_digest(b->model, sizeof b->model);
 }
 
-/* Its tables take a moment to make. */
-static fm_dp_gaussian *g_noise;
-
-static void free_noise(void)
-{
-    fm_dp_gaussian_free(&g_noise);
-}
-
-static const fm_dp_gaussian *the_noise(double sigma)
-{
-    if (!g_noise) {
-        need(fm_dp_gaussian_new(sigma, &g_noise) == FM_OK, "noise");
-        need(atexit(free_noise) == 0, "the end");
-    }
-    return g_noise;
-}
-
 void bench_init(bench *b)
 {
     const uint8_t *der = NULL;
@@ -111,15 +96,14 @@ void bench_init(bench *b)
     memset(b, 0, sizeof *b);
     make_model(b, 0);
     make_plan(b);
-    spec = (fm_dp_lattice_spec){ b->plan.clip_norm, b->plan.noise_multiplier, b->plan.max_units,
-                                 b->plan.max_nodes, b->plan.quorum,           b->plan.colluders };
+    spec = fm_node_lattice_spec(&b->plan);
     need(fm_dp_lattice_make(&spec, &b->lattice) == FM_OK, "a lattice");
     fm_identity_der(the_world()->aggregator, &der, &len);
     need(fm_peer_verify(the_world()->trust, der, len, FM_ROLE_AGGREGATOR, the_world()->now_s,
                         &b->aggregator) == FM_OK,
          "the aggregator");
     for (unsigned i = 0; i < NODES; i++) {
-        double_init(&b->node[i].ports, i, &b->lattice, the_noise(b->lattice.sigma_share));
+        double_init(&b->node[i].ports, i, &b->lattice);
         make_node(b, i);
         b->participants[i] = b->survivors[i] = i;
     }

@@ -1,6 +1,7 @@
 #include "double.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /** Write down; whether it is to fail. */
@@ -124,7 +125,7 @@ static fm_status port_afford(void *ctx, uint64_t round)
     return note(d, DID_AFFORD) ? d->fail_with : FM_OK;
 }
 
-static fm_status port_charge(void *ctx, uint64_t round)
+static fm_status port_charge(void *ctx, uint64_t round, fm_hash *ledger_head)
 {
     port_double *d = ctx;
 
@@ -133,7 +134,18 @@ static fm_status port_charge(void *ctx, uint64_t round)
     if (row(d, round)->charged)
         return fm_fail(FM_EREPLAY, "charged already");
     row(d, round)->charged = true;
+    *ledger_head = d->ledger = fm_hash_of("ledger double", &round, sizeof round);
     return FM_OK;
+}
+
+static fm_status port_check_mark(void *ctx, const fm_ledger_mark *mark)
+{
+    port_double *d = ctx;
+
+    d->marks++;
+    return fm_hash_equal(&mark->head, &d->ledger)
+               ? FM_OK
+               : fm_fail(FM_EIO, "the ledger lacks what this node signed");
 }
 
 static fm_status port_approve(void *ctx, const fm_plan *plan, const fm_hash *hash,
@@ -153,10 +165,34 @@ static fm_status port_approve(void *ctx, const fm_plan *plan, const fm_hash *has
     return FM_OK;
 }
 
+static fm_dp_shares *g_shares;
+
+static void free_shares(void)
+{
+    fm_dp_shares_free(&g_shares);
+}
+
+const fm_dp_shares *the_shares(const fm_dp_lattice *lattice, uint32_t participants)
+{
+    if (!g_shares)
+        need(atexit(free_shares) == 0, "the end");
+    need(fm_dp_shares_fit(&g_shares, lattice, participants) == FM_OK, "noise");
+    return g_shares;
+}
+
+static void keep_noise(port_double *d, const fm_dp_release *r, uint32_t levels)
+{
+    need(levels <= NODES, "room for the levels");
+    d->levels = levels;
+    for (uint32_t l = 0; l < levels; l++)
+        memcpy(d->noise[l], fm_dp_release_noise_for_tests(r, l), sizeof d->noise[l]);
+}
+
 static fm_status port_train(void *ctx, const uint8_t *model, const fm_dp_pairs *pairs,
                             const fm_dp_round *round, fm_dp_release **out)
 {
     port_double *d = ctx;
+    const fm_dp_shares *shares = the_shares(&d->lattice, round->participant_count);
     fm_rng rng = fm_rng_system();
     fm_dp_sum *sum = NULL;
     float g[P];
@@ -173,9 +209,9 @@ static fm_status port_train(void *ctx, const uint8_t *model, const fm_dp_pairs *
     }
     fm_dp_sum_peek_for_tests(sum, d->encoded);
     fm_dp_release_keep_noise_for_tests(1);
-    st = fm_dp_release_make(sum, d->noise, pairs, round, &rng, out);
+    st = fm_dp_release_make(sum, shares, pairs, round, &rng, out);
     if (st == FM_OK)
-        memcpy(d->noised, fm_dp_release_noise_for_tests(*out), sizeof d->noised);
+        keep_noise(d, *out, fm_dp_shares_levels(shares));
     fm_dp_sum_free(&sum);
     return st;
 }
@@ -212,6 +248,7 @@ fm_node_ports double_ports(port_double *d)
         .released_commit = port_released_commit,
         .can_afford = port_afford,
         .charge = port_charge,
+        .check_mark = port_check_mark,
         .approve_plan = port_approve,
         .train = port_train,
         .finished = port_finished,
@@ -219,13 +256,11 @@ fm_node_ports double_ports(port_double *d)
     };
 }
 
-void double_init(port_double *d, unsigned node, const fm_dp_lattice *lattice,
-                 const fm_dp_gaussian *noise)
+void double_init(port_double *d, unsigned node, const fm_dp_lattice *lattice)
 {
     memset(d, 0, sizeof *d);
     d->node = node;
     d->lattice = *lattice;
-    d->noise = noise;
 }
 
 void double_restart(port_double *d)

@@ -36,7 +36,9 @@ typedef struct {
     book_row book[MAX_ROUND + 1];
     uint64_t last_used, finished_round;
     fm_hash head;
+    fm_hash ledger; /* its head */
     /* what happened */
+    unsigned marks; /* that were held against the ledger */
     int effects[MAX_EFFECTS];
     unsigned count;
     unsigned refusals;
@@ -50,13 +52,14 @@ typedef struct {
     fm_status approve;   /* what approve_plan returns; FM_OK unless set */
     unsigned node;       /* whose gradients */
     fm_dp_lattice lattice;
-    const fm_dp_gaussian *noise;
-    int32_t encoded[P]; /* sum of the last training, before noise and masks */
-    int32_t noised[P];  /* and its noise */
+    int32_t encoded[P];      /* sum of the last training, before noise and masks */
+    int32_t noise[NODES][P]; /* and its noise, by level */
+    uint32_t levels;         /* that there are */
 } port_double;
 
-void double_init(port_double *d, unsigned node, const fm_dp_lattice *lattice,
-                 const fm_dp_gaussian *noise);
+void double_init(port_double *d, unsigned node, const fm_dp_lattice *lattice);
+/** Of rounds with so many participants; until the next call. Tables take a moment to make. */
+const fm_dp_shares *the_shares(const fm_dp_lattice *lattice, uint32_t participants);
 void double_fini(port_double *d);
 /** A process start: what is durable stays. */
 void double_restart(port_double *d);

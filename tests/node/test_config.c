@@ -20,6 +20,7 @@ static const char good[] = "name: cleveland\n"
                            "  epsilon: 1.5\n"
                            "  delta: 1.0e-4\n"
                            "  purposes: [\"heart disease risk\", \"audit\"]\n"
+                           "  unit: patient_nbr\n"
                            "  min_cohort: 4\n"
                            "  min_colluders: 2\n"
                            "  max_rows: 500\n";
@@ -55,6 +56,8 @@ static void every_key_is_read(void)
     CU_ASSERT_EQUAL(c.policy.delta, 1e-4);
     CU_ASSERT_EQUAL_FATAL(c.policy.purpose_count, 2);
     CU_ASSERT_STRING_EQUAL(c.policy.purposes[1], "audit");
+    CU_ASSERT_STRING_EQUAL(c.policy.unit, "patient_nbr");
+    CU_ASSERT_STRING_EQUAL(fm_node_policy_unit_column(&c.policy), "patient_nbr");
     CU_ASSERT_EQUAL(c.policy.min_cohort, 4);
     CU_ASSERT_EQUAL(c.policy.min_colluders, 2);
     CU_ASSERT_EQUAL(c.policy.max_rows, 500);
@@ -110,12 +113,16 @@ static void a_wrong_value_is_named_with_its_line(void)
     check_edit("1.5", "0", 11, "epsilon");
     check_edit("1.5", "1001", 11, "epsilon");
     check_edit("1.0e-4", "0.5", 12, "delta");
-    check_edit("min_cohort: 4", "min_cohort: 1", 14, "min_cohort");
-    check_edit("min_colluders: 2", "min_colluders: -1", 15, "min_colluders");
-    check_edit("max_rows: 500", "max_rows: 0", 16, "max_rows");
+    check_edit("min_cohort: 4", "min_cohort: 1", 15, "min_cohort");
+    check_edit("min_colluders: 2", "min_colluders: -1", 16, "min_colluders");
+    check_edit("max_rows: 500", "max_rows: 0", 17, "max_rows");
     check_edit("[\"heart disease risk\", \"audit\"]", "[]", 13, "purposes");
     check_edit("[\"heart disease risk\", \"audit\"]", "heart", 13, "purposes");
     check_edit("cleveland-cardiology", "\"a\\tb\"", 7, "control");
+    check_edit("patient_nbr", "\"\"", 14, "unit");
+    check_edit("patient_nbr", "\"a\\tb\"", 14, "control");
+    check_edit("patient_nbr", "a234567890123456789012345678901234567890123456789012345678901234",
+               14, "63 bytes");
 }
 
 static void a_missing_key_is_named(void)

@@ -97,7 +97,8 @@ static void spend(desk *d, uint64_t rounds, const char *data_set, unsigned char 
                           .federation = FEDERATION,
                           .purpose = g_purpose,
                           .plan = d->hash,
-                          .mechanism = { d->plan.noise_multiplier, d->plan.sampling_rate, 1 } };
+                          .mechanism = { d->plan.noise_multiplier, d->plan.sampling_rate, 1,
+                                         FM_DP_GAUSSIAN, 0 } };
 
     e.plan.bytes[0] ^= plan;
     for (e.round = 1; e.round <= rounds; e.round++)
@@ -115,7 +116,17 @@ static void take_hash(desk *d)
 
 REFUSAL(another_purpose, FM_EPERM, "purpose", { memcpy(d->plan.purpose, "marketing", 10); })
 REFUSAL(a_purpose_that_only_begins_alike, FM_EPERM, "purpose", { strcat(d->plan.purpose, "s"); })
-REFUSAL(another_privacy_unit, FM_EPERM, "unit", { memcpy(d->plan.privacy_unit, "visit", 6); })
+REFUSAL(another_privacy_unit, FM_EPERM, "unit", {
+    memcpy(d->plan.privacy_unit, "visit", 6);
+    d->plan.max_unit_rows = 16;
+})
+REFUSAL(a_plan_per_record_of_data_per_patient, FM_EPERM, "protected less",
+        { memcpy(d->policy.unit, "patient_nbr", 12); })
+REFUSAL(a_plan_per_visit_of_data_per_patient, FM_EPERM, "policy.unit", {
+    memcpy(d->policy.unit, "patient_nbr", 12);
+    memcpy(d->plan.privacy_unit, "visit", 6);
+    d->plan.max_unit_rows = 16;
+})
 REFUSAL(a_wider_delta, FM_EPERM, "delta", { d->plan.delta = 2e-4; })
 REFUSAL(a_smaller_cohort, FM_EPERM, "participants", { d->plan.min_cohort = 2; })
 REFUSAL(fewer_colluders, FM_EPERM, "colluding", { d->plan.colluders = 0; })
@@ -140,6 +151,23 @@ REFUSAL(a_lattice_that_cannot_be, FM_EPERM, "lattice", {
 REFUSAL(a_price_above_the_budget, FM_EBUDGET, "budget", { d->policy.epsilon = 0.9; })
 REFUSAL(a_price_above_what_is_left, FM_EBUDGET, "spent", { spend(d, 1, DATA_SET, 1); })
 REFUSAL(a_stricter_delta_of_the_budget, FM_EPERM, "delta", { d->policy.delta = 1e-5; })
+
+static void a_plan_per_patient_is_allowed_for_data_per_patient(void)
+{
+    desk d;
+
+    open_desk(&d);
+    memcpy(d.policy.unit, "patient_nbr", 12);
+    memcpy(d.plan.privacy_unit, "patient_nbr", 12);
+    d.plan.max_unit_rows = 16;
+    CU_ASSERT_EQUAL(check(&d), FM_OK);
+    memcpy(d.policy.unit, "record", 7); /* as written, not only as left out */
+    CU_ASSERT_EQUAL(check(&d), FM_EPERM);
+    memcpy(d.plan.privacy_unit, "record", 7);
+    d.plan.max_unit_rows = 1;
+    CU_ASSERT_EQUAL(check(&d), FM_OK);
+    fm_ledger_close(&d.ledger);
+}
 
 static void what_another_data_set_spent_does_not_count(void)
 {
@@ -180,6 +208,11 @@ static const fm_test tests[] = {
     { "another purpose is refused", another_purpose },
     { "a purpose that only begins alike is refused", a_purpose_that_only_begins_alike },
     { "another privacy unit is refused", another_privacy_unit },
+    { "a plan per record is refused for data per patient (else: epsilon times the records of one)",
+      a_plan_per_record_of_data_per_patient },
+    { "a plan per visit is refused for data per patient", a_plan_per_visit_of_data_per_patient },
+    { "a plan per patient is allowed for data per patient",
+      a_plan_per_patient_is_allowed_for_data_per_patient },
     { "a wider delta is refused", a_wider_delta },
     { "a stricter delta of the budget is kept", a_stricter_delta_of_the_budget },
     { "a smaller cohort is refused", a_smaller_cohort },

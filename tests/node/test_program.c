@@ -130,12 +130,12 @@ static int run_init(desk *d)
 
 static void every_command_has_help_with_examples(void)
 {
-    static const char *const commands[] = { "init",   "check",    "plan",    "start", "status",
-                                            "ledger", "evaluate", "predict", "audit" };
+    static const char *const commands[] = { "init",   "check",    "plan",    "start",  "status",
+                                            "ledger", "evaluate", "predict", "report", "audit" };
     desk d;
 
     open_desk(&d);
-    for (unsigned i = 0; i < 8; i++) {
+    for (unsigned i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         CU_ASSERT_EQUAL(run(&d, commands[i], "--help", (char *)NULL), 0);
         CU_ASSERT(said(&d, "Examples:"));
         CU_ASSERT_EQUAL(run(&d, commands[i], "--bogus", (char *)NULL), 2);
@@ -243,7 +243,7 @@ static void charge(const desk *d, uint64_t rounds)
     fm_ledger_entry e = { .data_set = "alpha \"records\"",
                           .federation = FEDERATION,
                           .purpose = "heart disease risk",
-                          .mechanism = { 20.0, 0.5, 1 } };
+                          .mechanism = { 20.0, 0.5, 1, FM_DP_GAUSSIAN, 0 } };
     char path[PATH_CAP];
     fm_ledger *l = NULL;
 

@@ -28,10 +28,14 @@ static void effects_come_in_the_order_in_which_they_must_be_durable(void)
     bench_fini(&b);
 }
 
-/** What the aggregator computes of the releases is the sum of encodings and noises. */
+/** What the aggregator computes of the releases is the sum of encodings and of the noise that is
+ *  needed with so many survivors. */
 static void check_sum(bench *b)
 {
+    const fm_dp_shares *shares = the_shares(&b->lattice, b->participant_count);
+    uint32_t surplus = fm_dp_shares_surplus(shares, b->survivor_count);
     uint32_t sum[P] = { 0 }, want[P] = { 0 };
+    int32_t scratch[P];
 
     for (uint32_t s = 0; s < b->survivor_count; s++) {
         uint32_t u = b->survivors[s];
@@ -45,8 +49,15 @@ static void check_sum(bench *b)
         for (uint32_t l = 0; l < r->lost_count; l++)
             CU_ASSERT_EQUAL_FATAL(
                 fm_dp_mask_apply(sum, P, r->pair_seeds[l], -fm_dp_mask_sign(u, r->lost[l])), FM_OK);
-        for (unsigned i = 0; i < P; i++)
-            want[i] += (uint32_t)d->encoded[i] + (uint32_t)d->noised[i];
+        CU_ASSERT_EQUAL(r->surplus_count, surplus);
+        CU_ASSERT_EQUAL_FATAL(fm_dp_shares_subtract(shares, b->survivor_count, r->surplus_seeds,
+                                                    r->surplus_count, scratch, sum, P),
+                              FM_OK);
+        for (unsigned i = 0; i < P; i++) {
+            want[i] += (uint32_t)d->encoded[i];
+            for (uint32_t l = 0; l < d->levels - surplus; l++)
+                want[i] += (uint32_t)d->noise[l][i];
+        }
     }
     CU_ASSERT_EQUAL(memcmp(sum, want, sizeof sum), 0);
 }
@@ -58,6 +69,7 @@ static void the_sum_of_four_releases_is_that_of_encodings_and_noise(void)
     bench_init(&b);
     reach(&b, FM_NODE_WAIT_COMMITS);
     tell(&b, FM_MSG_COMMITS, false);
+    CU_ASSERT_EQUAL(victim_ports(&b)->sent[FM_MSG_RELEASE]->release.surplus_count, 1);
     check_sum(&b);
     bench_fini(&b);
 }
@@ -76,6 +88,7 @@ static void the_sum_comes_out_without_a_node_that_was_lost(void)
             CU_ASSERT_EQUAL(hear(&b, i, &o), FM_OK);
     }
     CU_ASSERT_EQUAL(victim_ports(&b)->refusals, 0);
+    CU_ASSERT_EQUAL(victim_ports(&b)->sent[FM_MSG_RELEASE]->release.surplus_count, 0);
     check_sum(&b);
     CU_ASSERT_PTR_NULL(b.node[3].ports.sent[FM_MSG_RELEASE]);
     bench_fini(&b);
@@ -93,8 +106,8 @@ static void one_masked_update_alone_differs_from_its_sum_in_every_coordinate(voi
         const uint8_t *masked = d->sent[FM_MSG_MASKED_UPDATE]->masked_update.masked.data;
 
         for (unsigned i = 0; i < P; i++)
-            equal +=
-                fm_get_u32le(masked + 4 * i) == (uint32_t)d->encoded[i] + (uint32_t)d->noised[i];
+            equal += fm_get_u32le(masked + 4 * i) ==
+                     (uint32_t)d->encoded[i] + (uint32_t)d->noise[0][i] + (uint32_t)d->noise[1][i];
     }
     CU_ASSERT_EQUAL(equal, 0); /* false alarm: 32 words, 2^-32 each */
     bench_fini(&b);

@@ -151,7 +151,45 @@ static void a_roster_of_before_the_restart_is_refused(void)
     free(o);
 }
 
+/** The victim's own mark of round 1, offered back after a restart. */
+static void offer_mark(fm_status ledger_is, bool forged, bool goes_on)
+{
+    bench_message *o = calloc(1, sizeof *o);
+    fm_msg_release r;
+    uint8_t signature[FM_SIGNATURE_MAX];
+    bench b;
+
+    need(o != NULL, "memory");
+    bench_init(&b);
+    reach(&b, FM_NODE_WAIT_START);
+    finish_round(&b);
+    r = victim_ports(&b)->sent[FM_MSG_RELEASE]->release;
+    memcpy(signature, r.ledger_signature.data, r.ledger_signature.len);
+    restart_victim(&b);
+    if (ledger_is != FM_OK)
+        victim_ports(&b)->ledger = (fm_hash){ { 1 } };
+    say_plan(&b, o);
+    signature[4] ^= forged;
+    o->m.plan_offer.mark =
+        (fm_ledger_mark){ 1, r.ledger_head, { signature, r.ledger_signature.len } };
+    CU_ASSERT_EQUAL(hear(&b, VICTIM, o), goes_on ? FM_OK : FM_EIO);
+    CU_ASSERT_EQUAL(victim_ports(&b)->marks, forged ? 0 : 1);
+    CU_ASSERT_EQUAL(did(victim_ports(&b), DID_SEND + FM_MSG_JOIN), goes_on);
+    CU_ASSERT_EQUAL(did(victim_ports(&b), DID_SEND + FM_MSG_PLAN_ANSWER), goes_on);
+    bench_fini(&b);
+    free(o);
+}
+
+static void an_own_mark_must_be_in_the_ledger(void)
+{
+    offer_mark(FM_OK, false, true);
+    offer_mark(FM_EIO, false, false);
+    offer_mark(FM_EIO, true, true);
+}
+
 static const fm_test tests[] = {
+    { "a mark that this node signed must be in its ledger, a forged one stops nothing",
+      an_own_mark_must_be_in_the_ledger },
     { "killed after its update, a node never makes another for that round (else: the difference "
       "of two updates)",
       killed_after_its_update },

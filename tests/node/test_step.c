@@ -57,9 +57,10 @@ static void make_plan(rig *r)
     r->plan = (fm_plan){ .clip_norm = 1.0,
                          .sampling_rate = 1.0,
                          .noise_multiplier = 0.0,
+                         .privacy_unit = FM_UNIT_RECORD,
+                         .max_unit_rows = 1,
                          .max_units = 1000,
-                         .quorum = 3,
-                         .colluders = 1,
+                         .quorum = 1,
                          .max_nodes = 4,
                          .parameters = (uint32_t)parameters,
                          .model_text = g_model,
@@ -374,6 +375,46 @@ static void an_empty_sample_sends_noise_and_masks_all_the_same(void)
     close_rig(&r);
 }
 
+/** Distributed among three, each share is 1/sqrt(3) of what local noise is. */
+static void the_plan_says_whose_noise_is_counted(void)
+{
+    fm_node_step *s;
+    rig r;
+
+    open_rig(&r, 10);
+    r.plan.noise_multiplier = 2.0;
+    r.plan.quorum = 3;
+    for (int local = 0; local < 2; local++) {
+        const fm_dp_lattice *l;
+
+        r.plan.noise = local ? FM_NOISE_LOCAL : FM_NOISE_DISTRIBUTED;
+        s = new_step(&r);
+        l = fm_node_step_lattice(s);
+        CU_ASSERT_EQUAL(l->local, local == 1);
+        CU_ASSERT_DOUBLE_EQUAL(l->sigma_share, l->sigma_counted / sqrt(local ? 1.0 : 3.0), 1e-6);
+        fm_node_step_free(&s);
+    }
+    close_rig(&r);
+}
+
+static void a_round_below_the_quorum_gets_no_update(void)
+{
+    fm_rng rng = fm_rng_system();
+    fm_dp_release *release = NULL;
+    fm_node_step_input in;
+    fm_node_step *s;
+    rig r;
+
+    open_rig(&r, 10);
+    r.plan.quorum = 2;
+    in = (fm_node_step_input){ .model = r.model, .pairs = r.pairs, .round = &r.round, .rng = &rng };
+    s = new_step(&r);
+    CU_ASSERT_EQUAL(fm_node_step_run(s, &in, &release), FM_EINVAL);
+    CU_ASSERT_PTR_NULL(release);
+    fm_node_step_free(&s);
+    close_rig(&r);
+}
+
 static const fm_test tests[] = {
     { "rate one takes every record", rate_one_takes_every_record },
     { "the rate is statistically right (false alarm: 8e-9)", the_rate_is_statistically_right },
@@ -388,6 +429,8 @@ static const fm_test tests[] = {
       a_model_with_a_weight_that_is_no_number_is_refused },
     { "an empty sample sends noise and masks all the same (else: silence tells of the data)",
       an_empty_sample_sends_noise_and_masks_all_the_same },
+    { "the plan says whose noise is counted", the_plan_says_whose_noise_is_counted },
+    { "a round below the quorum gets no update", a_round_below_the_quorum_gets_no_update },
 };
 
 const fm_test_suite suite_step = { "node.step", tests, FM_TEST_COUNT(tests) };

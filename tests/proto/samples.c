@@ -8,7 +8,7 @@ static uint8_t g_model[32], g_signature[64], g_masked[24], g_plan[40];
 static const uint32_t g_indices[] = { 0, 3, 200, 1023 };
 static fm_hash g_hashes[4];
 static fm_bytes g_signatures[4];
-static uint8_t g_seeds[4][FM_SEED_BYTES];
+static uint8_t g_seeds[4][FM_SEED_BYTES], g_surplus[3][FM_SEED_BYTES];
 
 fm_hash sample_hash(uint8_t first)
 {
@@ -50,6 +50,8 @@ static void fill_shared(void)
         g_signatures[i] = (fm_bytes){ g_signature, 64 - i };
         fill(g_seeds[i], FM_SEED_BYTES, 70 + i);
     }
+    for (unsigned i = 0; i < 3; i++)
+        fill(g_surplus[i], FM_SEED_BYTES, 30 + i);
 }
 
 static void fill_session(fm_message *m)
@@ -62,6 +64,7 @@ static void fill_session(fm_message *m)
         break;
     case FM_MSG_PLAN_OFFER:
         m->plan_offer.plan = (fm_bytes){ g_plan, sizeof g_plan };
+        m->plan_offer.mark = (fm_ledger_mark){ 6, sample_hash(10), sig };
         break;
     case FM_MSG_PLAN_ANSWER:
         m->plan_answer = (fm_msg_plan_answer){ sample_hash(2), true, "zu teuer: \xc3\xa9psilon" };
@@ -121,7 +124,11 @@ static void fill_round(fm_message *m)
         m->release = (fm_msg_release){ .round = 7,
                                        .lost = g_indices,
                                        .lost_count = 4,
-                                       .pair_seeds = (const uint8_t(*)[FM_SEED_BYTES])g_seeds };
+                                       .pair_seeds = (const uint8_t(*)[FM_SEED_BYTES])g_seeds,
+                                       .surplus_seeds = (const uint8_t(*)[FM_SEED_BYTES])g_surplus,
+                                       .surplus_count = 3,
+                                       .ledger_head = sample_hash(11),
+                                       .ledger_signature = sig };
         fill(m->release.self_seed, FM_SEED_BYTES, 90);
         break;
     case FM_MSG_ABANDON:

@@ -133,6 +133,9 @@ static void release_and_update_keep_each_field(void)
         CU_ASSERT_EQUAL(a.lost[i], m->release.lost[i]);
         CU_ASSERT_EQUAL(memcmp(a.pair_seeds[i], m->release.pair_seeds[i], FM_SEED_BYTES), 0);
     }
+    CU_ASSERT_EQUAL_FATAL(m->release.surplus_count, 3);
+    for (int i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL(memcmp(a.surplus_seeds[i], m->release.surplus_seeds[i], FM_SEED_BYTES), 0);
     CU_ASSERT_EQUAL(u->masked_update.round, 7);
     CU_ASSERT_TRUE(bytes_equal(b.masked, u->masked_update.masked));
     CU_ASSERT_TRUE(bytes_equal(b.signature, u->masked_update.signature));
@@ -186,6 +189,10 @@ static void short_messages_keep_each_field(void)
     CU_ASSERT_STRING_EQUAL(b->abandon.reason, "node riga is lost");
     CU_ASSERT_EQUAL(p->ping.sequence, 0x0102030405060708u);
     CU_ASSERT_EQUAL(o->plan_offer.plan.len, 40);
+    CU_ASSERT_EQUAL(o->plan_offer.mark.round, 6);
+    CU_ASSERT_EQUAL(o->plan_offer.mark.head.bytes[0], 10);
+    CU_ASSERT_EQUAL(o->plan_offer.mark.signature.len,
+                    sample_message(FM_MSG_PLAN_OFFER)->plan_offer.mark.signature.len);
     fm_message_free(&j);
     fm_message_free(&a);
     fm_message_free(&b);

@@ -106,6 +106,19 @@ static void bytes_of_wrong_length_are_refused(void)
     REFUSED_WITH(FM_MSG_SURVIVORS, w->survivors->update_signatures[2].len = 0, "update_signatures");
     REFUSED_WITH(FM_MSG_RELEASE, w->release->self_seed.len = 31, "Release.self_seed");
     REFUSED_WITH(FM_MSG_RELEASE, w->release->pair_seeds[3]->seed.len = 31, "pair_seeds");
+    REFUSED_WITH(FM_MSG_RELEASE, w->release->surplus_seeds[0].len = 31, "Release.surplus_seeds");
+    REFUSED_WITH(FM_MSG_RELEASE, w->release->surplus_seeds[2].len = 0, "Release.surplus_seeds");
+    REFUSED_WITH(FM_MSG_RELEASE, w->release->ledger_head.len = 31, "Release.ledger_head");
+    REFUSED_WITH(FM_MSG_RELEASE, w->release->ledger_signature.len = 0, "Release.ledger_signature");
+    REFUSED_WITH(FM_MSG_RELEASE, w->release->ledger_signature.data = many;
+                 w->release->ledger_signature.len = FM_SIGNATURE_MAX + 1,
+                 "Release.ledger_signature");
+    REFUSED_WITH(FM_MSG_PLAN_OFFER, w->plan_offer->mark->head.len = 31, "PlanOffer.mark.head");
+    REFUSED_WITH(FM_MSG_PLAN_OFFER, w->plan_offer->mark->signature.len = 0,
+                 "PlanOffer.mark.signature");
+    REFUSED_WITH(FM_MSG_PLAN_OFFER, w->plan_offer->mark->signature.data = many;
+                 w->plan_offer->mark->signature.len = FM_SIGNATURE_MAX + 1,
+                 "PlanOffer.mark.signature");
     REFUSED_WITH(FM_MSG_FINISH, w->finish->model.len = 30, "Finish.model");
     REFUSED_WITH(FM_MSG_FINISH, w->finish->model_hash.len = 30, "Finish.model_hash");
     REFUSED_WITH(FM_MSG_PLAN_OFFER, w->plan_offer->plan.len = 0, "PlanOffer.plan");
@@ -127,6 +140,7 @@ static void values_out_of_range_are_refused(void)
     REFUSED_WITH(FM_MSG_JOIN, w->join->finished_round = 0, "Join.head");
     REFUSED_WITH(FM_MSG_ROUND_START, w->round_start->round = 0, "RoundStart.round");
     REFUSED_WITH(FM_MSG_COMMIT, w->commit->round = 0, "Commit.round");
+    REFUSED_WITH(FM_MSG_PLAN_OFFER, w->plan_offer->mark->round = 0, "PlanOffer.mark");
     REFUSED_WITH(FM_MSG_ROUND_START, w->round_start->participants[3] = 1024, "participants");
     REFUSED_WITH(FM_MSG_ROUND_START, w->round_start->entries[1]->round = 7, "entries");
     REFUSED_WITH(FM_MSG_ROUND_START, w->round_start->entries[0]->round = 0, "entries");
@@ -187,6 +201,35 @@ static void lists_longer_than_the_limit_are_refused(void)
     w->round_start->participants = indices;
     w->round_start->n_participants = FM_MAX_NODES + 1;
     CU_ASSERT_TRUE(refused(w, "RoundStart.participants"));
+    w = wire_sample(FM_MSG_RELEASE);
+    for (size_t i = 0; i <= FM_MAX_LEVELS; i++)
+        signatures[i] = w->release->surplus_seeds[0];
+    w->release->surplus_seeds = signatures;
+    w->release->n_surplus_seeds = FM_MAX_LEVELS + 1;
+    CU_ASSERT_TRUE(refused(w, "Release.surplus_seeds"));
+}
+
+/* As many as there may be of everything: the receiver's memory suffices. */
+static void the_longest_release_travels(void)
+{
+    static uint8_t seeds[FM_MAX_NODES][FM_SEED_BYTES];
+    static uint32_t lost[FM_MAX_NODES];
+    fm_message m = *sample_message(FM_MSG_RELEASE), *back = NULL;
+    fm_buf b = { .len = 0 };
+
+    for (uint32_t i = 0; i < FM_MAX_NODES; i++)
+        lost[i] = i;
+    memset(seeds, 9, sizeof seeds);
+    m.release.lost = lost;
+    m.release.lost_count = FM_MAX_NODES;
+    m.release.pair_seeds = m.release.surplus_seeds = (const uint8_t(*)[FM_SEED_BYTES])seeds;
+    m.release.surplus_count = FM_MAX_LEVELS;
+    CU_ASSERT_EQUAL_FATAL(fm_message_encode(&m, &b), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_message_decode(b.data, b.len, &back), FM_OK);
+    CU_ASSERT_EQUAL(back->release.lost_count, FM_MAX_NODES);
+    CU_ASSERT_EQUAL(back->release.surplus_count, FM_MAX_LEVELS);
+    fm_message_free(&back);
+    fm_buf_fini(&b);
 }
 
 static void bad_text_is_refused(void)
@@ -221,6 +264,7 @@ static void unknown_fields_are_refused_at_every_level(void)
     REFUSED_WITH(FM_MSG_HELLO, add_unknown(&w->hello->credential->base), "not known");
     REFUSED_WITH(FM_MSG_ROSTER, add_unknown(&w->roster->members[2]->base), "not known");
     REFUSED_WITH(FM_MSG_ROUND_START, add_unknown(&w->round_start->entries[1]->base), "not known");
+    REFUSED_WITH(FM_MSG_PLAN_OFFER, add_unknown(&w->plan_offer->mark->base), "not known");
     REFUSED_WITH(FM_MSG_RELEASE, add_unknown(&w->release->pair_seeds[1]->base), "not known");
 }
 
@@ -304,6 +348,12 @@ static void the_encoder_keeps_the_same_limits(void)
     m = *sample_message(FM_MSG_SURVIVORS);
     m.survivors.survivors = (const uint32_t[]){ 1, 1, 2, 3 };
     CU_ASSERT_EQUAL(encode(&m), FM_EINVAL);
+    m = *sample_message(FM_MSG_RELEASE);
+    m.release.surplus_count = FM_MAX_LEVELS + 1;
+    CU_ASSERT_EQUAL(encode(&m), FM_EINVAL);
+    m.release.surplus_count = 1;
+    m.release.surplus_seeds = NULL;
+    CU_ASSERT_EQUAL(encode(&m), FM_EINVAL);
     m = *sample_message(FM_MSG_ROUND_START);
     m.round_start.round = 0;
     CU_ASSERT_EQUAL(encode(&m), FM_EINVAL);
@@ -343,6 +393,7 @@ static const fm_test tests[] = {
     { "unordered lists are refused", unordered_lists_are_refused },
     { "counts that differ are refused", counts_that_differ_are_refused },
     { "lists longer than the limit are refused", lists_longer_than_the_limit_are_refused },
+    { "the longest release travels", the_longest_release_travels },
     { "bad text is refused", bad_text_is_refused },
     { "unknown fields are refused at every level", unknown_fields_are_refused_at_every_level },
     { "missing parts are refused", missing_parts_are_refused },

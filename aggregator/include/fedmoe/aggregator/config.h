@@ -20,6 +20,12 @@
  *              adam_epsilon: 1.0e-3, averaging: 0.5}     # the defaults
  *   timeouts: {join_s: 60, round_s: 30}                  # the defaults
  *
+ * A query (docs/queries.md) is one round, without `training`, `clip_norm` and `sampling_rate`:
+ *
+ *   task: statistics                     # or evaluation, with the trained model as `model`
+ *   query: query.yaml                    # what is asked (dp/query.h); beside this file
+ *   schema: schema.yaml                  # statistics: of the records; instead of `model`
+ *
  * The noise multiplier is calibrated from privacy and rounds; it cannot be set by hand, but for
  * `insecure_noise_multiplier`, which is refused unless epsilon is 1000 (tests without privacy).
  */
@@ -27,14 +33,18 @@
 #define FEDMOE_AGGREGATOR_CONFIG_H
 
 #include "fedmoe/base/safetensors.h"
+#include "fedmoe/dp/query.h"
 #include "fedmoe/proto/plan.h"
 
 typedef struct {
     char *door, *session;  /* owned */
     char *dir;             /* of the file, owned */
-    char *model_file;      /* plain name in dir, owned */
+    char *model_file;      /* plain name in dir, owned; NULL for statistics */
+    char *query_file;      /* likewise; NULL for training */
+    char *schema_file;     /* likewise; NULL but for statistics */
+    fm_query *query;       /* owned; NULL for training */
     fm_plan plan;          /* with a fresh random `run` */
-    fm_safetensors *model; /* first weights; owned */
+    fm_safetensors *model; /* first weights, and for a query the sums behind them; owned */
     uint32_t join_s, round_s;
 } fm_aggregator_config;
 

@@ -1,11 +1,12 @@
 /*
  * The aggregator's directory (0700), made by init, used by start and export:
  *
- *   federation.yaml, the model file it names   copies, byte for byte
+ *   federation.yaml, the files it names (model, schema, query)   copies, byte for byte
  *   identity.key (0600), identity.crt, ca.crt, crl.pem
  *   door.key (0600)      Z85 of the door's CURVE secret, and a newline
  *   plan.bin             what the members approve (fm_plan_encode)
- *   state.db, checkpoint.safetensors, status.json, result.safetensors   made by start
+ *   state.db, checkpoint.safetensors, status.json, result.safetensors (or
+ *   result.json, the answer of a query)   made by start
  */
 #ifndef FEDMOE_AGGREGATOR_DIRECTORY_H
 #define FEDMOE_AGGREGATOR_DIRECTORY_H
@@ -39,7 +40,7 @@ FM_NODISCARD fm_status fm_aggregator_init(const fm_aggregator_init_options *o,
                                           fm_aggregator_init_report *out);
 
 /**
- * The model after the last finished round (the average, once averaging has begun), with the first
+ * The answer of a query, as JSON; else the model after the last finished round (the average, once averaging has begun), with the first
  * model's metadata and fedmoe.federation, fedmoe.rounds. Works while the aggregator runs.
  *
  * @param output  replaced atomically; FM_EEXIST when it is one of the directory's own files.

@@ -12,6 +12,7 @@ typedef struct {
     double learning_rate, momentum, beta2, adam_epsilon;
     double divisor; /* sampling_rate * expected_units */
     size_t n;
+    size_t frozen; /* the first weights that no step changes: the model that is evaluated */
     uint64_t steps;
     uint64_t average_from; /* steps after this many enter the average */
     uint64_t averaged;     /* how many have */
@@ -29,11 +30,12 @@ FM_NODISCARD fm_status fm_optimizer_new(const fm_plan *plan, const float *weight
                                         fm_optimizer **out);
 void fm_optimizer_free(fm_optimizer **o);
 /**
- * One step on the mean gradient = gradient (the sum over units) / divisor.
+ * One step on the mean gradient = gradient (the sum over units) / divisor, of n - frozen values.
  *
  *   SGD   m = momentum m + g;  w = w - learning_rate m
  *   Adam  m = momentum m + (1 - momentum) g;  v = beta2 v + (1 - beta2) g^2
  *         w = w - learning_rate (m / (1 - momentum^t)) / (sqrt(v / (1 - beta2^t)) + adam_epsilon)
+ *   SUM   w = w + the sum, as it is: the answer of a query (averaging does not apply)
  *
  * @return FM_OK; FM_EINVAL another n; FM_ENONFINITE a NaN or infinity in the gradient, or a step
  *         that would leave the float32 numbers. On error all is unchanged.

@@ -43,6 +43,11 @@ typedef struct {
     /* Durable when it returns FM_OK. */
     fm_status (*finish_round)(void *ctx, const fm_transcript_entry *e, const fm_optimizer *o);
     void (*random)(void *ctx, void *out, size_t len); /* sessions */
+    /* The newest ledger mark that a node has signed: kept before anything of the release is used
+     * (copied), and handed back to the node when it joins; *found false when there is none
+     * (otherwise borrowed until the next keep_mark). */
+    fm_status (*keep_mark)(void *ctx, const char *name, const fm_ledger_mark *mark);
+    void (*find_mark)(void *ctx, const char *name, bool *found, fm_ledger_mark *mark);
     /* For log, status and trace; each may be NULL. */
     void (*note)(void *ctx, const char *text);
     void (*round_ended)(void *ctx, uint64_t round, bool finished, uint32_t survivors,
@@ -73,6 +78,9 @@ typedef enum {
 } fm_coordinator_phase;
 
 typedef struct fm_coordinator fm_coordinator;
+
+/** The lattice that a plan implies; fm_dp_lattice_make says whether there is one. */
+fm_dp_lattice_spec fm_coordinator_lattice_spec(const fm_plan *plan);
 
 /** FM_EINVAL: also when the plan allows no lattice. */
 FM_NODISCARD fm_status fm_coordinator_new(const fm_coordinator_config *c, fm_coordinator **out);

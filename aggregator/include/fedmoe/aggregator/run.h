@@ -12,7 +12,8 @@ typedef struct {
 
 /**
  * Run until all rounds are finished, or SIGINT or SIGTERM. Writes state.db, checkpoint.safetensors,
- * status.json (atomically, at most once a second) and, at the end, result.safetensors. (The first
+ * status.json (atomically, at most once a second) and, at the end, result.safetensors; of a query
+ * result.json, and the same as a table on standard output. (The first
  * model keeps its own name, often model.safetensors: it must stay for a restart.) A crl.pem that is
  * replaced in the directory takes effect within a second.
  *

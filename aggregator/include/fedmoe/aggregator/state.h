@@ -4,7 +4,9 @@
  * head and transcript entry, so that either file alone tells whether the other is behind).
  *
  * A finished round is durable with its checkpoint alone; its line in state.db may follow while the
- * nodes compute the next round (fm_state_settle), because the checkpoint brings it along.
+ * nodes compute the next round (fm_state_settle), because the checkpoint brings it along. The
+ * ledger marks of the nodes follow with it: what a crash takes of them is those of the last round,
+ * and each node then finds an older one of its own, which it can check all the same.
  */
 #ifndef FEDMOE_AGGREGATOR_STATE_H
 #define FEDMOE_AGGREGATOR_STATE_H
@@ -42,9 +44,19 @@ FM_NODISCARD fm_status fm_state_finish_round(fm_state *s, const fm_transcript_en
                                              const fm_optimizer *o);
 /**
  * One transaction, if anything is left to write: the transcript entry of the last finished round,
- * and the next round number, given out in advance. To be called when nobody waits for it.
+ * new ledger marks, and the next round number, given out in advance. To be called when nobody waits
+ * for it.
  */
 FM_NODISCARD fm_status fm_state_settle(fm_state *s);
+
+/**
+ * The newest ledger mark of the node `name` (1..FM_NAME_MAX bytes), in place of the one before;
+ * copied. Durable with the next settle. FM_EINVAL; FM_ENOMEM.
+ */
+FM_NODISCARD fm_status fm_state_keep_mark(fm_state *s, const char *name,
+                                          const fm_ledger_mark *mark);
+/** False when the node has none; otherwise *out borrows until the next fm_state_keep_mark. */
+bool fm_state_find_mark(const fm_state *s, const char *name, fm_ledger_mark *out);
 
 /**
  * Bring *o to the checkpoint in `dir`, for reading only, also while an aggregator runs there.

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fedmoe/base/status.h"
+
 #define FM_HASH_BYTES 32
 
 typedef struct {
@@ -35,5 +37,14 @@ bool fm_hash_equal(const fm_hash *a, const fm_hash *b);
 bool fm_hash_is_zero(const fm_hash *a);
 /** Lower-case hex; out holds 65 bytes. */
 void fm_hash_hex(const fm_hash *h, char out[2 * FM_HASH_BYTES + 1]);
+
+/**
+ * SHA-256 (FIPS 180-4) of a file, in lower-case hex: what sha256sum prints, for people who compare.
+ * Whatever this program binds itself to is an fm_hash.
+ * @param bytes  out, the file's length; may be NULL.
+ * @return FM_OK; FM_ENOTFOUND; FM_EIO, also for what is not a regular file.
+ */
+FM_NODISCARD fm_status fm_hash_file_sha256(const char *path, char out[2 * FM_HASH_BYTES + 1],
+                                           uint64_t *bytes);
 
 #endif

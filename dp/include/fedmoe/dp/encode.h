@@ -7,6 +7,7 @@
 #ifndef FEDMOE_DP_ENCODE_H
 #define FEDMOE_DP_ENCODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,9 +19,13 @@ typedef struct {
     int scale_log2;       /* lattice steps per gradient unit: 2^scale_log2 */
     double scale;         /* 2^scale_log2 */
     int64_t sensitivity;  /* floor(C * scale): L2 bound of one unit's integers, >= 64 */
-    double sigma_share;   /* std of one node's noise, lattice steps, >= 10 */
+    double sigma_share;   /* most std of one node's noise, lattice steps, >= 10 */
     double sigma_counted; /* std that the accountant may rely on: z * sensitivity */
     uint32_t max_units;   /* most units that one round may sum */
+    uint32_t nodes;       /* these four as in the spec: shares.h splits the noise by them */
+    uint32_t quorum;
+    uint32_t colluders;
+    bool local;
 } fm_dp_lattice;
 
 typedef struct {
@@ -30,6 +35,7 @@ typedef struct {
     uint32_t nodes;          /* most nodes in a round */
     uint32_t quorum;         /* fewest survivors t */
     uint32_t colluders;      /* tolerated colluding nodes c < t */
+    bool local;              /* each node's noise is the counted one by itself */
 } fm_dp_lattice_spec;
 
 /**

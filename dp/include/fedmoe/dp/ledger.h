@@ -1,6 +1,11 @@
 /*
  * A node's own book of what its data set has spent: SQLite, WAL, synced, append-only and
- * hash-chained; adds up over every federation that ever used the data set. Mode 0600.
+ * hash-chained; adds up over every federation that ever used the data set. Mode 0600. The file and
+ * its chain byte by byte: docs/ledger.md.
+ *
+ * A data set's book counts one privacy unit. What was spent per record does not bound what was
+ * spent per patient (one patient may be in many records), and what was spent per patient bounds
+ * that a whole patient is added or removed, not that one of its records changes.
  */
 #ifndef FEDMOE_DP_LEDGER_H
 #define FEDMOE_DP_LEDGER_H
@@ -13,9 +18,12 @@
 /** One caller at a time; any number of processes. Do not carry an open one across fork. */
 typedef struct fm_ledger fm_ledger;
 
-/** Open or create; FM_EPERM when wider than 0600; FM_EPROTO when it is no ledger of ours. */
+/**
+ * Open or create; FM_EPERM when wider than 0600; FM_EPROTO when it is no ledger of ours. A file of
+ * version 1 becomes one of version 2, in one transaction; its entries stay as they are.
+ */
 FM_NODISCARD fm_status fm_ledger_open(const char *path, fm_ledger **out);
-/** For reading only; FM_ENOTFOUND. */
+/** For reading only, version 1 or 2, nothing is changed; FM_ENOTFOUND. */
 FM_NODISCARD fm_status fm_ledger_open_readonly(const char *path, fm_ledger **out);
 void fm_ledger_close(fm_ledger **l);
 
@@ -31,6 +39,7 @@ typedef struct {
     fm_hash plan;
     uint64_t round;
     fm_dp_mechanism mechanism; /* count is 1 for a round */
+    const char *unit;          /* the privacy unit: a column, 1..63 bytes; NULL: "record" */
 } fm_ledger_entry;
 
 /**
@@ -42,7 +51,8 @@ FM_NODISCARD fm_status fm_ledger_epsilon(fm_ledger *l, const char *data_set,
 
 /**
  * Refuse before anything is computed: FM_EBUDGET when the entry would pass the budget
- * (the text says spent, price and budget); FM_EREPLAY as fm_ledger_charge. Writes nothing.
+ * (the text says spent, price and budget); FM_EPERM when the data set's book counts another unit;
+ * FM_EREPLAY as fm_ledger_charge. Writes nothing.
  */
 FM_NODISCARD fm_status fm_ledger_check(fm_ledger *l, const fm_ledger_entry *e,
                                        const fm_ledger_budget *budget);
@@ -54,6 +64,11 @@ FM_NODISCARD fm_status fm_ledger_check(fm_ledger *l, const fm_ledger_entry *e,
 FM_NODISCARD fm_status fm_ledger_charge(fm_ledger *l, const fm_ledger_entry *e,
                                         const fm_ledger_budget *budget);
 
+/** FM_EPERM when the data set's book counts another unit than this one (NULL: "record"). */
+FM_NODISCARD fm_status fm_ledger_check_unit(fm_ledger *l, const char *data_set, const char *unit);
+
+#define FM_LEDGER_SALT_BYTES 16u
+
 typedef struct {
     uint64_t sequence; /* from 1 */
     int64_t wall_s;
@@ -61,6 +76,10 @@ typedef struct {
     fm_hash plan;
     uint64_t round;
     fm_dp_mechanism mechanism;
+    char unit[64];
+    uint32_t format; /* of the entry: 1 (no kind, sensitivity, unit or salt) or 2 */
+    /* Random: whoever holds the hash, but not the entry, cannot find the entry by trying. */
+    uint8_t salt[FM_LEDGER_SALT_BYTES];
     fm_hash hash; /* of this entry and the hash before it */
 } fm_ledger_row;
 
@@ -71,5 +90,23 @@ FM_NODISCARD fm_status fm_ledger_walk(fm_ledger *l,
 
 /** Recompute the hash chain; FM_EPROTO names the first entry that does not fit. */
 FM_NODISCARD fm_status fm_ledger_verify(fm_ledger *l, uint64_t *entries);
+
+/** Hash of the last entry; zero when there is none. */
+FM_NODISCARD fm_status fm_ledger_head(fm_ledger *l, fm_hash *head);
+/** Whether some entry has this hash: the book is no older than when that was the last one. */
+FM_NODISCARD fm_status fm_ledger_contains(fm_ledger *l, const fm_hash *head, bool *found);
+
+/**
+ * Add the entries that this ledger lacks, in one transaction, synced: all of them or none.
+ *
+ * @param rows   in order; those that the ledger has must be the same there, the others continue
+ *               its chain. No budget is asked: they are spent already.
+ * @param added  out: entries that were new.
+ * @return FM_OK; FM_EPROTO a gap, an altered entry, another history (a fork), a value out of range
+ *         or a data set of two units, naming the entry; FM_EIO; FM_ETIMEOUT. Nothing is changed
+ *         then.
+ */
+FM_NODISCARD fm_status fm_ledger_import(fm_ledger *l, const fm_ledger_row *rows, size_t count,
+                                        uint64_t *added);
 
 #endif

@@ -21,7 +21,7 @@
 
 #include "fedmoe/base/hash.h"
 #include "fedmoe/dp/encode.h"
-#include "fedmoe/dp/noise.h"
+#include "fedmoe/dp/shares.h"
 
 #define FM_DP_KEY_BYTES 32u
 #define FM_DP_SESSION_BYTES 16u
@@ -67,12 +67,13 @@ typedef struct fm_dp_release fm_dp_release;
 /**
  * sum + noise + masks. Consumes the sum: it is wiped and reset, also on failure.
  *
- * @param noise  NULL only when the lattice's sigma_share is 0; otherwise of that sigma.
- * @param rng    for noise and b_u: fm_rng_system() outside of tests.
- * @return FM_OK; FM_EINVAL participants or noise not as above; FM_ENOMEM; FM_EINTERNAL when OpenSSL
+ * @param shares  of the sum's lattice and of the round's number of participants; not retained.
+ *                NULL only when the lattice is without noise.
+ * @param rng     for noise and b_u: fm_rng_system() outside of tests.
+ * @return FM_OK; FM_EINVAL participants or shares not as above; FM_ENOMEM; FM_EINTERNAL when OpenSSL
  *         lacks AES-256-CTR or HKDF.
  */
-FM_NODISCARD fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_gaussian *noise,
+FM_NODISCARD fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *shares,
                                           const fm_dp_pairs *pairs, const fm_dp_round *round,
                                           fm_rng *rng, fm_dp_release **out);
 void fm_dp_release_free(fm_dp_release **r); /* wipes the seeds that were not disclosed */
@@ -82,17 +83,20 @@ void fm_dp_release_bytes(const fm_dp_release *r, const uint8_t **bytes, size_t *
 /** Hash of those bytes, label "fedmoe update v1". */
 fm_hash fm_dp_release_hash(const fm_dp_release *r);
 
-/** The seeds of step 6: b_u, and k_uv for each lost v. */
+/** The seeds of step 6: b_u, k_uv for each lost v, and those of the surplus noise (shares.h). */
 typedef struct {
     uint8_t self_seed[FM_DP_KEY_BYTES];
     uint32_t lost_count;
     uint32_t lost[1024]; /* roster indices, increasing */
     uint8_t pair_seeds[1024][FM_DP_KEY_BYTES];
+    uint32_t surplus_count;
+    uint8_t surplus_seeds[FM_DP_LEVELS_MAX][FM_DP_NOISE_SEED_BYTES]; /* in the order of levels */
 } fm_dp_unmask;
 
 /**
  * Disclose, at most once per release (FM_EREPLAY after). survivors: subset of the
- * participants, strictly increasing, self among them (FM_EINVAL otherwise).
+ * participants, strictly increasing, self among them, with noise at least the lattice's quorum
+ * (FM_EINVAL otherwise). The seeds of the noise that stays are wiped here and never leave.
  * The caller has synced its ledger entry before it calls this.
  */
 FM_NODISCARD fm_status fm_dp_release_unmask(fm_dp_release *r, const uint32_t *survivors,
@@ -113,8 +117,9 @@ FM_NODISCARD fm_status fm_dp_sum_words(uint32_t *sum, size_t n, const uint8_t *b
 
 /** TESTS ONLY: the encoded sum without noise and masks, int32[n], before fm_dp_release_make. */
 void fm_dp_sum_peek_for_tests(const fm_dp_sum *s, int32_t *out);
-/** TESTS ONLY: the noise that went into the release, int32[n]; kept only if asked for here. */
+/** TESTS ONLY: the noise of one level that went into the release, int32[n]; kept only if asked for
+ *  here; NULL for a level that there is not. */
 void fm_dp_release_keep_noise_for_tests(int keep);
-const int32_t *fm_dp_release_noise_for_tests(const fm_dp_release *r);
+const int32_t *fm_dp_release_noise_for_tests(const fm_dp_release *r, uint32_t level);
 
 #endif

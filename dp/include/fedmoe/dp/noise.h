@@ -1,6 +1,7 @@
 /*
  * Discrete Gaussian noise on the integers, near-exact, in time independent of the values drawn.
- * Statistical distance of one sample from the exact distribution: below 2^-80 (the .c proves it).
+ * Statistical distance of one sample from the exact distribution: below 2^-80 (dp/src/noise.c
+ * proves it). It holds for uniform bytes; they are made from a seed by AES-256 in counter mode.
  */
 #ifndef FEDMOE_DP_NOISE_H
 #define FEDMOE_DP_NOISE_H
@@ -9,19 +10,12 @@
 
 typedef struct fm_dp_gaussian fm_dp_gaussian; /* tables for one sigma; immutable, shareable */
 
-/** @param sigma  std in lattice steps, 10 .. 2^26; the realised sigma equals it to 1e-9 relative
+/** @param sigma  std in lattice steps, 10 .. 2^50; the realised sigma equals it to 1e-9 relative
  *                and is never smaller. */
 FM_NODISCARD fm_status fm_dp_gaussian_new(double sigma, fm_dp_gaussian **out);
 void fm_dp_gaussian_free(fm_dp_gaussian **g);
 /** As asked for. */
 double fm_dp_gaussian_sigma(const fm_dp_gaussian *g);
-
-/**
- * n independent samples. Takes 32 bytes from rng, whatever n is, and expands them by ChaCha20:
- * the distance above holds for uniform bytes.
- * @thread pure given rng.
- */
-void fm_dp_gaussian_sample(const fm_dp_gaussian *g, fm_rng *rng, int32_t *out, size_t n);
 
 /** Bytes of a seed that fm_dp_gaussian_expand takes. */
 #define FM_DP_NOISE_SEED_BYTES 32u
@@ -29,11 +23,28 @@ void fm_dp_gaussian_sample(const fm_dp_gaussian *g, fm_rng *rng, int32_t *out, s
 /**
  * The n samples that a seed stands for: the same integers on every machine and instruction set, so
  * that who is told the seed can take the noise off again (docs/protocol.md says how they are made).
- * fm_dp_gaussian_sample is this with a seed from its rng.
+ * Fewer samples are the first ones of more. The two widths give the same integers.
+ *
+ * @param g  for 32 bits sigma is at most 2^26.
+ * @return FM_OK; FM_EINVAL; FM_EINTERNAL without a working AES-256-CTR: `out` is then not to be
+ *         used.
  * @thread pure.
  */
-void fm_dp_gaussian_expand(const fm_dp_gaussian *g, const uint8_t seed[FM_DP_NOISE_SEED_BYTES],
-                           int32_t *out, size_t n);
+FM_NODISCARD fm_status fm_dp_gaussian_expand(const fm_dp_gaussian *g,
+                                             const uint8_t seed[FM_DP_NOISE_SEED_BYTES],
+                                             int32_t *out, size_t n);
+FM_NODISCARD fm_status fm_dp_gaussian_expand64(const fm_dp_gaussian *g,
+                                               const uint8_t seed[FM_DP_NOISE_SEED_BYTES],
+                                               int64_t *out, size_t n);
+
+/**
+ * n independent samples: the above with a seed of 32 bytes from rng, whatever n is.
+ * @thread pure given rng.
+ */
+FM_NODISCARD fm_status fm_dp_gaussian_sample(const fm_dp_gaussian *g, fm_rng *rng, int32_t *out,
+                                             size_t n);
+FM_NODISCARD fm_status fm_dp_gaussian_sample64(const fm_dp_gaussian *g, fm_rng *rng, int64_t *out,
+                                               size_t n);
 
 /**
  * One exact sample for sigma^2 = num/den in [1, 2^53], by rejection from integers only; the

@@ -1,4 +1,7 @@
-/* Records of a CSV file, encoded by a schema. For any thread; a table belongs to its owner. */
+/*
+ * Records of a CSV file, encoded by a schema, and which of them belong to one privacy unit. For
+ * any thread; a table belongs to its owner.
+ */
 #ifndef FEDMOE_MODEL_TABLE_H
 #define FEDMOE_MODEL_TABLE_H
 
@@ -8,12 +11,30 @@
 #define FM_TABLE_MAX_RECORD ((size_t)1 << 20) /* bytes of one record, quotes and all */
 #define FM_TABLE_MAX_ROWS ((size_t)UINT32_MAX)
 
+/** A column whose cells are wanted as they stand. */
+typedef struct {
+    const char *name;
+    const char *const *values; /* [value_count]: the cell is read as the index of one of them,
+                                  value_count for any other; NULL: as a number (a date: days since
+                                  1970-01-01) */
+    size_t value_count;
+    bool any; /* only whether the cell is missing is wanted: a category, a label will do too */
+} fm_raw_column;
+
 typedef struct {
     size_t rows;
     size_t features;
-    float *x;      /* float32[rows, features], owned */
-    float *y;      /* float32[rows], 0 or 1, owned; NULL when loaded without labels */
+    float *x;    /* float32[rows, features], owned */
+    float *y;    /* float32[rows], 0 or 1, owned; NULL when loaded without labels */
+    double *raw; /* [rows, raw_count] cells, NaN where missing, owned; NULL unless asked for */
+    size_t raw_count;
     size_t *lines; /* line in the file where each record starts, owned */
+    /* Loaded with options.unit: rows of one key are one unit. Unit u has the rows
+     * unit_rows[unit_start[u]] to unit_rows[unit_start[u + 1] - 1], in the file's order; units are
+     * in the order of their first rows. Otherwise 0, NULL, NULL: each row is a unit. */
+    size_t units;
+    size_t *unit_start;  /* [units + 1], owned */
+    uint32_t *unit_rows; /* [rows], owned */
 } fm_table;
 
 typedef struct {
@@ -23,14 +44,24 @@ typedef struct {
                             holds only its first 1023 bytes */
     uint64_t
         max_rows; /* more are FM_EPARSE, before they are in memory; 0 means no limit of its own */
+    const fm_raw_column *raw; /* read these columns as they stand, whatever range or values the
+                                 schema declares, and nothing else: features is 0, x and y are
+                                 NULL. With labels false. */
+    size_t raw_count;
     bool hide_values; /* problems name file, line and column, never what stands there: for logs */
+    const char *unit; /* NULL, or the column whose value says whose record a row is: any column of
+                         the header, or without a header one of the schema's, of any kind. Equal
+                         texts are one unit (spaces and tabs around them aside; 7 and 007 are two);
+                         an empty cell, or one that the schema calls missing, is a problem. Keys are
+                         never in a problem's text, and wiped before the load returns */
 } fm_table_options;
 
 /**
  * Read `path` (libcsv: RFC 4180 quoting). With `header: true` columns are found by name and others
  * are ignored. Every problem is reported as "file:line, column NAME: ..." - up to max_problems, one
  * a line, in the error text of the one failure; nothing is skipped silently.
- * @return FM_OK; FM_EPARSE; FM_ENOTFOUND; FM_EIO; FM_ENOMEM. On error *out is unchanged.
+ * @return FM_OK; FM_EPARSE; FM_ENOTFOUND; FM_EIO; FM_ENOMEM; FM_EINVAL a raw column that the schema
+ *         does not have, or ignores. On error *out is unchanged.
  */
 FM_NODISCARD fm_status fm_table_load(const char *path, const fm_schema *s,
                                      const fm_table_options *o, fm_table *out);
@@ -38,7 +69,8 @@ FM_NODISCARD fm_status fm_table_load(const char *path, const fm_schema *s,
 FM_NODISCARD fm_status fm_table_parse(const char *name, const void *text, size_t len,
                                       const fm_schema *s, const fm_table_options *o, fm_table *out);
 /** Append b's rows to a, which may be empty ({0}). FM_EINVAL unless both have the same features
- *  and both or neither have labels. On error a is unchanged. */
+ *  and both or neither have labels, and when one was loaded with a unit: the keys are gone by then,
+ *  and a unit with rows in both would become two; nor with raw columns. On error a is unchanged. */
 FM_NODISCARD fm_status fm_table_append(fm_table *a, const fm_table *b);
 void fm_table_fini(fm_table *t);
 

@@ -143,6 +143,9 @@ void fm_tabular_weighted_sum(fm_tabular *m, const float *weights, float *out);
 /** The gradient of the batch's i-th record, from the same backward: float32[P], every entry
  *  written. Bit-identical whatever the other records of the batch are. */
 void fm_tabular_unit_gradient(const fm_tabular *m, size_t i, float *out);
+/** Add it to out, float32[P], which is another row's or a sum of such: rows added one after the
+ *  other in a fixed order give the same bits whatever stands in the batches between them. */
+void fm_tabular_add_row_gradient(const fm_tabular *m, size_t i, float *out);
 /** Experts chosen for the batch's i-th record in a block: out uint32[top_k], increasing. */
 void fm_tabular_routes(const fm_tabular *m, size_t block, size_t i, uint32_t *out);
 

@@ -15,6 +15,8 @@
  *     epsilon: 1.0                        # budget of the data set, over everything
  *     delta: 1.0e-4
  *     purposes: ["heart disease risk"]    # a plan's purpose must be one of these
+ *     unit: record                        # or a column, such as patient_nbr: what one budget protects
+ *     tasks: [training]                   # default; also statistics, evaluation
  *     min_cohort: 3                       # fewest participants in any round, and in any sum
  *     min_colluders: 1                    # a plan must count on at least so many colluding nodes
  *     max_rows: 100000                    # more records in the file are an error (memory)
@@ -30,10 +32,14 @@
 
 #define FM_NODE_MAX_PURPOSES 32u
 
+#define FM_NODE_TASK(task) (1u << (unsigned)(task))
+
 typedef struct {
     double epsilon, delta;
     char *purposes[FM_NODE_MAX_PURPOSES]; /* owned */
     size_t purpose_count;
+    char unit[64];          /* a plan's privacy_unit must be this one; "" means "record" */
+    uint32_t tasks;         /* bits FM_NODE_TASK(fm_task); 0: training alone */
     uint32_t min_cohort;    /* 2.. */
     uint32_t min_colluders; /* 0.. */
     uint64_t max_rows;
@@ -48,11 +54,14 @@ typedef struct {
     fm_node_policy policy;
 } fm_node_config;
 
+/** policy.unit as an option of fm_table_load: the column, or NULL when the unit is a record. */
+const char *fm_node_policy_unit_column(const fm_node_policy *p);
+
 FM_NODISCARD fm_status fm_node_config_load(const char *path, fm_node_config *out);
 void fm_node_config_fini(fm_node_config *c);
 
 /**
- * Whether the policy allows the plan: purpose, delta, price of the whole run against what the
+ * Whether the policy allows the plan: purpose, task, privacy unit, delta, price of the whole run against what the
  * ledger has left, cohort, colluders, quorum, the noise really calibrated for the stated epsilon,
  * the lattice possible. FM_EPERM or FM_EBUDGET with the sentence to show.
  */

@@ -30,6 +30,12 @@ FM_NODISCARD fm_status fm_journal_state_get(fm_journal *j, fm_journal_state *out
 /** Rounds released under any plan and federation that this file ever served. */
 FM_NODISCARD fm_status fm_journal_released(fm_journal *j, uint64_t *count);
 
+/**
+ * The same of a file that is not opened for writing, so that a report may look while the node works.
+ * @return FM_OK; FM_ENOTFOUND; FM_EPERM mode too wide; FM_EIO, also for what is no journal.
+ */
+FM_NODISCARD fm_status fm_journal_read_released(const char *path, uint64_t *count);
+
 /** Digest that `round` was released with; *found false when it was not released. */
 FM_NODISCARD fm_status fm_journal_released_commit(fm_journal *j, uint64_t round, bool *found,
                                                   fm_hash *digest);

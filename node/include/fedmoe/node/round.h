@@ -29,7 +29,10 @@ typedef struct {
     fm_status (*released_commit)(void *ctx, uint64_t round, bool *found, fm_hash *digest);
     /* Ledger: can_afford before computing, charge before releasing. */
     fm_status (*can_afford)(void *ctx, uint64_t round);
-    fm_status (*charge)(void *ctx, uint64_t round);
+    fm_status (*charge)(void *ctx, uint64_t round, fm_hash *ledger_head); /* the head after it */
+    /* Whether the ledger holds the entry of a mark that this node has signed; a failure ends the
+     * process: what was spent after the ledger's last entry is missing from it. */
+    fm_status (*check_mark)(void *ctx, const fm_ledger_mark *mark);
     /* Policy on a plan that is offered; FM_OK approves (and the driver prepares for it:
      * opens the journal for it, tells its state). */
     fm_status (*approve_plan)(void *ctx, const fm_plan *plan, const fm_hash *hash,

@@ -14,7 +14,7 @@ typedef struct {
 /**
  * Run until the federation has finished. Writes beside node.yaml: status.json (atomically, at
  * each phase, a few times a second at most), plan.json (the plan last offered, and the answer),
- * model.safetensors (at the end), state.db, ledger.db.
+ * model.safetensors, or result.json for a query (at the end), state.db, ledger.db.
  * status.json: {"name", "state", "round", "rounds", "phase", "epsilon_spent", "epsilon_budget",
  *  "delta", "bytes_sent", "bytes_received", "records", "reason", "updated"}; state is starting,
  *  connecting, connected, joined, training, refused, finished, stopped or failed; reason is the

@@ -1,6 +1,8 @@
 /*
- * The local training step: Poisson sample, forward, backward, per-record clipping in integers,
- * noise, masks. The only place where records and dp/ meet.
+ * The local training step: Poisson sample of privacy units, forward, backward, the sum of each
+ * unit's rows clipped once and in integers, noise, masks. A query: the same, with what
+ * each unit adds to the answer (step_query.c) instead of a gradient. The only place where records
+ * and dp/ meet.
  */
 #ifndef FEDMOE_NODE_STEP_H
 #define FEDMOE_NODE_STEP_H
@@ -13,8 +15,10 @@
 
 typedef struct fm_node_step fm_node_step;
 
-/** Lattice, noise tables and model from the plan; `table` is borrowed and must outlive it.
- *  FM_EPARSE when model or schema text of the plan is bad; FM_EINVAL when P differs. */
+/** Lattice and model from the plan; `table` is borrowed and must outlive it.
+ *  FM_EPARSE when model or schema text of the plan is bad; FM_EINVAL when P differs, when the table
+ *  is not grouped as the plan's privacy_unit wants (by fm_table_options.unit, or for "record" not at
+ *  all), or has more units than max_units. */
 FM_NODISCARD fm_status fm_node_step_new(const fm_plan *plan, const fm_table *table,
                                         fm_node_step **out);
 void fm_node_step_free(fm_node_step **s);
@@ -29,7 +33,8 @@ typedef struct {
     fm_dp_canaries *canaries; /* NULL but in an audit (node/audit.h): added after the records */
 } fm_node_step_input;
 
-/** @param out the only thing that may leave; owned by the caller. */
+/** @param out the only thing that may leave; owned by the caller.
+ *  FM_EINVAL also for a round with fewer participants than the plan's quorum. */
 FM_NODISCARD fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in,
                                         fm_dp_release **out);
 /** Lattice of the plan, as all nodes and the aggregator compute it. */
@@ -37,8 +42,10 @@ const fm_dp_lattice *fm_node_step_lattice(const fm_node_step *s);
 /** The lattice spec that a plan implies (also used by the aggregator's side of tests). */
 fm_dp_lattice_spec fm_node_lattice_spec(const fm_plan *plan);
 
-/** TESTS ONLY: int32[P] encoded sum of the last run, before noise and masks; NULL unless kept. */
+/** TESTS ONLY: int32[words] encoded sum of the last run, before noise and masks; NULL unless kept. */
 void fm_node_step_keep_sum_for_tests(fm_node_step *s);
 const int32_t *fm_node_step_sum_for_tests(const fm_node_step *s);
+/** TESTS ONLY: units of the last run whose gradient was not finite. */
+size_t fm_node_step_dropped_for_tests(const fm_node_step *s);
 
 #endif

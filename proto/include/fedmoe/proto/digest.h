@@ -12,6 +12,7 @@
 #define FM_LABEL_UPDATE "fedmoe update v1"
 #define FM_LABEL_COMMIT "fedmoe commit v1"
 #define FM_LABEL_FINISH "fedmoe finish v1"
+#define FM_LABEL_LEDGER_MARK "fedmoe ledger mark v1"
 
 /** Of the session and every member's certificate, statement and signature, in order. */
 fm_hash fm_roster_digest(const fm_msg_roster *r);
@@ -41,6 +42,10 @@ fm_hash fm_update_digest(const fm_round_view *r, uint32_t node, const fm_hash *u
 fm_hash fm_commit_digest(const fm_round_view *r, const uint32_t *survivors, const fm_hash *updates,
                          uint32_t survivor_count);
 fm_hash fm_finish_digest(const char *federation, const fm_msg_finish *m);
+
+/** Where the ledger of a node ended when it released this round. */
+fm_hash fm_ledger_mark_digest(const char *federation, const fm_hash *plan, uint64_t round,
+                              const fm_hash *ledger_head);
 
 /** head' = H("fedmoe transcript v1", head, round, commit digest, model after). */
 fm_hash fm_transcript_next(const fm_hash *head, const fm_transcript_entry *e);

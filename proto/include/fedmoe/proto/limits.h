@@ -4,6 +4,7 @@
 
 #define FM_PROTO_VERSION 2u
 #define FM_MAX_NODES 1024u
+#define FM_MAX_LEVELS 128u               /* seeds of surplus noise in one release */
 #define FM_MAX_PARAMETERS (1u << 24)     /* flat model vector: 64 MiB of float32 */
 #define FM_MAX_MESSAGE_BYTES (72u << 20) /* one message in a session */
 #define FM_MAX_DOOR_BYTES 32768u         /* one message at the door */

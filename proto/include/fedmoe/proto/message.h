@@ -70,8 +70,15 @@ typedef struct {
     uint64_t finished_round;
     fm_hash head;
 } fm_msg_join;
+/** What a node signed of its ledger when it released a round: where the chain of entries ended. */
+typedef struct {
+    uint64_t round; /* 0: no mark, and nothing else is set */
+    fm_hash head;
+    fm_bytes signature;
+} fm_ledger_mark;
 typedef struct {
     fm_bytes plan; /* 1..FM_MAX_PLAN_BYTES */
+    fm_ledger_mark mark;
 } fm_msg_plan_offer;
 typedef struct {
     fm_hash plan_hash;
@@ -125,6 +132,10 @@ typedef struct {
     const uint32_t *lost; /* strictly increasing */
     const uint8_t (*pair_seeds)[FM_SEED_BYTES];
     uint32_t lost_count; /* 0..FM_MAX_NODES */
+    const uint8_t (*surplus_seeds)[FM_SEED_BYTES];
+    uint32_t surplus_count; /* 0..FM_MAX_LEVELS */
+    fm_hash ledger_head;
+    fm_bytes ledger_signature;
 } fm_msg_release;
 typedef struct {
     uint64_t round;

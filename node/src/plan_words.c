@@ -1,0 +1,232 @@
+#include "plan_words.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "fedmoe/base/text.h"
+#include "policy_internal.h"
+#include "words.h"
+
+#define COLUMNS 80u
+#define INDENT "  "
+
+/** A paragraph: words of `text` in lines of COLUMNS, and an empty line. */
+static fm_status paragraph(fm_buf *out, const char *text)
+{
+    size_t column = 0;
+    fm_status st = FM_OK;
+
+    for (const char *p = text; st == FM_OK && *p;) {
+        size_t blanks = strspn(p, " \n"), len = strcspn(p + blanks, " \n");
+
+        p += blanks;
+        if (len == 0)
+            break;
+        if (column > 0 && column + 1 + len > COLUMNS) {
+            st = fm_buf_append(out, "\n", 1);
+            column = 0;
+        }
+        if (st == FM_OK)
+            st = fm_buf_printf(out, "%s%.*s", column == 0 ? INDENT : " ", (int)len, p);
+        column += len + (column == 0 ? sizeof INDENT - 1 : 1);
+        p += len;
+    }
+    return st == FM_OK ? fm_buf_append(out, "\n", 1) : st;
+}
+
+/** A heading, and what was written into `text`, cleaned and wrapped; text is emptied. */
+static fm_status section(fm_buf *out, const char *heading, fm_buf *text, fm_status st)
+{
+    if (st == FM_OK)
+        st = fm_buf_printf(out, "%s%s\n", out->len > 0 ? "\n" : "", heading);
+    if (st == FM_OK && text->len > 0) {
+        fm_text_clean((char *)text->data);
+        st = paragraph(out, (const char *)text->data);
+    }
+    fm_buf_clear(text);
+    return st;
+}
+
+static fm_status say_who(const json_t *j, fm_buf *t)
+{
+    return fm_buf_printf(
+        t,
+        "Federation '%s': up to %lld institutions. A round starts with at least %lld of them, and "
+        "nothing but sums over at least %lld can be read.",
+        fm_cmd_text(j, "federation"), fm_cmd_whole(j, "max_nodes"), fm_cmd_whole(j, "min_cohort"),
+        fm_cmd_whole(j, "quorum"));
+}
+
+static fm_status say_task(const json_t *j, const fm_plan_means *m, fm_buf *t)
+{
+    const char *task = fm_cmd_text(j, "task");
+    long long rounds = fm_cmd_whole(j, "rounds");
+
+    if (strcmp(task, "statistics") == 0)
+        return fm_buf_printf(t,
+                             "Statistics of the records of all institutions together: %lld figures "
+                             "are counted or summed, in %lld finished round%s, and published with "
+                             "noise. No model is trained.",
+                             m->update_words, rounds, rounds == 1 ? "" : "s");
+    if (strcmp(task, "evaluation") == 0)
+        return fm_buf_printf(t,
+                             "A finished model is measured on the records of all institutions "
+                             "together: each record's score falls into one of the classes of a "
+                             "histogram, and %lld summed figures are published with noise, in %lld "
+                             "finished round%s. The model does not change.",
+                             m->update_words, rounds, rounds == 1 ? "" : "s");
+    return fm_buf_printf(t,
+                         "All institutions train one model of %lld parameters, in %lld finished "
+                         "rounds. What each computes on its records stays with it; only the sum of "
+                         "a round is read.",
+                         fm_cmd_whole(j, "parameters"), rounds);
+}
+
+static fm_status say_sampling(const json_t *j, fm_buf *t)
+{
+    double q = fm_cmd_real(j, "sampling_rate");
+    fm_status st =
+        q >= 1.0
+            ? fm_buf_printf(t, "Every unit takes part in every round. ")
+            : fm_buf_printf(t,
+                            "In each round every unit is drawn by chance, with probability %g; "
+                            "nobody outside learns which were drawn, or how many. ",
+                            q);
+
+    if (st != FM_OK)
+        return st;
+    return fm_buf_printf(t,
+                         "What one unit may add to the sum is cut to a length (L2 norm) of %g; a "
+                         "unit that would add more is scaled down. So no single unit can move the "
+                         "sum by more.",
+                         fm_cmd_real(j, "clip_norm"));
+}
+
+static fm_status say_noise(const json_t *j, fm_buf *t)
+{
+    double z = fm_cmd_real(j, "noise_multiplier");
+    fm_status st;
+
+    if (!(z > 0.0))
+        return fm_buf_printf(t, "NO NOISE is added: nothing of this plan is private.");
+    st = fm_words_noise(t, fm_cmd_text(j, "noise"), fm_cmd_whole(j, "quorum"),
+                        fm_cmd_whole(j, "colluders"));
+    if (st != FM_OK)
+        return st;
+    return fm_buf_printf(t,
+                         " The noise that is counted on has a standard deviation of %g times the "
+                         "most that a unit can add.",
+                         z);
+}
+
+static fm_status say_cost(const json_t *j, const fm_plan_means *m, fm_buf *t)
+{
+    fm_status st = fm_buf_printf(t, "For each unit the whole run costs epsilon %g at delta %g. ",
+                                 fm_cmd_real(j, "epsilon"), fm_cmd_real(j, "delta"));
+
+    if (st != FM_OK)
+        return st;
+    if (!m->books_known)
+        return fm_buf_printf(t, "What the data set has spent is not known: %s.", m->why);
+    if (m->budget >= FM_NODE_NO_PRIVACY_EPSILON)
+        return fm_buf_printf(t,
+                             "The policy of this node sets a budget of %g: nothing is private "
+                             "here, and the budget has no end. %.4f is booked so far.",
+                             m->budget, m->spent);
+    st = fm_buf_printf(t,
+                       "Of its budget of %g at delta %g the data set has spent %.4f so far; when "
+                       "the plan has run to its end it will be %.4f, ",
+                       m->budget, m->delta, m->spent, m->after);
+    if (st == FM_OK)
+        st = m->after <= m->budget
+                 ? fm_buf_printf(t, "and %.4f is left.", m->budget - m->after)
+                 : fm_buf_printf(t, "which is MORE THAN THE BUDGET: the node refuses.");
+    if (st == FM_OK && m->charged > 0)
+        st = fm_buf_printf(t, " %llu of the plan's %lld rounds are in the ledger already.",
+                           (unsigned long long)m->charged, fm_cmd_whole(j, "rounds"));
+    return st;
+}
+
+static fm_status say_gain(const json_t *j, fm_buf *t)
+{
+    double epsilon = fm_cmd_real(j, "epsilon"), delta = fm_cmd_real(j, "delta");
+    char guess[FM_WORDS_PERCENT], half[FM_WORDS_PERCENT], one[FM_WORDS_PERCENT];
+
+    if (!(fm_cmd_real(j, "noise_multiplier") > 0.0))
+        return fm_buf_printf(t, "Everything that the sums show.");
+    fm_words_percent(fm_words_guess(epsilon, delta), guess);
+    fm_words_percent(fm_words_posterior(epsilon, 0.5), half);
+    fm_words_percent(fm_words_posterior(epsilon, 0.01), one);
+    return fm_buf_printf(
+        t,
+        "Who knows everything else about a patient and all other records, sees everything that "
+        "this plan lets out, and has to say whether one certain unit is among the records: a coin "
+        "is right in 50%% of such cases, and nobody in more than %s. A suspicion of 50%% grows "
+        "to %s at most, one of 1%% to %s, except with probability %g (delta).",
+        guess, half, one, delta);
+}
+
+static fm_status say_traffic(const json_t *j, const fm_plan_means *m, fm_buf *t)
+{
+    double rounds = (double)fm_cmd_whole(j, "rounds");
+    char up[24], down[24], all_up[24], all_down[24];
+
+    fm_words_bytes(m->up_per_round, up);
+    fm_words_bytes(m->down_per_round, down);
+    fm_words_bytes(m->up_per_round * rounds, all_up);
+    fm_words_bytes(m->down_per_round * rounds, all_down);
+    return fm_buf_printf(t,
+                         "Out, in each round: one masked update of %lld numbers of 32 bits (%s), "
+                         "which alone is uniformly random to everybody, and some kilobytes of "
+                         "signatures and seeds. In: the model (%s). In all %s out and %s in.",
+                         m->update_words, up, down, all_up, all_down);
+}
+
+/** What is asked, as the plan says it: foreign text, line by line. */
+static fm_status say_query(const json_t *j, fm_buf *out, fm_buf *t)
+{
+    const char *query = fm_cmd_text(j, "query");
+    fm_status st = FM_OK;
+
+    if (!*query)
+        return FM_OK;
+    st = fm_buf_printf(out, "\nThe query, word for word\n");
+    while (st == FM_OK && *query) {
+        size_t len = strcspn(query, "\n");
+
+        fm_buf_clear(t);
+        if ((st = fm_buf_append(t, query, len)) == FM_OK && t->len > 0)
+            fm_text_clean((char *)t->data);
+        if (st == FM_OK)
+            st = fm_buf_printf(out, INDENT "%s\n", t->len > 0 ? (const char *)t->data : "");
+        query += len + (query[len] == '\n');
+    }
+    fm_buf_clear(t);
+    return st;
+}
+
+fm_status fm_plan_words(const json_t *j, const fm_plan_means *m, fm_buf *out)
+{
+    fm_buf t = { 0 };
+    fm_status st;
+
+    if ((st = section(out, "Purpose", &t, fm_buf_printf(&t, "%s", fm_cmd_text(j, "purpose")))) !=
+            FM_OK ||
+        (st = section(out, "Who", &t, say_who(j, &t))) != FM_OK ||
+        (st = section(out, "What is computed", &t, say_task(j, m, &t))) != FM_OK ||
+        (st = say_query(j, out, &t)) != FM_OK ||
+        (st = section(out, "Whom it protects", &t,
+                      fm_words_unit_meaning(&t, fm_cmd_text(j, "privacy_unit"),
+                                            fm_cmd_whole(j, "max_unit_rows")))) != FM_OK ||
+        (st = section(out, "What a unit can do to the result", &t, say_sampling(j, &t))) != FM_OK ||
+        (st = section(out, "What hides it", &t, say_noise(j, &t))) != FM_OK ||
+        (st = section(out, "What it costs", &t, say_cost(j, m, &t))) != FM_OK ||
+        (st = section(out, "What an attacker could gain", &t, say_gain(j, &t))) != FM_OK)
+        goto done;
+    st = section(out, "What goes over the line", &t, say_traffic(j, m, &t));
+done:
+    fm_buf_fini(&t);
+    return st;
+}

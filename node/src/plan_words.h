@@ -1,0 +1,32 @@
+/* The plan that was offered last, for people: what it means for the records. One thread. */
+#ifndef FEDMOE_NODE_PLAN_WORDS_H
+#define FEDMOE_NODE_PLAN_WORDS_H
+
+#include <jansson.h>
+
+#include "fedmoe/node/config.h"
+
+/** What follows from plan.json, node.yaml and the ledger. */
+typedef struct {
+    long long update_words;
+    double up_per_round, down_per_round; /* bytes of update and model; the rest is some kB */
+    bool books_known;                    /* the figures below */
+    char why[256];                       /* when not: the reason */
+    uint64_t charged;                    /* rounds of this plan in the ledger */
+    double budget, delta;                /* the policy's */
+    double spent, after;                 /* at that delta: now, and with the rest of the plan */
+} fm_plan_means;
+
+/**
+ * Work them out. Books that cannot be read are no failure: `why` says so.
+ * @param config  node.yaml.
+ */
+fm_plan_means fm_plan_means_of(const json_t *plan, const char *config);
+
+/** The whole text, wrapped at 80 columns, what is foreign cleaned; ends with a newline. */
+FM_NODISCARD fm_status fm_plan_words(const json_t *plan, const fm_plan_means *m, fm_buf *out);
+
+/** {"update_words", "bytes_up_per_round", ..., "epsilon_after"}: "derived" of plan --json. */
+FM_NODISCARD fm_status fm_plan_means_json(const json_t *plan, const fm_plan_means *m, json_t **out);
+
+#endif

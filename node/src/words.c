@@ -1,0 +1,99 @@
+#include "words.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+double fm_words_posterior(double epsilon, double prior)
+{
+    return 1.0 / (1.0 + (1.0 - prior) / prior * exp(-epsilon));
+}
+
+double fm_words_guess(double epsilon, double delta)
+{
+    double e = exp(-epsilon);
+
+    return fmin((1.0 + delta * e) / (1.0 + e), 1.0);
+}
+
+void fm_words_percent(double share, char out[FM_WORDS_PERCENT])
+{
+    double v = fmin(fmax(100.0 * share, 0.0), 100.0);
+    int decimals = v >= 100.0 ? 0 : v >= 10.0 ? 1 : v >= 1.0 ? 2 : 3;
+    double unit = pow(10.0, decimals);
+
+    /* The last bits of 0.5 * 100 and the like are no reason for another digit. */
+    v = fmin(ceil(v * unit * (1.0 - 1e-12)) / unit, 100.0);
+    (void)snprintf(out, FM_WORDS_PERCENT, "%.*f%%", v >= 100.0 ? 0 : decimals, v);
+}
+
+void fm_words_bytes(double bytes, char out[24])
+{
+    static const char *const prefixes[] = { "bytes", "kB", "MB", "GB", "TB", "PB", "EB" };
+    size_t i = 0;
+
+    while (bytes >= 999.5 && i + 1 < sizeof prefixes / sizeof prefixes[0]) {
+        bytes /= 1000.0;
+        i++;
+    }
+    (void)snprintf(out, 24, "%.*f %s", i > 0 && bytes < 99.95 ? 1 : 0, fmin(bytes, 1e9),
+                   prefixes[i]);
+}
+
+void fm_words_exact(double v, char out[32])
+{
+    /* As many digits as a whole number has, so that 20 is not written 2e+01. */
+    int whole = fabs(v) >= 1.0 ? (int)fmin(floor(log10(fabs(v))) + 1.0, 17.0) : 1;
+
+    for (int digits = whole; digits <= 17; digits++) {
+        (void)snprintf(out, 32, "%.*g", digits, v);
+        if (strtod(out, NULL) == v)
+            return;
+    }
+}
+
+static bool is_record(const char *unit)
+{
+    return strcmp(unit, "record") == 0;
+}
+
+fm_status fm_words_unit(fm_buf *out, const char *unit)
+{
+    return is_record(unit)
+               ? fm_buf_printf(out, "one record")
+               : fm_buf_printf(out, "all records with the same %s, taken together", unit);
+}
+
+fm_status fm_words_unit_meaning(fm_buf *out, const char *unit, long long max_rows)
+{
+    if (is_record(unit))
+        return fm_buf_printf(out, "The protected unit is one record, that is one line of the file. "
+                                  "A person with k records is protected about k times less: for "
+                                  "that person, count with k times epsilon and a larger "
+                                  "delta.");
+    return fm_buf_printf(
+        out,
+        "The protected unit is the whole of all records with the same %s: they "
+        "are drawn together and clipped as one, so who has many records is hidden "
+        "as well as who has one. At most %lld records of one unit count in a round, "
+        "drawn by chance; the rest is left out of it.",
+        unit, max_rows);
+}
+
+fm_status fm_words_noise(fm_buf *out, const char *noise, long long quorum, long long colluders)
+{
+    if (strcmp(noise, "local") == 0)
+        return fm_buf_printf(out, "This node alone adds all the noise that its guarantee needs. It "
+                                  "holds even if all other nodes and the aggregator collude. The "
+                                  "price is accuracy: the variance of the noise in a sum of n "
+                                  "nodes is n times what it had to be.");
+    return fm_buf_printf(out,
+                         "Each node adds a share, and the shares add up to the noise that hides a "
+                         "unit. They are sized for the fewest nodes that a sum may have (%lld) "
+                         "less %lld: the guarantee holds if at most %lld of the other nodes "
+                         "collude with the aggregator and take their shares off. Surplus noise may "
+                         "be taken off again when no node drops out, never below what the "
+                         "guarantee needs.",
+                         quorum, colluders, colluders);
+}

@@ -1,0 +1,46 @@
+/*
+ * What plans and guarantees mean, in plain words: for fedmoe-node plan and for the report. Texts
+ * are appended as plain UTF-8; whoever shows them cleans or escapes. Pure.
+ */
+#ifndef FEDMOE_NODE_WORDS_H
+#define FEDMOE_NODE_WORDS_H
+
+#include "fedmoe/base/memory.h"
+
+/**
+ * The largest probability that a suspicion can reach, from `prior`, by what is (epsilon, 0)-
+ * differentially private: its odds grow by e^epsilon at most. With delta > 0 the same holds but
+ * for outcomes whose whole probability is at most delta.
+ *
+ * @param prior  in (0, 1). @param epsilon  >= 0; infinity gives 1.
+ * @source Dwork, Roth 2014, The algorithmic foundations of differential privacy, lemma 3.17 (the
+ *         two laws are within delta of two whose ratio is bounded everywhere).
+ */
+double fm_words_posterior(double epsilon, double prior);
+
+/**
+ * The largest share of right answers in a fair guess "is this unit among the records, or not?":
+ * (e^epsilon + delta) / (e^epsilon + 1).
+ * @source Kairouz, Oh, Viswanath 2015, arXiv:1311.0776, theorem 2.1: the region of error rates; its
+ *         corner nearest to the origin.
+ */
+double fm_words_guess(double epsilon, double delta);
+
+#define FM_WORDS_PERCENT 16
+/** "73.2%": three digits, rounded up, since it is a bound. */
+void fm_words_percent(double share, char out[FM_WORDS_PERCENT]);
+/** "1.2 MB": decimal prefixes, two to four digits. */
+void fm_words_bytes(double bytes, char out[24]);
+/** The shortest decimal that reads back as v. */
+void fm_words_exact(double v, char out[32]);
+
+/** "one record" or "all records of one patient_nbr together". */
+FM_NODISCARD fm_status fm_words_unit(fm_buf *out, const char *unit);
+/** What that means for a person, one or two sentences. */
+FM_NODISCARD fm_status fm_words_unit_meaning(fm_buf *out, const char *unit, long long max_rows);
+
+/** Whose noise hides a unit, and what the guarantee rests on. noise: "distributed" or "local". */
+FM_NODISCARD fm_status fm_words_noise(fm_buf *out, const char *noise, long long quorum,
+                                      long long colluders);
+
+#endif

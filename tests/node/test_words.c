@@ -1,0 +1,237 @@
+/* What plan and report say, as the data-protection officer runs them. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "fedmoe/base/file.h"
+#include "fedmoe/base/json.h"
+#include "report_desk.h"
+#include "suites.h"
+
+typedef struct {
+    desk desk;
+    fm_buf said; /* by the last run, on both outputs */
+} shell;
+
+static void open_shell(shell *d)
+{
+    memset(d, 0, sizeof *d);
+    open_desk(&d->desk, "alpha", "alpha", 2.0);
+}
+
+/** Arguments without quotes in them, ended with NULL. The exit code. */
+static int run(shell *d, ...)
+{
+    fm_buf line = { 0 };
+    char block[512];
+    va_list arguments;
+    const char *a;
+    FILE *p = NULL;
+    size_t n;
+    int status;
+
+    need(fm_buf_printf(&line, "'%s'", FEDMOE_NODE) == FM_OK, "a command");
+    va_start(arguments, d);
+    while ((a = va_arg(arguments, const char *)))
+        need(fm_buf_printf(&line, " '%s'", a) == FM_OK, "a command");
+    va_end(arguments);
+    need(fm_buf_printf(&line, " 2>&1") == FM_OK && (p = popen((const char *)line.data, "r")),
+         "a process");
+    fm_buf_fini(&line);
+    fm_buf_clear(&d->said);
+    while ((n = fread(block, 1, sizeof block, p)) > 0)
+        need(fm_buf_append(&d->said, block, n) == FM_OK, "the output");
+    status = pclose(p);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static bool said(const shell *d, const char *word)
+{
+    bool yes = d->said.len > 0 && strstr((const char *)d->said.data, word) != NULL;
+
+    if (!yes)
+        printf("\n    not '%s' but: %s\n", word, (const char *)d->said.data);
+    return yes;
+}
+
+/** What the last run printed as JSON; json_decref. */
+static json_t *said_json(const shell *d)
+{
+    json_t *j = json_loadb((const char *)d->said.data, d->said.len, 0, NULL);
+
+    need(j != NULL, "JSON");
+    return j;
+}
+
+static void report_writes_the_ledgers_figures_into_a_private_page(void)
+{
+    char page[PATH_CAP], sentence[80];
+    json_t *ledger, *report;
+    fm_buf html = { 0 };
+    struct stat st;
+    double spent;
+    shell d;
+
+    open_shell(&d);
+    make_path(page, d.desk.dir, "report.html");
+    CU_ASSERT_EQUAL(run(&d, "report", "--config", d.desk.config, "--output", page, NULL), 1);
+    CU_ASSERT(said(&d, "nothing has been spent"));
+    CU_ASSERT_FALSE(fm_file_exists(page));
+    charge(&d.desk, "alpha", "heart", "heart disease risk", 0, 20.0, 3);
+    CU_ASSERT_EQUAL(run(&d, "report", "--config", d.desk.config, "--output", page, NULL), 0);
+    CU_ASSERT(said(&d, "3 entries are whole"));
+    CU_ASSERT(stat(page, &st) == 0 && (st.st_mode & 0777) == 0600);
+    CU_ASSERT_EQUAL(run(&d, "ledger", "--config", d.desk.config, "--json", NULL), 0);
+    ledger = said_json(&d);
+    CU_ASSERT_EQUAL(run(&d, "report", "--config", d.desk.config, "--json", NULL), 0);
+    report = said_json(&d);
+    spent = json_real_value(json_object_get(ledger, "epsilon_spent"));
+    CU_ASSERT(spent > 0.0);
+    CU_ASSERT_EQUAL(json_real_value(json_object_get(report, "epsilon_spent")), spent);
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(report, "points")), 3);
+    CU_ASSERT_EQUAL_FATAL(fm_file_read(page, 1 << 20, &html), FM_OK);
+    (void)snprintf(sentence, sizeof sentence, "has spent %.4f; %.4f is left.", spent, 2.0 - spent);
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)html.data, sentence));
+    json_decref(ledger);
+    json_decref(report);
+    fm_buf_fini(&html);
+    fm_buf_fini(&d.said);
+}
+
+static const char plan_json[] =
+    "{\"approved\": %s, \"reason\": \"too\\u001b[2J many\", \"offered\": \"2026-11-25T10:00:00Z\", "
+    "\"hash\": \"0000000000000000000000000000000000000000000000000000000000000000\", "
+    "\"federation\": \"heart\", \"purpose\": \"heart disease\\u001b[31m risk\", "
+    "\"privacy_unit\": \"%s\", \"epsilon\": 1.0, \"delta\": 0.0001, \"clip_norm\": 1.5, "
+    "\"sampling_rate\": 0.25, \"noise_multiplier\": 20.0, \"rounds\": 10, \"max_units\": 100, "
+    "\"expected_units\": 25.0, \"min_cohort\": 4, \"quorum\": 3, \"colluders\": 1, "
+    "\"max_nodes\": 5, \"parameters\": 1000, \"max_unit_rows\": 16, \"frozen\": %u, "
+    "\"task\": \"%s\", \"noise\": \"%s\", \"schema\": \"name: x\"%s}";
+
+static void offer(shell *d, bool approved, const char *unit, unsigned frozen, const char *task,
+                  const char *noise, const char *more)
+{
+    char text[2048];
+
+    (void)snprintf(text, sizeof text, plan_json, approved ? "true" : "false", unit, frozen, task,
+                   noise, more);
+    write_file(d->desk.dir, "plan.json", text);
+    CU_ASSERT_EQUAL(run(d, "plan", "--config", d->desk.config, NULL), 0);
+}
+
+/** The output as one line: where it is broken is no matter. */
+static bool means(shell *d, const char *words)
+{
+    char *from = (char *)d->said.data, *to = from;
+
+    for (; *from; from++)
+        if ((*from != ' ' && *from != '\n') || to == (char *)d->said.data || to[-1] != ' ')
+            *to++ = *from == '\n' ? ' ' : *from;
+    *to = '\0';
+    return said(d, words);
+}
+
+static void plan_says_what_training_with_shared_noise_means(void)
+{
+    shell d;
+
+    open_shell(&d);
+    offer(&d, true, "record", 0, "training", "distributed", "");
+    CU_ASSERT(means(&d, "train one model of 1000 parameters, in 10 finished rounds"));
+    CU_ASSERT(means(&d, "sums over at least 3 can be read"));
+    CU_ASSERT(means(&d, "one record, that is one line of the file"));
+    CU_ASSERT(means(&d, "drawn by chance, with probability 0.25"));
+    CU_ASSERT(means(&d, "cut to a length (L2 norm) of 1.5"));
+    CU_ASSERT(means(&d, "(3) less 1: the guarantee holds if at most 1 of the other nodes"));
+    CU_ASSERT(means(&d, "taken off again when no node drops out, never below what the guarantee"));
+    CU_ASSERT(means(&d, "deviation of 20 times the most that a unit can add"));
+    CU_ASSERT(means(&d, "costs epsilon 1 at delta 0.0001"));
+    CU_ASSERT(means(&d, "nobody in more than 73.2%"));
+    CU_ASSERT(means(&d, "one of 1% to 2.68%"));
+    CU_ASSERT(means(&d, "1000 numbers of 32 bits (4.0 kB)"));
+    CU_ASSERT(means(&d, "In all 40.0 kB out and 40.0 kB in"));
+    CU_ASSERT(means(&d, "heart disease?[31m risk")); /* no command to the terminal */
+    CU_ASSERT(means(&d, "This node approved it."));
+    CU_ASSERT_PTR_NULL(strchr((const char *)d.said.data, 0x1b));
+    fm_buf_fini(&d.said);
+}
+
+static void plan_says_what_other_units_tasks_and_noise_mean(void)
+{
+    shell d;
+
+    open_shell(&d);
+    offer(&d, false, "patient_nbr", 900, "evaluation", "local",
+          ", \"query\": \"a: 1\\nb: \\u001b2\"");
+    CU_ASSERT(said(&d, "\n  a: 1\n  b: ?2\n"));
+    CU_ASSERT(means(&d, "the whole of all records with the same patient_nbr"));
+    CU_ASSERT(means(&d, "At most 16 records of one unit count in a round"));
+    CU_ASSERT(means(&d, "adds all the noise that its guarantee needs"));
+    CU_ASSERT(means(&d, "even if all other nodes and the aggregator collude"));
+    CU_ASSERT(means(&d, "is n times what it had to be"));
+    CU_ASSERT(means(&d, "measured on the records of all institutions"));
+    CU_ASSERT(means(&d, "100 summed figures"));
+    CU_ASSERT(means(&d, "one masked update of 100 numbers of 32 bits (400 bytes)"));
+    CU_ASSERT(means(&d, "In: the model (4.0 kB)"));
+    CU_ASSERT(means(&d, "This node REFUSED it: reason too?[2J many"));
+    offer(&d, true, "record", 0, "statistics", "distributed", ", \"query\": \"a: 1\"");
+    CU_ASSERT(means(&d, "1000 figures are counted or summed, in 10 finished rounds"));
+    CU_ASSERT(means(&d, "No model is trained"));
+    fm_buf_fini(&d.said);
+}
+
+/** What is left after the plan is the accountant's answer for its rounds and the ledger's. */
+static void plan_reckons_with_what_is_spent(void)
+{
+    const fm_dp_mechanism before = { 20.0, 0.25, 3, FM_DP_GAUSSIAN, 0 };
+    const fm_dp_mechanism whole = { 20.0, 0.25, 10, FM_DP_GAUSSIAN, 0 };
+    double spent = 0.0, after = 0.0, epsilon = 0.0;
+    const json_t *derived;
+    char line[96];
+    json_t *j;
+    shell d;
+
+    open_shell(&d);
+    charge(&d.desk, "alpha", "heart", "heart disease risk", 0, 20.0,
+           3); /* of the plan with the hash zero, as is the one offered */
+    offer(&d, true, "record", 0, "training", "distributed", "");
+    CU_ASSERT(means(&d, "3 of the plan's 10 rounds are in the ledger already"));
+    CU_ASSERT_EQUAL(run(&d, "plan", "--config", d.desk.config, "--json", NULL), 0);
+    j = said_json(&d);
+    derived = json_object_get(j, "derived");
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(derived, "rounds_charged")), 3);
+    CU_ASSERT_EQUAL(json_number_value(json_object_get(j, "rounds")), 10);
+    CU_ASSERT_EQUAL(fm_dp_epsilon(&before, 1, 1e-4, &spent), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_epsilon(&whole, 1, 1e-4, &after), FM_OK);
+    epsilon = json_number_value(json_object_get(derived, "epsilon_spent"));
+    CU_ASSERT_DOUBLE_EQUAL(epsilon, spent, 1e-3 * spent);
+    epsilon = json_number_value(json_object_get(derived, "epsilon_after"));
+    CU_ASSERT(epsilon > spent);
+    CU_ASSERT_DOUBLE_EQUAL(epsilon, after, 1e-3 * after); /* 7 rounds are still to come, not 10 */
+    CU_ASSERT_DOUBLE_EQUAL(json_number_value(json_object_get(derived, "epsilon_left_after")),
+                           2.0 - epsilon, 1e-12);
+    CU_ASSERT_EQUAL(json_number_value(json_object_get(derived, "bytes_up")), 40000.0);
+    CU_ASSERT_EQUAL(run(&d, "plan", "--config", d.desk.config, NULL), 0);
+    (void)snprintf(line, sizeof line, "it will be %.4f, and %.4f is left", epsilon, 2.0 - epsilon);
+    CU_ASSERT(means(&d, line));
+    json_decref(j);
+    write_file(d.desk.dir, "node.yaml", "nonsense: 1\n");
+    CU_ASSERT_EQUAL(run(&d, "plan", "--config", d.desk.config, NULL), 0);
+    CU_ASSERT(means(&d, "has spent is not known: "));
+    fm_buf_fini(&d.said);
+}
+
+static const fm_test tests[] = {
+    { "report writes the ledger's figures into a private page",
+      report_writes_the_ledgers_figures_into_a_private_page },
+    { "plan says what training with shared noise means",
+      plan_says_what_training_with_shared_noise_means },
+    { "plan says what other units, tasks and noise mean",
+      plan_says_what_other_units_tasks_and_noise_mean },
+    { "plan reckons with what is spent", plan_reckons_with_what_is_spent },
+};
+
+const fm_test_suite suite_words = { "node.words", tests, FM_TEST_COUNT(tests) };
