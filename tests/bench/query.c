@@ -1,9 +1,13 @@
 /*
  * How near a federated query comes (docs/queries.md has the tables): AUC from flat score
- * histograms and from trees of several shapes, quantiles from both. Noise is drawn at exactly the
- * counted standard deviation, without rounds or masks.
+ * histograms and from trees of several shapes. Noise is drawn at exactly the counted standard
+ * deviation, without rounds or masks.
  *
- *   bench-query [--draws N]
+ *   bench-query [--draws N]                   shapes and numbers of bins against each other
+ *   bench-query --accept [FILE] [--draws N]   as built, with the noise as counted and as it is in
+ *                                             the sum of 4 nodes, quorum 3, 1 colluder; of records
+ *                                             drawn with three seeds, or of FILE's first 10,000
+ *                                             lines "logit class" (adult_scores.sh makes such)
  */
 #include <math.h>
 #include <stdio.h>
@@ -49,15 +53,22 @@ static void draw_records(fm_rng *r, double positives, double distance, scored *s
     }
 }
 
+/* Pairs of equal scores are half right. */
 static double exact_auc(scored *s)
 {
     double right = 0.0, below = 0.0, positives = 0.0;
 
     qsort(s, RECORDS, sizeof *s, by_logit);
-    for (size_t i = 0; i < RECORDS; i++) {
-        right += s[i].positive ? below : 0.0;
-        below += s[i].positive ? 0.0 : 1.0;
-        positives += s[i].positive ? 1.0 : 0.0;
+    for (size_t i = 0, end = 0; i < RECORDS; i = end) {
+        double p = 0.0, n = 0.0;
+
+        for (; end < RECORDS && s[end].logit <= s[i].logit; end++) {
+            p += s[end].positive ? 1.0 : 0.0;
+            n += s[end].positive ? 0.0 : 1.0;
+        }
+        right += p * (below + n / 2.0);
+        below += n;
+        positives += p;
     }
     return right / (positives * below);
 }
@@ -181,16 +192,120 @@ static void auc_table(size_t draws, double positives, double distance, double de
     free(s);
 }
 
+/* ---- the acceptance: within 0.005 at epsilon 0.5 and 10,000 records ---- */
+
+#define NEAR 0.005
+#define ACCEPT_BINS 64u /* the default */
+#define ACCEPT_DELTA 1e-5
+
+/* Over the clip norm: of the sum of 4 nodes that all answer, quorum 3, 1 colluder. */
+static double noise_of_four(double z)
+{
+    fm_query *q = NULL;
+    fm_dp_lattice_spec spec = {
+        .noise_multiplier = z, .max_units = 2 * RECORDS, .nodes = 4, .quorum = 3, .colluders = 1
+    };
+    fm_dp_lattice l;
+
+    if (fm_query_parse(FM_QUERY_EVALUATION, "bench", "scores: {}", 10, &q) != FM_OK)
+        exit(1);
+    spec.clip_norm = fm_query_clip_norm(q);
+    fm_query_free(&q);
+    if (fm_dp_lattice_make(&spec, &l) != FM_OK)
+        exit(1);
+    return fm_query_noise_std(&l, 1) / spec.clip_norm;
+}
+
+static void accept_line(const char *name, scored *s, size_t draws, fm_rng *r)
+{
+    double z = 0.0, auc = exact_auc(s), positives = 0.0;
+    double *error = calloc(draws, sizeof *error);
+
+    if (!error || fm_dp_calibrate(0.5, ACCEPT_DELTA, 1.0, 1, &z) != FM_OK)
+        exit(1);
+    for (size_t i = 0; i < RECORDS; i++)
+        positives += s[i].positive ? 1.0 : 0.0;
+    printf("%-10s %5.1f %%  %.4f", name, 100.0 * positives / RECORDS, auc);
+    for (int real = 0; real < 2; real++) {
+        size_t near = 0;
+
+        for (size_t i = 0; i < draws; i++) {
+            error[i] = fabs(as_built(s, ACCEPT_BINS, real ? noise_of_four(z) : z, r) - auc);
+            near += error[i] < NEAR;
+        }
+        qsort(error, draws, sizeof *error, by_size);
+        printf("   %.5f  %5.1f %%", error[(size_t)(WORST * (double)(draws - 1))],
+               100.0 * (double)near / (double)draws);
+    }
+    printf("\n");
+    free(error);
+}
+
+static void read_scores(const char *path, scored *s)
+{
+    FILE *f = fopen(path, "r");
+    size_t n = 0;
+    int positive = 0;
+
+    while (f && n < RECORDS && fscanf(f, "%lf %d", &s[n].logit, &positive) == 2)
+        s[n++].positive = positive != 0;
+    if (f)
+        (void)fclose(f);
+    if (n < RECORDS) {
+        fprintf(stderr, "bench-query: %s: not %u lines of a score and a class\n", path, RECORDS);
+        exit(1);
+    }
+}
+
+static void accept_table(const char *path, size_t draws)
+{
+    static const double positives[] = { 0.5, 0.25 };
+    scored *s = calloc(RECORDS, sizeof *s);
+    fm_rng_seed seed;
+    fm_rng r = fm_rng_seeded(&seed, 2);
+    char name[16];
+
+    if (!s)
+        exit(1);
+    printf("\n%zu draws; error that %g %% stay below, and share within %g\n"
+           "           positive AUC       noise as counted    of 4 nodes\n",
+           draws, 100.0 * WORST, NEAR);
+    if (path) {
+        read_scores(path, s);
+        accept_line("file", s, draws, &r);
+    }
+    for (size_t p = 0; !path && p < sizeof positives / sizeof positives[0]; p++)
+        for (uint64_t k = 2; k <= 4; k++) {
+            r = fm_rng_seeded(&seed, k);
+            draw_records(&r, positives[p], 1.5, s);
+            (void)snprintf(name, sizeof name, "seed %d", (int)k);
+            accept_line(name, s, draws, &r);
+        }
+    free(s);
+}
+
 int main(int argc, char **argv)
 {
     size_t draws = 400;
+    bool accept = false;
+    const char *path = NULL;
     fm_rng_seed seed;
     fm_rng r = fm_rng_seeded(&seed, 1);
 
-    if (argc == 3 && strcmp(argv[1], "--draws") == 0)
-        draws = (size_t)strtoul(argv[2], NULL, 10);
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--draws") == 0 && i + 1 < argc)
+            draws = (size_t)strtoul(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--accept") == 0)
+            accept = true;
+        else
+            path = argv[i];
+    }
     if (fm_random_init() != FM_OK || draws < 1)
         return 1;
+    if (accept) {
+        accept_table(path, draws);
+        return 0;
+    }
     auc_table(draws, 0.5, 1.5, 1e-5, &r);
     auc_table(draws, 0.5, 1.5, 1e-4, &r);
     auc_table(draws, 0.25, 1.5, 1e-5, &r);
