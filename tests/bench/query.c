@@ -4,7 +4,8 @@
  * deviation, without rounds or masks.
  *
  *   bench-query [--draws N]                   shapes and numbers of bins against each other
- *   bench-query --accept [FILE] [--draws N]   as built, with the noise as counted and as it is in
+ *   bench-query --accept [FILE] [--delta D] [--draws N]
+ *                                             as built, with the noise as counted and as it is in
  *                                             the sum of 4 nodes, quorum 3, 1 colluder; of records
  *                                             drawn with three seeds, or of FILE's first 10,000
  *                                             lines "logit class" (adult_scores.sh makes such)
@@ -196,7 +197,6 @@ static void auc_table(size_t draws, double positives, double distance, double de
 
 #define NEAR 0.005
 #define ACCEPT_BINS 64u /* the default */
-#define ACCEPT_DELTA 1e-5
 
 /* Over the clip norm: of the sum of 4 nodes that all answer, quorum 3, 1 colluder. */
 static double noise_of_four(double z)
@@ -216,12 +216,17 @@ static double noise_of_four(double z)
     return fm_query_noise_std(&l, 1) / spec.clip_norm;
 }
 
-static void accept_line(const char *name, scored *s, size_t draws, fm_rng *r)
+typedef struct {
+    double delta;
+    size_t draws;
+} trial;
+
+static void accept_line(const char *name, scored *s, trial t, fm_rng *r)
 {
     double z = 0.0, auc = exact_auc(s), positives = 0.0;
-    double *error = calloc(draws, sizeof *error);
+    double *error = calloc(t.draws, sizeof *error);
 
-    if (!error || fm_dp_calibrate(0.5, ACCEPT_DELTA, 1.0, 1, &z) != FM_OK)
+    if (!error || fm_dp_calibrate(0.5, t.delta, 1.0, 1, &z) != FM_OK)
         exit(1);
     for (size_t i = 0; i < RECORDS; i++)
         positives += s[i].positive ? 1.0 : 0.0;
@@ -229,13 +234,13 @@ static void accept_line(const char *name, scored *s, size_t draws, fm_rng *r)
     for (int real = 0; real < 2; real++) {
         size_t near = 0;
 
-        for (size_t i = 0; i < draws; i++) {
+        for (size_t i = 0; i < t.draws; i++) {
             error[i] = fabs(as_built(s, ACCEPT_BINS, real ? noise_of_four(z) : z, r) - auc);
             near += error[i] < NEAR;
         }
-        qsort(error, draws, sizeof *error, by_size);
-        printf("   %.5f  %5.1f %%", error[(size_t)(WORST * (double)(draws - 1))],
-               100.0 * (double)near / (double)draws);
+        qsort(error, t.draws, sizeof *error, by_size);
+        printf("   %.5f  %5.1f %%", error[(size_t)(WORST * (double)(t.draws - 1))],
+               100.0 * (double)near / (double)t.draws);
     }
     printf("\n");
     free(error);
@@ -257,7 +262,7 @@ static void read_scores(const char *path, scored *s)
     }
 }
 
-static void accept_table(const char *path, size_t draws)
+static void accept_table(const char *path, trial t)
 {
     static const double positives[] = { 0.5, 0.25 };
     scored *s = calloc(RECORDS, sizeof *s);
@@ -267,26 +272,26 @@ static void accept_table(const char *path, size_t draws)
 
     if (!s)
         exit(1);
-    printf("\n%zu draws; error that %g %% stay below, and share within %g\n"
+    printf("\n%zu draws, delta %g; error that %g %% stay below, and share within %g\n"
            "           positive AUC       noise as counted    of 4 nodes\n",
-           draws, 100.0 * WORST, NEAR);
+           t.draws, t.delta, 100.0 * WORST, NEAR);
     if (path) {
         read_scores(path, s);
-        accept_line("file", s, draws, &r);
+        accept_line("file", s, t, &r);
     }
     for (size_t p = 0; !path && p < sizeof positives / sizeof positives[0]; p++)
         for (uint64_t k = 2; k <= 4; k++) {
             r = fm_rng_seeded(&seed, k);
             draw_records(&r, positives[p], 1.5, s);
             (void)snprintf(name, sizeof name, "seed %d", (int)k);
-            accept_line(name, s, draws, &r);
+            accept_line(name, s, t, &r);
         }
     free(s);
 }
 
 int main(int argc, char **argv)
 {
-    size_t draws = 400;
+    trial t = { 1e-5, 400 };
     bool accept = false;
     const char *path = NULL;
     fm_rng_seed seed;
@@ -294,22 +299,24 @@ int main(int argc, char **argv)
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--draws") == 0 && i + 1 < argc)
-            draws = (size_t)strtoul(argv[++i], NULL, 10);
+            t.draws = (size_t)strtoul(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--delta") == 0 && i + 1 < argc)
+            t.delta = strtod(argv[++i], NULL);
         else if (strcmp(argv[i], "--accept") == 0)
             accept = true;
         else
             path = argv[i];
     }
-    if (fm_random_init() != FM_OK || draws < 1)
+    if (fm_random_init() != FM_OK || t.draws < 1)
         return 1;
     if (accept) {
-        accept_table(path, draws);
+        accept_table(path, t);
         return 0;
     }
-    auc_table(draws, 0.5, 1.5, 1e-5, &r);
-    auc_table(draws, 0.5, 1.5, 1e-4, &r);
-    auc_table(draws, 0.25, 1.5, 1e-5, &r);
-    auc_table(draws, 0.1, 1.5, 1e-5, &r);
-    auc_table(draws, 0.5, 0.7, 1e-5, &r);
+    auc_table(t.draws, 0.5, 1.5, 1e-5, &r);
+    auc_table(t.draws, 0.5, 1.5, 1e-4, &r);
+    auc_table(t.draws, 0.25, 1.5, 1e-5, &r);
+    auc_table(t.draws, 0.1, 1.5, 1e-5, &r);
+    auc_table(t.draws, 0.5, 0.7, 1e-5, &r);
     return 0;
 }
