@@ -3,12 +3,12 @@
  * histograms and from trees of several shapes. Noise is drawn at exactly the counted standard
  * deviation, without rounds or masks.
  *
- *   bench-query [--draws N]                   shapes and numbers of bins against each other
+ *   bench-query [--draws N]
+ *                       shapes and numbers of bins against each other
  *   bench-query --accept [FILE] [--delta D] [--draws N]
- *                                             as built, with the noise as counted and as it is in
- *                                             the sum of 4 nodes, quorum 3, 1 colluder; of records
- *                                             drawn with three seeds, or of FILE's first 10,000
- *                                             lines "logit class" (adult_scores.sh makes such)
+ *                       as built, with the noise as counted and as it is in the sum of 4 and of 3
+ *                       of 4 nodes, quorum 3, 1 colluder; of records drawn with three seeds, or of
+ *                       FILE's first 10,000 lines "logit class" (adult_scores.sh makes such)
  */
 #include <math.h>
 #include <stdio.h>
@@ -18,6 +18,7 @@
 #include "fedmoe/base/random.h"
 #include "fedmoe/dp/accountant.h"
 #include "query_internal.h"
+#include "shares_internal.h"
 
 #define RECORDS 10000u
 #define MAX_BINS 1024u
@@ -198,22 +199,29 @@ static void auc_table(size_t draws, double positives, double distance, double de
 #define NEAR 0.005
 #define ACCEPT_BINS 64u /* the default */
 
-/* Over the clip norm: of the sum of 4 nodes that all answer, quorum 3, 1 colluder. */
-static double noise_of_four(double z)
+/* Over the clip norm: of the sum of so many of 4 nodes, quorum 3, 1 colluder. 0: as counted. */
+static double noise_of(uint32_t survivors, double z)
 {
-    fm_query *q = NULL;
-    fm_dp_lattice_spec spec = {
-        .noise_multiplier = z, .max_units = 2 * RECORDS, .nodes = 4, .quorum = 3, .colluders = 1
-    };
+    fm_dp_lattice_spec spec = { .clip_norm = 1.0,
+                                .noise_multiplier = z,
+                                .max_units = 2 * RECORDS,
+                                .nodes = 4,
+                                .quorum = 3,
+                                .colluders = 1 };
+    fm_dp_levels levels;
     fm_dp_lattice l;
+    double square = 0.0;
+    uint32_t kept;
 
-    if (fm_query_parse(FM_QUERY_EVALUATION, "bench", "scores: {}", 10, &q) != FM_OK)
-        exit(1);
-    spec.clip_norm = fm_query_clip_norm(q);
-    fm_query_free(&q);
     if (fm_dp_lattice_make(&spec, &l) != FM_OK)
         exit(1);
-    return fm_query_noise_std(&l, 1) / spec.clip_norm;
+    if (survivors == 0)
+        return z;
+    levels = fm_dp_levels_of(&l, spec.nodes);
+    kept = fm_dp_levels_kept(&levels, survivors);
+    for (uint32_t i = 0; i < kept; i++)
+        square += levels.sigma[i] * levels.sigma[i] * survivors;
+    return sqrt(square) / (double)l.sensitivity;
 }
 
 typedef struct {
@@ -223,6 +231,7 @@ typedef struct {
 
 static void accept_line(const char *name, scored *s, trial t, fm_rng *r)
 {
+    static const uint32_t survivors[] = { 0, 4, 3 };
     double z = 0.0, auc = exact_auc(s), positives = 0.0;
     double *error = calloc(t.draws, sizeof *error);
 
@@ -231,11 +240,12 @@ static void accept_line(const char *name, scored *s, trial t, fm_rng *r)
     for (size_t i = 0; i < RECORDS; i++)
         positives += s[i].positive ? 1.0 : 0.0;
     printf("%-10s %5.1f %%  %.4f", name, 100.0 * positives / RECORDS, auc);
-    for (int real = 0; real < 2; real++) {
+    for (size_t k = 0; k < sizeof survivors / sizeof survivors[0]; k++) {
+        double noise = noise_of(survivors[k], z);
         size_t near = 0;
 
         for (size_t i = 0; i < t.draws; i++) {
-            error[i] = fabs(as_built(s, ACCEPT_BINS, real ? noise_of_four(z) : z, r) - auc);
+            error[i] = fabs(as_built(s, ACCEPT_BINS, noise, r) - auc);
             near += error[i] < NEAR;
         }
         qsort(error, t.draws, sizeof *error, by_size);
@@ -273,7 +283,7 @@ static void accept_table(const char *path, trial t)
     if (!s)
         exit(1);
     printf("\n%zu draws, delta %g; error that %g %% stay below, and share within %g\n"
-           "           positive AUC       noise as counted    of 4 nodes\n",
+           "           positive AUC       noise as counted    4 of 4 nodes        3 of 4\n",
            t.draws, t.delta, 100.0 * WORST, NEAR);
     if (path) {
         read_scores(path, s);
