@@ -19,12 +19,14 @@
 #define MAX_COUNT 1e12
 #define READING 1e-5 /* of epsilon, what the added terms may cost */
 #define GRID 9e-5    /* and the grid, as measured */
+#define ADDED 1e-3   /* of delta, where that is less */
 
 struct fm_pld {
     bool keep, planned;
     fm_pld_kind **kinds;
     size_t count, cap;
     double precision;   /* sum of count / z^2 of the Gaussians without sampling */
+    double merges;      /* how many terms it has: each addition rounds once */
     fm_pld_kind merged; /* all of them as one */
     double total;
     fm_pld_plan plan;
@@ -116,6 +118,7 @@ fm_status fm_pld_add(fm_pld *e, const fm_dp_mechanism *m)
         return FM_OK;
     if (merges(m)) {
         e->precision += (double)m->count / (m->noise_multiplier * m->noise_multiplier);
+        e->merges += 1.0;
     } else {
         if ((st = find(e, m, &k)) != FM_OK)
             return st;
@@ -132,7 +135,7 @@ static void set_merged(fm_pld *e, const fm_dp_mechanism *more)
 
     if (more && merges(more))
         precision += (double)more->count / (more->noise_multiplier * more->noise_multiplier);
-    z = precision > 0.0 ? (1.0 - 1e-14) / sqrt(precision) : INFINITY;
+    z = precision > 0.0 ? (1.0 - (e->merges + 64.0) * FM_PLD_UNIT) / sqrt(precision) : INFINITY;
     if (e->merged.m.noise_multiplier != z)
         e->merged.built = false;
     e->merged.m = (fm_dp_mechanism){ z, 1.0, precision > 0.0, FM_DP_GAUSSIAN, 0 };
@@ -144,12 +147,14 @@ static fm_status allocate(fm_pld *e)
     void *p = NULL;
     fm_status st;
 
-    if (e->fft && fm_fft_length(e->fft) == n)
+    if (e->fft && e->block && fm_fft_length(e->fft) == n)
         return FM_OK;
     drop_buffers(e);
     if ((st = fm_fft_new(e->plan.log2n, &e->fft)) != FM_OK ||
-        (st = fm_alloc(8 * half + 2 * n, sizeof(double), &p)) != FM_OK)
+        (st = fm_alloc(8 * half + 2 * n, sizeof(double), &p)) != FM_OK) {
+        drop_buffers(e);
         return st;
+    }
     e->block = e->re = p;
     e->im = e->re + n;
     for (int way = 0; way < FM_PLD_WAYS; way++) {
@@ -329,16 +334,18 @@ typedef struct {
 } verdict;
 
 static verdict judge(const fm_pld *e, const fm_pld_reading *r, const sums *s, int way,
-                     double epsilon)
+                     double epsilon, bool of_delta)
 {
     double lambda = fmin(e->plan.lambda[way], r->slope);
     double scale = fm_pld_scale(&e->plan, way, epsilon);
-    verdict v = { .window = !r->inside || !(r->fixed / lambda <= READING * scale),
+    /* What is added, relative to delta: worth so much of epsilon; of a delta little by itself. */
+    double added = of_delta ? fmin(lambda * READING * scale, ADDED) : lambda * READING * scale;
+    verdict v = { .window = !r->inside || !(r->fixed <= added),
                   .grid = !(s->rise / lambda <= GRID * scale) };
 
     if (r->value <= 0.0) /* nothing is below zero */
         v.window = false;
-    v.good = !v.window && !v.grid && r->added / lambda <= 2.0 * READING * scale;
+    v.good = !v.window && !v.grid && r->added <= 2.0 * added;
     return v;
 }
 
@@ -357,7 +364,7 @@ static verdict read_both(const fm_pld *e, const fm_pld_kind *extra, uint64_t cou
 
         if (way > 0 && r.value <= out->value)
             continue; /* never so for NaN */
-        worst = judge(e, &r, &s, way, wants_epsilon ? r.value : ask->epsilon);
+        worst = judge(e, &r, &s, way, wants_epsilon ? r.value : ask->epsilon, !wants_epsilon);
         out->value = fmax(0.0, r.value);
     }
     return worst;

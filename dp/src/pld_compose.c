@@ -39,11 +39,12 @@ static void tilt(const fm_pld_cells *c, const fm_pld_pair *p, int way, double la
         w[i] += f * c->lo[i];
         w[i + 1] += f * c->hi[i] * step;
     }
-    /* The mass below the range moves up to its lowest point; that above is at infinity. */
+    /* The mass below the range moves up, to the first point that is not below the range's end; that
+     * above is at infinity. */
     if (way == FM_PLD_REMOVE && p->p_left > 0.0)
-        w[0] += exp(log(p->p_left) + lambda * low - shift);
+        w[1] += exp(log(p->p_left) + lambda * (low + c->h) - shift);
     if (way == FM_PLD_ADD && p->q_right > 0.0)
-        w[c->n] += exp(log(p->q_right) - lambda * high - shift);
+        w[c->n - 1] += exp(log(p->q_right) - lambda * (high - c->h) - shift);
 }
 
 /* Sums over the tilted masses; scales them to a total of 1. */

@@ -63,7 +63,7 @@ static double log_scale(const scan *s)
 
 static void fill_reading(const scan *s, double log_delta, fm_pld_reading *r)
 {
-    double fixed = s->c->fixed * exp(-log_delta);
+    double fixed = s->c->fixed > 0.0 ? s->c->fixed * exp(-log_delta) : 0.0;
 
     r->fixed = fixed;
     r->slope = s->d > 0.0 ? fmax(0.0, s->sum - s->d) / s->d : 0.0; /* e^x Q(loss > x) / delta */
@@ -86,6 +86,7 @@ fm_pld_reading fm_pld_read_epsilon(const fm_pld_composed *c, double delta)
     fm_pld_reading r = { .value = INFINITY, .added = INFINITY, .fixed = INFINITY };
     scan s = scan_from_top(c);
     double target = delta - c->fixed, threshold = 0.0, below, d, theta;
+    bool crossed;
 
     if (!(target > 0.0) || !is_sound(&s))
         return r;
@@ -94,7 +95,8 @@ fm_pld_reading fm_pld_read_epsilon(const fm_pld_composed *c, double delta)
 
         threshold =
             down % 64 == 0 ? exp(fmin(700.0, log(target) - log_scale(&s))) : threshold * s.decay;
-        if (s.relative * s.d + s.noise > threshold || s.at == 0)
+        crossed = s.relative * s.d + s.noise > threshold;
+        if (crossed || s.at == 0)
             break;
     }
     fill_reading(&s, log(delta), &r);
@@ -102,9 +104,10 @@ fm_pld_reading fm_pld_read_epsilon(const fm_pld_composed *c, double delta)
     r.inside = s.at > 0 && s.at < c->n - 1;
     if (s.at == c->n - 1) /* the window is too low to say anything */
         r.value = INFINITY;
-    if (!r.inside)
+    if (s.at == c->n - 1 || !crossed) /* all of the window is below delta: its bottom is a bound */
         return r;
-    /* e^x falls from 1 to e^-h times its value at the next point, as delta rises. */
+    /* Also in the lowest cell: what lies below the window does not matter above its bottom.
+     * e^x falls from 1 to e^-h times its value at the next point, as delta rises. */
     d = s.relative * s.d;
     below = s.relative * s.above * s.decay;
     theta = (threshold - s.noise - below) / (d - below);

@@ -62,6 +62,7 @@ static fm_status take_plan(request *r)
 static fm_status take_figures(request *r)
 {
     fm_plan *p = &r->plan;
+    const char *column = fm_node_policy_unit_column(&r->config.policy);
     const bool own = !p->schema_text;
 
     if (own) {
@@ -69,8 +70,9 @@ static fm_status take_figures(request *r)
         p->sampling_rate = 0.5;
         p->rounds = 20;
         p->delta = r->config.policy.delta;
-        p->max_unit_rows = 1;
-        memcpy(p->privacy_unit, FM_UNIT_RECORD, sizeof FM_UNIT_RECORD);
+        p->max_unit_rows = column ? FM_MAX_UNIT_ROWS : 1;
+        (void)snprintf(p->privacy_unit, sizeof p->privacy_unit, "%s",
+                       column ? column : FM_UNIT_RECORD);
         if (r->epsilon == 0.0 && r->noise == 0.0)
             r->epsilon = r->config.policy.epsilon;
     }
@@ -128,7 +130,10 @@ static fm_status take_model(request *r, const fm_schema *schema)
 
 static fm_status take_records(request *r)
 {
-    const fm_table_options o = { .labels = true, .max_rows = r->config.policy.max_rows };
+    const bool column = strcmp(r->plan.privacy_unit, FM_UNIT_RECORD) != 0;
+    const fm_table_options o = { .labels = true,
+                                 .max_rows = r->config.policy.max_rows,
+                                 .unit = column ? r->plan.privacy_unit : NULL };
     const char *path = r->schema_path;
     fm_schema *schema = NULL;
     fm_status st = FM_OK;

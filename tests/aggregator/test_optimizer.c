@@ -202,6 +202,67 @@ static void a_step_out_of_range_leaves_all_unchanged(void)
     }
 }
 
+#define FROZEN 5
+
+/* A query's sums are added up as they are: no rate, no divisor, no momentum, no mean of rounds. */
+static void a_sum_adds_up_and_leaves_the_frozen_part(void)
+{
+    fm_plan plan = plan_of(FM_OPTIMIZER_SUM, 0.5);
+    float first[N], one[N], two[N], result[N];
+    fm_optimizer *o = NULL;
+    fm_rng_seed seed;
+    fm_rng rng = fm_rng_seeded(&seed, 15);
+
+    plan.frozen = FROZEN;
+    random_floats(&rng, first, 1.0);
+    random_floats(&rng, one, 30.0);
+    random_floats(&rng, two, 30.0);
+    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
+    CU_ASSERT_EQUAL(fm_optimizer_step(o, one, N - FROZEN), FM_OK);
+    CU_ASSERT_EQUAL(fm_optimizer_step(o, two, N - FROZEN), FM_OK);
+    fm_optimizer_result(o, result);
+    CU_ASSERT(memcmp(result, first, FROZEN * sizeof(float)) == 0);
+    for (size_t i = FROZEN; i < N; i++) {
+        float after = (float)((double)first[i] + (double)one[i - FROZEN]);
+
+        CU_ASSERT_EQUAL(result[i], (float)((double)after + (double)two[i - FROZEN]));
+    }
+    CU_ASSERT_EQUAL(o->steps, 2);
+    fm_optimizer_free(&o);
+}
+
+/* Neither a sum of another length nor one that leaves float32 moves anything. */
+static void a_sum_that_cannot_be_leaves_all_unchanged(void)
+{
+    static const struct {
+        size_t n;
+        float last;
+        fm_status why;
+    } cases[] = {
+        { N, 1.0f, FM_EINVAL },
+        { N - FROZEN - 1, 1.0f, FM_EINVAL },
+        { N - FROZEN, NAN, FM_ENONFINITE },
+        { N - FROZEN, INFINITY, FM_ENONFINITE },
+        { N - FROZEN, 3e38f, FM_ENONFINITE }, /* 3e38 twice is no float */
+    };
+    fm_plan plan = plan_of(FM_OPTIMIZER_SUM, 0.0);
+    float first[N] = { 1.0f, 2.0f, [N - 1] = 3e38f }, sum[N] = { 3.0f };
+    fm_optimizer *o = NULL;
+
+    plan.frozen = FROZEN;
+    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
+    for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {
+        sum[N - FROZEN - 1] = cases[i].last;
+        CU_ASSERT_EQUAL(fm_optimizer_step(o, sum, cases[i].n), cases[i].why);
+        CU_ASSERT(memcmp(o->weights, first, sizeof first) == 0);
+        CU_ASSERT_EQUAL(o->steps, 0);
+    }
+    fm_optimizer_free(&o);
+    plan.frozen = N; /* no room for a sum */
+    CU_ASSERT_EQUAL(fm_optimizer_new(&plan, first, N, &o), FM_EINVAL);
+    CU_ASSERT_PTR_NULL(o);
+}
+
 static const fm_test tests[] = {
     { "Adam is algorithm 1 of the paper", adam_is_algorithm_1_of_the_paper },
     { "SGD has a heavy ball", sgd_has_a_heavy_ball },
@@ -209,5 +270,7 @@ static const fm_test tests[] = {
     { "the result is the mean of the last rounds", the_result_is_the_mean_of_the_last_rounds },
     { "NaN and infinity leave all unchanged", nan_and_infinity_leave_all_unchanged },
     { "a step out of range leaves all unchanged", a_step_out_of_range_leaves_all_unchanged },
+    { "a sum adds up and leaves the frozen part", a_sum_adds_up_and_leaves_the_frozen_part },
+    { "a sum that cannot be leaves all unchanged", a_sum_that_cannot_be_leaves_all_unchanged },
 };
 const fm_test_suite suite_optimizer = { "aggregator.optimizer", tests, FM_TEST_COUNT(tests) };

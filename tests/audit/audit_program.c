@@ -93,6 +93,35 @@ static void a_node_audits_itself_and_anyone_judges_the_file(void)
     CU_ASSERT_FALSE(fm_file_exists(path)); /* nothing was charged */
 }
 
+/* Rows of one patient are one unit, from the policy or from the plan that was offered. */
+static void a_unit_may_be_a_column(void)
+{
+    static const char node[] =
+        "name: alpha\naggregator:\n  door: tcp://127.0.0.1:7300\n"
+        "  door_key: \"rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7\"\nidentity: .\n"
+        "data: {name: alpha-data, records: records.csv, schema: schema.yaml}\nledger: ledger.db\n"
+        "policy: {epsilon: 1.0, delta: 1.0e-5, purposes: [\"x\"], unit: patient}\n";
+    static const char schema[] =
+        "name: tiny\ncsv: {header: false, delimiter: \",\", missing: [\"?\"]}\ncolumns:\n"
+        "  - {name: patient, kind: ignore}\n"
+        "  - {name: a, kind: numeric, range: [-10, 10], center: 0, scale: 1}\n"
+        "  - {name: y, kind: label, negative: [\"0\"], positive: [\"1\"]}\n";
+    desk d;
+
+    open_desk(&d);
+    put(&d, "node.yaml", node);
+    put(&d, "schema.yaml", schema);
+    put(&d, "records.csv", "p1,1,0\np2,2,1\np1,-3,0\np3,4,1\n");
+    CU_ASSERT_EQUAL(run(&d, FEDMOE_NODE, "--rounds 3 --canaries 100 " SURE), 0);
+    CU_ASSERT(says(&d, ": consistent"));
+    put(&d, "plan.json",
+        "{\"task\": \"training\", \"noise_multiplier\": 9, \"rounds\": 3, \"sampling_rate\": 0.5, "
+        "\"clip_norm\": 1, \"delta\": 1e-5, \"privacy_unit\": \"patient\", \"max_unit_rows\": 2, "
+        "\"model\": \"width: 16\\n\"}");
+    CU_ASSERT_EQUAL(run(&d, FEDMOE_NODE, "--canaries 100 --schema schema.yaml " SURE), 0);
+    CU_ASSERT(says(&d, "3 rounds at noise multiplier 9"));
+}
+
 /* As a build would leave it whose canaries can all be told. */
 static void a_file_that_shows_too_much_is_exit_code_1(void)
 {
@@ -163,6 +192,7 @@ static void wrong_usage_and_bad_files_are_told(void)
 static const fm_test tests[] = {
     { "a node audits itself, and anyone judges the file (false alarm: below 3e-6)",
       a_node_audits_itself_and_anyone_judges_the_file },
+    { "a unit may be a column (false alarm: below 2e-6)", a_unit_may_be_a_column },
     { "a file that shows too much is exit code 1", a_file_that_shows_too_much_is_exit_code_1 },
     { "a program audits its own noise (false alarm: below 1e-6)", a_program_audits_its_own_noise },
     { "wrong usage and bad files are told", wrong_usage_and_bad_files_are_told },

@@ -1,9 +1,14 @@
 /*
  * How near a federated query comes (docs/queries.md has the tables): AUC from flat score
- * histograms and from trees of several shapes, quantiles from both. Noise is drawn at exactly the
- * counted standard deviation, without rounds or masks.
+ * histograms and from trees of several shapes. Noise is drawn at exactly the counted standard
+ * deviation, without rounds or masks.
  *
  *   bench-query [--draws N]
+ *                       shapes and numbers of bins against each other
+ *   bench-query --accept [FILE] [--delta D] [--draws N]
+ *                       as built, with the noise as counted and as it is in the sum of 4 and of 3
+ *                       of 4 nodes, quorum 3, 1 colluder; of records drawn with three seeds, or of
+ *                       FILE's first 10,000 lines "logit class" (adult_scores.sh makes such)
  */
 #include <math.h>
 #include <stdio.h>
@@ -13,6 +18,7 @@
 #include "fedmoe/base/random.h"
 #include "fedmoe/dp/accountant.h"
 #include "query_internal.h"
+#include "shares_internal.h"
 
 #define RECORDS 10000u
 #define MAX_BINS 1024u
@@ -49,15 +55,22 @@ static void draw_records(fm_rng *r, double positives, double distance, scored *s
     }
 }
 
+/* Pairs of equal scores are half right. */
 static double exact_auc(scored *s)
 {
     double right = 0.0, below = 0.0, positives = 0.0;
 
     qsort(s, RECORDS, sizeof *s, by_logit);
-    for (size_t i = 0; i < RECORDS; i++) {
-        right += s[i].positive ? below : 0.0;
-        below += s[i].positive ? 0.0 : 1.0;
-        positives += s[i].positive ? 1.0 : 0.0;
+    for (size_t i = 0, end = 0; i < RECORDS; i = end) {
+        double p = 0.0, n = 0.0;
+
+        for (; end < RECORDS && s[end].logit <= s[i].logit; end++) {
+            p += s[end].positive ? 1.0 : 0.0;
+            n += s[end].positive ? 0.0 : 1.0;
+        }
+        right += p * (below + n / 2.0);
+        below += n;
+        positives += p;
     }
     return right / (positives * below);
 }
@@ -181,20 +194,139 @@ static void auc_table(size_t draws, double positives, double distance, double de
     free(s);
 }
 
+/* ---- the acceptance: within 0.005 at epsilon 0.5 and 10,000 records ---- */
+
+#define NEAR 0.005
+#define ACCEPT_BINS 64u /* the default */
+
+/* Over the clip norm: of the sum of so many of 4 nodes, quorum 3, 1 colluder. 0: as counted. */
+static double noise_of(uint32_t survivors, double z)
+{
+    fm_dp_lattice_spec spec = { .clip_norm = 1.0,
+                                .noise_multiplier = z,
+                                .max_units = 2 * RECORDS,
+                                .nodes = 4,
+                                .quorum = 3,
+                                .colluders = 1 };
+    fm_dp_levels levels;
+    fm_dp_lattice l;
+    double square = 0.0;
+    uint32_t kept;
+
+    if (fm_dp_lattice_make(&spec, &l) != FM_OK)
+        exit(1);
+    if (survivors == 0)
+        return z;
+    levels = fm_dp_levels_of(&l, spec.nodes);
+    kept = fm_dp_levels_kept(&levels, survivors);
+    for (uint32_t i = 0; i < kept; i++)
+        square += levels.sigma[i] * levels.sigma[i] * survivors;
+    return sqrt(square) / (double)l.sensitivity;
+}
+
+typedef struct {
+    double delta;
+    size_t draws;
+} trial;
+
+static void accept_line(const char *name, scored *s, trial t, fm_rng *r)
+{
+    static const uint32_t survivors[] = { 0, 4, 3 };
+    double z = 0.0, auc = exact_auc(s), positives = 0.0;
+    double *error = calloc(t.draws, sizeof *error);
+
+    if (!error || fm_dp_calibrate(0.5, t.delta, 1.0, 1, &z) != FM_OK)
+        exit(1);
+    for (size_t i = 0; i < RECORDS; i++)
+        positives += s[i].positive ? 1.0 : 0.0;
+    printf("%-10s %5.1f %%  %.4f", name, 100.0 * positives / RECORDS, auc);
+    for (size_t k = 0; k < sizeof survivors / sizeof survivors[0]; k++) {
+        double noise = noise_of(survivors[k], z);
+        size_t near = 0;
+
+        for (size_t i = 0; i < t.draws; i++) {
+            error[i] = fabs(as_built(s, ACCEPT_BINS, noise, r) - auc);
+            near += error[i] < NEAR;
+        }
+        qsort(error, t.draws, sizeof *error, by_size);
+        printf("   %.5f  %5.1f %%", error[(size_t)(WORST * (double)(t.draws - 1))],
+               100.0 * (double)near / (double)t.draws);
+    }
+    printf("\n");
+    free(error);
+}
+
+static void read_scores(const char *path, scored *s)
+{
+    FILE *f = fopen(path, "r");
+    size_t n = 0;
+    int positive = 0;
+
+    while (f && n < RECORDS && fscanf(f, "%lf %d", &s[n].logit, &positive) == 2)
+        s[n++].positive = positive != 0;
+    if (f)
+        (void)fclose(f);
+    if (n < RECORDS) {
+        fprintf(stderr, "bench-query: %s: not %u lines of a score and a class\n", path, RECORDS);
+        exit(1);
+    }
+}
+
+static void accept_table(const char *path, trial t)
+{
+    static const double positives[] = { 0.5, 0.25 };
+    scored *s = calloc(RECORDS, sizeof *s);
+    fm_rng_seed seed;
+    fm_rng r = fm_rng_seeded(&seed, 2);
+    char name[16];
+
+    if (!s)
+        exit(1);
+    printf("\n%zu draws, delta %g; error that %g %% stay below, and share within %g\n"
+           "           positive AUC       noise as counted    4 of 4 nodes        3 of 4\n",
+           t.draws, t.delta, 100.0 * WORST, NEAR);
+    if (path) {
+        read_scores(path, s);
+        accept_line("file", s, t, &r);
+    }
+    for (size_t p = 0; !path && p < sizeof positives / sizeof positives[0]; p++)
+        for (uint64_t k = 2; k <= 4; k++) {
+            r = fm_rng_seeded(&seed, k);
+            draw_records(&r, positives[p], 1.5, s);
+            (void)snprintf(name, sizeof name, "seed %d", (int)k);
+            accept_line(name, s, t, &r);
+        }
+    free(s);
+}
+
 int main(int argc, char **argv)
 {
-    size_t draws = 400;
+    trial t = { 1e-5, 400 };
+    bool accept = false;
+    const char *path = NULL;
     fm_rng_seed seed;
     fm_rng r = fm_rng_seeded(&seed, 1);
 
-    if (argc == 3 && strcmp(argv[1], "--draws") == 0)
-        draws = (size_t)strtoul(argv[2], NULL, 10);
-    if (fm_random_init() != FM_OK || draws < 1)
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--draws") == 0 && i + 1 < argc)
+            t.draws = (size_t)strtoul(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--delta") == 0 && i + 1 < argc)
+            t.delta = strtod(argv[++i], NULL);
+        else if (strcmp(argv[i], "--accept") == 0)
+            accept = true;
+        else
+            path = argv[i];
+    }
+    if (fm_random_init() != FM_OK || t.draws < 1)
         return 1;
-    auc_table(draws, 0.5, 1.5, 1e-5, &r);
-    auc_table(draws, 0.5, 1.5, 1e-4, &r);
-    auc_table(draws, 0.25, 1.5, 1e-5, &r);
-    auc_table(draws, 0.1, 1.5, 1e-5, &r);
-    auc_table(draws, 0.5, 0.7, 1e-5, &r);
+    if (accept) {
+        accept_table(path, t);
+        return 0;
+    }
+    auc_table(t.draws, 0.5, 1.5, 1e-5, &r);
+    auc_table(t.draws, 0.5, 1.5, 1e-4, &r);
+    auc_table(t.draws, 0.25, 1.5, 1e-5, &r);
+    auc_table(t.draws, 0.1, 1.5, 1e-5, &r);
+    auc_table(t.draws, 0.5, 0.7, 1e-5, &r);
     return 0;
 }

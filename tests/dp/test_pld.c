@@ -267,6 +267,45 @@ static void an_account_says_what_a_fresh_reckoning_says(void)
 }
 
 /* Charging one release at a time stops at exactly the release that a reckoning of the sum stops. */
+/* The window is planned for a tiny delta; larger ones fall below it, some into its lowest cell. */
+static void a_kept_window_never_answers_too_little(void)
+{
+    const fm_dp_mechanism m = { 1.0, 1.0, 100, FM_DP_GAUSSIAN, 0 };
+    double below = 0.0;
+
+    for (double delta = 1e-10; delta < 2e-10; delta *= 1.002) {
+        double exact = pld_gaussian_epsilon(10.0, delta);
+        fm_dp_account *a = NULL;
+        fm_dp_cost cost = { 0 };
+
+        CU_ASSERT_EQUAL_FATAL(fm_dp_account_new(&a), FM_OK);
+        CU_ASSERT_EQUAL(fm_dp_account_add(a, &m), FM_OK);
+        CU_ASSERT_EQUAL(fm_dp_account_epsilon(a, NULL, 1e-30, &cost), FM_OK);
+        CU_ASSERT_EQUAL(fm_dp_account_epsilon(a, NULL, delta, &cost), FM_OK);
+        below = fmax(below, exact / cost.epsilon - 1.0);
+        fm_dp_account_free(&a);
+    }
+    CU_ASSERT(below < 1e-9); /* what the closed form's own bisection leaves */
+}
+
+/* Near the pure epsilon of a mix of Laplace, delta falls off a cliff. */
+static void delta_near_the_pure_epsilon_is_a_bound_and_no_error(void)
+{
+    const fm_dp_mechanism mix[] = {
+        { 2.4813895270039743, 1.0, 8, FM_DP_LAPLACE, 0 },
+        { 0.277507177899741, 0.07586292071220406, 2, FM_DP_LAPLACE, 0 },
+    };
+    double last = 1.0;
+
+    for (double e = 5.0; e < 8.0; e += 0.0153) {
+        double delta = NAN;
+
+        CU_ASSERT_EQUAL(fm_dp_delta(mix, FM_TEST_COUNT(mix), e, &delta), FM_OK);
+        CU_ASSERT(delta >= 0.0 && delta <= last * (1.0 + 1e-2));
+        last = fmax(delta, 1e-300);
+    }
+}
+
 static void the_shortcut_never_lets_a_release_too_many_pass(void)
 {
     fm_dp_mechanism m = { 2.0, 0.1, 1, FM_DP_GAUSSIAN, 0 };
@@ -282,7 +321,7 @@ static void the_shortcut_never_lets_a_release_too_many_pass(void)
             CU_ASSERT_EQUAL(fm_dp_account_add(a, &m), FM_OK);
     }
     m.count = passed;
-    CU_ASSERT(epsilon_of(&m, 1, 1e-5) <= budget * (1.0 + TIGHT));
+    CU_ASSERT(pld_truth_delta(&m, 1, budget) <= 1e-5); /* not a hair above the budget */
     m.count = passed + 1;
     CU_ASSERT(epsilon_of(&m, 1, 1e-5) >= budget * (1.0 - TIGHT));
     m.count = 1;
@@ -310,6 +349,10 @@ static const fm_test tests[] = {
     { "a wrong figure on either side is an internal error",
       a_wrong_figure_on_either_side_is_an_internal_error },
     { "an account says what a fresh reckoning says", an_account_says_what_a_fresh_reckoning_says },
+    { "a kept window never answers too little (else: a budget is passed)",
+      a_kept_window_never_answers_too_little },
+    { "delta near the pure epsilon is a bound and no error",
+      delta_near_the_pure_epsilon_is_a_bound_and_no_error },
     { "the shortcut never lets a release too many pass",
       the_shortcut_never_lets_a_release_too_many_pass },
 };

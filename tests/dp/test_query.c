@@ -1,13 +1,13 @@
-/* Queries: what a record may add, what is read without noise, and how near it is with noise. */
+/* Queries: what a record may add, and what is read without noise. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fedmoe/base/random.h"
-#include "fedmoe/dp/accountant.h"
 #include "fm_test.h"
 #include "query_internal.h"
+#include "query_support.h"
 
 static const char STATISTICS[] =
     "columns:\n"
@@ -16,14 +16,6 @@ static const char STATISTICS[] =
     "  - {column: chol, ask: histogram, range: [0, 600], bins: 7}\n"
     "  - {column: age, ask: quantiles, range: [0, 128], at: [0.1, 0.5], bins: 64, weight: 3}\n"
     "  - {column: cp, ask: values, values: [\"1\", \"2\", \"4\"]}\n";
-
-static fm_query *parsed(fm_query_task task, const char *text)
-{
-    fm_query *q = NULL;
-
-    CU_ASSERT_EQUAL_FATAL(fm_query_parse(task, "query.yaml", text, strlen(text), &q), FM_OK);
-    return q;
-}
 
 static double norm_of(const float *v, size_t n)
 {
@@ -49,7 +41,7 @@ static double awkward(fm_rng *r)
 /* docs/privacy.md, section 7: whatever stands in the cells, and however many records a unit has. */
 static void no_unit_adds_more_than_the_norm(void)
 {
-    fm_query *q = parsed(FM_QUERY_STATISTICS, STATISTICS);
+    fm_query *q = query_parsed(FM_QUERY_STATISTICS, STATISTICS);
     size_t width = fm_query_width(q);
     float *one = calloc(width, sizeof *one);
     fm_rng_seed seed;
@@ -86,7 +78,7 @@ static void no_score_adds_more_than_one(void)
     fm_rng r = fm_rng_seeded(&seed, 12);
 
     for (size_t t = 0; t < FM_TEST_COUNT(texts); t++) {
-        fm_query *q = parsed(FM_QUERY_EVALUATION, texts[t]);
+        fm_query *q = query_parsed(FM_QUERY_EVALUATION, texts[t]);
         float *one = calloc(fm_query_width(q), sizeof *one);
 
         CU_ASSERT_PTR_NOT_NULL_FATAL(one);
@@ -105,7 +97,7 @@ static void no_score_adds_more_than_one(void)
  * as it is. */
 static void no_record_is_clipped_or_rounded(void)
 {
-    fm_query *q = parsed(FM_QUERY_EVALUATION, "scores: {}");
+    fm_query *q = query_parsed(FM_QUERY_EVALUATION, "scores: {}");
     const fm_dp_lattice_spec spec = { .clip_norm = fm_query_clip_norm(q),
                                       .noise_multiplier = 7.0,
                                       .max_units = 20000,
@@ -191,7 +183,7 @@ static void says_what_is_wrong_and_where(void)
 static void blocks_lie_one_behind_the_other(void)
 {
     static const size_t widths[] = { 2, 3, 10, 65, 5 };
-    fm_query *q = parsed(FM_QUERY_STATISTICS, STATISTICS);
+    fm_query *q = query_parsed(FM_QUERY_STATISTICS, STATISTICS);
     size_t at = 0;
 
     CU_ASSERT_EQUAL_FATAL(fm_query_items(q), FM_TEST_COUNT(widths));
@@ -206,34 +198,12 @@ static void blocks_lie_one_behind_the_other(void)
 
 /* ---- reading ---- */
 
-static const fm_query_report no_noise = { "f", "p", "00", 1000.0, 1e-5, 1.0, 0.0 };
-
-static json_t *answer(const fm_query *q, const float *sum, const fm_query_report *r)
-{
-    json_t *out = NULL;
-
-    CU_ASSERT_EQUAL_FATAL(fm_query_read(q, sum, r, &out), FM_OK);
-    return out;
-}
-
-static const json_t *item(const json_t *answered, size_t i)
-{
-    return json_array_get(json_object_get(answered, "results"), i);
-}
-
-static double figure(const json_t *o, const char *key, const char *what)
-{
-    const json_t *f = json_object_get(o, key);
-
-    return f && !json_is_null(f) ? json_number_value(json_object_get(f, what)) : (double)NAN;
-}
-
 static void the_sum_is_read_back(void)
 {
     static const double chol[] = { 50.0, 200.0, 400.0, 700.0, (double)NAN };
     static const double cp[] = { 0.0, 2.0, 2.0, 3.0, (double)NAN };
-    fm_query *q = parsed(FM_QUERY_STATISTICS, STATISTICS);
-    fm_query_report twice = no_noise;
+    fm_query *q = query_parsed(FM_QUERY_STATISTICS, STATISTICS);
+    fm_query_report twice = query_no_noise;
     float *sum = calloc(fm_query_width(q), sizeof *sum);
     json_t *a;
 
@@ -247,23 +217,25 @@ static void the_sum_is_read_back(void)
             fm_query_add(q, 3, 10.5 + 10.0 * (double)k, 1.0f, sum);
             fm_query_add(q, 4, cp[k], 1.0f, sum);
         }
-    a = answer(q, sum, &twice);
-    CU_ASSERT_DOUBLE_EQUAL(figure(item(a, 0), "present", "estimate"), 4.0, 1e-6);
-    CU_ASSERT_DOUBLE_EQUAL(figure(item(a, 0), "missing", "estimate"), 1.0, 1e-6);
-    CU_ASSERT_DOUBLE_EQUAL(figure(item(a, 1), "mean", "estimate"), 325.0, 1e-3); /* clipped */
-    CU_ASSERT_DOUBLE_EQUAL(figure(item(a, 2), "above", "estimate"), 1.0, 1e-6);
-    CU_ASSERT_DOUBLE_EQUAL(json_number_value(json_object_get(
-                               json_array_get(json_object_get(item(a, 2), "bins"), 2), "estimate")),
-                           1.0, 1e-6); /* 200 lies in the third of seven */
-    CU_ASSERT_DOUBLE_EQUAL(figure(item(a, 3), "present", "estimate"), 5.0, 1e-3);
+    a = query_answer(q, sum, &twice);
+    CU_ASSERT_DOUBLE_EQUAL(query_figure(query_item(a, 0), "present", "estimate"), 4.0, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(query_figure(query_item(a, 0), "missing", "estimate"), 1.0, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(query_figure(query_item(a, 1), "mean", "estimate"), 325.0,
+                           1e-3); /* clipped */
+    CU_ASSERT_DOUBLE_EQUAL(query_figure(query_item(a, 2), "above", "estimate"), 1.0, 1e-6);
     CU_ASSERT_DOUBLE_EQUAL(
         json_number_value(json_object_get(
-            json_array_get(json_object_get(item(a, 3), "quantiles"), 1), "estimate")),
-        31.0, 1.001); /* bins of 2; the median is 30.5 */
-    CU_ASSERT_DOUBLE_EQUAL(figure(item(a, 4), "another", "estimate"), 1.0, 1e-6);
+            json_array_get(json_object_get(query_item(a, 2), "bins"), 2), "estimate")),
+        1.0, 1e-6); /* 200 lies in the third of seven */
+    CU_ASSERT_DOUBLE_EQUAL(query_figure(query_item(a, 3), "present", "estimate"), 5.0, 1e-3);
     CU_ASSERT_DOUBLE_EQUAL(
-        json_number_value(
-            json_object_get(json_array_get(json_object_get(item(a, 4), "values"), 2), "estimate")),
+        json_number_value(json_object_get(
+            json_array_get(json_object_get(query_item(a, 3), "quantiles"), 1), "estimate")),
+        31.0, 1.001); /* bins of 2; the median is 30.5 */
+    CU_ASSERT_DOUBLE_EQUAL(query_figure(query_item(a, 4), "another", "estimate"), 1.0, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(
+        json_number_value(json_object_get(
+            json_array_get(json_object_get(query_item(a, 4), "values"), 2), "estimate")),
         2.0, 1e-6);
     json_decref(a);
     free(sum);
@@ -272,19 +244,19 @@ static void the_sum_is_read_back(void)
 
 static void nothing_can_be_read_from_nothing(void)
 {
-    fm_query *q = parsed(FM_QUERY_STATISTICS, STATISTICS);
-    fm_query *e = parsed(FM_QUERY_EVALUATION, "scores: {}");
+    fm_query *q = query_parsed(FM_QUERY_STATISTICS, STATISTICS);
+    fm_query *e = query_parsed(FM_QUERY_EVALUATION, "scores: {}");
     float *sum = calloc(fm_query_width(q) + fm_query_width(e), sizeof *sum);
-    fm_query_report r = no_noise;
+    fm_query_report r = query_no_noise;
     json_t *a;
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(sum);
-    a = answer(q, sum, &r);
-    CU_ASSERT(json_is_null(json_object_get(item(a, 1), "mean")));
-    CU_ASSERT(json_is_null(json_object_get(item(a, 3), "quantiles")));
+    a = query_answer(q, sum, &r);
+    CU_ASSERT(json_is_null(json_object_get(query_item(a, 1), "mean")));
+    CU_ASSERT(json_is_null(json_object_get(query_item(a, 3), "quantiles")));
     json_decref(a);
-    a = answer(e, sum, &r);
-    CU_ASSERT(json_is_null(json_object_get(item(a, 0), "auc")));
+    a = query_answer(e, sum, &r);
+    CU_ASSERT(json_is_null(json_object_get(query_item(a, 0), "auc")));
     json_decref(a);
     r.rounds = 0.0;
     a = NULL;
@@ -337,187 +309,6 @@ static void isotonic_is_the_least_squares_fit(void)
         CU_ASSERT_DOUBLE_EQUAL(v[i], want[i], 1e-12);
 }
 
-/* ---- with noise ---- */
-
-#define RECORDS 10000u
-#define DRAWS 200
-
-typedef struct {
-    double logit;
-    bool positive;
-} scored;
-
-static int by_logit(const void *a, const void *b)
-{
-    double u = ((const scored *)a)->logit, v = ((const scored *)b)->logit;
-
-    return (u > v) - (u < v);
-}
-
-/* Two normal classes, as a calibrated classifier scores them. */
-static scored *draw(fm_rng *r, double distance)
-{
-    scored *s = calloc(RECORDS, sizeof *s);
-
-    CU_ASSERT_PTR_NOT_NULL_FATAL(s);
-    for (size_t i = 0; i < RECORDS; i++) {
-        s[i].positive = i % 2 == 0;
-        s[i].logit = distance * (fm_rng_normal(r) + (s[i].positive ? distance : 0.0)) -
-                     distance * distance / 2.0;
-    }
-    return s;
-}
-
-static double exact_auc(scored *s)
-{
-    double right = 0.0, below = 0.0;
-
-    qsort(s, RECORDS, sizeof *s, by_logit);
-    for (size_t i = 0; i < RECORDS; i++) {
-        right += s[i].positive ? below : 0.0;
-        below += s[i].positive ? 0.0 : 1.0;
-    }
-    return right / (below * ((double)RECORDS - below));
-}
-
-static void add_noise(const float *sum, size_t n, double sd, fm_rng *r, float *out)
-{
-    for (size_t i = 0; i < n; i++)
-        out[i] = sum[i] + (float)(sd * fm_rng_normal(r));
-}
-
-static double calibrated(void)
-{
-    double z = 0.0;
-
-    CU_ASSERT_EQUAL_FATAL(fm_dp_calibrate(0.5, 1e-5, 1.0, 1, &z), FM_OK);
-    return z;
-}
-
-/* The acceptance: epsilon 0.5, 10,000 records, within 0.005 in 95 % of the draws; and the interval
- * holds the exact value as often as it says (190 of 200 expected: below 176 once in 10^4). */
-static void auc_is_within_five_thousandths(void)
-{
-    static const double distances[] = { 0.8, 1.5, 2.5 };
-    fm_query *q = parsed(FM_QUERY_EVALUATION, "scores: {}");
-    size_t width = fm_query_width(q);
-    float *sum = calloc(2 * width, sizeof *sum), *noisy = sum + width;
-    fm_query_report report = no_noise;
-    fm_rng_seed seed;
-    fm_rng r = fm_rng_seeded(&seed, 1);
-
-    CU_ASSERT_PTR_NOT_NULL_FATAL(sum);
-    report.noise_std = calibrated() * fm_query_clip_norm(q);
-    for (size_t d = 0; d < FM_TEST_COUNT(distances); d++) {
-        scored *s = draw(&r, distances[d]);
-        double auc = exact_auc(s);
-        int near = 0, covered = 0;
-
-        memset(sum, 0, width * sizeof *sum);
-        for (size_t i = 0; i < RECORDS; i++)
-            fm_query_add_score(q, s[i].logit, s[i].positive, 1.0f, sum);
-        for (int k = 0; k < DRAWS; k++) {
-            json_t *a;
-
-            add_noise(sum, width, report.noise_std, &r, noisy);
-            a = answer(q, noisy, &report);
-            near += fabs(figure(item(a, 0), "auc", "estimate") - auc) < 0.005;
-            covered +=
-                figure(item(a, 0), "auc", "low") <= auc && auc <= figure(item(a, 0), "auc", "high");
-            json_decref(a);
-        }
-        printf("\n    AUC %.4f: %d of %d draws within 0.005, %d in their interval ", auc, near,
-               DRAWS, covered);
-        CU_ASSERT(near >= DRAWS * 95 / 100);
-        CU_ASSERT(covered >= 176);
-        free(s);
-    }
-    free(sum);
-    fm_query_free(&q);
-}
-
-static void thresholds_and_calibration_are_those_of_the_records(void)
-{
-    fm_query *q = parsed(FM_QUERY_EVALUATION, "scores: {thresholds: [0.5, 0.7]}");
-    float *sum = calloc(fm_query_width(q), sizeof *sum);
-    fm_rng_seed seed;
-    fm_rng r = fm_rng_seeded(&seed, 5);
-    scored *s = draw(&r, 1.5);
-    const json_t *at;
-    double right = 0.0, worst = 0.0;
-    json_t *a;
-
-    CU_ASSERT_PTR_NOT_NULL_FATAL(sum);
-    for (size_t i = 0; i < RECORDS; i++) {
-        fm_query_add_score(q, s[i].logit, s[i].positive, 1.0f, sum);
-        right += s[i].positive == (s[i].logit > 0.0);
-    }
-    a = answer(q, sum, &no_noise);
-    CU_ASSERT_DOUBLE_EQUAL(figure(item(a, 0), "auc", "estimate"), exact_auc(s), 5e-4);
-    at = json_array_get(json_object_get(item(a, 0), "thresholds"), 0);
-    CU_ASSERT_DOUBLE_EQUAL(figure(at, "accuracy", "estimate"), right / RECORDS, 1e-4);
-    at = json_array_get(json_object_get(item(a, 0), "thresholds"), 1);
-    CU_ASSERT(figure(at, "specificity", "estimate") > figure(at, "sensitivity", "estimate"));
-    /* The classifier is calibrated: in each group as many are positive as it says. */
-    for (size_t g = 0; g < 8; g++) {
-        const json_t *group = json_array_get(json_object_get(item(a, 0), "calibration"), g);
-        double records = figure(group, "records", "estimate");
-
-        if (records > 500.0)
-            worst = fmax(worst, fabs(figure(group, "observed", "estimate") -
-                                     json_number_value(json_object_get(group, "predicted"))));
-    }
-    CU_ASSERT(worst > 0.0 && worst < 0.05);
-    json_decref(a);
-    free(sum);
-    free(s);
-    fm_query_free(&q);
-}
-
-/* 99 % of the draws must hold the median in their interval that promises 95 %: it is wider by up to
- * two bins. */
-static void quantiles_lie_in_their_intervals(void)
-{
-    fm_query *q =
-        parsed(FM_QUERY_STATISTICS,
-               "columns: [{column: a, ask: quantiles, range: [0, 1000], at: [0.01, 0.5]}]");
-    size_t width = fm_query_width(q);
-    float *sum = calloc(2 * width, sizeof *sum), *noisy = sum + width;
-    fm_query_report report = no_noise;
-    fm_rng_seed seed;
-    fm_rng r = fm_rng_seeded(&seed, 3);
-    int covered[2] = { 0 };
-    double worst = 0.0;
-
-    CU_ASSERT_PTR_NOT_NULL_FATAL(sum);
-    report.noise_std = calibrated() * fm_query_clip_norm(q);
-    for (size_t i = 0; i < RECORDS; i++) /* uniform in 200..400: quantiles 202 and 300 */
-        fm_query_add(q, 0, 200.0 + 200.0 * ((double)i + 0.5) / RECORDS, 1.0f, sum);
-    for (int k = 0; k < DRAWS; k++) {
-        json_t *a;
-
-        add_noise(sum, width, report.noise_std, &r, noisy);
-        a = answer(q, noisy, &report);
-        for (size_t i = 0; i < 2; i++) {
-            const json_t *one = json_array_get(json_object_get(item(a, 0), "quantiles"), i);
-            double truth = i == 0 ? 202.0 : 300.0;
-
-            covered[i] += json_number_value(json_object_get(one, "low")) <= truth &&
-                          truth <= json_number_value(json_object_get(one, "high"));
-            if (i == 1)
-                worst =
-                    fmax(worst, fabs(json_number_value(json_object_get(one, "estimate")) - truth));
-        }
-        json_decref(a);
-    }
-    printf("\n    held: %d and %d of %d; median off by %.2f at most ", covered[0], covered[1],
-           DRAWS, worst);
-    CU_ASSERT(covered[0] >= 184 && covered[1] >= 184);
-    CU_ASSERT(worst < 8.0); /* two bins */
-    free(sum);
-    fm_query_free(&q);
-}
-
 static const fm_test tests[] = {
     { "no unit adds more than the norm", no_unit_adds_more_than_the_norm },
     { "no score adds more than one", no_score_adds_more_than_one },
@@ -528,10 +319,6 @@ static const fm_test tests[] = {
     { "nothing can be read from nothing", nothing_can_be_read_from_nothing },
     { "variances of the tree are exact", variances_of_the_tree_are_exact },
     { "isotonic is the least squares fit", isotonic_is_the_least_squares_fit },
-    { "AUC is within five thousandths", auc_is_within_five_thousandths },
-    { "thresholds and calibration are those of the records",
-      thresholds_and_calibration_are_those_of_the_records },
-    { "quantiles lie in their intervals", quantiles_lie_in_their_intervals },
 };
 
 const fm_test_suite fm_suite_dp_query = { "dp.query", tests, FM_TEST_COUNT(tests) };

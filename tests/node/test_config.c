@@ -156,6 +156,70 @@ static void keys_with_a_default_may_be_left_out(void)
     free(text);
 }
 
+#define TASK(name) FM_NODE_TASK(FM_TASK_##name)
+
+/** `good` with policy.tasks as its last line. */
+static char *with_tasks(const char *list)
+{
+    char to[256];
+
+    (void)snprintf(to, sizeof to, "  max_rows: 500\n  tasks: %s\n", list);
+    return edited("  max_rows: 500\n", to);
+}
+
+static void tasks_are_read_and_are_training_alone_by_default(void)
+{
+    static const struct {
+        const char *list;
+        uint32_t tasks;
+    } cases[] = {
+        { "[training]", TASK(TRAINING) },
+        { "[statistics]", TASK(STATISTICS) },
+        { "[evaluation, statistics]", TASK(STATISTICS) | TASK(EVALUATION) },
+        { "[evaluation, evaluation]", TASK(EVALUATION) },
+        { "[training, statistics, evaluation]",
+          TASK(TRAINING) | TASK(STATISTICS) | TASK(EVALUATION) },
+    };
+    fm_node_config c = { 0 };
+    char path[PATH_CAP];
+
+    CU_ASSERT_EQUAL_FATAL(load(good, path, &c), FM_OK);
+    CU_ASSERT_EQUAL(c.policy.tasks, TASK(TRAINING));
+    fm_node_config_fini(&c);
+    for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {
+        char *text = with_tasks(cases[i].list);
+
+        CU_ASSERT_EQUAL_FATAL(load(text, path, &c), FM_OK);
+        CU_ASSERT_EQUAL(c.policy.tasks, cases[i].tasks);
+        fm_node_config_fini(&c);
+        free(text);
+    }
+}
+
+/** A wrong word must not be read as another task, nor leave the default in place unsaid. */
+static void a_wrong_task_is_named_with_its_line(void)
+{
+    static const struct {
+        const char *list, *word;
+    } cases[] = {
+        { "[]", "tasks must list" },
+        { "training", "tasks" },
+        { "[trainin]", "'trainin' is not known" },
+        { "[training, Statistics]", "'Statistics' is not known" },
+        { "[statistics, \"\"]", "'' is not known" },
+        { "[{statistics: true}]", "" },
+        { "{statistics: true}", "tasks" },
+    };
+
+    for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {
+        char to[256];
+
+        (void)snprintf(to, sizeof to, "  max_rows: 500\n  tasks: %s\n", cases[i].list);
+        check_edit("  max_rows: 500\n", to, 18, cases[i].word);
+    }
+    check_edit("  max_rows", "  task: [statistics]\n  max_rows", 17, "task");
+}
+
 static void a_missing_file_is_named(void)
 {
     fm_node_config c = { 0 };
@@ -170,6 +234,9 @@ static const fm_test tests[] = {
     { "a wrong value is named with file and line", a_wrong_value_is_named_with_its_line },
     { "a missing key is named", a_missing_key_is_named },
     { "keys with a default may be left out", keys_with_a_default_may_be_left_out },
+    { "tasks are read, and are training alone by default",
+      tasks_are_read_and_are_training_alone_by_default },
+    { "a wrong task is named with file and line", a_wrong_task_is_named_with_its_line },
     { "a missing file is named", a_missing_file_is_named },
 };
 

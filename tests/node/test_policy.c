@@ -61,6 +61,18 @@ static void open_desk(desk *d)
     need(fm_ledger_open(path, &d->ledger) == FM_OK, "a ledger");
 }
 
+/** The plan as it would be for this task, at the same noise. */
+static void set_task(desk *d, fm_task task)
+{
+    static char query[] = "a: 1\n";
+
+    d->plan.task = task;
+    d->plan.optimizer = task == FM_TASK_TRAINING ? FM_OPTIMIZER_ADAM : FM_OPTIMIZER_SUM;
+    d->plan.query_text = task == FM_TASK_TRAINING ? NULL : query;
+    d->plan.model_text = task == FM_TASK_STATISTICS ? NULL : g_model;
+    d->plan.frozen = task == FM_TASK_EVALUATION ? 4 : 0;
+}
+
 static fm_status check(const desk *d)
 {
     return fm_node_policy_check(&d->policy, &d->plan, d->ledger, DATA_SET);
@@ -127,6 +139,14 @@ REFUSAL(a_plan_per_visit_of_data_per_patient, FM_EPERM, "policy.unit", {
     memcpy(d->plan.privacy_unit, "visit", 6);
     d->plan.max_unit_rows = 16;
 })
+REFUSAL(a_question_of_a_policy_that_says_nothing_of_tasks, FM_EPERM, "for statistics",
+        { set_task(d, FM_TASK_STATISTICS); })
+REFUSAL(an_evaluation_where_statistics_are_allowed, FM_EPERM, "for evaluation", {
+    d->policy.tasks = FM_NODE_TASK(FM_TASK_TRAINING) | FM_NODE_TASK(FM_TASK_STATISTICS);
+    set_task(d, FM_TASK_EVALUATION);
+})
+REFUSAL(training_where_only_questions_are_allowed, FM_EPERM, "policy.tasks",
+        { d->policy.tasks = FM_NODE_TASK(FM_TASK_STATISTICS) | FM_NODE_TASK(FM_TASK_EVALUATION); })
 REFUSAL(a_wider_delta, FM_EPERM, "delta", { d->plan.delta = 2e-4; })
 REFUSAL(a_smaller_cohort, FM_EPERM, "participants", { d->plan.min_cohort = 2; })
 REFUSAL(fewer_colluders, FM_EPERM, "colluding", { d->plan.colluders = 0; })
@@ -166,6 +186,42 @@ static void a_plan_per_patient_is_allowed_for_data_per_patient(void)
     memcpy(d.plan.privacy_unit, "record", 7);
     d.plan.max_unit_rows = 1;
     CU_ASSERT_EQUAL(check(&d), FM_OK);
+    fm_ledger_close(&d.ledger);
+}
+
+/** Every set of tasks against every task; none listed is training alone. */
+static void a_task_is_allowed_exactly_if_it_is_listed(void)
+{
+    desk d;
+
+    open_desk(&d);
+    for (uint32_t set = 0; set < 8; set++) {
+        d.policy.tasks = 0;
+        for (int task = FM_TASK_TRAINING; task <= FM_TASK_EVALUATION; task++)
+            if (set >> (task - FM_TASK_TRAINING) & 1u)
+                d.policy.tasks |= FM_NODE_TASK(task);
+        for (int task = FM_TASK_TRAINING; task <= FM_TASK_EVALUATION; task++) {
+            bool listed =
+                set ? set >> (task - FM_TASK_TRAINING) & 1u : task == (int)FM_TASK_TRAINING;
+
+            set_task(&d, (fm_task)task);
+            CU_ASSERT_EQUAL(check(&d), listed ? FM_OK : FM_EPERM);
+        }
+    }
+    fm_ledger_close(&d.ledger);
+}
+
+/** A question costs what a round of training with that noise costs, from the same budget. */
+static void a_question_is_paid_from_the_same_budget(void)
+{
+    desk d;
+
+    open_desk(&d);
+    d.policy.tasks = FM_NODE_TASK(FM_TASK_STATISTICS);
+    set_task(&d, FM_TASK_STATISTICS);
+    CU_ASSERT_EQUAL(check(&d), FM_OK);
+    spend(&d, 1, DATA_SET, 1);
+    CU_ASSERT_EQUAL(check(&d), FM_EBUDGET);
     fm_ledger_close(&d.ledger);
 }
 
@@ -213,6 +269,15 @@ static const fm_test tests[] = {
     { "a plan per visit is refused for data per patient", a_plan_per_visit_of_data_per_patient },
     { "a plan per patient is allowed for data per patient",
       a_plan_per_patient_is_allowed_for_data_per_patient },
+    { "a question is refused by a policy that says nothing of tasks (else: who agreed to training "
+      "alone is asked)",
+      a_question_of_a_policy_that_says_nothing_of_tasks },
+    { "an evaluation is refused where statistics are allowed",
+      an_evaluation_where_statistics_are_allowed },
+    { "training is refused where only questions are allowed",
+      training_where_only_questions_are_allowed },
+    { "a task is allowed exactly if it is listed", a_task_is_allowed_exactly_if_it_is_listed },
+    { "a question is paid from the same budget", a_question_is_paid_from_the_same_budget },
     { "a wider delta is refused", a_wider_delta },
     { "a stricter delta of the budget is kept", a_stricter_delta_of_the_budget },
     { "a smaller cohort is refused", a_smaller_cohort },

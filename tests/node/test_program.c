@@ -130,8 +130,8 @@ static int run_init(desk *d)
 
 static void every_command_has_help_with_examples(void)
 {
-    static const char *const commands[] = { "init",   "check",    "plan",    "start", "status",
-                                            "ledger", "evaluate", "predict", "report" };
+    static const char *const commands[] = { "init",   "check",    "plan",    "start",  "status",
+                                            "ledger", "evaluate", "predict", "report", "audit" };
     desk d;
 
     open_desk(&d);
