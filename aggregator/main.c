@@ -23,7 +23,8 @@ int main(int argc, char **argv)
         { "init", "make a federation's directory: plan, door key, identity", fm_cmd_init },
         { "start", "run the federation until all rounds are finished", fm_cmd_start },
         { "status", "show how far a federation is, and who takes part", fm_cmd_status },
-        { "export", "write the model as it stands after the last finished round", fm_cmd_export },
+        { "export", "write the model, or a query's answer, after the last finished round",
+          fm_cmd_export },
     };
     static const fm_cli_program program = {
         .program = "fedmoe-aggregator",
