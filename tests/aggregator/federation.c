@@ -434,3 +434,41 @@ bool fed_stepped(federation *f, const uint32_t *survivors, uint32_t count)
     need(fm_optimizer_step(f->reference, gradient, PARAMETERS) == FM_OK, "reference");
     return memcmp(f->reference->weights, f->optimizer->weights, sizeof gradient) == 0;
 }
+
+const spec fed_five = { .max_nodes = 5, .min_cohort = 3, .quorum = 4, .colluders = 1, .rounds = 2 };
+
+/* The message that nodes leave unread so that the coordinator waits in this phase. */
+static fm_msg_type stop_for(fm_coordinator_phase p)
+{
+    switch (p) {
+    case FM_COORD_WAIT_UPDATES:
+        return FM_MSG_ROUND_START;
+    case FM_COORD_WAIT_COMMITS:
+        return FM_MSG_SURVIVORS;
+    default:
+        return FM_MSG_COMMITS;
+    }
+}
+
+void fed_bring_to(federation *f, fm_coordinator_phase p)
+{
+    fed_make(f, &fed_five);
+    fed_stop_all_at(f, stop_for(p));
+    fed_join_all(f, 5);
+    fed_pump(f);
+    CU_ASSERT_EQUAL_FATAL(fed_phase(f), p);
+}
+
+void fed_finishes(federation *f)
+{
+    fed_stop_all_at(f, 0);
+    for (uint32_t i = 0; i < 5; i++)
+        if (f->nodes[i].peer == 0)
+            fed_join(f, i);
+    for (int i = 0; i < 20 && fed_phase(f) != FM_COORD_FINISHED; i++) {
+        fed_pump(f);
+        fed_tick(f, PHASE_MS);
+    }
+    CU_ASSERT_EQUAL(fed_phase(f), FM_COORD_FINISHED);
+    CU_ASSERT_EQUAL(f->entry_count, 2);
+}

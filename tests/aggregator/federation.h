@@ -151,6 +151,13 @@ extern const fm_identity *fed_hub;
 /** As fed_trust, but with this node revoked; fm_trust_free. */
 fm_trust *fed_trust_without(uint32_t i);
 
+/** Five members of whom four must stay, two rounds. */
+extern const spec fed_five;
+/** A federation of five that waits in this phase. */
+void fed_bring_to(federation *f, fm_coordinator_phase p);
+/** Whatever happened before: whoever is away comes back, and all rounds finish with exact sums. */
+void fed_finishes(federation *f);
+
 /* node.c */
 void node_new(federation *f, node *n);
 void node_fini(node *n);
