@@ -53,19 +53,12 @@ void fm_dp_account_free(fm_dp_account **a)
     *a = NULL;
 }
 
-static bool same_kind(const fm_dp_mechanism *a, const fm_dp_mechanism *b)
-{
-    return a->kind == b->kind && a->sensitivity == b->sensitivity &&
-           memcmp(&a->noise_multiplier, &b->noise_multiplier, sizeof(double)) == 0 &&
-           memcmp(&a->sampling_rate, &b->sampling_rate, sizeof(double)) == 0;
-}
-
 /* Where m's kind stands, or count. */
 static size_t find(const fm_dp_account *a, const fm_dp_mechanism *m)
 {
     size_t i = 0;
 
-    while (i < a->count && !same_kind(&a->kinds[i], m))
+    while (i < a->count && !fm_dp_same_kind(&a->kinds[i], m))
         i++;
     return i;
 }

@@ -2,6 +2,7 @@
 #include "fedmoe/dp/accountant.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "accountant_internal.h"
 
@@ -30,6 +31,13 @@ static fm_status check_one(const fm_dp_mechanism *m, size_t number)
                        "(at most %g); reckon it as a Gaussian, which it equals to all digits",
                        number, m->noise_multiplier * m->sensitivity, MAX_DISCRETE_STD);
     return FM_OK;
+}
+
+bool fm_dp_same_kind(const fm_dp_mechanism *a, const fm_dp_mechanism *b)
+{
+    return a->kind == b->kind && a->sensitivity == b->sensitivity &&
+           memcmp(&a->noise_multiplier, &b->noise_multiplier, sizeof a->noise_multiplier) == 0 &&
+           memcmp(&a->sampling_rate, &b->sampling_rate, sizeof a->sampling_rate) == 0;
 }
 
 fm_status fm_dp_check_mechanisms(const fm_dp_mechanism *m, size_t count)

@@ -73,13 +73,6 @@ static bool merges(const fm_dp_mechanism *m)
     return m->kind == FM_DP_GAUSSIAN && m->sampling_rate >= 1.0;
 }
 
-static bool same_kind(const fm_dp_mechanism *a, const fm_dp_mechanism *b)
-{
-    return a->kind == b->kind && a->sensitivity == b->sensitivity &&
-           memcmp(&a->noise_multiplier, &b->noise_multiplier, sizeof(double)) == 0 &&
-           memcmp(&a->sampling_rate, &b->sampling_rate, sizeof(double)) == 0;
-}
-
 /* The kind of m, made with count 0 if it is new. */
 static fm_status find(fm_pld *e, const fm_dp_mechanism *m, fm_pld_kind **out)
 {
@@ -87,7 +80,7 @@ static fm_status find(fm_pld *e, const fm_dp_mechanism *m, fm_pld_kind **out)
     fm_status st;
 
     for (size_t i = 0; i < e->count; i++)
-        if (same_kind(&e->kinds[i]->m, m)) {
+        if (fm_dp_same_kind(&e->kinds[i]->m, m)) {
             *out = e->kinds[i];
             return FM_OK;
         }

@@ -38,13 +38,6 @@ static fm_status reserve(void **items, size_t count, size_t *cap, size_t size)
     return FM_OK;
 }
 
-static bool same_kind(const fm_dp_mechanism *a, const fm_dp_mechanism *b)
-{
-    return a->kind == b->kind && a->sensitivity == b->sensitivity &&
-           memcmp(&a->noise_multiplier, &b->noise_multiplier, sizeof a->noise_multiplier) == 0 &&
-           memcmp(&a->sampling_rate, &b->sampling_rate, sizeof a->sampling_rate) == 0;
-}
-
 static fm_status add_kind(walk *w, const fm_dp_mechanism *m, size_t *index)
 {
     fm_report *r = w->r;
@@ -52,7 +45,7 @@ static fm_status add_kind(walk *w, const fm_dp_mechanism *m, size_t *index)
     fm_status st;
 
     for (size_t i = 0; i < r->kind_count; i++)
-        if (same_kind(&r->kinds[i], m)) {
+        if (fm_dp_same_kind(&r->kinds[i], m)) {
             r->kinds[i].count += m->count;
             *index = i;
             return FM_OK;
@@ -72,8 +65,9 @@ static fm_report_part *find_part(const fm_report *r, const fm_ledger_row *row)
     for (size_t i = r->part_count; i-- > 0;) {
         fm_report_part *p = &r->parts[i];
 
-        if (same_kind(&p->mechanism, &row->mechanism) && fm_hash_equal(&p->plan, &row->plan) &&
-            strcmp(p->federation, row->federation) == 0 && strcmp(p->purpose, row->purpose) == 0)
+        if (fm_dp_same_kind(&p->mechanism, &row->mechanism) &&
+            fm_hash_equal(&p->plan, &row->plan) && strcmp(p->federation, row->federation) == 0 &&
+            strcmp(p->purpose, row->purpose) == 0)
             return p;
     }
     return NULL;
@@ -194,7 +188,7 @@ static fm_status price_parts(fm_report *r)
         fm_report_part *p = &r->parts[i];
 
         for (size_t j = first; j < i && p->epsilon < 0.0; j++)
-            if (same_kind(&r->parts[j].mechanism, &p->mechanism) &&
+            if (fm_dp_same_kind(&r->parts[j].mechanism, &p->mechanism) &&
                 r->parts[j].mechanism.count == p->mechanism.count)
                 p->epsilon = r->parts[j].epsilon;
         if (p->epsilon < 0.0)

@@ -38,6 +38,9 @@ typedef struct {
                              1500 steps); otherwise 0 */
 } fm_dp_mechanism;
 
+/** Whether they differ in nothing but their counts, to the bit. */
+bool fm_dp_same_kind(const fm_dp_mechanism *a, const fm_dp_mechanism *b);
+
 typedef enum { FM_DP_PLD, FM_DP_RDP } fm_dp_accountant_kind;
 
 /** An answer. */
