@@ -28,7 +28,7 @@ static fm_status check_one(const fm_dp_mechanism *m, size_t number)
     if (m->noise_multiplier * m->sensitivity > MAX_DISCRETE_STD)
         return fm_fail(FM_EINVAL,
                        "mechanism %zu: a discrete Gaussian with a standard deviation of %g steps "
-                       "(at most %g); reckon it as a Gaussian, which it equals to all digits",
+                       "(at most %g); reckon it as a Gaussian, which it equals to five digits",
                        number, m->noise_multiplier * m->sensitivity, MAX_DISCRETE_STD);
     return FM_OK;
 }

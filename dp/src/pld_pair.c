@@ -40,7 +40,7 @@ static fm_status init_discrete(fm_pld_pair *p, const fm_dp_mechanism *m, double 
     if (2.0 * reach + p->shift > (double)FM_PLD_MAX_ATOMS)
         return fm_fail(FM_ENOMEM,
                        "discrete Gaussian with a standard deviation of %g lattice steps: more "
-                       "than %zu atoms; reckon it as gaussian, which it is to all digits there",
+                       "than %zu atoms; reckon it as gaussian, which it equals to five digits",
                        p->sigma, FM_PLD_MAX_ATOMS);
     p->x_lo = -(int64_t)reach;
     p->x_hi = (int64_t)(reach + p->shift);
