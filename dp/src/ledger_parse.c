@@ -120,8 +120,9 @@ static bool read_cell(cursor *c, char out[MAX_CELL], bool *last)
         out[len++] = *c->at;
     }
     out[len] = '\0';
-    if (quoted && c->at++ == c->end)
+    if (quoted && c->at == c->end)
         return false; /* the quote never ends */
+    c->at += quoted;
     if (c->at < c->end && *c->at == ',') {
         c->at++;
         *last = false;

@@ -1,13 +1,10 @@
-/* A ledger's export, as JSON or CSV: what is read must be rows that a ledger can hold. */
+/* Exports of a ledger, JSON and CSV; what is accepted must be whole and within its fields. */
 #include <string.h>
 
 #include "fedmoe/dp/ledger_text.h"
 #include "fuzz.h"
 
-static void require_text(const char *s, size_t cap)
-{
-    FUZZ_REQUIRE(memchr(s, 0, cap) != NULL);
-}
+#define TEXT_OK(field) (memchr((field), 0, sizeof(field)) != NULL && (field)[0] != 0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -18,11 +15,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         FUZZ_REQUIRE(!rows && count == 0);
         return 0;
     }
+    FUZZ_REQUIRE((rows != NULL) == (count > 0));
     for (size_t i = 0; i < count; i++) {
-        require_text(rows[i].data_set, sizeof rows[i].data_set);
-        require_text(rows[i].federation, sizeof rows[i].federation);
-        require_text(rows[i].purpose, sizeof rows[i].purpose);
-        require_text(rows[i].unit, sizeof rows[i].unit);
+        const fm_ledger_row *r = &rows[i];
+
+        FUZZ_REQUIRE(TEXT_OK(r->data_set) && TEXT_OK(r->federation));
+        FUZZ_REQUIRE(TEXT_OK(r->purpose) && TEXT_OK(r->unit));
+        FUZZ_REQUIRE(r->mechanism.kind <= FM_DP_DISCRETE_GAUSSIAN);
     }
     free(rows);
     return 0;
