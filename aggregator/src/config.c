@@ -381,6 +381,23 @@ static fm_status check_plan(const char *path, const fm_plan *p)
     return st == FM_OK ? st : fm_fail_context(st, "%s: ", path);
 }
 
+/* With room for every member's own reckoning of this plan with the rest of its ledger. */
+static fm_status calibrate(fm_plan *p)
+{
+    const fm_dp_mechanism least = { FM_DP_MIN_NOISE_MULTIPLIER, p->sampling_rate, p->rounds,
+                                    FM_DP_GAUSSIAN, 0 };
+    double epsilon = p->epsilon * (1.0 - FM_DP_TIGHTNESS), cost = 0.0;
+    fm_status st = fm_dp_epsilon(&least, 1, p->delta, &cost);
+
+    if (st == FM_OK && cost <= epsilon) {
+        p->noise_multiplier = FM_DP_MIN_NOISE_MULTIPLIER;
+        return FM_OK;
+    }
+    return st == FM_OK ? fm_dp_calibrate(epsilon, p->delta, p->sampling_rate, p->rounds,
+                                         &p->noise_multiplier)
+                       : st;
+}
+
 fm_status fm_aggregator_config_load(const char *path, fm_aggregator_config *out)
 {
     fm_aggregator_config c = { .plan.task = FM_TASK_TRAINING };
@@ -392,11 +409,8 @@ fm_status fm_aggregator_config_load(const char *path, fm_aggregator_config *out)
     if ((st = fm_yaml_load(path, &doc)) != FM_OK || (st = fm_path_dir(path, &c.dir)) != FM_OK ||
         (st = read_root(fm_yaml_root(doc), &c)) != FM_OK)
         goto done;
-    if (c.plan.noise_multiplier < 0.0 &&
-        (st = fm_dp_calibrate(c.plan.epsilon * (1.0 - FM_DP_TIGHTNESS), c.plan.delta,
-                              c.plan.sampling_rate, c.plan.rounds, &c.plan.noise_multiplier)) !=
-            FM_OK)
-        goto done; /* the room is for every member's own reckoning, with the rest of its ledger */
+    if (c.plan.noise_multiplier < 0.0 && (st = calibrate(&c.plan)) != FM_OK)
+        goto done;
     fm_random_bytes(c.plan.run, sizeof c.plan.run);
     if ((st = check_plan(path, &c.plan)) != FM_OK)
         goto done;

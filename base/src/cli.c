@@ -1,5 +1,6 @@
 #include "fedmoe/base/cli.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,10 +167,9 @@ static void take(parse *p, int count)
     }
 }
 
-static bool is_known_option(const fm_cli_spec *spec, const char *arg)
+static bool is_option_like(const char *arg)
 {
-    return strncmp(arg, "--", 2) == 0 &&
-           find_option(spec, arg + 2, strcspn(arg + 2, "=")) < spec->option_count;
+    return strncmp(arg, "--", 2) == 0 && isalpha((unsigned char)arg[2]);
 }
 
 static fm_cli_result parse_option(parse *p)
@@ -192,8 +192,10 @@ static fm_cli_result parse_option(parse *p)
         return usage(spec, "--%s takes no value", o->name);
     if (o->kind != FM_CLI_FLAG && !value) {
         /* "--out --json" is a forgotten value, not a file called --json. */
-        if (p->next + 1 >= p->argc || is_known_option(spec, p->argv[p->next + 1]))
-            return usage(spec, "--%s needs a value (%s)", o->name, o->value ? o->value : "VALUE");
+        if (p->next + 1 >= p->argc || is_option_like(p->argv[p->next + 1]))
+            return usage(
+                spec, "--%s needs a value (%s); one that begins with -- is given as --%s=%s",
+                o->name, o->value ? o->value : "VALUE", o->name, o->value ? o->value : "VALUE");
         value = p->argv[p->next + 1];
         used = 2;
     }

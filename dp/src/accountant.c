@@ -1,6 +1,7 @@
 /* The two accountants behind one face, and each other's check. */
 #include "fedmoe/dp/accountant.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -100,6 +101,8 @@ fm_status fm_dp_reconcile_delta(const fm_pld_answer *pld, double rdp, double rdp
                        epsilon, pld->value, rdp);
     *out = pld->value <= rdp ? (fm_dp_cost){ epsilon, pld->value, FM_DP_PLD }
                              : (fm_dp_cost){ epsilon, rdp, pld->tight ? FM_DP_PLD : FM_DP_RDP };
+    if (out->delta == 0.0) /* too small for a double, not nothing: pure mechanisms never get here */
+        out->delta = DBL_TRUE_MIN;
     return FM_OK;
 }
 

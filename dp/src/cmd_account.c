@@ -29,6 +29,9 @@ static fm_status read_mechanisms(question *a)
         return st;
     if (!(a->z > 0.0) && a->mechanisms.count == 0)
         return fm_fail(FM_EPARSE, "--noise-multiplier or --mechanism is required");
+    if (!(a->z > 0.0) && (a->q < 1.0 || a->steps > 1))
+        return fm_fail(FM_EPARSE, "--sampling-rate and --steps belong to --noise-multiplier; a "
+                                  "--mechanism has its own: gaussian:z=1.1,q=0.01,steps=100");
     if (a->mechanisms.count > MAX_MECHANISMS)
         return fm_fail(FM_EPARSE, "at most %d of --mechanism", MAX_MECHANISMS);
     if ((st = fm_alloc(a->mechanisms.count + 1, sizeof *a->m, &p)) != FM_OK)

@@ -71,7 +71,8 @@ static fm_status compose(const char *path, const char *only, double delta, bool 
     json_t *out = json ? json_object() : NULL;
     fm_status st = fm_ledger_open_readonly(path, &l);
 
-    if (st == FM_OK)
+    /* A sum of what was taken out or altered would be too small. */
+    if (st == FM_OK && (st = fm_ledger_verify(l, NULL)) == FM_OK)
         st = fm_ledger_walk(l, add_row, &all);
     if (st == FM_OK && only && !all.first)
         st = fm_fail(FM_ENOTFOUND, "%s: there is no entry of data set '%s'", path, only);

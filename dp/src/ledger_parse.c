@@ -72,6 +72,22 @@ static fm_status parse_entry(gathered *g, const json_t *o)
     return add_row(g, &row);
 }
 
+/* An export that was cut at its end still fits together; its head does not. */
+static fm_status check_head(const gathered *g, const char *head)
+{
+    fm_hash last = { 0 };
+    char hex[2 * FM_HASH_BYTES + 1];
+
+    if (g->count > 0)
+        last = g->rows[g->count - 1].hash;
+    fm_hash_hex(&last, hex);
+    if (head && strcmp(head, hex) == 0)
+        return FM_OK;
+    return fm_fail(FM_EPARSE,
+                   "%s: its head is not the hash of its last entry: it was cut or altered",
+                   g->name);
+}
+
 static fm_status parse_json(gathered *g, const char *bytes, size_t len)
 {
     json_error_t e;
@@ -90,6 +106,8 @@ static fm_status parse_json(gathered *g, const char *bytes, size_t len)
         o = json_array_get(entries, i);
         st = parse_entry(g, o);
     }
+    if (st == FM_OK)
+        st = check_head(g, json_string_value(json_object_get(root, "head")));
     json_decref(root);
     return st;
 }

@@ -20,6 +20,7 @@
 #define READING 1e-5 /* of epsilon, what the added terms may cost */
 #define GRID 9e-5    /* and the grid, as measured */
 #define ADDED 1e-3   /* of delta, where that is less */
+#define MOST 0.1     /* of delta in any case: beyond, epsilon is no longer in proportion */
 
 struct fm_pld {
     bool keep, planned;
@@ -332,7 +333,7 @@ static verdict judge(const fm_pld *e, const fm_pld_reading *r, const sums *s, in
     double lambda = fmin(e->plan.lambda[way], r->slope);
     double scale = fm_pld_scale(&e->plan, way, epsilon);
     /* What is added, relative to delta: worth so much of epsilon; of a delta little by itself. */
-    double added = of_delta ? fmin(lambda * READING * scale, ADDED) : lambda * READING * scale;
+    double added = fmin(lambda * READING * scale, of_delta ? ADDED : MOST);
     verdict v = { .window = !r->inside || !(r->fixed <= added),
                   .grid = !(s->rise / lambda <= GRID * scale) };
 

@@ -10,6 +10,8 @@
 #include "fedmoe/base/json.h"
 #include "fedmoe/model/table.h"
 #include "fedmoe/node/config.h"
+#include "run_internal.h"
+#include "words.h"
 
 #define SOON_S (30 * 24 * 3600)
 
@@ -87,8 +89,17 @@ static void check_ledger(checkup *c)
             (st = fm_ledger_epsilon(l, c->config.data_set, NULL, p->delta, &spent)) == FM_OK)
             (void)snprintf(detail, sizeof detail,
                            "%llu entries, chain whole; epsilon %.4f of %.4f is spent at delta %g",
-                           (unsigned long long)entries, spent, p->epsilon, p->delta);
+                           (unsigned long long)entries, fm_words_up(spent), p->epsilon, p->delta);
         fm_ledger_close(&l);
+    } else {
+        char *journal = NULL;
+
+        if ((st = fm_path_join(c->config.dir, "state.db", &journal)) == FM_OK &&
+            fm_file_exists(journal))
+            st = fm_node_books_missing(&c->config);
+        if (st == FM_ENOTFOUND && strstr(fm_error_text(), "nothing has been spent"))
+            st = FM_OK;
+        free(journal);
     }
     report(c, "ledger", st, detail);
 }

@@ -5,6 +5,8 @@
 #include "fedmoe/base/json.h"
 #include "fedmoe/dp/ledger_text.h"
 #include "fedmoe/node/config.h"
+#include "run_internal.h"
+#include "words.h"
 
 typedef struct {
     const fm_node_config *config;
@@ -60,7 +62,7 @@ static fm_status show_text(fm_ledger *l, book *b)
         return st;
     printf("\n%llu entries; the chain of hashes is whole.\n", (unsigned long long)b->entries);
     printf("Data set %s: epsilon %.4f of %.4f is spent, %.4f is left, at delta %g.\n",
-           b->config->data_set, b->spent, p->epsilon, left, p->delta);
+           b->config->data_set, fm_words_up(b->spent), p->epsilon, fm_words_down(left), p->delta);
     return FM_OK;
 }
 
@@ -93,7 +95,7 @@ static fm_status show(const fm_node_config *c, bool json)
     fm_status st;
 
     if ((st = fm_ledger_open_readonly(c->ledger, &l)) == FM_ENOTFOUND)
-        return fm_fail(st, "%s is not there: nothing has been spent by this node", c->ledger);
+        return fm_node_books_missing(c);
     if (st == FM_OK && (st = fm_ledger_verify(l, &b.entries)) == FM_OK &&
         (st = fm_ledger_epsilon(l, c->data_set, NULL, c->policy.delta, &b.spent)) == FM_OK)
         st = json ? show_json(l, &b) : show_text(l, &b);

@@ -15,7 +15,7 @@ static fm_status open_to_read(const fm_node_config *c, fm_ledger **out)
     fm_status st = fm_ledger_open_readonly(c->ledger, out);
 
     if (st == FM_ENOTFOUND)
-        return fm_fail(st, "%s is not there: nothing has been spent by this node", c->ledger);
+        return fm_node_books_missing(c);
     return st;
 }
 

@@ -7,6 +7,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 #include "report.h"
+#include "words.h"
 
 /* No record is in it, but what the data set has spent is the house's own business: who wants to
  * show it to others opens it for them. */
@@ -19,7 +20,7 @@ static fm_status write_page(const fm_report *r, const char *output)
 
     if (st == FM_OK && (st = fm_file_replace(output, page.data, page.len, PAGE_MODE)) == FM_OK &&
         printf("%s: epsilon %.4f of %.4f is spent; the ledger's %llu entries are whole.\n", output,
-               r->spent, r->config.policy.epsilon, (unsigned long long)r->entries) < 0)
+               fm_words_up(r->spent), r->config.policy.epsilon, (unsigned long long)r->entries) < 0)
         st = fm_fail(FM_EIO, "standard output cannot be written");
     fm_buf_fini(&page);
     return st;

@@ -2,6 +2,7 @@
 
 #include "commands.h"
 #include "fedmoe/base/json.h"
+#include "words.h"
 
 static void show(const json_t *j)
 {
@@ -13,7 +14,7 @@ static void show(const json_t *j)
     printf("  round      %lld (the plan wants %lld finished rounds)\n", fm_cmd_whole(j, "round"),
            fm_cmd_whole(j, "rounds"));
     printf("  budget     epsilon %.4f of %.4f is spent, at delta %g\n",
-           fm_cmd_real(j, "epsilon_spent"), fm_cmd_real(j, "epsilon_budget"),
+           fm_words_up(fm_cmd_real(j, "epsilon_spent")), fm_cmd_real(j, "epsilon_budget"),
            fm_cmd_real(j, "delta"));
     printf("  traffic    %lld bytes sent, %lld received\n", fm_cmd_whole(j, "bytes_sent"),
            fm_cmd_whole(j, "bytes_received"));

@@ -92,7 +92,8 @@ static fm_status say_sampling(const json_t *j, fm_buf *t)
             ? fm_buf_printf(t, "Every unit takes part in every round. ")
             : fm_buf_printf(t,
                             "In each round every unit is drawn by chance, with probability %g; "
-                            "nobody outside learns which were drawn, or how many. ",
+                            "nobody outside learns which were drawn (how long the node computes "
+                            "may tell roughly how many). ",
                             q);
 
     if (st != FM_OK)
@@ -134,14 +135,14 @@ static fm_status say_cost(const json_t *j, const fm_plan_means *m, fm_buf *t)
         return fm_buf_printf(t,
                              "The policy of this node sets a budget of %g: nothing is private "
                              "here, and the budget has no end. %.4f is booked so far.",
-                             m->budget, m->spent);
+                             m->budget, fm_words_up(m->spent));
     st = fm_buf_printf(t,
                        "Of its budget of %g at delta %g the data set has spent %.4f so far; when "
                        "the plan has run to its end it will be %.4f, ",
-                       m->budget, m->delta, m->spent, m->after);
+                       m->budget, m->delta, fm_words_up(m->spent), fm_words_up(m->after));
     if (st == FM_OK)
         st = m->after <= m->budget
-                 ? fm_buf_printf(t, "and %.4f is left.", m->budget - m->after)
+                 ? fm_buf_printf(t, "and %.4f is left.", fm_words_down(m->budget - m->after))
                  : fm_buf_printf(t, "which is MORE THAN THE BUDGET: the node refuses.");
     if (st == FM_OK && m->charged > 0)
         st = fm_buf_printf(t, " %llu of the plan's %lld rounds are in the ledger already.",

@@ -7,6 +7,7 @@
 
 #include "fedmoe/dp/encode.h"
 #include "fedmoe/node/step.h"
+#include "words.h"
 
 /* The reckoning is done here and at the coordinator; both may round differently. */
 #define EPSILON_SLACK (1.0 + 1e-9)
@@ -134,6 +135,12 @@ static fm_status check_noise(const fm_node_policy *p, const fm_plan *plan)
         return FM_OK;
     if (!(plan->noise_multiplier > 0.0))
         return fm_fail(FM_EPERM, "the plan adds no noise: nothing would be private");
+    if (plan->noise_multiplier < FM_DP_MIN_NOISE_MULTIPLIER)
+        return fm_fail(
+            FM_EPERM,
+            "the plan's noise multiplier is %.4g; below %g a unit that is drawn is hardly "
+            "hidden, however seldom that is",
+            plan->noise_multiplier, FM_DP_MIN_NOISE_MULTIPLIER);
     if ((st = fm_dp_epsilon(&run, 1, plan->delta, &epsilon)) != FM_OK)
         return st;
     if (epsilon > plan->epsilon * EPSILON_SLACK)
@@ -199,7 +206,7 @@ static fm_status check_price(const fm_node_policy *p, const fm_plan *plan, fm_le
     return fm_fail(FM_EBUDGET,
                    "the run would bring the data set to epsilon %.4f (spent: %.4f) at delta %g; "
                    "its budget is %.4f",
-                   after, spent, p->delta, p->epsilon);
+                   fm_words_up(after), fm_words_up(spent), p->delta, p->epsilon);
 }
 
 fm_status fm_node_policy_check(const fm_node_policy *p, const fm_plan *plan, fm_ledger *ledger,

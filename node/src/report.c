@@ -68,7 +68,7 @@ void fm_report_fini(fm_report *r)
 
 void fm_report_number(double v, char out[32])
 {
-    (void)snprintf(out, 32, fabs(v) < 1e4 ? "%.4f" : "%.6g", v);
+    (void)snprintf(out, 32, fabs(v) < 1e4 ? "%.4f" : "%.6g", v < 1e4 ? fm_words_up(v) : v);
 }
 
 void fm_report_date(int64_t wall_s, char out[32])

@@ -4,6 +4,7 @@
 
 #include "fedmoe/base/clock.h"
 #include "report.h"
+#include "words.h"
 
 /* No assets, no scripts; and even if something slipped through, the browser may run none. */
 static const char head[] =
@@ -93,7 +94,7 @@ static void write_headline(fm_html *h, const fm_report *r)
     char spent[32], left[32];
 
     fm_report_number(r->spent, spent);
-    fm_report_number(r->left, left);
+    fm_report_number(fm_words_down(r->left), left);
     if (fm_report_is_open(r)) {
         fm_html_element(h, "p", "lead warn",
                         "The policy of this node sets epsilon %g: that says that nothing of data "
@@ -130,7 +131,7 @@ static void write_tiles(fm_html *h, const fm_report *r)
     fm_html_raw(h, "<div class=\"tiles\">\n");
     fm_report_number(r->spent, text);
     tile(h, text, "epsilon spent");
-    fm_report_number(r->left, text);
+    fm_report_number(fm_words_down(r->left), text);
     tile(h, fm_report_is_open(r) ? "none" : text, fm_report_is_open(r) ? "budget" : "epsilon left");
     (void)snprintf(text, sizeof text, "%llu", (unsigned long long)r->releases);
     tile(h, text, r->releases == 1 ? "release" : "releases");

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "report.h"
+#include "run_internal.h"
 
 /* Kinds times points: what the plot may cost. */
 #define WORK 6000u
@@ -249,7 +250,7 @@ fm_status fm_report_read_ledger(fm_report *r)
     fm_status st;
 
     if ((st = fm_ledger_open_readonly(path, &l)) == FM_ENOTFOUND)
-        return fm_fail(st, "%s is not there: nothing has been spent by this node", path);
+        return fm_node_books_missing(&r->config);
     for (int i = 0; st == FM_OK && !whole && i < TRIES; i++)
         st = read_once(&w, l, &whole);
     fm_ledger_close(&l);

@@ -15,6 +15,7 @@
 #include "fedmoe/base/random.h"
 #include "policy_internal.h"
 #include "run_internal.h"
+#include "words.h"
 
 #define RETRY_DEFAULT_S 60
 #define POLL_MS 200
@@ -334,7 +335,7 @@ fm_status fm_node_run(const fm_node_run_options *o)
                                     &d.status.epsilon_spent)) == FM_OK)
             fm_log(FM_LOG_INFO, "finished: the %s is %s/%s; epsilon %.4f of %.4f is spent",
                    d.plan.query ? "answer" : "model", d.config.dir, fm_node_driver_result_name(&d),
-                   d.status.epsilon_spent, d.config.policy.epsilon);
+                   fm_words_up(d.status.epsilon_spent), d.config.policy.epsilon);
         if (st != FM_OK)
             (void)snprintf(why, sizeof why, "%s", fm_error_text());
         d.status.state = last_state(st);

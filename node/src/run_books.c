@@ -150,3 +150,22 @@ fm_status fm_node_books_follow(const fm_node_config *c, fm_ledger *l)
     free(path);
     return st;
 }
+
+fm_status fm_node_books_missing(const fm_node_config *c)
+{
+    uint64_t released = 0;
+    char *path = NULL;
+    fm_status st = fm_path_join(c->dir, "state.db", &path);
+
+    if (st == FM_OK && fm_file_exists(path))
+        st = fm_journal_read_released(path, &released);
+    free(path);
+    if (st != FM_OK)
+        return st;
+    if (released > 0)
+        return fm_fail(FM_ENOTFOUND,
+                       "%s is not there, but state.db in %s knows of %llu released rounds: put the "
+                       "newest ledger back, or add its entries with 'fedmoe-node ledger import'",
+                       c->ledger, c->dir, (unsigned long long)released);
+    return fm_fail(FM_ENOTFOUND, "%s is not there: nothing has been spent by this node", c->ledger);
+}

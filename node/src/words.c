@@ -28,6 +28,19 @@ void fm_words_percent(double share, char out[FM_WORDS_PERCENT])
     (void)snprintf(out, FM_WORDS_PERCENT, "%.*f%%", v >= 100.0 ? 0 : decimals, v);
 }
 
+/* A value that is short of a decimal by less than this is that decimal, written in binary. */
+#define NEAR 1e-7
+
+double fm_words_up(double v)
+{
+    return v > 0.0 ? fmax(0.0, ceil(v * 1e4 - NEAR)) / 1e4 : 0.0;
+}
+
+double fm_words_down(double v)
+{
+    return v > 0.0 ? floor(v * 1e4 + NEAR) / 1e4 : 0.0;
+}
+
 void fm_words_bytes(double bytes, char out[24])
 {
     static const char *const prefixes[] = { "bytes", "kB", "MB", "GB", "TB", "PB", "EB" };

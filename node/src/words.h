@@ -26,6 +26,11 @@ double fm_words_posterior(double epsilon, double prior);
  */
 double fm_words_guess(double epsilon, double delta);
 
+/** To the four decimals that people are shown: what is spent rounded up, what is left down;
+ *  not below 0. */
+double fm_words_up(double v);
+double fm_words_down(double v);
+
 #define FM_WORDS_PERCENT 16
 /** "73.2%": three digits, rounded up, since it is a bound. */
 void fm_words_percent(double share, char out[FM_WORDS_PERCENT]);

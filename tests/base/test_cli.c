@@ -169,6 +169,8 @@ static void values_must_be_there_and_flags_have_none(void)
 {
     assert_usage("--out", "--out needs a value (DIR)");
     assert_usage("--out --json", "--out needs a value (DIR)");
+    assert_usage("--out --help", "--out needs a value (DIR)");
+    assert_usage("--out --other", "given as --out=DIR");
     assert_usage("--with a --with", "--with needs a value (NAME)");
     assert_usage("--json=1", "--json takes no value");
     assert_usage("--json --json", "--json is given twice");

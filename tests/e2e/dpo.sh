@@ -47,7 +47,7 @@ check "status, ledger and report agree" awk -v a="$spent" \
     -v c="$(number "$WORK/report.json" epsilon_spent)" \
     'function near(x, y) { return x - y < 1e-4 * x && y - x < 1e-4 * x }
      BEGIN { exit !(a > 0 && near(a, b) && near(a, c)) }'
-check "the page: what is spent, and what for" says "$WORK/report.html" "has spent $(printf %.4f "$spent"); "
+check "the page: what is spent, and what for" says "$WORK/report.html" "has spent $(shown_up "$spent"); "
 check "the page: the plan, as the plan's file has it" grep -q \
     "$(sed -n 's/^ *"hash": "\([0-9a-f]*\)".*/\1/p' "$RUN/northgate/plan.json")" "$WORK/report.html"
 

@@ -1,6 +1,7 @@
 # The ledger in an auditor's hands: exports that other software adds up to the same, and every way
 # in which one can be wrong.
 . "$(dirname "$0")/lib.sh"
+command -v sqlite3 >/dev/null || skip "sqlite3 is not installed"
 command -v python3 >/dev/null || skip "python3 is not installed"
 setup --rounds 12
 start_all
@@ -36,6 +37,24 @@ check "an empty file is refused" refused "$WORK/out" "empty" book import "$WORK/
 check "what is there already adds nothing" book import "$WORK/a.json"
 book export --format csv --output "$WORK/b.csv"
 check "and the ledger is as it was" cmp -s "$WORK/a.csv" "$WORK/b.csv"
+python3 - "$WORK/a.json" "$WORK/cut.json" <<'PY'
+import json, sys
+book = json.load(open(sys.argv[1]))
+del book["entries"][7:]
+json.dump(book, open(sys.argv[2], "w"))
+PY
+check "an export that was cut at its end is refused" refused "$WORK/out" "head is not the hash" \
+    book import "$WORK/cut.json"
+cp "$node/ledger.db" "$WORK/cut.db" && cp "$node/ledger.db-wal" "$WORK/cut.db-wal" 2>/dev/null
+sqlite3 "$WORK/cut.db" "DROP TRIGGER entry_no_delete; DELETE FROM entry WHERE sequence > 4"
+check "no sum is made of a ledger that was cut" refused "$WORK/out" "entry 5 is missing|triggers" \
+    "$BIN/fedmoe-dp" compose "$WORK/cut.db"
+mkdir "$WORK/away" && mv "$node"/ledger.db* "$WORK/away/"
+check "a ledger that is gone is not one of which nothing was spent" refused "$WORK/out" \
+    "knows of 12 released rounds" book verify
+"$BIN/fedmoe-node" check --config "$node/node.yaml" >"$WORK/out" 2>&1
+check "check says so too" grep -q "knows of 12 released rounds" "$WORK/out"
+mv "$WORK/away"/* "$node/"
 chmod 644 "$node/ledger.db"
 check "a ledger that others may read is refused" refused "$WORK/out" "lets others read it; run: chmod 600" book verify
 chmod 600 "$node/ledger.db"

@@ -141,3 +141,7 @@ refused() {
     [ $rc = 1 ] || { echo "  exit $rc, not 1: $*" >&2; tail -3 "$file" >&2; return 1; }
     says "$file" "$pattern"
 }
+
+# What people are shown of an epsilon: spent rounded up, left rounded down, four decimals.
+shown_up() { awk -v x="$1" 'BEGIN { y = x * 1e4; n = int(y); printf "%.4f", (y - n > 1e-7 ? n + 1 : n) / 1e4 }'; }
+shown_down() { awk -v x="$1" 'BEGIN { printf "%.4f", int(x * 1e4 + 1e-7) / 1e4 }'; }

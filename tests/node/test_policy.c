@@ -147,6 +147,10 @@ REFUSAL(an_evaluation_where_statistics_are_allowed, FM_EPERM, "for evaluation", 
 })
 REFUSAL(training_where_only_questions_are_allowed, FM_EPERM, "policy.tasks",
         { d->policy.tasks = FM_NODE_TASK(FM_TASK_STATISTICS) | FM_NODE_TASK(FM_TASK_EVALUATION); })
+REFUSAL(hardly_any_noise_behind_a_tiny_rate, FM_EPERM, "noise multiplier", {
+    d->plan.sampling_rate = 1e-6;
+    d->plan.noise_multiplier = 0.09;
+})
 REFUSAL(a_wider_delta, FM_EPERM, "delta", { d->plan.delta = 2e-4; })
 REFUSAL(a_smaller_cohort, FM_EPERM, "participants", { d->plan.min_cohort = 2; })
 REFUSAL(fewer_colluders, FM_EPERM, "colluding", { d->plan.colluders = 0; })
@@ -278,6 +282,8 @@ static const fm_test tests[] = {
       training_where_only_questions_are_allowed },
     { "a task is allowed exactly if it is listed", a_task_is_allowed_exactly_if_it_is_listed },
     { "a question is paid from the same budget", a_question_is_paid_from_the_same_budget },
+    { "hardly any noise is refused, however seldom a unit is drawn (else: epsilon 0 and no noise)",
+      hardly_any_noise_behind_a_tiny_rate },
     { "a wider delta is refused", a_wider_delta },
     { "a stricter delta of the budget is kept", a_stricter_delta_of_the_budget },
     { "a smaller cohort is refused", a_smaller_cohort },

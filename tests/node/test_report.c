@@ -236,7 +236,7 @@ static void the_page_says_what_is_spent_left_and_how_to_recompute_it(void)
         sentence, sizeof sentence,
         "Of its budget of epsilon 2 at delta 0.0001, data set alpha has spent %.4f; %.4f "
         "is left.",
-        r.spent, r.left);
+        fm_words_up(r.spent), fm_words_down(r.left));
     CU_ASSERT(shows(text, sentence));
     CU_ASSERT(
         shows(text, "fedmoe-dp epsilon --delta 0.0001 --mechanism gaussian:z=4,q=0.25,steps=3"));

@@ -10,6 +10,7 @@
 #include "fedmoe/base/json.h"
 #include "report_desk.h"
 #include "suites.h"
+#include "words.h"
 
 typedef struct {
     desk desk;
@@ -93,7 +94,8 @@ static void report_writes_the_ledgers_figures_into_a_private_page(void)
     CU_ASSERT_EQUAL(json_real_value(json_object_get(report, "epsilon_spent")), spent);
     CU_ASSERT_EQUAL(json_array_size(json_object_get(report, "points")), 3);
     CU_ASSERT_EQUAL_FATAL(fm_file_read(page, 1 << 20, &html), FM_OK);
-    (void)snprintf(sentence, sizeof sentence, "has spent %.4f; %.4f is left.", spent, 2.0 - spent);
+    (void)snprintf(sentence, sizeof sentence, "has spent %.4f; %.4f is left.", fm_words_up(spent),
+                   fm_words_down(2.0 - spent));
     CU_ASSERT_PTR_NOT_NULL(strstr((const char *)html.data, sentence));
     json_decref(ledger);
     json_decref(report);
@@ -215,7 +217,8 @@ static void plan_reckons_with_what_is_spent(void)
                            2.0 - epsilon, 1e-12);
     CU_ASSERT_EQUAL(json_number_value(json_object_get(derived, "bytes_up")), 40000.0);
     CU_ASSERT_EQUAL(run(&d, "plan", "--config", d.desk.config, NULL), 0);
-    (void)snprintf(line, sizeof line, "it will be %.4f, and %.4f is left", epsilon, 2.0 - epsilon);
+    (void)snprintf(line, sizeof line, "it will be %.4f, and %.4f is left", fm_words_up(epsilon),
+                   fm_words_down(2.0 - epsilon));
     CU_ASSERT(means(&d, line));
     json_decref(j);
     write_file(d.desk.dir, "node.yaml", "nonsense: 1\n");
@@ -224,7 +227,20 @@ static void plan_reckons_with_what_is_spent(void)
     fm_buf_fini(&d.said);
 }
 
+static void what_is_spent_is_shown_rounded_up_and_what_is_left_down(void)
+{
+    CU_ASSERT_DOUBLE_EQUAL(fm_words_up(0.12341), 0.1235, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(fm_words_down(0.12349), 0.1234, 1e-12);
+    for (int i = 0; i <= 10000; i++) { /* four decimals stay what they are */
+        CU_ASSERT_DOUBLE_EQUAL(fm_words_up(i / 1e4), i / 1e4, 1e-12);
+        CU_ASSERT_DOUBLE_EQUAL(fm_words_down(i / 1e4), i / 1e4, 1e-12);
+    }
+    CU_ASSERT(fm_words_up(INFINITY) == INFINITY);
+}
+
 static const fm_test tests[] = {
+    { "what is spent is shown rounded up, and what is left down",
+      what_is_spent_is_shown_rounded_up_and_what_is_left_down },
     { "report writes the ledger's figures into a private page",
       report_writes_the_ledgers_figures_into_a_private_page },
     { "plan says what training with shared noise means",

@@ -13,6 +13,13 @@
 
 #include "fedmoe/base/status.h"
 
+/**
+ * Least noise multiplier of a plan with privacy: below, docs/privacy.md, section 3, does not show
+ * that the lattice is as good as the continuum, and a unit that is sampled is hardly hidden at all,
+ * whatever a small sampling rate makes of epsilon.
+ */
+#define FM_DP_MIN_NOISE_MULTIPLIER 0.1
+
 /** The integer lattice that all nodes of a plan share. A function of the plan alone. */
 typedef struct {
     double clip_norm;     /* C, in gradient units */
