@@ -20,6 +20,7 @@
 #define READING 1e-5 /* of epsilon, what the added terms may cost */
 #define GRID 9e-5    /* and the grid, as measured */
 #define ADDED 1e-3   /* of delta, where that is less */
+#define WIDEST 4.0   /* a cell of losses, at most */
 #define MOST 0.1     /* of delta in any case: beyond, epsilon is no longer in proportion */
 
 struct fm_pld {
@@ -356,6 +357,11 @@ static verdict read_both(const fm_pld *e, const fm_pld_kind *extra, uint64_t cou
         fm_pld_reading r = wants_epsilon ? fm_pld_read_epsilon(&c, ask->delta)
                                          : fm_pld_read_delta(&c, ask->epsilon);
 
+        /* Cells that wide leave nothing of the shape, and no grid lessens a moment: no answer. */
+        if (e->plan.h > WIDEST || !(s.rise >= -1e-6)) {
+            r.value = wants_epsilon ? INFINITY : 1.0;
+            r.inside = false;
+        }
         if (way > 0 && r.value <= out->value)
             continue; /* never so for NaN */
         worst = judge(e, &r, &s, way, wants_epsilon ? r.value : ask->epsilon, !wants_epsilon);

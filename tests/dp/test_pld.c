@@ -288,6 +288,17 @@ static void a_kept_window_never_answers_too_little(void)
     CU_ASSERT(below < 1e-9); /* what the closed form's own bisection leaves */
 }
 
+static void what_no_grid_can_hold_is_left_to_rdp(void)
+{
+    const fm_dp_mechanism m = { 0.1, 1e-9, 100000, FM_DP_GAUSSIAN, 0 };
+    fm_dp_cost pld = { 0 }, rdp = { 0 };
+
+    CU_ASSERT_EQUAL(fm_dp_epsilon_by(FM_DP_RDP, &m, 1, 1e-300, &rdp), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_epsilon_by(FM_DP_PLD, &m, 1, 1e-300, &pld), FM_OK);
+    CU_ASSERT_EQUAL(pld.accountant, FM_DP_RDP);
+    CU_ASSERT_EQUAL(pld.epsilon, rdp.epsilon);
+}
+
 /* Near the pure epsilon of a mix of Laplace, delta falls off a cliff. */
 static void delta_near_the_pure_epsilon_is_a_bound_and_no_error(void)
 {
@@ -351,6 +362,7 @@ static const fm_test tests[] = {
     { "an account says what a fresh reckoning says", an_account_says_what_a_fresh_reckoning_says },
     { "a kept window never answers too little (else: a budget is passed)",
       a_kept_window_never_answers_too_little },
+    { "what no grid can hold is left to RDP", what_no_grid_can_hold_is_left_to_rdp },
     { "delta near the pure epsilon is a bound and no error",
       delta_near_the_pure_epsilon_is_a_bound_and_no_error },
     { "the shortcut never lets a release too many pass",
