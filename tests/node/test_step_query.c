@@ -59,7 +59,7 @@ static void row(unit_rig *r, const char *text)
 
 static void as_records(unit_rig *r)
 {
-    (void)strcpy(r->plan.privacy_unit, FM_UNIT_RECORD);
+    (void)snprintf(r->plan.privacy_unit, sizeof r->plan.privacy_unit, "%s", FM_UNIT_RECORD);
     r->plan.max_unit_rows = 1;
 }
 

@@ -198,7 +198,7 @@ static void a_patient_with_a_thousand_records_moves_the_sum_as_far_as_one(void)
     r.plan.max_unit_rows = 1000;
     CU_ASSERT(shift(&r, "who") <= 1.0);
     CU_ASSERT(shift(&r, "who") > 0.99); /* they do pull */
-    strcpy(r.plan.privacy_unit, FM_UNIT_RECORD);
+    (void)snprintf(r.plan.privacy_unit, sizeof r.plan.privacy_unit, "%s", FM_UNIT_RECORD);
     r.plan.max_unit_rows = 1;
     CU_ASSERT(shift(&r, NULL) > 500.0); /* what the unit prevents */
     unit_rig_close(&r);
@@ -291,7 +291,7 @@ static void units_of_one_row_are_records(void)
         unit_rig_visit(&r, i, i);
     unit_rig_load(&r, "who");
     a = unit_rig_sum(&r, NULL);
-    strcpy(r.plan.privacy_unit, FM_UNIT_RECORD);
+    (void)snprintf(r.plan.privacy_unit, sizeof r.plan.privacy_unit, "%s", FM_UNIT_RECORD);
     r.plan.max_unit_rows = 1;
     unit_rig_load(&r, NULL);
     b = unit_rig_sum(&r, NULL);
@@ -319,12 +319,12 @@ static void rows_that_are_not_grouped_as_the_plan_wants_are_refused(void)
         unit_rig_visit(&r, i % 3, i);
     unit_rig_load(&r, NULL);
     refuse(&r, "grouped");
-    strcpy(r.plan.privacy_unit, FM_UNIT_RECORD);
+    (void)snprintf(r.plan.privacy_unit, sizeof r.plan.privacy_unit, "%s", FM_UNIT_RECORD);
     refuse(&r, "grouped"); /* several rows of a record */
     r.plan.max_unit_rows = 1;
     unit_rig_load(&r, "who");
     refuse(&r, "grouped");
-    strcpy(r.plan.privacy_unit, "who");
+    (void)snprintf(r.plan.privacy_unit, sizeof r.plan.privacy_unit, "%s", "who");
     r.plan.max_unit_rows = 0;
     refuse(&r, "grouped");
     unit_rig_close(&r);
