@@ -92,14 +92,7 @@ static void check_ledger(checkup *c)
                            (unsigned long long)entries, fm_words_up(spent), p->epsilon, p->delta);
         fm_ledger_close(&l);
     } else {
-        char *journal = NULL;
-
-        if ((st = fm_path_join(c->config.dir, "state.db", &journal)) == FM_OK &&
-            fm_file_exists(journal))
-            st = fm_node_books_missing(&c->config);
-        if (st == FM_ENOTFOUND && strstr(fm_error_text(), "nothing has been spent"))
-            st = FM_OK;
-        free(journal);
+        st = fm_node_books_none_yet(&c->config);
     }
     report(c, "ledger", st, detail);
 }

@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "plan_words.h"
 #include "policy_internal.h"
+#include "run_internal.h"
 #include "words.h"
 
 typedef struct {
@@ -45,10 +46,13 @@ static fm_status read_books(const json_t *plan, const fm_node_config *c, fm_plan
     m->budget = c->policy.epsilon;
     m->delta = c->policy.delta;
     if ((st = fm_ledger_open_readonly(c->ledger, &l)) == FM_ENOTFOUND) {
+        if ((st = fm_node_books_none_yet(c)) != FM_OK)
+            return st;
         rest = rest_of(plan, 0);
         return fm_dp_epsilon(&rest, 1, m->delta, &m->after);
     }
-    if (st == FM_OK && (st = fm_ledger_walk(l, count_charged, &count)) == FM_OK &&
+    if (st == FM_OK && (st = fm_ledger_verify(l, NULL)) == FM_OK &&
+        (st = fm_ledger_walk(l, count_charged, &count)) == FM_OK &&
         (st = fm_ledger_epsilon(l, c->data_set, NULL, m->delta, &m->spent)) == FM_OK) {
         m->charged = count.charged;
         rest = rest_of(plan, m->charged);

@@ -151,7 +151,7 @@ fm_status fm_node_books_follow(const fm_node_config *c, fm_ledger *l)
     return st;
 }
 
-fm_status fm_node_books_missing(const fm_node_config *c)
+fm_status fm_node_books_none_yet(const fm_node_config *c)
 {
     uint64_t released = 0;
     char *path = NULL;
@@ -163,9 +163,18 @@ fm_status fm_node_books_missing(const fm_node_config *c)
     if (st != FM_OK)
         return st;
     if (released > 0)
-        return fm_fail(FM_ENOTFOUND,
+        return fm_fail(FM_EPROTO,
                        "%s is not there, but state.db in %s knows of %llu released rounds: put the "
                        "newest ledger back, or add its entries with 'fedmoe-node ledger import'",
                        c->ledger, c->dir, (unsigned long long)released);
-    return fm_fail(FM_ENOTFOUND, "%s is not there: nothing has been spent by this node", c->ledger);
+    return FM_OK;
+}
+
+fm_status fm_node_books_missing(const fm_node_config *c)
+{
+    fm_status st = fm_node_books_none_yet(c);
+
+    return st == FM_OK ? fm_fail(FM_ENOTFOUND,
+                                 "%s is not there: nothing has been spent by this node", c->ledger)
+                       : st;
 }

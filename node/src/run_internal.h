@@ -73,8 +73,10 @@ fm_status fm_node_driver_pin_schema(fm_node_driver *d);
 void fm_node_prepared_fini(fm_node_prepared *p);
 
 /* run_books.c */
-/** FM_ENOTFOUND for a ledger that is not there: whether that is as it should be, says the journal.
- */
+/** Of a ledger that is not there: whether that is as it should be. FM_EPROTO, with what to do, when
+ *  the journal knows of released rounds. */
+fm_status fm_node_books_none_yet(const fm_node_config *c);
+/** The failure of who wants to read it: FM_ENOTFOUND (nothing is spent yet), or as above. */
 fm_status fm_node_books_missing(const fm_node_config *c);
 /** FM_EPROTO, the text naming files and figures of this house, when ledger and journal of the
  *  plan that is being prepared cannot both be the newest. */

@@ -54,6 +54,9 @@ check "a ledger that is gone is not one of which nothing was spent" refused "$WO
     "knows of 12 released rounds" book verify
 "$BIN/fedmoe-node" check --config "$node/node.yaml" >"$WORK/out" 2>&1
 check "check says so too" grep -q "knows of 12 released rounds" "$WORK/out"
+"$BIN/fedmoe-node" plan --config "$node/node.yaml" >"$WORK/out" 2>&1
+check "and the plan does not say that nothing is spent" bash -c \
+    'tr "\n" " " <"$1" | tr -s " " | grep -q "is not known: .*knows of 12 released rounds"' _ "$WORK/out"
 mv "$WORK/away"/* "$node/"
 chmod 644 "$node/ledger.db"
 check "a ledger that others may read is refused" refused "$WORK/out" "lets others read it; run: chmod 600" book verify

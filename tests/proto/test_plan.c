@@ -233,7 +233,7 @@ static void texts_are_checked(void)
     memset(p.purpose, 'a', sizeof p.purpose);
     CU_ASSERT_TRUE(bad(&p, "purpose"));
     p = sample_plan();
-    strcpy(p.privacy_unit, "two\nlines");
+    memcpy(p.privacy_unit, "two\nlines", sizeof "two\nlines");
     CU_ASSERT_TRUE(bad(&p, "privacy_unit"));
     p = sample_plan();
     p.model_text = NULL;
