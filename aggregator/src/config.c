@@ -210,6 +210,8 @@ static fm_status read_training(const fm_yaml_node *root, fm_plan *p)
             FM_OK)
         return st;
     p->rounds = (uint32_t)rounds;
+    p->encoding = FM_ENCODING_EXACT;
+    p->schedule = FM_SCHEDULE_CONSTANT;
     return fm_yaml_get_double_or(m, "averaging", 0.0, BELOW_ONE, 0.5, &p->averaging);
 }
 

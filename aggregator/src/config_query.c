@@ -36,6 +36,8 @@ void fm_config_set_query(fm_plan *p)
     p->optimizer = FM_OPTIMIZER_SUM;
     p->learning_rate = 1.0;
     p->adam_epsilon = 1.0;
+    p->encoding = FM_ENCODING_EXACT;
+    p->schedule = FM_SCHEDULE_CONSTANT;
     p->momentum = p->beta2 = p->averaging = 0.0;
 }
 

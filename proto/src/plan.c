@@ -58,6 +58,17 @@ fm_status fm_plan_encode(const fm_plan *p, fm_buf *out)
     w.beta2 = p->beta2;
     w.averaging = p->averaging;
     w.adam_epsilon = p->adam_epsilon;
+    w.encoding = (uint32_t)p->encoding;
+    w.schedule = (uint32_t)p->schedule;
+    w.warmup = p->warmup;
+    w.final_rate = p->final_rate;
+    w.load_groups = p->load_groups;
+    w.load_experts = p->load_experts;
+    w.load_share = p->load_share;
+    w.balance_rate = p->balance_rate;
+    w.clip_quantile = p->clip_quantile;
+    w.clip_rate = p->clip_rate;
+    w.clip_share = p->clip_share;
     w.run.data = (uint8_t *)(uintptr_t)p->run;
     w.run.len = FM_SESSION_BYTES;
     if (protobuf_c_message_get_packed_size(&w.base) > FM_MAX_PLAN_BYTES)
@@ -79,6 +90,21 @@ static fm_status get_text(const char *field, const char *in, char *out, size_t c
 static fm_status get_long_text(const char *in, char **out)
 {
     return *in ? fm_strdup(in, out) : FM_OK;
+}
+
+static void get_training(const wire_plan *w, fm_plan *p)
+{
+    p->encoding = w->encoding <= 2 ? (fm_encoding)w->encoding : (fm_encoding)0;
+    p->schedule = w->schedule <= 3 ? (fm_schedule)w->schedule : (fm_schedule)0;
+    p->warmup = w->warmup;
+    p->final_rate = w->final_rate;
+    p->load_groups = w->load_groups;
+    p->load_experts = w->load_experts;
+    p->load_share = w->load_share;
+    p->balance_rate = w->balance_rate;
+    p->clip_quantile = w->clip_quantile;
+    p->clip_rate = w->clip_rate;
+    p->clip_share = w->clip_share;
 }
 
 /* Everything but the long texts. */
@@ -125,6 +151,7 @@ static fm_status get_fields(const wire_plan *w, fm_plan *p)
     p->beta2 = w->beta2;
     p->averaging = w->averaging;
     p->adam_epsilon = w->adam_epsilon;
+    get_training(w, p);
     return FM_OK;
 }
 

@@ -7,6 +7,8 @@
 #include "utf8_internal.h"
 
 #define MAX_UNITS (1u << 24)
+#define MAX_LOAD_GROUPS 16u
+#define MAX_LOAD_EXPERTS 256u
 #define MAX_EPSILON 1000.0 /* the value that stands for "no privacy" */
 
 /* From the smallest positive double: an open zero. */
@@ -32,6 +34,13 @@ static const real_field reals[] = {
     { "beta2", offsetof(fm_plan, beta2), 0.0, BELOW_ONE, "[0, 1)" },
     { "averaging", offsetof(fm_plan, averaging), 0.0, BELOW_ONE, "[0, 1)" },
     { "adam_epsilon", offsetof(fm_plan, adam_epsilon), ABOVE_ZERO, 1.0, "(0, 1]" },
+    { "warmup", offsetof(fm_plan, warmup), 0.0, BELOW_ONE, "[0, 1)" },
+    { "final_rate", offsetof(fm_plan, final_rate), 0.0, 1.0, "[0, 1]" },
+    { "load_share", offsetof(fm_plan, load_share), 0.0, 0.5, "[0, 0.5]" },
+    { "balance_rate", offsetof(fm_plan, balance_rate), 0.0, 1.0, "[0, 1]" },
+    { "clip_quantile", offsetof(fm_plan, clip_quantile), 0.0, BELOW_ONE, "[0, 1)" },
+    { "clip_rate", offsetof(fm_plan, clip_rate), 0.0, 2.0, "[0, 2]" },
+    { "clip_share", offsetof(fm_plan, clip_share), 0.0, 0.5, "[0, 0.5]" },
 };
 
 typedef struct {
@@ -129,6 +138,46 @@ static fm_status check_task(const fm_plan *p)
     return check_text("query_text", p->query_text);
 }
 
+/* The tail of the state and what fills it. */
+static fm_status check_tail(const fm_plan *p)
+{
+    bool loads = p->load_groups > 0, votes = p->clip_quantile > 0.0;
+
+    if (p->load_groups > MAX_LOAD_GROUPS ||
+        (loads ? p->load_experts < 2 || p->load_experts > MAX_LOAD_EXPERTS : p->load_experts != 0))
+        return fm_fail(FM_EINVAL,
+                       "plan: load_groups is %u and load_experts %u, must be 0 and 0, or 1 to %u "
+                       "and 2 to %u",
+                       p->load_groups, p->load_experts, MAX_LOAD_GROUPS, MAX_LOAD_EXPERTS);
+    if (loads ? p->load_share <= 0.0 : p->load_share != 0.0 || p->balance_rate != 0.0)
+        return fm_fail(FM_EINVAL, "plan: load_share is %g and balance_rate %g, with %u load_groups",
+                       p->load_share, p->balance_rate, p->load_groups);
+    if (votes ? p->clip_share <= 0.0 : p->clip_share != 0.0 || p->clip_rate != 0.0)
+        return fm_fail(FM_EINVAL, "plan: clip_share is %g and clip_rate %g, with clip_quantile %g",
+                       p->clip_share, p->clip_rate, p->clip_quantile);
+    if (p->task != FM_TASK_TRAINING && (loads || votes))
+        return fm_fail(FM_EINVAL, "plan: load counts and votes on the clip norm are for training");
+    if (fm_plan_tail(p) >= p->parameters)
+        return fm_fail(FM_EINVAL, "plan: %u parameters are too few for %u load counts and votes",
+                       p->parameters, fm_plan_tail(p));
+    return FM_OK;
+}
+
+/* How a sum is made and what the optimizer does with it. */
+static fm_status check_step(const fm_plan *p)
+{
+    if (p->encoding != FM_ENCODING_EXACT &&
+        (p->encoding != FM_ENCODING_FAST || p->task != FM_TASK_TRAINING))
+        return fm_fail(FM_EINVAL,
+                       "plan: encoding is %d, must be 1 (exact), or for training 2 (fast)",
+                       (int)p->encoding);
+    if (p->schedule < FM_SCHEDULE_CONSTANT || p->schedule > FM_SCHEDULE_COSINE)
+        return fm_fail(FM_EINVAL,
+                       "plan: schedule is %d, must be 1 (constant), 2 (linear) or 3 (cosine)",
+                       (int)p->schedule);
+    return check_tail(p);
+}
+
 uint32_t fm_plan_min_quorum(uint32_t n, uint32_t colluders)
 {
     return (uint32_t)(((uint64_t)n + colluders) / 2 + 1);
@@ -203,7 +252,8 @@ fm_status fm_plan_check(const fm_plan *p)
     if (!p)
         return fm_fail(FM_EINVAL, "plan: none given");
     if ((st = check_texts(p)) != FM_OK || (st = check_reals(p)) != FM_OK ||
-        (st = check_wholes(p)) != FM_OK || (st = check_task(p)) != FM_OK)
+        (st = check_wholes(p)) != FM_OK || (st = check_task(p)) != FM_OK ||
+        (st = check_step(p)) != FM_OK)
         return st;
     return check_people(p);
 }

@@ -233,6 +233,8 @@ static void make_plan(federation *f, const spec *s)
         .optimizer = FM_OPTIMIZER_SGD,
         .learning_rate = 1.0,
         .adam_epsilon = 1e-3,
+        .encoding = FM_ENCODING_EXACT,
+        .schedule = FM_SCHEDULE_CONSTANT,
     };
     need(fm_strdup("model", &p->model_text) == FM_OK &&
              fm_strdup("schema", &p->schema_text) == FM_OK &&

@@ -29,6 +29,8 @@ fm_status store_open(store *t)
                            .momentum = 0.9,
                            .beta2 = 0.999,
                            .adam_epsilon = 1e-3,
+                           .encoding = FM_ENCODING_EXACT,
+                           .schedule = FM_SCHEDULE_CONSTANT,
                            .averaging = 0.999 };
     float first[YAML_PARAMETERS];
 

@@ -121,6 +121,8 @@ static fm_status make_plan(const bench_options *o, const world *w, const char *u
         .beta2 = 0.999,
         .averaging = 0.5,
         .adam_epsilon = 1e-3,
+        .encoding = FM_ENCODING_EXACT,
+        .schedule = FM_SCHEDULE_CONSTANT,
     };
     (void)snprintf(plan->privacy_unit, sizeof plan->privacy_unit, "%s", unit);
     return fm_dp_calibrate(o->epsilon, o->delta, o->rate, o->rounds, &plan->noise_multiplier);

@@ -60,7 +60,9 @@ static void make_plan(bench *b)
                     .parameters = P,
                     .optimizer = FM_OPTIMIZER_SGD,
                     .learning_rate = 0.1,
-                    .adam_epsilon = 1e-3 };
+                    .adam_epsilon = 1e-3,
+                    .encoding = FM_ENCODING_EXACT,
+                    .schedule = FM_SCHEDULE_CONSTANT };
     (void)snprintf(p->federation, sizeof p->federation, FEDERATION);
     (void)snprintf(p->purpose, sizeof p->purpose, "heart disease risk");
     (void)snprintf(p->privacy_unit, sizeof p->privacy_unit, "record");

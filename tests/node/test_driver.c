@@ -101,7 +101,9 @@ static fm_plan make_plan(void)
                   .schema_text = g_schema,
                   .optimizer = FM_OPTIMIZER_ADAM,
                   .learning_rate = 0.1,
-                  .adam_epsilon = 1e-3 };
+                  .adam_epsilon = 1e-3,
+                  .encoding = FM_ENCODING_EXACT,
+                  .schedule = FM_SCHEDULE_CONSTANT };
     fm_schema *schema = NULL;
 
     need(fm_schema_parse("schema", g_schema, strlen(g_schema), &schema) == FM_OK, "a schema");

@@ -48,7 +48,9 @@ static void open_desk(desk *d)
                          .schema_text = g_schema,
                          .optimizer = FM_OPTIMIZER_ADAM,
                          .learning_rate = 0.1,
-                         .adam_epsilon = 1e-3 };
+                         .adam_epsilon = 1e-3,
+                         .encoding = FM_ENCODING_EXACT,
+                         .schedule = FM_SCHEDULE_CONSTANT };
     (void)snprintf(d->plan.federation, sizeof d->plan.federation, FEDERATION);
     (void)snprintf(d->plan.purpose, sizeof d->plan.purpose, "%s", g_purpose);
     (void)snprintf(d->plan.privacy_unit, sizeof d->plan.privacy_unit, "record");

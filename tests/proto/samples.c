@@ -206,6 +206,8 @@ fm_plan sample_plan(void)
         .beta2 = 0.999,
         .averaging = 0.99,
         .adam_epsilon = 1e-3,
+        .encoding = FM_ENCODING_EXACT,
+        .schedule = FM_SCHEDULE_CONSTANT,
         .run = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 },
     };
 }

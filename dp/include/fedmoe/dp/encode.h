@@ -20,16 +20,29 @@
  */
 #define FM_DP_MIN_NOISE_MULTIPLIER 0.1
 
+/**
+ * How units become integers. EXACT: each unit's whole gradient is rounded by itself, here. FAST: the
+ * caller multiplies integers and adds them into fm_dp_sum_batch, on a lattice that may be finer than
+ * that of the wire; the total is rounded once, which costs sqrt(coordinates) of sensitivity. No
+ * floating-point sum touches the guarantee in either.
+ */
+typedef enum { FM_DP_EXACT, FM_DP_FAST } fm_dp_encoding;
+
 /** The integer lattice that all nodes of a plan share. A function of the plan alone. */
 typedef struct {
-    double clip_norm;     /* C, in gradient units */
-    int scale_log2;       /* lattice steps per gradient unit: 2^scale_log2 */
-    double scale;         /* 2^scale_log2 */
-    int64_t sensitivity;  /* floor(C * scale): L2 bound of one unit's integers, >= 64 */
-    double sigma_share;   /* most std of one node's noise, lattice steps, >= 10 */
-    double sigma_counted; /* std that the accountant may rely on: z * sensitivity */
-    uint32_t max_units;   /* most units that one round may sum */
-    uint32_t nodes;       /* these four as in the spec: shares.h splits the noise by them */
+    double clip_norm;    /* C, in gradient units */
+    int scale_log2;      /* lattice steps per gradient unit: 2^scale_log2 */
+    double scale;        /* 2^scale_log2 */
+    int64_t sensitivity; /* L2 bound of what one unit moves the sum by, >= 64: floor(C * scale),
+                             and in FAST with shift > 0 ceil(sqrt(coordinates)) more */
+    fm_dp_encoding encoding;
+    unsigned shift; /* the units' lattice has 2^shift steps to one of the wire; 0: the same */
+    int64_t unit_sensitivity; /* L2 bound of one unit's integers: floor(C * scale * 2^shift) */
+    double unit_scale;        /* scale * 2^shift: steps of the units' lattice per gradient unit */
+    double sigma_share;       /* most std of one node's noise, lattice steps, >= 10 */
+    double sigma_counted;     /* std that the accountant may rely on: z * sensitivity */
+    uint32_t max_units;       /* most units that one round may sum */
+    uint32_t nodes;           /* these four as in the spec: shares.h splits the noise by them */
     uint32_t quorum;
     uint32_t colluders;
     bool local;
@@ -43,6 +56,8 @@ typedef struct {
     uint32_t quorum;         /* fewest survivors t */
     uint32_t colluders;      /* tolerated colluding nodes c < t */
     bool local;              /* each node's noise is the counted one by itself */
+    fm_dp_encoding encoding;
+    uint32_t coordinates; /* of an update; read for FAST only */
 } fm_dp_lattice_spec;
 
 /**
@@ -75,6 +90,28 @@ void fm_dp_sum_reset(fm_dp_sum *s);
  * @source clipping: Abadi et al. 2016, arXiv:1607.00133, Algorithm 1.
  */
 FM_NODISCARD fm_status fm_dp_sum_add_unit(fm_dp_sum *s, const float *gradient);
+
+/**
+ * FAST: room for the integers of some more units, int32[n], all zero, on the units' lattice.
+ * Between this and fm_dp_sum_batch_done nothing else may be asked of the sum.
+ * @param units  how many at most; with them no coordinate can leave 32 bits (FM_EINVAL when it
+ *               could: ask for fewer, at most fm_dp_sum_batch_units).
+ * @return FM_OK; FM_EINVAL; FM_ENOMEM when max_units would be passed.
+ */
+FM_NODISCARD fm_status fm_dp_sum_batch(fm_dp_sum *s, size_t units, int32_t **out);
+/** Most units of one batch: floor((2^31 - 1) / unit_sensitivity). */
+size_t fm_dp_sum_batch_units(const fm_dp_lattice *lattice);
+/**
+ * The batch is in.
+ * @param squares  [units] exact squared L2 norm of each unit's integers. One above
+ *                 unit_sensitivity^2 is FM_EINTERNAL, and the whole sum is wiped.
+ * @param dropped  units that were left out because they were not finite (added to the count).
+ */
+FM_NODISCARD fm_status fm_dp_sum_batch_done(fm_dp_sum *s, const uint64_t *squares, size_t units,
+                                            size_t dropped);
+/** into += from, which is reset: for sums that several threads made on one lattice. FM_EINVAL,
+ *  FM_ENOMEM as above. */
+FM_NODISCARD fm_status fm_dp_sum_merge(fm_dp_sum *into, fm_dp_sum *from);
 
 size_t fm_dp_sum_units(const fm_dp_sum *s);         /* added */
 size_t fm_dp_sum_units_dropped(const fm_dp_sum *s); /* non-finite */

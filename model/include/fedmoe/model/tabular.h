@@ -146,6 +146,44 @@ void fm_tabular_unit_gradient(const fm_tabular *m, size_t i, float *out);
 /** Add it to out, float32[P], which is another row's or a sum of such: rows added one after the
  *  other in a fixed order give the same bits whatever stands in the batches between them. */
 void fm_tabular_add_row_gradient(const fm_tabular *m, size_t i, float *out);
+/* ---- units of one or more rows, and their sums in integers (docs/privacy.md, section 2) ---- */
+
+/**
+ * Squared L2 norm of each unit's gradient, the sum of its rows'. Unit u has the batch's rows
+ * ends[u - 1] (0 for the first) to ends[u] - 1. For rows s, t of a unit and a linear map it is
+ * sum over s, t of (a_s . a_t)(g_s . g_t).
+ * @param ends  [units], increasing, the last is the batch's rows; NULL: each row is a unit.
+ * @param out   [units]; not finite for a unit with a row that is not.
+ */
+void fm_tabular_unit_squares(const fm_tabular *m, const uint32_t *ends, size_t units, double *out);
+
+/**
+ * Add each unit's gradient, times its factor, as integers: activations and output gradients are
+ * rounded to 16 bits, row by row and map by map, and their products are added exactly. A unit's
+ * integers are a function of its own rows, the weights and its factor alone.
+ *
+ * @param factors  [units] steps of the lattice per gradient unit; 0 leaves the unit out.
+ * @param limit    most L2 norm of one unit's integers, 1..2^24: where rounding went over, the
+ *                 unit's factor is lowered until it holds, or the unit is left out.
+ * @param sum      int32[P], added to, mod 2^32.
+ * @param squares  out, [units]: exact squared L2 norm of what the unit added, at most limit^2.
+ */
+void fm_tabular_add_units(fm_tabular *m, const uint32_t *ends, size_t units, const double *factors,
+                          int64_t limit, int32_t *sum, uint64_t *squares);
+
+/** Another set of buffers over the same weights, for another thread; `m` must outlive it, and is
+ *  the one to set weights on (not while a worker computes). */
+FM_NODISCARD fm_status fm_tabular_new_worker(const fm_tabular *m, size_t max_rows,
+                                             fm_tabular **out);
+
+/** How often the unit's rows chose each expert, over all its choices in that block: out
+ *  float32[blocks, E], each block's sum is 1; in [0, 1]. */
+void fm_tabular_unit_loads(const fm_tabular *m, const uint32_t *ends, size_t unit, float *out);
+/** Added to the router's scores for the choice of experts alone, not in gates nor gradients: float32
+ *  [blocks, E]; all zero at first. FM_EINVAL for another n; FM_ENONFINITE.
+ *  @source auxiliary-loss-free balancing: Wang et al. 2024, arXiv:2408.15664. */
+FM_NODISCARD fm_status fm_tabular_set_load_bias(fm_tabular *m, const float *bias, size_t n);
+
 /** Experts chosen for the batch's i-th record in a block: out uint32[top_k], increasing. */
 void fm_tabular_routes(const fm_tabular *m, size_t block, size_t i, uint32_t *out);
 

@@ -2,7 +2,7 @@
 #ifndef FEDMOE_PROTO_LIMITS_H
 #define FEDMOE_PROTO_LIMITS_H
 
-#define FM_PROTO_VERSION 2u
+#define FM_PROTO_VERSION 3u
 #define FM_MAX_NODES 1024u
 #define FM_MAX_LEVELS 128u               /* seeds of surplus noise in one release */
 #define FM_MAX_PARAMETERS (1u << 24)     /* flat model vector: 64 MiB of float32 */

@@ -23,6 +23,16 @@ typedef enum { FM_TASK_TRAINING = 1, FM_TASK_STATISTICS = 2, FM_TASK_EVALUATION 
 /** Whose noise the guarantee counts on: docs/privacy.md, section 3. */
 typedef enum { FM_NOISE_DISTRIBUTED = 1, FM_NOISE_LOCAL = 2 } fm_noise_mode;
 
+/** How units become integers: docs/privacy.md, section 2. */
+typedef enum { FM_ENCODING_EXACT = 1, FM_ENCODING_FAST = 2 } fm_encoding;
+
+/** The learning rate over the rounds, after the warmup. */
+typedef enum {
+    FM_SCHEDULE_CONSTANT = 1,
+    FM_SCHEDULE_LINEAR = 2,
+    FM_SCHEDULE_COSINE = 3
+} fm_schedule;
+
 #define FM_UNIT_RECORD "record"
 
 #define FM_PURPOSE_MAX 255
@@ -49,6 +59,7 @@ typedef struct {
     fm_task task;
     fm_noise_mode noise;
     uint32_t parameters;            /* 1..FM_MAX_PARAMETERS: length of the state vector */
+    fm_encoding encoding;           /* exact for statistics and evaluation */
     uint32_t frozen;                /* 0..parameters - 1; 0 for training and statistics */
     char *model_text, *schema_text; /* 1..FM_MAX_TEXT_BYTES each; no model_text (NULL, on the wire
                                          empty) for statistics */
@@ -56,11 +67,24 @@ typedef struct {
                                          training */
     fm_hash initial_model;
     fm_optimizer_kind optimizer;
-    double learning_rate;          /* (0, 1e6] */
-    double momentum, beta2;        /* [0, 1) */
-    double averaging;              /* [0, 1): weights after the last averaging * rounds rounds
+    double learning_rate;   /* (0, 1e6] */
+    double momentum, beta2; /* [0, 1) */
+    double averaging;       /* [0, 1): weights after the last averaging * rounds rounds
                                          are averaged uniformly; 0: the last weights */
-    double adam_epsilon;           /* (0, 1], in units of the mean gradient */
+    double adam_epsilon;    /* (0, 1], in units of the mean gradient */
+    fm_schedule schedule;
+    double warmup;     /* [0, 1): share of the rounds in which the rate rises linearly */
+    double final_rate; /* [0, 1]: rate at the end over learning_rate */
+    /* The state vector ends in its tail: load_groups * load_experts load biases, then, when
+     * clip_quantile > 0, the natural logarithm of the clip norm in use over clip_norm. In an update
+     * these places hold noised counts: docs/privacy.md, section 2. */
+    uint32_t load_groups;          /* 0..16: MoE blocks whose experts are counted */
+    uint32_t load_experts;         /* 2..256 when load_groups > 0, else 0 */
+    double load_share;             /* (0, 0.5] when load_groups > 0, else 0 */
+    double balance_rate;           /* [0, 1] */
+    double clip_quantile;          /* [0, 1); 0: the clip norm is fixed */
+    double clip_rate;              /* [0, 2]; 0 when the clip norm is fixed */
+    double clip_share;             /* (0, 0.5] when clip_quantile > 0, else 0 */
     uint8_t run[FM_SESSION_BYTES]; /* random: two runs of the same figures are two plans */
 } fm_plan;
 
@@ -75,6 +99,11 @@ void fm_plan_fini(fm_plan *p);
 static inline uint32_t fm_plan_update_words(const fm_plan *p)
 {
     return p->parameters - p->frozen;
+}
+/** Trailing coordinates of the state that are not weights of the model. */
+static inline uint32_t fm_plan_tail(const fm_plan *p)
+{
+    return p->load_groups * p->load_experts + (p->clip_quantile > 0.0 ? 1u : 0u);
 }
 /** Label "fedmoe plan v1", over the encoded bytes. */
 fm_hash fm_plan_hash(const void *bytes, size_t len);
