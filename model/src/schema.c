@@ -147,3 +147,22 @@ bool fm_schema_has_label(const fm_schema *s)
 {
     return s->label != SIZE_MAX;
 }
+
+fm_target fm_schema_target(const fm_schema *s)
+{
+    (void)s;
+    return FM_TARGET_BINARY;
+}
+
+size_t fm_schema_outputs(const fm_schema *s)
+{
+    (void)s;
+    return 1;
+}
+
+double fm_schema_class_weight(const fm_schema *s, size_t class)
+{
+    (void)s;
+    (void)class;
+    return 1.0;
+}

@@ -58,6 +58,20 @@ size_t fm_schema_features(const fm_schema *s);
 const char *fm_schema_feature_name(const fm_schema *s, size_t i);
 bool fm_schema_has_label(const fm_schema *s);
 
+/** What the label column asks for. */
+typedef enum {
+    FM_TARGET_BINARY,  /* label 0 or 1; one logit */
+    FM_TARGET_CLASSES, /* label 0..K-1; K logits, softmax */
+    FM_TARGET_NUMBER,  /* label (v - center) / scale; one output, squared error */
+} fm_target;
+/** BINARY without a label column. */
+fm_target fm_schema_target(const fm_schema *s);
+/** K of FM_TARGET_CLASSES, else 1. */
+size_t fm_schema_outputs(const fm_schema *s);
+/** Public weight of a class in the loss, mean 1 over the classes unless the schema says otherwise;
+ *  1 for a number. @param class 0 or 1, or 0..K-1. */
+double fm_schema_class_weight(const fm_schema *s, size_t class);
+
 /**
  * Encode one record. cells[columns] are NUL-terminated texts in schema order.
  * @param features  out, float32[F].
