@@ -9,6 +9,7 @@
 #include "mask_internal.h"
 #include "shares_internal.h"
 #include "sum_internal.h"
+#include "words_internal.h"
 
 #define UPDATE_LABEL "fedmoe update v1"
 
@@ -56,6 +57,19 @@ static bool is_index_set(const uint32_t *set, uint32_t count, uint32_t members, 
     return found;
 }
 
+static fm_status check_noise(const fm_dp_sum *sum, const fm_dp_shares *shares,
+                             uint32_t participants)
+{
+    if (sum->open)
+        return fm_fail(FM_EINVAL, "release: a batch of the sum is open");
+    /* Written so that a NaN is refused. */
+    if (shares ? !fm_dp_shares_serve(shares, &sum->lattice, participants)
+               : !(sum->lattice.sigma_counted == 0.0))
+        return fm_fail(FM_EINVAL, "release: the noise is not that of the lattice and of the "
+                                  "number of participants");
+    return FM_OK;
+}
+
 static fm_status check_make(const fm_dp_sum *sum, const fm_dp_shares *shares,
                             const fm_dp_pairs *pairs, const fm_dp_round *round)
 {
@@ -65,12 +79,7 @@ static fm_status check_make(const fm_dp_sum *sum, const fm_dp_shares *shares,
                       fm_dp_pairs_self(pairs)))
         return fm_fail(FM_EINVAL, "release: participants must be increasing indices of the roster "
                                   "with the own one among them");
-    /* Written so that a NaN is refused. */
-    if (shares ? !fm_dp_shares_serve(shares, &sum->lattice, round->participant_count)
-               : !(sum->lattice.sigma_counted == 0.0))
-        return fm_fail(FM_EINVAL, "release: the noise is not that of the lattice and of the "
-                                  "number of participants");
-    return FM_OK;
+    return check_noise(sum, shares, round->participant_count);
 }
 
 static fm_status release_new(const fm_dp_sum *sum, const fm_dp_shares *shares,
@@ -126,73 +135,44 @@ void fm_dp_release_free(fm_dp_release **r)
     *r = NULL;
 }
 
-static void keep_noise(fm_dp_release *r, uint32_t level, const int32_t *noise)
+/* Fresh seeds: of the levels, of the own mask, and of those with the others. */
+static fm_status draw_seeds(fm_dp_release *r, const fm_dp_pairs *pairs, const fm_dp_round *round,
+                            fm_rng *rng)
 {
-    if (r->noise)
-        memcpy(r->noise + level * r->n, noise, r->n * sizeof *noise);
-}
-
-/* words = sum + noise. The first level is drawn into the words' own memory, which may be all. */
-static fm_status add_noise(fm_dp_release *r, const fm_dp_sum *sum, const fm_dp_shares *shares,
-                           fm_rng *rng)
-{
-    uint32_t levels = r->levels.count;
-    int32_t *more = NULL;
-    void *mem = NULL;
+    fm_hash context = fm_dp_round_context(round);
     fm_status st = FM_OK;
 
-    if (levels > 1) {
-        if ((st = fm_alloc(r->n, sizeof *more, &mem)) != FM_OK)
-            return st;
-        more = mem;
-    }
-    for (uint32_t l = 0; st == FM_OK && l < levels; l++) {
-        int32_t *noise = l == 0 ? (int32_t *)r->words : more;
-
+    for (uint32_t l = 0; l < r->levels.count; l++)
         rng->fill(rng->state, r->secret->level_seeds[l], FM_DP_NOISE_SEED_BYTES);
-        st = fm_dp_shares_expand(shares, l, r->secret->level_seeds[l], noise, r->n);
-        keep_noise(r, l, noise);
-        for (size_t i = 0; l > 0 && i < r->n; i++)
-            r->words[i] += (uint32_t)more[i];
-    }
-    for (size_t i = 0; i < r->n; i++)
-        r->words[i] += (uint32_t)sum->total[i];
-    if (more)
-        sodium_memzero(more, r->n * sizeof *more);
-    free(more);
+    rng->fill(rng->state, r->secret->self_seed, sizeof r->secret->self_seed);
+    for (uint32_t i = 0; st == FM_OK && i < r->participant_count; i++)
+        if (r->participants[i] != r->self)
+            st = fm_dp_mask_seed(fm_dp_pairs_secret(pairs, r->participants[i]), &context,
+                                 r->secret->pair_seeds[i]);
     return st;
 }
 
-static fm_status add_masks(fm_dp_release *r, const fm_dp_pairs *pairs, const fm_dp_round *round,
-                           fm_rng *rng)
+static fm_status fill_words(fm_dp_release *r, fm_dp_sum *sum, const fm_dp_shares *shares)
 {
-    fm_hash context = fm_dp_round_context(round);
-    fm_status st;
+    const uint8_t *masks[FM_DP_MAX_MEMBERS];
+    int8_t signs[FM_DP_MAX_MEMBERS];
+    const fm_dp_words w = { .sum = sum,
+                            .shares = shares,
+                            .levels = r->levels.count,
+                            .level_seeds =
+                                (const uint8_t(*)[FM_DP_NOISE_SEED_BYTES])r->secret->level_seeds,
+                            .masks = r->participant_count,
+                            .mask_seeds = masks,
+                            .signs = signs,
+                            .kept = r->noise };
 
-    rng->fill(rng->state, r->secret->self_seed, sizeof r->secret->self_seed);
-    if ((st = fm_dp_mask_apply(r->words, r->n, r->secret->self_seed, 1)) != FM_OK)
-        return st;
     for (uint32_t i = 0; i < r->participant_count; i++) {
-        uint32_t v = r->participants[i];
-        uint8_t *seed = r->secret->pair_seeds[i];
+        bool own = r->participants[i] == r->self;
 
-        if (v == r->self)
-            continue;
-        st = fm_dp_mask_seed(fm_dp_pairs_secret(pairs, v), &context, seed);
-        if (st == FM_OK)
-            st = fm_dp_mask_apply(r->words, r->n, seed, fm_dp_mask_sign(r->self, v));
-        if (st != FM_OK)
-            return st;
+        masks[i] = own ? r->secret->self_seed : r->secret->pair_seeds[i];
+        signs[i] = own ? 1 : (int8_t)fm_dp_mask_sign(r->self, r->participants[i]);
     }
-    return FM_OK;
-}
-
-static void to_bytes(uint32_t *words, size_t n)
-{
-    uint8_t *bytes = (uint8_t *)words;
-
-    for (size_t i = 0; i < n; i++)
-        fm_put_u32le(bytes + 4 * i, words[i]);
+    return fm_dp_words_make(&w, r->words, NULL);
 }
 
 fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *shares, const fm_dp_pairs *pairs,
@@ -207,14 +187,43 @@ fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *shares, const f
     }
     if ((st = check_make(sum, shares, pairs, round)) != FM_OK ||
         (st = release_new(sum, shares, pairs, round, &r)) != FM_OK ||
-        (st = add_noise(r, sum, shares, rng)) != FM_OK ||
-        (st = add_masks(r, pairs, round, rng)) != FM_OK)
+        (st = draw_seeds(r, pairs, round, rng)) != FM_OK ||
+        (st = fill_words(r, sum, shares)) != FM_OK)
         goto done;
-    to_bytes(r->words, r->n);
     *out = r;
     r = NULL;
 done:
     fm_dp_release_free(&r);
+    fm_dp_sum_reset(sum);
+    return st;
+}
+
+fm_status fm_dp_sum_open_alone(fm_dp_sum *sum, const fm_dp_shares *shares, fm_rng *rng, float *out)
+{
+    uint8_t seed[1][FM_DP_NOISE_SEED_BYTES];
+    fm_dp_words w = { .sum = sum, .shares = shares, .level_seeds = (const void *)seed };
+    fm_status st;
+
+    if (!sum || !rng || !out) {
+        st = fm_fail(FM_EINVAL, "opening a sum: missing argument");
+        goto done;
+    }
+    if (sum->lattice.nodes != 1) {
+        st = fm_fail(FM_EINVAL,
+                     "opening a sum: it is of a plan for %u nodes, and leaves as a "
+                     "masked release only",
+                     (unsigned)sum->lattice.nodes);
+        goto done;
+    }
+    if ((st = check_noise(sum, shares, 1)) != FM_OK)
+        goto done;
+    w.levels = shares ? fm_dp_shares_levels(shares) : 0; /* of one node: one */
+    rng->fill(rng->state, seed[0], sizeof seed[0]);
+    st = fm_dp_words_make(&w, NULL, out);
+    if (st != FM_OK)
+        sodium_memzero(out, sum->n * sizeof *out);
+    sodium_memzero(seed, sizeof seed);
+done:
     fm_dp_sum_reset(sum);
     return st;
 }
