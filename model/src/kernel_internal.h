@@ -19,21 +19,21 @@
  * rounded. start is c[i,j] when `add`, else bias[j], or 0 when bias is NULL.
  * @param a float32[rows, in]. @param b float32[in, out]. @param c out, float32[rows, out].
  */
-void fm_kernel_rows(const float *a, size_t rows, size_t in, const float *b, size_t out,
-                    const float *bias, bool add, float *c);
+void fm_old_kernel_rows(const float *a, size_t rows, size_t in, const float *b, size_t out,
+                        const float *bias, bool add, float *c);
 
 /** For tests, the same with 0 no special, 1 AVX2, 2 AVX-512 registers, where the machine has them;
  *  the bits are the same. */
-void fm_kernel_rows_at(unsigned level, const float *a, size_t rows, size_t in, const float *b,
-                       size_t out, const float *bias, bool add, float *c);
+void fm_old_kernel_rows_at(unsigned level, const float *a, size_t rows, size_t in, const float *b,
+                           size_t out, const float *bias, bool add, float *c);
 
 /** Sum of a[k] * b[k] in eight interleaved partial sums, the same on every machine. */
-float fm_kernel_dot(const float *a, const float *b, size_t n);
+float fm_old_kernel_dot(const float *a, const float *b, size_t n);
 
 /** Sum of a[k]^2 in double, in increasing order of eight interleaved sums. */
-double fm_kernel_square(const float *a, size_t n);
+double fm_old_kernel_square(const float *a, size_t n);
 
 /** y += scale * x. */
-void fm_kernel_add_scaled(float *y, float scale, const float *x, size_t n);
+void fm_old_kernel_add_scaled(float *y, float scale, const float *x, size_t n);
 
 #endif

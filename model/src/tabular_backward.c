@@ -7,7 +7,7 @@
 /* gx[rows, in] (+)= gy[rows, out] W; every row by itself. */
 static void back(const fm_linear *l, const float *gy, size_t rows, bool add, float *gx)
 {
-    fm_kernel_rows(gy, rows, l->out, l->w, l->in, NULL, add, gx);
+    fm_old_kernel_rows(gy, rows, l->out, l->w, l->in, NULL, add, gx);
 }
 
 /* From the gradient of the expert's output to those before act and of its input. */
@@ -34,7 +34,7 @@ static void gates_back(const fm_tabular *m, fm_block *b, size_t i)
     memset(gscores, 0, experts * sizeof *gscores);
     for (size_t j = 0; j < k; j++) {
         const size_t place = b->places[i * k + j];
-        const float ggate = fm_kernel_dot(g, b->result + place * width, width);
+        const float ggate = fm_old_kernel_dot(g, b->result + place * width, width);
 
         for (size_t d = 0; d < width; d++)
             b->gresult[place * width + d] = gates[j] * g[d];
@@ -76,9 +76,9 @@ static void block_back(fm_tabular *m, size_t index, size_t rows, float *gx)
         for (size_t j = 0; j < k; j++) {
             const size_t e = b->routes[i * k + j];
 
-            fm_kernel_add_scaled(gx + i * width, 1.0f, b->result + b->places[i * k + j] * width,
+            fm_old_kernel_add_scaled(gx + i * width, 1.0f, b->result + b->places[i * k + j] * width,
                                  width);
-            fm_kernel_add_scaled(gx + i * width, b->gscores[i * m->config.experts + e],
+            fm_old_kernel_add_scaled(gx + i * width, b->gscores[i * m->config.experts + e],
                                  router->w + e * width, width);
         }
 }

@@ -7,13 +7,13 @@
 static void apply(const fm_linear *l, const float *x, size_t rows, bool add, float *y)
 {
     if (l->out > 1) {
-        fm_kernel_rows(x, rows, l->in, l->wt, l->out, l->b, add, y);
+        fm_old_kernel_rows(x, rows, l->in, l->wt, l->out, l->b, add, y);
         return;
     }
     for (size_t i = 0; i < rows; i++) {
         const float start = add ? y[i] : l->b ? l->b[0] : 0.0f;
 
-        y[i] = start + (l->w ? fm_kernel_dot(x + i * l->in, l->w, l->in) : 0.0f);
+        y[i] = start + (l->w ? fm_old_kernel_dot(x + i * l->in, l->w, l->in) : 0.0f);
     }
 }
 
@@ -32,7 +32,7 @@ static void expert(const fm_tabular *m, fm_expert_maps e, const float *x, size_t
     /* A kernel that adds starts from what is there, not from the bias. */
     if (add && last->b)
         for (size_t i = 0; i < rows; i++)
-            fm_kernel_add_scaled(out + i * last->out, 1.0f, last->b, last->out);
+            fm_old_kernel_add_scaled(out + i * last->out, 1.0f, last->b, last->out);
 }
 
 static void block(fm_tabular *m, size_t index, size_t rows, float *next)
@@ -58,7 +58,7 @@ static void block(fm_tabular *m, size_t index, size_t rows, float *next)
     /* In the order of the record's own experts, whoever else went there. */
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < k; j++)
-            fm_kernel_add_scaled(next + i * width, b->gates[i * k + j],
+            fm_old_kernel_add_scaled(next + i * width, b->gates[i * k + j],
                                  b->result + b->places[i * k + j] * width, width);
 }
 

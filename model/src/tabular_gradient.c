@@ -32,10 +32,10 @@ void fm_tabular_square_norms(const fm_tabular *m, double *out)
 
         range(m, u, &first, &last);
         for (size_t p = first; p < last; p++) {
-            const double g = fm_kernel_square(u->g + p * l->out, l->out);
+            const double g = fm_old_kernel_square(u->g + p * l->out, l->out);
 
             if (l->w)
-                out[record_of(u, p)] += w * g * fm_kernel_square(u->a + p * l->in, l->in);
+                out[record_of(u, p)] += w * g * fm_old_kernel_square(u->a + p * l->in, l->in);
             out[record_of(u, p)] += b * g;
         }
     }
@@ -53,9 +53,9 @@ static void add_run(fm_tabular *m, const fm_use *u, const float *weights, size_t
         float *to = m->scaled + (p - first) * l->out;
 
         memset(to, 0, l->out * sizeof *to);
-        fm_kernel_add_scaled(to, weight, u->g + p * l->out, l->out);
+        fm_old_kernel_add_scaled(to, weight, u->g + p * l->out, l->out);
         if (l->b)
-            fm_kernel_add_scaled(out + l->bias, (float)l->bias_scale, to, l->out);
+            fm_old_kernel_add_scaled(out + l->bias, (float)l->bias_scale, to, l->out);
     }
     if (l->w)
         cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)l->out, (int)l->in, (int)n,
