@@ -68,38 +68,57 @@ INLINE void tile_end(float *c, vf v, size_t columns)
         store_part(c, v, columns);
 }
 
+#define ADVANCE(pointer)   \
+    do {                   \
+        pointer += x_step; \
+        AFRESH(pointer);   \
+    } while (0)
+
 INLINE void tile(const size_t rows, const size_t vectors, const tile_plan *t, const float *x,
                  const float *b, const float *bias, float *c, size_t columns)
 {
     const size_t last = columns - (vectors - 1) * LANES; /* columns of the last vector */
     const size_t x_row = t->x_row, x_step = t->x_step, b_step = t->b_step;
     vf sum0[ROWS], sum1[ROWS];
+    /* A register for every third row: the others are one and two strides from it, which is an
+     * address. An address for each of twelve rows would not fit the registers. */
+    const float *x0 = x, *x3 = x + 3 * x_row, *x6 = x + 6 * x_row, *x9 = x + 9 * x_row;
+    float *at = c;
 
 #pragma GCC unroll 16
-    for (size_t r = 0; r < rows; r++) {
-        sum0[r] = tile_start(t, c + r * t->c_row, bias, vectors > 1 ? LANES : last);
+    for (size_t r = 0; r < rows; r++, at += t->c_row) {
+        sum0[r] = tile_start(t, at, bias, vectors > 1 ? LANES : last);
         if (vectors > 1)
-            sum1[r] = tile_start(t, c + r * t->c_row + LANES, bias ? bias + LANES : NULL, last);
+            sum1[r] = tile_start(t, at + LANES, bias ? bias + LANES : NULL, last);
     }
     for (size_t k = t->depth; k > 0; k--) {
         const vf b0 = load(b), b1 = vectors > 1 ? load(b + LANES) : b0;
 
 #pragma GCC unroll 16
         for (size_t r = 0; r < rows; r++) {
-            const vf v = all(x[r * x_row]);
+            const float *group = r < 3 ? x0 : r < 6 ? x3 : r < 9 ? x6 : x9;
+            const vf v = all(group[r % 3 * x_row]);
 
             sum0[r] = madd(v, b0, sum0[r]);
             if (vectors > 1)
                 sum1[r] = madd(v, b1, sum1[r]);
         }
-        x += x_step;
+        ADVANCE(x0);
+        if (rows > 3)
+            ADVANCE(x3);
+        if (rows > 6)
+            ADVANCE(x6);
+        if (rows > 9)
+            ADVANCE(x9);
         b += b_step;
     }
+    AFRESH(c);
+    at = c;
 #pragma GCC unroll 16
-    for (size_t r = 0; r < rows; r++) {
-        tile_end(c + r * t->c_row, sum0[r], vectors > 1 ? LANES : last);
+    for (size_t r = 0; r < rows; r++, at += t->c_row) {
+        tile_end(at, sum0[r], vectors > 1 ? LANES : last);
         if (vectors > 1)
-            tile_end(c + r * t->c_row + LANES, sum1[r], last);
+            tile_end(at + LANES, sum1[r], last);
     }
 }
 
