@@ -14,13 +14,15 @@ static fm_level best_level(void)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-        return __builtin_cpu_supports("avx512vnni") ? FM_LEVEL_VNNI : FM_LEVEL_AVX512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+        return FM_LEVEL_PORTABLE;
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+        !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
         return FM_LEVEL_AVX2;
-#endif
+    return __builtin_cpu_supports("avx512vnni") ? FM_LEVEL_VNNI : FM_LEVEL_AVX512;
+#else
     return FM_LEVEL_PORTABLE;
+#endif
 }
 
 fm_level fm_kernel_level(void)

@@ -61,7 +61,8 @@ STEP void transpose(float *to, const float *from, size_t stride, float scale)
         a[l + 2] = _mm512_shuffle_ps(b[l + 1], b[l + 3], 0x44);
         a[l + 3] = _mm512_shuffle_ps(b[l + 1], b[l + 3], 0xee);
     }
-    /* b[i], b[4 + i]: rows 0 .. 7 of columns i, 8 + i and 4 + i, 12 + i; b[8 + i], ... of the rest */
+    /* b[i]: rows 0 .. 7 of columns i and 8 + i; b[4 + i]: of 4 + i and 12 + i; b[8 + i], ...: the
+     * other rows. */
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++) {
         b[i] = _mm512_shuffle_f32x4(a[i], a[4 + i], 0x88);
