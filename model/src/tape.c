@@ -130,9 +130,11 @@ static void add_run(fm_tape *t, const fm_use *u, const float *weights, size_t fi
         if (l->b)
             fm_kernel_add_scaled(out + l->bias, (float)l->bias_scale, to, l->out);
     }
-    if (l->weight != FM_ABSENT)
-        fm_kernel_outer_float(t->scratch, fm_rows_at(u->a, first), last - first, l->out, l->in,
-                              (float)l->weight_scale, out + l->weight);
+    if (l->weight == FM_ABSENT)
+        return;
+    fm_fetch_sum(out + l->weight, l->in * l->out);
+    fm_kernel_outer_float(t->scratch, fm_rows_at(u->a, first), last - first, l->out, l->in,
+                          (float)l->weight_scale, out + l->weight);
 }
 
 void fm_tape_weighted_sum(fm_tape *t, const float *weights, float *out)

@@ -314,8 +314,10 @@ static void add_integers(fm_tape *t, const fm_use *u, int32_t *sum)
 
         rows = last - p < most ? last - p : most;
         q = quantise(t, u, p, rows);
-        if (l->weight != FM_ABSENT)
+        if (l->weight != FM_ABSENT) {
+            fm_fetch_sum(sum + l->weight, l->in * l->out);
             fm_kernel_outer(q.g, q.a, (rows + 1) / 2, l->out, l->in, sum + l->weight);
+        }
         if (l->bias == FM_ABSENT)
             continue;
         pair_constants(&t->chunk, rows);
