@@ -7,8 +7,8 @@
 /* Of a map's weights and of its bias, each times its scale squared. */
 static double scaled(const fm_linear *l, double weight, double bias)
 {
-    return (l->weight != FM_ABSENT ? l->weight_scale * l->weight_scale * weight : 0.0) +
-           (l->bias != FM_ABSENT ? l->bias_scale * l->bias_scale * bias : 0.0);
+    return (l->w ? l->weight_scale * l->weight_scale * weight : 0.0) +
+           (l->b ? l->bias_scale * l->bias_scale * bias : 0.0);
 }
 
 static double by_pairs(const fm_use *u, size_t first, size_t last)
