@@ -343,6 +343,36 @@ static void lowering_a_factor_costs_little(void)
     rig_free(&r);
 }
 
+/* Whatever factor it is given: nothing of it is added, of its finite rows and maps neither. */
+static void a_unit_that_is_not_finite_is_left_out_as_a_whole(void)
+{
+    for (size_t n = 0; n < CONFIGS; n++) {
+        const fm_tabular_config c = config_at(n);
+        rig r = rig_make(&c, 130 + n);
+        int32_t *zero = calloc(r.f.parameters, sizeof *zero);
+        double rows[ROWS];
+        size_t bad = 0;
+
+        memset(r.factors, 0, sizeof r.factors);
+        spoil(&r.f);
+        fixture_backward(&r.f);
+        fm_tabular_square_norms(r.f.model, rows);
+        for (size_t u = 0, i = 0; u < r.units; u++) {
+            for (; i < r.ends[u]; i++)
+                if (!isfinite(rows[i]))
+                    r.factors[u] = u % 2 ? 1.0 : (double)NAN;
+            bad += r.factors[u] != 0.0;
+        }
+        CU_ASSERT_TRUE(bad > 0);
+        fm_tabular_add_units(r.f.model, r.ends, r.units, r.factors, LIMIT, r.sum, r.exact);
+        CU_ASSERT_EQUAL(memcmp(r.sum, zero, r.f.parameters * sizeof *zero), 0);
+        for (size_t u = 0; u < r.units; u++)
+            CU_ASSERT_EQUAL(r.exact[u], 0);
+        free(zero);
+        rig_free(&r);
+    }
+}
+
 static void loads_count_the_choices_of_a_unit(void)
 {
     const fm_tabular_config c = config_at(3); /* two blocks, top 1 of 8 */
@@ -378,6 +408,8 @@ static const fm_test tests[] = {
     { "workers and order do not change a bit", workers_and_order_do_not_change_a_bit },
     { "the limit holds whatever a unit does", the_limit_holds_whatever_a_unit_does },
     { "lowering a factor costs little", lowering_a_factor_costs_little },
+    { "a unit that is not finite is left out as a whole",
+      a_unit_that_is_not_finite_is_left_out_as_a_whole },
     { "loads count the choices of a unit", loads_count_the_choices_of_a_unit },
 };
 const fm_test_suite suite_units = { "model.units", tests, FM_TEST_COUNT(tests) };
