@@ -174,14 +174,14 @@ static void integers_are_the_scaled_gradients_within_their_rounding(void)
 }
 
 /* What one unit of the rig's batch adds, alone in its batch: integers, and their claimed square. */
-static void alone(rig *r, size_t unit, int32_t *out, uint64_t *square)
+static void alone(rig *r, size_t unit, int64_t limit, int32_t *out, uint64_t *square)
 {
     const uint32_t first = unit ? r->ends[unit - 1] : 0, rows = r->ends[unit] - first;
 
     memset(out, 0, r->f.parameters * sizeof *out);
     CU_ASSERT_EQUAL(fm_tabular_backward(r->f.model, r->f.x, r->f.y, r->f.index + first, rows, NULL),
                     FM_OK);
-    fm_tabular_add_units(r->f.model, &rows, 1, &r->factors[unit], LIMIT, out, square);
+    fm_tabular_add_units(r->f.model, &rows, 1, &r->factors[unit], limit, out, square);
 }
 
 static uint64_t square_of(const int32_t *v, size_t n)
@@ -222,7 +222,7 @@ static void a_units_integers_are_the_same_whatever_else_is_in_the_batch(void)
             r.factors[u] *= u % 2 ? 1.01 : 1.0;
         fm_tabular_add_units(r.f.model, r.ends, r.units, r.factors, LIMIT, r.sum, r.exact);
         for (size_t u = 0; u < r.units; u++) {
-            alone(&r, u, one, &square);
+            alone(&r, u, LIMIT, one, &square);
             bad += square != r.exact[u] || square != square_of(one, parameters) ||
                    square > (uint64_t)(LIMIT * LIMIT);
             left_out += square == 0;
@@ -323,6 +323,14 @@ static void the_limit_holds_whatever_a_unit_does(void)
                 some += r.exact[u] > 0;
             }
         }
+        for (size_t t = 1; t < FM_TEST_COUNT(factors); t++) /* what is claimed is what was added */
+            for (size_t u = 0; u < r.units; u++) {
+                uint64_t square;
+
+                r.factors[u] = factors[t];
+                alone(&r, u, 1 << 24, sum, &square);
+                bad += square != square_of(sum, r.f.parameters);
+            }
         CU_ASSERT_EQUAL(bad, 0);
         CU_ASSERT_TRUE(some > 0);
         free(sum);
