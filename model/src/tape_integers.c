@@ -19,6 +19,7 @@
 #define MOST_ROWS 0x1p29  /* S as it is aimed at; MOST_ROWS < MOST_Q^2 */
 #define MOST_EXACT 0x1p30 /* S as it is checked */
 #define MOST_SCALE 1e37   /* a float; reached by rows that are next to nothing only */
+#define MOST_LIMIT ((int64_t)1 << 24)
 #define TRIES 4
 
 static uint64_t add_capped(uint64_t a, uint64_t b)
@@ -338,10 +339,12 @@ void fm_tape_add_units(fm_tape *t, const uint32_t *ends, size_t units, const dou
 {
     size_t from = 0;
 
+    limit = limit < 0 ? 0 : limit > MOST_LIMIT ? MOST_LIMIT : limit;
     fm_tape_prepare(t, ends, units);
-    memset(squares, 0, units * sizeof *squares);
-    for (size_t i = 0; i < units; i++)
+    for (size_t i = 0; i < units; i++) {
         t->factors[i] = isfinite(factors[i]) && factors[i] > 0.0 ? factors[i] : 0.0;
+        squares[i] = 0;
+    }
     for (size_t i = 0; i < t->use_count; i++)
         cap_factors(t, &t->uses[i]);
     for (size_t i = 0; i < t->use_count; i++) {

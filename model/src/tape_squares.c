@@ -72,7 +72,8 @@ static double run_square(const fm_tape *t, const fm_use *u, size_t first, size_t
 void fm_tape_unit_squares(fm_tape *t, const uint32_t *ends, size_t units, double *out)
 {
     fm_tape_prepare(t, ends, units);
-    memset(out, 0, units * sizeof *out);
+    for (size_t i = 0; i < units; i++)
+        out[i] = 0.0;
     for (size_t i = 0; i < t->use_count; i++) {
         const fm_use *u = &t->uses[i];
         size_t first, last;

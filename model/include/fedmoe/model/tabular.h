@@ -126,7 +126,7 @@ void fm_tabular_get(const fm_tabular *m, float *flat);
  * Forward for rows of x, float32[rows, F]; rows of any number (in batches of max_rows).
  * What fm_tabular_backward kept is gone afterwards. A record that is not finite gets outputs that
  * are not finite.
- * @param outputs out, float32[rows, K]: logits, or the number in units of the label.
+ * @param outputs out, float32[rows, K]: logits, or the number on the label's scale.
  * @return FM_OK; FM_EINVAL when an argument is NULL.
  */
 FM_NODISCARD fm_status fm_tabular_predict(fm_tabular *m, const float *x, size_t rows,
