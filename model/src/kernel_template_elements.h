@@ -13,18 +13,25 @@ INLINE vf choose(vi where, vf a, vf b)
 #define SUM_LANES 16
 #define SUM_VECTORS (SUM_LANES / LANES)
 
+/* n < SUM_LANES floats, then zeros. */
+INLINE void load_tail(float *to, const float *from, size_t n)
+{
+    for (size_t l = 0; l < SUM_LANES; l += LANES)
+        store(to + l, n >= l + LANES ? load(from + l) : load_part(from + l, n > l ? n - l : 0));
+}
+
 TARGET static float level_dot(const float *a, const float *b, size_t n)
 {
     vf sum[SUM_VECTORS] = { 0 };
-    float lane[SUM_LANES], tail[2][SUM_LANES] = { 0 };
+    float lane[SUM_LANES], tail[2][SUM_LANES];
     size_t k = 0;
 
     for (; n - k >= SUM_LANES; k += SUM_LANES)
         for (size_t v = 0; v < SUM_VECTORS; v++)
             sum[v] += load(a + k + v * LANES) * load(b + k + v * LANES);
     if (k < n) {
-        memcpy(tail[0], a + k, (n - k) * sizeof *a);
-        memcpy(tail[1], b + k, (n - k) * sizeof *b);
+        load_tail(tail[0], a + k, n - k);
+        load_tail(tail[1], b + k, n - k);
         for (size_t v = 0; v < SUM_VECTORS; v++)
             sum[v] += load(tail[0] + v * LANES) * load(tail[1] + v * LANES);
     }
@@ -51,13 +58,13 @@ TARGET static double row_square(const float *a, size_t n)
 {
     vd sum[2 * SUM_VECTORS] = { 0 };
     double lane[SUM_LANES];
-    float tail[SUM_LANES] = { 0 };
+    float tail[SUM_LANES];
     size_t k = 0;
 
     for (; n - k >= SUM_LANES; k += SUM_LANES)
         add_double_squares(sum, a + k);
     if (k < n) {
-        memcpy(tail, a + k, (n - k) * sizeof *a);
+        load_tail(tail, a + k, n - k);
         add_double_squares(sum, tail);
     }
     memcpy(lane, sum, sizeof lane);
