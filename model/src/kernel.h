@@ -76,10 +76,15 @@ void fm_kernel_quantise(const float *a, size_t rows, size_t n, const float *scal
 void fm_kernel_outer(const uint32_t *g, const uint32_t *a, size_t pairs, size_t out, size_t in,
                      int32_t *sum);
 
-/** The same in float32, for training without privacy: sum[o, k] += w * g[i, o] * a[i, k] for each
- *  row i in order. @param g float32[rows, out], a float32[rows, in], both with row stride. */
+/**
+ * The same in float32, for training without privacy: sum[o, k] += g[i, o] * (scale * a[i, k]) for
+ * each row i in order, with the roundings of fm_kernel_rows.
+ * @param g float32[rows, out]. @param a float32[rows, in]. @param sum float32[out, in], no stride.
+ */
 void fm_kernel_outer_float(const float *g, const float *a, size_t rows, size_t out, size_t in,
                            float scale, float *sum);
+
+/* What follows has no fused multiply-add: the same bits at every level. */
 
 /** squares[i] = sum over k of a[i, k]^2 in double, in a fixed order. */
 void fm_kernel_squares(const float *a, size_t rows, size_t n, double *squares);
@@ -87,11 +92,10 @@ void fm_kernel_squares(const float *a, size_t rows, size_t n, double *squares);
 float fm_kernel_dot(const float *a, const float *b, size_t n);
 /** y += scale * x. */
 void fm_kernel_add_scaled(float *y, float scale, const float *x, size_t n);
-/** exp(v) for |v| <= 87, within 2 units in the last place, 0 or infinity outside; NaN stays. The
- *  same bits on every machine. */
+/** exp(v) for |v| <= 87, within 2 units in the last place, 0 or infinity outside; NaN stays. */
 void fm_kernel_exp(float *v, size_t n);
-/** Of rows[., n], in place, act; slope = act' there. Exact forms in activation.c. */
 typedef enum { FM_ACT_RELU, FM_ACT_SILU, FM_ACT_GELU } fm_act;
+/** h[n] = act(h) in place, slope[n] = act'(h); GELU in its tanh form. */
 void fm_kernel_activate(fm_act kind, float *h, float *slope, size_t n);
 
 #endif

@@ -25,10 +25,10 @@ typedef struct {
     double weight_scale, bias_scale, spread;
 } map_spec;
 
-/* A weight or bias whose multiplier is 0 is left out. @return index of the new map. */
-static size_t map(fm_layout *l, size_t out, size_t in, const char *prefix, const map_spec *s)
+/* A weight or bias whose multiplier is 0 is left out. @return the new map. */
+static fm_linear *map(fm_layout *l, size_t out, size_t in, const char *prefix, const map_spec *s)
 {
-    fm_linear *m = &l->linears[l->linear_count];
+    fm_linear *m = &l->linears[l->linear_count++];
 
     *m = (fm_linear){ .in = in,
                       .out = out,
@@ -41,7 +41,7 @@ static size_t map(fm_layout *l, size_t out, size_t in, const char *prefix, const
         tensor(l, 2, out, in, prefix, s->weight, &m->weight);
     if (s->bias && s->bias_scale > 0.0)
         tensor(l, 1, out, 1, prefix, s->bias, &m->bias);
-    return l->linear_count++;
+    return m;
 }
 
 static fm_expert_maps expert(fm_layout *l, const fm_tabular_config *c, size_t hidden,
@@ -101,12 +101,12 @@ fm_status fm_layout_make(const fm_tabular_config *c, fm_layout *out)
         return st;
     }
 
-    l.skip = map(&l, 1, c->features, "", &skip);
+    l.skip = map(&l, c->outputs, c->features, "", &skip);
     if (c->width) {
         l.embed = map(&l, c->width, c->features, "", &embed);
         for (size_t i = 0; i < blocks; i++)
             block(&l, c, i);
-        l.head = map(&l, 1, c->width, "", &head);
+        l.head = map(&l, c->outputs, c->width, "", &head);
     }
     *out = l;
     return FM_OK;
