@@ -57,8 +57,8 @@ static void expert(const fm_block *b, fm_expert_maps e, const fm_rows *x, size_t
     if (!rows)
         return;
     fm_linear_forward(e.hidden, x, first, rows, false, hidden);
-    fm_kernel_activate((fm_act)b->config->activation, fm_rows_at(hidden, first),
-                       slope + first * hidden->stride, rows * hidden->stride);
+    fm_activate(b->config->activation, fm_rows_at(hidden, first), slope + first * hidden->stride,
+                rows * hidden->stride);
     fm_linear_forward(e.output, hidden, first, rows, add, out);
 }
 

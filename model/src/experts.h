@@ -43,6 +43,9 @@ typedef struct {
     float *shared_slope;
 } fm_block;
 
+/* activation.c: h = act(h) in place, slope = act'(h). */
+void fm_activate(fm_activation kind, float *h, float *slope, size_t n);
+
 void fm_block_carve(fm_carver *c, size_t max_rows, fm_block *b);
 void fm_block_list_uses(const fm_block *b, fm_tape *t);
 /* next[rows, D] = y. */

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experts.h"
 #include "loss.h"
-#include "tape.h"
 
 struct fm_mlp {
     fm_mlp_config config;
@@ -135,8 +135,8 @@ static void forward(fm_mlp *m, size_t rows)
     for (size_t i = 0; i < m->config.layers; i++) {
         fm_linear_forward(&m->linears[i], &m->x[i], 0, rows, false, &m->x[i + 1]);
         if (i + 1 < m->config.layers)
-            fm_kernel_activate((fm_act)m->config.activation, m->x[i + 1].v, m->slope[i + 1],
-                               rows * m->x[i + 1].stride);
+            fm_activate(m->config.activation, m->x[i + 1].v, m->slope[i + 1],
+                        rows * m->x[i + 1].stride);
     }
 }
 
