@@ -12,6 +12,14 @@ static _Atomic int g_level = UNKNOWN;
 /* What the processor offers and the system saves; never its name. */
 static fm_level best_level(void)
 {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+        return __builtin_cpu_supports("avx512vnni") ? FM_LEVEL_VNNI : FM_LEVEL_AVX512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return FM_LEVEL_AVX2;
+#endif
     return FM_LEVEL_PORTABLE;
 }
 
@@ -42,7 +50,18 @@ void fm_kernel_limit(fm_level most)
 
 static const fm_kernels *kernels(void)
 {
-    return &fm_kernels_portable;
+    switch (fm_kernel_level()) {
+#if defined(__x86_64__)
+    case FM_LEVEL_VNNI:
+        return &fm_kernels_vnni;
+    case FM_LEVEL_AVX512:
+        return &fm_kernels_avx512;
+    case FM_LEVEL_AVX2:
+        return &fm_kernels_avx2;
+#endif
+    default:
+        return &fm_kernels_portable;
+    }
 }
 
 size_t fm_row_stride(size_t n)
