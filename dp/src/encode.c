@@ -205,11 +205,8 @@ uint64_t fm_dp_encode_tail(const float *v, size_t n, double bound, int64_t limit
 
 void fm_dp_decode_sum(const fm_dp_lattice *lattice, const uint32_t *sum, size_t n, float *out)
 {
-    double step = ldexp(1.0, -lattice->scale_log2); /* exact, so that there is one rounding */
+    const float step = ldexpf(1.0f, -lattice->scale_log2); /* exact: one rounding, the first */
 
-    for (size_t i = 0; i < n; i++) {
-        int64_t v = (int64_t)sum[i] - ((int64_t)(sum[i] >> 31) << 32);
-
-        out[i] = (float)((double)v * step);
-    }
+    for (size_t i = 0; i < n; i++)
+        out[i] = (float)(int32_t)sum[i] * step;
 }

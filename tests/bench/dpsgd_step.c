@@ -14,7 +14,7 @@
 #define CLIP 1.0
 #define NOISE 1.0
 /* Parameters that get noise, are decoded and updated in one go: they stay in the cache. */
-#define PIECE ((size_t)16384)
+#define PIECE ((size_t)65536)
 
 static const size_t g_sizes[] = { 784, 256, 256, 10 };
 enum { LAYERS = 3, FEATURES = 64, WIDTH = 128, HIDDEN = 256, TOP = 2 };
