@@ -15,6 +15,14 @@ STEP vf madd(vf x, vf b, vf c)
     return _mm512_fmadd_ps(x, b, c);
 }
 
+/* The second operand is what comes of a NaN; its integer is 0x80000000. */
+STEP vi to_int(vf x)
+{
+    const __m512 most = _mm512_set1_ps(32767.0f), least = _mm512_set1_ps(-32767.0f);
+
+    return (vi)_mm512_cvtps_epi32(_mm512_max_ps(least, _mm512_min_ps(most, x)));
+}
+
 STEP __mmask16 first(size_t n)
 {
     return (__mmask16)((1u << n) - 1);

@@ -6,6 +6,8 @@
  *   ROWS         rows of a tile; ROWS * 2 accumulators, and what else a tile needs, fit the registers
  *   madd(x, b, c)       x * b + c of vectors
  *   dot2(x, b, c)       c + products of the two 16-bit halves, added, mod 2^32
+ *   to_int(x)           the nearest integers, ties to even, clamped to +-32767; for a NaN one
+ *                       whose low 16 bits are 0
  *   load_part(p, n), store_part(p, v, n)   the first n < LANES floats; load gives zeros for the rest
  *   transpose(to, from, stride)            LANES x LANES floats; to has a stride of FM_PANEL
  *
@@ -362,29 +364,18 @@ TARGET static void level_straight(float *panels, const float *w, size_t in, size
     }
 }
 
-/* Integers of one vector: x * scale to the nearest, ties to even, by the digits that a sum with
- * 1.5 * 2^23 has no room for. */
-INLINE vi round_scaled(vf x, float scale)
-{
-    const vf magic = all(0x1.8p23f), most = all(32767.0f);
-    vf y = x * scale;
-    vi number = y == y;
-
-    y = choose(y > most, most, y);
-    y = choose(y < -most, -most, y);
-    return (vi)((vu)(y + magic) - (vu)magic) & number;
-}
+/* A square is at most 2^30 less some: four of them fit 32 bits, and then their halves are added. */
+#define SQUARES_AT_ONCE 4
+#define SQUARES_BLOCK (32768 * LANES) /* numbers whose squares' halves do not fill 32 bits */
 
 typedef struct {
     vu low, high; /* of the squares' halves */
 } square_sum;
 
-INLINE void add_squares(square_sum *s, vi q)
+INLINE void add_squares(square_sum *s, vu four)
 {
-    const vu square = (vu)(q * q);
-
-    s->low += square & 0xffff;
-    s->high += square >> 16;
+    s->low += four & 0xffff;
+    s->high += four >> 16;
 }
 
 INLINE uint64_t squares_total(const square_sum *s)
@@ -396,17 +387,14 @@ INLINE uint64_t squares_total(const square_sum *s)
     return total;
 }
 
-#define SQUARES_BLOCK (32768 * LANES) /* numbers whose squares' halves do not fill 32 bits */
-
-INLINE void quantise_vector(vf lo, vf hi, const float scale[2], uint32_t *to, size_t n,
-                            square_sum s[2])
+/* The words of two rows' numbers; their squares are added to `squares`. */
+INLINE vu quantise_vector(vf lo, vf hi, const float scale[2], vu squares[2])
 {
-    const vi q0 = round_scaled(lo, scale[0]), q1 = round_scaled(hi, scale[1]);
-    const vu words = ((vu)q0 & 0xffff) | (vu)q1 << 16;
+    const vu q0 = (vu)to_int(lo * scale[0]) & 0xffff, q1 = (vu)to_int(hi * scale[1]) << 16;
 
-    add_squares(&s[0], q0);
-    add_squares(&s[1], q1);
-    memcpy(to, &words, n * sizeof *to);
+    squares[0] += (vu)dot2((vi)q0, (vi)q0, (vi){ 0 });
+    squares[1] += (vu)dot2((vi)q1, (vi)q1, (vi){ 0 });
+    return q0 | q1;
 }
 
 /* n <= SQUARES_BLOCK numbers of two rows. */
@@ -416,11 +404,29 @@ TARGET static void quantise_rows(const float *lo, const float *hi, size_t n, con
     square_sum s[2] = { 0 };
     size_t k = 0;
 
-    for (; n - k >= LANES; k += LANES)
-        quantise_vector(load(lo + k), load(hi + k), scale, to + k, LANES, s);
-    if (k < n)
-        quantise_vector(load_part(lo + k, n - k), load_part(hi + k, n - k), scale, to + k, n - k,
-                        s);
+    for (; n - k >= LANES * SQUARES_AT_ONCE; k += LANES * SQUARES_AT_ONCE) {
+        vu four[2] = { 0 };
+
+#pragma GCC unroll 4
+        for (size_t v = 0; v < LANES * SQUARES_AT_ONCE; v += LANES) {
+            const vu words = quantise_vector(load(lo + k + v), load(hi + k + v), scale, four);
+
+            memcpy(to + k + v, &words, sizeof words);
+        }
+        add_squares(&s[0], four[0]);
+        add_squares(&s[1], four[1]);
+    }
+    for (; k < n; k += LANES) {
+        const size_t m = n - k < LANES ? n - k : LANES;
+        vu one[2] = { 0 };
+        const vu words =
+            quantise_vector(m < LANES ? load_part(lo + k, m) : load(lo + k),
+                            m < LANES ? load_part(hi + k, m) : load(hi + k), scale, one);
+
+        memcpy(to + k, &words, m * sizeof *to);
+        add_squares(&s[0], one[0]);
+        add_squares(&s[1], one[1]);
+    }
     squares[0] += squares_total(&s[0]);
     squares[1] += squares_total(&s[1]);
 }
