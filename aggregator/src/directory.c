@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fedmoe/aggregator/round.h"
 #include "fedmoe/aggregator/state.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
@@ -71,7 +72,7 @@ fm_status fm_directory_optimizer(const fm_aggregator_config *c, fm_optimizer **o
 
     if ((st = fm_alloc(n, sizeof(float), &first)) == FM_OK &&
         (st = fm_safetensors_flat_read(c->model, first, n)) == FM_OK)
-        st = fm_optimizer_new(&c->plan, first, n, out);
+        st = fm_coordinator_optimizer_new(&c->plan, first, n, out);
     free(first);
     return st;
 }

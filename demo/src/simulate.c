@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fedmoe/aggregator/optimizer.h"
+#include "fedmoe/aggregator/round.h"
 #include "fedmoe/node/step.h"
 #include "fedmoe/proto/digest.h"
 
@@ -33,7 +33,7 @@ static fm_status make_room(simulation *r)
         (st = fm_alloc(n, sizeof *r->surplus, (void **)&r->surplus)) != FM_OK ||
         (st = fm_alloc(n, sizeof *r->gradient, (void **)&r->gradient)) != FM_OK)
         return st;
-    return fm_optimizer_new(r->s->plan, r->s->initial, n, &r->optimizer);
+    return fm_coordinator_optimizer_new(r->s->plan, r->s->initial, n, &r->optimizer);
 }
 
 static fm_status make_pairs(simulation *r)
