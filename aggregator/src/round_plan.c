@@ -12,7 +12,6 @@ fm_dp_lattice_spec fm_coordinator_lattice_spec(const fm_plan *plan)
         .colluders = plan->colluders,
         .local = plan->noise == FM_NOISE_LOCAL,
         .encoding = plan->encoding == FM_ENCODING_FAST ? FM_DP_FAST : FM_DP_EXACT,
-        .coordinates = fm_plan_update_words(plan),
     };
 }
 
