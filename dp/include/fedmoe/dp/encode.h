@@ -1,8 +1,8 @@
 /*
  * From one privacy unit's gradient to bounded integers: clip to L2 norm C, scale by a power of
- * two, round, re-check in integers, add. Exact mode (docs/privacy.md, section 2): no
- * floating-point sum touches the guarantee, the sensitivity of the integer sum is exactly
- * fm_dp_lattice.sensitivity.
+ * two, round, re-check in integers, add. No floating-point sum touches the guarantee: what one unit
+ * moves the integer sum by is at most fm_dp_lattice.sensitivity, exactly (docs/privacy.md,
+ * section 2).
  */
 #ifndef FEDMOE_DP_ENCODE_H
 #define FEDMOE_DP_ENCODE_H
@@ -23,8 +23,8 @@
 /**
  * How units become integers. EXACT: each unit's whole gradient is rounded by itself, here. FAST: the
  * caller multiplies integers and adds them into fm_dp_sum_batch, on a lattice that may be finer than
- * that of the wire; the total is rounded once, which costs sqrt(coordinates) of sensitivity. No
- * floating-point sum touches the guarantee in either.
+ * that of the wire: a release adds the noise that always stays on the finer one, and rounds that
+ * once, which costs nothing (docs/privacy.md, section 3).
  */
 typedef enum { FM_DP_EXACT, FM_DP_FAST } fm_dp_encoding;
 
@@ -33,11 +33,11 @@ typedef struct {
     double clip_norm;    /* C, in gradient units */
     int scale_log2;      /* lattice steps per gradient unit: 2^scale_log2 */
     double scale;        /* 2^scale_log2 */
-    int64_t sensitivity; /* L2 bound of what one unit moves the sum by, >= 64: floor(C * scale),
-                             and in FAST with shift > 0 ceil(sqrt(coordinates)) more */
+    int64_t sensitivity; /* floor(C * scale), L2 bound of what one unit moves the sum by, >= 64 */
     fm_dp_encoding encoding;
     unsigned shift; /* the units' lattice has 2^shift steps to one of the wire; 0: the same */
-    int64_t unit_sensitivity; /* L2 bound of one unit's integers: floor(C * scale * 2^shift) */
+    int64_t unit_sensitivity; /* sensitivity * 2^shift: L2 bound of one unit's integers; in FAST at
+                                 most FM_DP_FAST_STEPS */
     double unit_scale;        /* scale * 2^shift: steps of the units' lattice per gradient unit */
     double sigma_share;       /* most std of one node's noise, lattice steps, >= 10 */
     double sigma_counted;     /* std that the accountant may rely on: z * sensitivity */
@@ -57,8 +57,11 @@ typedef struct {
     uint32_t colluders;      /* tolerated colluding nodes c < t */
     bool local;              /* each node's noise is the counted one by itself */
     fm_dp_encoding encoding;
-    uint32_t coordinates; /* of an update; read for FAST only */
 } fm_dp_lattice_spec;
+
+/** Most steps of a unit in FAST: more would buy nothing (docs/privacy.md, section 2), and sums of
+ *  integer products stay far below 32 bits. */
+#define FM_DP_FAST_STEPS ((int64_t)1 << 20)
 
 /**
  * The largest power-of-two scale at which |sum of max_units units + all nodes' noise (12 sigma
@@ -92,7 +95,8 @@ void fm_dp_sum_reset(fm_dp_sum *s);
 FM_NODISCARD fm_status fm_dp_sum_add_unit(fm_dp_sum *s, const float *gradient);
 
 /**
- * FAST: room for the integers of some more units, int32[n], all zero, on the units' lattice.
+ * FAST: where the integers of some more units are to be added, int32[n], on the units' lattice. It
+ * may hold those of earlier units: add to it, and read nothing out of it.
  * Between this and fm_dp_sum_batch_done nothing else may be asked of the sum.
  * @param units  how many at most; with them no coordinate can leave 32 bits (FM_EINVAL when it
  *               could: ask for fewer, at most fm_dp_sum_batch_units).
@@ -105,6 +109,8 @@ size_t fm_dp_sum_batch_units(const fm_dp_lattice *lattice);
  * The batch is in.
  * @param squares  [units] exact squared L2 norm of each unit's integers. One above
  *                 unit_sensitivity^2 is FM_EINTERNAL, and the whole sum is wiped.
+ *                 It is of all the unit's integers, those of the tail included.
+ * @param units    how many were added, at most what was asked for.
  * @param dropped  units that were left out because they were not finite (added to the count).
  */
 FM_NODISCARD fm_status fm_dp_sum_batch_done(fm_dp_sum *s, const uint64_t *squares, size_t units,
@@ -122,6 +128,50 @@ size_t fm_dp_sum_units_dropped(const fm_dp_sum *s); /* non-finite */
  */
 FM_NODISCARD fm_status fm_dp_encode_unit(const fm_dp_lattice *lattice, const float *gradient,
                                          size_t n, int32_t *out);
+
+/* ---- the parts of one unit's sensitivity, and the tail ---- */
+
+/**
+ * What a unit's L2 bound is divided among: its gradient, its load counts, its vote on the clip
+ * norm. In steps of the units' lattice; gradient^2 + loads^2 + vote^2 <= unit_sensitivity^2.
+ */
+typedef struct {
+    int64_t gradient; /* the root of what the other two leave, rounded down */
+    int64_t loads;    /* floor(load_share * unit_sensitivity) */
+    int64_t vote;     /* floor(clip_share * unit_sensitivity): a unit adds it, or subtracts it */
+} fm_dp_parts;
+
+/** @param load_share, clip_share  each 0 (there is no such part) .. 0.5; FM_EINVAL. */
+FM_NODISCARD fm_status fm_dp_parts_make(const fm_dp_lattice *lattice, double load_share,
+                                        double clip_share, fm_dp_parts *out);
+
+/**
+ * Steps of the units' lattice per gradient unit for a unit whose gradient has this squared norm:
+ * unit_scale / relative_clip, or less where it takes that to stay within `limit`. So the sum of
+ * gradients, decoded, times relative_clip is in gradient units, whatever the clip norm in use.
+ *
+ * @param limit          fm_dp_parts.gradient.
+ * @param relative_clip  clip norm in use over the plan's; 1 when it is fixed.
+ * @return 0, which leaves the unit out, when an argument is not finite or relative_clip not > 0.
+ *         With a floating-point error of 2^-50, relative: the integers must be checked.
+ * @thread pure.
+ */
+double fm_dp_unit_factor(const fm_dp_lattice *lattice, int64_t limit, double squared_norm,
+                         double relative_clip);
+/** Whether that was less than unit_scale / relative_clip: the unit's vote is then for a larger clip
+ *  norm, -parts.vote; otherwise +parts.vote. True when something is not finite. */
+bool fm_dp_unit_clipped(const fm_dp_lattice *lattice, int64_t limit, double squared_norm,
+                        double relative_clip);
+
+/**
+ * A unit's tail as integers: sum[i] += v[i] * limit / bound, rounded toward zero.
+ * @param v      float32[n]; of L2 norm at most `bound`: a longer one is shortened to it, one with
+ *               NaN or infinity adds nothing.
+ * @param limit  fm_dp_parts.loads, 0..2^24.
+ * @return the exact squared L2 norm of what was added, at most limit^2.
+ * @thread pure; never allocates.
+ */
+uint64_t fm_dp_encode_tail(const float *v, size_t n, double bound, int64_t limit, int32_t *sum);
 
 /**
  * Server side: the unmasked sum (two's complement words) as gradient units,
