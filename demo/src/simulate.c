@@ -54,7 +54,7 @@ static fm_status make_pairs(simulation *r)
         st = fm_dp_pairs_new(r->keys[i], &roster, &r->pairs[i]);
     }
     for (uint32_t i = 0; st == FM_OK && i < nodes; i++)
-        st = fm_node_step_new(r->s->plan, &r->s->tables[i], &r->steps[i]);
+        st = fm_node_step_new(r->s->plan, &r->s->tables[i], 0, &r->steps[i]);
     if (st == FM_OK)
         st = fm_dp_shares_new(fm_node_step_lattice(r->steps[0]), nodes, &r->shares);
     free(keys);

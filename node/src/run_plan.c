@@ -97,7 +97,10 @@ fm_status fm_node_driver_pin_schema(fm_node_driver *d)
 /** What the plan says of itself, before any record is looked at. */
 static fm_status read_model(const fm_plan *plan, fm_node_prepared *p)
 {
-    uint32_t stated = plan->task == FM_TASK_TRAINING ? plan->parameters : plan->frozen;
+    const fm_train_tail tail = fm_node_plan_tail(plan);
+    const size_t stated = plan->task == FM_TASK_TRAINING
+                              ? plan->parameters - fm_train_tail_length(&tail)
+                              : plan->frozen;
     size_t parameters = 0;
     fm_status st;
 
@@ -159,7 +162,7 @@ static fm_status prepare_anew(fm_node_driver *d, const fm_plan *plan, const fm_h
     memcpy(p->purpose, plan->purpose, sizeof p->purpose);
     memcpy(p->federation, plan->federation, sizeof p->federation);
     if ((st = read_texts(d, plan, p)) != FM_OK || (st = load_for_plan(d, plan, p)) != FM_OK ||
-        (st = fm_node_step_new(plan, &p->table, &p->step)) != FM_OK ||
+        (st = fm_node_step_new(plan, &p->table, d->config.threads, &p->step)) != FM_OK ||
         (st = fm_alloc(plan->parameters, sizeof *p->weights, &w)) != FM_OK)
         return st;
     p->weights = w;
