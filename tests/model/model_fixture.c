@@ -19,7 +19,7 @@
     .spread = { 1.0, 1.0, 1.0, 1.0, 1.0 }
 #define SHAPE(f, d, b, e, k, h, s)                                              \
     .features = (f), .width = (d), .blocks = (b), .experts = (e), .top_k = (k), \
-    .expert_hidden = (h), .shared_hidden = (s)
+    .expert_hidden = (h), .shared_hidden = (s), .outputs = 1, .class_weights = { 1.0f, 1.0f }
 
 const fixture_config fixture_configs[] = {
     { "linear only", { SHAPE(7, 0, 1, 1, 1, 1, 0), .residual = 1.0, ONES } },
