@@ -143,8 +143,7 @@ fm_status fm_node_step_new(const fm_plan *plan, const fm_table *table, unsigned 
     s->words = fm_plan_update_words(plan);
     spec = fm_node_lattice_spec(plan);
     if ((st = fm_dp_lattice_make(&spec, &s->lattice)) == FM_OK)
-        st = plan->query_text ? make_query(s, plan, table)
-                              : make_training(s, plan, table, threads);
+        st = plan->query_text ? make_query(s, plan, table) : make_training(s, plan, table, threads);
     if (st == FM_OK)
         *out = s;
     else

@@ -113,8 +113,8 @@ double fm_optimizer_clip_ratio(const fm_optimizer *o)
 /* What a step does with every coordinate. */
 typedef struct {
     double rate;
-    double ratio;              /* of the clip norm */
-    double m_share, v_share;   /* Adam: 1 - momentum^t, 1 - beta2^t */
+    double ratio;            /* of the clip norm */
+    double m_share, v_share; /* Adam: 1 - momentum^t, 1 - beta2^t */
 } stride;
 
 /* One coordinate after the step. */

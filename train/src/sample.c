@@ -12,7 +12,7 @@ size_t fm_train_sample_units(const fm_table *table)
 }
 
 fm_status fm_train_sample_init(fm_train_sample *s, const fm_table *table, double rate,
-                              size_t unit_rows)
+                               size_t unit_rows)
 {
     fm_train_sample made = { .table = table, .rate = rate, .unit_rows = unit_rows };
     void *p = NULL;

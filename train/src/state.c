@@ -11,8 +11,9 @@ fm_status fm_train_tail_check(const fm_train_tail *t, const fm_tabular_config *m
                        t->load_groups, t->load_experts, model->width ? model->blocks : (size_t)0,
                        model->experts);
     if (model->top_k >= model->experts)
-        return fm_fail(FM_EINVAL, "the model sends every record to every expert: there are no loads "
-                                  "to count");
+        return fm_fail(FM_EINVAL,
+                       "the model sends every record to every expert: there are no loads "
+                       "to count");
     return FM_OK;
 }
 

@@ -7,7 +7,7 @@
 #include "fedmoe/optim/optimizer.h"
 #include "step_internal.h"
 
-#define BATCH_ROWS 256u  /* enough for the products to be about as fast as they get */
+#define BATCH_ROWS 256u /* enough for the products to be about as fast as they get */
 #define BATCH_LEAST 64u /* fewer are not worth a thread of their own */
 
 /* ---- buffers ---- */
@@ -33,8 +33,8 @@ static size_t batch_room(const fm_train_step *s, const fm_table *t)
 
 static fm_status plan_batches(fm_train_step *s, const fm_table *t, size_t unit_rows)
 {
-    const size_t longest = longest_unit(t, unit_rows), rows = t->rows < BATCH_ROWS ? t->rows
-                                                                                   : BATCH_ROWS;
+    const size_t longest = longest_unit(t, unit_rows),
+                 rows = t->rows < BATCH_ROWS ? t->rows : BATCH_ROWS;
     void *p = NULL;
     fm_status st;
 
@@ -74,9 +74,8 @@ static fm_status make_worker(const fm_train_step *s, fm_train_worker *w)
         (st = take(s->batch_units, sizeof *w->clipped, &w->clipped)) != FM_OK ||
         (st = take(biases, sizeof *w->loads, &w->loads)) != FM_OK)
         return st;
-    return s->lattice.encoding == FM_DP_FAST
-               ? FM_OK
-               : take(s->length, sizeof *w->gradient, &w->gradient);
+    return s->lattice.encoding == FM_DP_FAST ? FM_OK
+                                             : take(s->length, sizeof *w->gradient, &w->gradient);
 }
 
 static void wipe(void *p, size_t count, size_t size)

@@ -21,8 +21,8 @@ static uint64_t add_tail(const fm_train_step *s, fm_train_worker *w, const uint3
 
     if (biases > 0) {
         fm_tabular_unit_loads(w->model, ends, unit, w->loads);
-        square += fm_dp_encode_tail(w->loads, biases, loads_bound(s), s->parts.loads,
-                                    sum + s->weights);
+        square +=
+            fm_dp_encode_tail(w->loads, biases, loads_bound(s), s->parts.loads, sum + s->weights);
     }
     if (s->tail.clip_norm) {
         sum[s->length - 1] += (int32_t)(clipped ? -s->parts.vote : s->parts.vote);
@@ -92,7 +92,8 @@ static void finish_exact(const fm_train_step *s, fm_train_worker *w, const uint3
         const double vote = (double)s->parts.vote * step;
 
         w->gradient[s->length - 1] =
-            (float)(fm_dp_unit_clipped(&s->lattice, limit, square, s->relative_clip) ? -vote : vote);
+            (float)(fm_dp_unit_clipped(&s->lattice, limit, square, s->relative_clip) ? -vote
+                                                                                     : vote);
     }
 }
 

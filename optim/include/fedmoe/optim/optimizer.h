@@ -18,11 +18,7 @@
 typedef enum { FM_OPTIM_SGD = 1, FM_OPTIM_ADAM = 2, FM_OPTIM_SUM = 3 } fm_optim_rule;
 
 /** The learning rate over the rounds, after the warmup. */
-typedef enum {
-    FM_OPTIM_CONSTANT = 1,
-    FM_OPTIM_LINEAR = 2,
-    FM_OPTIM_COSINE = 3
-} fm_optim_schedule;
+typedef enum { FM_OPTIM_CONSTANT = 1, FM_OPTIM_LINEAR = 2, FM_OPTIM_COSINE = 3 } fm_optim_schedule;
 
 /** The natural logarithm of the clip norm in use over clip_norm stays within +-this. */
 #define FM_OPTIM_CLIP_RANGE 6.9077552789821368 /* a thousandth to a thousand times */

@@ -19,7 +19,7 @@ typedef struct {
 
 /** @param rate in (0, 1]; @param unit_rows at least 1. FM_ENOMEM. */
 FM_NODISCARD fm_status fm_train_sample_init(fm_train_sample *s, const fm_table *table, double rate,
-                                           size_t unit_rows);
+                                            size_t unit_rows);
 /** Units in the table: all that there are, sampled or not. */
 size_t fm_train_sample_units(const fm_table *table);
 /**

@@ -41,8 +41,8 @@ size_t fm_train_step_length(const fm_train_step *s);
 unsigned fm_train_step_threads(const fm_train_step *s);
 
 typedef struct {
-    const float *state; /* float32[fm_train_step_length] */
-    fm_rng *rng;        /* sampling alone */
+    const float *state;           /* float32[fm_train_step_length] */
+    fm_rng *rng;                  /* sampling alone */
     void (*keepalive)(void *ctx); /* NULL, or called now and then by the caller's own thread */
     void *keepalive_ctx;
 } fm_train_step_input;
