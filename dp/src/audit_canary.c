@@ -24,7 +24,7 @@ struct fm_dp_canaries {
     uint32_t *sampled; /* [m] */
     double *scores;    /* [m] */
     float *gradient;   /* [n] 0 but for the canary that is being added */
-    int32_t *records;  /* [n] the sum before the canaries, secret */
+    int64_t *records;  /* [n] the sum before the canaries, on the units' lattice, secret */
 };
 
 void fm_dp_observations_fini(fm_dp_observations *o)
@@ -87,13 +87,13 @@ static fm_status make_room(fm_dp_canaries *c)
 /* The first m of a random order of the n coordinates (Fisher and Yates), in the records' place. */
 static void draw(fm_dp_canaries *c, fm_rng *rng)
 {
-    int32_t *order = c->records;
+    int64_t *order = c->records;
 
     for (uint32_t i = 0; i < c->n; i++)
-        order[i] = (int32_t)i;
+        order[i] = i;
     for (uint32_t i = 0; i < c->m; i++) {
         uint32_t other = i + (uint32_t)fm_rng_below(rng, c->n - i);
-        int32_t taken = order[other];
+        int64_t taken = order[other];
 
         order[other] = order[i];
         order[i] = taken;
@@ -162,7 +162,8 @@ fm_status fm_dp_canaries_add(fm_dp_canaries *c, double sampling_rate, fm_dp_sum 
 
     if (sum->n != c->n)
         return fm_fail(FM_EINVAL, "audit: the canaries are for updates of %u coordinates", c->n);
-    memcpy(c->records, sum->total, c->n * sizeof *c->records);
+    for (size_t i = 0; i < c->n; i++)
+        c->records[i] = fm_dp_sum_at(sum, i);
     count = fm_dp_sample_units(sampling_rate, c->included_count, rng, c->sampled);
     for (size_t i = 0; st == FM_OK && i < count; i++) {
         const canary *k = &c->canaries[c->units[c->sampled[i]]];
@@ -174,15 +175,23 @@ fm_status fm_dp_canaries_add(fm_dp_canaries *c, double sampling_rate, fm_dp_sum 
     return st;
 }
 
+/* What the released sum has more than the records: in units' steps, of a sum mod 2^32 wire steps. */
+static double without_records(const fm_dp_lattice *l, uint32_t sum, int64_t records)
+{
+    const int64_t step = (int64_t)1 << l->shift, rest = (records % step + step) % step;
+    uint32_t word = sum - (uint32_t)(uint64_t)((records - rest) / step);
+
+    return (double)(((int64_t)word - ((int64_t)(word >> 31) << 32)) * step - rest);
+}
+
 void fm_dp_canaries_observe(fm_dp_canaries *c, const fm_dp_lattice *lattice, const uint32_t *sum)
 {
     for (uint32_t i = 0; i < c->m; i++) {
         const canary *k = &c->canaries[i];
-        uint32_t word = sum[k->coordinate] - (uint32_t)c->records[k->coordinate];
-        int64_t value = (int64_t)word - ((int64_t)(word >> 31) << 32);
+        double value = without_records(lattice, sum[k->coordinate], c->records[k->coordinate]);
 
         c->scores[i] +=
-            fm_dp_canary_ratio(k->sign * (double)value / (double)lattice->sensitivity, c->z, c->q);
+            fm_dp_canary_ratio(k->sign * value / (double)lattice->unit_sensitivity, c->z, c->q);
     }
 }
 

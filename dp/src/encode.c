@@ -8,12 +8,11 @@
 #include <sodium.h>
 
 #include "fedmoe/base/memory.h"
-#include "fedmoe/dp/mask.h"
 #include "sum_internal.h"
 
-#define MAX_COORDINATES ((size_t)1 << 28)
 #define NORM_LANES 8
 #define SHRINK_TRIES 64
+#define TAIL_MAX ((int64_t)1 << 24)
 
 /*
  * Squared L2 norm. The squares of floats are exact in double and cannot overflow it, so the
@@ -78,11 +77,11 @@ static bool within_sensitivity(const int32_t *q, size_t n, int64_t sensitivity)
     return high < bound >> 32 || (high == bound >> 32 && low <= (bound & UINT32_MAX));
 }
 
-static fm_status encode(const fm_dp_lattice *l, const float *g, size_t n, int32_t *out)
+fm_status fm_dp_encode_into(const fm_dp_lattice *l, const float *g, size_t n, int32_t *out)
 {
-    double limit = (double)l->sensitivity;
+    double limit = (double)l->unit_sensitivity;
     double norm = sqrt(squared_norm(g, n));
-    double factor = l->scale;
+    double factor = l->unit_scale;
 
     if (!isfinite(norm))
         return FM_ENONFINITE;
@@ -90,7 +89,7 @@ static fm_status encode(const fm_dp_lattice *l, const float *g, size_t n, int32_
         factor = limit / norm;
     round_nearest(g, n, factor, limit, out);
     /* Truncation only shortens; a second shrink is for the last bit of floating point. */
-    for (int i = 0; !within_sensitivity(out, n, l->sensitivity); i++) {
+    for (int i = 0; !within_sensitivity(out, n, l->unit_sensitivity); i++) {
         if (i == SHRINK_TRIES) {
             memset(out, 0, n * sizeof *out);
             break;
@@ -101,11 +100,14 @@ static fm_status encode(const fm_dp_lattice *l, const float *g, size_t n, int32_
     return FM_OK;
 }
 
-static bool lattice_ok(const fm_dp_lattice *l)
+bool fm_dp_lattice_ok(const fm_dp_lattice *l)
 {
-    return l->sensitivity >= 1 && l->sensitivity <= INT32_MAX && l->scale > 0.0 &&
-           isfinite(l->scale) && l->max_units >= 1 &&
-           (double)l->max_units * (double)l->sensitivity < 0x1p31;
+    if (l->sensitivity < 1 || l->sensitivity > INT32_MAX || !(l->unit_scale > 0.0) ||
+        !isfinite(l->unit_scale) || l->max_units < 1 || l->shift > FM_DP_SHIFT_MAX ||
+        l->unit_sensitivity != l->sensitivity << l->shift ||
+        !((double)l->max_units * (double)l->sensitivity < 0x1p31))
+        return false;
+    return l->encoding == FM_DP_EXACT ? l->shift == 0 : l->unit_sensitivity <= FM_DP_FAST_STEPS;
 }
 
 fm_status fm_dp_encode_unit(const fm_dp_lattice *lattice, const float *gradient, size_t n,
@@ -115,12 +117,13 @@ fm_status fm_dp_encode_unit(const fm_dp_lattice *lattice, const float *gradient,
     void *mem = NULL;
     fm_status st;
 
-    if (!lattice || !gradient || !out || n < 1 || n > MAX_COORDINATES || !lattice_ok(lattice))
+    if (!lattice || !gradient || !out || n < 1 || n > FM_DP_COORDINATES_MAX ||
+        !fm_dp_lattice_ok(lattice))
         return fm_fail(FM_EINVAL, "encode: missing argument or bad size");
     if ((st = fm_alloc(n, sizeof *q, &mem)) != FM_OK)
         return st;
     q = mem;
-    if ((st = encode(lattice, gradient, n, q)) == FM_OK)
+    if ((st = fm_dp_encode_into(lattice, gradient, n, q)) == FM_OK)
         memcpy(out, q, n * sizeof *q);
     else
         st = fm_fail(st, "encode: the gradient has NaN or infinity in it");
@@ -129,86 +132,75 @@ fm_status fm_dp_encode_unit(const fm_dp_lattice *lattice, const float *gradient,
     return st;
 }
 
-fm_status fm_dp_sum_new(const fm_dp_lattice *lattice, size_t n, fm_dp_sum **out)
+/* The largest integer whose square is at most x < 2^62. */
+static int64_t root(int64_t x)
 {
-    fm_dp_sum *s = NULL;
-    void *mem = NULL;
-    fm_status st;
+    int64_t r = (int64_t)sqrt((double)x); /* off by one at most */
 
-    if (!lattice || !out || n < 1 || n > MAX_COORDINATES || !lattice_ok(lattice))
-        return fm_fail(FM_EINVAL, "sum: missing argument, bad lattice or bad size %zu", n);
-    if ((st = fm_alloc(1, sizeof *s, &mem)) != FM_OK)
-        return st;
-    s = mem;
-    s->lattice = *lattice;
-    s->n = n;
-    if ((st = fm_alloc(n, sizeof *s->total, &mem)) != FM_OK)
-        goto done;
-    s->total = mem;
-    if ((st = fm_alloc(n, sizeof *s->unit, &mem)) != FM_OK)
-        goto done;
-    s->unit = mem;
-    *out = s;
-    s = NULL;
-done:
-    fm_dp_sum_free(&s);
-    return st;
+    while (r * r > x)
+        r--;
+    while ((r + 1) * (r + 1) <= x)
+        r++;
+    return r;
 }
 
-void fm_dp_sum_free(fm_dp_sum **s)
+fm_status fm_dp_parts_make(const fm_dp_lattice *lattice, double load_share, double clip_share,
+                           fm_dp_parts *out)
 {
-    if (!s || !*s)
-        return;
-    if ((*s)->total)
-        sodium_memzero((*s)->total, (*s)->n * sizeof *(*s)->total);
-    if ((*s)->unit)
-        sodium_memzero((*s)->unit, (*s)->n * sizeof *(*s)->unit);
-    free((*s)->total);
-    free((*s)->unit);
-    free(*s);
-    *s = NULL;
-}
+    fm_dp_parts p;
+    double all;
 
-void fm_dp_sum_reset(fm_dp_sum *s)
-{
-    if (!s)
-        return;
-    sodium_memzero(s->total, s->n * sizeof *s->total);
-    sodium_memzero(s->unit, s->n * sizeof *s->unit);
-    s->units = 0;
-    s->dropped = 0;
-}
-
-fm_status fm_dp_sum_add_unit(fm_dp_sum *s, const float *gradient)
-{
-    if (!s || !gradient)
-        return fm_fail(FM_EINVAL, "sum: missing argument");
-    if (s->units >= s->lattice.max_units)
-        return fm_fail(FM_ENOMEM, "the plan's max_units (%u) are in this round already",
-                       (unsigned)s->lattice.max_units);
-    if (encode(&s->lattice, gradient, s->n, s->unit) != FM_OK) {
-        s->dropped++;
-        return FM_OK;
-    }
-    for (size_t i = 0; i < s->n; i++)
-        s->total[i] += s->unit[i];
-    s->units++;
+    if (!lattice || !out || !fm_dp_lattice_ok(lattice))
+        return fm_fail(FM_EINVAL, "parts of the sensitivity: missing argument or bad lattice");
+    if (!(load_share >= 0.0 && load_share <= 0.5) || !(clip_share >= 0.0 && clip_share <= 0.5))
+        return fm_fail(FM_EINVAL, "load_share and clip_share must be 0 to 0.5, and are %g and %g",
+                       load_share, clip_share);
+    all = (double)lattice->unit_sensitivity;
+    p.loads = (int64_t)(load_share * all);
+    p.vote = (int64_t)(clip_share * all);
+    p.gradient = root(lattice->unit_sensitivity * lattice->unit_sensitivity - p.loads * p.loads -
+                      p.vote * p.vote);
+    *out = p;
     return FM_OK;
 }
 
-size_t fm_dp_sum_units(const fm_dp_sum *s)
+double fm_dp_unit_factor(const fm_dp_lattice *lattice, int64_t limit, double squared_norm,
+                         double relative_clip)
 {
-    return s ? s->units : 0;
+    double norm = sqrt(squared_norm), free = lattice->unit_scale / relative_clip;
+
+    if (!isfinite(norm) || !isfinite(free) || !(free > 0.0))
+        return 0.0;
+    return norm * free > (double)limit ? (double)limit / norm : free;
 }
 
-size_t fm_dp_sum_units_dropped(const fm_dp_sum *s)
+bool fm_dp_unit_clipped(const fm_dp_lattice *lattice, int64_t limit, double squared_norm,
+                        double relative_clip)
 {
-    return s ? s->dropped : 0;
+    double norm = sqrt(squared_norm), free = lattice->unit_scale / relative_clip;
+
+    /* Written so that a NaN is true. */
+    return !(free > 0.0 && isfinite(free) && norm * free <= (double)limit);
 }
 
-void fm_dp_sum_peek_for_tests(const fm_dp_sum *s, int32_t *out)
+uint64_t fm_dp_encode_tail(const float *v, size_t n, double bound, int64_t limit, int32_t *sum)
 {
-    memcpy(out, s->total, s->n * sizeof *out);
+    double norm = sqrt(squared_norm(v, n)), most = (double)limit;
+    double factor = most / (norm > bound ? norm : bound);
+    uint64_t left = (uint64_t)(limit * limit), squares = 0;
+
+    if (!isfinite(norm) || !isfinite(factor) || limit < 0 || limit > TAIL_MAX)
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        int64_t q = (int64_t)scaled(v[i], factor, most);
+
+        /* Can go over by the last bit of floating point only. */
+        if ((uint64_t)(q * q) > left - squares)
+            q = 0;
+        squares += (uint64_t)(q * q);
+        sum[i] = (int32_t)((uint32_t)sum[i] + (uint32_t)q);
+    }
+    return squares;
 }
 
 void fm_dp_decode_sum(const fm_dp_lattice *lattice, const uint32_t *sum, size_t n, float *out)

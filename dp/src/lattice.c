@@ -1,4 +1,5 @@
 #include <math.h>
+#include <stdbool.h>
 
 #include "fedmoe/dp/encode.h"
 
@@ -9,6 +10,9 @@
 #define NOISE_SIGMAS 12.0
 /* One step below 2^31, far more than the doubles below can be wrong by. */
 #define WORD_LIMIT (0x1p31 - 1.0)
+#define WORD_BITS 31
+#define FAST_LEAST_STEPS 2048
+#define FAST_SIGMA_OF_UNITS 4.0
 
 static fm_status check_spec(const fm_dp_lattice_spec *s)
 {
@@ -26,9 +30,12 @@ static fm_status check_spec(const fm_dp_lattice_spec *s)
     if (s->colluders >= s->quorum)
         return fm_fail(FM_EINVAL, "colluders must be below quorum (%u), and is %u",
                        (unsigned)s->quorum, (unsigned)s->colluders);
+    if (s->encoding != FM_DP_EXACT && s->encoding != FM_DP_FAST)
+        return fm_fail(FM_EINVAL, "encoding must be exact or fast");
     return FM_OK;
 }
 
+/* The lattice of the wire; the units' is the same. */
 static fm_dp_lattice lattice_at(const fm_dp_lattice_spec *s, int scale_log2)
 {
     double steps = floor(ldexp(s->clip_norm, scale_log2)); /* exact: a power of two */
@@ -40,6 +47,9 @@ static fm_dp_lattice lattice_at(const fm_dp_lattice_spec *s, int scale_log2)
         .scale_log2 = scale_log2,
         .scale = ldexp(1.0, scale_log2),
         .sensitivity = (int64_t)steps,
+        .encoding = s->encoding,
+        .unit_sensitivity = (int64_t)steps,
+        .unit_scale = ldexp(1.0, scale_log2),
         .sigma_share = counted / sqrt(shared_by),
         .sigma_counted = counted,
         .max_units = s->max_units,
@@ -50,12 +60,60 @@ static fm_dp_lattice lattice_at(const fm_dp_lattice_spec *s, int scale_log2)
     };
 }
 
-static int sums_cannot_wrap(const fm_dp_lattice_spec *s, const fm_dp_lattice *l)
+static bool sums_cannot_wrap(const fm_dp_lattice_spec *s, const fm_dp_lattice *l)
 {
     double units = (double)s->max_units * (double)l->sensitivity;
     double noise = (double)s->nodes * NOISE_SIGMAS * l->sigma_share;
 
     return units + noise < WORD_LIMIT && l->sigma_share <= MAX_SIGMA;
+}
+
+/* The finest that wraps no sum, no finer than `from`; sensitivity < MIN_SENSITIVITY: there is none. */
+static fm_dp_lattice wire_lattice(const fm_dp_lattice_spec *spec, int from)
+{
+    fm_dp_lattice l = lattice_at(spec, from);
+
+    while (l.sensitivity >= MIN_SENSITIVITY && !sums_cannot_wrap(spec, &l))
+        l = lattice_at(spec, --from);
+    return l;
+}
+
+/* The finest whose units and noise are no larger than these; the spec is of FAST. */
+static int finest(const fm_dp_lattice_spec *spec, int from, double sigma)
+{
+    fm_dp_lattice l = lattice_at(spec, from);
+
+    while (l.sensitivity >= MIN_SENSITIVITY &&
+           (l.sensitivity > FM_DP_FAST_STEPS || l.sigma_share > sigma))
+        l = lattice_at(spec, --from);
+    return from;
+}
+
+/* log2 of unit_scale in FAST: docs/privacy.md, section 2, says why these bounds. */
+static int unit_scale_log2(const fm_dp_lattice_spec *spec, int from)
+{
+    static const double sigmas[] = { 0x1p11, 0x1p16, 0x1p21, MAX_SIGMA };
+    int at = from;
+
+    for (size_t i = 0; i < sizeof sigmas / sizeof *sigmas; i++) {
+        fm_dp_lattice l = lattice_at(spec, at = finest(spec, from, sigmas[i]));
+
+        if (l.sensitivity >= FAST_LEAST_STEPS &&
+            l.sigma_counted >= FAST_SIGMA_OF_UNITS * (double)spec->max_units)
+            break;
+    }
+    return at;
+}
+
+static fm_dp_lattice fast_lattice(const fm_dp_lattice_spec *spec, int from)
+{
+    int unit = unit_scale_log2(spec, from);
+    fm_dp_lattice l = wire_lattice(spec, unit);
+
+    l.shift = (unsigned)(unit - l.scale_log2);
+    l.unit_sensitivity = l.sensitivity << l.shift; /* at most C * unit_scale */
+    l.unit_scale = ldexp(1.0, unit);
+    return l;
 }
 
 fm_status fm_dp_lattice_make(const fm_dp_lattice_spec *spec, fm_dp_lattice *out)
@@ -69,11 +127,8 @@ fm_status fm_dp_lattice_make(const fm_dp_lattice_spec *spec, fm_dp_lattice *out)
     if ((st = check_spec(spec)) != FM_OK)
         return st;
     (void)frexp(spec->clip_norm, &exponent); /* clip_norm < 2^exponent */
-    for (int bits = 31; bits >= 0; bits--) {
-        l = lattice_at(spec, bits - exponent);
-        if (l.sensitivity < MIN_SENSITIVITY || sums_cannot_wrap(spec, &l))
-            break;
-    }
+    l = spec->encoding == FM_DP_FAST ? fast_lattice(spec, WORD_BITS - exponent)
+                                     : wire_lattice(spec, WORD_BITS - exponent);
     if (l.sensitivity < MIN_SENSITIVITY)
         return fm_fail(FM_EINVAL,
                        "max_units (%u), nodes (%u) and noise_multiplier (%g) leave less than %d "

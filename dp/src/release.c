@@ -65,6 +65,8 @@ static fm_status check_make(const fm_dp_sum *sum, const fm_dp_shares *shares,
                       fm_dp_pairs_self(pairs)))
         return fm_fail(FM_EINVAL, "release: participants must be increasing indices of the roster "
                                   "with the own one among them");
+    if (sum->open)
+        return fm_fail(FM_EINVAL, "release: a batch of the sum is open");
     /* Written so that a NaN is refused. */
     if (shares ? !fm_dp_shares_serve(shares, &sum->lattice, round->participant_count)
                : !(sum->lattice.sigma_counted == 0.0))
@@ -132,6 +134,22 @@ static void keep_noise(fm_dp_release *r, uint32_t level, const int32_t *noise)
         memcpy(r->noise + level * r->n, noise, r->n * sizeof *noise);
 }
 
+/*
+ * words = round((sum + words) / 2^shift), words the noise of level 0. One half is added before the
+ * low bits fall off; |sum| < 2^52, so the offset of 2^62 makes all positive.
+ */
+static void add_sum_and_round(uint32_t *words, const fm_dp_sum *sum)
+{
+    const unsigned shift = sum->lattice.shift;
+    const uint64_t offset = (uint64_t)1 << 62, half = ((uint64_t)1 << shift) >> 1;
+
+    for (size_t i = 0; i < sum->n; i++) {
+        uint64_t x = (uint64_t)(fm_dp_sum_at(sum, i) + (int32_t)words[i]);
+
+        words[i] = (uint32_t)((x + offset + half) >> shift); /* 2^62 >> shift is 0 mod 2^32 */
+    }
+}
+
 /* words = sum + noise. The first level is drawn into the words' own memory, which may be all. */
 static fm_status add_noise(fm_dp_release *r, const fm_dp_sum *sum, const fm_dp_shares *shares,
                            fm_rng *rng)
@@ -152,11 +170,13 @@ static fm_status add_noise(fm_dp_release *r, const fm_dp_sum *sum, const fm_dp_s
         rng->fill(rng->state, r->secret->level_seeds[l], FM_DP_NOISE_SEED_BYTES);
         st = fm_dp_shares_expand(shares, l, r->secret->level_seeds[l], noise, r->n);
         keep_noise(r, l, noise);
+        if (l == 0)
+            add_sum_and_round(r->words, sum);
         for (size_t i = 0; l > 0 && i < r->n; i++)
             r->words[i] += (uint32_t)more[i];
     }
-    for (size_t i = 0; i < r->n; i++)
-        r->words[i] += (uint32_t)sum->total[i];
+    if (levels == 0)
+        add_sum_and_round(r->words, sum);
     if (more)
         sodium_memzero(more, r->n * sizeof *more);
     free(more);

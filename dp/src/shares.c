@@ -131,7 +131,9 @@ fm_status fm_dp_shares_new(const fm_dp_lattice *lattice, uint32_t participants, 
     s->lattice = *lattice;
     s->levels = fm_dp_levels_of(lattice, participants);
     for (uint32_t i = 0; st == FM_OK && i < s->levels.count; i++)
-        st = fm_dp_gaussian_new(s->levels.sigma[i], &s->noise[i]);
+        st = fm_dp_gaussian_new(i == 0 ? ldexp(s->levels.sigma[0], (int)lattice->shift)
+                                       : s->levels.sigma[i],
+                                &s->noise[i]);
     if (st != FM_OK)
         fm_dp_shares_free(&s);
     else
@@ -155,7 +157,8 @@ bool fm_dp_shares_serve(const fm_dp_shares *s, const fm_dp_lattice *lattice, uin
 
     return own->sigma_counted == lattice->sigma_counted && own->quorum == lattice->quorum &&
            own->nodes == lattice->nodes && own->colluders == lattice->colluders &&
-           own->local == lattice->local && s->levels.participants == participants;
+           own->local == lattice->local && own->shift == lattice->shift &&
+           s->levels.participants == participants;
 }
 
 fm_status fm_dp_shares_fit(fm_dp_shares **s, const fm_dp_lattice *lattice, uint32_t participants)

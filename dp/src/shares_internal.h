@@ -20,7 +20,7 @@ uint32_t fm_dp_levels_kept(const fm_dp_levels *l, uint32_t survivors);
 const fm_dp_levels *fm_dp_shares_get_levels(const fm_dp_shares *s);
 /** Whether they are of this lattice and number of participants. */
 bool fm_dp_shares_serve(const fm_dp_shares *s, const fm_dp_lattice *lattice, uint32_t participants);
-/** out[i] = the noise of that level which the seed stands for. */
+/** out[i] = the noise of that level which the seed stands for; of level 0 on the units' lattice. */
 FM_NODISCARD fm_status fm_dp_shares_expand(const fm_dp_shares *s, uint32_t level,
                                            const uint8_t seed[FM_DP_NOISE_SEED_BYTES], int32_t *out,
                                            size_t n);

@@ -34,6 +34,8 @@ static fm_dp_lattice coarse(int scale_log2)
                             .scale_log2 = scale_log2,
                             .scale = ldexp(1.0, scale_log2),
                             .sensitivity = (int64_t)1 << scale_log2,
+                            .unit_sensitivity = (int64_t)1 << scale_log2,
+                            .unit_scale = ldexp(1.0, scale_log2),
                             .max_units = 100 };
 }
 

@@ -59,15 +59,20 @@ typedef struct {
     fm_dp_encoding encoding;
 } fm_dp_lattice_spec;
 
-/** Most steps of a unit in FAST: more would buy nothing (docs/privacy.md, section 2), and sums of
- *  integer products stay far below 32 bits. */
+/** Most steps of a unit in FAST; finer ones would buy nothing (docs/privacy.md, section 2). */
 #define FM_DP_FAST_STEPS ((int64_t)1 << 20)
 
 /**
- * The largest power-of-two scale at which |sum of max_units units + all nodes' noise (12 sigma
- * each, added in absolute value)| < 2^31, so that no honest sum wraps. Each share's variance is
- * sigma_counted^2 / (quorum - colluders).
+ * EXACT: the largest power-of-two scale at which |sum of max_units units + all nodes' noise (12
+ * sigma each, added in absolute value)| < 2^31, so that no honest sum wraps. Each share's variance
+ * is sigma_counted^2 / (quorum - colluders).
  * noise_multiplier 0 (no privacy; tests) gives sigma_share 0.
+ *
+ * FAST: unit_scale is the largest power of two that leaves a unit at most FM_DP_FAST_STEPS and a
+ * node's noise at most T units' steps wide; T is the first of 2^11, 2^16, 2^21, 2^26 (up to the
+ * first three the sampler takes 2, 3 and 4 draws for a number) that leaves a unit 2^11 steps and
+ * makes sigma_counted at least 4 max_units of them. scale is that, or the largest smaller one at
+ * which, as above, no sum wraps; shift is between the two.
  *
  * @return FM_OK; FM_EINVAL naming the field: also when no scale gives sensitivity >= 64 and
  *         (with noise) sigma_share >= 10.

@@ -66,11 +66,14 @@ typedef struct fm_dp_release fm_dp_release;
 
 /**
  * sum + noise + masks. Consumes the sum: it is wiped and reset, also on failure.
+ * Where the units' lattice is finer than the wire's, the noise of level 0, which always stays, is
+ * added on the finer one, and the whole rounded to the wire's; all else is on the wire's.
  *
  * @param shares  of the sum's lattice and of the round's number of participants; not retained.
  *                NULL only when the lattice is without noise.
  * @param rng     for noise and b_u: fm_rng_system() outside of tests.
- * @return FM_OK; FM_EINVAL participants or shares not as above; FM_ENOMEM; FM_EINTERNAL when OpenSSL
+ * @return FM_OK; FM_EINVAL participants or shares not as above, or a batch
+ *         of the sum is open; FM_ENOMEM; FM_EINTERNAL when OpenSSL
  *         lacks AES-256-CTR or HKDF.
  */
 FM_NODISCARD fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *shares,
@@ -115,10 +118,12 @@ int fm_dp_mask_sign(uint32_t u, uint32_t v);
 /** sum[i] += words of bytes (u32le), mod 2^32; FM_EPROTO when len != 4 * n. */
 FM_NODISCARD fm_status fm_dp_sum_words(uint32_t *sum, size_t n, const uint8_t *bytes, size_t len);
 
-/** TESTS ONLY: the encoded sum without noise and masks, int32[n], before fm_dp_release_make. */
+/** TESTS ONLY: the encoded sum without noise and masks, on the units' lattice (mod 2^32), int32[n],
+ *  before fm_dp_release_make; and all its bits. */
 void fm_dp_sum_peek_for_tests(const fm_dp_sum *s, int32_t *out);
-/** TESTS ONLY: the noise of one level that went into the release, int32[n]; kept only if asked for
- *  here; NULL for a level that there is not. */
+void fm_dp_sum_peek64_for_tests(const fm_dp_sum *s, int64_t *out);
+/** TESTS ONLY: the noise of one level that went into the release, int32[n]; level 0's is on the
+ *  units' lattice; kept only if asked for here; NULL for a level that there is not. */
 void fm_dp_release_keep_noise_for_tests(int keep);
 const int32_t *fm_dp_release_noise_for_tests(const fm_dp_release *r, uint32_t level);
 
