@@ -24,12 +24,28 @@ _Static_assert((int)FM_OPTIM_SGD == (int)FM_OPTIMIZER_SGD &&
                    (int)FM_OPTIM_COSINE == (int)FM_SCHEDULE_COSINE,
                "plan and optimizer number their rules alike");
 
+/* What a vote is, decoded: rounded down to the lattice. */
+static fm_status vote_of(const fm_plan *plan, double *out)
+{
+    const fm_dp_lattice_spec spec = fm_coordinator_lattice_spec(plan);
+    fm_dp_lattice lattice;
+    fm_dp_parts parts;
+    fm_status st;
+
+    if (!(plan->clip_quantile > 0.0))
+        return FM_OK;
+    if ((st = fm_dp_lattice_make(&spec, &lattice)) == FM_OK &&
+        (st = fm_dp_parts_make(&lattice, plan->load_share, plan->clip_share, &parts)) == FM_OK)
+        *out = (double)parts.vote / lattice.unit_scale;
+    return st;
+}
+
 fm_status fm_coordinator_optimizer_new(const fm_plan *plan, const float *weights, size_t n,
                                        fm_optimizer **out)
 {
     if (!plan)
         return fm_fail(FM_EINVAL, "optimizer: no plan");
-    const fm_optimizer_spec spec = {
+    fm_optimizer_spec spec = {
         .rule = (fm_optim_rule)plan->optimizer,
         .learning_rate = plan->learning_rate,
         .momentum = plan->momentum,
@@ -47,8 +63,10 @@ fm_status fm_coordinator_optimizer_new(const fm_plan *plan, const float *weights
         .balance_rate = plan->balance_rate,
         .clip_quantile = plan->clip_quantile,
         .clip_rate = plan->clip_rate,
-        .clip_vote = plan->clip_share * plan->clip_norm,
     };
+    fm_status st = vote_of(plan, &spec.clip_vote);
 
+    if (st != FM_OK)
+        return st;
     return fm_optimizer_new(&spec, weights, n, out);
 }

@@ -147,6 +147,7 @@ fm_status fm_simulation_evaluate(const fm_plan *plan, const float *weights, cons
     fm_schema *schema = NULL;
     fm_tabular *model = NULL;
     fm_tabular_config config;
+    const fm_train_tail tail = fm_node_plan_tail(plan);
     float *logits = NULL;
     fm_status st;
 
@@ -155,7 +156,7 @@ fm_status fm_simulation_evaluate(const fm_plan *plan, const float *weights, cons
         (st = fm_tabular_config_parse("model", plan->model_text, strlen(plan->model_text), schema,
                                       &config)) != FM_OK ||
         (st = fm_tabular_new(&config, 256, &model)) != FM_OK ||
-        (st = fm_tabular_set(model, weights, plan->parameters)) != FM_OK ||
+        (st = fm_train_state_set(model, &tail, weights, plan->parameters)) != FM_OK ||
         (st = fm_alloc(test->rows, sizeof *logits, (void **)&logits)) != FM_OK ||
         (st = fm_tabular_predict(model, test->x, test->rows, logits)) != FM_OK)
         goto done;
