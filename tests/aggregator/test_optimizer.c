@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "federation.h"
-#include "fedmoe/aggregator/optimizer.h"
+#include "fedmoe/aggregator/round.h"
 #include "fedmoe/base/random.h"
 #include "suites.h"
 
@@ -41,7 +41,7 @@ static void adam_is_algorithm_1_of_the_paper(void)
     random_floats(&rng, first, 1.0);
     for (size_t i = 0; i < N; i++)
         w[i] = (double)first[i];
-    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_coordinator_optimizer_new(&plan, first, N, &o), FM_OK);
     for (int t = 1; t <= ROUNDS; t++) {
         random_floats(&rng, gradient, 30.0);
         CU_ASSERT_EQUAL(fm_optimizer_step(o, gradient, N), FM_OK);
@@ -71,7 +71,7 @@ static void sgd_has_a_heavy_ball(void)
     random_floats(&rng, first, 1.0);
     for (size_t i = 0; i < N; i++)
         w[i] = (double)first[i];
-    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_coordinator_optimizer_new(&plan, first, N, &o), FM_OK);
     CU_ASSERT_PTR_NULL(o->v);
     for (int t = 1; t <= ROUNDS; t++) {
         random_floats(&rng, gradient, 30.0);
@@ -98,7 +98,7 @@ static void a_plain_step_is_exact(void)
     plan.momentum = 0.0;
     random_floats(&rng, first, 1.0);
     random_floats(&rng, gradient, 1.0);
-    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_coordinator_optimizer_new(&plan, first, N, &o), FM_OK);
     CU_ASSERT_EQUAL(fm_optimizer_step(o, gradient, N), FM_OK);
     for (size_t i = 0; i < N; i++)
         CU_ASSERT_EQUAL(o->weights[i], (float)((double)first[i] - (double)gradient[i]));
@@ -125,7 +125,7 @@ static void the_result_is_the_mean_of_the_last_rounds(void)
         fm_rng rng = fm_rng_seeded(&seed, 14);
 
         random_floats(&rng, first, 1.0);
-        CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
+        CU_ASSERT_EQUAL_FATAL(fm_coordinator_optimizer_new(&plan, first, N, &o), FM_OK);
         for (int t = 1; t <= ROUNDS; t++) {
             random_floats(&rng, gradient, 30.0);
             CU_ASSERT_EQUAL(fm_optimizer_step(o, gradient, N), FM_OK);
@@ -156,8 +156,8 @@ static void refuses_and_stays(fm_optimizer_kind kind, const float *bad, size_t n
     float first[N] = { 1.0f, 2.0f }, gradient[N] = { 3.0f };
     fm_optimizer *o = NULL, *twin = NULL;
 
-    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
-    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &twin), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_coordinator_optimizer_new(&plan, first, N, &o), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_coordinator_optimizer_new(&plan, first, N, &twin), FM_OK);
     CU_ASSERT_EQUAL(fm_optimizer_step(o, gradient, N), FM_OK);
     CU_ASSERT_EQUAL(fm_optimizer_step(twin, gradient, N), FM_OK);
     CU_ASSERT_EQUAL(fm_optimizer_step(o, bad, n), why);
@@ -193,7 +193,7 @@ static void a_step_out_of_range_leaves_all_unchanged(void)
         fm_optimizer *o = NULL;
 
         plan.learning_rate = 1e6;
-        CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
+        CU_ASSERT_EQUAL_FATAL(fm_coordinator_optimizer_new(&plan, first, N, &o), FM_OK);
         CU_ASSERT_EQUAL(fm_optimizer_step(o, bad, N), FM_ENONFINITE);
         CU_ASSERT_EQUAL(o->weights[0], 0.0f);
         CU_ASSERT_EQUAL(o->m[0], 0.0f);
@@ -217,7 +217,7 @@ static void a_sum_adds_up_and_leaves_the_frozen_part(void)
     random_floats(&rng, first, 1.0);
     random_floats(&rng, one, 30.0);
     random_floats(&rng, two, 30.0);
-    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_coordinator_optimizer_new(&plan, first, N, &o), FM_OK);
     CU_ASSERT_EQUAL(fm_optimizer_step(o, one, N - FROZEN), FM_OK);
     CU_ASSERT_EQUAL(fm_optimizer_step(o, two, N - FROZEN), FM_OK);
     fm_optimizer_result(o, result);
@@ -250,7 +250,7 @@ static void a_sum_that_cannot_be_leaves_all_unchanged(void)
     fm_optimizer *o = NULL;
 
     plan.frozen = FROZEN;
-    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_coordinator_optimizer_new(&plan, first, N, &o), FM_OK);
     for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {
         sum[N - FROZEN - 1] = cases[i].last;
         CU_ASSERT_EQUAL(fm_optimizer_step(o, sum, cases[i].n), cases[i].why);
@@ -259,7 +259,7 @@ static void a_sum_that_cannot_be_leaves_all_unchanged(void)
     }
     fm_optimizer_free(&o);
     plan.frozen = N; /* no room for a sum */
-    CU_ASSERT_EQUAL(fm_optimizer_new(&plan, first, N, &o), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_coordinator_optimizer_new(&plan, first, N, &o), FM_EINVAL);
     CU_ASSERT_PTR_NULL(o);
 }
 
