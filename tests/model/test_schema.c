@@ -245,7 +245,7 @@ static void labels_are_told_apart(void)
     fm_schema *s = parsed(HEAD X "  - {name: y, kind: label, negative: [\"0\", no], "
                                  "positive: [\"1\", \"2\"]}\n");
     const char *cells[] = { "4", "2.0" };
-    float features[2], label = -1.0f;
+    float features[16], label = -1.0f;
     size_t column;
 
     CU_ASSERT_EQUAL(fm_schema_encode(s, cells, features, &label, &column), FM_OK);
