@@ -1,4 +1,5 @@
 /* From a seed to samples: blocks, groups, and the choice of the instruction set. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -183,13 +184,19 @@ fm_status fm_gauss_expand(const fm_dp_gaussian *g, const fm_gauss_path *path,
     return st;
 }
 
+/* Asking the processor is slow in a virtual machine: once is enough, and twice does no harm. */
 const fm_gauss_path *fm_gauss_best_path(void)
 {
-    size_t i = fm_gauss_path_count - 1;
+    static atomic_size_t known; /* 1 + index; 0: not asked yet */
+    size_t i = atomic_load_explicit(&known, memory_order_relaxed);
 
-    while (!fm_gauss_paths[i].available())
+    if (i > 0)
+        return &fm_gauss_paths[i - 1];
+    i = fm_gauss_path_count;
+    while (!fm_gauss_paths[i - 1].available())
         i--;
-    return &fm_gauss_paths[i];
+    atomic_store_explicit(&known, i, memory_order_relaxed);
+    return &fm_gauss_paths[i - 1];
 }
 
 fm_status fm_dp_gaussian_expand(const fm_dp_gaussian *g, const uint8_t seed[FM_DP_NOISE_SEED_BYTES],

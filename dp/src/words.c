@@ -132,10 +132,13 @@ static fm_status add_masks(const fm_dp_words *w, workspace *s, size_t n, uint32_
 
 static void to_bytes(uint32_t *words, size_t n)
 {
-    uint8_t *bytes = (uint8_t *)words;
-
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     for (size_t i = 0; i < n; i++)
-        fm_put_u32le(bytes + 4 * i, words[i]);
+        words[i] = __builtin_bswap32(words[i]);
+#else
+    (void)words; /* they are in order already */
+    (void)n;
+#endif
 }
 
 fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words)

@@ -262,6 +262,46 @@ static void fast_costs_no_noise(void)
     refuses(s, "encoding");
 }
 
+/* docs/protocol.md, section 11; tests/proto/vectors.py computes them from that text. */
+static void gives_the_lattices_of_the_protocol(void)
+{
+    static const struct {
+        double clip_norm, z;
+        uint32_t nodes, honest, max_units;
+        fm_dp_encoding encoding;
+        int scale_log2;
+        unsigned shift;
+        int64_t sensitivity;
+        double sigma;
+    } known[] = {
+        { 1, 1, 3, 3, 400, FM_DP_EXACT, 22, 0, 4194304, 4194304 },
+        { 1, 1, 3, 3, 400, FM_DP_FAST, 11, 0, 2048, 2048 },
+        { 1, 1, 3, 3, 10000, FM_DP_EXACT, 17, 0, 131072, 131072 },
+        { 1, 1, 3, 3, 10000, FM_DP_FAST, 16, 0, 65536, 65536 },
+        { 1, 1, 3, 3, 1048576, FM_DP_EXACT, 10, 0, 1024, 1024 },
+        { 1, 1, 3, 3, 1048576, FM_DP_FAST, 10, 10, 1024, 1024 },
+        { 0.3, 2.5, 5, 1, 50000, FM_DP_EXACT, 17, 0, 39321, 98302.5 },
+        { 0.3, 2.5, 5, 1, 50000, FM_DP_FAST, 17, 4, 39321, 98302.5 },
+    };
+
+    for (size_t i = 0; i < FM_TEST_COUNT(known); i++) {
+        const fm_dp_lattice_spec s = { .clip_norm = known[i].clip_norm,
+                                       .noise_multiplier = known[i].z,
+                                       .max_units = known[i].max_units,
+                                       .nodes = known[i].nodes,
+                                       .quorum = known[i].nodes,
+                                       .colluders = known[i].nodes - known[i].honest,
+                                       .encoding = known[i].encoding };
+        fm_dp_lattice l;
+
+        CU_ASSERT_EQUAL_FATAL(fm_dp_lattice_make(&s, &l), FM_OK);
+        CU_ASSERT_EQUAL(l.scale_log2, known[i].scale_log2);
+        CU_ASSERT_EQUAL(l.shift, known[i].shift);
+        CU_ASSERT_EQUAL(l.sensitivity, known[i].sensitivity);
+        CU_ASSERT_DOUBLE_EQUAL(l.sigma_counted, known[i].sigma, 0.0);
+    }
+}
+
 static const fm_test g_tests[] = {
     { "takes the finest lattice whose sums cannot wrap",
       takes_the_finest_lattice_whose_sums_cannot_wrap },
@@ -273,6 +313,7 @@ static const fm_test g_tests[] = {
     { "fast units have the steps that noise and numbers call for",
       fast_units_have_the_steps_that_noise_and_numbers_call_for },
     { "fast costs no noise", fast_costs_no_noise },
+    { "gives the lattices of the protocol", gives_the_lattices_of_the_protocol },
 };
 
 const fm_test_suite fm_suite_dp_lattice = { "dp.lattice", g_tests, FM_TEST_COUNT(g_tests) };
