@@ -12,6 +12,14 @@ static _Atomic int g_level = UNKNOWN;
 /* What the processor offers and the system saves; never its name. */
 static fm_level best_level(void)
 {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+        return __builtin_cpu_supports("avx512vnni") ? FM_LEVEL_VNNI : FM_LEVEL_AVX512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return FM_LEVEL_AVX2;
+#endif
     return FM_LEVEL_PORTABLE;
 }
 
@@ -40,9 +48,20 @@ void fm_kernel_limit(fm_level most)
     atomic_store_explicit(&g_level, (int)(most < best ? most : best), memory_order_relaxed);
 }
 
-static const fm_kernels *kernels(void)
+const fm_kernels *fm_kernels_now(void)
 {
-    return &fm_kernels_portable;
+    switch (fm_kernel_level()) {
+#if defined(__x86_64__)
+    case FM_LEVEL_VNNI:
+        return &fm_kernels_vnni;
+    case FM_LEVEL_AVX512:
+        return &fm_kernels_avx512;
+    case FM_LEVEL_AVX2:
+        return &fm_kernels_avx2;
+#endif
+    default:
+        return &fm_kernels_portable;
+    }
 }
 
 size_t fm_row_stride(size_t n)
@@ -62,65 +81,59 @@ void fm_panels_transposed(float *panels, const float *w, size_t in, size_t out, 
     /* The lanes of a level may end before the panel does. */
     if (out % FM_PANEL)
         memset(panels + out / FM_PANEL * FM_PANEL * in, 0, FM_PANEL * in * sizeof *panels);
-    kernels()->transposed(panels, w, in, out, scale);
+    fm_kernels_now()->transposed(panels, w, in, out, scale);
 }
 
 void fm_panels_straight(float *panels, const float *w, size_t in, size_t out, float scale)
 {
-    for (size_t j = 0; j < out; j += FM_PANEL) {
-        const size_t n = out - j < FM_PANEL ? out - j : FM_PANEL;
-
-        for (size_t k = 0; k < in; k++, panels += FM_PANEL)
-            for (size_t l = 0; l < FM_PANEL; l++)
-                panels[l] = l < n ? scale * w[k * out + j + l] : 0.0f;
-    }
+    fm_kernels_now()->straight(panels, w, in, out, scale);
 }
 
 void fm_kernel_rows(const float *a, size_t rows, size_t in, const float *panels, size_t out,
                     fm_start start, const float *bias, float *c)
 {
-    kernels()->rows(a, rows, in, panels, out, start, bias, c);
+    fm_kernels_now()->rows(a, rows, in, panels, out, start, bias, c);
 }
 
 void fm_kernel_quantise(const float *a, size_t rows, size_t n, const float *scale, uint32_t *pairs,
                         uint64_t *squares)
 {
-    kernels()->quantise(a, rows, n, scale, pairs, squares);
+    fm_kernels_now()->quantise(a, rows, n, scale, pairs, squares);
 }
 
 void fm_kernel_outer(const uint32_t *g, const uint32_t *a, size_t pairs, size_t out, size_t in,
                      int32_t *sum)
 {
-    kernels()->outer(g, a, pairs, out, in, sum);
+    fm_kernels_now()->outer(g, a, pairs, out, in, sum);
 }
 
 void fm_kernel_outer_float(const float *g, const float *a, size_t rows, size_t out, size_t in,
                            float scale, float *sum)
 {
-    kernels()->outer_float(g, a, rows, out, in, scale, sum);
+    fm_kernels_now()->outer_float(g, a, rows, out, in, scale, sum);
 }
 
 void fm_kernel_squares(const float *a, size_t rows, size_t n, double *squares)
 {
-    kernels()->squares(a, rows, n, squares);
+    fm_kernels_now()->squares(a, rows, n, squares);
 }
 
 float fm_kernel_dot(const float *a, const float *b, size_t n)
 {
-    return kernels()->dot(a, b, n);
+    return fm_kernels_now()->dot(a, b, n);
 }
 
 void fm_kernel_add_scaled(float *y, float scale, const float *x, size_t n)
 {
-    kernels()->add_scaled(y, scale, x, n);
+    fm_kernels_now()->add_scaled(y, scale, x, n);
 }
 
 void fm_kernel_exp(float *v, size_t n)
 {
-    kernels()->exp(v, n);
+    fm_kernels_now()->exp(v, n);
 }
 
 void fm_kernel_activate(fm_act kind, float *h, float *slope, size_t n)
 {
-    kernels()->activate(kind, h, slope, n);
+    fm_kernels_now()->activate(kind, h, slope, n);
 }

@@ -7,6 +7,7 @@
 
 typedef struct {
     void (*transposed)(float *panels, const float *w, size_t in, size_t out, float scale);
+    void (*straight)(float *panels, const float *w, size_t in, size_t out, float scale);
     void (*rows)(const float *a, size_t rows, size_t in, const float *panels, size_t out,
                  fm_start start, const float *bias, float *c);
     void (*quantise)(const float *a, size_t rows, size_t n, const float *scale, uint32_t *pairs,
@@ -20,7 +21,11 @@ typedef struct {
     void (*add_scaled)(float *y, float scale, const float *x, size_t n);
     void (*exp)(float *v, size_t n);
     void (*activate)(fm_act kind, float *h, float *slope, size_t n);
+    double (*peak)(size_t rounds, float *out);
 } fm_kernels;
+
+/** Those of the level in force. */
+const fm_kernels *fm_kernels_now(void);
 
 extern const fm_kernels fm_kernels_portable;
 #if defined(__x86_64__)

@@ -8,6 +8,10 @@
 #include "kernel.h"
 #include "kernel_vectors.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #define INLINE_STEP __attribute__((always_inline)) static inline
 
 INLINE_STEP vf madd(vf x, vf b, vf c)
@@ -17,10 +21,31 @@ INLINE_STEP vf madd(vf x, vf b, vf c)
 
 INLINE_STEP vi dot2(vi x, vi b, vi c)
 {
+#if defined(__SSE2__) /* every x86-64 */
+    return (vi)_mm_add_epi32((__m128i)c, _mm_madd_epi16((__m128i)x, (__m128i)b));
+#else
     const vu low = (vu)((x << 16 >> 16) * (b << 16 >> 16));
     const vu high = (vu)((x >> 16) * (b >> 16));
 
     return (vi)((vu)c + low + high);
+#endif
+}
+
+INLINE_STEP vi choose_int(vi where, vi a, vi b)
+{
+    return (where & a) | (~where & b);
+}
+
+/* By the digits that a sum with 1.5 * 2^23 has no room for. */
+INLINE_STEP vi to_int(vf x)
+{
+    const vf most = { 32767.0f, 32767.0f, 32767.0f, 32767.0f };
+    const vf magic = { 0x1.8p23f, 0x1.8p23f, 0x1.8p23f, 0x1.8p23f };
+    const vi number = x == x;
+
+    x = (vf)choose_int(x > most, (vi)most, (vi)x);
+    x = (vf)choose_int(x < -most, (vi)-most, (vi)x);
+    return (vi)((vu)(x + magic) - (vu)magic) & number;
 }
 
 INLINE_STEP vf load_part(const float *p, size_t n)

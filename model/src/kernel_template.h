@@ -6,6 +6,8 @@
  *   ROWS         rows of a tile; ROWS * 2 accumulators, and what else a tile needs, fit the registers
  *   madd(x, b, c)       x * b + c of vectors
  *   dot2(x, b, c)       c + products of the two 16-bit halves, added, mod 2^32
+ *   to_int(x)           the nearest integers, ties to even, clamped to +-32767; for a NaN one
+ *                       whose low 16 bits are 0
  *   load_part(p, n), store_part(p, v, n)   the first n < LANES floats; load gives zeros for the rest
  *   transpose(to, from, stride)            LANES x LANES floats; to has a stride of FM_PANEL
  *
@@ -141,10 +143,15 @@ TARGET static void tile_any(size_t rows, const tile_plan *t, const float *x, con
     }
 }
 
+/* Floats of a that all panels pass over before the next rows: half of a small second cache. */
+#define ROWS_BLOCK_FLOATS 98304
+
 TARGET static void level_rows(const float *a, size_t rows, size_t in, const float *panels,
                               size_t out, fm_start start, const float *bias, float *c)
 {
     const size_t a_row = fm_row_stride(in), c_row = fm_row_stride(out);
+    const size_t tiles = a_row ? ROWS_BLOCK_FLOATS / (a_row * ROWS) : rows;
+    const size_t block = (tiles ? tiles : 1) * ROWS;
     const tile_plan t = { .x_row = a_row,
                           .x_step = 1,
                           .depth = in,
@@ -152,37 +159,51 @@ TARGET static void level_rows(const float *a, size_t rows, size_t in, const floa
                           .c_row = c_row,
                           .add = start == FM_START_SUM };
 
-    for (size_t j = 0; j < out; j += COLUMNS) {
-        const size_t columns = out - j < COLUMNS ? out - j : COLUMNS;
-        const float *b = panels + j / FM_PANEL * FM_PANEL * in + j % FM_PANEL;
+    for (size_t first_row = 0; first_row < rows; first_row += block) {
+        const size_t end = rows - first_row < block ? rows : first_row + block;
 
-        for (size_t i = 0; i < rows; i += ROWS)
-            tile_any(rows - i < ROWS ? rows - i : ROWS, &t, a + i * a_row, b,
-                     bias ? bias + j : NULL, c + i * c_row + j, columns);
+        for (size_t j = 0; j < out; j += COLUMNS) {
+            const size_t columns = out - j < COLUMNS ? out - j : COLUMNS;
+            const float *b = panels + j / FM_PANEL * FM_PANEL * in + j % FM_PANEL;
+
+            for (size_t i = first_row; i < end; i += ROWS)
+                tile_any(end - i < ROWS ? end - i : ROWS, &t, a + i * a_row, b,
+                         bias ? bias + j : NULL, c + i * c_row + j, columns);
+        }
     }
 }
 
-/* Rows of g whose part of a tile is copied, scaled, to be read in one stream. */
-#define FLOAT_BLOCK 64
+/* Rows of a whose part of a tile is copied, scaled, into one stream that stays in the first cache:
+ * rows may be a power of two apart. */
+#define FLOAT_BLOCK 256
+
+INLINE void pack_scaled(float *to, const float *a, size_t a_row, size_t depth, size_t n,
+                        float scale)
+{
+    for (size_t k = 0; k < depth; k++, to += COLUMNS, a += a_row) {
+        store(to, scale * (n < LANES ? load_part(a, n) : load(a)));
+        if (n > LANES)
+            store(to + LANES,
+                  scale * (n < COLUMNS ? load_part(a + LANES, n - LANES) : load(a + LANES)));
+    }
+}
 
 TARGET static void level_outer_float(const float *g, const float *a, size_t rows, size_t out,
                                      size_t in, float scale, float *sum)
 {
     const size_t g_row = fm_row_stride(out), a_row = fm_row_stride(in);
-    float x[FLOAT_BLOCK * ROWS];
-    tile_plan t = { .x_row = 1, .x_step = ROWS, .b_step = a_row, .c_row = in, .add = true };
+    float b[FLOAT_BLOCK * COLUMNS] __attribute__((aligned(64)));
+    tile_plan t = { .x_row = 1, .x_step = g_row, .b_step = COLUMNS, .c_row = in, .add = true };
 
     for (size_t i = 0; i < rows; i += FLOAT_BLOCK) {
         t.depth = rows - i < FLOAT_BLOCK ? rows - i : FLOAT_BLOCK;
-        for (size_t o = 0; o < out; o += ROWS) {
-            const size_t n = out - o < ROWS ? out - o : ROWS;
+        for (size_t j = 0; j < in; j += COLUMNS) {
+            const size_t columns = in - j < COLUMNS ? in - j : COLUMNS;
 
-            for (size_t k = 0; k < t.depth; k++)
-                for (size_t r = 0; r < n; r++)
-                    x[k * ROWS + r] = scale * g[(i + k) * g_row + o + r];
-            for (size_t j = 0; j < in; j += COLUMNS)
-                tile_any(n, &t, x, a + i * a_row + j, NULL, sum + o * in + j,
-                         in - j < COLUMNS ? in - j : COLUMNS);
+            pack_scaled(b, a + i * a_row + j, a_row, t.depth, columns, scale);
+            for (size_t o = 0; o < out; o += ROWS)
+                tile_any(out - o < ROWS ? out - o : ROWS, &t, g + i * g_row + o, b, NULL,
+                         sum + o * in + j, columns);
         }
     }
 }
@@ -325,29 +346,36 @@ TARGET static void level_transposed(float *panels, const float *w, size_t in, si
     }
 }
 
-/* Integers of one vector: x * scale to the nearest, ties to even, by the digits that a sum with
- * 1.5 * 2^23 has no room for. */
-INLINE vi round_scaled(vf x, float scale)
+/* w[in, out]: all of the panel's columns, the last of them zeros. */
+TARGET static void level_straight(float *panels, const float *w, size_t in, size_t out, float scale)
 {
-    const vf magic = all(0x1.8p23f), most = all(32767.0f);
-    vf y = x * scale;
-    vi number = y == y;
+    for (size_t j = 0; j < out; j += FM_PANEL) {
+        const float *from = w + j;
 
-    y = choose(y > most, most, y);
-    y = choose(y < -most, -most, y);
-    return (vi)((vu)(y + magic) - (vu)magic) & number;
+        if (out - j >= FM_PANEL)
+            for (size_t k = 0; k < in; k++, panels += FM_PANEL, from += out)
+#pragma GCC unroll 8
+                for (size_t l = 0; l < FM_PANEL; l += LANES)
+                    store(panels + l, scale * load(from + l));
+        else
+            for (size_t k = 0; k < in; k++, panels += FM_PANEL, from += out)
+                for (size_t l = 0; l < FM_PANEL; l++)
+                    panels[l] = l < out - j ? scale * from[l] : 0.0f;
+    }
 }
+
+/* A square is at most 2^30 less some: four of them fit 32 bits, and then their halves are added. */
+#define SQUARES_AT_ONCE 4
+#define SQUARES_BLOCK (32768 * LANES) /* numbers whose squares' halves do not fill 32 bits */
 
 typedef struct {
     vu low, high; /* of the squares' halves */
 } square_sum;
 
-INLINE void add_squares(square_sum *s, vi q)
+INLINE void add_squares(square_sum *s, vu four)
 {
-    const vu square = (vu)(q * q);
-
-    s->low += square & 0xffff;
-    s->high += square >> 16;
+    s->low += four & 0xffff;
+    s->high += four >> 16;
 }
 
 INLINE uint64_t squares_total(const square_sum *s)
@@ -359,17 +387,14 @@ INLINE uint64_t squares_total(const square_sum *s)
     return total;
 }
 
-#define SQUARES_BLOCK (32768 * LANES) /* numbers whose squares' halves do not fill 32 bits */
-
-INLINE void quantise_vector(vf lo, vf hi, const float scale[2], uint32_t *to, size_t n,
-                            square_sum s[2])
+/* The words of two rows' numbers; their squares are added to `squares`. */
+INLINE vu quantise_vector(vf lo, vf hi, const float scale[2], vu squares[2])
 {
-    const vi q0 = round_scaled(lo, scale[0]), q1 = round_scaled(hi, scale[1]);
-    const vu words = ((vu)q0 & 0xffff) | (vu)q1 << 16;
+    const vu q0 = (vu)to_int(lo * scale[0]) & 0xffff, q1 = (vu)to_int(hi * scale[1]) << 16;
 
-    add_squares(&s[0], q0);
-    add_squares(&s[1], q1);
-    memcpy(to, &words, n * sizeof *to);
+    squares[0] += (vu)dot2((vi)q0, (vi)q0, (vi){ 0 });
+    squares[1] += (vu)dot2((vi)q1, (vi)q1, (vi){ 0 });
+    return q0 | q1;
 }
 
 /* n <= SQUARES_BLOCK numbers of two rows. */
@@ -379,11 +404,29 @@ TARGET static void quantise_rows(const float *lo, const float *hi, size_t n, con
     square_sum s[2] = { 0 };
     size_t k = 0;
 
-    for (; n - k >= LANES; k += LANES)
-        quantise_vector(load(lo + k), load(hi + k), scale, to + k, LANES, s);
-    if (k < n)
-        quantise_vector(load_part(lo + k, n - k), load_part(hi + k, n - k), scale, to + k, n - k,
-                        s);
+    for (; n - k >= LANES * SQUARES_AT_ONCE; k += LANES * SQUARES_AT_ONCE) {
+        vu four[2] = { 0 };
+
+#pragma GCC unroll 4
+        for (size_t v = 0; v < LANES * SQUARES_AT_ONCE; v += LANES) {
+            const vu words = quantise_vector(load(lo + k + v), load(hi + k + v), scale, four);
+
+            memcpy(to + k + v, &words, sizeof words);
+        }
+        add_squares(&s[0], four[0]);
+        add_squares(&s[1], four[1]);
+    }
+    for (; k < n; k += LANES) {
+        const size_t m = n - k < LANES ? n - k : LANES;
+        vu one[2] = { 0 };
+        const vu words =
+            quantise_vector(m < LANES ? load_part(lo + k, m) : load(lo + k),
+                            m < LANES ? load_part(hi + k, m) : load(hi + k), scale, one);
+
+        memcpy(to + k, &words, m * sizeof *to);
+        add_squares(&s[0], one[0]);
+        add_squares(&s[1], one[1]);
+    }
     squares[0] += squares_total(&s[0]);
     squares[1] += squares_total(&s[1]);
 }
@@ -581,10 +624,31 @@ TARGET static void level_exp(float *v, size_t n)
         store_part(v + i, exp_vector(load_part(v + i, n - i)), n - i);
 }
 
-#define LEVEL_KERNELS                                                                     \
-    {                                                                                     \
-        .transposed = level_transposed, .rows = level_rows, .quantise = level_quantise,   \
-        .outer = level_outer, .outer_float = level_outer_float, .squares = level_squares, \
-        .dot = level_dot, .add_scaled = level_add_scaled, .exp = level_exp,               \
-        .activate = level_activate,                                                       \
+#define PEAK_SUMS 12
+
+/* Multiplications and additions with nothing to wait for, in registers: what the processor's
+ * arithmetic could do. @return their number; *out keeps them from being left out. */
+TARGET static double level_peak(size_t rounds, float *out)
+{
+    const vf factor = all(0.5f), term = all(*out);
+    vf sum[PEAK_SUMS];
+
+    for (size_t i = 0; i < PEAK_SUMS; i++) /* all different, or the compiler makes one of them */
+        sum[i] = all(*out + (float)i);
+    for (size_t n = 0; n < rounds; n++)
+#pragma GCC unroll 16
+        for (size_t i = 0; i < PEAK_SUMS; i++)
+            sum[i] = madd(sum[i], factor, term);
+    for (size_t i = 1; i < PEAK_SUMS; i++)
+        sum[0] += sum[i];
+    *out = sum[0][0];
+    return 2.0 * LANES * PEAK_SUMS * (double)rounds;
+}
+
+#define LEVEL_KERNELS                                                                       \
+    {                                                                                       \
+        .transposed = level_transposed, .straight = level_straight, .rows = level_rows,     \
+        .quantise = level_quantise, .outer = level_outer, .outer_float = level_outer_float, \
+        .squares = level_squares, .dot = level_dot, .add_scaled = level_add_scaled,         \
+        .exp = level_exp, .activate = level_activate, .peak = level_peak,                   \
     }

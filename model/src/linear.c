@@ -37,14 +37,19 @@ void fm_linear_carve(fm_carver *c, fm_linear *l)
         l->b = fm_carve_floats(c, l->out, 1);
 }
 
-/* Without branches, so that it runs in vectors. */
+/* Whether v and scale * v are. Of finite floats the sum of squares is finite in double, and shows
+ * at once that none is near the largest; else one by one. */
 static bool all_finite(const float *v, size_t n, float scale)
 {
-    unsigned bad = 0;
+    double square = 0.0;
 
+    fm_kernel_squares(v, 1, n, &square);
+    if (sqrt(square) * fmax(1.0, (double)scale) < (double)FLT_MAX / 2.0)
+        return true;
     for (size_t i = 0; i < n; i++)
-        bad |= (unsigned)!(fabsf(v[i]) <= FLT_MAX) | (unsigned)!(fabsf(scale * v[i]) <= FLT_MAX);
-    return bad == 0;
+        if (!isfinite(v[i]) || !isfinite(scale * v[i]))
+            return false;
+    return true;
 }
 
 fm_status fm_linear_check(const fm_linear *l, const float *theta)

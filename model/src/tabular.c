@@ -182,10 +182,10 @@ size_t fm_tabular_outputs(const fm_tabular *m)
     return m->weights->config.outputs;
 }
 
-/* Packed weights from theta; what a batch left belongs to the old ones. */
-static void refresh(fm_tabular *m)
+/* The first maps' packed weights from theta; what a batch left may belong to others. */
+static void refresh(fm_tabular *m, size_t count)
 {
-    for (size_t n = 0; n < m->weights->layout.linear_count; n++)
+    for (size_t n = 0; n < count; n++)
         fm_linear_refresh(&m->weights->layout.linears[n], m->weights->theta);
     fm_tape_set_rows(&m->tape, 0);
 }
@@ -202,7 +202,7 @@ void fm_tabular_init(fm_tabular *m, fm_rng *rng)
             w->theta[l->weight + i] =
                 (float)(fm_rng_normal(rng) * l->spread / sqrt((double)l->in) / l->weight_scale);
     }
-    refresh(m);
+    refresh(m, w->layout.linear_count);
 }
 
 fm_status fm_tabular_set(fm_tabular *m, const float *flat, size_t n)
@@ -214,11 +214,18 @@ fm_status fm_tabular_set(fm_tabular *m, const float *flat, size_t n)
                        m ? m->weights->layout.parameters : (size_t)0);
     if (m->worker)
         return fm_fail(FM_EINVAL, "model: a worker's weights are set where they belong");
-    for (size_t i = 0; i < m->weights->layout.linear_count; i++)
-        if ((st = fm_linear_check(&m->weights->layout.linears[i], flat)))
+    /* Each map's weights are read from far away once: checked, packed. */
+    for (size_t i = 0; i < m->weights->layout.linear_count; i++) {
+        fm_linear *l = &m->weights->layout.linears[i];
+
+        if ((st = fm_linear_check(l, flat))) {
+            refresh(m, i); /* as they were */
             return st;
+        }
+        fm_linear_refresh(l, flat);
+    }
     memcpy(m->weights->theta, flat, n * sizeof *flat);
-    refresh(m);
+    fm_tape_set_rows(&m->tape, 0);
     return FM_OK;
 }
 

@@ -382,8 +382,8 @@ static void float_sums_add_the_rows_in_order(void)
                     float want = before[e];
 
                     for (size_t r = 0; r < rows; r++) {
-                        volatile float x = 0.3f * g[r * fm_row_stride(out) + e / in];
-                        const float y = a[r * fm_row_stride(in) + e % in];
+                        const float x = g[r * fm_row_stride(out) + e / in];
+                        volatile float y = 0.3f * a[r * fm_row_stride(in) + e % in];
                         volatile float part = x * y;
 
                         want = level > FM_LEVEL_PORTABLE ? fmaf(x, y, want) : want + part;

@@ -14,6 +14,8 @@
 static void each_expert_gets_exactly_the_rows_that_chose_it(void)
 {
     for (size_t n = 1; n < fixture_config_count; n++) {
+        if (!fixture_configs[n].config.width)
+            continue;
         fixture f = fixture_make(&fixture_configs[n].config, ROWS, 50 + n);
         const size_t k = f.config.top_k;
         uint32_t routes[256];
