@@ -11,6 +11,7 @@
 
 #include "fedmoe/base/memory.h"
 #include "mask_internal.h"
+#include "noise_internal.h"
 
 #define MASK_LABEL "fedmoe mask v1"
 #define ROUND_LABEL "fedmoe round v1"
@@ -18,20 +19,18 @@
 #define STREAM_BLOCK ((size_t)16384) /* bytes; stays in the first-level cache */
 
 static pthread_once_t g_once = PTHREAD_ONCE_INIT;
-static EVP_KDF *g_hkdf;      /* for the life of the process */
-static EVP_CIPHER *g_cipher; /* the same */
+static EVP_KDF *g_hkdf; /* for the life of the process */
 
 static void fetch(void)
 {
     g_hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    g_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CTR", NULL);
 }
 
 /* Missing cryptography is an error, never a fallback. */
 static fm_status need_crypto(void)
 {
-    if (pthread_once(&g_once, fetch) != 0 || !g_hkdf || !g_cipher)
-        return fm_fail(FM_EINTERNAL, "OpenSSL offers no HKDF or no AES-256-CTR");
+    if (pthread_once(&g_once, fetch) != 0 || !g_hkdf)
+        return fm_fail(FM_EINTERNAL, "OpenSSL offers no HKDF");
     return FM_OK;
 }
 
@@ -94,35 +93,50 @@ int fm_dp_mask_sign(uint32_t u, uint32_t v)
     return u < v ? 1 : -1;
 }
 
-static void add_words(uint32_t *sum, size_t n, const uint8_t *stream)
+/* As fm_get_u32le, in a form that compilers make vector loads of. */
+static inline uint32_t word_at(const uint8_t *stream, size_t i)
 {
-    for (size_t i = 0; i < n; i++)
-        sum[i] += fm_get_u32le(stream + 4 * i);
+    uint32_t w;
+
+    memcpy(&w, stream + 4 * i, sizeof w);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    w = __builtin_bswap32(w);
+#endif
+    return w;
 }
 
-static void subtract_words(uint32_t *sum, size_t n, const uint8_t *stream)
+static void add_words(uint32_t *restrict sum, size_t n, const uint8_t *restrict stream)
 {
     for (size_t i = 0; i < n; i++)
-        sum[i] -= fm_get_u32le(stream + 4 * i);
+        sum[i] += word_at(stream, i);
+}
+
+static void subtract_words(uint32_t *restrict sum, size_t n, const uint8_t *restrict stream)
+{
+    for (size_t i = 0; i < n; i++)
+        sum[i] -= word_at(stream, i);
+}
+
+void fm_dp_mask_words(uint32_t *sum, size_t n, const uint8_t *stream, int sign)
+{
+    if (sign > 0)
+        add_words(sum, n, stream);
+    else
+        subtract_words(sum, n, stream);
 }
 
 /* One block after the other: the key stream is added while it is still in the cache. */
-static fm_status apply_stream(EVP_CIPHER_CTX *ctx, uint32_t *sum, size_t n, int sign)
+static fm_status apply_stream(fm_gauss_stream *s, uint32_t *sum, size_t n, int sign)
 {
     uint8_t stream[STREAM_BLOCK];
     fm_status st = FM_OK;
 
     while (n > 0 && st == FM_OK) {
         size_t words = n < sizeof stream / 4 ? n : sizeof stream / 4;
-        int len = (int)(4 * words), done = 0;
 
-        memset(stream, 0, 4 * words);
-        if (EVP_EncryptUpdate(ctx, stream, &done, stream, len) != 1 || done != len)
-            st = FM_EINTERNAL;
-        else if (sign > 0)
-            add_words(sum, words, stream);
-        else
-            subtract_words(sum, words, stream);
+        st = fm_gauss_stream_next(s, stream, (4 * words + 63) / 64 * 64);
+        if (st == FM_OK)
+            fm_dp_mask_words(sum, words, stream, sign);
         sum += words;
         n -= words;
     }
@@ -132,20 +146,15 @@ static fm_status apply_stream(EVP_CIPHER_CTX *ctx, uint32_t *sum, size_t n, int 
 
 fm_status fm_dp_mask_apply(uint32_t *sum, size_t n, const uint8_t seed[FM_DP_KEY_BYTES], int sign)
 {
-    static const uint8_t zero_counter[16];
-    EVP_CIPHER_CTX *ctx = NULL;
+    fm_gauss_stream s;
     fm_status st;
 
     if (!sum || !seed || (sign != 1 && sign != -1))
         return fm_fail(FM_EINVAL, "mask: missing argument or a sign that is not 1 or -1");
-    if ((st = need_crypto()) != FM_OK)
-        return st;
-    st = FM_EINTERNAL;
-    if ((ctx = EVP_CIPHER_CTX_new()) &&
-        EVP_EncryptInit_ex2(ctx, g_cipher, seed, zero_counter, NULL) == 1)
-        st = apply_stream(ctx, sum, n, sign);
-    EVP_CIPHER_CTX_free(ctx); /* wipes the key schedule */
-    return st == FM_OK ? FM_OK : fm_fail(st, "OpenSSL's AES-256-CTR failed");
+    if ((st = fm_gauss_stream_init(&s, fm_gauss_best_path()->own_stream, seed)) == FM_OK)
+        st = apply_stream(&s, sum, n, sign);
+    fm_gauss_stream_fini(&s);
+    return st;
 }
 
 fm_status fm_dp_sum_words(uint32_t *sum, size_t n, const uint8_t *bytes, size_t len)

@@ -29,6 +29,9 @@ fm_hash fm_dp_round_context(const fm_dp_round *round);
 FM_NODISCARD fm_status fm_dp_mask_seed(const uint8_t secret[FM_DP_KEY_BYTES],
                                        const fm_hash *round_context, uint8_t out[FM_DP_KEY_BYTES]);
 
+/** sum[i] += (sign 1) or -= (sign -1) the stream's words, 4 * n bytes. */
+void fm_dp_mask_words(uint32_t *sum, size_t n, const uint8_t *stream, int sign);
+
 uint32_t fm_dp_pairs_members(const fm_dp_pairs *p);
 uint32_t fm_dp_pairs_self(const fm_dp_pairs *p);
 /** s_uv with u = self, v != self; borrowed. */

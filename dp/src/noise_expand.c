@@ -1,4 +1,5 @@
 /* From a seed to samples: blocks, groups, and the choice of the instruction set. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +11,6 @@
 #include "fedmoe/base/memory.h"
 #include "noise_internal.h"
 
-#define RESIDUAL_WORDS (FM_GAUSS_SLOTS * FM_GAUSS_WORDS)
-#define CHUNK_STAGES 64 /* stages of groups whose key stream is made at once: 12 KiB */
 #define SIGMA_MAX32 0x1p26
 
 static bool always(void)
@@ -53,27 +52,16 @@ const fm_gauss_path fm_gauss_paths[] = {
 };
 const size_t fm_gauss_path_count = sizeof fm_gauss_paths / sizeof *fm_gauss_paths;
 
-/* Everything secret; wiped as a whole. */
-typedef struct {
-    fm_gauss_stream stream;
-    fm_gauss_escapes escapes;
-    uint8_t residual[4 * RESIDUAL_WORDS];
-    uint32_t words[RESIDUAL_WORDS];
-    int32_t magnitude[FM_GAUSS_SLOTS];
-    uint8_t chunk[CHUNK_STAGES * FM_GAUSS_STAGE_BYTES];
-    int32_t quad[FM_GAUSS_QUADS][FM_GAUSS_GROUP];
-} workspace;
-
 /* The residual samples of a block: the first 768 bytes of its key stream. */
-static fm_status begin_block(const fm_dp_gaussian *g, const fm_gauss_path *path, workspace *w)
+static fm_status begin_block(fm_gauss_run *w)
 {
     fm_status st = fm_gauss_stream_next(&w->stream, w->residual, sizeof w->residual);
 
     if (st != FM_OK)
         return st;
-    for (size_t i = 0; i < RESIDUAL_WORDS; i++)
+    for (size_t i = 0; i < FM_GAUSS_RESIDUAL_WORDS; i++)
         w->words[i] = fm_get_u32le(w->residual + 4 * i);
-    path->scan(&g->residual, w->words, FM_GAUSS_SLOTS / FM_GAUSS_LANES, w->magnitude);
+    w->path->scan(&w->g->residual, w->words, FM_GAUSS_SLOTS / FM_GAUSS_LANES, w->magnitude);
     for (size_t i = 0; i < FM_GAUSS_SLOTS; i++) {
         w->escapes.low[i] = (uint8_t)w->magnitude[i];
         w->escapes.high[i] = (uint8_t)(w->magnitude[i] >> 8);
@@ -83,8 +71,10 @@ static fm_status begin_block(const fm_dp_gaussian *g, const fm_gauss_path *path,
 }
 
 /* Into the first quad, whose weight is 1. */
-static void combine32(const fm_dp_gaussian *g, workspace *w, int32_t *out, size_t take)
+static void combine32(fm_gauss_run *w, int32_t *out, size_t take)
 {
+    const fm_dp_gaussian *g = w->g;
+
     for (uint32_t q = 1; q < g->quads; q++) {
         const uint32_t weight = (uint32_t)g->quad[q].weight;
 
@@ -94,8 +84,10 @@ static void combine32(const fm_dp_gaussian *g, workspace *w, int32_t *out, size_
     memcpy(out, w->quad[0], take * sizeof *out);
 }
 
-static void combine64(const fm_dp_gaussian *g, const workspace *w, int64_t *out, size_t take)
+static void combine64(const fm_gauss_run *w, int64_t *out, size_t take)
 {
+    const fm_dp_gaussian *g = w->g;
+
     for (size_t i = 0; i < take; i++) {
         uint64_t x = 0;
 
@@ -106,78 +98,105 @@ static void combine64(const fm_dp_gaussian *g, const workspace *w, int64_t *out,
 }
 
 /* One group of samples of any number of quads; one of the outputs is NULL. */
-static void make_group(const fm_dp_gaussian *g, const fm_gauss_path *path, workspace *w,
-                       const uint8_t *words, int32_t *out32, int64_t *out64, size_t take)
+static void make_group(fm_gauss_run *w, const uint8_t *words, int32_t *out32, int64_t *out64,
+                       size_t take)
 {
-    for (uint32_t q = 0; q < g->quads; q++)
-        path->groups(&g->alias, &g->quad[q], words + q * 4 * FM_GAUSS_STAGE_BYTES, 0, 1,
-                     &w->escapes, w->quad[q]);
+    for (uint32_t q = 0; q < w->g->quads; q++)
+        w->path->groups(&w->g->alias, &w->g->quad[q], words + q * 4 * FM_GAUSS_STAGE_BYTES, 0, 1,
+                        &w->escapes, w->quad[q]);
     if (out32)
-        combine32(g, w, out32, take);
+        combine32(w, out32, take);
     else
-        combine64(g, w, out64, take);
+        combine64(w, out64, take);
 }
 
 /* Samples in one chunk of key stream: n of them, whole groups but perhaps for the last. */
-static void make_chunk(const fm_dp_gaussian *g, const fm_gauss_path *path, workspace *w,
-                       int32_t *out32, int64_t *out64, size_t n)
+static void make_chunk(fm_gauss_run *w, int32_t *out32, int64_t *out64, size_t n)
 {
-    const size_t stride = g->stages * (size_t)FM_GAUSS_STAGE_BYTES;
+    const size_t stride = w->g->stages * (size_t)FM_GAUSS_STAGE_BYTES;
     size_t done = 0;
 
-    if (out32 && g->quads == 1) { /* the usual case, without a stop at each group */
+    if (out32 && w->g->quads == 1) { /* the usual case, without a stop at each group */
         done = n / FM_GAUSS_GROUP * FM_GAUSS_GROUP;
-        path->groups(&g->alias, &g->quad[0], w->chunk, stride, n / FM_GAUSS_GROUP, &w->escapes,
-                     out32);
+        w->path->groups(&w->g->alias, &w->g->quad[0], w->chunk, stride, n / FM_GAUSS_GROUP,
+                        &w->escapes, out32);
     }
     for (; done < n; done += FM_GAUSS_GROUP)
-        make_group(g, path, w, w->chunk + done / FM_GAUSS_GROUP * stride,
-                   out32 ? out32 + done : NULL, out64 ? out64 + done : NULL,
+        make_group(w, w->chunk + done / FM_GAUSS_GROUP * stride, out32 ? out32 + done : NULL,
+                   out64 ? out64 + done : NULL,
                    n - done < FM_GAUSS_GROUP ? n - done : FM_GAUSS_GROUP);
+}
+
+fm_status fm_gauss_run_begin(fm_gauss_run *r, const fm_dp_gaussian *g, const fm_gauss_path *path,
+                             const uint8_t seed[FM_DP_NOISE_SEED_BYTES])
+{
+    r->g = g;
+    r->path = path;
+    r->left = 0;
+    return fm_gauss_stream_init(&r->stream, path->own_stream, seed);
+}
+
+fm_status fm_gauss_run_next(fm_gauss_run *r, int32_t *out32, int64_t *out64, size_t n)
+{
+    const size_t stages = r->g->stages;
+    const size_t chunk = FM_GAUSS_CHUNK_STAGES / stages * FM_GAUSS_GROUP;
+    fm_status st;
+
+    while (n > 0) {
+        size_t take, groups;
+
+        if (r->left == 0) {
+            r->left = FM_GAUSS_BLOCK_STAGES / stages * FM_GAUSS_GROUP;
+            if ((st = begin_block(r)) != FM_OK)
+                return st;
+        }
+        take = n < r->left ? n : r->left;
+        take = take < chunk ? take : chunk;
+        groups = (take + FM_GAUSS_GROUP - 1) / FM_GAUSS_GROUP;
+        st = fm_gauss_stream_next(&r->stream, r->chunk, groups * stages * FM_GAUSS_STAGE_BYTES);
+        if (st != FM_OK)
+            return st;
+        make_chunk(r, out32, out64, take);
+        out32 = out32 ? out32 + take : NULL;
+        out64 = out64 ? out64 + take : NULL;
+        n -= take;
+        r->left -= take;
+    }
+    return FM_OK;
+}
+
+void fm_gauss_run_end(fm_gauss_run *r)
+{
+    fm_gauss_stream_fini(&r->stream);
+    sodium_memzero(r, sizeof *r);
 }
 
 fm_status fm_gauss_expand(const fm_dp_gaussian *g, const fm_gauss_path *path,
                           const uint8_t seed[FM_DP_NOISE_SEED_BYTES], int32_t *out32,
                           int64_t *out64, size_t n)
 {
-    const size_t block = FM_GAUSS_BLOCK_STAGES / g->stages * FM_GAUSS_GROUP;
-    const size_t chunk = CHUNK_STAGES / g->stages * FM_GAUSS_GROUP;
-    size_t left = 0; /* in the block */
-    workspace w;
-    fm_status st = fm_gauss_stream_init(&w.stream, path->own_stream, seed);
+    fm_gauss_run r;
+    fm_status st = fm_gauss_run_begin(&r, g, path, seed);
 
-    while (st == FM_OK && n > 0) {
-        size_t take, groups;
-
-        if (left == 0) {
-            left = block;
-            if ((st = begin_block(g, path, &w)) != FM_OK)
-                break;
-        }
-        take = n < left ? n : left;
-        take = take < chunk ? take : chunk;
-        groups = (take + FM_GAUSS_GROUP - 1) / FM_GAUSS_GROUP;
-        st = fm_gauss_stream_next(&w.stream, w.chunk, groups * g->stages * FM_GAUSS_STAGE_BYTES);
-        if (st != FM_OK)
-            break;
-        make_chunk(g, path, &w, out32, out64, take);
-        out32 = out32 ? out32 + take : NULL;
-        out64 = out64 ? out64 + take : NULL;
-        n -= take;
-        left -= take;
-    }
-    fm_gauss_stream_fini(&w.stream);
-    sodium_memzero(&w, sizeof w);
+    if (st == FM_OK)
+        st = fm_gauss_run_next(&r, out32, out64, n);
+    fm_gauss_run_end(&r);
     return st;
 }
 
-static const fm_gauss_path *best_path(void)
+/* Asking the processor is slow in a virtual machine: once is enough, and twice does no harm. */
+const fm_gauss_path *fm_gauss_best_path(void)
 {
-    size_t i = fm_gauss_path_count - 1;
+    static atomic_size_t known; /* 1 + index; 0: not asked yet */
+    size_t i = atomic_load_explicit(&known, memory_order_relaxed);
 
-    while (!fm_gauss_paths[i].available())
+    if (i > 0)
+        return &fm_gauss_paths[i - 1];
+    i = fm_gauss_path_count;
+    while (!fm_gauss_paths[i - 1].available())
         i--;
-    return &fm_gauss_paths[i];
+    atomic_store_explicit(&known, i, memory_order_relaxed);
+    return &fm_gauss_paths[i - 1];
 }
 
 fm_status fm_dp_gaussian_expand(const fm_dp_gaussian *g, const uint8_t seed[FM_DP_NOISE_SEED_BYTES],
@@ -185,7 +204,7 @@ fm_status fm_dp_gaussian_expand(const fm_dp_gaussian *g, const uint8_t seed[FM_D
 {
     if (!g || !seed || (!out && n > 0) || g->sigma > SIGMA_MAX32)
         return fm_fail(FM_EINVAL, "noise: missing argument, or sigma above 2^26 for 32 bits");
-    return fm_gauss_expand(g, best_path(), seed, out, NULL, n);
+    return fm_gauss_expand(g, fm_gauss_best_path(), seed, out, NULL, n);
 }
 
 fm_status fm_dp_gaussian_expand64(const fm_dp_gaussian *g,
@@ -194,7 +213,7 @@ fm_status fm_dp_gaussian_expand64(const fm_dp_gaussian *g,
 {
     if (!g || !seed || (!out && n > 0))
         return fm_fail(FM_EINVAL, "noise: missing argument");
-    return fm_gauss_expand(g, best_path(), seed, NULL, out, n);
+    return fm_gauss_expand(g, fm_gauss_best_path(), seed, NULL, out, n);
 }
 
 fm_status fm_dp_gaussian_sample(const fm_dp_gaussian *g, fm_rng *rng, int32_t *out, size_t n)

@@ -117,6 +117,9 @@ fm_gauss_groups fm_gauss_groups_avx2, fm_gauss_groups_avx512;
 extern const fm_gauss_path fm_gauss_paths[];
 extern const size_t fm_gauss_path_count;
 
+/** The best that this machine can run. */
+const fm_gauss_path *fm_gauss_best_path(void);
+
 /** fm_dp_gaussian_expand and _expand64 (one of out32, out64 is NULL) by a certain path. */
 FM_NODISCARD fm_status fm_gauss_expand(const fm_dp_gaussian *g, const fm_gauss_path *path,
                                        const uint8_t seed[FM_DP_NOISE_SEED_BYTES], int32_t *out32,
@@ -134,6 +137,32 @@ FM_NODISCARD fm_status fm_gauss_stream_init(fm_gauss_stream *s, bool own,
 /** The next len bytes; len is a multiple of 64. */
 FM_NODISCARD fm_status fm_gauss_stream_next(fm_gauss_stream *s, uint8_t *out, size_t len);
 void fm_gauss_stream_fini(fm_gauss_stream *s);
+
+#define FM_GAUSS_CHUNK_STAGES 64 /* stages of groups whose key stream is made at once: 12 KiB */
+#define FM_GAUSS_RESIDUAL_WORDS (FM_GAUSS_SLOTS * FM_GAUSS_WORDS)
+
+/* What a seed stands for, piece by piece. All of it secret; _end wipes it. */
+typedef struct {
+    const fm_dp_gaussian *g;
+    const fm_gauss_path *path;
+    size_t left; /* samples of the block */
+    fm_gauss_stream stream;
+    fm_gauss_escapes escapes;
+    uint8_t residual[4 * FM_GAUSS_RESIDUAL_WORDS];
+    uint32_t words[FM_GAUSS_RESIDUAL_WORDS];
+    int32_t magnitude[FM_GAUSS_SLOTS];
+    uint8_t chunk[FM_GAUSS_CHUNK_STAGES * FM_GAUSS_STAGE_BYTES];
+    int32_t quad[FM_GAUSS_QUADS][FM_GAUSS_GROUP];
+} fm_gauss_run;
+
+/** @param g  must outlive the run. End it also after an error. */
+FM_NODISCARD fm_status fm_gauss_run_begin(fm_gauss_run *r, const fm_dp_gaussian *g,
+                                          const fm_gauss_path *path,
+                                          const uint8_t seed[FM_DP_NOISE_SEED_BYTES]);
+/** The next n samples; one of the outputs is NULL. n is a multiple of FM_GAUSS_GROUP, but for the
+ *  last piece. */
+FM_NODISCARD fm_status fm_gauss_run_next(fm_gauss_run *r, int32_t *out32, int64_t *out64, size_t n);
+void fm_gauss_run_end(fm_gauss_run *r);
 
 #if defined(__x86_64__)
 /** The two halves of the own stream; for machines with VAES and AVX-512 only. */

@@ -1,4 +1,4 @@
-/* The key stream of the noise: AES-256-CTR, by vector instructions where there are any. */
+/* The key stream of noise and masks: AES-256-CTR, by vector instructions where there are any. */
 #include <pthread.h>
 #include <string.h>
 
@@ -32,11 +32,11 @@ fm_status fm_gauss_stream_init(fm_gauss_stream *s, bool own,
 #endif
     /* Missing cryptography is an error, never a fallback. */
     if (pthread_once(&g_once, fetch) != 0 || !g_cipher)
-        return fm_fail(FM_EINTERNAL, "noise: OpenSSL offers no AES-256-CTR");
+        return fm_fail(FM_EINTERNAL, "OpenSSL offers no AES-256-CTR");
     if (!(ctx = EVP_CIPHER_CTX_new()) ||
         EVP_EncryptInit_ex2(ctx, g_cipher, key, zero_counter, NULL) != 1) {
         EVP_CIPHER_CTX_free(ctx);
-        return fm_fail(FM_EINTERNAL, "noise: OpenSSL's AES-256-CTR failed");
+        return fm_fail(FM_EINTERNAL, "OpenSSL's AES-256-CTR failed");
     }
     s->openssl = ctx;
     return FM_OK;
@@ -55,7 +55,7 @@ fm_status fm_gauss_stream_next(fm_gauss_stream *s, uint8_t *out, size_t len)
 #endif
     memset(out, 0, len);
     if (EVP_EncryptUpdate(s->openssl, out, &done, out, (int)len) != 1 || done != (int)len)
-        return fm_fail(FM_EINTERNAL, "noise: OpenSSL's AES-256-CTR failed");
+        return fm_fail(FM_EINTERNAL, "OpenSSL's AES-256-CTR failed");
     return FM_OK;
 }
 

@@ -9,6 +9,7 @@
 #include "mask_internal.h"
 #include "shares_internal.h"
 #include "sum_internal.h"
+#include "words_internal.h"
 
 #define UPDATE_LABEL "fedmoe update v1"
 
@@ -128,91 +129,44 @@ void fm_dp_release_free(fm_dp_release **r)
     *r = NULL;
 }
 
-static void keep_noise(fm_dp_release *r, uint32_t level, const int32_t *noise)
+/* Fresh seeds: of the levels, of the own mask, and of those with the others. */
+static fm_status draw_seeds(fm_dp_release *r, const fm_dp_pairs *pairs, const fm_dp_round *round,
+                            fm_rng *rng)
 {
-    if (r->noise)
-        memcpy(r->noise + level * r->n, noise, r->n * sizeof *noise);
-}
-
-/*
- * words = round((sum + words) / 2^shift), words the noise of level 0. One half is added before the
- * low bits fall off; |sum| < 2^52, so the offset of 2^62 makes all positive.
- */
-static void add_sum_and_round(uint32_t *words, const fm_dp_sum *sum)
-{
-    const unsigned shift = sum->lattice.shift;
-    const uint64_t offset = (uint64_t)1 << 62, half = ((uint64_t)1 << shift) >> 1;
-
-    for (size_t i = 0; i < sum->n; i++) {
-        uint64_t x = (uint64_t)(fm_dp_sum_at(sum, i) + (int32_t)words[i]);
-
-        words[i] = (uint32_t)((x + offset + half) >> shift); /* 2^62 >> shift is 0 mod 2^32 */
-    }
-}
-
-/* words = sum + noise. The first level is drawn into the words' own memory, which may be all. */
-static fm_status add_noise(fm_dp_release *r, const fm_dp_sum *sum, const fm_dp_shares *shares,
-                           fm_rng *rng)
-{
-    uint32_t levels = r->levels.count;
-    int32_t *more = NULL;
-    void *mem = NULL;
+    fm_hash context = fm_dp_round_context(round);
     fm_status st = FM_OK;
 
-    if (levels > 1) {
-        if ((st = fm_alloc(r->n, sizeof *more, &mem)) != FM_OK)
-            return st;
-        more = mem;
-    }
-    for (uint32_t l = 0; st == FM_OK && l < levels; l++) {
-        int32_t *noise = l == 0 ? (int32_t *)r->words : more;
-
+    for (uint32_t l = 0; l < r->levels.count; l++)
         rng->fill(rng->state, r->secret->level_seeds[l], FM_DP_NOISE_SEED_BYTES);
-        st = fm_dp_shares_expand(shares, l, r->secret->level_seeds[l], noise, r->n);
-        keep_noise(r, l, noise);
-        if (l == 0)
-            add_sum_and_round(r->words, sum);
-        for (size_t i = 0; l > 0 && i < r->n; i++)
-            r->words[i] += (uint32_t)more[i];
-    }
-    if (levels == 0)
-        add_sum_and_round(r->words, sum);
-    if (more)
-        sodium_memzero(more, r->n * sizeof *more);
-    free(more);
+    rng->fill(rng->state, r->secret->self_seed, sizeof r->secret->self_seed);
+    for (uint32_t i = 0; st == FM_OK && i < r->participant_count; i++)
+        if (r->participants[i] != r->self)
+            st = fm_dp_mask_seed(fm_dp_pairs_secret(pairs, r->participants[i]), &context,
+                                 r->secret->pair_seeds[i]);
     return st;
 }
 
-static fm_status add_masks(fm_dp_release *r, const fm_dp_pairs *pairs, const fm_dp_round *round,
-                           fm_rng *rng)
+static fm_status fill_words(fm_dp_release *r, const fm_dp_sum *sum, const fm_dp_shares *shares)
 {
-    fm_hash context = fm_dp_round_context(round);
-    fm_status st;
+    const uint8_t *masks[FM_DP_MAX_MEMBERS];
+    int8_t signs[FM_DP_MAX_MEMBERS];
+    const fm_dp_words w = { .sum = sum,
+                            .shares = shares,
+                            .levels = r->levels.count,
+                            .level_seeds =
+                                (const uint8_t(*)[FM_DP_NOISE_SEED_BYTES])r->secret->level_seeds,
+                            .masks = r->participant_count,
+                            .mask_seeds = masks,
+                            .signs = signs,
+                            .kept = r->noise };
 
-    rng->fill(rng->state, r->secret->self_seed, sizeof r->secret->self_seed);
-    if ((st = fm_dp_mask_apply(r->words, r->n, r->secret->self_seed, 1)) != FM_OK)
-        return st;
     for (uint32_t i = 0; i < r->participant_count; i++) {
-        uint32_t v = r->participants[i];
-        uint8_t *seed = r->secret->pair_seeds[i];
+        bool own = r->participants[i] == r->self;
 
-        if (v == r->self)
-            continue;
-        st = fm_dp_mask_seed(fm_dp_pairs_secret(pairs, v), &context, seed);
-        if (st == FM_OK)
-            st = fm_dp_mask_apply(r->words, r->n, seed, fm_dp_mask_sign(r->self, v));
-        if (st != FM_OK)
-            return st;
+        masks[i] = own ? r->secret->self_seed : r->secret->pair_seeds[i];
+        signs[i] = own ? 1 : (int8_t)fm_dp_mask_sign(r->self, r->participants[i]);
     }
-    return FM_OK;
-}
-
-static void to_bytes(uint32_t *words, size_t n)
-{
-    uint8_t *bytes = (uint8_t *)words;
-
-    for (size_t i = 0; i < n; i++)
-        fm_put_u32le(bytes + 4 * i, words[i]);
+    return fm_dp_words_make(&w, r->words);
 }
 
 fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *shares, const fm_dp_pairs *pairs,
@@ -227,10 +181,9 @@ fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *shares, const f
     }
     if ((st = check_make(sum, shares, pairs, round)) != FM_OK ||
         (st = release_new(sum, shares, pairs, round, &r)) != FM_OK ||
-        (st = add_noise(r, sum, shares, rng)) != FM_OK ||
-        (st = add_masks(r, pairs, round, rng)) != FM_OK)
+        (st = draw_seeds(r, pairs, round, rng)) != FM_OK ||
+        (st = fill_words(r, sum, shares)) != FM_OK)
         goto done;
-    to_bytes(r->words, r->n);
     *out = r;
     r = NULL;
 done:

@@ -202,6 +202,12 @@ fm_status fm_dp_shares_expand(const fm_dp_shares *s, uint32_t level,
     return fm_dp_gaussian_expand(s->noise[level], seed, out, n);
 }
 
+fm_status fm_dp_shares_begin(const fm_dp_shares *s, uint32_t level,
+                             const uint8_t seed[FM_DP_NOISE_SEED_BYTES], fm_gauss_run *out)
+{
+    return fm_gauss_run_begin(out, s->noise[level], fm_gauss_best_path(), seed);
+}
+
 fm_status fm_dp_shares_subtract(const fm_dp_shares *s, uint32_t survivors,
                                 const uint8_t (*seeds)[FM_DP_NOISE_SEED_BYTES], uint32_t count,
                                 int32_t *scratch, uint32_t *sum, size_t n)

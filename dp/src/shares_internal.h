@@ -3,6 +3,7 @@
 #define FEDMOE_DP_SHARES_INTERNAL_H
 
 #include "fedmoe/dp/shares.h"
+#include "noise_internal.h"
 
 /** For rounds of `participants`; plain data, so that a release can keep its own. */
 typedef struct {
@@ -24,5 +25,10 @@ bool fm_dp_shares_serve(const fm_dp_shares *s, const fm_dp_lattice *lattice, uin
 FM_NODISCARD fm_status fm_dp_shares_expand(const fm_dp_shares *s, uint32_t level,
                                            const uint8_t seed[FM_DP_NOISE_SEED_BYTES], int32_t *out,
                                            size_t n);
+
+/** The same piece by piece. The shares must outlive the run. */
+FM_NODISCARD fm_status fm_dp_shares_begin(const fm_dp_shares *s, uint32_t level,
+                                          const uint8_t seed[FM_DP_NOISE_SEED_BYTES],
+                                          fm_gauss_run *out);
 
 #endif

@@ -148,7 +148,7 @@ fm_status fm_dp_sum_batch_done(fm_dp_sum *s, const uint64_t *squares, size_t uni
 {
     uint64_t bound, most = 0;
 
-    if (!s || !s->open || units > s->asked || (!squares && units > 0)) {
+    if (!s || !s->open || units > s->asked || dropped > units || (!squares && units > 0)) {
         fm_dp_sum_reset(s); /* nobody knows what is in it */
         return fm_fail(FM_EINVAL, "sum: no batch is open, or not for so many units");
     }
@@ -160,7 +160,7 @@ fm_status fm_dp_sum_batch_done(fm_dp_sum *s, const uint64_t *squares, size_t uni
         return fm_fail(FM_EINTERNAL, "sum: a unit's integers are longer than the sensitivity");
     }
     s->open = false;
-    s->units += units;
+    s->units += units - dropped;
     s->pending += units;
     s->dropped += dropped;
     return FM_OK;

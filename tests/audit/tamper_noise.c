@@ -1,20 +1,14 @@
 /* A tenth of the noise. */
-#include "fedmoe/dp/noise.h"
+#include "noise_internal.h"
 
-fm_status __real_fm_dp_gaussian_expand(const fm_dp_gaussian *g,
-                                       const uint8_t seed[FM_DP_NOISE_SEED_BYTES], int32_t *out,
-                                       size_t n);
-fm_status __wrap_fm_dp_gaussian_expand(const fm_dp_gaussian *g,
-                                       const uint8_t seed[FM_DP_NOISE_SEED_BYTES], int32_t *out,
-                                       size_t n);
+fm_status __real_fm_gauss_run_next(fm_gauss_run *r, int32_t *out32, int64_t *out64, size_t n);
+fm_status __wrap_fm_gauss_run_next(fm_gauss_run *r, int32_t *out32, int64_t *out64, size_t n);
 
-fm_status __wrap_fm_dp_gaussian_expand(const fm_dp_gaussian *g,
-                                       const uint8_t seed[FM_DP_NOISE_SEED_BYTES], int32_t *out,
-                                       size_t n)
+fm_status __wrap_fm_gauss_run_next(fm_gauss_run *r, int32_t *out32, int64_t *out64, size_t n)
 {
-    fm_status st = __real_fm_dp_gaussian_expand(g, seed, out, n);
+    fm_status st = __real_fm_gauss_run_next(r, out32, out64, n);
 
     for (size_t i = 0; i < n; i++)
-        out[i] /= 10;
+        out32[i] /= 10;
     return st;
 }

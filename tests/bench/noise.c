@@ -1,6 +1,7 @@
 /*
  * Samples a second of the discrete Gaussian on one core, for every instruction set that this
- * machine has, beside the key stream alone (the floor) and a floating-point Box-Muller (the peer).
+ * machine has, beside the key stream alone (the floor) and a floating-point Box-Muller (the peer);
+ * then what a release costs (noise_release.c).
  * With --check, statistics of 10^8 samples instead: see noise_check.c.
  */
 #include <math.h>
@@ -126,6 +127,7 @@ static fm_status run(size_t n)
             st = time_stream(&fm_gauss_paths[fm_gauss_path_count - 1], (uint8_t *)x, 8 * n);
         printf("\n");
         time_peer(f, n);
+        st = bench_noise_release(n < (size_t)1 << 20);
     }
     free(x);
     free(f);

@@ -1,5 +1,6 @@
 #include "mask_fixture.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,7 +70,11 @@ static const fm_dp_shares *shares_of(fixture *f, uint32_t u)
     return f->shares;
 }
 
-static void release_one(fixture *f, uint32_t u, fm_rng *r, float *g, int32_t *encoded)
+/* The expectation needs the survivors, so it is kept per node until then. */
+static int32_t *g_encoded[FIX_MAX];
+static int64_t *g_encoded64[FIX_MAX];
+
+static void release_one(fixture *f, uint32_t u, fm_rng *r, float *g)
 {
     fm_rng system = fm_rng_system();
     fm_dp_sum *s = NULL;
@@ -80,16 +85,14 @@ static void release_one(fixture *f, uint32_t u, fm_rng *r, float *g, int32_t *en
             g[i] = (float)fm_rng_normal(r);
         CU_ASSERT_EQUAL(fm_dp_sum_add_unit(s, g), FM_OK);
     }
-    fm_dp_sum_peek_for_tests(s, encoded);
+    fm_dp_sum_peek_for_tests(s, g_encoded[u]);
+    fm_dp_sum_peek64_for_tests(s, g_encoded64[u]);
     CU_ASSERT_EQUAL_FATAL(fm_dp_release_make(s, shares_of(f, u), f->pairs[u], &f->rounds[u],
                                              &system, &f->releases[u]),
                           FM_OK);
     CU_ASSERT_EQUAL(fm_dp_sum_units(s), 0);
     fm_dp_sum_free(&s);
 }
-
-/* The expectation needs the survivors, so it is kept per node until then. */
-static int32_t *g_encoded[FIX_MAX];
 
 void fix_release_all(fixture *f, uint64_t seed_value)
 {
@@ -101,10 +104,13 @@ void fix_release_all(fixture *f, uint64_t seed_value)
     fm_dp_release_keep_noise_for_tests(1);
     for (uint32_t u = 0; u < f->members; u++) {
         free(g_encoded[u]);
+        free(g_encoded64[u]);
         g_encoded[u] = malloc(f->n * sizeof *g_encoded[u]);
+        g_encoded64[u] = malloc(f->n * sizeof *g_encoded64[u]);
         CU_ASSERT_PTR_NOT_NULL_FATAL(g_encoded[u]);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(g_encoded64[u]);
         fm_dp_release_free(&f->releases[u]);
-        release_one(f, u, &r, g, g_encoded[u]);
+        release_one(f, u, &r, g);
     }
     fm_dp_release_keep_noise_for_tests(0);
     free(g);
@@ -115,6 +121,11 @@ const int32_t *fix_encoded(uint32_t u)
     return g_encoded[u];
 }
 
+const int64_t *fix_encoded64(uint32_t u)
+{
+    return g_encoded64[u];
+}
+
 static void add(int32_t *sum, const int32_t *more, size_t n)
 {
     CU_ASSERT_PTR_NOT_NULL_FATAL(more);
@@ -122,13 +133,26 @@ static void add(int32_t *sum, const int32_t *more, size_t n)
         sum[i] = (int32_t)((uint32_t)sum[i] + (uint32_t)more[i]);
 }
 
+/* The encoding and the first level, rounded half up to the wire's lattice. */
+static void add_rounded(fixture *f, uint32_t u, const int32_t *noise)
+{
+    const double step = ldexp(1.0, (int)f->lattice.shift);
+
+    for (size_t i = 0; i < f->n; i++) {
+        double x = (double)(g_encoded64[u][i] + (noise ? noise[i] : 0));
+
+        f->expected[i] =
+            (int32_t)((uint32_t)f->expected[i] + (uint32_t)(int64_t)floor(x / step + 0.5));
+    }
+}
+
 static void add_expected(fixture *f, uint32_t u, uint32_t survivors)
 {
     const fm_dp_shares *s = shares_of(f, u);
     uint32_t kept = fm_dp_shares_levels(s) - fm_dp_shares_surplus(s, survivors);
 
-    add(f->expected, g_encoded[u], f->n);
-    for (uint32_t l = 0; l < kept; l++)
+    add_rounded(f, u, kept > 0 ? fm_dp_release_noise_for_tests(f->releases[u], 0) : NULL);
+    for (uint32_t l = 1; l < kept; l++)
         add(f->expected, fm_dp_release_noise_for_tests(f->releases[u], l), f->n);
 }
 
@@ -190,7 +214,9 @@ void fix_fini(fixture *f)
         fm_dp_pairs_free(&f->pairs[u]);
         fm_dp_keypair_free(&f->keys[u]);
         free(g_encoded[u]);
+        free(g_encoded64[u]);
         g_encoded[u] = NULL;
+        g_encoded64[u] = NULL;
     }
     fm_dp_shares_free(&f->shares);
     free(f->expected);

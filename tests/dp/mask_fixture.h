@@ -34,6 +34,8 @@ void fix_pair(fixture *f, uint32_t u);
 void fix_release_all(fixture *f, uint64_t seed);
 /** The encoded sum of node u's units, int32[n], before noise and masks. */
 const int32_t *fix_encoded(uint32_t u);
+/** The same with all its bits, on the units' lattice. */
+const int64_t *fix_encoded64(uint32_t u);
 /** What the server computes of the survivors, and what it should be in f->expected. */
 void fix_unmask(fixture *f, const uint32_t *survivors, uint32_t count, uint32_t *sum);
 /** Words of sum that are not the expected ones. */

@@ -273,6 +273,51 @@ static void canaries_are_clipped_units_in_coordinates_of_their_own(void)
     CU_ASSERT_PTR_NULL(c);
 }
 
+/*
+ * On a lattice whose units have more steps than the wire: what the audit sees is off by the one
+ * rounding of the sum, half a step of 64, and nothing of the record is left in it.
+ */
+static void canaries_are_found_below_the_rounding_of_the_fast_encoding(void)
+{
+    const fm_dp_lattice_spec spec = { .clip_norm = 2.0,
+                                      .noise_multiplier = 1.0,
+                                      .max_units = 1u << 24,
+                                      .nodes = 1,
+                                      .quorum = 1,
+                                      .encoding = FM_DP_FAST };
+    float record[COORDINATES];
+    uint32_t words[COORDINATES];
+    int64_t total[COORDINATES];
+    fm_dp_canaries *c = NULL;
+    fm_dp_sum *sum = NULL;
+    fm_dp_lattice lattice;
+    fm_rng_seed seed;
+    fm_rng rng = fm_rng_seeded(&seed, 78);
+
+    for (uint32_t i = 0; i < COORDINATES; i++)
+        record[i] = (float)i - 17.5f;
+    CU_ASSERT_EQUAL_FATAL(fm_dp_lattice_make(&spec, &lattice), FM_OK);
+    CU_ASSERT_FATAL(lattice.shift > 8);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_sum_new(&lattice, COORDINATES, &sum), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_canaries_new(COORDINATES, COORDINATES, 2.0, &g_claim, &rng, &c),
+                          FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_sum_add_unit(sum, record), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_canaries_add(c, 1.0, sum, &rng), FM_OK);
+    fm_dp_sum_peek64_for_tests(sum, total);
+    for (uint32_t i = 0; i < COORDINATES; i++)
+        words[i] = (uint32_t)(int64_t)floor(ldexp((double)total[i], -(int)lattice.shift) + 0.5);
+    fm_dp_canaries_observe(c, &lattice, words);
+    for (uint32_t i = 0; i < COORDINATES; i++) {
+        const double in = fm_dp_canaries_included(c)[i], off = 0.501 / (double)lattice.sensitivity;
+        const double score = fm_dp_canaries_scores(c)[i];
+
+        CU_ASSERT(score >= fm_dp_canary_ratio(in - off, 4.0, 1.0) &&
+                  score <= fm_dp_canary_ratio(in + off, 4.0, 1.0));
+    }
+    fm_dp_sum_free(&sum);
+    fm_dp_canaries_free(&c);
+}
+
 /* n = 100,000 at each rate: 6 deviations, false alarm below 2e-9 each; the ends exactly. */
 static void sampling_is_at_its_rate(void)
 {
@@ -390,6 +435,8 @@ static const fm_test tests[] = {
     { "scores are log likelihood ratios", scores_are_log_likelihood_ratios },
     { "canaries are clipped units in coordinates of their own, the records taken off",
       canaries_are_clipped_units_in_coordinates_of_their_own },
+    { "canaries are found below the rounding of the fast encoding",
+      canaries_are_found_below_the_rounding_of_the_fast_encoding },
     { "sampling is at its rate (false alarm: 8e-9)", sampling_is_at_its_rate },
     { "a file comes back as it was", a_file_comes_back_as_it_was },
     { "files that do not hold are refused and say why",

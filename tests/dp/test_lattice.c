@@ -159,6 +159,149 @@ static void serves_extreme_clip_norms(void)
     }
 }
 
+/* The rule of FAST, in the words of the header, from the spec alone. */
+static double widest_noise(const fm_dp_lattice_spec *s, int unit_log2)
+{
+    double steps = floor(ldexp(s->clip_norm, unit_log2));
+
+    return s->noise_multiplier * steps / sqrt(s->local ? 1.0 : s->quorum - s->colluders);
+}
+
+static bool serves(const fm_dp_lattice_spec *s, int unit_log2, double most)
+{
+    return floor(ldexp(s->clip_norm, unit_log2)) <= (double)FM_DP_FAST_STEPS &&
+           widest_noise(s, unit_log2) <= most;
+}
+
+static bool is_enough(const fm_dp_lattice_spec *s, int unit_log2)
+{
+    double steps = floor(ldexp(s->clip_norm, unit_log2));
+
+    return steps >= 2048.0 && s->noise_multiplier * steps >= 4.0 * s->max_units;
+}
+
+static int expected_unit_log2(const fm_dp_lattice_spec *s)
+{
+    const double most[] = { 0x1p11, 0x1p16, 0x1p21, 0x1p26 * (1.0 - 0x1p-40) };
+    int at = 0;
+
+    for (size_t i = 0; i < FM_TEST_COUNT(most); i++) {
+        for (at = 60; !serves(s, at, most[i]); at--)
+            ;
+        if (is_enough(s, at))
+            break;
+    }
+    return at;
+}
+
+static void check_fast(const fm_dp_lattice_spec *s, const fm_dp_lattice *l)
+{
+    fm_dp_lattice finer = *l;
+
+    CU_ASSERT_EQUAL(l->encoding, FM_DP_FAST);
+    CU_ASSERT_EQUAL(l->scale_log2 + (int)l->shift, expected_unit_log2(s));
+    CU_ASSERT_EQUAL(l->scale, ldexp(1.0, l->scale_log2));
+    CU_ASSERT_EQUAL(l->unit_scale, ldexp(l->scale, (int)l->shift));
+    CU_ASSERT_EQUAL(l->sensitivity, (int64_t)floor(s->clip_norm * l->scale));
+    CU_ASSERT_EQUAL(l->unit_sensitivity, l->sensitivity << l->shift);
+    CU_ASSERT(l->sensitivity >= 64 && l->unit_sensitivity <= FM_DP_FAST_STEPS);
+    CU_ASSERT(l->sigma_share >= 10.0 && ldexp(l->sigma_share, (int)l->shift) < 0x1p26);
+    CU_ASSERT_EQUAL(l->sigma_counted, s->noise_multiplier * (double)l->sensitivity);
+    CU_ASSERT(reach(s, l) < 0x1p31);
+    /* Where there is a shift, there had to be one. */
+    finer.sensitivity = (int64_t)floor(s->clip_norm * l->scale * 2.0);
+    finer.sigma_share *= (double)finer.sensitivity / (double)l->sensitivity;
+    CU_ASSERT(l->shift == 0 || reach(s, &finer) > 0x1p31 - 2.0);
+}
+
+static void fast_units_have_the_steps_that_noise_and_numbers_call_for(void)
+{
+    size_t with_shift = 0, refused = 0;
+    fm_rng_seed seed;
+    fm_rng r = fm_rng_seeded(&seed, 5);
+
+    for (int i = 0; i < 4000; i++) {
+        fm_dp_lattice_spec s = random_spec(&r);
+        fm_dp_lattice l, again;
+
+        s.max_units = 1 + (uint32_t)fm_rng_below(&r, 1u << (1 + i % 24));
+        s.encoding = FM_DP_FAST;
+        if (fm_dp_lattice_make(&s, &l) != FM_OK) { /* as in exact: no finer one fits */
+            s.encoding = FM_DP_EXACT;
+            CU_ASSERT_EQUAL(fm_dp_lattice_make(&s, &l), FM_EINVAL);
+            refused++;
+            continue;
+        }
+        check_fast(&s, &l);
+        with_shift += l.shift > 0;
+        /* Whoever knows the plan has the same. */
+        CU_ASSERT_EQUAL_FATAL(fm_dp_lattice_make(&s, &again), FM_OK);
+        CU_ASSERT(again.sensitivity == l.sensitivity && again.shift == l.shift &&
+                  again.scale_log2 == l.scale_log2 && again.sigma_counted == l.sigma_counted);
+    }
+    CU_ASSERT(with_shift > 100 && with_shift < 3000 && refused < 400);
+}
+
+/* No square root of the number of coordinates, whatever the shift: the mechanism is that of EXACT
+ * at the same scale. */
+static void fast_costs_no_noise(void)
+{
+    fm_dp_lattice_spec s = usual();
+    fm_dp_lattice fast, exact;
+
+    s.max_units = 1u << 20;
+    CU_ASSERT_EQUAL(fm_dp_lattice_make(&s, &exact), FM_OK);
+    s.encoding = FM_DP_FAST;
+    CU_ASSERT_EQUAL(fm_dp_lattice_make(&s, &fast), FM_OK);
+    CU_ASSERT(fast.shift >= 8);
+    CU_ASSERT_EQUAL(fast.sensitivity, exact.sensitivity);
+    CU_ASSERT_EQUAL(fast.sigma_counted, exact.sigma_counted);
+    CU_ASSERT_EQUAL(exact.unit_sensitivity, exact.sensitivity);
+    CU_ASSERT(exact.shift == 0 && exact.unit_scale == exact.scale);
+    s.encoding = (fm_dp_encoding)2;
+    refuses(s, "encoding");
+}
+
+/* docs/protocol.md, section 11; tests/proto/vectors.py computes them from that text. */
+static void gives_the_lattices_of_the_protocol(void)
+{
+    static const struct {
+        double clip_norm, z;
+        uint32_t nodes, honest, max_units;
+        fm_dp_encoding encoding;
+        int scale_log2;
+        unsigned shift;
+        int64_t sensitivity;
+        double sigma;
+    } known[] = {
+        { 1, 1, 3, 3, 400, FM_DP_EXACT, 22, 0, 4194304, 4194304 },
+        { 1, 1, 3, 3, 400, FM_DP_FAST, 11, 0, 2048, 2048 },
+        { 1, 1, 3, 3, 10000, FM_DP_EXACT, 17, 0, 131072, 131072 },
+        { 1, 1, 3, 3, 10000, FM_DP_FAST, 16, 0, 65536, 65536 },
+        { 1, 1, 3, 3, 1048576, FM_DP_EXACT, 10, 0, 1024, 1024 },
+        { 1, 1, 3, 3, 1048576, FM_DP_FAST, 10, 10, 1024, 1024 },
+        { 0.3, 2.5, 5, 1, 50000, FM_DP_EXACT, 17, 0, 39321, 98302.5 },
+        { 0.3, 2.5, 5, 1, 50000, FM_DP_FAST, 17, 4, 39321, 98302.5 },
+    };
+
+    for (size_t i = 0; i < FM_TEST_COUNT(known); i++) {
+        const fm_dp_lattice_spec s = { .clip_norm = known[i].clip_norm,
+                                       .noise_multiplier = known[i].z,
+                                       .max_units = known[i].max_units,
+                                       .nodes = known[i].nodes,
+                                       .quorum = known[i].nodes,
+                                       .colluders = known[i].nodes - known[i].honest,
+                                       .encoding = known[i].encoding };
+        fm_dp_lattice l;
+
+        CU_ASSERT_EQUAL_FATAL(fm_dp_lattice_make(&s, &l), FM_OK);
+        CU_ASSERT_EQUAL(l.scale_log2, known[i].scale_log2);
+        CU_ASSERT_EQUAL(l.shift, known[i].shift);
+        CU_ASSERT_EQUAL(l.sensitivity, known[i].sensitivity);
+        CU_ASSERT_DOUBLE_EQUAL(l.sigma_counted, known[i].sigma, 0.0);
+    }
+}
+
 static const fm_test g_tests[] = {
     { "takes the finest lattice whose sums cannot wrap",
       takes_the_finest_lattice_whose_sums_cannot_wrap },
@@ -167,6 +310,10 @@ static const fm_test g_tests[] = {
     { "names the field that is out of range", names_the_field_that_is_out_of_range },
     { "refuses a plan that no lattice serves", refuses_a_plan_that_no_lattice_serves },
     { "serves extreme clip norms", serves_extreme_clip_norms },
+    { "fast units have the steps that noise and numbers call for",
+      fast_units_have_the_steps_that_noise_and_numbers_call_for },
+    { "fast costs no noise", fast_costs_no_noise },
+    { "gives the lattices of the protocol", gives_the_lattices_of_the_protocol },
 };
 
 const fm_test_suite fm_suite_dp_lattice = { "dp.lattice", g_tests, FM_TEST_COUNT(g_tests) };

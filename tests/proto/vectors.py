@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""The known values of test_digest.c, computed from docs/protocol.md alone ("Digests")."""
+"""The known values of test_digest.c and of tests/dp/test_lattice.c, computed from docs/protocol.md
+alone (sections 10 and 11)."""
+import math
 from hashlib import blake2b
 
 
@@ -60,6 +62,44 @@ VECTORS = {
                          sample(50)).hexdigest(),
 }
 
+NOISE_MOST = 2.0**26 * (1 - 2.0**-40)
+
+
+def lattice(clip_norm, z, max_nodes, honest, max_units, fast):
+    """(e, f - e, delta, sigma); f is e where the encoding is exact."""
+    def delta(e):
+        return math.floor(math.ldexp(clip_norm, e))
+
+    def share(e):
+        return z * delta(e) / math.sqrt(honest)
+
+    def fits(e):
+        return (max_units * delta(e) + max_nodes * 12 * share(e) < 2**31 - 1
+                and share(e) <= NOISE_MOST)
+
+    f = 31 - math.frexp(clip_norm)[1]  # clip_norm 2^f < 2^31
+    if fast:
+        top = f
+        for most in (2.0**11, 2.0**16, 2.0**21, NOISE_MOST):
+            f = top
+            while delta(f) > 2**20 or share(f) > most:
+                f -= 1
+            if delta(f) >= 2048 and z * delta(f) >= 4 * max_units:
+                break
+    e = f
+    while not fits(e):
+        e -= 1
+    return e, f - e if fast else 0, delta(e), z * delta(e)
+
+
+LATTICES = [(c, z, n, h, u, fast) for c, z, n, h, u in
+            ((1.0, 1.0, 3, 3, 400), (1.0, 1.0, 3, 3, 10000), (1.0, 1.0, 3, 3, 1 << 20),
+             (0.3, 2.5, 5, 1, 50000)) for fast in (False, True)]
+
 if __name__ == "__main__":
     for name, value in VECTORS.items():
         print(f"{name:13} {value}")
+    for spec in LATTICES:
+        e, shift, delta, sigma = lattice(*spec)
+        print(f"| {spec[0]:g} | {spec[1]:g} | {spec[2]} | {spec[3]} | {spec[4]} | "
+              f"{'fast' if spec[5] else 'exact'} | {e} | {shift} | {delta} | {sigma:.10g} |")

@@ -112,11 +112,13 @@ FM_NODISCARD fm_status fm_dp_sum_batch(fm_dp_sum *s, size_t units, int32_t **out
 size_t fm_dp_sum_batch_units(const fm_dp_lattice *lattice);
 /**
  * The batch is in.
- * @param squares  [units] exact squared L2 norm of each unit's integers. One above
- *                 unit_sensitivity^2 is FM_EINTERNAL, and the whole sum is wiped.
- *                 It is of all the unit's integers, those of the tail included.
- * @param units    how many were added, at most what was asked for.
- * @param dropped  units that were left out because they were not finite (added to the count).
+ * @param squares  [units] exact squared L2 norm of each unit's integers, those of the tail
+ *                 included. One above unit_sensitivity^2 is FM_EINTERNAL, and the whole sum is
+ *                 wiped.
+ * @param units    of the batch, at most as many as were asked for.
+ * @param dropped  how many of them were left out because they were not finite: they added nothing.
+ * @return FM_OK; FM_EINTERNAL as above; FM_EINVAL without an open batch or for more units than
+ *         asked for: the sum is wiped then, too.
  */
 FM_NODISCARD fm_status fm_dp_sum_batch_done(fm_dp_sum *s, const uint64_t *squares, size_t units,
                                             size_t dropped);

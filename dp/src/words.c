@@ -1,0 +1,158 @@
+/*
+ * The words of an update in pieces that stay in the first-level cache: what is read of memory is the
+ * sum, and what is written the words, once each.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "fedmoe/base/memory.h"
+#include "mask_internal.h"
+#include "shares_internal.h"
+#include "sum_internal.h"
+#include "words_internal.h"
+
+#define PIECE 2048u /* coordinates: a multiple of FM_GAUSS_GROUP */
+
+/* Secret; wiped as a whole. */
+typedef struct {
+    int32_t noise[PIECE];
+    uint8_t stream[4 * PIECE];
+    uint32_t runs, streams; /* that were begun */
+    fm_gauss_run *run;      /* [levels] */
+    fm_gauss_stream *mask;  /* [masks] */
+} workspace;
+
+static void end(workspace *s)
+{
+    for (uint32_t i = 0; i < s->runs; i++)
+        fm_gauss_run_end(&s->run[i]);
+    for (uint32_t i = 0; i < s->streams; i++)
+        fm_gauss_stream_fini(&s->mask[i]);
+    free(s->run);
+    free(s->mask);
+    sodium_memzero(s, sizeof *s);
+}
+
+/* fm_gauss_run and fm_gauss_stream hold vectors, so they ask for more alignment than calloc gives. */
+static fm_status room(size_t count, size_t size, void **out)
+{
+    size_t bytes = 0;
+    void *p;
+
+    if (count == 0)
+        return FM_OK;
+    if (fm_mul_size(count, (size + 63) / 64 * 64, &bytes) != FM_OK ||
+        !(p = aligned_alloc(64, bytes)))
+        return fm_fail(FM_ENOMEM, "release: no memory left");
+    memset(p, 0, bytes);
+    *out = p;
+    return FM_OK;
+}
+
+static fm_status begin(const fm_dp_words *w, workspace *s)
+{
+    const bool own = fm_gauss_best_path()->own_stream;
+    fm_status st;
+
+    if ((st = room(w->levels, sizeof *s->run, (void **)&s->run)) != FM_OK ||
+        (st = room(w->masks, sizeof *s->mask, (void **)&s->mask)) != FM_OK)
+        return st;
+    for (uint32_t i = 0; i < w->levels; i++) {
+        s->runs++;
+        if ((st = fm_dp_shares_begin(w->shares, i, w->level_seeds[i], &s->run[i])) != FM_OK)
+            return st;
+    }
+    for (uint32_t i = 0; i < w->masks; i++) {
+        s->streams++;
+        if ((st = fm_gauss_stream_init(&s->mask[i], own, w->mask_seeds[i])) != FM_OK)
+            return st;
+    }
+    return FM_OK;
+}
+
+/*
+ * words = round((sum + noise) / 2^shift) for the coordinates from `at` on. One half is added before
+ * the low bits fall off; |sum + noise| < 2^53, so the offset of 2^62 makes all positive, and falls
+ * off as a multiple of 2^32.
+ */
+static void add_and_round(const fm_dp_sum *sum, size_t at, size_t n, const int32_t *noise,
+                          uint32_t *words)
+{
+    const unsigned shift = sum->lattice.shift;
+    const uint64_t offset = ((uint64_t)1 << 62) + (((uint64_t)1 << shift) >> 1);
+    const int32_t *total = sum->total + at;
+    const int64_t *wide = sum->wide ? sum->wide + at : NULL;
+
+    if (shift == 0 && !wide)
+        for (size_t i = 0; i < n; i++)
+            words[i] = (uint32_t)total[i] + (uint32_t)noise[i];
+    else if (!wide)
+        for (size_t i = 0; i < n; i++)
+            words[i] = (uint32_t)(((uint64_t)((int64_t)total[i] + noise[i]) + offset) >> shift);
+    else
+        for (size_t i = 0; i < n; i++)
+            words[i] = (uint32_t)(((uint64_t)(wide[i] + total[i] + noise[i]) + offset) >> shift);
+}
+
+static fm_status add_noise(const fm_dp_words *w, workspace *s, size_t at, size_t n, uint32_t *words)
+{
+    fm_status st;
+
+    if (w->levels == 0) {
+        memset(s->noise, 0, n * sizeof *s->noise);
+        add_and_round(w->sum, at, n, s->noise, words);
+    }
+    for (uint32_t l = 0; l < w->levels; l++) {
+        if ((st = fm_gauss_run_next(&s->run[l], s->noise, NULL, n)) != FM_OK)
+            return st;
+        if (w->kept)
+            memcpy(w->kept + l * w->sum->n + at, s->noise, n * sizeof *s->noise);
+        if (l == 0)
+            add_and_round(w->sum, at, n, s->noise, words);
+        for (size_t i = 0; l > 0 && i < n; i++)
+            words[i] += (uint32_t)s->noise[i];
+    }
+    return FM_OK;
+}
+
+static fm_status add_masks(const fm_dp_words *w, workspace *s, size_t n, uint32_t *words)
+{
+    fm_status st;
+
+    for (uint32_t i = 0; i < w->masks; i++) {
+        st = fm_gauss_stream_next(&s->mask[i], s->stream, (4 * n + 63) / 64 * 64);
+        if (st != FM_OK)
+            return st;
+        fm_dp_mask_words(words, n, s->stream, w->signs[i]);
+    }
+    return FM_OK;
+}
+
+static void to_bytes(uint32_t *words, size_t n)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    for (size_t i = 0; i < n; i++)
+        words[i] = __builtin_bswap32(words[i]);
+#else
+    (void)words; /* they are in order already */
+    (void)n;
+#endif
+}
+
+fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words)
+{
+    workspace s = { .runs = 0 };
+    fm_status st = begin(w, &s);
+
+    for (size_t at = 0; st == FM_OK && at < w->sum->n; at += PIECE) {
+        size_t n = w->sum->n - at < PIECE ? w->sum->n - at : PIECE;
+
+        if ((st = add_noise(w, &s, at, n, words + at)) == FM_OK)
+            st = add_masks(w, &s, n, words + at);
+        to_bytes(words + at, n);
+    }
+    end(&s);
+    return st;
+}

@@ -1,0 +1,23 @@
+/* The words of an update, made in one pass: sum, noise and masks. */
+#ifndef FEDMOE_DP_WORDS_INTERNAL_H
+#define FEDMOE_DP_WORDS_INTERNAL_H
+
+#include "fedmoe/dp/mask.h"
+
+/* All borrowed. */
+typedef struct {
+    const fm_dp_sum *sum;
+    const fm_dp_shares *shares; /* NULL: no levels */
+    uint32_t levels;
+    const uint8_t (*level_seeds)[FM_DP_NOISE_SEED_BYTES]; /* [levels] */
+    uint32_t masks;
+    const uint8_t *const *mask_seeds; /* [masks], each of FM_DP_KEY_BYTES */
+    const int8_t *signs;              /* [masks], 1 or -1 */
+    int32_t *kept;                    /* tests: the noise, [levels, n]; else NULL */
+} fm_dp_words;
+
+/** words = round((sum + noise of level 0) / 2^shift) + the other levels' noise + masks, mod 2^32, as
+ *  u32le bytes; [sum->n]. After an error they are of no use, and secret. */
+FM_NODISCARD fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words);
+
+#endif
