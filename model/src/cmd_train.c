@@ -136,6 +136,11 @@ static fm_status choose(request *r)
     } else if (r->delta == 0.0) {
         r->delta = fmin(pow(r->units, -1.1), 0.1);
     }
+    if (!r->no_privacy && r->delta * r->units > 1.0)
+        return fm_fail(FM_EINVAL,
+                       "with delta %g and %g units a training that tells more than one record "
+                       "altogether would count as private; give a --delta well below %g",
+                       r->delta, r->units, 1.0 / r->units);
     given.units = r->units;
     given.epsilon = r->epsilon;
     given.delta = r->delta;
