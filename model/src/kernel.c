@@ -1,149 +1,139 @@
-/* Compiled with -O3 in every build type (CMakeLists.txt); see kernel_internal.h for the rules. */
-#include "kernel_internal.h"
+#include "kernel.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
-/* Elementwise vectors of the compiler: the same roundings whatever registers they end up in. */
-typedef float v16 __attribute__((vector_size(64)));
-typedef float v4 __attribute__((vector_size(16)));
+#include "kernel_levels.h"
 
-#define ROWS_BLOCK 4
+#define UNKNOWN (-1)
 
-/* R rows by one vector of columns, all sums in registers. */
-#define TILE(V, R)                                           \
-    do {                                                     \
-        V acc[R], w;                                         \
-        for (size_t r = 0; r < (R); r++) {                   \
-            if (add)                                         \
-                memcpy(&acc[r], c + r * out + j, sizeof(V)); \
-            else if (bias)                                   \
-                memcpy(&acc[r], bias + j, sizeof(V));        \
-            else                                             \
-                acc[r] = (V){ 0 };                           \
-        }                                                    \
-        for (size_t k = 0; k < in; k++) {                    \
-            memcpy(&w, b + k * out + j, sizeof(V));          \
-            for (size_t r = 0; r < (R); r++)                 \
-                acc[r] += w * a[r * in + k];                 \
-        }                                                    \
-        for (size_t r = 0; r < (R); r++)                     \
-            memcpy(c + r * out + j, &acc[r], sizeof(V));     \
-        j += sizeof(V) / sizeof(float);                      \
-    } while (0)
+static _Atomic int g_level = UNKNOWN;
 
-static inline __attribute__((always_inline)) void block(const float *a, size_t in, const float *b,
-                                                        size_t out, const float *bias, bool add,
-                                                        float *c, bool full)
-{
-    size_t j = 0;
-
-    if (full) {
-        while (out - j >= 16)
-            TILE(v16, ROWS_BLOCK);
-        while (out - j >= 4)
-            TILE(v4, ROWS_BLOCK);
-    } else {
-        while (out - j >= 16)
-            TILE(v16, 1);
-        while (out - j >= 4)
-            TILE(v4, 1);
-    }
-    for (size_t r = 0; r < (full ? ROWS_BLOCK : 1); r++)
-        for (size_t i = j; i < out; i++) {
-            float acc = add ? c[r * out + i] : bias ? bias[i] : 0.0f;
-
-            for (size_t k = 0; k < in; k++)
-                acc += b[k * out + i] * a[r * in + k];
-            c[r * out + i] = acc;
-        }
-}
-
-static inline __attribute__((always_inline)) void all_rows(const float *a, size_t rows, size_t in,
-                                                           const float *b, size_t out,
-                                                           const float *bias, bool add, float *c)
-{
-    size_t i = 0;
-
-    for (; rows - i >= ROWS_BLOCK; i += ROWS_BLOCK)
-        block(a + i * in, in, b, out, bias, add, c + i * out, true);
-    for (; i < rows; i++)
-        block(a + i * in, in, b, out, bias, add, c + i * out, false);
-}
-
-#if defined(__x86_64__)
-__attribute__((target("avx2"))) static void rows_avx2(const float *a, size_t rows, size_t in,
-                                                      const float *b, size_t out, const float *bias,
-                                                      bool add, float *c)
-{
-    all_rows(a, rows, in, b, out, bias, add, c);
-}
-
-__attribute__((target("avx512f"))) static void rows_avx512(const float *a, size_t rows, size_t in,
-                                                           const float *b, size_t out,
-                                                           const float *bias, bool add, float *c)
-{
-    all_rows(a, rows, in, b, out, bias, add, c);
-}
-#endif
-
-void fm_kernel_rows_at(unsigned level, const float *a, size_t rows, size_t in, const float *b,
-                       size_t out, const float *bias, bool add, float *c)
+/* What the processor offers and the system saves; never its name. */
+static fm_level best_level(void)
 {
 #if defined(__x86_64__)
-    if (level >= 2 && __builtin_cpu_supports("avx512f")) {
-        rows_avx512(a, rows, in, b, out, bias, add, c);
-        return;
-    }
-    if (level >= 1 && __builtin_cpu_supports("avx2")) {
-        rows_avx2(a, rows, in, b, out, bias, add, c);
-        return;
-    }
-#else
-    (void)level;
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+        return __builtin_cpu_supports("avx512vnni") ? FM_LEVEL_VNNI : FM_LEVEL_AVX512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return FM_LEVEL_AVX2;
 #endif
-    all_rows(a, rows, in, b, out, bias, add, c);
+    return FM_LEVEL_PORTABLE;
 }
 
-void fm_kernel_rows(const float *a, size_t rows, size_t in, const float *b, size_t out,
-                    const float *bias, bool add, float *c)
+fm_level fm_kernel_level(void)
 {
-    fm_kernel_rows_at(2, a, rows, in, b, out, bias, add, c);
+    int level = atomic_load_explicit(&g_level, memory_order_relaxed);
+
+    if (level == UNKNOWN) {
+        level = (int)best_level();
+        atomic_store_explicit(&g_level, level, memory_order_relaxed);
+    }
+    return (fm_level)level;
+}
+
+const char *fm_kernel_level_name(fm_level level)
+{
+    static const char *const names[] = { "portable", "AVX2", "AVX-512", "AVX-512 VNNI" };
+
+    return (unsigned)level < sizeof names / sizeof *names ? names[level] : "unknown";
+}
+
+void fm_kernel_limit(fm_level most)
+{
+    const fm_level best = best_level();
+
+    atomic_store_explicit(&g_level, (int)(most < best ? most : best), memory_order_relaxed);
+}
+
+const fm_kernels *fm_kernels_now(void)
+{
+    switch (fm_kernel_level()) {
+#if defined(__x86_64__)
+    case FM_LEVEL_VNNI:
+        return &fm_kernels_vnni;
+    case FM_LEVEL_AVX512:
+        return &fm_kernels_avx512;
+    case FM_LEVEL_AVX2:
+        return &fm_kernels_avx2;
+#endif
+    default:
+        return &fm_kernels_portable;
+    }
+}
+
+size_t fm_row_stride(size_t n)
+{
+    const size_t whole = (n + 15) / 16 * 16;
+
+    return whole && whole % 1024 == 0 ? whole + 16 : whole;
+}
+
+size_t fm_panels_floats(size_t in, size_t out)
+{
+    return (out + FM_PANEL - 1) / FM_PANEL * FM_PANEL * in;
+}
+
+void fm_panels_transposed(float *panels, const float *w, size_t in, size_t out, float scale)
+{
+    /* The lanes of a level may end before the panel does. */
+    if (out % FM_PANEL)
+        memset(panels + out / FM_PANEL * FM_PANEL * in, 0, FM_PANEL * in * sizeof *panels);
+    fm_kernels_now()->transposed(panels, w, in, out, scale);
+}
+
+void fm_panels_straight(float *panels, const float *w, size_t in, size_t out, float scale)
+{
+    fm_kernels_now()->straight(panels, w, in, out, scale);
+}
+
+void fm_kernel_rows(const float *a, size_t rows, size_t in, const float *panels, size_t out,
+                    fm_start start, const float *bias, float *c)
+{
+    fm_kernels_now()->rows(a, rows, in, panels, out, start, bias, c);
+}
+
+void fm_kernel_quantise(const float *a, size_t rows, size_t n, const float *scale, uint32_t *pairs,
+                        uint64_t *squares)
+{
+    fm_kernels_now()->quantise(a, rows, n, scale, pairs, squares);
+}
+
+void fm_kernel_outer(const uint32_t *g, const uint32_t *a, size_t pairs, size_t out, size_t in,
+                     int32_t *sum)
+{
+    fm_kernels_now()->outer(g, a, pairs, out, in, sum);
+}
+
+void fm_kernel_outer_float(const float *g, const float *a, size_t rows, size_t out, size_t in,
+                           float scale, float *sum)
+{
+    fm_kernels_now()->outer_float(g, a, rows, out, in, scale, sum);
+}
+
+void fm_kernel_squares(const float *a, size_t rows, size_t n, double *squares)
+{
+    fm_kernels_now()->squares(a, rows, n, squares);
 }
 
 float fm_kernel_dot(const float *a, const float *b, size_t n)
 {
-    float lane[8] = { 0 };
-    size_t k = 0;
-
-    for (; n - k >= 8; k += 8)
-        for (size_t l = 0; l < 8; l++)
-            lane[l] += a[k + l] * b[k + l];
-    for (size_t l = 0; k + l < n; l++)
-        lane[l] += a[k + l] * b[k + l];
-    for (size_t half = 4; half; half /= 2)
-        for (size_t l = 0; l < half; l++)
-            lane[l] += lane[l + half];
-    return lane[0];
-}
-
-double fm_kernel_square(const float *a, size_t n)
-{
-    double lane[8] = { 0 };
-    size_t k = 0;
-
-    for (; n - k >= 8; k += 8)
-        for (size_t l = 0; l < 8; l++)
-            lane[l] += (double)a[k + l] * (double)a[k + l];
-    for (size_t l = 0; k + l < n; l++)
-        lane[l] += (double)a[k + l] * (double)a[k + l];
-    for (size_t half = 4; half; half /= 2)
-        for (size_t l = 0; l < half; l++)
-            lane[l] += lane[l + half];
-    return lane[0];
+    return fm_kernels_now()->dot(a, b, n);
 }
 
 void fm_kernel_add_scaled(float *y, float scale, const float *x, size_t n)
 {
-    for (size_t k = 0; k < n; k++)
-        y[k] += scale * x[k];
+    fm_kernels_now()->add_scaled(y, scale, x, n);
+}
+
+void fm_kernel_exp(float *v, size_t n)
+{
+    fm_kernels_now()->exp(v, n);
+}
+
+void fm_kernel_activate(fm_act kind, float *h, float *slope, size_t n)
+{
+    fm_kernels_now()->activate(kind, h, slope, n);
 }

@@ -76,8 +76,8 @@ void fm_kernel_quantise(const float *a, size_t rows, size_t n, const float *scal
 void fm_kernel_outer(const uint32_t *g, const uint32_t *a, size_t pairs, size_t out, size_t in,
                      int32_t *sum);
 
-/** The same in float32, for training without privacy: sum[o, k] += w * g[i, o] * a[i, k] for each
- *  row i in order. @param g float32[rows, out], a float32[rows, in], both with row stride. */
+/** The same in float32, for training without privacy: sum[o, k] += g[i, o] * (scale * a[i, k]) for
+ *  each row i in order, with the roundings of fm_kernel_rows. @param g float32[rows, out], a float32[rows, in], both with row stride. */
 void fm_kernel_outer_float(const float *g, const float *a, size_t rows, size_t out, size_t in,
                            float scale, float *sum);
 

@@ -24,8 +24,8 @@ typedef struct {
 static const count_key counts[] = {
     { "width", AT(width), 0, 1024 },
     { "blocks", AT(blocks), 1, 16 },
-    { "experts", AT(experts), 1, 256 },
-    { "top_k", AT(top_k), 1, 256 },
+    { "experts", AT(experts), 1, FM_TABULAR_MAX_EXPERTS },
+    { "top_k", AT(top_k), 1, FM_TABULAR_MAX_EXPERTS },
     { "expert_hidden", AT(expert_hidden), 1, 4096 },
     { "shared_hidden", AT(shared_hidden), 0, 4096 },
 };
@@ -56,6 +56,7 @@ static const char *const gates[] = { "softmax", "sigmoid" };
 #define MULTIPLIER_MAX 1000.0
 #define MULTIPLIER_MIN 1e-6
 #define SPREAD_MAX 100.0
+#define ENTROPY_MAX 100.0
 
 /* The members that a table names by their offset. */
 static size_t count_of(const fm_tabular_config *c, const count_key *k)
@@ -72,6 +73,11 @@ static double real_of(const fm_tabular_config *c, const real_key *k)
 
     memcpy(&v, (const char *)c + k->offset, sizeof v);
     return v;
+}
+
+static size_t classes(const fm_tabular_config *c)
+{
+    return c->target == FM_TARGET_BINARY ? 2 : c->outputs;
 }
 
 /* The outcome of a study on the four heart-disease hospitals under (1, 1e-4)- and (4, 1e-4)-DP;
@@ -98,7 +104,13 @@ void fm_tabular_config_default(const fm_schema *s, fm_tabular_config *out)
                          .output = 0.3,
                          .head = 0.3 },
         .spread = { .embed = 0.32, .router = 2.0, .hidden = 1.0, .output = 1.0, .head = 1.0 },
+        .target = fm_schema_target(s),
+        .outputs = fm_schema_outputs(s),
     };
+    /* Of a number there is one, and it is not used; more classes than there is room for are refused
+     * by the check. */
+    for (size_t i = 0; i < classes(out) && i < FM_TABULAR_MAX_OUTPUTS; i++)
+        out->class_weights[i] = (float)fm_schema_class_weight(s, i);
 }
 
 /* An upper bound of the flat vector, in double so that nothing can wrap. */
@@ -107,7 +119,9 @@ static double parameter_bound(const fm_tabular_config *c)
     const double d = (double)c->width, hidden = (double)c->expert_hidden,
                  shared = (double)c->shared_hidden, experts = (double)c->experts;
 
-    return ((double)c->features + 1.0) * (d + 1.0) + d +
+    const double outputs = (double)c->outputs;
+
+    return ((double)c->features + 1.0) * (d + outputs) + outputs * d +
            (double)c->blocks * (experts * (d + 1.0) + shared * (2.0 * d + 1.0) + d +
                                 experts * (hidden * (2.0 * d + 1.0) + d));
 }
@@ -123,6 +137,21 @@ static fm_status check_reals(const fm_tabular_config *c, const real_key *keys, s
             return fm_fail(FM_EINVAL, "model: %s.%s is %g; it must be %s%g to %g", map, keys[i].key,
                            v, keys[i].zero ? "0, or " : "", MULTIPLIER_MIN, most);
     }
+    return FM_OK;
+}
+
+static fm_status check_target(const fm_tabular_config *c)
+{
+    const size_t least = c->target == FM_TARGET_CLASSES ? 2 : 1;
+    const size_t most = c->target == FM_TARGET_CLASSES ? FM_TABULAR_MAX_OUTPUTS : 1;
+
+    if ((unsigned)c->target > FM_TARGET_NUMBER || c->outputs < least || c->outputs > most)
+        return fm_fail(FM_EINVAL, "model: %zu outputs; %zu to %zu are possible for this label",
+                       c->outputs, least, most);
+    for (size_t i = 0; i < classes(c); i++)
+        if (!(c->class_weights[i] >= 0.0f && c->class_weights[i] <= (float)MULTIPLIER_MAX))
+            return fm_fail(FM_EINVAL, "model: the weight of class %zu is %g; it must be 0 to %g", i,
+                           (double)c->class_weights[i], MULTIPLIER_MAX);
     return FM_OK;
 }
 
@@ -147,7 +176,11 @@ fm_status fm_tabular_config_check(const fm_tabular_config *c)
         return fm_fail(FM_EINVAL, "model: no such activation or gate");
     if (!(c->residual >= 0.0 && c->residual <= 1.0))
         return fm_fail(FM_EINVAL, "model: residual is %g; it must be 0 to 1", c->residual);
-    if ((st = check_reals(c, multipliers, COUNT(multipliers), "multipliers", MULTIPLIER_MAX)) ||
+    if (!(c->router_entropy >= 0.0 && c->router_entropy <= ENTROPY_MAX))
+        return fm_fail(FM_EINVAL, "model: router_entropy is %g; it must be 0 to %g",
+                       c->router_entropy, ENTROPY_MAX);
+    if ((st = check_target(c)) ||
+        (st = check_reals(c, multipliers, COUNT(multipliers), "multipliers", MULTIPLIER_MAX)) ||
         (st = check_reals(c, spreads, COUNT(spreads), "spread", SPREAD_MAX)))
         return st;
     if (!c->width && c->multipliers.linear <= 0.0)
@@ -200,9 +233,11 @@ static fm_status read_reals(const fm_yaml_node *root, const char *name, const re
 
 static fm_status read_all(const fm_yaml_node *root, fm_tabular_config *c)
 {
-    static const char *const known[] = { "width",         "blocks",        "experts",    "top_k",
-                                         "expert_hidden", "shared_hidden", "activation", "gate",
-                                         "residual",      "multipliers",   "spread",     NULL };
+    static const char *const known[] = {
+        "width",         "blocks",     "experts", "top_k",    "expert_hidden",
+        "shared_hidden", "activation", "gate",    "residual", "router_entropy",
+        "multipliers",   "spread",     NULL
+    };
     unsigned activation = (unsigned)c->activation, gate = (unsigned)c->gate;
     fm_status st = fm_yaml_check_keys(root, known);
 
@@ -216,6 +251,8 @@ static fm_status read_all(const fm_yaml_node *root, fm_tabular_config *c)
         (st = read_choice(root, "activation", activations, COUNT(activations), &activation)) ||
         (st = read_choice(root, "gate", gates, COUNT(gates), &gate)) ||
         (st = fm_yaml_get_double_or(root, "residual", 0.0, 1.0, c->residual, &c->residual)) ||
+        (st = fm_yaml_get_double_or(root, "router_entropy", 0.0, ENTROPY_MAX, c->router_entropy,
+                                    &c->router_entropy)) ||
         (st =
              read_reals(root, "multipliers", multipliers, COUNT(multipliers), MULTIPLIER_MAX, c)) ||
         (st = read_reals(root, "spread", spreads, COUNT(spreads), SPREAD_MAX, c)))
@@ -285,6 +322,8 @@ fm_status fm_tabular_config_write(const fm_tabular_config *c, fm_buf *out)
                            gates[c->gate]);
     if (!st)
         st = write_real("", "residual", c->residual, out);
+    if (!st)
+        st = write_real("", "router_entropy", c->router_entropy, out);
     if (!st)
         st = write_reals(c, "multipliers", multipliers, COUNT(multipliers), out);
     if (!st)

@@ -12,20 +12,20 @@
 
 static fm_tensor_view *views(const fm_tabular *m)
 {
-    const size_t n = m->layout.tensor_count;
+    const size_t n = m->weights->layout.tensor_count;
     fm_tensor_view *v = NULL;
 
     if (fm_alloc(n, sizeof *v, (void **)&v))
         return NULL;
     for (size_t i = 0; i < n; i++) {
-        const fm_tensor_entry *t = &m->layout.tensors[i];
+        const fm_tensor_entry *t = &m->weights->layout.tensors[i];
 
         v[i] = (fm_tensor_view){ .name = t->name,
                                  .dtype = "F32",
                                  .dims = t->dims,
                                  .shape = { t->shape[0], t->dims > 1 ? t->shape[1] : 0 },
-                                 .data = (const uint8_t *)(m->theta + t->offset),
-                                 .bytes = t->elements * sizeof *m->theta };
+                                 .data = (const uint8_t *)(m->weights->theta + t->offset),
+                                 .bytes = t->elements * sizeof *m->weights->theta };
     }
     return v;
 }
@@ -40,10 +40,15 @@ fm_status fm_tabular_encode(const fm_tabular *m, const fm_schema *s,
 
     if (!m || !s || !out || (extra_count && !extra))
         return fm_fail(FM_EINVAL, "model: an argument is missing");
-    if (fm_schema_features(s) != m->config.features)
-        return fm_fail(FM_EINVAL, "model: made for %zu features, the schema has %zu",
-                       m->config.features, fm_schema_features(s));
-    if ((st = fm_tabular_config_write(&m->config, &config)) ||
+    if (fm_schema_features(s) != m->weights->config.features ||
+        fm_schema_outputs(s) != m->weights->config.outputs ||
+        fm_schema_target(s) != m->weights->config.target)
+        return fm_fail(
+            FM_EINVAL, "model: made for %zu features and %zu outputs, the schema has %zu and %zu%s",
+            m->weights->config.features, m->weights->config.outputs, fm_schema_features(s),
+            fm_schema_outputs(s),
+            fm_schema_target(s) != m->weights->config.target ? ", and another target" : "");
+    if ((st = fm_tabular_config_write(&m->weights->config, &config)) ||
         (st = fm_alloc(OWN_META + extra_count, sizeof *meta, (void **)&meta)))
         goto done;
     if (!(tensors = views(m))) {
@@ -55,7 +60,8 @@ fm_status fm_tabular_encode(const fm_tabular *m, const fm_schema *s,
     meta[2] = (fm_safetensors_meta){ FM_META_SCHEMA, fm_schema_text(s) };
     if (extra_count)
         memcpy(meta + OWN_META, extra, extra_count * sizeof *extra);
-    st = fm_safetensors_encode(tensors, m->layout.tensor_count, meta, OWN_META + extra_count, out);
+    st = fm_safetensors_encode(tensors, m->weights->layout.tensor_count, meta,
+                               OWN_META + extra_count, out);
 done:
     free(tensors);
     free(meta);
@@ -149,7 +155,7 @@ static fm_status open_model(const fm_safetensors *f, const char *name, size_t ma
     }
     if ((st = fm_tabular_new(&config, max_rows, &m)) ||
         (st = fm_alloc(parameters, sizeof *theta, (void **)&theta)) ||
-        (st = read_weights(f, name, &m->layout, theta)))
+        (st = read_weights(f, name, &m->weights->layout, theta)))
         goto done;
     if ((st = fm_tabular_set(m, theta, parameters))) {
         st = fm_fail_context(st, "%s: ", name);

@@ -23,12 +23,13 @@ static void tensor(fm_layout *l, size_t dims, size_t rows, size_t columns, const
 typedef struct {
     const char *weight, *bias; /* names; NULL: none */
     double weight_scale, bias_scale, spread;
+    bool forward_only;
 } map_spec;
 
-/* A weight or bias whose multiplier is 0 is left out. @return index of the new map. */
-static size_t map(fm_layout *l, size_t out, size_t in, const char *prefix, const map_spec *s)
+/* A weight or bias whose multiplier is 0 is left out. @return the new map. */
+static fm_linear *map(fm_layout *l, size_t out, size_t in, const char *prefix, const map_spec *s)
 {
-    fm_linear *m = &l->linears[l->linear_count];
+    fm_linear *m = &l->linears[l->linear_count++];
 
     *m = (fm_linear){ .in = in,
                       .out = out,
@@ -36,20 +37,21 @@ static size_t map(fm_layout *l, size_t out, size_t in, const char *prefix, const
                       .bias = FM_ABSENT,
                       .weight_scale = s->weight_scale,
                       .bias_scale = s->bias_scale,
-                      .spread = s->spread };
+                      .spread = s->spread,
+                      .forward_only = s->forward_only };
     if (s->weight_scale > 0.0)
         tensor(l, 2, out, in, prefix, s->weight, &m->weight);
     if (s->bias && s->bias_scale > 0.0)
         tensor(l, 1, out, 1, prefix, s->bias, &m->bias);
-    return l->linear_count++;
+    return m;
 }
 
 static fm_expert_maps expert(fm_layout *l, const fm_tabular_config *c, size_t hidden,
                              const char *prefix)
 {
     const fm_tabular_multipliers *k = &c->multipliers;
-    const map_spec in = { "w1", "b1", k->hidden, k->hidden_bias, c->spread.hidden };
-    const map_spec out = { "w2", "b2", k->output, k->output_bias, c->spread.output };
+    const map_spec in = { "w1", "b1", k->hidden, k->hidden_bias, c->spread.hidden, false };
+    const map_spec out = { "w2", "b2", k->output, k->output_bias, c->spread.output, false };
     fm_expert_maps e;
 
     e.hidden = map(l, hidden, c->width, prefix, &in);
@@ -60,8 +62,9 @@ static fm_expert_maps expert(fm_layout *l, const fm_tabular_config *c, size_t hi
 static void block(fm_layout *l, const fm_tabular_config *c, size_t i)
 {
     const fm_tabular_multipliers *k = &c->multipliers;
-    const map_spec router = { "router.weight", "router.bias", k->router, k->router_bias,
-                              c->spread.router };
+    /* Of its weights only the chosen experts' rows are needed on the way back. */
+    const map_spec router = { "router.weight", "router.bias",    k->router,
+                              k->router_bias,  c->spread.router, true };
     fm_block_maps *b = &l->blocks[i];
     char prefix[FM_TABULAR_MAX_NAME - 16];
 
@@ -82,9 +85,9 @@ static void block(fm_layout *l, const fm_tabular_config *c, size_t i)
 fm_status fm_layout_make(const fm_tabular_config *c, fm_layout *out)
 {
     const fm_tabular_multipliers *k = &c->multipliers;
-    const map_spec skip = { "linear.weight", "linear.bias", k->linear, k->bias, 0.0 };
-    const map_spec embed = { "embed.weight", NULL, k->embed, 0.0, c->spread.embed };
-    const map_spec head = { "head.weight", NULL, k->head, 0.0, c->spread.head };
+    const map_spec skip = { "linear.weight", "linear.bias", k->linear, k->bias, 0.0, true };
+    const map_spec embed = { "embed.weight", NULL, k->embed, 0.0, c->spread.embed, true };
+    const map_spec head = { "head.weight", NULL, k->head, 0.0, c->spread.head, false };
     const size_t blocks = c->width ? c->blocks : 0;
     const size_t most = 3 + blocks * (1 + 2 * (c->experts + 1));
     fm_layout l = { 0 };
@@ -101,12 +104,12 @@ fm_status fm_layout_make(const fm_tabular_config *c, fm_layout *out)
         return st;
     }
 
-    l.skip = map(&l, 1, c->features, "", &skip);
+    l.skip = map(&l, c->outputs, c->features, "", &skip);
     if (c->width) {
         l.embed = map(&l, c->width, c->features, "", &embed);
         for (size_t i = 0; i < blocks; i++)
             block(&l, c, i);
-        l.head = map(&l, 1, c->width, "", &head);
+        l.head = map(&l, c->outputs, c->width, "", &head);
     }
     *out = l;
     return FM_OK;

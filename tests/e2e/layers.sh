@@ -28,7 +28,7 @@ for other in certs proto link dp node aggregator; do check "model knows nothing 
 check "node knows nothing of the aggregator" apart node aggregator
 check "the aggregator knows nothing of node" apart aggregator node
 check "the aggregator knows nothing of models" apart aggregator model
-check "no BLAS in the aggregator" foreign aggregator '^(cblas|openblas)_'
+for l in model node aggregator; do check "no BLAS in $l" foreign $l '^(cblas|openblas)_'; done
 for l in base certs proto dp model node aggregator; do check "only link uses ZeroMQ ($l)" foreign $l '^zmq_'; done
 for l in base proto link model node aggregator; do
     check "OpenSSL only in certs and dp ($l)" foreign $l '^(EVP_|X509_|SSL_|OSSL_|RAND_|BIO_|PEM_)'

@@ -5,7 +5,7 @@
 
 #include "fm_test.h"
 
-#define ONES                             \
+#define VALUES                           \
     .multipliers = { .linear = 0.7,      \
                      .bias = 1.3,        \
                      .embed = 0.5,       \
@@ -20,6 +20,10 @@
 #define SHAPE(f, d, b, e, k, h, s)                                              \
     .features = (f), .width = (d), .blocks = (b), .experts = (e), .top_k = (k), \
     .expert_hidden = (h), .shared_hidden = (s)
+#define BINARY .outputs = 1, .class_weights = { 0.8f, 1.2f }
+#define ONES VALUES, BINARY
+#define CLASSES(k, ...) \
+    .target = FM_TARGET_CLASSES, .outputs = (k), .class_weights = { __VA_ARGS__ }
 
 const fixture_config fixture_configs[] = {
     { "linear only", { SHAPE(7, 0, 1, 1, 1, 1, 0), .residual = 1.0, ONES } },
@@ -37,9 +41,26 @@ const fixture_config fixture_configs[] = {
       { SHAPE(6, 4, 1, 4, 2, 6, 6), .activation = FM_ACTIVATION_SILU, .gate = FM_GATE_SIGMOID,
         .residual = 1.0,
         .multipliers = { .embed = 1.0, .router = 1.0, .hidden = 1.0, .output = 1.0, .head = 1.0 },
-        .spread = { 1.0, 1.0, 1.0, 1.0, 1.0 } } },
+        .spread = { 1.0, 1.0, 1.0, 1.0, 1.0 }, BINARY } },
+    { "four classes with weights, two blocks, entropy",
+      { SHAPE(8, 6, 2, 5, 2, 7, 5), .activation = FM_ACTIVATION_SILU, .residual = 1.0,
+        .router_entropy = 0.3, CLASSES(4, 0.5f, 1.5f, 0.0f, 2.0f), VALUES } },
+    { "three classes, linear only",
+      { SHAPE(6, 0, 1, 1, 1, 1, 0), .residual = 1.0, CLASSES(3, 1.0f, 1.0f, 1.0f), VALUES } },
+    { "a number, entropy",
+      { SHAPE(9, 7, 1, 6, 2, 8, 0), .activation = FM_ACTIVATION_GELU, .gate = FM_GATE_SIGMOID,
+        .residual = 1.0, .router_entropy = 0.1, .target = FM_TARGET_NUMBER, ONES } },
 };
 const size_t fixture_config_count = FM_TEST_COUNT(fixture_configs);
+
+static float label(const fm_tabular_config *c, fm_rng *rng)
+{
+    if (c->target == FM_TARGET_NUMBER)
+        return (float)fm_rng_normal(rng);
+    if (c->target == FM_TARGET_CLASSES)
+        return (float)fm_rng_below(rng, c->outputs);
+    return fm_rng_unit(rng) < 0.5 ? 0.0f : 1.0f;
+}
 
 static float *normals(fm_rng *rng, size_t n, double scale)
 {
@@ -64,7 +85,7 @@ fixture fixture_make(const fm_tabular_config *c, size_t rows, uint64_t seed)
     f.y = calloc(rows ? rows : 1, sizeof *f.y);
     f.index = calloc(rows ? rows : 1, sizeof *f.index);
     for (size_t i = 0; i < rows; i++) {
-        f.y[i] = fm_rng_unit(&f.rng) < 0.5 ? 0.0f : 1.0f;
+        f.y[i] = label(c, &f.rng);
         f.index[i] = (uint32_t)i;
     }
     CU_ASSERT_EQUAL_FATAL(fm_tabular_set(f.model, f.theta, f.parameters), FM_OK);

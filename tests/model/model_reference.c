@@ -8,6 +8,7 @@
 typedef struct {
     const fm_tabular *m;
     const fm_tabular_config *c;
+    const float *load_bias; /* [blocks, E] */
     const double *theta;
     reference_result *r;
 } run;
@@ -68,6 +69,35 @@ static void expert(const run *u, const char *prefix, size_t hidden, const double
     free(y);
 }
 
+static double biased(const run *u, size_t block, const double *scores, size_t e)
+{
+    return scores[e] + (u->load_bias ? (double)u->load_bias[block * u->c->experts + e] : 0.0);
+}
+
+static double entropy(const double *scores, size_t n)
+{
+    double sum = 0.0, h = 0.0;
+
+    for (size_t e = 0; e < n; e++)
+        sum += exp(scores[e]);
+    for (size_t e = 0; e < n; e++)
+        h -= exp(scores[e]) / sum * log(exp(scores[e]) / sum);
+    return h;
+}
+
+static double data_loss(const fm_tabular_config *c, const double *z, float y)
+{
+    double sum = 0.0;
+
+    if (c->target == FM_TARGET_NUMBER)
+        return (z[0] - (double)y) * (z[0] - (double)y) / 2.0;
+    if (c->target == FM_TARGET_BINARY)
+        return (double)c->class_weights[y > 0.5f] * log1p(exp(y > 0.5f ? -z[0] : z[0]));
+    for (size_t k = 0; k < c->outputs; k++)
+        sum += exp(z[k]);
+    return (double)c->class_weights[(size_t)y] * (log(sum) - z[(size_t)y]);
+}
+
 static void block(const run *u, size_t index, double *x)
 {
     const fm_tabular_config *c = u->c;
@@ -84,11 +114,12 @@ static void block(const run *u, size_t index, double *x)
         size_t best = SIZE_MAX;
 
         for (size_t e = 0; e < c->experts; e++)
-            if (!chosen[e] && (best == SIZE_MAX || scores[e] > scores[best]))
+            if (!chosen[e] &&
+                (best == SIZE_MAX || biased(u, index, scores, e) > biased(u, index, scores, best)))
                 best = e;
         chosen[best] = true;
         sum += exp(scores[best]);
-        least = scores[best];
+        least = biased(u, index, scores, best);
     }
     for (size_t i = 0; i < c->width; i++)
         y[i] = c->residual * x[i];
@@ -97,7 +128,7 @@ static void block(const run *u, size_t index, double *x)
         expert(u, prefix, c->shared_hidden, x, 1.0, y);
     for (size_t e = 0; e < c->experts; e++) {
         if (!chosen[e]) {
-            rest = fmax(rest, scores[e]);
+            rest = fmax(rest, biased(u, index, scores, e));
             continue;
         }
         (void)snprintf(prefix, sizeof prefix, "blocks.%zu.experts.%zu.", index, e);
@@ -107,32 +138,36 @@ static void block(const run *u, size_t index, double *x)
         u->r->routes[index][n++] = (uint32_t)e;
     }
     u->r->route_gap = fmin(u->r->route_gap, least - rest);
+    u->r->loss -= c->router_entropy * entropy(scores, c->experts);
     memcpy(x, y, c->width * sizeof *x);
     free(scores);
     free(y);
 }
 
-reference_result reference_run(const fm_tabular *m, const double *theta, const float *x, float y)
+reference_result reference_run(const fm_tabular *m, const double *theta, const float *load_bias,
+                               const float *x, float y)
 {
     reference_result r = { .route_gap = HUGE_VAL, .kink_gap = HUGE_VAL };
     const fm_tabular_config *c = fm_tabular_get_config(m);
-    const run u = { m, c, theta, &r };
+    const run u = { m, c, load_bias, theta, &r };
     double *phi = calloc(c->features, sizeof *phi), *state = calloc(c->width + 1, sizeof *state);
-    double head = 0.0;
+    double head[REFERENCE_OUTPUTS] = { 0 };
 
     for (size_t i = 0; i < c->features; i++)
         phi[i] = (double)x[i];
     affine(&u, "linear.", "weight", c->multipliers.linear, "bias", c->multipliers.bias, phi,
-           c->features, 1, &r.logit);
+           c->features, c->outputs, r.z);
     if (c->width) {
         affine(&u, "embed.", "weight", c->multipliers.embed, "", 0.0, phi, c->features, c->width,
                state);
         for (size_t b = 0; b < c->blocks; b++)
             block(&u, b, state);
-        affine(&u, "head.", "weight", c->multipliers.head, "", 0.0, state, c->width, 1, &head);
+        affine(&u, "head.", "weight", c->multipliers.head, "", 0.0, state, c->width, c->outputs,
+               head);
     }
-    r.logit += head;
-    r.loss = log1p(exp(y > 0.5f ? -r.logit : r.logit));
+    for (size_t k = 0; k < c->outputs; k++)
+        r.z[k] += head[k];
+    r.loss += data_loss(c, r.z, y);
     free(phi);
     free(state);
     return r;

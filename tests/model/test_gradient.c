@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fm_test.h"
 #include "model_fixture.h"
@@ -27,12 +28,12 @@ static double *to_double(const float *v, size_t n)
 
 /* Largest deviation of row's gradient from the differences, relative to the largest entry; -1 when
  * the record is too near a kink, where there is no gradient. */
-static double gradient_error(fixture *f, size_t row)
+static double gradient_error(fixture *f, const float *load_bias, size_t row)
 {
     double *theta = to_double(f->theta, f->parameters), worst = 0.0, largest = 1e-3;
     float *g = calloc(f->parameters, sizeof *g);
     const float *x = f->x + row * f->config.features;
-    const reference_result at = reference_run(f->model, theta, x, f->y[row]);
+    const reference_result at = reference_run(f->model, theta, load_bias, x, f->y[row]);
 
     if (at.route_gap < 1e-3 || at.kink_gap < 1e-3) {
         worst = -1.0;
@@ -43,10 +44,10 @@ static double gradient_error(fixture *f, size_t row)
         const double here = theta[p];
 
         theta[p] = here + STEP;
-        const double up = reference_run(f->model, theta, x, f->y[row]).loss;
+        const double up = reference_run(f->model, theta, load_bias, x, f->y[row]).loss;
 
         theta[p] = here - STEP;
-        const double down = reference_run(f->model, theta, x, f->y[row]).loss;
+        const double down = reference_run(f->model, theta, load_bias, x, f->y[row]).loss;
 
         theta[p] = here;
         const double d = (up - down) / (2.0 * STEP);
@@ -72,7 +73,7 @@ static void every_parameter_agrees_with_central_differences(void)
 
             fixture_backward(&f);
             for (size_t i = 0; i < ROWS && checked < ROWS; i++) {
-                const double e = gradient_error(&f, i);
+                const double e = gradient_error(&f, NULL, i);
 
                 checked += e >= 0.0;
                 worst = fmax(worst, e);
@@ -86,23 +87,62 @@ static void every_parameter_agrees_with_central_differences(void)
     }
 }
 
+/* Another choice of experts; the gates and what flows back are those of the plain scores. */
+static void a_load_bias_moves_the_choice_alone(void)
+{
+    for (size_t n = 1; n < fixture_config_count; n++) {
+        const fm_tabular_config *c = &fixture_configs[n].config;
+        const size_t biases = c->blocks * c->experts;
+        size_t checked = 0, moved = 0;
+        double worst = 0.0;
+        float bias[64];
+
+        for (size_t e = 0; e < biases; e++)
+            bias[e] = (float)((e * 7) % 5) - 2.0f;
+        for (uint64_t seed = 1; c->width && checked < ROWS && seed < 20; seed++) {
+            fixture f = fixture_make(c, ROWS, 900 * n + seed);
+            uint32_t before[ROWS][256], after[256];
+
+            fixture_backward(&f);
+            for (size_t i = 0; i < ROWS; i++)
+                fm_tabular_routes(f.model, 0, i, before[i]);
+            CU_ASSERT_EQUAL(fm_tabular_set_load_bias(f.model, bias, biases), FM_OK);
+            fixture_backward(&f);
+            for (size_t i = 0; i < ROWS; i++) {
+                fm_tabular_routes(f.model, 0, i, after);
+                moved += memcmp(before[i], after, c->top_k * sizeof *after) != 0;
+            }
+            for (size_t i = 0; i < ROWS && checked < ROWS; i++) {
+                const double e = gradient_error(&f, bias, i);
+
+                checked += e >= 0.0;
+                worst = fmax(worst, e);
+            }
+            fixture_free(&f);
+        }
+        /* A number's gradient z - y loses digits where the two are close. */
+        CU_ASSERT_TRUE(!c->width || (checked == ROWS && worst < 2e-4));
+        CU_ASSERT_TRUE(!c->width || c->top_k == c->experts || moved > 0);
+    }
+}
+
 static void logits_losses_and_routes_agree_with_the_reference(void)
 {
     for (size_t n = 0; n < fixture_config_count; n++) {
         fixture f = fixture_make(&fixture_configs[n].config, 40, 7 + n);
         double *theta = to_double(f.theta, f.parameters);
-        float losses[40], logits[40];
+        float losses[40], logits[40 * REFERENCE_OUTPUTS];
         size_t wrong = 0;
 
         CU_ASSERT_EQUAL(fm_tabular_backward(f.model, f.x, f.y, f.index, 40, losses), FM_OK);
         for (size_t i = 0; i < 40; i++) {
             const reference_result r =
-                reference_run(f.model, theta, f.x + i * f.config.features, f.y[i]);
+                reference_run(f.model, theta, NULL, f.x + i * f.config.features, f.y[i]);
             uint32_t routes[256];
 
             if (r.route_gap < 1e-3)
                 continue;
-            CU_ASSERT_DOUBLE_EQUAL((double)losses[i], r.loss, 2e-5 * (1.0 + r.loss));
+            CU_ASSERT_DOUBLE_EQUAL((double)losses[i], r.loss, 2e-5 * (1.0 + fabs(r.loss)));
             for (size_t b = 0; f.config.width && b < f.config.blocks; b++) {
                 fm_tabular_routes(f.model, b, i, routes);
                 for (size_t k = 0; k < f.config.top_k; k++)
@@ -113,10 +153,12 @@ static void logits_losses_and_routes_agree_with_the_reference(void)
         CU_ASSERT_EQUAL(fm_tabular_predict(f.model, f.x, 40, logits), FM_OK);
         for (size_t i = 0; i < 40; i++) {
             const reference_result r =
-                reference_run(f.model, theta, f.x + i * f.config.features, f.y[i]);
+                reference_run(f.model, theta, NULL, f.x + i * f.config.features, f.y[i]);
 
             if (r.route_gap >= 1e-3)
-                CU_ASSERT_DOUBLE_EQUAL((double)logits[i], r.logit, 1e-4 * (1.0 + fabs(r.logit)));
+                for (size_t k = 0; k < f.config.outputs; k++)
+                    CU_ASSERT_DOUBLE_EQUAL((double)logits[i * f.config.outputs + k], r.z[k],
+                                           1e-4 * (1.0 + fabs(r.z[k])));
         }
         free(theta);
         fixture_free(&f);
@@ -288,8 +330,8 @@ static void certain_and_wrong_logits_have_exact_losses(void)
     f.y[1] = 0.0f;
     CU_ASSERT_EQUAL(fm_tabular_backward(f.model, f.x, f.y, f.index, 2, losses), FM_OK);
     CU_ASSERT_TRUE(losses[0] >= 0.0f && losses[0] < 1e-35f);
-    CU_ASSERT_DOUBLE_EQUAL((double)losses[1], 90.0, 1e-4);
-    fm_tabular_unit_gradient(f.model, 0, g); /* 1 - p is not lost to rounding */
+    CU_ASSERT_DOUBLE_EQUAL((double)losses[1], 90.0 * 0.8, 1e-4); /* the class' weight */
+    fm_tabular_unit_gradient(f.model, 0, g);                     /* 1 - p is not lost to rounding */
     CU_ASSERT_TRUE(g[7] < 0.0f && g[7] > -1e-35f);
     fixture_free(&f);
 }
@@ -297,6 +339,7 @@ static void certain_and_wrong_logits_have_exact_losses(void)
 static const fm_test tests[] = {
     { "every parameter agrees with central differences",
       every_parameter_agrees_with_central_differences },
+    { "a load bias moves the choice alone", a_load_bias_moves_the_choice_alone },
     { "logits, losses and routes agree with the reference",
       logits_losses_and_routes_agree_with_the_reference },
     { "directional differences of the library itself agree",

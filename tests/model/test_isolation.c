@@ -40,7 +40,7 @@ static size_t differing(const fixture *f, float *const *want, const uint32_t *ba
 static void check(const fm_tabular_config *c, uint64_t seed)
 {
     fixture f = fixture_make(c, POOL, seed);
-    float *want[POOL] = { NULL }, logits[POOL], losses[POOL];
+    float *want[POOL] = { NULL }, logits[POOL * 4], losses[POOL];
     double norms[POOL], norm[POOL];
     uint32_t batch[POOL];
     size_t bad = 0;
@@ -70,10 +70,10 @@ static void check(const fm_tabular_config *c, uint64_t seed)
     CU_ASSERT_EQUAL(bad, 0);
     CU_ASSERT_EQUAL(fm_tabular_predict(f.model, f.x, POOL, logits), FM_OK);
     for (uint32_t i = 0; i < POOL / 2; i++) {
-        float alone;
+        float alone[4];
 
-        CU_ASSERT_EQUAL(fm_tabular_predict(f.model, f.x + i * c->features, 1, &alone), FM_OK);
-        bad += memcmp(&alone, &logits[i], sizeof alone) != 0;
+        CU_ASSERT_EQUAL(fm_tabular_predict(f.model, f.x + i * c->features, 1, alone), FM_OK);
+        bad += memcmp(alone, &logits[i * c->outputs], c->outputs * sizeof *alone) != 0;
         free(want[i]);
     }
     CU_ASSERT_EQUAL(bad, 0);

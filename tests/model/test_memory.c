@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fedmoe/model/mlp.h"
 #include "fm_test.h"
 #include "model_fixture.h"
 #include "suites.h"
@@ -58,8 +59,12 @@ static void steps_never_allocate(void)
 {
     for (size_t n = 0; n < fixture_config_count; n++) {
         fixture f = fixture_make(&fixture_configs[n].config, 40, 9);
-        float *out = calloc(f.parameters, sizeof *out), logits[40], losses[40];
-        double norms[40];
+        float *out = calloc(f.parameters, sizeof *out), logits[40 * 4], losses[40];
+        int32_t *sum = calloc(f.parameters, sizeof *sum);
+        const uint32_t ends[] = { 1, 3, 20, 40 };
+        double norms[40], factors[4] = { 1e3, 1e300, 1e4, 1e9 };
+        float loads[16 * 8], bias[16 * 8] = { 0 };
+        uint64_t squares[4];
 
         for (size_t i = 0; i < 40; i++)
             logits[i] = 1.0f;
@@ -67,11 +72,17 @@ static void steps_never_allocate(void)
         CU_ASSERT_EQUAL(fm_tabular_backward(f.model, f.x, f.y, f.index, 40, losses), FM_OK);
         fm_tabular_square_norms(f.model, norms);
         fm_tabular_weighted_sum(f.model, logits, out);
+        fm_tabular_unit_squares(f.model, ends, 4, norms);
+        fm_tabular_add_units(f.model, ends, 4, factors, 1 << 20, sum, squares);
+        fm_tabular_unit_loads(f.model, ends, 2, loads);
         fm_tabular_unit_gradient(f.model, 3, out);
         fm_tabular_add_row_gradient(f.model, 4, out);
         CU_ASSERT_EQUAL(fm_tabular_set(f.model, f.theta, f.parameters), FM_OK);
+        CU_ASSERT_EQUAL(fm_tabular_set_load_bias(f.model, bias, f.config.blocks * f.config.experts),
+                        FM_OK);
         CU_ASSERT_EQUAL(fm_tabular_predict(f.model, f.x, 40, logits), FM_OK);
         CU_ASSERT_EQUAL(allocations, 0);
+        free(sum);
         free(out);
         fixture_free(&f);
     }
@@ -91,8 +102,10 @@ static fm_status whole_life(void)
     static const char yaml[] = "width: 4\nmultipliers: {head: 0.5}\n";
     const fm_table_options options = { .labels = true };
     fm_schema *s = NULL, *again = NULL;
-    fm_tabular *m = NULL, *back = NULL;
+    const fm_mlp_config layers = { .layers = 2, .sizes = { 3, 4, 2 } };
+    fm_tabular *m = NULL, *back = NULL, *worker = NULL;
     fm_tabular_config c;
+    fm_mlp *mlp = NULL;
     const fm_table_options by_unit = { .labels = true, .unit = "x" };
     fm_table t = { 0 }, all = { 0 }, grouped = { 0 };
     fm_buf file = { 0 };
@@ -105,6 +118,10 @@ static fm_status whole_life(void)
         !(st = fm_tabular_config_parse("m", yaml, strlen(yaml), s, &c)) &&
         !(st = fm_tabular_new(&c, 3, &m)) && !(st = fm_tabular_encode(m, s, NULL, 0, &file)))
         st = fm_tabular_decode("f", file.data, file.len, 2, &again, &back);
+    if (!st && !(st = fm_tabular_new_worker(m, 5, &worker)))
+        st = fm_mlp_new(&layers, 5, &mlp);
+    fm_mlp_free(&mlp);
+    fm_tabular_free(&worker);
     fm_tabular_free(&m);
     fm_tabular_free(&back);
     fm_schema_free(&s);

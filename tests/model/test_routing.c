@@ -14,13 +14,15 @@
 static void each_expert_gets_exactly_the_rows_that_chose_it(void)
 {
     for (size_t n = 1; n < fixture_config_count; n++) {
+        if (!fixture_configs[n].config.width)
+            continue;
         fixture f = fixture_make(&fixture_configs[n].config, ROWS, 50 + n);
         const size_t k = f.config.top_k;
         uint32_t routes[256];
 
         fixture_backward(&f);
         for (size_t b = 0; b < f.config.blocks; b++) {
-            const fm_block *block = &f.model->blocks[b];
+            const fm_dispatch *block = &f.model->blocks[b].dispatch;
             size_t want[256] = { 0 }, wrong = 0;
 
             for (size_t i = 0; i < ROWS; i++) {
@@ -52,7 +54,7 @@ static void an_expert_that_nobody_chose_has_no_gradient_and_is_not_run(void)
     c.experts = 64;
     c.top_k = 1;
     fixture f = fixture_make(&c, ROWS, 6);
-    const fm_block *block = &f.model->blocks[0];
+    const fm_dispatch *block = &f.model->blocks[0].dispatch;
     size_t idle = 0, wrong = 0;
 
     for (size_t i = 0; i < ROWS; i++)

@@ -12,6 +12,7 @@
 #define FEDMOE_MODEL_PREDICT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "fedmoe/base/status.h"

@@ -1,12 +1,13 @@
 /*
  * The tabular mixture of experts: a linear skip, an embedding, residual MoE blocks of a shared
- * expert and top-k routed experts, a head of one logit. Binary cross-entropy.
+ * expert and top-k routed experts, a head. One logit and binary cross-entropy, K logits and
+ * cross-entropy, or a number and half its squared error, as the schema's label asks.
  *
  *   phi   = features                                            [F]
  *   x     = W_e phi                                             [D]
  *   r     = W_r x + b_r; T = top-k of r; gate = softmax over T (or sigmoid of each)   [E]
  *   x     = residual * x + shared(x) + sum over e in T of gate_e expert_e(x)   per block
- *   logit = b + w_lin . phi + w_head . x_last
+ *   z     = b + W_lin phi + W_head x_last                       [K]
  *   expert(x), shared(x) = W_2 act(W_1 x + b_1) + b_2
  *
  * Each record's gradient depends on that record alone, bit for bit: no capacity limits, no
@@ -29,7 +30,7 @@ typedef enum { FM_GATE_SOFTMAX, FM_GATE_SIGMOID } fm_gate;
 
 /** The constant of each group of parameters. 1e-6..1000; those marked may be 0: no such tensor. */
 typedef struct {
-    double linear;      /* w_lin; may be 0 */
+    double linear;      /* W_lin; may be 0 */
     double bias;        /* b; may be 0 */
     double embed;       /* W_e */
     double router;      /* W_r */
@@ -38,13 +39,16 @@ typedef struct {
     double hidden_bias; /* b_1; may be 0 */
     double output;      /* W_2 */
     double output_bias; /* b_2; may be 0 */
-    double head;        /* w_head */
+    double head;        /* W_head */
 } fm_tabular_multipliers;
 
 /** Standard deviation of the first multiplier * theta, times sqrt(fan-in). 0, or 1e-6..100. */
 typedef struct {
     double embed, router, hidden, output, head;
 } fm_tabular_spread;
+
+#define FM_TABULAR_MAX_EXPERTS 256u
+#define FM_TABULAR_MAX_OUTPUTS 256u
 
 /** model.yaml; see docs/model.md for keys, defaults and bounds. */
 typedef struct {
@@ -57,9 +61,16 @@ typedef struct {
     size_t shared_hidden; /* 0..4096; 0 has no shared expert */
     fm_activation activation;
     fm_gate gate;
-    double residual; /* [0, 1] */
+    double residual;       /* [0, 1] */
+    double router_entropy; /* 0..100; each record's loss gets -router_entropy * the entropy of the
+                              softmax of its scores, block by block: spreads a record over experts
+                              and couples no records */
     fm_tabular_multipliers multipliers;
     fm_tabular_spread spread;
+    /* From the schema; not in the file. */
+    fm_target target;
+    size_t outputs;                              /* K: 2..256 classes, else 1 */
+    float class_weights[FM_TABULAR_MAX_OUTPUTS]; /* of each class (binary: two); times the loss */
 } fm_tabular_config;
 
 #define FM_TABULAR_MAX_PARAMETERS ((size_t)1 << 28)
@@ -76,8 +87,7 @@ FM_NODISCARD fm_status fm_tabular_config_write(const fm_tabular_config *c, fm_bu
 typedef struct fm_tabular fm_tabular; /* weights and all buffers for up to max_rows records */
 
 /**
- * Weights start at zero (fm_tabular_init, fm_tabular_set). Sets OpenBLAS to one thread, for the
- * whole process: its sums depend on how many there are.
+ * Weights start at zero (fm_tabular_init, fm_tabular_set).
  * @param max_rows  most records of one batch, 1..FM_TABULAR_MAX_ROWS; all buffers are taken here,
  *                  steps never allocate.
  * @return FM_OK; FM_EINVAL; FM_ENOMEM.
@@ -86,6 +96,9 @@ typedef struct fm_tabular fm_tabular; /* weights and all buffers for up to max_r
 FM_NODISCARD fm_status fm_tabular_new(const fm_tabular_config *c, size_t max_rows,
                                       fm_tabular **out);
 void fm_tabular_free(fm_tabular **m);
+
+/** K. */
+size_t fm_tabular_outputs(const fm_tabular *m);
 
 /** P; FM_EINVAL when the configuration is out of bounds, the text naming the key. */
 FM_NODISCARD fm_status fm_tabular_parameters(const fm_tabular_config *c, size_t *out);
@@ -111,17 +124,19 @@ void fm_tabular_get(const fm_tabular *m, float *flat);
 
 /**
  * Forward for rows of x, float32[rows, F]; rows of any number (in batches of max_rows).
- * What fm_tabular_backward kept is gone afterwards. A record that is not finite gets a logit that
- * is not finite.
- * @param logits out, float32[rows].
+ * What fm_tabular_backward kept is gone afterwards. A record that is not finite gets outputs that
+ * are not finite.
+ * @param outputs out, float32[rows, K]: logits, or the number in units of the label.
  * @return FM_OK; FM_EINVAL when an argument is NULL.
  */
 FM_NODISCARD fm_status fm_tabular_predict(fm_tabular *m, const float *x, size_t rows,
-                                          float *logits);
+                                          float *outputs);
 
 /**
  * One forward and one backward over a batch; keeps activations and output gradients for the
- * calls below. loss_i = log(1 + exp(-s_i logit_i)), s_i = 2 y_i - 1.
+ * calls below. loss_i = w log(1 + exp(-s_i z_i)), s_i = 2 y_i - 1 (binary, y 0 or 1);
+ * w (log sum exp z_i - z_i[y_i]) (classes, y the class); (z_i - y_i)^2 / 2 (a number); w the weight
+ * of the class; plus the entropy term.
  *
  * @param index  rows of x and y that form the batch, [rows] <= max_rows; each its own unit; not
  *               checked against the table. rows may be 0 (a Poisson sample can be empty).
@@ -136,7 +151,7 @@ FM_NODISCARD fm_status fm_tabular_backward(fm_tabular *m, const float *x, const 
  * per-record gradient in memory. out: double[rows].
  * @source Goodfellow 2015, arXiv:1510.01799; book-keeping: Bu et al. 2023, arXiv:2210.00038.
  */
-void fm_tabular_square_norms(const fm_tabular *m, double *out);
+void fm_tabular_square_norms(fm_tabular *m, double *out);
 /** Sum over records of weight_i * gradient_i, one weighted product per layer and expert. Records of
  *  weight 0 are left out, whatever their gradient. weights: [rows]; out: float32[P]. */
 void fm_tabular_weighted_sum(fm_tabular *m, const float *weights, float *out);
@@ -155,7 +170,7 @@ void fm_tabular_add_row_gradient(const fm_tabular *m, size_t i, float *out);
  * @param ends  [units], increasing, the last is the batch's rows; NULL: each row is a unit.
  * @param out   [units]; not finite for a unit with a row that is not.
  */
-void fm_tabular_unit_squares(const fm_tabular *m, const uint32_t *ends, size_t units, double *out);
+void fm_tabular_unit_squares(fm_tabular *m, const uint32_t *ends, size_t units, double *out);
 
 /**
  * Add each unit's gradient, times its factor, as integers: activations and output gradients are

@@ -1,0 +1,37 @@
+/* What a level of instructions brings: the functions of kernel.h, same arguments. Each level is
+ * one file (kernel_portable.c, ...), all of them made of kernel_template.h. */
+#ifndef FEDMOE_MODEL_KERNEL_LEVELS_H
+#define FEDMOE_MODEL_KERNEL_LEVELS_H
+
+#include "kernel.h"
+
+typedef struct {
+    void (*transposed)(float *panels, const float *w, size_t in, size_t out, float scale);
+    void (*straight)(float *panels, const float *w, size_t in, size_t out, float scale);
+    void (*rows)(const float *a, size_t rows, size_t in, const float *panels, size_t out,
+                 fm_start start, const float *bias, float *c);
+    void (*quantise)(const float *a, size_t rows, size_t n, const float *scale, uint32_t *pairs,
+                     uint64_t *squares);
+    void (*outer)(const uint32_t *g, const uint32_t *a, size_t pairs, size_t out, size_t in,
+                  int32_t *sum);
+    void (*outer_float)(const float *g, const float *a, size_t rows, size_t out, size_t in,
+                        float scale, float *sum);
+    void (*squares)(const float *a, size_t rows, size_t n, double *squares);
+    float (*dot)(const float *a, const float *b, size_t n);
+    void (*add_scaled)(float *y, float scale, const float *x, size_t n);
+    void (*exp)(float *v, size_t n);
+    void (*activate)(fm_act kind, float *h, float *slope, size_t n);
+    double (*peak)(size_t rounds, float *out);
+} fm_kernels;
+
+/** Those of the level in force. */
+const fm_kernels *fm_kernels_now(void);
+
+extern const fm_kernels fm_kernels_portable;
+#if defined(__x86_64__)
+extern const fm_kernels fm_kernels_avx2;   /* AVX2, FMA */
+extern const fm_kernels fm_kernels_avx512; /* F, BW, VL, DQ */
+extern const fm_kernels fm_kernels_vnni;   /* and VNNI */
+#endif
+
+#endif

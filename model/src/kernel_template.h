@@ -1,0 +1,648 @@
+/*
+ * The functions of kernel.h for one level of instructions: included by that level's file, which
+ * defines
+ *   TARGET       attribute of its functions
+ *   LANES        floats of a vector: 4, 8 or 16
+ *   ROWS         rows of a tile; ROWS * 2 accumulators, and what else a tile needs, fit the registers
+ *   madd(x, b, c)       x * b + c of vectors
+ *   dot2(x, b, c)       c + products of the two 16-bit halves, added, mod 2^32
+ *   load_part(p, n), store_part(p, v, n)   the first n < LANES floats; load gives zeros for the rest
+ *   transpose(to, from, stride)            LANES x LANES floats; to has a stride of FM_PANEL
+ *
+ * Every lane of every vector goes through the same operations at every level, so the bits of all
+ * that has no fused multiply-add (that is: all but rows and outer_float) are the same everywhere.
+ * A kernel: exempt from the size rule.
+ */
+#include <string.h>
+
+#include "kernel_levels.h"
+
+#define INLINE TARGET __attribute__((always_inline)) static inline
+
+#define COLUMNS (2 * LANES) /* of a tile */
+
+INLINE vf load(const float *p)
+{
+    vf v;
+
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+INLINE void store(float *p, vf v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+INLINE vf all(float x)
+{
+    return x - (vf){ 0 };
+}
+
+/* where ? a : b, lane by lane; `where` is 0 or -1. */
+INLINE vf choose(vi where, vf a, vf b)
+{
+    return (vf)((where & (vi)a) | (~where & (vi)b));
+}
+
+/*
+ * c[r, j] = start + sum over k of x[r * x_row + k * x_step] * b[k * b_step + j] for r < rows and
+ * j < columns. rows <= ROWS and vectors <= 2 are constants where this is expanded.
+ */
+typedef struct {
+    size_t x_row, x_step, depth, b_step, c_row;
+    const float *bias; /* or NULL: 0 */
+    bool add;          /* start with c */
+} tile_plan;
+
+INLINE vf tile_start(const tile_plan *t, const float *c, const float *bias, size_t columns)
+{
+    const float *from = t->add ? c : bias;
+
+    if (!from)
+        return (vf){ 0 };
+    return columns >= LANES ? load(from) : load_part(from, columns);
+}
+
+INLINE void tile_end(float *c, vf v, size_t columns)
+{
+    if (columns >= LANES)
+        store(c, v);
+    else
+        store_part(c, v, columns);
+}
+
+INLINE void tile(const size_t rows, const size_t vectors, const tile_plan *t, const float *x,
+                 const float *b, const float *bias, float *c, size_t columns)
+{
+    const size_t last = columns - (vectors - 1) * LANES; /* columns of the last vector */
+    const size_t x_row = t->x_row, x_step = t->x_step, b_step = t->b_step;
+    vf sum0[ROWS], sum1[ROWS];
+
+#pragma GCC unroll 16
+    for (size_t r = 0; r < rows; r++) {
+        sum0[r] = tile_start(t, c + r * t->c_row, bias, vectors > 1 ? LANES : last);
+        if (vectors > 1)
+            sum1[r] = tile_start(t, c + r * t->c_row + LANES, bias ? bias + LANES : NULL, last);
+    }
+    for (size_t k = t->depth; k > 0; k--) {
+        const vf b0 = load(b), b1 = vectors > 1 ? load(b + LANES) : b0;
+
+#pragma GCC unroll 16
+        for (size_t r = 0; r < rows; r++) {
+            const vf v = all(x[r * x_row]);
+
+            sum0[r] = madd(v, b0, sum0[r]);
+            if (vectors > 1)
+                sum1[r] = madd(v, b1, sum1[r]);
+        }
+        x += x_step;
+        b += b_step;
+    }
+#pragma GCC unroll 16
+    for (size_t r = 0; r < rows; r++) {
+        tile_end(c + r * t->c_row, sum0[r], vectors > 1 ? LANES : last);
+        if (vectors > 1)
+            tile_end(c + r * t->c_row + LANES, sum1[r], last);
+    }
+}
+
+#define TILE_CASE(n)                               \
+    case n:                                        \
+        if (columns > LANES)                       \
+            tile(n, 2, t, x, b, bias, c, columns); \
+        else                                       \
+            tile(n, 1, t, x, b, bias, c, columns); \
+        break
+
+/* One tile of any size. */
+TARGET static void tile_any(size_t rows, const tile_plan *t, const float *x, const float *b,
+                            const float *bias, float *c, size_t columns)
+{
+    switch (rows) {
+#if ROWS > 6
+        TILE_CASE(12);
+        TILE_CASE(11);
+        TILE_CASE(10);
+        TILE_CASE(9);
+        TILE_CASE(8);
+        TILE_CASE(7);
+#endif
+#if ROWS > 4
+        TILE_CASE(6);
+        TILE_CASE(5);
+#endif
+        TILE_CASE(4);
+        TILE_CASE(3);
+        TILE_CASE(2);
+        TILE_CASE(1);
+    default:
+        break;
+    }
+}
+
+/* Floats of a that all panels pass over before the next rows: half of a small second cache. */
+#define ROWS_BLOCK_FLOATS 98304
+
+TARGET static void level_rows(const float *a, size_t rows, size_t in, const float *panels,
+                              size_t out, fm_start start, const float *bias, float *c)
+{
+    const size_t a_row = fm_row_stride(in), c_row = fm_row_stride(out);
+    const size_t tiles = a_row ? ROWS_BLOCK_FLOATS / (a_row * ROWS) : rows;
+    const size_t block = (tiles ? tiles : 1) * ROWS;
+    const tile_plan t = { .x_row = a_row,
+                          .x_step = 1,
+                          .depth = in,
+                          .b_step = FM_PANEL,
+                          .c_row = c_row,
+                          .add = start == FM_START_SUM };
+
+    for (size_t first_row = 0; first_row < rows; first_row += block) {
+        const size_t end = rows - first_row < block ? rows : first_row + block;
+
+        for (size_t j = 0; j < out; j += COLUMNS) {
+            const size_t columns = out - j < COLUMNS ? out - j : COLUMNS;
+            const float *b = panels + j / FM_PANEL * FM_PANEL * in + j % FM_PANEL;
+
+            for (size_t i = first_row; i < end; i += ROWS)
+                tile_any(end - i < ROWS ? end - i : ROWS, &t, a + i * a_row, b,
+                         bias ? bias + j : NULL, c + i * c_row + j, columns);
+        }
+    }
+}
+
+/* Rows of a whose part of a tile is copied, scaled, into one stream that stays in the first cache:
+ * rows may be a power of two apart. */
+#define FLOAT_BLOCK 256
+
+INLINE void pack_scaled(float *to, const float *a, size_t a_row, size_t depth, size_t n,
+                        float scale)
+{
+    for (size_t k = 0; k < depth; k++, to += COLUMNS, a += a_row) {
+        store(to, scale * (n < LANES ? load_part(a, n) : load(a)));
+        if (n > LANES)
+            store(to + LANES,
+                  scale * (n < COLUMNS ? load_part(a + LANES, n - LANES) : load(a + LANES)));
+    }
+}
+
+TARGET static void level_outer_float(const float *g, const float *a, size_t rows, size_t out,
+                                     size_t in, float scale, float *sum)
+{
+    const size_t g_row = fm_row_stride(out), a_row = fm_row_stride(in);
+    float b[FLOAT_BLOCK * COLUMNS] __attribute__((aligned(64)));
+    tile_plan t = { .x_row = 1, .x_step = g_row, .b_step = COLUMNS, .c_row = in, .add = true };
+
+    for (size_t i = 0; i < rows; i += FLOAT_BLOCK) {
+        t.depth = rows - i < FLOAT_BLOCK ? rows - i : FLOAT_BLOCK;
+        for (size_t j = 0; j < in; j += COLUMNS) {
+            const size_t columns = in - j < COLUMNS ? in - j : COLUMNS;
+
+            pack_scaled(b, a + i * a_row + j, a_row, t.depth, columns, scale);
+            for (size_t o = 0; o < out; o += ROWS)
+                tile_any(out - o < ROWS ? out - o : ROWS, &t, g + i * g_row + o, b, NULL,
+                         sum + o * in + j, columns);
+        }
+    }
+}
+
+/* The same tile in integers. */
+INLINE vi load_int(const void *p)
+{
+    vi v;
+
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+INLINE void int_tile(const size_t rows, const size_t vectors, const uint32_t *g, size_t g_step,
+                     const uint32_t *a, size_t a_step, size_t pairs, int32_t *sum, size_t sum_row)
+{
+    vi sum0[ROWS], sum1[ROWS];
+
+#pragma GCC unroll 16
+    for (size_t r = 0; r < rows; r++) {
+        sum0[r] = load_int(sum + r * sum_row);
+        if (vectors > 1)
+            sum1[r] = load_int(sum + r * sum_row + LANES);
+    }
+    for (size_t p = pairs; p > 0; p--) {
+        const vi a0 = load_int(a), a1 = vectors > 1 ? load_int(a + LANES) : a0;
+
+#pragma GCC unroll 16
+        for (size_t r = 0; r < rows; r++) {
+            const vi x = (int32_t)g[r] - (vi){ 0 };
+
+            sum0[r] = dot2(x, a0, sum0[r]);
+            if (vectors > 1)
+                sum1[r] = dot2(x, a1, sum1[r]);
+        }
+        g += g_step;
+        a += a_step;
+    }
+#pragma GCC unroll 16
+    for (size_t r = 0; r < rows; r++) {
+        memcpy(sum + r * sum_row, &sum0[r], sizeof(vi));
+        if (vectors > 1)
+            memcpy(sum + r * sum_row + LANES, &sum1[r], sizeof(vi));
+    }
+}
+
+#define INT_TILE_CASE(n)                                            \
+    case n:                                                         \
+        int_tile(n, 2, g, g_step, a, COLUMNS, pairs, sum, sum_row); \
+        break
+
+TARGET static void int_tile_any(size_t rows, const uint32_t *g, size_t g_step, const uint32_t *a,
+                                size_t pairs, int32_t *sum, size_t sum_row)
+{
+    switch (rows) {
+#if ROWS > 6
+        INT_TILE_CASE(12);
+        INT_TILE_CASE(11);
+        INT_TILE_CASE(10);
+        INT_TILE_CASE(9);
+        INT_TILE_CASE(8);
+        INT_TILE_CASE(7);
+#endif
+#if ROWS > 4
+        INT_TILE_CASE(6);
+        INT_TILE_CASE(5);
+#endif
+        INT_TILE_CASE(4);
+        INT_TILE_CASE(3);
+        INT_TILE_CASE(2);
+        INT_TILE_CASE(1);
+    default:
+        break;
+    }
+}
+
+#define PAIRS_BLOCK 128
+
+/* Columns of a, for as many pairs as stay in the first cache, in one stream: rows of a may be a
+ * power of two apart, and end anywhere. */
+INLINE void pack_columns(uint32_t *to, const uint32_t *a, size_t pairs, size_t in, size_t columns)
+{
+    for (size_t p = 0; p < pairs; p++, to += COLUMNS, a += in)
+        if (columns == COLUMNS) {
+            memcpy(to, a, COLUMNS * sizeof *to);
+        } else {
+            memset(to, 0, COLUMNS * sizeof *to);
+            memcpy(to, a, columns * sizeof *to);
+        }
+}
+
+TARGET static void level_outer(const uint32_t *g, const uint32_t *a, size_t pairs, size_t out,
+                               size_t in, int32_t *sum)
+{
+    uint32_t block[PAIRS_BLOCK * COLUMNS] __attribute__((aligned(64)));
+    int32_t part[ROWS * COLUMNS]; /* a tile of sum of less than COLUMNS columns */
+
+    for (size_t p = 0; p < pairs; p += PAIRS_BLOCK) {
+        const size_t n = pairs - p < PAIRS_BLOCK ? pairs - p : PAIRS_BLOCK;
+
+        for (size_t j = 0; j < in; j += COLUMNS) {
+            const size_t columns = in - j < COLUMNS ? in - j : COLUMNS;
+
+            pack_columns(block, a + p * in + j, n, in, columns);
+            for (size_t o = 0; o < out; o += ROWS) {
+                const size_t rows = out - o < ROWS ? out - o : ROWS;
+                int32_t *to = sum + o * in + j;
+
+                if (columns == COLUMNS) {
+                    int_tile_any(rows, g + p * out + o, out, block, n, to, in);
+                    continue;
+                }
+                memset(part, 0, sizeof part);
+                int_tile_any(rows, g + p * out + o, out, block, n, part, COLUMNS);
+                for (size_t r = 0; r < rows; r++)
+                    for (size_t k = 0; k < columns; k++)
+                        to[r * in + k] =
+                            (int32_t)((uint32_t)to[r * in + k] + (uint32_t)part[r * COLUMNS + k]);
+            }
+        }
+    }
+}
+
+/* w[out, in], a block of LANES rows at a time; a panel's last rows may be missing. */
+TARGET static void level_transposed(float *panels, const float *w, size_t in, size_t out,
+                                    float scale)
+{
+    for (size_t j = 0; j < out; j += LANES) {
+        float *to = panels + j / FM_PANEL * FM_PANEL * in + j % FM_PANEL;
+        const float *from = w + j * in;
+        const size_t n = out - j < LANES ? out - j : LANES;
+        size_t k = 0;
+
+        if (n == LANES)
+            for (; in - k >= LANES; k += LANES)
+                transpose(to + k * FM_PANEL, from + k, in, scale);
+        for (; k < in; k++)
+            for (size_t l = 0; l < LANES; l++)
+                to[k * FM_PANEL + l] = l < n ? scale * from[l * in + k] : 0.0f;
+    }
+}
+
+/* w[in, out]: all of the panel's columns, the last of them zeros. */
+TARGET static void level_straight(float *panels, const float *w, size_t in, size_t out, float scale)
+{
+    for (size_t j = 0; j < out; j += FM_PANEL) {
+        const float *from = w + j;
+
+        if (out - j >= FM_PANEL)
+            for (size_t k = 0; k < in; k++, panels += FM_PANEL, from += out)
+#pragma GCC unroll 8
+                for (size_t l = 0; l < FM_PANEL; l += LANES)
+                    store(panels + l, scale * load(from + l));
+        else
+            for (size_t k = 0; k < in; k++, panels += FM_PANEL, from += out)
+                for (size_t l = 0; l < FM_PANEL; l++)
+                    panels[l] = l < out - j ? scale * from[l] : 0.0f;
+    }
+}
+
+/* Integers of one vector: x * scale to the nearest, ties to even, by the digits that a sum with
+ * 1.5 * 2^23 has no room for. */
+INLINE vi round_scaled(vf x, float scale)
+{
+    const vf magic = all(0x1.8p23f), most = all(32767.0f);
+    vf y = x * scale;
+    vi number = y == y;
+
+    y = choose(y > most, most, y);
+    y = choose(y < -most, -most, y);
+    return (vi)((vu)(y + magic) - (vu)magic) & number;
+}
+
+typedef struct {
+    vu low, high; /* of the squares' halves */
+} square_sum;
+
+INLINE void add_squares(square_sum *s, vi q)
+{
+    const vu square = (vu)(q * q);
+
+    s->low += square & 0xffff;
+    s->high += square >> 16;
+}
+
+INLINE uint64_t squares_total(const square_sum *s)
+{
+    uint64_t total = 0;
+
+    for (size_t l = 0; l < LANES; l++)
+        total += s->low[l] + ((uint64_t)s->high[l] << 16);
+    return total;
+}
+
+#define SQUARES_BLOCK (32768 * LANES) /* numbers whose squares' halves do not fill 32 bits */
+
+INLINE void quantise_vector(vf lo, vf hi, const float scale[2], uint32_t *to, size_t n,
+                            square_sum s[2])
+{
+    const vi q0 = round_scaled(lo, scale[0]), q1 = round_scaled(hi, scale[1]);
+    const vu words = ((vu)q0 & 0xffff) | (vu)q1 << 16;
+
+    add_squares(&s[0], q0);
+    add_squares(&s[1], q1);
+    memcpy(to, &words, n * sizeof *to);
+}
+
+/* n <= SQUARES_BLOCK numbers of two rows. */
+TARGET static void quantise_rows(const float *lo, const float *hi, size_t n, const float scale[2],
+                                 uint32_t *to, uint64_t squares[2])
+{
+    square_sum s[2] = { 0 };
+    size_t k = 0;
+
+    for (; n - k >= LANES; k += LANES)
+        quantise_vector(load(lo + k), load(hi + k), scale, to + k, LANES, s);
+    if (k < n)
+        quantise_vector(load_part(lo + k, n - k), load_part(hi + k, n - k), scale, to + k, n - k,
+                        s);
+    squares[0] += squares_total(&s[0]);
+    squares[1] += squares_total(&s[1]);
+}
+
+TARGET static void level_quantise(const float *a, size_t rows, size_t n, const float *scale,
+                                  uint32_t *pairs, uint64_t *squares)
+{
+    const size_t a_row = fm_row_stride(n);
+
+    for (size_t i = 0; i < rows; i += 2, pairs += n) {
+        const bool both = rows - i > 1;
+        const float *lo = a + i * a_row, *hi = both ? lo + a_row : lo;
+        const float scales[2] = { scale[i], both ? scale[i + 1] : 0.0f }; /* no row: zeros */
+        uint64_t total[2] = { 0 };
+
+        for (size_t k = 0; k < n; k += SQUARES_BLOCK)
+            quantise_rows(lo + k, hi + k, n - k < SQUARES_BLOCK ? n - k : SQUARES_BLOCK, scales,
+                          pairs + k, total);
+        squares[i] = total[0];
+        if (both)
+            squares[i + 1] = total[1];
+    }
+}
+
+/* Sums over k are kept in SUM_LANES partial sums, of k mod SUM_LANES, whatever the registers. */
+#define SUM_LANES 16
+#define SUM_VECTORS (SUM_LANES / LANES)
+
+TARGET static float level_dot(const float *a, const float *b, size_t n)
+{
+    vf sum[SUM_VECTORS] = { 0 };
+    float lane[SUM_LANES], tail[2][SUM_LANES] = { 0 };
+    size_t k = 0;
+
+    for (; n - k >= SUM_LANES; k += SUM_LANES)
+        for (size_t v = 0; v < SUM_VECTORS; v++)
+            sum[v] += load(a + k + v * LANES) * load(b + k + v * LANES);
+    if (k < n) {
+        memcpy(tail[0], a + k, (n - k) * sizeof *a);
+        memcpy(tail[1], b + k, (n - k) * sizeof *b);
+        for (size_t v = 0; v < SUM_VECTORS; v++)
+            sum[v] += load(tail[0] + v * LANES) * load(tail[1] + v * LANES);
+    }
+    memcpy(lane, sum, sizeof lane);
+    for (size_t half = SUM_LANES / 2; half; half /= 2)
+        for (size_t l = 0; l < half; l++)
+            lane[l] += lane[l + half];
+    return lane[0];
+}
+
+INLINE void add_double_squares(vd sum[2 * SUM_VECTORS], const float *a)
+{
+    for (size_t v = 0; v < 2 * SUM_VECTORS; v++) {
+        vh half;
+        vd x;
+
+        memcpy(&half, a + v * (LANES / 2), sizeof half);
+        x = __builtin_convertvector(half, vd);
+        sum[v] += x * x;
+    }
+}
+
+TARGET static double row_square(const float *a, size_t n)
+{
+    vd sum[2 * SUM_VECTORS] = { 0 };
+    double lane[SUM_LANES];
+    float tail[SUM_LANES] = { 0 };
+    size_t k = 0;
+
+    for (; n - k >= SUM_LANES; k += SUM_LANES)
+        add_double_squares(sum, a + k);
+    if (k < n) {
+        memcpy(tail, a + k, (n - k) * sizeof *a);
+        add_double_squares(sum, tail);
+    }
+    memcpy(lane, sum, sizeof lane);
+    for (size_t half = SUM_LANES / 2; half; half /= 2)
+        for (size_t l = 0; l < half; l++)
+            lane[l] += lane[l + half];
+    return lane[0];
+}
+
+TARGET static void level_squares(const float *a, size_t rows, size_t n, double *squares)
+{
+    for (size_t i = 0; i < rows; i++)
+        squares[i] = row_square(a + i * fm_row_stride(n), n);
+}
+
+TARGET static void level_add_scaled(float *y, float scale, const float *x, size_t n)
+{
+    size_t k = 0;
+
+    for (; n - k >= LANES; k += LANES)
+        store(y + k, load(y + k) + scale * load(x + k));
+    for (; k < n; k++)
+        y[k] += scale * x[k];
+}
+
+/*
+ * x = n ln 2 + r, |r| <= 0.3466; ln 2 in two parts, the first with so few digits that n times it
+ * is exact. exp(r) = 1 + r + r^2 q(r), q the polynomial of degree 4 through the function at the
+ * zeros of Chebyshev's polynomial of degree 5: 1.1e-8 off, relative, with the coefficients rounded.
+ * With the roundings of the last two steps, less than 1 unit in the last place in all.
+ */
+INLINE vf exp_vector(vf x)
+{
+    const vf magic = all(0x1.8p23f);
+    const vf shifted = x * 1.44269504f + magic, n = shifted - magic;
+    const vf r = (x - n * 0.693145752f) - n * 1.42860677e-6f;
+    const vf q = 0.5f + r * (0x1.5554dcp-3f +
+                             r * (0x1.55551ap-5f + r * (0x1.120b7ep-7f + r * 0x1.6d1118p-10f)));
+    const vu power = ((vu)shifted - (vu)magic + 127) << 23;
+    vf y = (1.0f + (r + r * r * q)) * (vf)power;
+
+    y = choose(x > all(87.0f), all(__builtin_inff()), y);
+    return choose(x < all(-87.0f), (vf){ 0 }, y);
+}
+
+INLINE vf sigmoid(vf x)
+{
+    return 1.0f / (1.0f + exp_vector(-x));
+}
+
+INLINE void relu(vf *h, vf *slope)
+{
+    const vi positive = *h > (vf){ 0 }, negative = *h < (vf){ 0 };
+
+    *slope = (vf)((vi)all(1.0f) & positive);
+    *h = (vf)((vi)*h & ~negative); /* keeps a NaN */
+}
+
+INLINE void silu(vf *h, vf *slope)
+{
+    const vf v = *h, s = sigmoid(v);
+
+    *slope = s * (1.0f + v * (1.0f - s));
+    *h = v * s;
+}
+
+/* The tanh form, (1 + tanh u) / 2 being sigmoid(2u). Beyond 16 it is v or 0 to the last place, and
+ * no power of v there may overflow. Source: Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2. */
+INLINE void gelu(vf *h, vf *slope)
+{
+    const float c = 1.5957691216f, d = 0.044715f; /* 2 sqrt(2 / pi) */
+    const vf most = all(16.0f);
+    vf v = choose(*h > most, most, *h), s;
+
+    v = choose(v < -most, -most, v);
+    s = sigmoid(c * (v + d * v * v * v));
+    *slope = s + v * s * (1.0f - s) * c * (1.0f + 3.0f * d * v * v);
+    *h = *h * s;
+}
+
+#define EACH_VECTOR(step)                    \
+    do {                                     \
+        size_t i = 0;                        \
+        vf x, y;                             \
+                                             \
+        for (; n - i >= LANES; i += LANES) { \
+            x = load(h + i);                 \
+            step(&x, &y);                    \
+            store(h + i, x);                 \
+            store(slope + i, y);             \
+        }                                    \
+        if (i < n) {                         \
+            x = load_part(h + i, n - i);     \
+            step(&x, &y);                    \
+            store_part(h + i, x, n - i);     \
+            store_part(slope + i, y, n - i); \
+        }                                    \
+    } while (0)
+
+TARGET static void level_activate(fm_act kind, float *h, float *slope, size_t n)
+{
+    switch (kind) {
+    case FM_ACT_RELU:
+        EACH_VECTOR(relu);
+        break;
+    case FM_ACT_SILU:
+        EACH_VECTOR(silu);
+        break;
+    case FM_ACT_GELU:
+        EACH_VECTOR(gelu);
+        break;
+    }
+}
+
+TARGET static void level_exp(float *v, size_t n)
+{
+    size_t i = 0;
+
+    for (; n - i >= LANES; i += LANES)
+        store(v + i, exp_vector(load(v + i)));
+    if (i < n)
+        store_part(v + i, exp_vector(load_part(v + i, n - i)), n - i);
+}
+
+#define PEAK_SUMS 12
+
+/* Multiplications and additions with nothing to wait for, in registers: what the processor's
+ * arithmetic could do. @return their number; *out keeps them from being left out. */
+TARGET static double level_peak(size_t rounds, float *out)
+{
+    const vf factor = all(0.5f), term = all(*out);
+    vf sum[PEAK_SUMS];
+
+    for (size_t i = 0; i < PEAK_SUMS; i++) /* all different, or the compiler makes one of them */
+        sum[i] = all(*out + (float)i);
+    for (size_t n = 0; n < rounds; n++)
+#pragma GCC unroll 16
+        for (size_t i = 0; i < PEAK_SUMS; i++)
+            sum[i] = madd(sum[i], factor, term);
+    for (size_t i = 1; i < PEAK_SUMS; i++)
+        sum[0] += sum[i];
+    *out = sum[0][0];
+    return 2.0 * LANES * PEAK_SUMS * (double)rounds;
+}
+
+#define LEVEL_KERNELS                                                                       \
+    {                                                                                       \
+        .transposed = level_transposed, .straight = level_straight, .rows = level_rows,     \
+        .quantise = level_quantise, .outer = level_outer, .outer_float = level_outer_float, \
+        .squares = level_squares, .dot = level_dot, .add_scaled = level_add_scaled,         \
+        .exp = level_exp, .activate = level_activate, .peak = level_peak,                   \
+    }

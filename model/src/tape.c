@@ -1,0 +1,184 @@
+/* The tape itself, weighted sums in float32, and single rows' gradients. */
+#include "tape.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK_ROWS 256u
+
+fm_status fm_tape_init(fm_tape *t, size_t most, size_t max_rows, size_t parameters)
+{
+    fm_status st;
+
+    *t = (fm_tape){ .max_rows = max_rows, .parameters = parameters };
+    if (!(st = fm_alloc(most, sizeof *t->uses, (void **)&t->uses)))
+        st = fm_alloc(2 * most, sizeof(const fm_rows *), (void **)&t->signals);
+    return st;
+}
+
+void fm_tape_fini(fm_tape *t)
+{
+    free(t->uses);
+    free(t->signals);
+    *t = (fm_tape){ 0 };
+}
+
+static void add_signal(fm_tape *t, const fm_rows *r)
+{
+    for (size_t i = 0; i < t->signal_count; i++)
+        if (t->signals[i] == r)
+            return;
+    t->signals[t->signal_count++] = r;
+}
+
+void fm_tape_use(fm_tape *t, const fm_linear *map, const fm_rows *a, const fm_rows *g,
+                 const fm_dispatch *dispatch, size_t expert)
+{
+    t->uses[t->use_count++] = (fm_use){ map, a, g, dispatch, expert };
+    add_signal(t, a);
+    add_signal(t, g);
+}
+
+/* The most of: weighted output gradients of a batch; pairs of FM_PAIRED_ROWS rows; a stripe. So the
+ * integers need no memory that the weighted sum has not. */
+static size_t scratch_words(const fm_tape *t)
+{
+    size_t most = 0;
+
+    for (size_t i = 0; i < t->use_count; i++) {
+        const fm_linear *l = t->uses[i].map;
+        const size_t weighted = t->max_rows * fm_row_stride(l->out);
+        const size_t pairs = FM_PAIRED_ROWS / 2 * (l->in + l->out) + 32;
+        const size_t stripe =
+            (FM_STRIPE + FM_PAIRED_ROWS / 2) * (l->in + 1) + 2 * FM_PAIRED_ROWS * FM_STRIPE + 64;
+
+        most = weighted > most ? weighted : most;
+        most = pairs > most ? pairs : most;
+        most = stripe > most ? stripe : most;
+    }
+    return most;
+}
+
+void fm_tape_carve(fm_carver *c, fm_tape *t)
+{
+    fm_chunk *k = &t->chunk;
+
+    k->capacity = t->max_rows < CHUNK_ROWS ? (t->max_rows + 1) / 2 * 2 : CHUNK_ROWS;
+    if (k->capacity < FM_PAIRED_ROWS)
+        k->capacity = FM_PAIRED_ROWS;
+    k->scale_a = fm_carve_floats(c, k->capacity, 1);
+    k->scale_g = fm_carve_floats(c, k->capacity, 1);
+    k->constant = fm_carve(c, k->capacity, 1, sizeof *k->constant);
+    k->constants = fm_carve(c, k->capacity / 2, 1, sizeof *k->constants);
+    k->square_a = fm_carve(c, k->capacity, 1, sizeof *k->square_a);
+    k->square_g = fm_carve(c, k->capacity, 1, sizeof *k->square_g);
+    t->unit_of = fm_carve(c, t->max_rows, 1, sizeof *t->unit_of);
+    t->factors = fm_carve(c, t->max_rows, 1, sizeof *t->factors);
+    t->scratch_words = scratch_words(t);
+    t->scratch = fm_carve_floats(c, t->scratch_words, 1);
+}
+
+void fm_tape_set_rows(fm_tape *t, size_t rows)
+{
+    t->rows = rows;
+    t->normed = false;
+}
+
+size_t fm_use_run(const fm_tape *t, const fm_use *u, size_t place, size_t last)
+{
+    const size_t unit = fm_use_unit(t, u, place);
+
+    do
+        place++;
+    while (place < last && fm_use_unit(t, u, place) == unit);
+    return place;
+}
+
+void fm_tape_prepare(fm_tape *t, const uint32_t *ends, size_t units)
+{
+    size_t row = 0;
+
+    for (size_t u = 0; ends && u < units; u++)
+        while (row < ends[u])
+            t->unit_of[row++] = (uint32_t)u;
+    for (; !ends && row < t->rows; row++)
+        t->unit_of[row] = (uint32_t)row;
+    for (size_t i = 0; !t->normed && i < t->signal_count; i++) {
+        const fm_rows *r = t->signals[i];
+
+        fm_kernel_squares(r->v, t->rows * r->per_record, r->n, r->squares);
+    }
+    t->normed = true;
+}
+
+bool fm_tape_by_pairs(const fm_linear *l, size_t rows)
+{
+    return rows == 1 || (rows <= FM_PAIRED_ROWS && rows * (l->in + l->out) <= 2 * l->in * l->out);
+}
+
+/* One map, the records at [first, last) of it, none of weight 0. */
+static void add_run(fm_tape *t, const fm_use *u, const float *weights, size_t first, size_t last,
+                    float *out)
+{
+    const fm_linear *l = u->map;
+
+    for (size_t p = first; p < last; p++) {
+        float *to = t->scratch + (p - first) * u->g->stride;
+
+        memset(to, 0, l->out * sizeof *to);
+        fm_kernel_add_scaled(to, weights[fm_use_record(u, p)], fm_rows_at(u->g, p), l->out);
+        if (l->b)
+            fm_kernel_add_scaled(out + l->bias, (float)l->bias_scale, to, l->out);
+    }
+    if (l->weight != FM_ABSENT)
+        fm_kernel_outer_float(t->scratch, fm_rows_at(u->a, first), last - first, l->out, l->in,
+                              (float)l->weight_scale, out + l->weight);
+}
+
+void fm_tape_weighted_sum(fm_tape *t, const float *weights, float *out)
+{
+    memset(out, 0, t->parameters * sizeof *out);
+    for (size_t i = 0; i < t->use_count; i++) {
+        const fm_use *u = &t->uses[i];
+        size_t first, last, p;
+
+        fm_use_range(t, u, &first, &last);
+        for (p = first; p < last; p++) {
+            if (weights[fm_use_record(u, p)] != 0.0f)
+                continue;
+            if (p > first)
+                add_run(t, u, weights, first, p, out);
+            first = p + 1;
+        }
+        if (p > first)
+            add_run(t, u, weights, first, p, out);
+    }
+}
+
+static void add_outer(const fm_linear *l, const float *a, const float *g, float *out)
+{
+    const float w = (float)l->weight_scale, b = (float)l->bias_scale;
+
+    for (size_t o = 0; l->weight != FM_ABSENT && o < l->out; o++)
+        for (size_t k = 0; k < l->in; k++)
+            out[l->weight + o * l->in + k] += w * g[o] * a[k];
+    for (size_t o = 0; l->bias != FM_ABSENT && o < l->out; o++)
+        out[l->bias + o] += b * g[o];
+}
+
+void fm_tape_add_row_gradient(const fm_tape *t, size_t i, float *out)
+{
+    for (size_t n = 0; n < t->use_count; n++) {
+        const fm_use *u = &t->uses[n];
+        size_t place = i;
+        bool used = !u->dispatch;
+
+        for (size_t j = 0; u->dispatch && j < u->dispatch->k; j++)
+            if (u->dispatch->routes[i * u->dispatch->k + j] == u->expert) {
+                place = u->dispatch->places[i * u->dispatch->k + j];
+                used = true;
+            }
+        if (used)
+            add_outer(u->map, fm_rows_at(u->a, place), fm_rows_at(u->g, place), out);
+    }
+}
