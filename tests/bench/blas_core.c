@@ -1,6 +1,7 @@
 #include "blas_core.h"
 
 #include <cblas.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +78,10 @@ static size_t candidates(const char *names[BENCH_CORES])
 static _Noreturn void measure_and_exit(void)
 {
     openblas_set_num_threads(1);
-    printf("%s %.1f\n", openblas_get_corename(), bench_blas_rate(256, 256, 784, 0, 1, MEASURE_S));
+    /* A layer of a network and an expert's. */
+    printf("%s %.1f\n", openblas_get_corename(),
+           sqrt(bench_blas_rate(256, 256, 784, 0, 1, MEASURE_S) *
+                bench_blas_rate(64, 256, 128, 0, 1, MEASURE_S)));
     (void)fflush(stdout);
     _exit(0);
 }

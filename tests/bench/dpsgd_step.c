@@ -42,9 +42,9 @@ struct dpsgd_learner {
     fm_rng rng;
 };
 
-static fm_status make_moe(dpsgd_learner *l, size_t experts)
+fm_tabular_config dpsgd_moe(size_t experts)
 {
-    const fm_tabular_config c = {
+    return (fm_tabular_config){
         .features = FEATURES,
         .width = WIDTH,
         .blocks = 1,
@@ -60,6 +60,11 @@ static fm_status make_moe(dpsgd_learner *l, size_t experts)
         .outputs = 1,
         .class_weights = { 1.0f, 1.0f },
     };
+}
+
+static fm_status make_moe(dpsgd_learner *l, size_t experts)
+{
+    const fm_tabular_config c = dpsgd_moe(experts);
     fm_status st = fm_tabular_parameters(&c, &l->parameters);
 
     l->features = FEATURES;
@@ -192,6 +197,11 @@ void dpsgd_free(dpsgd_learner **l)
 size_t dpsgd_parameters(const dpsgd_learner *l)
 {
     return l->parameters;
+}
+
+fm_table dpsgd_records(const dpsgd_learner *l)
+{
+    return (fm_table){ .rows = DPSGD_RECORDS, .features = l->features, .x = l->x, .y = l->y };
 }
 
 double dpsgd_clipped(const dpsgd_learner *l)

@@ -9,6 +9,8 @@
 #include <stddef.h>
 
 #include "fedmoe/base/random.h"
+#include "fedmoe/model/table.h"
+#include "fedmoe/model/tabular.h"
 
 #define DPSGD_BATCH 256u
 #define DPSGD_RECORDS 16384u
@@ -32,6 +34,10 @@ typedef struct dpsgd_learner dpsgd_learner;
 FM_NODISCARD fm_status dpsgd_new(dpsgd_kind kind, size_t experts, dpsgd_learner **out);
 void dpsgd_free(dpsgd_learner **l);
 size_t dpsgd_parameters(const dpsgd_learner *l);
+
+/** The configuration of the MoE; the learner's records, borrowed. */
+fm_tabular_config dpsgd_moe(size_t experts);
+fm_table dpsgd_records(const dpsgd_learner *l);
 
 /** A step on DPSGD_BATCH records drawn before the clock starts. parts_s: out, seconds of each. */
 FM_NODISCARD fm_status dpsgd_step(dpsgd_learner *l, bool private_step, double parts_s[DPSGD_PARTS]);
