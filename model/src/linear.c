@@ -4,6 +4,9 @@
 #include <math.h>
 #include <string.h>
 
+#define FETCH_MOST ((size_t)1 << 17) /* words: half of a near cache */
+#define LINE 16                      /* words */
+
 void fm_rows_carve(fm_carver *c, size_t records, size_t per_record, size_t n, fm_rows *out)
 {
     size_t rows = 0;
@@ -70,6 +73,20 @@ void fm_linear_refresh(fm_linear *l, const float *theta)
         l->b[o] = (float)l->bias_scale * theta[l->bias + o];
 }
 
+void fm_fetch_weights(const float *w, size_t n)
+{
+    for (size_t i = 0; n <= FETCH_MOST && i < n; i += LINE)
+        __builtin_prefetch(w + i, 0, 2);
+}
+
+void fm_fetch_sum(const void *sum, size_t n)
+{
+    const int32_t *at = sum;
+
+    for (size_t i = 0; n <= FETCH_MOST && i < n; i += LINE)
+        __builtin_prefetch(at + i, 1, 2);
+}
+
 /* One output, or no weights at all. */
 static void forward_narrow(const fm_linear *l, const fm_rows *x, size_t first, size_t rows,
                            bool add, const fm_rows *y)
@@ -93,6 +110,7 @@ void fm_linear_forward(const fm_linear *l, float *panels, const fm_rows *x, size
         forward_narrow(l, x, first, rows, add, y);
         return;
     }
+    fm_fetch_weights(l->w, l->in * l->out);
     fm_panels_transposed(panels, l->w, l->in, l->out, (float)l->weight_scale);
     fm_kernel_rows(fm_rows_at(x, first), rows, l->in, panels, l->out,
                    add ? FM_START_SUM : FM_START_BIAS, l->b, fm_rows_at(y, first));
@@ -106,6 +124,7 @@ void fm_linear_backward(const fm_linear *l, float *panels, const fm_rows *gy, si
 {
     if (!rows)
         return;
+    fm_fetch_weights(l->w, l->in * l->out);
     fm_panels_straight(panels, l->w, l->out, l->in, (float)l->weight_scale);
     fm_kernel_rows(fm_rows_at(gy, first), rows, l->out, panels, l->in,
                    add ? FM_START_SUM : FM_START_BIAS, NULL, fm_rows_at(gx, first));

@@ -47,6 +47,11 @@ FM_NODISCARD fm_status fm_linear_check(const fm_linear *l, const float *theta);
 /* The weights are these from now on. theta is kept. */
 void fm_linear_refresh(fm_linear *l, const float *theta);
 
+/* Asks for n words that are far away, in their order: packing and sums go through them across, which
+ * no processor foresees. The sum, of int32 or float32, will be written. */
+void fm_fetch_weights(const float *w, size_t n);
+void fm_fetch_sum(const void *sum, size_t n);
+
 /* y[first .. first + rows) = x W^T + b of the same rows of x, or added to what is there.
  * panels: room for the packed weights. */
 void fm_linear_forward(const fm_linear *l, float *panels, const fm_rows *x, size_t first,

@@ -90,7 +90,7 @@ static void every_parameter_agrees_with_central_differences(void)
 /* Another choice of experts; the gates and what flows back are those of the plain scores. */
 static void a_load_bias_moves_the_choice_alone(void)
 {
-    for (size_t n = 1; n < fixture_config_count; n++) {
+    for (size_t n = 1; n < fixture_config_count; n += 2) {
         const fm_tabular_config *c = &fixture_configs[n].config;
         const size_t biases = c->blocks * c->experts;
         size_t checked = 0, moved = 0;
