@@ -47,6 +47,8 @@ static fm_status take_plan(request *r)
         p->sampling_rate = fm_cmd_real(j, "sampling_rate");
         p->noise_multiplier = fm_cmd_real(j, "noise_multiplier");
         p->rounds = (uint32_t)fm_cmd_whole(j, "rounds");
+        p->encoding =
+            strcmp(fm_cmd_text(j, "encoding"), "fast") == 0 ? FM_ENCODING_FAST : FM_ENCODING_EXACT;
         unit_rows = fm_cmd_whole(j, "max_unit_rows");
         p->max_unit_rows = unit_rows > 0 && unit_rows <= UINT32_MAX ? (uint32_t)unit_rows : 1;
         (void)snprintf(p->privacy_unit, sizeof p->privacy_unit, "%s",
