@@ -102,7 +102,7 @@ static bool held_out(const tabular_set *s, uint64_t seed, const char *line, size
     else
         (void)snprintf(key, sizeof key, "%llu %zu", (unsigned long long)seed, number);
     h = fm_hash_of("bench tabular split", key, strlen(key));
-    return (h.bytes[0] | h.bytes[1] << 8) % HELD_OUT_OF == 0;
+    return ((unsigned)h.bytes[0] | (unsigned)h.bytes[1] << 8) % HELD_OUT_OF == 0;
 }
 
 static size_t line_length(const fm_buf *b, size_t at)
