@@ -50,7 +50,7 @@ typedef struct {
     double rate[DPSGD_PRODUCTS]; /* GFLOP/s of OpenBLAS */
     size_t product_count;
     double clipped;
-    double round_s[2]; /* of a whole training, of the MoE; 0: not measured */
+    double round_s; /* of a whole training; 0: not measured */
     long memory_kib[2];
 } contest;
 
@@ -61,13 +61,16 @@ enum { MLP, MOE, MOE_MANY, CONTESTS };
 static fm_status take_turn(contest *c, bool private_step, double seconds)
 {
     steps *s = &c->own[private_step];
-    const uint64_t end = fm_clock_now_ns() + (uint64_t)(seconds * 1e9);
+    const size_t before = s->count;
     double parts[DPSGD_PARTS];
     fm_status st = FM_OK;
+    uint64_t end;
 
     for (int i = 0; i < WARM_UP && st == FM_OK; i++)
         st = dpsgd_step(c->learner, private_step, parts);
-    while (st == FM_OK && fm_clock_now_ns() < end && s->count < MOST_STEPS) {
+    end = fm_clock_now_ns() + (uint64_t)(seconds * 1e9);
+    while (st == FM_OK && s->count < MOST_STEPS &&
+           (fm_clock_now_ns() < end || s->count == before)) {
         double total = 0.0;
 
         st = dpsgd_step(c->learner, private_step, parts);
@@ -114,18 +117,13 @@ static bool ask_peer(contest *c, dpsgd_peer *p, double seconds)
     return true;
 }
 
-static fm_status measure_rounds(contest *c)
+static fm_status measure_rounds(contest *c, size_t rounds)
 {
-    static const double noise[] = { 0.0, 1.0 };
-    fm_status st = FM_OK;
+    double s = 0.0;
+    fm_status st = dpsgd_round(c->learner, c->experts, rounds, &s);
 
-    for (int k = 0; st == FM_OK && k < 2; k++) {
-        double s;
-
-        if ((st = dpsgd_round(c->learner, c->experts, noise[k], &s)) == FM_OK &&
-            (c->round_s[k] == 0.0 || s < c->round_s[k]))
-            c->round_s[k] = s;
-    }
+    if (st == FM_OK && (c->round_s == 0.0 || s < c->round_s))
+        c->round_s = s;
     return st;
 }
 
@@ -148,7 +146,7 @@ static fm_status take_turns(const bench_options *o, contest all[CONTESTS], dpsgd
             all[c].clipped = dpsgd_clipped(all[c].learner);
             measure_products(&all[c], seconds / 20.0);
             if (st == FM_OK && c == MOE)
-                st = measure_rounds(&all[c]);
+                st = measure_rounds(&all[c], (size_t)o->chunk_ms);
             if (peer && c != MOE_MANY && !ask_peer(&all[c], peer, seconds))
                 return fm_fail(FM_EIO, "the peer gave no answer");
         }
@@ -268,7 +266,7 @@ static void print_rates(contest all[CONTESTS], const fm_compute_report *compute)
         printf("\n");
     }
     printf("%-44s %15s  %5.1f\n", "  a whole round of fedmoe-model train", "",
-           rate(all[MOE].round_s[1]));
+           rate(all[MOE].round_s));
     for (int k = 0; k < 2; k++) {
         printf("%-44s", k ? "  limit: the same at the peak of the core"
                           : "  limit: products by "

@@ -5,11 +5,11 @@
 
 #include "dpsgd_step.h"
 
-#define DPSGD_ROUNDS 200u
+#define DPSGD_ROUNDS_MAX 1000u
 
-/** Mean seconds of the fastest ten rounds in a row out of DPSGD_ROUNDS, of DPSGD_BATCH records as
- *  expected. @param noise_multiplier  0: without noise. */
-FM_NODISCARD fm_status dpsgd_round(const dpsgd_learner *l, size_t experts, double noise_multiplier,
+/** Mean seconds of the fastest ten rounds in a row, of DPSGD_BATCH records as expected and with
+ *  private sums. @param rounds  of the training: raised to 11, lowered to DPSGD_ROUNDS_MAX. */
+FM_NODISCARD fm_status dpsgd_round(const dpsgd_learner *l, size_t experts, size_t rounds,
                                    double *out);
 
 #endif
