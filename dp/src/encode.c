@@ -205,8 +205,12 @@ uint64_t fm_dp_encode_tail(const float *v, size_t n, double bound, int64_t limit
 
 void fm_dp_decode_sum(const fm_dp_lattice *lattice, const uint32_t *sum, size_t n, float *out)
 {
-    const float step = ldexpf(1.0f, -lattice->scale_log2); /* exact: one rounding, the first */
+    double step = ldexp(1.0, -lattice->scale_log2); /* exact, so that there is one rounding */
 
-    for (size_t i = 0; i < n; i++)
-        out[i] = (float)(int32_t)sum[i] * step;
+    for (size_t i = 0; i < n; i++) {
+        int32_t v; /* two's complement, in a form that compilers make vectors of */
+
+        memcpy(&v, &sum[i], sizeof v);
+        out[i] = (float)(v * step);
+    }
 }
