@@ -144,7 +144,7 @@ static fm_status take_turns(const bench_options *o, contest all[CONTESTS], dpsgd
             if ((st = take_turn(&all[c], false, seconds)) == FM_OK)
                 st = take_turn(&all[c], true, seconds);
             all[c].clipped = dpsgd_clipped(all[c].learner);
-            measure_products(&all[c], seconds / 20.0);
+            measure_products(&all[c], seconds / 10.0);
             if (st == FM_OK && c == MOE)
                 st = measure_rounds(&all[c], (size_t)o->chunk_ms);
             if (peer && c != MOE_MANY && !ask_peer(&all[c], peer, seconds))
