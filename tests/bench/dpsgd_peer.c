@@ -59,6 +59,7 @@ bool dpsgd_peer_start(dpsgd_peer *p, const char *python, size_t experts)
     p->from = fdopen(out[0], "r");
     if (p->child < 0 || !p->to || !p->from || !(about = answer(p))) {
         dpsgd_peer_stop(p);
+        printf("PyTorch is not measured.\n");
         return false;
     }
     (void)snprintf(p->about, sizeof p->about, "PyTorch %s, %d thread, BLAS %s, core type %s",
