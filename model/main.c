@@ -5,6 +5,7 @@ int main(int argc, char **argv)
 {
     static const fm_cli_command commands[] = {
         { "new", "make a model for a schema", fm_cmd_new },
+        { "train", "train a model on one file of records, with privacy", fm_cmd_train },
         { "inspect", "show what a model file holds", fm_cmd_inspect },
         { "evaluate", "measure a model on labelled records", fm_cmd_evaluate },
         { "predict", "probabilities for records", fm_cmd_predict },
@@ -16,6 +17,8 @@ int main(int argc, char **argv)
         .examples =
             "fedmoe-model check --schema heart_disease.yaml processed.cleveland.data\n"
             "fedmoe-model new --schema heart_disease.yaml --output first.safetensors\n"
+            "fedmoe-model train --schema adult.yaml --data train.csv --epsilon 1 --output "
+            "adult.safetensors\n"
             "fedmoe-model evaluate --model final.safetensors processed.*.data\n"
             "fedmoe-model predict --model final.safetensors --input new.csv --output risk.csv",
         .commands = commands,

@@ -27,7 +27,7 @@ fm_status fm_directory_answer(const fm_aggregator_config *c, const fm_optimizer 
         return st;
     fm_hash_hex(plan, hash);
     report.noise_std = fm_query_noise_std(&lattice, rounds);
-    return fm_query_read(c->query, o->weights + o->frozen, &report, out);
+    return fm_query_read(c->query, o->weights + o->spec.frozen, &report, out);
 }
 
 /* ---- for people ---- */

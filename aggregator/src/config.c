@@ -99,11 +99,19 @@ static fm_status read_noise_mode(const fm_yaml_node *m, fm_plan *p)
 /* A query's clip norm follows from what it asks; it is put to every unit. */
 static fm_status check_privacy_keys(const fm_yaml_node *m, const fm_plan *p)
 {
-    static const char *const training[] = {
-        "unit",          "epsilon",        "delta",     "clip_norm",
-        "sampling_rate", "expected_units", "max_units", "insecure_noise_multiplier",
-        "max_unit_rows", "noise",          NULL
-    };
+    static const char *const training[] = { "unit",
+                                            "epsilon",
+                                            "delta",
+                                            "clip_norm",
+                                            "sampling_rate",
+                                            "expected_units",
+                                            "max_units",
+                                            "insecure_noise_multiplier",
+                                            "max_unit_rows",
+                                            "noise",
+                                            "encoding",
+                                            "adaptive_clip",
+                                            NULL };
     static const char *const query[] = { "unit",           "epsilon",   "delta",
                                          "expected_units", "max_units", "insecure_noise_multiplier",
                                          "max_unit_rows",  "noise",     NULL };
@@ -129,12 +137,10 @@ static fm_status read_privacy(const fm_yaml_node *root, fm_plan *p)
         (st = read_noise_mode(m, p)) != FM_OK ||
         (st = fm_yaml_get_double(m, "epsilon", 1e-3, NO_PRIVACY_EPSILON, &p->epsilon)) != FM_OK ||
         (st = fm_yaml_get_double(m, "delta", 1e-12, 0.1, &p->delta)) != FM_OK ||
-        (st = fm_yaml_get_double_or(m, "clip_norm", 1e-6, 1e6, 1.0, &p->clip_norm)) != FM_OK ||
-        (st = fm_yaml_get_double_or(m, "sampling_rate", 1e-6, 1.0, 1.0, &p->sampling_rate)) !=
-            FM_OK ||
         (st = get_u32(m, "max_units", 1, MAX_UNITS, &p->max_units)) != FM_OK ||
         (st = read_expected(m, p)) != FM_OK)
         return st;
+    p->sampling_rate = 1.0; /* a training may say another one */
     if (p->max_units < p->expected_units)
         return fm_yaml_fail(fm_yaml_find(m, "max_units"),
                             "max_units %u is below expected_units %g: no round could hold the "
@@ -170,49 +176,6 @@ static fm_status read_cohort(const fm_yaml_node *root, fm_plan *p)
     if ((st = get_u32(m, "colluders", 0, p->max_nodes - 1, &p->colluders)) != FM_OK)
         return st;
     return check_cohort(m, p);
-}
-
-static fm_status read_optimizer(const fm_yaml_node *m, fm_plan *p)
-{
-    const char *kind = NULL;
-    fm_status st;
-
-    if ((st = fm_yaml_get_string_or(m, "optimizer", "adam", &kind)) != FM_OK)
-        return st;
-    if (strcmp(kind, "adam") == 0)
-        p->optimizer = FM_OPTIMIZER_ADAM;
-    else if (strcmp(kind, "sgd") == 0)
-        p->optimizer = FM_OPTIMIZER_SGD;
-    else
-        return fm_yaml_fail(fm_yaml_find(m, "optimizer"),
-                            "optimizer '%.100s' is not known; use adam or sgd", kind);
-    return FM_OK;
-}
-
-static fm_status read_training(const fm_yaml_node *root, fm_plan *p)
-{
-    static const char *const keys[] = { "rounds", "optimizer",    "learning_rate", "momentum",
-                                        "beta2",  "adam_epsilon", "averaging",     NULL };
-    const fm_yaml_node *m = NULL;
-    uint64_t rounds = 0;
-    fm_status st;
-
-    if ((st = fm_yaml_get_map(root, "training", &m)) != FM_OK ||
-        (st = fm_yaml_check_keys(m, keys)) != FM_OK ||
-        /* Who joins after the last round gets the whole transcript in one message. */
-        (st = fm_yaml_get_u64_or(m, "rounds", 1, FM_MAX_ENTRIES, 40, &rounds)) != FM_OK ||
-        (st = read_optimizer(m, p)) != FM_OK ||
-        (st = fm_yaml_get_double_or(m, "learning_rate", 1e-9, 1e6, 0.05, &p->learning_rate)) !=
-            FM_OK ||
-        (st = fm_yaml_get_double_or(m, "momentum", 0.0, BELOW_ONE, 0.9, &p->momentum)) != FM_OK ||
-        (st = fm_yaml_get_double_or(m, "beta2", 0.0, BELOW_ONE, 0.999, &p->beta2)) != FM_OK ||
-        (st = fm_yaml_get_double_or(m, "adam_epsilon", 1e-12, 1.0, 1e-3, &p->adam_epsilon)) !=
-            FM_OK)
-        return st;
-    p->rounds = (uint32_t)rounds;
-    p->encoding = FM_ENCODING_EXACT;
-    p->schedule = FM_SCHEDULE_CONSTANT;
-    return fm_yaml_get_double_or(m, "averaging", 0.0, BELOW_ONE, 0.5, &p->averaging);
 }
 
 static fm_status read_timeouts(const fm_yaml_node *root, fm_aggregator_config *c)
@@ -276,13 +239,11 @@ static fm_status check_tensors(const char *path, const fm_safetensors *s)
     return FM_OK;
 }
 
-/* The texts and the hash of the first weights go into the plan, to be approved with it. */
+/* The texts go into the plan, to be approved with it. */
 static fm_status plan_model(const char *path, const fm_safetensors *s, fm_plan *p)
 {
     const char *model = fm_safetensors_meta_get(s, META_MODEL);
     const char *schema = fm_safetensors_meta_get(s, META_SCHEMA);
-    float *flat = NULL;
-    void *fresh = NULL;
     size_t n = 0;
     fm_status st;
 
@@ -293,18 +254,33 @@ static fm_status plan_model(const char *path, const fm_safetensors *s, fm_plan *
                        "%s: no schema and configuration in its metadata, or not 1 to %u "
                        "parameters; make it with fedmoe-model new",
                        path, FM_MAX_PARAMETERS);
-    if ((st = fm_strdup(model, &p->model_text)) != FM_OK ||
-        (st = fm_strdup(schema, &p->schema_text)) != FM_OK ||
-        (st = fm_alloc(n, sizeof *flat, &fresh)) != FM_OK)
+    p->parameters = (uint32_t)n;
+    if ((st = fm_strdup(model, &p->model_text)) != FM_OK)
         return st;
-    flat = fresh;
-    if ((st = fm_safetensors_flat_read(s, flat, n)) == FM_OK) {
+    return fm_strdup(schema, &p->schema_text);
+}
+
+fm_status fm_config_plan_weights(fm_aggregator_config *c)
+{
+    fm_plan *p = &c->plan;
+    float *flat = NULL;
+    size_t n = 0;
+    fm_status st;
+
+    if ((st = fm_safetensors_flat_size(c->model, &n)) != FM_OK)
+        return st;
+    if (n > FM_MAX_PARAMETERS)
+        return fm_fail(FM_EINVAL, "%s: the state has %zu figures; at most %u are possible",
+                       c->model_file ? c->model_file : "query", n, FM_MAX_PARAMETERS);
+    if ((st = fm_alloc(n, sizeof *flat, (void **)&flat)) == FM_OK &&
+        (st = fm_safetensors_flat_read(c->model, flat, n)) == FM_OK) {
         p->parameters = (uint32_t)n;
         p->initial_model = fm_model_digest(flat, n * sizeof *flat);
     }
     for (size_t i = 0; st == FM_OK && i < n; i++)
         if (!isfinite(flat[i]))
-            st = fm_fail(FM_ENONFINITE, "%s: weight %zu is not a finite number", path, i);
+            st = fm_fail(FM_ENONFINITE, "%s: weight %zu is not a finite number",
+                         c->model_file ? c->model_file : "query", i);
     free(flat);
     return st;
 }
@@ -368,7 +344,8 @@ static fm_status read_root(const fm_yaml_node *root, fm_aggregator_config *c)
         fm_config_set_query(p);
         return fm_config_read_query(root, c);
     }
-    return (st = read_training(root, p)) == FM_OK ? fm_config_read_model(root, c) : st;
+    /* The defaults depend on the model's size. */
+    return (st = fm_config_read_model(root, c)) == FM_OK ? fm_config_read_training(root, c) : st;
 }
 
 /* What members would refuse, or nodes could not encode, is refused here. */

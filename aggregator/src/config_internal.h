@@ -5,6 +5,7 @@
 #include "fedmoe/aggregator/config.h"
 #include "fedmoe/base/yaml.h"
 #include "fedmoe/dp/encode.h"
+#include "fedmoe/optim/defaults.h"
 
 /** `listen`: two endpoints that ZeroMQ can bind, and not the same. */
 FM_NODISCARD fm_status fm_config_read_listen(const fm_yaml_node *root, fm_aggregator_config *c);
@@ -12,8 +13,24 @@ FM_NODISCARD fm_status fm_config_read_listen(const fm_yaml_node *root, fm_aggreg
 /** A plain name of a file beside federation.yaml that the aggregator's directory leaves free. */
 FM_NODISCARD fm_status fm_config_check_file(const fm_yaml_node *root, const char *key,
                                             const char *name);
-/** `model`: its file, and with it model_text, schema_text and weights of the plan. */
+/** Behind the model's own tensors, in the file's order; copied. */
+FM_NODISCARD fm_status fm_config_extend_model(fm_aggregator_config *c, const fm_tensor_view *more,
+                                              size_t more_count);
+/** Number and hash of the state's first values, into the plan. */
+FM_NODISCARD fm_status fm_config_plan_weights(fm_aggregator_config *c);
+
+/** `model`: its file, and with it model_text, schema_text and the number of parameters. */
 FM_NODISCARD fm_status fm_config_read_model(const fm_yaml_node *root, fm_aggregator_config *c);
+
+/* config_training.c, config_tail.c */
+/** `training`, and what of `privacy` has a default; after the model. Ends in
+ *  fm_config_plan_weights. */
+FM_NODISCARD fm_status fm_config_read_training(const fm_yaml_node *root, fm_aggregator_config *c);
+/** training.balance and privacy.adaptive_clip, and room for them in the state. */
+FM_NODISCARD fm_status fm_config_read_tail(const fm_yaml_node *root, const fm_training *defaults,
+                                           fm_aggregator_config *c);
+/** The state's last tensor when the clip norm is adaptive; no part of a result. */
+#define FM_CONFIG_CLIP_TENSOR "clip_norm.log_ratio"
 
 /* config_query.c */
 FM_NODISCARD fm_status fm_config_read_task(const fm_yaml_node *root, fm_plan *p);

@@ -79,70 +79,58 @@ static fm_status read_query(const fm_yaml_node *root, fm_aggregator_config *c)
     return FM_OK;
 }
 
-/* The model's tensors, if there is a model, and behind them the results: zero. */
-static fm_status make_state(fm_aggregator_config *c)
+fm_status fm_config_extend_model(fm_aggregator_config *c, const fm_tensor_view *more,
+                                 size_t more_count)
 {
-    size_t count = c->model ? fm_safetensors_count(c->model) : 0, width = fm_query_width(c->query);
+    size_t count = c->model ? fm_safetensors_count(c->model) : 0;
     size_t meta_count = c->model ? fm_safetensors_meta_count(c->model) : 0;
     fm_tensor_view *views = NULL;
     fm_safetensors_meta *meta = NULL;
     fm_safetensors *state = NULL;
-    void *p = NULL, *zeros = NULL, *m = NULL;
     fm_buf file;
     fm_status st;
 
     fm_buf_init(&file, SIZE_MAX);
-    if ((st = fm_alloc(count + 1, sizeof *views, &p)) != FM_OK ||
-        (st = fm_alloc(width, sizeof(float), &zeros)) != FM_OK ||
-        (st = fm_alloc(meta_count + 1, sizeof *meta, &m)) != FM_OK)
+    if ((st = fm_alloc(count + more_count, sizeof *views, (void **)&views)) != FM_OK ||
+        (st = fm_alloc(meta_count + 1, sizeof *meta, (void **)&meta)) != FM_OK)
         goto done;
-    views = p;
-    meta = m;
     for (size_t i = 0; i < count; i++)
         views[i] = *fm_safetensors_at(c->model, i);
     for (size_t i = 0; i < meta_count; i++)
         meta[i] = fm_safetensors_meta_at(c->model, i);
-    views[count] = (fm_tensor_view){ .name = RESULTS,
-                                     .dtype = "F32",
-                                     .dims = 1,
-                                     .shape = { width },
-                                     .data = zeros,
-                                     .bytes = width * sizeof(float) };
-    if ((st = fm_safetensors_encode(views, count + 1, meta, meta_count, &file)) != FM_OK ||
+    memcpy(views + count, more, more_count * sizeof *more);
+    if ((st = fm_safetensors_encode(views, count + more_count, meta, meta_count, &file)) != FM_OK ||
         (st = fm_safetensors_parse("the state", file.data, file.len, &state)) != FM_OK)
         goto done;
     fm_safetensors_free(&c->model);
     c->model = state;
 done:
-    free(p);
-    free(zeros);
-    free(m);
+    free(views);
+    free(meta);
     fm_buf_fini(&file);
     return st;
 }
 
-/* Where the model ends and the results begin. */
-static fm_status plan_state(fm_aggregator_config *c)
+/* The model's tensors, if there is a model, and behind them the results: zero. */
+static fm_status make_state(fm_aggregator_config *c)
 {
-    fm_plan *p = &c->plan;
-    size_t width = fm_query_width(c->query), n = 0;
-    void *flat = NULL;
-    fm_status st;
+    size_t width = fm_query_width(c->query);
+    void *zeros = NULL;
+    fm_status st = fm_alloc(width, sizeof(float), &zeros);
 
-    if ((st = fm_safetensors_flat_size(c->model, &n)) != FM_OK)
-        return st;
-    if (n > FM_MAX_PARAMETERS)
-        return fm_fail(FM_EINVAL,
-                       "model and query have %zu figures together; at most %u are "
-                       "possible",
-                       n, FM_MAX_PARAMETERS);
-    if ((st = fm_alloc(n, sizeof(float), &flat)) == FM_OK &&
-        (st = fm_safetensors_flat_read(c->model, flat, n)) == FM_OK) {
-        p->parameters = (uint32_t)n;
-        p->frozen = (uint32_t)(n - width);
-        p->initial_model = fm_model_digest(flat, n * sizeof(float));
+    if (st == FM_OK) {
+        const fm_tensor_view results = { .name = RESULTS,
+                                         .dtype = "F32",
+                                         .dims = 1,
+                                         .shape = { width },
+                                         .data = zeros,
+                                         .bytes = width * sizeof(float) };
+
+        st = fm_config_extend_model(c, &results, 1);
     }
-    free(flat);
+    if (st == FM_OK && (st = fm_config_plan_weights(c)) == FM_OK)
+        c->plan.frozen = c->plan.parameters - (uint32_t)width;
+    free(zeros);
     return st;
 }
 
@@ -157,7 +145,7 @@ fm_status fm_config_read_query(const fm_yaml_node *root, fm_aggregator_config *c
              fm_safetensors_find(c->model, RESULTS))
         st = fm_yaml_fail(fm_yaml_find(root, "model"),
                           "the model has a tensor '" RESULTS "', which is the query's");
-    if (st != FM_OK || (st = read_query(root, c)) != FM_OK || (st = make_state(c)) != FM_OK)
+    if (st != FM_OK || (st = read_query(root, c)) != FM_OK)
         return st;
-    return plan_state(c);
+    return make_state(c);
 }

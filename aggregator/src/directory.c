@@ -1,3 +1,4 @@
+#include "config_internal.h"
 #include "directory_internal.h"
 
 #include <inttypes.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fedmoe/aggregator/round.h"
 #include "fedmoe/aggregator/state.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
@@ -71,8 +73,30 @@ fm_status fm_directory_optimizer(const fm_aggregator_config *c, fm_optimizer **o
 
     if ((st = fm_alloc(n, sizeof(float), &first)) == FM_OK &&
         (st = fm_safetensors_flat_read(c->model, first, n)) == FM_OK)
-        st = fm_optimizer_new(&c->plan, first, n, out);
+        st = fm_coordinator_optimizer_new(&c->plan, first, n, out);
     free(first);
+    return st;
+}
+
+/* The result's tensors: the state's, but for the clip norm, which is no part of a model. */
+static fm_status encode_result(const fm_safetensors *like, const float *flat,
+                               const fm_safetensors_meta *meta, size_t meta_count, fm_buf *out)
+{
+    size_t count = fm_safetensors_count(like), used = 0;
+    fm_tensor_view *views = NULL;
+    fm_status st = fm_alloc(count, sizeof *views, (void **)&views);
+
+    for (size_t i = 0; st == FM_OK && i < count; i++) {
+        fm_tensor_view v = *fm_safetensors_at(like, i);
+
+        v.data = (const uint8_t *)flat;
+        flat += v.bytes / sizeof *flat;
+        if (strcmp(v.name, FM_CONFIG_CLIP_TENSOR) != 0)
+            views[used++] = v;
+    }
+    if (st == FM_OK)
+        st = fm_safetensors_encode(views, used, meta, meta_count, out);
+    free(views);
     return st;
 }
 
@@ -101,7 +125,7 @@ fm_status fm_directory_write_model(const fm_aggregator_config *c, const fm_optim
     meta[count++] = (fm_safetensors_meta){ "fedmoe.federation", c->plan.federation };
     meta[count++] = (fm_safetensors_meta){ "fedmoe.rounds", text };
     fm_optimizer_result(o, flat);
-    if ((st = fm_safetensors_encode_flat(c->model, flat, o->n, meta, count, &buf)) == FM_OK)
+    if ((st = encode_result(c->model, flat, meta, count, &buf)) == FM_OK)
         st = fm_file_replace(path, buf.data, buf.len, 0644);
 done:
     free(p);

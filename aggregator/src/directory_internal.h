@@ -7,7 +7,7 @@
 #include <jansson.h>
 
 #include "fedmoe/aggregator/directory.h"
-#include "fedmoe/aggregator/optimizer.h"
+#include "fedmoe/optim/optimizer.h"
 
 #define FM_RESULT_FILE "result.safetensors"
 #define FM_ANSWER_FILE "result.json" /* of a query */

@@ -43,19 +43,6 @@ static fm_status take_room(fm_coordinator *m)
     return room(n, sizeof *m->gradient, &m->gradient);
 }
 
-fm_dp_lattice_spec fm_coordinator_lattice_spec(const fm_plan *plan)
-{
-    return (fm_dp_lattice_spec){
-        .clip_norm = plan->clip_norm,
-        .noise_multiplier = plan->noise_multiplier,
-        .max_units = plan->max_units,
-        .nodes = plan->max_nodes,
-        .quorum = plan->quorum,
-        .colluders = plan->colluders,
-        .local = plan->noise == FM_NOISE_LOCAL,
-    };
-}
-
 fm_status fm_coordinator_new(const fm_coordinator_config *c, fm_coordinator **out)
 {
     fm_coordinator *m = NULL;

@@ -114,9 +114,12 @@ fm_status fm_yaml_check_keys(const fm_yaml_node *map, const char *const *known)
     return FM_OK;
 }
 
-/* map[key], or NULL in *out when absent; FM_EPARSE when `map` is no map. */
+/* map[key], or NULL in *out when absent, also of no map; FM_EPARSE when `map` is something else. */
 static fm_status look(const fm_yaml_node *map, const char *key, const fm_yaml_node **out)
 {
+    *out = NULL;
+    if (!map)
+        return FM_OK;
     if (map->kind != FM_YAML_MAP)
         return fm_yaml_fail(map, "expected a map with the key '%s', found %s", key, kind_name(map));
     *out = fm_yaml_find(map, key);

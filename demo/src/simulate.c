@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fedmoe/aggregator/optimizer.h"
+#include "fedmoe/aggregator/round.h"
 #include "fedmoe/node/step.h"
 #include "fedmoe/proto/digest.h"
 
@@ -33,7 +33,7 @@ static fm_status make_room(simulation *r)
         (st = fm_alloc(n, sizeof *r->surplus, (void **)&r->surplus)) != FM_OK ||
         (st = fm_alloc(n, sizeof *r->gradient, (void **)&r->gradient)) != FM_OK)
         return st;
-    return fm_optimizer_new(r->s->plan, r->s->initial, n, &r->optimizer);
+    return fm_coordinator_optimizer_new(r->s->plan, r->s->initial, n, &r->optimizer);
 }
 
 static fm_status make_pairs(simulation *r)
@@ -54,7 +54,7 @@ static fm_status make_pairs(simulation *r)
         st = fm_dp_pairs_new(r->keys[i], &roster, &r->pairs[i]);
     }
     for (uint32_t i = 0; st == FM_OK && i < nodes; i++)
-        st = fm_node_step_new(r->s->plan, &r->s->tables[i], &r->steps[i]);
+        st = fm_node_step_new(r->s->plan, &r->s->tables[i], 0, &r->steps[i]);
     if (st == FM_OK)
         st = fm_dp_shares_new(fm_node_step_lattice(r->steps[0]), nodes, &r->shares);
     free(keys);
@@ -147,6 +147,7 @@ fm_status fm_simulation_evaluate(const fm_plan *plan, const float *weights, cons
     fm_schema *schema = NULL;
     fm_tabular *model = NULL;
     fm_tabular_config config;
+    const fm_train_tail tail = fm_node_plan_tail(plan);
     float *logits = NULL;
     fm_status st;
 
@@ -155,7 +156,7 @@ fm_status fm_simulation_evaluate(const fm_plan *plan, const float *weights, cons
         (st = fm_tabular_config_parse("model", plan->model_text, strlen(plan->model_text), schema,
                                       &config)) != FM_OK ||
         (st = fm_tabular_new(&config, 256, &model)) != FM_OK ||
-        (st = fm_tabular_set(model, weights, plan->parameters)) != FM_OK ||
+        (st = fm_train_state_set(model, &tail, weights, plan->parameters)) != FM_OK ||
         (st = fm_alloc(test->rows, sizeof *logits, (void **)&logits)) != FM_OK ||
         (st = fm_tabular_predict(model, test->x, test->rows, logits)) != FM_OK)
         goto done;

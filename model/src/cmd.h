@@ -5,10 +5,12 @@
 #include "fedmoe/base/cli.h"
 
 #define FM_EXIT_FAILED 1
+#define FM_EXIT_USAGE 2
 #define FM_CMD_BATCH ((size_t)1024) /* records at a time */
 #define FM_CMD_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 int fm_cmd_new(int argc, char **argv);
+int fm_cmd_train(int argc, char **argv);
 int fm_cmd_inspect(int argc, char **argv);
 int fm_cmd_evaluate(int argc, char **argv);
 int fm_cmd_predict(int argc, char **argv);

@@ -1,4 +1,5 @@
 /* safetensors with the schema's text and the configuration in the metadata; docs/model.md. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,17 +7,47 @@
 #include "tabular_internal.h"
 
 #define OWN_META 3
+#define LOAD_BIAS "blocks.%zu.router.load_bias" /* [E], behind the weights; absent: all zero */
+#define NAME_CAP 48
+#define MAX_BLOCKS 16 /* of any model */
 
 /* 4 bytes a parameter, the longest header, and metadata within it. */
 #define FILE_LIMIT (FM_TABULAR_MAX_PARAMETERS * 4 + FM_SAFETENSORS_MAX_HEADER + 8)
 
-static fm_tensor_view *views(const fm_tabular *m)
+/* How many tensors the load biases are. */
+static size_t bias_tensors(const fm_tabular *m)
+{
+    const fm_tabular_config *c = &m->weights->config;
+
+    for (size_t i = 0; c->width && i < c->blocks * c->experts; i++)
+        if (m->weights->load_bias[i] != 0.0f)
+            return c->blocks;
+    return 0;
+}
+
+static void view_biases(const fm_tabular *m, char (*names)[NAME_CAP], fm_tensor_view *v)
+{
+    const size_t experts = m->weights->config.experts;
+
+    for (size_t i = 0; i < bias_tensors(m); i++) {
+        (void)snprintf(names[i], NAME_CAP, LOAD_BIAS, i);
+        v[i] = (fm_tensor_view){ .name = names[i],
+                                 .dtype = "F32",
+                                 .dims = 1,
+                                 .shape = { experts },
+                                 .data = (const uint8_t *)(m->weights->load_bias + i * experts),
+                                 .bytes = experts * sizeof *m->weights->load_bias };
+    }
+}
+
+static fm_tensor_view *views(const fm_tabular *m, char (*names)[NAME_CAP])
 {
     const size_t n = m->weights->layout.tensor_count;
     fm_tensor_view *v = NULL;
 
-    if (fm_alloc(n, sizeof *v, (void **)&v))
+    if (fm_alloc(n + MAX_BLOCKS, sizeof *v, (void **)&v))
         return NULL;
+    view_biases(m, names, v + n);
     for (size_t i = 0; i < n; i++) {
         const fm_tensor_entry *t = &m->weights->layout.tensors[i];
 
@@ -33,6 +64,7 @@ static fm_tensor_view *views(const fm_tabular *m)
 fm_status fm_tabular_encode(const fm_tabular *m, const fm_schema *s,
                             const fm_safetensors_meta *extra, size_t extra_count, fm_buf *out)
 {
+    char names[MAX_BLOCKS][NAME_CAP];
     fm_safetensors_meta *meta = NULL;
     fm_tensor_view *tensors = NULL;
     fm_buf config = { 0 };
@@ -51,7 +83,7 @@ fm_status fm_tabular_encode(const fm_tabular *m, const fm_schema *s,
     if ((st = fm_tabular_config_write(&m->weights->config, &config)) ||
         (st = fm_alloc(OWN_META + extra_count, sizeof *meta, (void **)&meta)))
         goto done;
-    if (!(tensors = views(m))) {
+    if (!(tensors = views(m, names))) {
         st = FM_ENOMEM;
         goto done;
     }
@@ -60,7 +92,7 @@ fm_status fm_tabular_encode(const fm_tabular *m, const fm_schema *s,
     meta[2] = (fm_safetensors_meta){ FM_META_SCHEMA, fm_schema_text(s) };
     if (extra_count)
         memcpy(meta + OWN_META, extra, extra_count * sizeof *extra);
-    st = fm_safetensors_encode(tensors, m->weights->layout.tensor_count, meta,
+    st = fm_safetensors_encode(tensors, m->weights->layout.tensor_count + bias_tensors(m), meta,
                                OWN_META + extra_count, out);
 done:
     free(tensors);
@@ -112,11 +144,11 @@ static fm_status read_config(const fm_safetensors *f, const char *name, const fm
 
 /* The file's tensors, each found by its name, into theta[P]. */
 static fm_status read_weights(const fm_safetensors *f, const char *name, const fm_layout *l,
-                              float *theta)
+                              size_t biases, float *theta)
 {
-    if (fm_safetensors_count(f) != l->tensor_count)
+    if (fm_safetensors_count(f) != l->tensor_count + biases)
         return fm_fail(FM_EPROTO, "%s: %zu tensors where its configuration needs %zu", name,
-                       fm_safetensors_count(f), l->tensor_count);
+                       fm_safetensors_count(f), l->tensor_count + biases);
     for (size_t i = 0; i < l->tensor_count; i++) {
         const fm_tensor_entry *t = &l->tensors[i];
         const fm_tensor_view *v = fm_safetensors_find(f, t->name);
@@ -127,6 +159,32 @@ static fm_status read_weights(const fm_safetensors *f, const char *name, const f
             (t->dims > 1 && v->shape[1] != t->shape[1]) || v->bytes != t->elements * sizeof *theta)
             return fm_fail(FM_EPROTO, "%s: tensor %s has the wrong type or shape", name, t->name);
         memcpy(theta + t->offset, v->data, v->bytes);
+    }
+    return FM_OK;
+}
+
+/* How many tensors of load biases a file has: one for each block, or none. */
+static size_t bias_count(const fm_safetensors *f, const fm_tabular_config *c)
+{
+    return c->width && fm_safetensors_find(f, "blocks.0.router.load_bias") ? c->blocks : 0;
+}
+
+/* @param bias  out: [blocks, E]. */
+static fm_status read_biases(const fm_safetensors *f, const char *name, const fm_tabular_config *c,
+                             float *bias)
+{
+    char tensor[NAME_CAP];
+
+    for (size_t i = 0; i < bias_count(f, c); i++) {
+        const fm_tensor_view *v;
+
+        (void)snprintf(tensor, sizeof tensor, LOAD_BIAS, i);
+        if (!(v = fm_safetensors_find(f, tensor)))
+            return fm_fail(FM_EPROTO, "%s: no tensor %s", name, tensor);
+        if (strcmp(v->dtype, "F32") != 0 || v->dims != 1 || v->shape[0] != c->experts ||
+            v->bytes != c->experts * sizeof *bias)
+            return fm_fail(FM_EPROTO, "%s: tensor %s has the wrong type or shape", name, tensor);
+        memcpy(bias + i * c->experts, v->data, v->bytes);
     }
     return FM_OK;
 }
@@ -148,16 +206,21 @@ static fm_status open_model(const fm_safetensors *f, const char *name, size_t ma
     if ((st = fm_tabular_parameters(&config, &parameters)) ||
         (st = fm_safetensors_flat_size(f, &stored)))
         goto done;
-    if (stored != parameters) {
+    const size_t biases = bias_count(f, &config);
+
+    if (stored != parameters + biases * config.experts) {
         st = fm_fail(FM_EPROTO, "%s: %zu weights where its configuration needs %zu", name, stored,
-                     parameters);
+                     parameters + biases * config.experts);
         goto done;
     }
     if ((st = fm_tabular_new(&config, max_rows, &m)) ||
-        (st = fm_alloc(parameters, sizeof *theta, (void **)&theta)) ||
-        (st = read_weights(f, name, &m->weights->layout, theta)))
+        (st = fm_alloc(stored, sizeof *theta, (void **)&theta)) ||
+        (st = read_weights(f, name, &m->weights->layout, biases, theta)) ||
+        (st = read_biases(f, name, &config, theta + parameters)))
         goto done;
-    if ((st = fm_tabular_set(m, theta, parameters))) {
+    if ((st = fm_tabular_set(m, theta, parameters)) ||
+        (biases > 0 &&
+         (st = fm_tabular_set_load_bias(m, theta + parameters, biases * config.experts)))) {
         st = fm_fail_context(st, "%s: ", name);
         goto done;
     }

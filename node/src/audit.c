@@ -87,7 +87,7 @@ static fm_status make_plan(audit *r)
     r->plan.task = FM_TASK_TRAINING;
     r->plan.noise = FM_NOISE_DISTRIBUTED;
     r->rate = a->learning_rate / fmax(1.0, a->plan->sampling_rate * (double)a->table->rows);
-    return fm_node_step_new(&r->plan, a->table, &r->step);
+    return fm_node_step_new(&r->plan, a->table, 0, &r->step);
 }
 
 fm_status fm_node_audit_run(const fm_node_audit *a, fm_dp_observations *out)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fedmoe/base/file.h"
+#include "fedmoe/base/threads.h"
 #include "fedmoe/base/yaml.h"
 
 #define MAX_ROWS_DEFAULT 100000u
@@ -183,7 +184,8 @@ static fm_status read_policy(const fm_yaml_node *root, fm_node_policy *p)
 static fm_status read_root(const fm_yaml_node *root, fm_node_config *c)
 {
     static const char *const keys[] = { "name",   "aggregator", "identity", "data",
-                                        "ledger", "policy",     NULL };
+                                        "ledger", "policy",     "threads",  NULL };
+    uint32_t threads = 0;
     fm_status st;
 
     if ((st = fm_yaml_check_keys(root, keys)) != FM_OK ||
@@ -196,8 +198,10 @@ static fm_status read_root(const fm_yaml_node *root, fm_node_config *c)
     if ((st = read_aggregator(root, c)) != FM_OK ||
         (st = read_path(root, "identity", c->dir, &c->identity_dir)) != FM_OK ||
         (st = read_data(root, c)) != FM_OK ||
-        (st = read_path(root, "ledger", c->dir, &c->ledger)) != FM_OK)
+        (st = read_path(root, "ledger", c->dir, &c->ledger)) != FM_OK ||
+        (st = read_u32(root, "threads", 1, FM_THREADS_MAX, 0, &threads)) != FM_OK)
         return st;
+    c->threads = threads;
     return read_policy(root, &c->policy);
 }
 

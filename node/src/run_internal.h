@@ -23,6 +23,7 @@ typedef struct {
     fm_query *query;         /* owned; NULL: training */
     fm_schema *schema;       /* owned */
     fm_tabular_config model; /* for the result's file */
+    fm_train_tail tail;      /* of the state that the result is */
     fm_table table;          /* owned */
     fm_node_step *step;      /* owned; borrows table */
     fm_journal *journal;     /* owned */

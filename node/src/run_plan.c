@@ -94,20 +94,27 @@ fm_status fm_node_driver_pin_schema(fm_node_driver *d)
     return st;
 }
 
-/** What the plan says of itself, before any record is looked at. */
+/** What the plan says of itself, before any record is looked at. A model that is evaluated may have
+ *  the load biases of its experts behind its weights. */
 static fm_status read_model(const fm_plan *plan, fm_node_prepared *p)
 {
-    uint32_t stated = plan->task == FM_TASK_TRAINING ? plan->parameters : plan->frozen;
+    const bool training = plan->task == FM_TASK_TRAINING;
+    const fm_train_tail tail = fm_node_plan_tail(plan);
+    const size_t stated =
+        training ? plan->parameters - fm_train_tail_length(&tail) : (size_t)plan->frozen;
     size_t parameters = 0;
     fm_status st;
 
     if ((st = fm_tabular_config_parse("the plan's model", plan->model_text,
                                       strlen(plan->model_text), p->schema, &p->model)) != FM_OK ||
-        (st = fm_tabular_parameters(&p->model, &parameters)) != FM_OK)
+        (st = fm_tabular_parameters(&p->model, &parameters)) != FM_OK ||
+        (st = fm_train_tail_check(&tail, &p->model)) != FM_OK)
         return st;
-    if (parameters != stated)
-        return fm_fail(FM_EINVAL, "the plan's model has %zu parameters; the plan says %u",
+    if (parameters != stated &&
+        (training || stated != parameters + p->model.blocks * p->model.experts))
+        return fm_fail(FM_EINVAL, "the plan's model has %zu parameters; the plan says %zu",
                        parameters, stated);
+    p->tail = tail;
     return FM_OK;
 }
 
@@ -159,7 +166,7 @@ static fm_status prepare_anew(fm_node_driver *d, const fm_plan *plan, const fm_h
     memcpy(p->purpose, plan->purpose, sizeof p->purpose);
     memcpy(p->federation, plan->federation, sizeof p->federation);
     if ((st = read_texts(d, plan, p)) != FM_OK || (st = load_for_plan(d, plan, p)) != FM_OK ||
-        (st = fm_node_step_new(plan, &p->table, &p->step)) != FM_OK ||
+        (st = fm_node_step_new(plan, &p->table, d->config.threads, &p->step)) != FM_OK ||
         (st = fm_alloc(plan->parameters, sizeof *p->weights, &w)) != FM_OK)
         return st;
     p->weights = w;

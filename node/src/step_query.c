@@ -13,7 +13,7 @@ struct fm_node_query {
     const fm_table *table;
     bool scores; /* an evaluation */
     fm_tabular *model;
-    size_t frozen; /* its parameters */
+    size_t frozen; /* its parameters, and its load biases if it has any */
     float *logits; /* [rows] */
 };
 
@@ -78,7 +78,7 @@ static fm_status make_model(fm_node_query *q, const fm_plan *plan)
     fm_schema_free(&schema);
     if (st != FM_OK)
         return st;
-    if (parameters != plan->frozen)
+    if (parameters != plan->frozen && parameters + config.blocks * config.experts != plan->frozen)
         return fm_fail(FM_EINVAL, "the plan's model has %zu parameters; the plan says %u",
                        parameters, plan->frozen);
     if ((st = fm_tabular_new(&config, BATCH_ROWS, &q->model)) == FM_OK &&
@@ -132,7 +132,7 @@ fm_status fm_node_query_begin(fm_node_query *q, const fm_node_step_input *in)
 
     if (!q->scores)
         return FM_OK;
-    st = fm_tabular_set(q->model, in->model, q->frozen);
+    st = fm_train_weights_set(q->model, in->model, q->frozen);
     for (size_t at = 0; st == FM_OK && at < t->rows; at += SCORE_ROWS) {
         size_t rows = t->rows - at < SCORE_ROWS ? t->rows - at : SCORE_ROWS;
 

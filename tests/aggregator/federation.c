@@ -278,8 +278,8 @@ void fed_make(federation *f, const spec *s)
     need(fm_dp_lattice_make(&lattice, &f->lattice) == FM_OK, "lattice");
     for (size_t i = 0; i < PARAMETERS; i++)
         first[i] = 0.25f * (float)i;
-    need(fm_optimizer_new(&f->plan, first, PARAMETERS, &f->optimizer) == FM_OK &&
-             fm_optimizer_new(&f->plan, first, PARAMETERS, &f->reference) == FM_OK,
+    need(fm_coordinator_optimizer_new(&f->plan, first, PARAMETERS, &f->optimizer) == FM_OK &&
+             fm_coordinator_optimizer_new(&f->plan, first, PARAMETERS, &f->reference) == FM_OK,
          "optimizer");
     for (uint32_t i = 0; i < PEOPLE; i++) {
         f->nodes[i].id = people[i];

@@ -35,7 +35,7 @@ fm_status store_open(store *t)
     float first[YAML_PARAMETERS];
 
     need(fm_safetensors_flat_read(t->like, first, YAML_PARAMETERS) == FM_OK, "weights");
-    need(fm_optimizer_new(&plan, first, YAML_PARAMETERS, &t->o) == FM_OK, "optimizer");
+    need(fm_coordinator_optimizer_new(&plan, first, YAML_PARAMETERS, &t->o) == FM_OK, "optimizer");
     return fm_state_open(t->dir, &t->plan, t->like, t->o, &t->s);
 }
 

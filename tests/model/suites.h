@@ -3,9 +3,9 @@
 
 #include "fm_test.h"
 
-extern const fm_test_suite suite_config, suite_docs, suite_file, suite_gradient, suite_heart,
-    suite_isolation, suite_kernel, suite_kernel_elements, suite_memory, suite_metrics, suite_mlp,
-    suite_program, suite_routing, suite_schema, suite_table, suite_table_raw, suite_table_unit,
-    suite_units;
+extern const fm_test_suite suite_config, suite_csv, suite_docs, suite_file, suite_gradient,
+    suite_heart, suite_isolation, suite_kernel, suite_kernel_elements, suite_memory, suite_metrics,
+    suite_mlp, suite_program, suite_routing, suite_schema, suite_table, suite_table_raw,
+    suite_table_unit, suite_units;
 
 #endif

@@ -7,7 +7,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/node/step.h"
 #include "fm_test_xz.h"
-#include "step_sample.h"
+#include "fedmoe/train/sample.h"
 #include "suites.h"
 #include "world.h"
 
@@ -87,26 +87,26 @@ static void check_samples(const fm_table *t)
     fm_rng_seed state;
     fm_rng rng = fm_rng_seeded(&state, 130);
     size_t wanted = 0, over = 0;
-    fm_node_sample s = { 0 };
+    fm_train_sample s = { 0 };
 
     for (size_t u = 0; u < t->units; u++) {
         const size_t n = t->unit_start[u + 1] - t->unit_start[u];
 
         wanted += n < MAX_ROWS ? n : MAX_ROWS;
     }
-    CU_ASSERT_EQUAL_FATAL(fm_node_sample_init(&s, t, 1.0, MAX_ROWS), FM_OK);
-    fm_node_sample_draw(&s, &rng);
+    CU_ASSERT_EQUAL_FATAL(fm_train_sample_init(&s, t, 1.0, MAX_ROWS), FM_OK);
+    fm_train_sample_draw(&s, &rng);
     CU_ASSERT_EQUAL(s.units, PATIENTS);
     CU_ASSERT_EQUAL(s.count, wanted);
     for (size_t i = 0; i < s.units; i++)
         over += s.ends[i] - (i ? s.ends[i - 1] : 0) > MAX_ROWS;
     CU_ASSERT_EQUAL(over, 0);
-    fm_node_sample_fini(&s);
-    CU_ASSERT_EQUAL_FATAL(fm_node_sample_init(&s, t, RATE, MAX_ROWS), FM_OK);
-    fm_node_sample_draw(&s, &rng);
+    fm_train_sample_fini(&s);
+    CU_ASSERT_EQUAL_FATAL(fm_train_sample_init(&s, t, RATE, MAX_ROWS), FM_OK);
+    fm_train_sample_draw(&s, &rng);
     CU_ASSERT_DOUBLE_EQUAL((double)s.units, PATIENTS * RATE,
                            6.0 * sqrt(PATIENTS * RATE * (1.0 - RATE)));
-    fm_node_sample_fini(&s);
+    fm_train_sample_fini(&s);
 }
 
 static char *model_text(const fm_schema *schema, fm_tabular_config *config, fm_buf *text)
@@ -154,7 +154,7 @@ static void check_step(const data *d)
     need(fm_dp_pairs_new(pair, &roster, &pairs) == FM_OK, "pairs");
     in.model = weights;
     in.pairs = pairs;
-    CU_ASSERT_EQUAL_FATAL(fm_node_step_new(&plan, &d->table, &step), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_node_step_new(&plan, &d->table, 1, &step), FM_OK);
     CU_ASSERT_EQUAL_FATAL(fm_node_step_run(step, &in, &release), FM_OK);
     fm_dp_release_bytes(release, &bytes, &len);
     CU_ASSERT_EQUAL(len, 4 * parameters);

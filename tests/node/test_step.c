@@ -121,7 +121,7 @@ static fm_node_step *new_step(const rig *r)
 {
     fm_node_step *s = NULL;
 
-    CU_ASSERT_EQUAL_FATAL(fm_node_step_new(&r->plan, &r->table, &s), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_node_step_new(&r->plan, &r->table, 1, &s), FM_OK);
     fm_node_step_keep_sum_for_tests(s);
     return s;
 }
@@ -303,7 +303,7 @@ static void more_records_than_the_plan_can_sum_are_refused_before_training(void)
 
     open_rig(&r, ROWS);
     r.plan.max_units = ROWS - 1;
-    CU_ASSERT_EQUAL(fm_node_step_new(&r.plan, &r.table, &s), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_node_step_new(&r.plan, &r.table, 1, &s), FM_EINVAL);
     CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "max_units"));
     CU_ASSERT_PTR_NULL(s);
     close_rig(&r);
@@ -317,16 +317,16 @@ static void a_plan_whose_figures_do_not_fit_is_refused(void)
 
     open_rig(&r, 10);
     r.plan.parameters++;
-    CU_ASSERT_EQUAL(fm_node_step_new(&r.plan, &r.table, &s), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_node_step_new(&r.plan, &r.table, 1, &s), FM_EINVAL);
     r.plan.parameters--;
     r.plan.model_text = bad_model;
-    CU_ASSERT_EQUAL(fm_node_step_new(&r.plan, &r.table, &s), FM_EPARSE);
+    CU_ASSERT_EQUAL(fm_node_step_new(&r.plan, &r.table, 1, &s), FM_EPARSE);
     r.plan.model_text = g_model;
     r.plan.schema_text = bad_schema;
-    CU_ASSERT_EQUAL(fm_node_step_new(&r.plan, &r.table, &s), FM_EPARSE);
+    CU_ASSERT_EQUAL(fm_node_step_new(&r.plan, &r.table, 1, &s), FM_EPARSE);
     r.plan.schema_text = g_schema;
     r.table.features++;
-    CU_ASSERT_EQUAL(fm_node_step_new(&r.plan, &r.table, &s), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_node_step_new(&r.plan, &r.table, 1, &s), FM_EINVAL);
     r.table.features--;
     CU_ASSERT_PTR_NULL(s);
     close_rig(&r);

@@ -355,7 +355,7 @@ static void refuse(const unit_rig *r, fm_status why, const char *word)
 {
     fm_node_step *s = NULL;
 
-    CU_ASSERT_EQUAL(fm_node_step_new(&r->plan, &r->table, &s), why);
+    CU_ASSERT_EQUAL(fm_node_step_new(&r->plan, &r->table, 1, &s), why);
     CU_ASSERT_PTR_NULL(s);
     if (!strstr(fm_error_text(), word))
         printf("\n    not '%s': %s", word, fm_error_text());

@@ -305,7 +305,7 @@ static void refuse(const unit_rig *r, const char *word)
 {
     fm_node_step *s = NULL;
 
-    CU_ASSERT_EQUAL(fm_node_step_new(&r->plan, &r->table, &s), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_node_step_new(&r->plan, &r->table, 1, &s), FM_EINVAL);
     CU_ASSERT_PTR_NULL(s);
     CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), word));
 }

@@ -92,7 +92,7 @@ fm_node_step *unit_rig_step(const unit_rig *r)
 {
     fm_node_step *s = NULL;
 
-    CU_ASSERT_EQUAL_FATAL(fm_node_step_new(&r->plan, &r->table, &s), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_node_step_new(&r->plan, &r->table, 1, &s), FM_OK);
     fm_node_step_keep_sum_for_tests(s);
     return s;
 }

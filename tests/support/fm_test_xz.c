@@ -24,18 +24,21 @@ bool fm_test_shared_xz(const char *rel, size_t limit, fm_buf *out, const char **
     int ends[2], status = -1;
     bool whole;
     pid_t child;
+    const size_t len = strlen(rel);
+    const bool gzip = len > 3 && strcmp(rel + len - 3, ".gz") == 0;
+    const char *program = gzip ? "gzip" : "xz";
 
     *why = "the shared data is not there";
     if (!fm_test_shared(rel, path, sizeof path))
         return false;
-    *why = "xz does not run (package xz-utils)";
+    *why = gzip ? "gzip does not run (package gzip)" : "xz does not run (package xz-utils)";
     if (pipe(ends))
         return false;
     if ((child = fork()) == 0) {
         (void)dup2(ends[1], STDOUT_FILENO);
         (void)close(ends[0]);
         (void)close(ends[1]);
-        execlp("xz", "xz", "-dc", "--", path, (char *)NULL);
+        execlp(program, program, "-dc", "--", path, (char *)NULL);
         _exit(127);
     }
     (void)close(ends[1]);

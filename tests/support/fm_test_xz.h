@@ -7,7 +7,7 @@
 #include "fedmoe/base/memory.h"
 
 /**
- * What `xz -dc` makes of a file of the shared data.
+ * What `xz -dc`, or `gzip -dc` for a name that ends in .gz, makes of a file of the shared data.
  * @param out  its limit is raised to `limit` bytes; owned by the caller.
  * @param why  out on failure: what is missing, for fm_test_skip.
  */

@@ -22,10 +22,11 @@
 #ifndef FEDMOE_AGGREGATOR_ROUND_H
 #define FEDMOE_AGGREGATOR_ROUND_H
 
-#include "fedmoe/aggregator/optimizer.h"
 #include "fedmoe/certs/identity.h"
 #include "fedmoe/dp/encode.h"
+#include "fedmoe/optim/optimizer.h"
 #include "fedmoe/proto/digest.h"
+#include "fedmoe/proto/plan.h"
 
 /** None of them calls back into the machine. */
 typedef struct {
@@ -81,6 +82,9 @@ typedef struct fm_coordinator fm_coordinator;
 
 /** The lattice that a plan implies; fm_dp_lattice_make says whether there is one. */
 fm_dp_lattice_spec fm_coordinator_lattice_spec(const fm_plan *plan);
+/** The optimizer that a plan asks for, at these first weights: FM_EINVAL, FM_ENOMEM. */
+FM_NODISCARD fm_status fm_coordinator_optimizer_new(const fm_plan *plan, const float *weights,
+                                                    size_t n, fm_optimizer **out);
 
 /** FM_EINVAL: also when the plan allows no lattice. */
 FM_NODISCARD fm_status fm_coordinator_new(const fm_coordinator_config *c, fm_coordinator **out);

@@ -11,7 +11,7 @@
 #ifndef FEDMOE_AGGREGATOR_STATE_H
 #define FEDMOE_AGGREGATOR_STATE_H
 
-#include "fedmoe/aggregator/optimizer.h"
+#include "fedmoe/optim/optimizer.h"
 #include "fedmoe/base/safetensors.h"
 #include "fedmoe/proto/digest.h"
 

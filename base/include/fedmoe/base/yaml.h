@@ -52,7 +52,7 @@ const fm_yaml_node *fm_yaml_find(const fm_yaml_node *map, const char *key);
 FM_NODISCARD fm_status fm_yaml_check_keys(const fm_yaml_node *map, const char *const *known);
 
 /* Typed reading of map[key]. Absent key: FM_EPARSE naming map line and key, unless a default
- * version (_or) is used. Values outside [lo, hi] are refused with both bounds named. */
+ * version (_or) is used; for those a map that is NULL has no keys. Values outside [lo, hi] are refused with both bounds named. */
 FM_NODISCARD fm_status fm_yaml_get_string(const fm_yaml_node *map, const char *key,
                                           const char **out); /* borrowed; length >= 1 */
 FM_NODISCARD fm_status fm_yaml_get_string_or(const fm_yaml_node *map, const char *key,

@@ -11,6 +11,7 @@
  *     records: records.csv
  *     schema: schema.yaml                 # optional, and better: only this schema is accepted
  *   ledger: ledger.db                     # may be shared by several federations
+ *   threads: 4                            # of training; default all processors, at most 16
  *   policy:
  *     epsilon: 1.0                        # budget of the data set, over everything
  *     delta: 1.0e-4
@@ -51,6 +52,7 @@ typedef struct {
     char *door, *identity_dir, *records, *ledger, *dir; /* owned, absolute or relative to cwd */
     char *schema;                                       /* likewise; NULL: none is pinned */
     uint8_t door_public[FM_CURVE_KEY_BYTES];
+    unsigned threads; /* 0: the default */
     fm_node_policy policy;
 } fm_node_config;
 

@@ -1,8 +1,6 @@
 /*
- * The local training step: Poisson sample of privacy units, forward, backward, the sum of each
- * unit's rows clipped once and in integers, noise, masks. A query: the same, with what
- * each unit adds to the answer (step_query.c) instead of a gradient. The only place where records
- * and dp/ meet.
+ * A node's part of a round: the private sum over its records (train/step.h), noise, masks. A query:
+ * the same, with what each unit adds to the answer (step_query.c) instead of a gradient.
  */
 #ifndef FEDMOE_NODE_STEP_H
 #define FEDMOE_NODE_STEP_H
@@ -12,15 +10,17 @@
 #include "fedmoe/model/table.h"
 #include "fedmoe/model/tabular.h"
 #include "fedmoe/proto/plan.h"
+#include "fedmoe/train/step.h"
 
 typedef struct fm_node_step fm_node_step;
 
 /** Lattice and model from the plan; `table` is borrowed and must outlive it.
  *  FM_EPARSE when model or schema text of the plan is bad; FM_EINVAL when P differs, when the table
  *  is not grouped as the plan's privacy_unit wants (by fm_table_options.unit, or for "record" not at
- *  all), or has more units than max_units. */
+ *  all), or has more units than max_units.
+ *  @param threads  of training; 0: as train/step.h says. The result is the same for any number. */
 FM_NODISCARD fm_status fm_node_step_new(const fm_plan *plan, const fm_table *table,
-                                        fm_node_step **out);
+                                        unsigned threads, fm_node_step **out);
 void fm_node_step_free(fm_node_step **s);
 
 typedef struct {
@@ -37,6 +37,10 @@ typedef struct {
  *  FM_EINVAL also for a round with fewer participants than the plan's quorum. */
 FM_NODISCARD fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in,
                                         fm_dp_release **out);
+/** Threads that training takes; 1 for a query. */
+unsigned fm_node_step_threads(const fm_node_step *s);
+/** What the plan's state vector ends in. */
+fm_train_tail fm_node_plan_tail(const fm_plan *plan);
 /** Lattice of the plan, as all nodes and the aggregator compute it. */
 const fm_dp_lattice *fm_node_step_lattice(const fm_node_step *s);
 /** The lattice spec that a plan implies (also used by the aggregator's side of tests). */

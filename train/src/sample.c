@@ -1,4 +1,4 @@
-#include "step_sample.h"
+#include "fedmoe/train/sample.h"
 
 #include <stdlib.h>
 
@@ -6,15 +6,15 @@
 
 #include "fedmoe/dp/sample.h"
 
-size_t fm_node_sample_units(const fm_table *table)
+size_t fm_train_sample_units(const fm_table *table)
 {
     return table->unit_start ? table->units : table->rows;
 }
 
-fm_status fm_node_sample_init(fm_node_sample *s, const fm_table *table, double rate,
-                              size_t unit_rows)
+fm_status fm_train_sample_init(fm_train_sample *s, const fm_table *table, double rate,
+                               size_t unit_rows)
 {
-    fm_node_sample made = { .table = table, .rate = rate, .unit_rows = unit_rows };
+    fm_train_sample made = { .table = table, .rate = rate, .unit_rows = unit_rows };
     void *p = NULL;
     fm_status st;
 
@@ -32,7 +32,7 @@ fm_status fm_node_sample_init(fm_node_sample *s, const fm_table *table, double r
     return FM_OK;
 }
 
-void fm_node_sample_fini(fm_node_sample *s)
+void fm_train_sample_fini(fm_train_sample *s)
 {
     if (!s)
         return;
@@ -42,7 +42,7 @@ void fm_node_sample_fini(fm_node_sample *s)
         sodium_memzero(s->ends, s->table->units * sizeof *s->ends);
     free(s->rows);
     free(s->ends);
-    *s = (fm_node_sample){ 0 };
+    *s = (fm_train_sample){ 0 };
 }
 
 /**
@@ -60,7 +60,7 @@ static size_t choose(const uint32_t *from, size_t n, size_t most, fm_rng *rng, u
 }
 
 /* The sampled units' numbers stand in ends[]; each place is overwritten once it has been read. */
-static void take_rows(fm_node_sample *s, fm_rng *rng)
+static void take_rows(fm_train_sample *s, fm_rng *rng)
 {
     const fm_table *t = s->table;
 
@@ -80,11 +80,11 @@ static void take_rows(fm_node_sample *s, fm_rng *rng)
     }
 }
 
-void fm_node_sample_draw(fm_node_sample *s, fm_rng *rng)
+void fm_train_sample_draw(fm_train_sample *s, fm_rng *rng)
 {
     uint32_t *drawn = s->ends ? s->ends : s->rows;
 
-    s->units = s->count = fm_dp_sample_units(s->rate, fm_node_sample_units(s->table), rng, drawn);
+    s->units = s->count = fm_dp_sample_units(s->rate, fm_train_sample_units(s->table), rng, drawn);
     if (s->ends)
         take_rows(s, rng);
 }

@@ -1,6 +1,6 @@
 /* Who takes part in a round: a Poisson sample of privacy units, and each one's rows. */
-#ifndef FEDMOE_NODE_STEP_SAMPLE_H
-#define FEDMOE_NODE_STEP_SAMPLE_H
+#ifndef FEDMOE_TRAIN_SAMPLE_H
+#define FEDMOE_TRAIN_SAMPLE_H
 
 #include "fedmoe/base/random.h"
 #include "fedmoe/model/table.h"
@@ -15,20 +15,20 @@ typedef struct {
     uint32_t *ends; /* [units] where in rows each unit ends, owned; NULL when the unit is a record:
                        then each row is a unit */
     size_t units;   /* sampled */
-} fm_node_sample;
+} fm_train_sample;
 
 /** @param rate in (0, 1]; @param unit_rows at least 1. FM_ENOMEM. */
-FM_NODISCARD fm_status fm_node_sample_init(fm_node_sample *s, const fm_table *table, double rate,
-                                           size_t unit_rows);
+FM_NODISCARD fm_status fm_train_sample_init(fm_train_sample *s, const fm_table *table, double rate,
+                                            size_t unit_rows);
 /** Units in the table: all that there are, sampled or not. */
-size_t fm_node_sample_units(const fm_table *table);
+size_t fm_train_sample_units(const fm_table *table);
 /**
  * A fresh sample: each unit alone with probability floor(rate 2^53) / 2^53; of a unit with more
  * than unit_rows rows so many, all choices equally likely, drawn anew each time. What is drawn for
  * one unit depends on no other unit's rows. Never allocates.
  */
-void fm_node_sample_draw(fm_node_sample *s, fm_rng *rng);
+void fm_train_sample_draw(fm_train_sample *s, fm_rng *rng);
 /** Wipes and frees; NULL-safe, and safe on a zeroed sample. */
-void fm_node_sample_fini(fm_node_sample *s);
+void fm_train_sample_fini(fm_train_sample *s);
 
 #endif

@@ -2,25 +2,24 @@
 #include <math.h>
 #include <string.h>
 
-#include "federation.h"
-#include "fedmoe/aggregator/optimizer.h"
 #include "fedmoe/base/random.h"
+#include "fedmoe/optim/optimizer.h"
 #include "suites.h"
 
 #define N 17
 #define ROUNDS 9
 
-static fm_plan plan_of(fm_optimizer_kind kind, double averaging)
+static fm_optimizer_spec spec_of(fm_optim_rule rule, double averaging)
 {
-    return (fm_plan){ .optimizer = kind,
-                      .rounds = ROUNDS,
-                      .sampling_rate = 0.5,
-                      .expected_units = 40.0,
-                      .learning_rate = 0.05,
-                      .momentum = 0.9,
-                      .beta2 = 0.999,
-                      .adam_epsilon = 1e-3,
-                      .averaging = averaging };
+    return (fm_optimizer_spec){ .rule = rule,
+                                .schedule = FM_OPTIM_CONSTANT,
+                                .rounds = ROUNDS,
+                                .divisor = 20.0,
+                                .learning_rate = 0.05,
+                                .momentum = 0.9,
+                                .beta2 = 0.999,
+                                .adam_epsilon = 1e-3,
+                                .averaging = averaging };
 }
 
 static void random_floats(fm_rng *rng, float *out, double scale)
@@ -31,7 +30,7 @@ static void random_floats(fm_rng *rng, float *out, double scale)
 
 static void adam_is_algorithm_1_of_the_paper(void)
 {
-    fm_plan plan = plan_of(FM_OPTIMIZER_ADAM, 0.0);
+    fm_optimizer_spec spec = spec_of(FM_OPTIM_ADAM, 0.0);
     double w[N], m[N] = { 0 }, v[N] = { 0 };
     float first[N], gradient[N];
     fm_optimizer *o = NULL;
@@ -41,7 +40,7 @@ static void adam_is_algorithm_1_of_the_paper(void)
     random_floats(&rng, first, 1.0);
     for (size_t i = 0; i < N; i++)
         w[i] = (double)first[i];
-    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&spec, first, N, &o), FM_OK);
     for (int t = 1; t <= ROUNDS; t++) {
         random_floats(&rng, gradient, 30.0);
         CU_ASSERT_EQUAL(fm_optimizer_step(o, gradient, N), FM_OK);
@@ -61,7 +60,7 @@ static void adam_is_algorithm_1_of_the_paper(void)
 
 static void sgd_has_a_heavy_ball(void)
 {
-    fm_plan plan = plan_of(FM_OPTIMIZER_SGD, 0.0);
+    fm_optimizer_spec spec = spec_of(FM_OPTIM_SGD, 0.0);
     double w[N], m[N] = { 0 };
     float first[N], gradient[N];
     fm_optimizer *o = NULL;
@@ -71,7 +70,7 @@ static void sgd_has_a_heavy_ball(void)
     random_floats(&rng, first, 1.0);
     for (size_t i = 0; i < N; i++)
         w[i] = (double)first[i];
-    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&spec, first, N, &o), FM_OK);
     CU_ASSERT_PTR_NULL(o->v);
     for (int t = 1; t <= ROUNDS; t++) {
         random_floats(&rng, gradient, 30.0);
@@ -88,17 +87,17 @@ static void sgd_has_a_heavy_ball(void)
 /* Without momentum, with divisor and rate 1, a step is a subtraction, to the bit. */
 static void a_plain_step_is_exact(void)
 {
-    fm_plan plan = plan_of(FM_OPTIMIZER_SGD, 0.0);
+    fm_optimizer_spec spec = spec_of(FM_OPTIM_SGD, 0.0);
     float first[N], gradient[N], zero[N] = { 0 };
     fm_optimizer *o = NULL;
     fm_rng_seed seed;
     fm_rng rng = fm_rng_seeded(&seed, 13);
 
-    plan.sampling_rate = plan.expected_units = plan.learning_rate = 1.0;
-    plan.momentum = 0.0;
+    spec.divisor = spec.learning_rate = 1.0;
+    spec.momentum = 0.0;
     random_floats(&rng, first, 1.0);
     random_floats(&rng, gradient, 1.0);
-    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&spec, first, N, &o), FM_OK);
     CU_ASSERT_EQUAL(fm_optimizer_step(o, gradient, N), FM_OK);
     for (size_t i = 0; i < N; i++)
         CU_ASSERT_EQUAL(o->weights[i], (float)((double)first[i] - (double)gradient[i]));
@@ -117,7 +116,7 @@ static void the_result_is_the_mean_of_the_last_rounds(void)
     } cases[] = { { 0.5, 5 }, { 0.1, 1 }, { 0.01, 0 }, { 0.99, 9 }, { 0.0, 0 }, { 0.9, 8 } };
 
     for (size_t c = 0; c < FM_TEST_COUNT(cases); c++) {
-        fm_plan plan = plan_of(FM_OPTIMIZER_ADAM, cases[c].averaging);
+        fm_optimizer_spec spec = spec_of(FM_OPTIM_ADAM, cases[c].averaging);
         float first[N], gradient[N], result[N];
         double mean[N] = { 0 };
         fm_optimizer *o = NULL;
@@ -125,7 +124,7 @@ static void the_result_is_the_mean_of_the_last_rounds(void)
         fm_rng rng = fm_rng_seeded(&seed, 14);
 
         random_floats(&rng, first, 1.0);
-        CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
+        CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&spec, first, N, &o), FM_OK);
         for (int t = 1; t <= ROUNDS; t++) {
             random_floats(&rng, gradient, 30.0);
             CU_ASSERT_EQUAL(fm_optimizer_step(o, gradient, N), FM_OK);
@@ -150,14 +149,14 @@ static bool same(const fm_optimizer *a, const fm_optimizer *b)
            (!a->average || memcmp(a->average, b->average, N * sizeof(double)) == 0);
 }
 
-static void refuses_and_stays(fm_optimizer_kind kind, const float *bad, size_t n, fm_status why)
+static void refuses_and_stays(fm_optim_rule kind, const float *bad, size_t n, fm_status why)
 {
-    fm_plan plan = plan_of(kind, 0.99);
+    fm_optimizer_spec spec = spec_of(kind, 0.99);
     float first[N] = { 1.0f, 2.0f }, gradient[N] = { 3.0f };
     fm_optimizer *o = NULL, *twin = NULL;
 
-    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
-    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &twin), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&spec, first, N, &o), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&spec, first, N, &twin), FM_OK);
     CU_ASSERT_EQUAL(fm_optimizer_step(o, gradient, N), FM_OK);
     CU_ASSERT_EQUAL(fm_optimizer_step(twin, gradient, N), FM_OK);
     CU_ASSERT_EQUAL(fm_optimizer_step(o, bad, n), why);
@@ -170,13 +169,13 @@ static void nan_and_infinity_leave_all_unchanged(void)
 {
     float bad[N] = { 1.0f };
 
-    for (int kind = FM_OPTIMIZER_SGD; kind <= FM_OPTIMIZER_ADAM; kind++) {
+    for (int kind = FM_OPTIM_SGD; kind <= FM_OPTIM_ADAM; kind++) {
         bad[N - 1] = NAN;
-        refuses_and_stays((fm_optimizer_kind)kind, bad, N, FM_ENONFINITE);
+        refuses_and_stays((fm_optim_rule)kind, bad, N, FM_ENONFINITE);
         bad[N - 1] = -INFINITY;
-        refuses_and_stays((fm_optimizer_kind)kind, bad, N, FM_ENONFINITE);
+        refuses_and_stays((fm_optim_rule)kind, bad, N, FM_ENONFINITE);
         bad[N - 1] = 0.0f;
-        refuses_and_stays((fm_optimizer_kind)kind, bad, N - 1, FM_EINVAL);
+        refuses_and_stays((fm_optim_rule)kind, bad, N - 1, FM_EINVAL);
     }
 }
 
@@ -186,14 +185,14 @@ static void a_step_out_of_range_leaves_all_unchanged(void)
     float bad[N] = { 1.0f };
 
     bad[N - 1] = 3e38f;
-    refuses_and_stays(FM_OPTIMIZER_ADAM, bad, N, FM_ENONFINITE); /* its square */
+    refuses_and_stays(FM_OPTIM_ADAM, bad, N, FM_ENONFINITE); /* its square */
     for (int i = 0; i < 2; i++) {
-        fm_plan plan = plan_of(FM_OPTIMIZER_SGD, 0.0);
+        fm_optimizer_spec spec = spec_of(FM_OPTIM_SGD, 0.0);
         float first[N] = { 0 };
         fm_optimizer *o = NULL;
 
-        plan.learning_rate = 1e6;
-        CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
+        spec.learning_rate = 1e6;
+        CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&spec, first, N, &o), FM_OK);
         CU_ASSERT_EQUAL(fm_optimizer_step(o, bad, N), FM_ENONFINITE);
         CU_ASSERT_EQUAL(o->weights[0], 0.0f);
         CU_ASSERT_EQUAL(o->m[0], 0.0f);
@@ -207,17 +206,17 @@ static void a_step_out_of_range_leaves_all_unchanged(void)
 /* A query's sums are added up as they are: no rate, no divisor, no momentum, no mean of rounds. */
 static void a_sum_adds_up_and_leaves_the_frozen_part(void)
 {
-    fm_plan plan = plan_of(FM_OPTIMIZER_SUM, 0.5);
+    fm_optimizer_spec spec = spec_of(FM_OPTIM_SUM, 0.5);
     float first[N], one[N], two[N], result[N];
     fm_optimizer *o = NULL;
     fm_rng_seed seed;
     fm_rng rng = fm_rng_seeded(&seed, 15);
 
-    plan.frozen = FROZEN;
+    spec.frozen = FROZEN;
     random_floats(&rng, first, 1.0);
     random_floats(&rng, one, 30.0);
     random_floats(&rng, two, 30.0);
-    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&spec, first, N, &o), FM_OK);
     CU_ASSERT_EQUAL(fm_optimizer_step(o, one, N - FROZEN), FM_OK);
     CU_ASSERT_EQUAL(fm_optimizer_step(o, two, N - FROZEN), FM_OK);
     fm_optimizer_result(o, result);
@@ -245,12 +244,12 @@ static void a_sum_that_cannot_be_leaves_all_unchanged(void)
         { N - FROZEN, INFINITY, FM_ENONFINITE },
         { N - FROZEN, 3e38f, FM_ENONFINITE }, /* 3e38 twice is no float */
     };
-    fm_plan plan = plan_of(FM_OPTIMIZER_SUM, 0.0);
+    fm_optimizer_spec spec = spec_of(FM_OPTIM_SUM, 0.0);
     float first[N] = { 1.0f, 2.0f, [N - 1] = 3e38f }, sum[N] = { 3.0f };
     fm_optimizer *o = NULL;
 
-    plan.frozen = FROZEN;
-    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&plan, first, N, &o), FM_OK);
+    spec.frozen = FROZEN;
+    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&spec, first, N, &o), FM_OK);
     for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {
         sum[N - FROZEN - 1] = cases[i].last;
         CU_ASSERT_EQUAL(fm_optimizer_step(o, sum, cases[i].n), cases[i].why);
@@ -258,8 +257,8 @@ static void a_sum_that_cannot_be_leaves_all_unchanged(void)
         CU_ASSERT_EQUAL(o->steps, 0);
     }
     fm_optimizer_free(&o);
-    plan.frozen = N; /* no room for a sum */
-    CU_ASSERT_EQUAL(fm_optimizer_new(&plan, first, N, &o), FM_EINVAL);
+    spec.frozen = N; /* no room for a sum */
+    CU_ASSERT_EQUAL(fm_optimizer_new(&spec, first, N, &o), FM_EINVAL);
     CU_ASSERT_PTR_NULL(o);
 }
 
@@ -273,4 +272,4 @@ static const fm_test tests[] = {
     { "a sum adds up and leaves the frozen part", a_sum_adds_up_and_leaves_the_frozen_part },
     { "a sum that cannot be leaves all unchanged", a_sum_that_cannot_be_leaves_all_unchanged },
 };
-const fm_test_suite suite_optimizer = { "aggregator.optimizer", tests, FM_TEST_COUNT(tests) };
+const fm_test_suite suite_optimizer = { "optim.optimizer", tests, FM_TEST_COUNT(tests) };

@@ -1,0 +1,129 @@
+/* federation.yaml of a training: everything that has a default by the rule of optim/defaults.h. */
+#include <string.h>
+
+#include "config_internal.h"
+
+#define BELOW_ONE 0.999999
+
+typedef struct {
+    const char *word;
+    int value;
+} choice;
+
+static fm_status read_choice(const fm_yaml_node *m, const char *key, const choice *choices,
+                             int otherwise, const char *possible, int *out)
+{
+    const char *word = NULL;
+    fm_status st = fm_yaml_get_string_or(m, key, "", &word);
+
+    if (st != FM_OK)
+        return st;
+    *out = otherwise;
+    if (!*word && !fm_yaml_find(m, key))
+        return FM_OK;
+    for (; choices->word; choices++)
+        if (strcmp(choices->word, word) == 0) {
+            *out = choices->value;
+            return FM_OK;
+        }
+    return fm_yaml_fail(fm_yaml_find(m, key), "%s '%.100s' is not known; use %s", key, word,
+                        possible);
+}
+
+static fm_status read_step(const fm_yaml_node *m, const fm_training *d, fm_plan *p)
+{
+    static const choice rules[] = { { "adam", FM_OPTIMIZER_ADAM },
+                                    { "sgd", FM_OPTIMIZER_SGD },
+                                    { NULL, 0 } };
+    static const choice schedules[] = { { "constant", FM_SCHEDULE_CONSTANT },
+                                        { "linear", FM_SCHEDULE_LINEAR },
+                                        { "cosine", FM_SCHEDULE_COSINE },
+                                        { NULL, 0 } };
+    uint64_t rounds = 0;
+    int rule = 0, schedule = 0;
+    fm_status st;
+
+    /* Who joins after the last round gets the whole transcript in one message. */
+    if ((st = fm_yaml_get_u64_or(m, "rounds", 1, FM_MAX_ENTRIES, d->rounds, &rounds)) != FM_OK ||
+        (st = read_choice(m, "optimizer", rules, (int)d->rule, "adam or sgd", &rule)) != FM_OK ||
+        (st = read_choice(m, "schedule", schedules, (int)d->schedule, "constant, linear or cosine",
+                          &schedule)) != FM_OK)
+        return st;
+    p->rounds = (uint32_t)rounds;
+    p->optimizer = (fm_optimizer_kind)rule;
+    p->schedule = (fm_schedule)schedule;
+    return FM_OK;
+}
+
+static fm_status read_reals(const fm_yaml_node *m, const fm_training *d, fm_plan *p)
+{
+    const struct {
+        const char *key;
+        double lo, hi, otherwise;
+        double *out;
+    } reals[] = {
+        { "learning_rate", 1e-9, 1e6, d->learning_rate, &p->learning_rate },
+        { "momentum", 0.0, BELOW_ONE, d->momentum, &p->momentum },
+        { "beta2", 0.0, BELOW_ONE, d->beta2, &p->beta2 },
+        { "adam_epsilon", 1e-12, 1.0, d->adam_epsilon, &p->adam_epsilon },
+        { "averaging", 0.0, BELOW_ONE, d->averaging, &p->averaging },
+        { "warmup", 0.0, BELOW_ONE, d->warmup, &p->warmup },
+        { "final_rate", 0.0, 1.0, d->final_rate, &p->final_rate },
+    };
+    fm_status st = FM_OK;
+
+    for (size_t i = 0; st == FM_OK && i < sizeof reals / sizeof reals[0]; i++)
+        st = fm_yaml_get_double_or(m, reals[i].key, reals[i].lo, reals[i].hi, reals[i].otherwise,
+                                   reals[i].out);
+    return st;
+}
+
+/* ---- */
+
+/* What federation.yaml leaves out. */
+static void choose(const fm_plan *p, fm_training *out)
+{
+    const fm_training_case given = { .units = p->expected_units,
+                                     .epsilon = p->epsilon,
+                                     .delta = p->delta,
+                                     .parameters = p->parameters };
+
+    fm_training_defaults(&given, out);
+}
+
+static fm_status read_privacy(const fm_yaml_node *m, const fm_training *d, fm_plan *p)
+{
+    static const choice encodings[] = { { "fast", FM_ENCODING_FAST },
+                                        { "exact", FM_ENCODING_EXACT },
+                                        { NULL, 0 } };
+    int encoding = 0;
+    fm_status st;
+
+    if ((st = read_choice(m, "encoding", encodings, FM_ENCODING_FAST, "fast or exact",
+                          &encoding)) != FM_OK ||
+        (st = fm_yaml_get_double_or(m, "clip_norm", 1e-6, 1e6, d->clip_norm, &p->clip_norm)) !=
+            FM_OK)
+        return st;
+    p->encoding = (fm_encoding)encoding;
+    return fm_yaml_get_double_or(m, "sampling_rate", 1e-6, 1.0, d->sampling_rate,
+                                 &p->sampling_rate);
+}
+
+fm_status fm_config_read_training(const fm_yaml_node *root, fm_aggregator_config *c)
+{
+    static const char *const keys[] = { "rounds", "optimizer",  "learning_rate", "momentum",
+                                        "beta2",  "averaging",  "adam_epsilon",  "schedule",
+                                        "warmup", "final_rate", "balance",       NULL };
+    const fm_yaml_node *privacy = fm_yaml_find(root, "privacy");
+    const fm_yaml_node *m = fm_yaml_find(root, "training");
+    fm_plan *p = &c->plan;
+    fm_training d;
+    fm_status st;
+
+    choose(p, &d);
+    if ((m && (st = fm_yaml_check_keys(m, keys)) != FM_OK) ||
+        (st = read_privacy(privacy, &d, p)) != FM_OK || (st = read_step(m, &d, p)) != FM_OK ||
+        (st = read_reals(m, &d, p)) != FM_OK)
+        return st;
+    return fm_config_read_tail(root, &d, c);
+}

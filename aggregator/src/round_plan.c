@@ -1,0 +1,72 @@
+/* What a plan says of lattice and optimizer, in the words of dp/ and optim/. */
+#include "fedmoe/aggregator/round.h"
+
+fm_dp_lattice_spec fm_coordinator_lattice_spec(const fm_plan *plan)
+{
+    return (fm_dp_lattice_spec){
+        .clip_norm = plan->clip_norm,
+        .noise_multiplier = plan->noise_multiplier,
+        .max_units = plan->max_units,
+        .nodes = plan->max_nodes,
+        .quorum = plan->quorum,
+        .colluders = plan->colluders,
+        .local = plan->noise == FM_NOISE_LOCAL,
+        .encoding = plan->encoding == FM_ENCODING_FAST ? FM_DP_FAST : FM_DP_EXACT,
+    };
+}
+
+/* The enumerations have the same numbers: those of the wire. */
+_Static_assert((int)FM_OPTIM_SGD == (int)FM_OPTIMIZER_SGD &&
+                   (int)FM_OPTIM_ADAM == (int)FM_OPTIMIZER_ADAM &&
+                   (int)FM_OPTIM_SUM == (int)FM_OPTIMIZER_SUM &&
+                   (int)FM_OPTIM_CONSTANT == (int)FM_SCHEDULE_CONSTANT &&
+                   (int)FM_OPTIM_LINEAR == (int)FM_SCHEDULE_LINEAR &&
+                   (int)FM_OPTIM_COSINE == (int)FM_SCHEDULE_COSINE,
+               "plan and optimizer number their rules alike");
+
+/* What a vote is, decoded: rounded down to the lattice. */
+static fm_status vote_of(const fm_plan *plan, double *out)
+{
+    const fm_dp_lattice_spec spec = fm_coordinator_lattice_spec(plan);
+    fm_dp_lattice lattice;
+    fm_dp_parts parts;
+    fm_status st;
+
+    if (!(plan->clip_quantile > 0.0))
+        return FM_OK;
+    if ((st = fm_dp_lattice_make(&spec, &lattice)) == FM_OK &&
+        (st = fm_dp_parts_make(&lattice, plan->load_share, plan->clip_share, &parts)) == FM_OK)
+        *out = (double)parts.vote / lattice.unit_scale;
+    return st;
+}
+
+fm_status fm_coordinator_optimizer_new(const fm_plan *plan, const float *weights, size_t n,
+                                       fm_optimizer **out)
+{
+    if (!plan)
+        return fm_fail(FM_EINVAL, "optimizer: no plan");
+    fm_optimizer_spec spec = {
+        .rule = (fm_optim_rule)plan->optimizer,
+        .learning_rate = plan->learning_rate,
+        .momentum = plan->momentum,
+        .beta2 = plan->beta2,
+        .adam_epsilon = plan->adam_epsilon,
+        .schedule = (fm_optim_schedule)plan->schedule,
+        .warmup = plan->warmup,
+        .final_rate = plan->final_rate,
+        .averaging = plan->averaging,
+        .rounds = plan->rounds,
+        .divisor = plan->sampling_rate * plan->expected_units,
+        .frozen = plan->frozen,
+        .load_groups = plan->load_groups,
+        .load_experts = plan->load_experts,
+        .balance_rate = plan->balance_rate,
+        .clip_quantile = plan->clip_quantile,
+        .clip_rate = plan->clip_rate,
+    };
+    fm_status st = vote_of(plan, &spec.clip_vote);
+
+    if (st != FM_OK)
+        return st;
+    return fm_optimizer_new(&spec, weights, n, out);
+}

@@ -1,0 +1,34 @@
+/*
+ * What to train with when nobody says: from figures that are public before a training begins.
+ * docs/model.md, "Training without tuning", has the study that the rule comes from.
+ */
+#ifndef FEDMOE_OPTIM_DEFAULTS_H
+#define FEDMOE_OPTIM_DEFAULTS_H
+
+#include "fedmoe/optim/optimizer.h"
+
+/** All public: nothing of the records but the round figure of how many units they are about. */
+typedef struct {
+    double units;          /* expected privacy units of all parties together, >= 1 */
+    double epsilon, delta; /* epsilon FM_TRAINING_NO_PRIVACY or more: no noise */
+    size_t parameters;     /* of the model, >= 1 */
+} fm_training_case;
+
+#define FM_TRAINING_NO_PRIVACY 1000.0
+
+/** The settings of a training. */
+typedef struct {
+    double clip_norm, sampling_rate;
+    uint64_t rounds;
+    fm_optim_rule rule;
+    double learning_rate, momentum, beta2, adam_epsilon, averaging;
+    fm_optim_schedule schedule;
+    double warmup, final_rate;
+    double load_share, balance_rate;             /* load_share 0: loads are not counted */
+    double clip_quantile, clip_rate, clip_share; /* clip_quantile 0: the clip norm is fixed */
+} fm_training;
+
+/** @thread pure. */
+void fm_training_defaults(const fm_training_case *c, fm_training *out);
+
+#endif

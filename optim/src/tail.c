@@ -1,0 +1,47 @@
+#include "tail.h"
+
+#include <math.h>
+
+static double clamp(double x, double lo, double hi)
+{
+    return fmin(fmax(x, lo), hi);
+}
+
+static void balance(const fm_optimizer_spec *s, const float *bias, const float *load, float *out)
+{
+    double mean = 0.0;
+
+    for (size_t e = 0; e < s->load_experts; e++)
+        mean += (double)load[e];
+    mean /= (double)s->load_experts;
+    for (size_t e = 0; e < s->load_experts; e++) {
+        double off = mean > 0.0 ? clamp((mean - (double)load[e]) / mean, -1.0, 1.0) : 0.0;
+
+        out[e] = (float)((double)bias[e] + s->balance_rate * off);
+    }
+}
+
+/* Votes are +1 of who was below the clip norm and -1 of the others, times clip_vote. */
+static float adapt(const fm_optimizer_spec *s, float log_ratio, float votes)
+{
+    double below = 0.5 + (double)votes / (2.0 * s->divisor * s->clip_vote);
+    double to = (double)log_ratio - s->clip_rate * (clamp(below, 0.0, 1.0) - s->clip_quantile);
+
+    return (float)clamp(to, -FM_OPTIM_CLIP_RANGE, FM_OPTIM_CLIP_RANGE);
+}
+
+bool fm_optim_tail_next(fm_optimizer *o, const float *sum)
+{
+    const fm_optimizer_spec *s = &o->spec;
+    const float *now = o->weights + (o->n - o->tail);
+    bool finite = true;
+
+    for (size_t g = 0; g < s->load_groups; g++)
+        balance(s, now + g * s->load_experts, sum + g * s->load_experts,
+                o->next_tail + g * s->load_experts);
+    if (s->clip_quantile > 0.0)
+        o->next_tail[o->tail - 1] = adapt(s, now[o->tail - 1], sum[o->tail - 1]);
+    for (size_t i = 0; i < o->tail; i++)
+        finite &= (bool)isfinite(o->next_tail[i]);
+    return finite;
+}

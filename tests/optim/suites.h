@@ -1,0 +1,9 @@
+/* The suites of this folder. */
+#ifndef FEDMOE_TESTS_OPTIM_SUITES_H
+#define FEDMOE_TESTS_OPTIM_SUITES_H
+
+#include "fm_test.h"
+
+extern const fm_test_suite suite_defaults, suite_optimizer, suite_schedule, suite_tail;
+
+#endif

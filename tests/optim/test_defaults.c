@@ -1,0 +1,43 @@
+/* Whatever the case, the defaults are settings that a plan can have. */
+#include <math.h>
+
+#include "fedmoe/optim/defaults.h"
+#include "suites.h"
+
+static void any_case_has_settings_within_their_ranges(void)
+{
+    static const double units[] = { 1, 30, 600, 5e3, 3e4, 1e6, 1.6e7 };
+    static const double epsilons[] = { 1e-3, 0.1, 1, 4, 100, 1000 };
+    static const size_t parameters[] = { 1, 100, 1774, 100000, 10000000 };
+
+    for (size_t i = 0; i < FM_TEST_COUNT(units); i++)
+        for (size_t j = 0; j < FM_TEST_COUNT(epsilons); j++)
+            for (size_t k = 0; k < FM_TEST_COUNT(parameters); k++) {
+                const fm_training_case c = { .units = units[i],
+                                             .epsilon = epsilons[j],
+                                             .delta = pow(units[i] + 1.0, -1.1),
+                                             .parameters = parameters[k] };
+                fm_training t;
+
+                fm_training_defaults(&c, &t);
+                CU_ASSERT(t.clip_norm >= 1e-6 && t.clip_norm <= 1e6);
+                CU_ASSERT(t.sampling_rate >= 1e-6 && t.sampling_rate <= 1.0);
+                CU_ASSERT(t.rounds >= 1 && t.rounds <= 16384);
+                CU_ASSERT(t.learning_rate >= 1e-9 && t.learning_rate <= 1e6);
+                CU_ASSERT(t.momentum >= 0.0 && t.momentum < 1.0);
+                CU_ASSERT(t.beta2 >= 0.0 && t.beta2 < 1.0);
+                CU_ASSERT(t.adam_epsilon > 0.0 && t.adam_epsilon <= 1.0);
+                CU_ASSERT(t.averaging >= 0.0 && t.averaging < 1.0);
+                CU_ASSERT(t.warmup >= 0.0 && t.warmup < 1.0);
+                CU_ASSERT(t.final_rate >= 0.0 && t.final_rate <= 1.0);
+                CU_ASSERT(t.load_share >= 0.0 && t.load_share <= 0.5);
+                CU_ASSERT(t.clip_quantile >= 0.0 && t.clip_quantile < 1.0);
+                CU_ASSERT((t.clip_quantile > 0.0) == (t.clip_share > 0.0));
+            }
+}
+
+static const fm_test tests[] = {
+    { "any case has settings within their ranges", any_case_has_settings_within_their_ranges },
+};
+
+const fm_test_suite suite_defaults = { "optim.defaults", tests, FM_TEST_COUNT(tests) };

@@ -1,0 +1,80 @@
+/* Runs never allocate. The linker sends this program's allocations through the counter below. */
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "rig.h"
+#include "suites.h"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *p, size_t size);
+int __real_posix_memalign(void **out, size_t alignment, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+int __wrap_posix_memalign(void **out, size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+
+static atomic_size_t g_allocations; /* by any thread */
+
+void *__wrap_malloc(size_t size)
+{
+    atomic_fetch_add(&g_allocations, 1);
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    atomic_fetch_add(&g_allocations, 1);
+    return __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+    atomic_fetch_add(&g_allocations, 1);
+    return __real_realloc(p, size);
+}
+
+int __wrap_posix_memalign(void **out, size_t alignment, size_t size)
+{
+    atomic_fetch_add(&g_allocations, 1);
+    return __real_posix_memalign(out, alignment, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    atomic_fetch_add(&g_allocations, 1);
+    return __real_aligned_alloc(alignment, size);
+}
+
+static void runs_never_allocate(void)
+{
+    for (int encoding = FM_DP_EXACT; encoding <= FM_DP_FAST; encoding++)
+        for (unsigned threads = 1; threads <= 3; threads++) {
+            fm_rng rng = fm_rng_system();
+            fm_dp_sum *sum = NULL;
+            fm_train_step *s;
+            rig r;
+
+            rig_open(&r, 700, 9, (fm_dp_encoding)encoding, true);
+            const fm_train_step_input in = { .state = r.state, .rng = &rng };
+
+            r.spec.sampling_rate = 0.8;
+            atomic_store(&g_allocations, 0);
+            s = rig_step(&r, threads);
+            CU_ASSERT(atomic_load(&g_allocations) > 0); /* the counter counts */
+            atomic_store(&g_allocations, 0);
+            for (int i = 0; i < 5; i++)
+                CU_ASSERT_EQUAL(fm_train_step_run(s, &in, &sum), FM_OK);
+            CU_ASSERT_EQUAL(atomic_load(&g_allocations), 0);
+            fm_train_step_free(&s);
+            rig_close(&r);
+        }
+}
+
+static const fm_test tests[] = {
+    { "runs never allocate", runs_never_allocate },
+};
+
+const fm_test_suite suite_memory = { "train.memory", tests, FM_TEST_COUNT(tests) };

@@ -1,0 +1,39 @@
+/*
+ * The state vector of a training: the model's weights, then its tail: load biases of experts, then
+ * the logarithm of the clip norm in use over the lattice's (optim/optimizer.h moves them).
+ */
+#ifndef FEDMOE_TRAIN_STATE_H
+#define FEDMOE_TRAIN_STATE_H
+
+#include <stdbool.h>
+
+#include "fedmoe/model/tabular.h"
+
+/** What the tail holds. */
+typedef struct {
+    size_t load_groups, load_experts; /* both 0: no load biases */
+    bool clip_norm;                   /* whether the last place is the clip norm's */
+} fm_train_tail;
+
+static inline size_t fm_train_tail_length(const fm_train_tail *t)
+{
+    return t->load_groups * t->load_experts + (t->clip_norm ? 1u : 0u);
+}
+
+/** Whether the model has such experts to count: FM_EINVAL when the groups are not its blocks, or
+ *  every record goes to every expert. */
+FM_NODISCARD fm_status fm_train_tail_check(const fm_train_tail *t, const fm_tabular_config *model);
+
+/**
+ * Weights and load biases into the model.
+ * @param state  float32[n], n the model's parameters and the tail's length.
+ * @return FM_OK; FM_EINVAL another n; FM_ENONFINITE as fm_tabular_set.
+ */
+FM_NODISCARD fm_status fm_train_state_set(fm_tabular *m, const fm_train_tail *t, const float *state,
+                                          size_t n);
+
+/** The same for a vector whose tail is nothing, or the load biases of all experts, as the weights of
+ *  a model file are read one after the other. */
+FM_NODISCARD fm_status fm_train_weights_set(fm_tabular *m, const float *weights, size_t n);
+
+#endif

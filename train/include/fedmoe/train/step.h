@@ -1,0 +1,58 @@
+/*
+ * The private step on one party's records: a Poisson sample of privacy units, forward, backward, the
+ * sum of each unit's rows clipped once and in integers, its loads of experts and its vote on the clip
+ * norm. What comes out is a sum that only dp/ can open: with noise and masks, as a release.
+ *
+ * Several threads share the work; the sum is the same, to the bit, for any number of them.
+ */
+#ifndef FEDMOE_TRAIN_STEP_H
+#define FEDMOE_TRAIN_STEP_H
+
+#include "fedmoe/dp/encode.h"
+#include "fedmoe/model/table.h"
+#include "fedmoe/train/state.h"
+
+/** Threads when nobody says how many: all processors, but no more than this. */
+#define FM_TRAIN_THREADS_DEFAULT 16u
+
+typedef struct {
+    const fm_tabular_config *model;
+    const fm_table *table; /* borrowed for the step's life; grouped unless the unit is a record */
+    const fm_dp_lattice *lattice;
+    double sampling_rate;
+    size_t unit_rows; /* most rows of one unit that count, >= 1 */
+    fm_train_tail tail;
+    double load_share, clip_share; /* of the sensitivity, as in dp/encode.h's parts */
+    unsigned threads;              /* 0: the default */
+} fm_train_step_spec;
+
+typedef struct fm_train_step fm_train_step;
+
+/**
+ * All buffers of all threads are taken here: a run never allocates.
+ * @return FM_OK; FM_EINVAL; FM_ENOMEM.
+ * @thread an object belongs to one thread at a time.
+ */
+FM_NODISCARD fm_status fm_train_step_new(const fm_train_step_spec *spec, fm_train_step **out);
+void fm_train_step_free(fm_train_step **s); /* wipes */
+
+/** Values of the state vector, and coordinates of the sum: the model's parameters and the tail. */
+size_t fm_train_step_length(const fm_train_step *s);
+unsigned fm_train_step_threads(const fm_train_step *s);
+
+typedef struct {
+    const float *state;           /* float32[fm_train_step_length] */
+    fm_rng *rng;                  /* sampling alone */
+    void (*keepalive)(void *ctx); /* NULL, or called now and then by the caller's own thread */
+    void *keepalive_ctx;
+} fm_train_step_input;
+
+/**
+ * @param sum  out: borrowed until the next run; whoever makes a release of it resets it.
+ * @return FM_OK; FM_EINVAL, FM_ENONFINITE for the state; FM_ENOMEM more units than the lattice has
+ *         room for. On error the sum is reset.
+ */
+FM_NODISCARD fm_status fm_train_step_run(fm_train_step *s, const fm_train_step_input *in,
+                                         fm_dp_sum **sum);
+
+#endif

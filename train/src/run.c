@@ -1,0 +1,248 @@
+#include "fedmoe/train/run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "fedmoe/dp/mask.h"
+#include "fedmoe/train/sample.h"
+
+#define FEDERATION "fedmoe alone"
+
+static const uint32_t ALONE = 0; /* the only index of the roster */
+
+typedef struct {
+    const fm_train_run_spec *spec;
+    fm_dp_lattice lattice;
+    fm_train_tail tail;
+    fm_train_step *step;
+    fm_optimizer *optimizer;
+    fm_dp_shares *shares;
+    fm_dp_keypair *key;
+    fm_dp_pairs *pairs;
+    size_t n;        /* values of the state */
+    float *gradient; /* [n] decoded noised sum; before that, the state's first values */
+    uint32_t *sum;   /* [n] */
+} run;
+
+fm_dp_mechanism fm_train_mechanism(const fm_training *t, double noise_multiplier)
+{
+    return (fm_dp_mechanism){ .noise_multiplier = noise_multiplier,
+                              .sampling_rate = t->sampling_rate,
+                              .count = t->rounds,
+                              .kind = FM_DP_GAUSSIAN };
+}
+
+fm_status fm_train_calibrate(const fm_training *t, double epsilon, double delta,
+                             double *noise_multiplier, double *spent)
+{
+    const double goal = epsilon * (1.0 - FM_DP_TIGHTNESS);
+    fm_dp_mechanism m = fm_train_mechanism(t, FM_DP_MIN_NOISE_MULTIPLIER);
+    double cost = INFINITY;
+    fm_status st;
+
+    if (epsilon >= FM_TRAINING_NO_PRIVACY) {
+        *noise_multiplier = 0.0;
+        *spent = INFINITY;
+        return FM_OK;
+    }
+    if ((st = fm_dp_epsilon(&m, 1, delta, &cost)) != FM_OK)
+        return st;
+    if (cost > goal && ((st = fm_dp_calibrate(goal, delta, t->sampling_rate, t->rounds,
+                                              &m.noise_multiplier)) != FM_OK ||
+                        (st = fm_dp_epsilon(&m, 1, delta, &cost)) != FM_OK))
+        return st;
+    *noise_multiplier = m.noise_multiplier;
+    *spent = cost;
+    return FM_OK;
+}
+
+/* ---- what it takes ---- */
+
+static fm_status make_step(run *r)
+{
+    const fm_train_run_spec *s = r->spec;
+    const fm_training *t = s->training;
+    const fm_dp_lattice_spec lattice = { .clip_norm = t->clip_norm,
+                                         .noise_multiplier = s->noise_multiplier,
+                                         .max_units = s->max_units,
+                                         .nodes = 1,
+                                         .quorum = 1,
+                                         .encoding = s->encoding };
+    const fm_train_step_spec step = { .model = s->model,
+                                      .table = s->table,
+                                      .lattice = &r->lattice,
+                                      .sampling_rate = t->sampling_rate,
+                                      .unit_rows = s->unit_rows,
+                                      .tail = r->tail,
+                                      .load_share = t->load_share,
+                                      .clip_share = t->clip_share,
+                                      .threads = s->threads };
+    fm_status st;
+
+    if ((st = fm_dp_lattice_make(&lattice, &r->lattice)) != FM_OK ||
+        (st = fm_train_step_new(&step, &r->step)) != FM_OK)
+        return st;
+    r->n = fm_train_step_length(r->step);
+    return FM_OK;
+}
+
+static fm_status vote_of(const run *r, double *out)
+{
+    const fm_training *t = r->spec->training;
+    fm_dp_parts parts;
+    fm_status st = fm_dp_parts_make(&r->lattice, t->load_share, t->clip_share, &parts);
+
+    if (st == FM_OK)
+        *out = (double)parts.vote / r->lattice.unit_scale;
+    return st;
+}
+
+static fm_status make_optimizer(run *r)
+{
+    const fm_training *t = r->spec->training;
+    fm_optimizer_spec spec = { .rule = t->rule,
+                               .learning_rate = t->learning_rate,
+                               .momentum = t->momentum,
+                               .beta2 = t->beta2,
+                               .adam_epsilon = t->adam_epsilon,
+                               .schedule = t->schedule,
+                               .warmup = t->warmup,
+                               .final_rate = t->final_rate,
+                               .averaging = t->averaging,
+                               .rounds = t->rounds,
+                               .divisor = t->sampling_rate * r->spec->units,
+                               .load_groups = r->tail.load_groups,
+                               .load_experts = r->tail.load_experts,
+                               .balance_rate = t->balance_rate,
+                               .clip_quantile = t->clip_quantile,
+                               .clip_rate = t->clip_rate };
+    fm_status st;
+
+    if ((st = vote_of(r, &spec.clip_vote)) != FM_OK ||
+        (st = fm_alloc(r->n, sizeof *r->gradient, (void **)&r->gradient)) != FM_OK ||
+        (st = fm_alloc(r->n, sizeof *r->sum, (void **)&r->sum)) != FM_OK)
+        return st;
+    /* The tail starts at zero. */
+    memcpy(r->gradient, r->spec->weights,
+           (r->n - fm_train_tail_length(&r->tail)) * sizeof *r->gradient);
+    return fm_optimizer_new(&spec, r->gradient, r->n, &r->optimizer);
+}
+
+static fm_status make_pairs(run *r)
+{
+    uint8_t keys[1][FM_DP_KEY_BYTES];
+    fm_dp_roster roster = { .federation = FEDERATION, .members = 1, .self = ALONE };
+    fm_status st = fm_dp_keypair_new(&r->key);
+
+    if (st != FM_OK)
+        return st;
+    memcpy(keys[0], fm_dp_keypair_public(r->key), sizeof keys[0]);
+    roster.public_keys = (const uint8_t(*)[FM_DP_KEY_BYTES])keys;
+    if ((st = fm_dp_pairs_new(r->key, &roster, &r->pairs)) != FM_OK)
+        return st;
+    return fm_dp_shares_new(&r->lattice, 1, &r->shares);
+}
+
+/* ---- a round ---- */
+
+/* What an aggregator reads of the only update once its seed is released. */
+static fm_status open_release(run *r, fm_dp_release *release)
+{
+    const uint8_t *bytes = NULL;
+    fm_dp_unmask *unmask = NULL;
+    size_t len = 0;
+    fm_status st;
+
+    memset(r->sum, 0, r->n * sizeof *r->sum);
+    fm_dp_release_bytes(release, &bytes, &len);
+    if ((st = fm_dp_sum_words(r->sum, r->n, bytes, len)) == FM_OK &&
+        (st = fm_dp_release_unmask(release, &ALONE, 1, &unmask)) == FM_OK)
+        st = fm_dp_mask_apply(r->sum, r->n, unmask->self_seed, -1);
+    fm_dp_unmask_free(&unmask);
+    return st;
+}
+
+static fm_status run_round(run *r, uint64_t number)
+{
+    const fm_dp_round round = { .round = number, .participants = &ALONE, .participant_count = 1 };
+    const fm_train_step_input in = { .state = r->optimizer->weights, .rng = r->spec->rng };
+    fm_dp_release *release = NULL;
+    fm_dp_sum *sum = NULL;
+    fm_status st;
+
+    if ((st = fm_train_step_run(r->step, &in, &sum)) != FM_OK ||
+        (st = fm_dp_release_make(sum, r->shares, r->pairs, &round, r->spec->rng, &release)) !=
+            FM_OK ||
+        (st = open_release(r, release)) != FM_OK)
+        goto done;
+    fm_dp_decode_sum(&r->lattice, r->sum, r->n, r->gradient);
+    st = fm_optimizer_step(r->optimizer, r->gradient, r->n);
+done:
+    fm_dp_release_free(&release);
+    return st == FM_OK ? st : fm_fail_context(st, "round %llu: ", (unsigned long long)number);
+}
+
+static void close_run(run *r)
+{
+    fm_train_step_free(&r->step);
+    fm_optimizer_free(&r->optimizer);
+    fm_dp_shares_free(&r->shares);
+    fm_dp_pairs_free(&r->pairs);
+    fm_dp_keypair_free(&r->key);
+    free(r->gradient);
+    if (r->sum) /* without noise it is of records */
+        sodium_memzero(r->sum, r->n * sizeof *r->sum);
+    free(r->sum);
+}
+
+static fm_status check_spec(const fm_train_run_spec *s)
+{
+    if (!s || !s->model || !s->table || !s->training || !s->weights || !s->rng ||
+        !(s->units >= 1.0) || !(s->noise_multiplier >= 0.0))
+        return fm_fail(FM_EINVAL, "training: an argument is missing or out of range");
+    if (fm_train_sample_units(s->table) > s->max_units)
+        return fm_fail(FM_EINVAL,
+                       "training: there are %zu privacy units, more than the %u that a "
+                       "step may sum",
+                       fm_train_sample_units(s->table), s->max_units);
+    return FM_OK;
+}
+
+/* A model whose records all go everywhere has no loads to count. */
+static fm_train_tail tail_of(const fm_train_run_spec *s)
+{
+    const fm_tabular_config *m = s->model;
+    fm_train_tail tail = { .clip_norm = s->training->clip_quantile > 0.0 };
+
+    if (s->training->load_share > 0.0 && m->width > 0 && m->top_k < m->experts) {
+        tail.load_groups = m->blocks;
+        tail.load_experts = m->experts;
+    }
+    return tail;
+}
+
+fm_status fm_train_run(const fm_train_run_spec *spec, fm_tabular *result)
+{
+    run r = { .spec = spec };
+    fm_status st = check_spec(spec);
+
+    if (st != FM_OK || !result)
+        return st != FM_OK ? st : fm_fail(FM_EINVAL, "training: no room for the result");
+    r.tail = tail_of(spec);
+    if ((st = make_step(&r)) == FM_OK && (st = make_optimizer(&r)) == FM_OK)
+        st = make_pairs(&r);
+    for (uint64_t i = 1; st == FM_OK && i <= spec->training->rounds; i++) {
+        st = run_round(&r, i);
+        if (st == FM_OK && spec->progress)
+            spec->progress(spec->progress_ctx, i);
+    }
+    if (st == FM_OK) {
+        fm_optimizer_result(r.optimizer, r.gradient);
+        st = fm_train_state_set(result, &r.tail, r.gradient, r.n);
+    }
+    close_run(&r);
+    return st;
+}

@@ -1,0 +1,44 @@
+#include "fedmoe/train/state.h"
+
+fm_status fm_train_tail_check(const fm_train_tail *t, const fm_tabular_config *model)
+{
+    if (t->load_groups == 0)
+        return FM_OK;
+    if (model->width == 0 || t->load_groups != model->blocks || t->load_experts != model->experts)
+        return fm_fail(FM_EINVAL,
+                       "loads of %zu blocks of %zu experts are to be counted; the model has %zu of "
+                       "%zu",
+                       t->load_groups, t->load_experts, model->width ? model->blocks : (size_t)0,
+                       model->experts);
+    if (model->top_k >= model->experts)
+        return fm_fail(FM_EINVAL,
+                       "the model sends every record to every expert: there are no loads "
+                       "to count");
+    return FM_OK;
+}
+
+fm_status fm_train_state_set(fm_tabular *m, const fm_train_tail *t, const float *state, size_t n)
+{
+    const size_t tail = fm_train_tail_length(t), biases = t->load_groups * t->load_experts;
+    fm_status st;
+
+    if (n < tail)
+        return fm_fail(FM_EINVAL, "the state has %zu values, fewer than its tail", n);
+    if ((st = fm_tabular_set(m, state, n - tail)) != FM_OK || biases == 0)
+        return st;
+    return fm_tabular_set_load_bias(m, state + (n - tail), biases);
+}
+
+fm_status fm_train_weights_set(fm_tabular *m, const float *weights, size_t n)
+{
+    const fm_tabular_config *c = fm_tabular_get_config(m);
+    fm_train_tail tail = { 0 };
+    size_t parameters = 0;
+    fm_status st = fm_tabular_parameters(c, &parameters);
+
+    if (st != FM_OK)
+        return st;
+    if (n != parameters && c->width > 0)
+        tail = (fm_train_tail){ .load_groups = c->blocks, .load_experts = c->experts };
+    return fm_train_state_set(m, &tail, weights, n);
+}

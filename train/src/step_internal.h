@@ -1,0 +1,50 @@
+/* What step.c and step_unit.c share. */
+#ifndef FEDMOE_TRAIN_STEP_INTERNAL_H
+#define FEDMOE_TRAIN_STEP_INTERNAL_H
+
+#include "fedmoe/base/threads.h"
+#include "fedmoe/train/sample.h"
+#include "fedmoe/train/step.h"
+
+/** One thread's own buffers. All of what they hold is of units: wiped after each run. */
+typedef struct {
+    fm_tabular *model;
+    fm_dp_sum *sum;
+    uint32_t *ends;    /* [batch_units] of this batch */
+    double *squares;   /* [batch_units] squared norms of gradients; then factors */
+    uint64_t *lengths; /* [batch_units] squared norms of integers */
+    bool *clipped;     /* [batch_units] */
+    float *loads;      /* [biases] of one unit */
+    float *gradient;   /* [length] of one unit; NULL in FAST */
+} fm_train_worker;
+
+struct fm_train_step {
+    fm_tabular_config model;
+    fm_dp_lattice lattice;
+    fm_dp_parts parts;
+    fm_train_tail tail;
+    fm_train_sample sample;
+    size_t weights, length; /* the model's parameters; and the tail */
+    size_t batch_rows;      /* room of a worker */
+    size_t batch_units;     /* most units of a batch */
+    uint32_t *batches;      /* [batch_room] first unit of each batch, and where the last one ends */
+    size_t batch_count, batch_room;
+    fm_threads *threads;
+    fm_train_worker *workers; /* [threads] */
+    /* The run under way. */
+    double relative_clip;
+    const fm_train_step_input *in;
+};
+
+/** Where in sample.rows unit u begins, u up to sample.units. */
+static inline size_t fm_train_unit_start(const fm_train_sample *s, size_t u)
+{
+    return s->ends && u > 0 ? s->ends[u - 1] : u;
+}
+
+/** A batch that the worker's model has gone forward and backward over, into its sum.
+ *  @param ends [units], or NULL when each row is a unit. */
+FM_NODISCARD fm_status fm_train_add_batch(const fm_train_step *s, fm_train_worker *w,
+                                          const uint32_t *ends, size_t units);
+
+#endif
