@@ -22,9 +22,11 @@ static fm_status missing(const fm_column *c, fm_slice cell, float *out)
 static void put_bins(const fm_column *c, double v, float *out)
 {
     for (size_t i = 0; i < c->bins; i++) {
-        const double share = (v - c->edges[i]) * c->inverse[i];
+        double share = (v - c->edges[i]) * c->inverse[i];
 
-        out[i] = (float)(c->bin_weight * (fmin(fmax(share, 0.0), 1.0) - c->bin_center));
+        share = share > 0.0 ? share : 0.0;
+        share = share < 1.0 ? share : 1.0;
+        out[i] = (float)(c->bin_weight * (share - c->bin_center));
     }
 }
 
