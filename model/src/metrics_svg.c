@@ -15,13 +15,12 @@
 
 static const char style[] =
     "<style>\n"
-    "svg{--ink:#1b1b1b;--faint:#c9c9c9;--mark:#0b5fa5;--paper:#fff;font:14px sans-serif}\n"
-    "@media screen and (prefers-color-scheme:dark)"
-    "{svg{--ink:#e8e8e8;--faint:#4a4a4a;--mark:#7cc0ff;--paper:#141414}}\n"
-    ".paper{fill:var(--paper)}.ink{fill:var(--ink)}.grid{stroke:var(--faint);fill:none}\n"
-    ".ideal{stroke:var(--ink);stroke-dasharray:5 5;fill:none}\n"
-    ".line{stroke:var(--mark);stroke-width:2;fill:none}.dot{fill:var(--mark)}\n"
-    ".small{font-size:12px}.title{font-size:17px;font-weight:600}\n"
+    "svg{font:14px sans-serif}.small{font-size:12px}.title{font-size:17px;font-weight:600}\n"
+    ".paper{fill:#fff}.ink{fill:#1b1b1b}.grid{stroke:#c9c9c9;fill:none}\n"
+    ".ideal{stroke:#1b1b1b;stroke-dasharray:5 5;fill:none}\n"
+    ".line{stroke:#0b5fa5;stroke-width:2;fill:none}.dot{fill:#0b5fa5}\n"
+    "@media screen and (prefers-color-scheme:dark){.paper{fill:#141414}.ink{fill:#e8e8e8}"
+    ".grid{stroke:#4a4a4a}.ideal{stroke:#e8e8e8}.line{stroke:#7cc0ff}.dot{fill:#7cc0ff}}\n"
     "</style>\n";
 
 static double px(double share)
