@@ -33,7 +33,7 @@ static void the_schema_shown_is_a_schema(void)
     CU_ASSERT_TRUE_FATAL(block("schema.md", &file, &text, &len));
     CU_ASSERT_EQUAL(fm_schema_parse("docs/schema.md", text, len, &s), FM_OK);
     if (s)
-        CU_ASSERT_EQUAL(fm_schema_features(s), 4 + 2 + 5);
+        CU_ASSERT_EQUAL(fm_schema_features(s), 4 + 2 + 5 + 5 + 4);
     fm_schema_free(&s);
     fm_buf_fini(&file);
 }
