@@ -22,6 +22,14 @@ STEP vi dot2(vi x, vi b, vi c)
     return (vi)_mm256_add_epi32((__m256i)c, _mm256_madd_epi16((__m256i)x, (__m256i)b));
 }
 
+/* The second operand is what comes of a NaN; its integer is 0x80000000. */
+STEP vi to_int(vf x)
+{
+    const __m256 most = _mm256_set1_ps(32767.0f), least = _mm256_set1_ps(-32767.0f);
+
+    return (vi)_mm256_cvtps_epi32(_mm256_max_ps(least, _mm256_min_ps(most, x)));
+}
+
 /* -1 in the first n lanes. */
 STEP __m256i first(size_t n)
 {

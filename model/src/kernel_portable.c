@@ -31,19 +31,34 @@ INLINE_STEP vi dot2(vi x, vi b, vi c)
 #endif
 }
 
+INLINE_STEP vi choose_int(vi where, vi a, vi b)
+{
+    return (where & a) | (~where & b);
+}
+
+/* By the digits that a sum with 1.5 * 2^23 has no room for. */
+INLINE_STEP vi to_int(vf x)
+{
+    const vf most = { 32767.0f, 32767.0f, 32767.0f, 32767.0f };
+    const vf magic = { 0x1.8p23f, 0x1.8p23f, 0x1.8p23f, 0x1.8p23f };
+    const vi number = x == x;
+
+    x = (vf)choose_int(x > most, (vi)most, (vi)x);
+    x = (vf)choose_int(x < -most, (vi)-most, (vi)x);
+    return (vi)((vu)(x + magic) - (vu)magic) & number;
+}
+
 INLINE_STEP vf load_part(const float *p, size_t n)
 {
     vf v = { 0 };
 
-    for (size_t l = 0; l < n; l++)
-        v[l] = p[l];
+    memcpy(&v, p, n * sizeof *p);
     return v;
 }
 
 INLINE_STEP void store_part(float *p, vf v, size_t n)
 {
-    for (size_t l = 0; l < n; l++)
-        p[l] = v[l];
+    memcpy(p, &v, n * sizeof *p);
 }
 
 INLINE_STEP void transpose(float *to, const float *from, size_t stride, float scale)

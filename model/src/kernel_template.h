@@ -6,6 +6,8 @@
  *   ROWS         rows of a tile; ROWS * 2 accumulators, and what else a tile needs, fit the registers
  *   madd(x, b, c)       x * b + c of vectors
  *   dot2(x, b, c)       c + products of the two 16-bit halves, added, mod 2^32
+ *   to_int(x)           the nearest integers, ties to even, clamped to +-32767; for a NaN one
+ *                       whose low 16 bits are 0
  *   load_part(p, n), store_part(p, v, n)   the first n < LANES floats; load gives zeros for the rest
  *   transpose(to, from, stride)            LANES x LANES floats; to has a stride of FM_PANEL
  *
@@ -13,13 +15,7 @@
  * that has no fused multiply-add (that is: all but rows and outer_float) are the same everywhere.
  * A kernel: exempt from the size rule.
  */
-#include <string.h>
-
-#include "kernel_levels.h"
-
-#define INLINE TARGET __attribute__((always_inline)) static inline
-
-#define COLUMNS (2 * LANES) /* of a tile */
+#include "kernel_template_int.h"
 
 INLINE vf load(const float *p)
 {
@@ -51,60 +47,90 @@ INLINE vf choose(vi where, vf a, vf b)
  */
 typedef struct {
     size_t x_row, x_step, depth, b_step, c_row;
-    const float *bias; /* or NULL: 0 */
-    bool add;          /* start with c */
+    bool add; /* start with c; else with bias, or 0 when that is NULL */
 } tile_plan;
 
-INLINE vf tile_start(const tile_plan *t, const float *c, const float *bias, size_t columns)
+/* The sums of a tile from or to `at`; `last`, the columns of the last vector, is a constant where all
+ * are there. */
+INLINE void tile_start(const size_t rows, const size_t vectors, size_t last, const float *at,
+                       size_t row, vf *sum0, vf *sum1)
 {
-    const float *from = t->add ? c : bias;
-
-    if (!from)
-        return (vf){ 0 };
-    return columns >= LANES ? load(from) : load_part(from, columns);
+#pragma GCC unroll 16
+    for (size_t r = 0; r < rows; r++, at += row) {
+        sum0[r] = vectors > 1 || last == LANES ? load(at) : load_part(at, last);
+        if (vectors > 1)
+            sum1[r] = last == LANES ? load(at + LANES) : load_part(at + LANES, last);
+    }
 }
 
-INLINE void tile_end(float *c, vf v, size_t columns)
+INLINE void tile_end(const size_t rows, const size_t vectors, size_t last, float *at, size_t row,
+                     const vf *sum0, const vf *sum1)
 {
-    if (columns >= LANES)
-        store(c, v);
-    else
-        store_part(c, v, columns);
+#pragma GCC unroll 16
+    for (size_t r = 0; r < rows; r++, at += row) {
+        if (vectors > 1 || last == LANES)
+            store(at, sum0[r]);
+        else
+            store_part(at, sum0[r], last);
+        if (vectors > 1 && last == LANES)
+            store(at + LANES, sum1[r]);
+        else if (vectors > 1)
+            store_part(at + LANES, sum1[r], last);
+    }
 }
+
+#define ADVANCE(pointer)   \
+    do {                   \
+        pointer += x_step; \
+        AFRESH(pointer);   \
+    } while (0)
 
 INLINE void tile(const size_t rows, const size_t vectors, const tile_plan *t, const float *x,
                  const float *b, const float *bias, float *c, size_t columns)
 {
     const size_t last = columns - (vectors - 1) * LANES; /* columns of the last vector */
-    const size_t x_row = t->x_row, x_step = t->x_step, b_step = t->b_step;
+    const size_t x_row = t->x_row, x_step = t->x_step, b_step = t->b_step, c_row = t->c_row;
     vf sum0[ROWS], sum1[ROWS];
+    /* A register for every third row: the others are one and two strides from it, which is an
+     * address. An address for each of twelve rows would not fit the registers. */
+    const float *x0 = x, *x3 = x + 3 * x_row, *x6 = x + 6 * x_row, *x9 = x + 9 * x_row;
 
+    if (t->add && last == LANES)
+        tile_start(rows, vectors, LANES, c, c_row, sum0, sum1);
+    else if (t->add)
+        tile_start(rows, vectors, last, c, c_row, sum0, sum1);
+    else if (!bias)
 #pragma GCC unroll 16
-    for (size_t r = 0; r < rows; r++) {
-        sum0[r] = tile_start(t, c + r * t->c_row, bias, vectors > 1 ? LANES : last);
-        if (vectors > 1)
-            sum1[r] = tile_start(t, c + r * t->c_row + LANES, bias ? bias + LANES : NULL, last);
-    }
+        for (size_t r = 0; r < rows; r++)
+            sum0[r] = sum1[r] = (vf){ 0 };
+    else
+        tile_start(rows, vectors, last, bias, 0, sum0, sum1);
     for (size_t k = t->depth; k > 0; k--) {
         const vf b0 = load(b), b1 = vectors > 1 ? load(b + LANES) : b0;
 
 #pragma GCC unroll 16
         for (size_t r = 0; r < rows; r++) {
-            const vf v = all(x[r * x_row]);
+            const float *group = r < 3 ? x0 : r < 6 ? x3 : r < 9 ? x6 : x9;
+            const vf v = all(group[r % 3 * x_row]);
 
             sum0[r] = madd(v, b0, sum0[r]);
             if (vectors > 1)
                 sum1[r] = madd(v, b1, sum1[r]);
         }
-        x += x_step;
+        ADVANCE(x0);
+        if (rows > 3)
+            ADVANCE(x3);
+        if (rows > 6)
+            ADVANCE(x6);
+        if (rows > 9)
+            ADVANCE(x9);
         b += b_step;
     }
-#pragma GCC unroll 16
-    for (size_t r = 0; r < rows; r++) {
-        tile_end(c + r * t->c_row, sum0[r], vectors > 1 ? LANES : last);
-        if (vectors > 1)
-            tile_end(c + r * t->c_row + LANES, sum1[r], last);
-    }
+    AFRESH(c);
+    if (last == LANES)
+        tile_end(rows, vectors, LANES, c, c_row, sum0, sum1);
+    else
+        tile_end(rows, vectors, last, c, c_row, sum0, sum1);
 }
 
 #define TILE_CASE(n)                               \
@@ -115,29 +141,21 @@ INLINE void tile(const size_t rows, const size_t vectors, const tile_plan *t, co
             tile(n, 1, t, x, b, bias, c, columns); \
         break
 
-/* One tile of any size. */
+/* At most ROWS rows. */
 TARGET static void tile_any(size_t rows, const tile_plan *t, const float *x, const float *b,
                             const float *bias, float *c, size_t columns)
 {
-    switch (rows) {
-#if ROWS > 6
-        TILE_CASE(12);
-        TILE_CASE(11);
-        TILE_CASE(10);
-        TILE_CASE(9);
-        TILE_CASE(8);
-        TILE_CASE(7);
-#endif
-#if ROWS > 4
-        TILE_CASE(6);
-        TILE_CASE(5);
-#endif
-        TILE_CASE(4);
-        TILE_CASE(3);
-        TILE_CASE(2);
-        TILE_CASE(1);
-    default:
-        break;
+    while (rows) {
+        const size_t n = tile_rows[rows];
+
+        switch (n) {
+            EACH_TILE(TILE_CASE)
+        default:
+            break;
+        }
+        rows -= n;
+        x += n * t->x_row;
+        c += n * t->c_row;
     }
 }
 
@@ -178,11 +196,17 @@ TARGET static void level_rows(const float *a, size_t rows, size_t in, const floa
 INLINE void pack_scaled(float *to, const float *a, size_t a_row, size_t depth, size_t n,
                         float scale)
 {
+    if (n == COLUMNS) {
+        for (size_t k = 0; k < depth; k++, to += COLUMNS, a += a_row) {
+            store(to, scale * load(a));
+            store(to + LANES, scale * load(a + LANES));
+        }
+        return;
+    }
     for (size_t k = 0; k < depth; k++, to += COLUMNS, a += a_row) {
         store(to, scale * (n < LANES ? load_part(a, n) : load(a)));
         if (n > LANES)
-            store(to + LANES,
-                  scale * (n < COLUMNS ? load_part(a + LANES, n - LANES) : load(a + LANES)));
+            store(to + LANES, scale * load_part(a + LANES, n - LANES));
     }
 }
 
@@ -202,125 +226,6 @@ TARGET static void level_outer_float(const float *g, const float *a, size_t rows
             for (size_t o = 0; o < out; o += ROWS)
                 tile_any(out - o < ROWS ? out - o : ROWS, &t, g + i * g_row + o, b, NULL,
                          sum + o * in + j, columns);
-        }
-    }
-}
-
-/* The same tile in integers. */
-INLINE vi load_int(const void *p)
-{
-    vi v;
-
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-INLINE void int_tile(const size_t rows, const size_t vectors, const uint32_t *g, size_t g_step,
-                     const uint32_t *a, size_t a_step, size_t pairs, int32_t *sum, size_t sum_row)
-{
-    vi sum0[ROWS], sum1[ROWS];
-
-#pragma GCC unroll 16
-    for (size_t r = 0; r < rows; r++) {
-        sum0[r] = load_int(sum + r * sum_row);
-        if (vectors > 1)
-            sum1[r] = load_int(sum + r * sum_row + LANES);
-    }
-    for (size_t p = pairs; p > 0; p--) {
-        const vi a0 = load_int(a), a1 = vectors > 1 ? load_int(a + LANES) : a0;
-
-#pragma GCC unroll 16
-        for (size_t r = 0; r < rows; r++) {
-            const vi x = (int32_t)g[r] - (vi){ 0 };
-
-            sum0[r] = dot2(x, a0, sum0[r]);
-            if (vectors > 1)
-                sum1[r] = dot2(x, a1, sum1[r]);
-        }
-        g += g_step;
-        a += a_step;
-    }
-#pragma GCC unroll 16
-    for (size_t r = 0; r < rows; r++) {
-        memcpy(sum + r * sum_row, &sum0[r], sizeof(vi));
-        if (vectors > 1)
-            memcpy(sum + r * sum_row + LANES, &sum1[r], sizeof(vi));
-    }
-}
-
-#define INT_TILE_CASE(n)                                            \
-    case n:                                                         \
-        int_tile(n, 2, g, g_step, a, COLUMNS, pairs, sum, sum_row); \
-        break
-
-TARGET static void int_tile_any(size_t rows, const uint32_t *g, size_t g_step, const uint32_t *a,
-                                size_t pairs, int32_t *sum, size_t sum_row)
-{
-    switch (rows) {
-#if ROWS > 6
-        INT_TILE_CASE(12);
-        INT_TILE_CASE(11);
-        INT_TILE_CASE(10);
-        INT_TILE_CASE(9);
-        INT_TILE_CASE(8);
-        INT_TILE_CASE(7);
-#endif
-#if ROWS > 4
-        INT_TILE_CASE(6);
-        INT_TILE_CASE(5);
-#endif
-        INT_TILE_CASE(4);
-        INT_TILE_CASE(3);
-        INT_TILE_CASE(2);
-        INT_TILE_CASE(1);
-    default:
-        break;
-    }
-}
-
-#define PAIRS_BLOCK 128
-
-/* Columns of a, for as many pairs as stay in the first cache, in one stream: rows of a may be a
- * power of two apart, and end anywhere. */
-INLINE void pack_columns(uint32_t *to, const uint32_t *a, size_t pairs, size_t in, size_t columns)
-{
-    for (size_t p = 0; p < pairs; p++, to += COLUMNS, a += in)
-        if (columns == COLUMNS) {
-            memcpy(to, a, COLUMNS * sizeof *to);
-        } else {
-            memset(to, 0, COLUMNS * sizeof *to);
-            memcpy(to, a, columns * sizeof *to);
-        }
-}
-
-TARGET static void level_outer(const uint32_t *g, const uint32_t *a, size_t pairs, size_t out,
-                               size_t in, int32_t *sum)
-{
-    uint32_t block[PAIRS_BLOCK * COLUMNS] __attribute__((aligned(64)));
-    int32_t part[ROWS * COLUMNS]; /* a tile of sum of less than COLUMNS columns */
-
-    for (size_t p = 0; p < pairs; p += PAIRS_BLOCK) {
-        const size_t n = pairs - p < PAIRS_BLOCK ? pairs - p : PAIRS_BLOCK;
-
-        for (size_t j = 0; j < in; j += COLUMNS) {
-            const size_t columns = in - j < COLUMNS ? in - j : COLUMNS;
-
-            pack_columns(block, a + p * in + j, n, in, columns);
-            for (size_t o = 0; o < out; o += ROWS) {
-                const size_t rows = out - o < ROWS ? out - o : ROWS;
-                int32_t *to = sum + o * in + j;
-
-                if (columns == COLUMNS) {
-                    int_tile_any(rows, g + p * out + o, out, block, n, to, in);
-                    continue;
-                }
-                memset(part, 0, sizeof part);
-                int_tile_any(rows, g + p * out + o, out, block, n, part, COLUMNS);
-                for (size_t r = 0; r < rows; r++)
-                    for (size_t k = 0; k < columns; k++)
-                        to[r * in + k] =
-                            (int32_t)((uint32_t)to[r * in + k] + (uint32_t)part[r * COLUMNS + k]);
-            }
         }
     }
 }
@@ -362,29 +267,18 @@ TARGET static void level_straight(float *panels, const float *w, size_t in, size
     }
 }
 
-/* Integers of one vector: x * scale to the nearest, ties to even, by the digits that a sum with
- * 1.5 * 2^23 has no room for. */
-INLINE vi round_scaled(vf x, float scale)
-{
-    const vf magic = all(0x1.8p23f), most = all(32767.0f);
-    vf y = x * scale;
-    vi number = y == y;
-
-    y = choose(y > most, most, y);
-    y = choose(y < -most, -most, y);
-    return (vi)((vu)(y + magic) - (vu)magic) & number;
-}
+/* A square is at most 2^30 less some: four of them fit 32 bits, and then their halves are added. */
+#define SQUARES_AT_ONCE 4
+#define SQUARES_BLOCK (32768 * LANES) /* numbers whose squares' halves do not fill 32 bits */
 
 typedef struct {
     vu low, high; /* of the squares' halves */
 } square_sum;
 
-INLINE void add_squares(square_sum *s, vi q)
+INLINE void add_squares(square_sum *s, vu four)
 {
-    const vu square = (vu)(q * q);
-
-    s->low += square & 0xffff;
-    s->high += square >> 16;
+    s->low += four & 0xffff;
+    s->high += four >> 16;
 }
 
 INLINE uint64_t squares_total(const square_sum *s)
@@ -396,17 +290,14 @@ INLINE uint64_t squares_total(const square_sum *s)
     return total;
 }
 
-#define SQUARES_BLOCK (32768 * LANES) /* numbers whose squares' halves do not fill 32 bits */
-
-INLINE void quantise_vector(vf lo, vf hi, const float scale[2], uint32_t *to, size_t n,
-                            square_sum s[2])
+/* The words of two rows' numbers; their squares are added to `squares`. */
+INLINE vu quantise_vector(vf lo, vf hi, const float scale[2], vu squares[2])
 {
-    const vi q0 = round_scaled(lo, scale[0]), q1 = round_scaled(hi, scale[1]);
-    const vu words = ((vu)q0 & 0xffff) | (vu)q1 << 16;
+    const vu q0 = (vu)to_int(lo * scale[0]) & 0xffff, q1 = (vu)to_int(hi * scale[1]) << 16;
 
-    add_squares(&s[0], q0);
-    add_squares(&s[1], q1);
-    memcpy(to, &words, n * sizeof *to);
+    squares[0] += (vu)dot2((vi)q0, (vi)q0, (vi){ 0 });
+    squares[1] += (vu)dot2((vi)q1, (vi)q1, (vi){ 0 });
+    return q0 | q1;
 }
 
 /* n <= SQUARES_BLOCK numbers of two rows. */
@@ -416,11 +307,29 @@ TARGET static void quantise_rows(const float *lo, const float *hi, size_t n, con
     square_sum s[2] = { 0 };
     size_t k = 0;
 
-    for (; n - k >= LANES; k += LANES)
-        quantise_vector(load(lo + k), load(hi + k), scale, to + k, LANES, s);
-    if (k < n)
-        quantise_vector(load_part(lo + k, n - k), load_part(hi + k, n - k), scale, to + k, n - k,
-                        s);
+    for (; n - k >= LANES * SQUARES_AT_ONCE; k += LANES * SQUARES_AT_ONCE) {
+        vu four[2] = { 0 };
+
+#pragma GCC unroll 4
+        for (size_t v = 0; v < LANES * SQUARES_AT_ONCE; v += LANES) {
+            const vu words = quantise_vector(load(lo + k + v), load(hi + k + v), scale, four);
+
+            memcpy(to + k + v, &words, sizeof words);
+        }
+        add_squares(&s[0], four[0]);
+        add_squares(&s[1], four[1]);
+    }
+    for (; k < n; k += LANES) {
+        const size_t m = n - k < LANES ? n - k : LANES;
+        vu one[2] = { 0 };
+        const vu words =
+            quantise_vector(m < LANES ? load_part(lo + k, m) : load(lo + k),
+                            m < LANES ? load_part(hi + k, m) : load(hi + k), scale, one);
+
+        memcpy(to + k, &words, m * sizeof *to);
+        add_squares(&s[0], one[0]);
+        add_squares(&s[1], one[1]);
+    }
     squares[0] += squares_total(&s[0]);
     squares[1] += squares_total(&s[1]);
 }
@@ -449,18 +358,25 @@ TARGET static void level_quantise(const float *a, size_t rows, size_t n, const f
 #define SUM_LANES 16
 #define SUM_VECTORS (SUM_LANES / LANES)
 
+/* n < SUM_LANES floats, then zeros. */
+INLINE void load_tail(float *to, const float *from, size_t n)
+{
+    for (size_t l = 0; l < SUM_LANES; l += LANES)
+        store(to + l, n >= l + LANES ? load(from + l) : load_part(from + l, n > l ? n - l : 0));
+}
+
 TARGET static float level_dot(const float *a, const float *b, size_t n)
 {
     vf sum[SUM_VECTORS] = { 0 };
-    float lane[SUM_LANES], tail[2][SUM_LANES] = { 0 };
+    float lane[SUM_LANES], tail[2][SUM_LANES];
     size_t k = 0;
 
     for (; n - k >= SUM_LANES; k += SUM_LANES)
         for (size_t v = 0; v < SUM_VECTORS; v++)
             sum[v] += load(a + k + v * LANES) * load(b + k + v * LANES);
     if (k < n) {
-        memcpy(tail[0], a + k, (n - k) * sizeof *a);
-        memcpy(tail[1], b + k, (n - k) * sizeof *b);
+        load_tail(tail[0], a + k, n - k);
+        load_tail(tail[1], b + k, n - k);
         for (size_t v = 0; v < SUM_VECTORS; v++)
             sum[v] += load(tail[0] + v * LANES) * load(tail[1] + v * LANES);
     }
@@ -487,13 +403,13 @@ TARGET static double row_square(const float *a, size_t n)
 {
     vd sum[2 * SUM_VECTORS] = { 0 };
     double lane[SUM_LANES];
-    float tail[SUM_LANES] = { 0 };
+    float tail[SUM_LANES];
     size_t k = 0;
 
     for (; n - k >= SUM_LANES; k += SUM_LANES)
         add_double_squares(sum, a + k);
     if (k < n) {
-        memcpy(tail, a + k, (n - k) * sizeof *a);
+        load_tail(tail, a + k, n - k);
         add_double_squares(sum, tail);
     }
     memcpy(lane, sum, sizeof lane);
