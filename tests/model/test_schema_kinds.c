@@ -202,6 +202,12 @@ static void features_are_scaled_to_the_norm(void)
         most = fmax(most, square);
     }
     CU_ASSERT_TRUE(most <= 1.0 + 1e-6 && most > 0.999);
+    const char *none[] = { "", "", "" };
+    float f[64];
+    size_t column;
+
+    CU_ASSERT_EQUAL_FATAL(fm_schema_encode(s, none, f, NULL, &column), FM_OK);
+    CU_ASSERT_DOUBLE_EQUAL((double)f[fm_schema_features(s) - 1], 1.0 / sqrt(4.875), 1e-6);
     fm_schema_free(&s);
     (void)snprintf(text, sizeof text, "name: t\nencoding: {linear: 0, norm: none}\n%s", columns);
     s = parsed(text); /* 2 sets of bins, 2 * 3/4, steps and a quarter of that */
