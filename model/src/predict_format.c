@@ -18,9 +18,11 @@ static const double powers[POWER_MAX + 1] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,
  */
 static bool round_digits(double v, uint32_t *digits, int *exponent)
 {
-    int e = (int)floor(log10(v)); /* may be one too high or too low */
     double scaled, rest;
+    int e;
 
+    (void)frexp(v, &e);
+    e = (int)floor((e - 1) * 0.30102999566398120); /* log10 2: right, or one too low */
     for (int tries = 0; tries < 2; tries++) {
         const int k = DIGITS - 1 - e;
 

@@ -22,12 +22,12 @@ static fm_status fail_read(const char *name, const char *what)
 static fm_status begin(fm_csv_source *s)
 {
     s->line = 1;
-    return fm_alloc(FM_CSV_BLOCK, 1, (void **)&s->carry);
+    return fm_alloc(s->room, 1, (void **)&s->carry);
 }
 
 fm_status fm_csv_open(const char *path, size_t limit, fm_csv_source *out)
 {
-    fm_csv_source s = { .name = path, .limit = limit };
+    fm_csv_source s = { .name = path, .limit = limit, .room = FM_CSV_BLOCK };
     struct stat info;
     fm_status st;
 
@@ -49,9 +49,12 @@ fm_status fm_csv_open(const char *path, size_t limit, fm_csv_source *out)
 
 fm_status fm_csv_memory(const char *name, const void *text, size_t len, fm_csv_source *out)
 {
-    fm_csv_source s = {
-        .name = name, .fd = -1, .memory = text, .memory_left = len, .limit = SIZE_MAX
-    };
+    fm_csv_source s = { .name = name,
+                        .fd = -1,
+                        .memory = text,
+                        .memory_left = len,
+                        .limit = SIZE_MAX,
+                        .room = len < FM_CSV_BLOCK ? len + 1 : FM_CSV_BLOCK };
     const fm_status st = begin(&s);
 
     if (!st)
@@ -65,21 +68,21 @@ void fm_csv_close(fm_csv_source *s)
         return;
     if (s->fd >= 0)
         (void)close(s->fd);
-    sodium_memzero(s->carry, FM_CSV_BLOCK);
+    sodium_memzero(s->carry, s->carried_most);
     free(s->carry);
     *s = (fm_csv_source){ .fd = -1 };
 }
 
-fm_status fm_csv_block_new(fm_csv_block *b)
+fm_status fm_csv_block_new(const fm_csv_source *s, fm_csv_block *b)
 {
     *b = (fm_csv_block){ 0 };
-    return fm_alloc(FM_CSV_BLOCK + FM_CSV_PAD, 1, (void **)&b->text);
+    return fm_alloc(s->room + FM_CSV_PAD, 1, (void **)&b->text);
 }
 
 void fm_csv_block_free(fm_csv_block *b)
 {
     if (b->text)
-        sodium_memzero(b->text, FM_CSV_BLOCK + FM_CSV_PAD);
+        sodium_memzero(b->text, b->used);
     free(b->text);
     *b = (fm_csv_block){ 0 };
 }
@@ -115,12 +118,14 @@ static fm_status fill(fm_csv_source *s, fm_csv_block *b)
 
     memcpy(b->text, s->carry, s->carried);
     b->len = s->carried;
-    while (!s->ended && b->len < FM_CSV_BLOCK) {
-        size_t n;
+    b->used = b->len > b->used ? b->len : b->used;
+    while (!s->ended && b->len < s->room) {
+        size_t n = 0;
 
-        if ((st = read_some(s, b->text + b->len, FM_CSV_BLOCK - b->len, &n)))
+        if ((st = read_some(s, b->text + b->len, s->room - b->len, &n)))
             return st;
         b->len += n;
+        b->used = b->len > b->used ? b->len : b->used;
         s->ended = n == 0;
         if (s->begun || (b->len < 3 && !s->ended))
             continue;
@@ -192,6 +197,7 @@ fm_status fm_csv_take(fm_csv_source *s, fm_csv_block *b, bool *got)
     if (b->endless)
         len = b->len;
     s->carried = b->len - len;
+    s->carried_most = s->carried > s->carried_most ? s->carried : s->carried_most;
     memcpy(s->carry, b->text + len, s->carried);
     b->len = len;
     if (len)
