@@ -22,8 +22,8 @@ static void show_figures(const json_t *j)
                                          "rounds",        "expected_units", "max_units",
                                          "min_cohort",    "quorum",         "colluders",
                                          "max_nodes",     "parameters",     "frozen" };
-    static const char *const texts[] = { "task",       "noise", "privacy_unit",
-                                         "federation", "hash",  "offered" };
+    static const char *const texts[] = { "task",       "encoding", "noise",  "privacy_unit",
+                                         "federation", "hash",     "offered" };
 
     printf("\nFigures\n");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

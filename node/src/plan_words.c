@@ -98,11 +98,19 @@ static fm_status say_sampling(const json_t *j, fm_buf *t)
 
     if (st != FM_OK)
         return st;
-    return fm_buf_printf(t,
-                         "What one unit may add to the sum is cut to a length (L2 norm) of %g; a "
-                         "unit that would add more is scaled down. So no single unit can move the "
-                         "sum by more.",
-                         fm_cmd_real(j, "clip_norm"));
+    st = fm_buf_printf(t,
+                       "What one unit may add to the sum is cut to a length (L2 norm) of %g; a "
+                       "unit that would add more is scaled down. So no single unit can move the "
+                       "sum by more.",
+                       fm_cmd_real(j, "clip_norm"));
+    if (st == FM_OK && fm_cmd_whole(j, "load_groups") > 0)
+        st = fm_buf_printf(t, " Within this length each unit also counts which of the model's "
+                              "experts it goes to; the counts are summed under the same noise.");
+    if (st == FM_OK && fm_cmd_real(j, "clip_quantile") > 0.0)
+        st = fm_buf_printf(t, " Within this length each unit also votes on whether it was scaled "
+                              "down; the votes are summed under the same noise, and the measure "
+                              "that gradients are cut to follows them.");
+    return st;
 }
 
 static fm_status say_noise(const json_t *j, fm_buf *t)
