@@ -46,6 +46,7 @@ typedef struct {
     fm_plan plan;          /* with a fresh random `run` */
     fm_safetensors *model; /* first weights, and for a query the sums behind them; owned */
     uint32_t join_s, round_s;
+    bool chosen; /* a setting of the training was left to optim/defaults.h */
 } fm_aggregator_config;
 
 /**
