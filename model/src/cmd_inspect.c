@@ -4,6 +4,7 @@
 
 #include "cmd.h"
 #include "fedmoe/base/json.h"
+#include "fedmoe/model/compute.h"
 #include "fedmoe/model/tabular.h"
 
 typedef struct {
@@ -11,6 +12,8 @@ typedef struct {
     fm_tabular *model;
     fm_safetensors *file; /* for the metadata */
     size_t parameters, active;
+    bool measured;
+    fm_compute_report compute;
 } opened;
 
 static fm_status open_model(const char *path, opened *o)
@@ -40,6 +43,16 @@ static void print_clean(const char *text, size_t n, const char *end)
     fputs(end, stdout);
 }
 
+static void print_compute(const opened *o)
+{
+    char line[320];
+
+    if (!o->measured)
+        return;
+    fm_compute_format(&o->compute, line, sizeof line);
+    printf("compute     %s\n", line);
+}
+
 static void print_text(const opened *o)
 {
     const char *name = fm_schema_name(o->schema);
@@ -49,6 +62,7 @@ static void print_text(const opened *o)
     printf(" (%zu columns, %zu features)\n", fm_schema_columns(o->schema),
            fm_schema_features(o->schema));
     printf("parameters  %zu, of which one record touches %zu\n", o->parameters, o->active);
+    print_compute(o);
     printf("\nmetadata\n");
     for (size_t i = 0; i < fm_safetensors_meta_count(o->file); i++) {
         const fm_safetensors_meta m = fm_safetensors_meta_at(o->file, i);
@@ -93,6 +107,13 @@ static json_t *tensors_json(const opened *o)
     return list;
 }
 
+static json_t *compute_json(const fm_compute_report *r)
+{
+    return json_pack("{s:s, s:b, s:f, s:f, s:f}", "kernels", r->level, "portable", r->portable,
+                     "float32_gflops", r->float_gflops, "integer_gops", r->integer_gops,
+                     "peak_gflops", r->peak_gflops);
+}
+
 static fm_status print_json(const opened *o)
 {
     json_t *meta = json_object(), *root;
@@ -107,6 +128,8 @@ static fm_status print_json(const opened *o)
                      "features", (json_int_t)fm_schema_features(o->schema), "parameters",
                      (json_int_t)o->parameters, "active_parameters", (json_int_t)o->active,
                      "metadata", meta, "tensors", tensors_json(o));
+    if (root && o->measured)
+        json_object_set_new(root, "compute", compute_json(&o->compute));
     st = root ? fm_json_print(root) : fm_fail(FM_ENOMEM, "out of memory");
     json_decref(root);
     return st;
@@ -115,9 +138,11 @@ static fm_status print_json(const opened *o)
 int fm_cmd_inspect(int argc, char **argv)
 {
     static const char program[] = "fedmoe-model inspect";
-    bool json = false;
+    bool json = false, speed = false;
     const fm_cli_option options[] = {
         { "json", FM_CLI_FLAG, &json, NULL, "as JSON", false, 0, 0 },
+        { "speed", FM_CLI_FLAG, &speed, NULL, "measure how fast this machine computes", false, 0,
+          0 },
     };
     const fm_cli_spec spec = {
         .program = program,
@@ -137,6 +162,10 @@ int fm_cmd_inspect(int argc, char **argv)
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     st = open_model(argv[first], &o);
+    if (!st && speed) {
+        st = fm_compute_measure(&o.compute);
+        o.measured = true;
+    }
     if (!st && json)
         st = print_json(&o);
     else if (!st)

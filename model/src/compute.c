@@ -60,6 +60,11 @@ const char *fm_compute_level(void)
     return fm_kernel_level_name(fm_kernel_level());
 }
 
+bool fm_compute_is_portable(void)
+{
+    return fm_kernel_level() == FM_LEVEL_PORTABLE;
+}
+
 static fm_status take_operands(fm_arena *a, operands *o)
 {
     fm_status st;
@@ -91,7 +96,7 @@ fm_status fm_compute_measure(fm_compute_report *out)
     if ((st = fm_arena_new(bytes, &a)) == FM_OK && (st = take_operands(a, &o)) == FM_OK)
         *out = (fm_compute_report){
             .level = fm_compute_level(),
-            .portable = fm_kernel_level() == FM_LEVEL_PORTABLE,
+            .portable = fm_compute_is_portable(),
             .peak_gflops = best_rate(run_peak, &o),
             .float_gflops = best_rate(run_float, &o),
             .integer_gops = best_rate(run_integer, &o),
@@ -104,7 +109,11 @@ void fm_compute_format(const fm_compute_report *r, char *out, size_t cap)
 {
     (void)snprintf(out, cap,
                    "%s kernels, %.0f GFLOP/s float32 (%.0f %% of this core's peak, %.0f), "
-                   "%.0f GOP/s integers",
+                   "%.0f GOP/s integers%s",
                    r->level, r->float_gflops, 100.0 * r->float_gflops / r->peak_gflops,
-                   r->peak_gflops, r->integer_gops);
+                   r->peak_gflops, r->integer_gops,
+                   r->portable
+                       ? "; SLOW: this processor has neither AVX-512 nor AVX2 with FMA, and "
+                         "training takes several times as long as with them"
+                       : "");
 }

@@ -56,10 +56,10 @@ static void expert(const fm_block *b, fm_expert_maps e, const fm_rows *x, size_t
 {
     if (!rows)
         return;
-    fm_linear_forward(e.hidden, x, first, rows, false, hidden);
+    fm_linear_forward(e.hidden, b->panels, x, first, rows, false, hidden);
     fm_activate(b->config->activation, fm_rows_at(hidden, first), slope + first * hidden->stride,
                 rows * hidden->stride);
-    fm_linear_forward(e.output, hidden, first, rows, add, out);
+    fm_linear_forward(e.output, b->panels, hidden, first, rows, add, out);
 }
 
 static void scale_rows(const fm_rows *to, float scale, const fm_rows *from, size_t rows)
@@ -76,7 +76,7 @@ void fm_block_forward(fm_block *b, size_t rows, const fm_rows *next)
     scale_rows(next, (float)b->config->residual, &b->x, rows);
     if (maps->shared_present)
         expert(b, maps->shared, &b->x, 0, rows, &b->shared_hidden, b->shared_slope, true, next);
-    fm_linear_forward(maps->router, &b->x, 0, rows, false, &b->scores);
+    fm_linear_forward(maps->router, b->panels, &b->x, 0, rows, false, &b->scores);
     fm_block_route(b, rows);
     for (size_t e = 0; e < b->config->experts; e++)
         expert(b, maps->experts[e], &b->sorted, d->starts[e], d->starts[e + 1] - d->starts[e],
@@ -89,17 +89,18 @@ void fm_block_forward(fm_block *b, size_t rows, const fm_rows *next)
 }
 
 /* From the gradient of the expert's output to those before act and of its input. */
-static void expert_back(fm_expert_maps e, const fm_rows *gy, size_t first, size_t rows,
-                        const float *slope, const fm_rows *ghidden, bool add, const fm_rows *gx)
+static void expert_back(const fm_block *b, fm_expert_maps e, const fm_rows *gy, size_t first,
+                        size_t rows, const float *slope, const fm_rows *ghidden, bool add,
+                        const fm_rows *gx)
 {
     const size_t from = first * ghidden->stride, to = from + rows * ghidden->stride;
 
     if (!rows)
         return;
-    fm_linear_backward(e.output, gy, first, rows, false, ghidden);
+    fm_linear_backward(e.output, b->panels, gy, first, rows, false, ghidden);
     for (size_t i = from; i < to; i++)
         ghidden->v[i] *= slope[i];
-    fm_linear_backward(e.hidden, ghidden, first, rows, add, gx);
+    fm_linear_backward(e.hidden, b->panels, ghidden, first, rows, add, gx);
 }
 
 /* Gradients of one record's gates, its chosen experts' outputs and its router scores. */
@@ -133,7 +134,7 @@ static void gates_back(fm_block *b, size_t i)
 static void router_back(const fm_block *b, size_t i, float *gx)
 {
     const fm_linear *router = b->maps->router;
-    const float *g = fm_rows_at(&b->gscores, i), *w = b->theta + router->weight;
+    const float *g = fm_rows_at(&b->gscores, i), *w = router->w;
     const size_t width = b->x.n, k = b->dispatch.k;
 
     if (b->config->router_entropy > 0.0) {
@@ -164,10 +165,10 @@ void fm_block_backward(fm_block *b, size_t rows, const fm_rows *gx, float *losse
     }
     scale_rows(gx, (float)b->config->residual, &b->gradient, rows);
     if (maps->shared_present)
-        expert_back(maps->shared, &b->gradient, 0, rows, b->shared_slope, &b->shared_ghidden, true,
-                    gx);
+        expert_back(b, maps->shared, &b->gradient, 0, rows, b->shared_slope, &b->shared_ghidden,
+                    true, gx);
     for (size_t e = 0; e < b->config->experts; e++)
-        expert_back(maps->experts[e], &b->gresult, d->starts[e], d->starts[e + 1] - d->starts[e],
+        expert_back(b, maps->experts[e], &b->gresult, d->starts[e], d->starts[e + 1] - d->starts[e],
                     b->slope, &b->ghidden, false, &b->result);
     for (size_t i = 0; i < rows; i++) {
         for (size_t j = i * d->k; j < (i + 1) * d->k; j++)

@@ -27,7 +27,7 @@ typedef struct {
     const fm_tabular_config *config;
     const fm_block_maps *maps;
     const float *load_bias; /* [E] */
-    const float *theta;     /* what the maps' parameters lie in */
+    float *panels;          /* room for any map's packed weights */
     fm_rows x;              /* [N, D] input */
     fm_rows gradient;       /* [N, D] of the block's output */
     fm_rows scores;         /* [N, E] r */

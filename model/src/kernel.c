@@ -53,7 +53,6 @@ const fm_kernels *fm_kernels_now(void)
     switch (fm_kernel_level()) {
 #if defined(__x86_64__)
     case FM_LEVEL_VNNI:
-        return &fm_kernels_vnni;
     case FM_LEVEL_AVX512:
         return &fm_kernels_avx512;
     case FM_LEVEL_AVX2:
@@ -104,6 +103,12 @@ void fm_kernel_quantise(const float *a, size_t rows, size_t n, const float *scal
 void fm_kernel_outer(const uint32_t *g, const uint32_t *a, size_t pairs, size_t out, size_t in,
                      int32_t *sum)
 {
+#if defined(__x86_64__)
+    if (fm_kernel_level() == FM_LEVEL_VNNI) {
+        fm_kernel_outer_vnni(g, a, pairs, out, in, sum);
+        return;
+    }
+#endif
     fm_kernels_now()->outer(g, a, pairs, out, in, sum);
 }
 

@@ -31,7 +31,9 @@ extern const fm_kernels fm_kernels_portable;
 #if defined(__x86_64__)
 extern const fm_kernels fm_kernels_avx2;   /* AVX2, FMA */
 extern const fm_kernels fm_kernels_avx512; /* F, BW, VL, DQ */
-extern const fm_kernels fm_kernels_vnni;   /* and VNNI */
+/** With VNNI; the rest of that level is AVX-512's. */
+void fm_kernel_outer_vnni(const uint32_t *g, const uint32_t *a, size_t pairs, size_t out, size_t in,
+                          int32_t *sum);
 #endif
 
 #endif

@@ -15,13 +15,7 @@
  * that has no fused multiply-add (that is: all but rows and outer_float) are the same everywhere.
  * A kernel: exempt from the size rule.
  */
-#include <string.h>
-
-#include "kernel_levels.h"
-
-#define INLINE TARGET __attribute__((always_inline)) static inline
-
-#define COLUMNS (2 * LANES) /* of a tile */
+#include "kernel_template_int.h"
 
 INLINE vf load(const float *p)
 {
@@ -117,29 +111,21 @@ INLINE void tile(const size_t rows, const size_t vectors, const tile_plan *t, co
             tile(n, 1, t, x, b, bias, c, columns); \
         break
 
-/* One tile of any size. */
+/* At most ROWS rows. */
 TARGET static void tile_any(size_t rows, const tile_plan *t, const float *x, const float *b,
                             const float *bias, float *c, size_t columns)
 {
-    switch (rows) {
-#if ROWS > 6
-        TILE_CASE(12);
-        TILE_CASE(11);
-        TILE_CASE(10);
-        TILE_CASE(9);
-        TILE_CASE(8);
-        TILE_CASE(7);
-#endif
-#if ROWS > 4
-        TILE_CASE(6);
-        TILE_CASE(5);
-#endif
-        TILE_CASE(4);
-        TILE_CASE(3);
-        TILE_CASE(2);
-        TILE_CASE(1);
-    default:
-        break;
+    while (rows) {
+        const size_t n = tile_rows[rows];
+
+        switch (n) {
+            EACH_TILE(TILE_CASE)
+        default:
+            break;
+        }
+        rows -= n;
+        x += n * t->x_row;
+        c += n * t->c_row;
     }
 }
 
@@ -180,11 +166,17 @@ TARGET static void level_rows(const float *a, size_t rows, size_t in, const floa
 INLINE void pack_scaled(float *to, const float *a, size_t a_row, size_t depth, size_t n,
                         float scale)
 {
+    if (n == COLUMNS) {
+        for (size_t k = 0; k < depth; k++, to += COLUMNS, a += a_row) {
+            store(to, scale * load(a));
+            store(to + LANES, scale * load(a + LANES));
+        }
+        return;
+    }
     for (size_t k = 0; k < depth; k++, to += COLUMNS, a += a_row) {
         store(to, scale * (n < LANES ? load_part(a, n) : load(a)));
         if (n > LANES)
-            store(to + LANES,
-                  scale * (n < COLUMNS ? load_part(a + LANES, n - LANES) : load(a + LANES)));
+            store(to + LANES, scale * load_part(a + LANES, n - LANES));
     }
 }
 
@@ -204,125 +196,6 @@ TARGET static void level_outer_float(const float *g, const float *a, size_t rows
             for (size_t o = 0; o < out; o += ROWS)
                 tile_any(out - o < ROWS ? out - o : ROWS, &t, g + i * g_row + o, b, NULL,
                          sum + o * in + j, columns);
-        }
-    }
-}
-
-/* The same tile in integers. */
-INLINE vi load_int(const void *p)
-{
-    vi v;
-
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-INLINE void int_tile(const size_t rows, const size_t vectors, const uint32_t *g, size_t g_step,
-                     const uint32_t *a, size_t a_step, size_t pairs, int32_t *sum, size_t sum_row)
-{
-    vi sum0[ROWS], sum1[ROWS];
-
-#pragma GCC unroll 16
-    for (size_t r = 0; r < rows; r++) {
-        sum0[r] = load_int(sum + r * sum_row);
-        if (vectors > 1)
-            sum1[r] = load_int(sum + r * sum_row + LANES);
-    }
-    for (size_t p = pairs; p > 0; p--) {
-        const vi a0 = load_int(a), a1 = vectors > 1 ? load_int(a + LANES) : a0;
-
-#pragma GCC unroll 16
-        for (size_t r = 0; r < rows; r++) {
-            const vi x = (int32_t)g[r] - (vi){ 0 };
-
-            sum0[r] = dot2(x, a0, sum0[r]);
-            if (vectors > 1)
-                sum1[r] = dot2(x, a1, sum1[r]);
-        }
-        g += g_step;
-        a += a_step;
-    }
-#pragma GCC unroll 16
-    for (size_t r = 0; r < rows; r++) {
-        memcpy(sum + r * sum_row, &sum0[r], sizeof(vi));
-        if (vectors > 1)
-            memcpy(sum + r * sum_row + LANES, &sum1[r], sizeof(vi));
-    }
-}
-
-#define INT_TILE_CASE(n)                                            \
-    case n:                                                         \
-        int_tile(n, 2, g, g_step, a, COLUMNS, pairs, sum, sum_row); \
-        break
-
-TARGET static void int_tile_any(size_t rows, const uint32_t *g, size_t g_step, const uint32_t *a,
-                                size_t pairs, int32_t *sum, size_t sum_row)
-{
-    switch (rows) {
-#if ROWS > 6
-        INT_TILE_CASE(12);
-        INT_TILE_CASE(11);
-        INT_TILE_CASE(10);
-        INT_TILE_CASE(9);
-        INT_TILE_CASE(8);
-        INT_TILE_CASE(7);
-#endif
-#if ROWS > 4
-        INT_TILE_CASE(6);
-        INT_TILE_CASE(5);
-#endif
-        INT_TILE_CASE(4);
-        INT_TILE_CASE(3);
-        INT_TILE_CASE(2);
-        INT_TILE_CASE(1);
-    default:
-        break;
-    }
-}
-
-#define PAIRS_BLOCK 128
-
-/* Columns of a, for as many pairs as stay in the first cache, in one stream: rows of a may be a
- * power of two apart, and end anywhere. */
-INLINE void pack_columns(uint32_t *to, const uint32_t *a, size_t pairs, size_t in, size_t columns)
-{
-    for (size_t p = 0; p < pairs; p++, to += COLUMNS, a += in)
-        if (columns == COLUMNS) {
-            memcpy(to, a, COLUMNS * sizeof *to);
-        } else {
-            memset(to, 0, COLUMNS * sizeof *to);
-            memcpy(to, a, columns * sizeof *to);
-        }
-}
-
-TARGET static void level_outer(const uint32_t *g, const uint32_t *a, size_t pairs, size_t out,
-                               size_t in, int32_t *sum)
-{
-    uint32_t block[PAIRS_BLOCK * COLUMNS] __attribute__((aligned(64)));
-    int32_t part[ROWS * COLUMNS]; /* a tile of sum of less than COLUMNS columns */
-
-    for (size_t p = 0; p < pairs; p += PAIRS_BLOCK) {
-        const size_t n = pairs - p < PAIRS_BLOCK ? pairs - p : PAIRS_BLOCK;
-
-        for (size_t j = 0; j < in; j += COLUMNS) {
-            const size_t columns = in - j < COLUMNS ? in - j : COLUMNS;
-
-            pack_columns(block, a + p * in + j, n, in, columns);
-            for (size_t o = 0; o < out; o += ROWS) {
-                const size_t rows = out - o < ROWS ? out - o : ROWS;
-                int32_t *to = sum + o * in + j;
-
-                if (columns == COLUMNS) {
-                    int_tile_any(rows, g + p * out + o, out, block, n, to, in);
-                    continue;
-                }
-                memset(part, 0, sizeof part);
-                int_tile_any(rows, g + p * out + o, out, block, n, part, COLUMNS);
-                for (size_t r = 0; r < rows; r++)
-                    for (size_t k = 0; k < columns; k++)
-                        to[r * in + k] =
-                            (int32_t)((uint32_t)to[r * in + k] + (uint32_t)part[r * COLUMNS + k]);
-            }
         }
     }
 }
@@ -455,18 +328,25 @@ TARGET static void level_quantise(const float *a, size_t rows, size_t n, const f
 #define SUM_LANES 16
 #define SUM_VECTORS (SUM_LANES / LANES)
 
+/* n < SUM_LANES floats, then zeros. */
+INLINE void load_tail(float *to, const float *from, size_t n)
+{
+    for (size_t l = 0; l < SUM_LANES; l += LANES)
+        store(to + l, n >= l + LANES ? load(from + l) : load_part(from + l, n > l ? n - l : 0));
+}
+
 TARGET static float level_dot(const float *a, const float *b, size_t n)
 {
     vf sum[SUM_VECTORS] = { 0 };
-    float lane[SUM_LANES], tail[2][SUM_LANES] = { 0 };
+    float lane[SUM_LANES], tail[2][SUM_LANES];
     size_t k = 0;
 
     for (; n - k >= SUM_LANES; k += SUM_LANES)
         for (size_t v = 0; v < SUM_VECTORS; v++)
             sum[v] += load(a + k + v * LANES) * load(b + k + v * LANES);
     if (k < n) {
-        memcpy(tail[0], a + k, (n - k) * sizeof *a);
-        memcpy(tail[1], b + k, (n - k) * sizeof *b);
+        load_tail(tail[0], a + k, n - k);
+        load_tail(tail[1], b + k, n - k);
         for (size_t v = 0; v < SUM_VECTORS; v++)
             sum[v] += load(tail[0] + v * LANES) * load(tail[1] + v * LANES);
     }
@@ -493,13 +373,13 @@ TARGET static double row_square(const float *a, size_t n)
 {
     vd sum[2 * SUM_VECTORS] = { 0 };
     double lane[SUM_LANES];
-    float tail[SUM_LANES] = { 0 };
+    float tail[SUM_LANES];
     size_t k = 0;
 
     for (; n - k >= SUM_LANES; k += SUM_LANES)
         add_double_squares(sum, a + k);
     if (k < n) {
-        memcpy(tail, a + k, (n - k) * sizeof *a);
+        load_tail(tail, a + k, n - k);
         add_double_squares(sum, tail);
     }
     memcpy(lane, sum, sizeof lane);

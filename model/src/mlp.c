@@ -12,6 +12,8 @@ struct fm_mlp {
     fm_rows x[FM_MLP_MAX_LAYERS + 1]; /* [N, sizes[i]]; the last are the logits */
     fm_rows g[FM_MLP_MAX_LAYERS + 1]; /* gradients of x[i] before act; g[0] is not used */
     float *slope[FM_MLP_MAX_LAYERS];  /* as x: act' */
+    float *panels;                    /* room for any map's packed weights */
+    float *theta;                     /* [P] */
     float class_weights[FM_TABULAR_MAX_OUTPUTS];
     size_t parameters, max_rows;
     fm_arena *arena;
@@ -44,6 +46,7 @@ fm_status fm_mlp_parameters(const fm_mlp_config *c, size_t *out)
 static void carve(fm_carver *c, void *object)
 {
     fm_mlp *m = object;
+    size_t panels = 0;
 
     for (size_t i = 0; i <= m->config.layers; i++) {
         fm_rows_carve(c, m->max_rows, 1, m->config.sizes[i], &m->x[i]);
@@ -51,9 +54,14 @@ static void carve(fm_carver *c, void *object)
             fm_rows_carve(c, m->max_rows, 1, m->config.sizes[i], &m->g[i]);
         if (i && i < m->config.layers)
             m->slope[i] = fm_carve_floats(c, m->max_rows, m->x[i].stride);
-        if (i < m->config.layers)
-            fm_linear_carve(c, &m->linears[i]);
+        if (i == m->config.layers)
+            break;
+        fm_linear_carve(c, &m->linears[i]);
+        if (fm_linear_panels(&m->linears[i]) > panels)
+            panels = fm_linear_panels(&m->linears[i]);
     }
+    m->panels = fm_carve_floats(c, panels, 1);
+    m->theta = fm_carve_floats(c, m->parameters, 1);
     fm_tape_carve(c, &m->tape);
 }
 
@@ -70,13 +78,18 @@ static void make_maps(fm_mlp *m)
                                      .weight = at,
                                      .bias = at + in * out,
                                      .weight_scale = 1.0,
-                                     .bias_scale = 1.0,
-                                     .forward_only = i == 0 };
+                                     .bias_scale = 1.0 };
         at += (in + 1) * out;
         fm_tape_use(&m->tape, &m->linears[i], &m->x[i], &m->g[i + 1], NULL, 0);
     }
     for (size_t i = 0; i < FM_TABULAR_MAX_OUTPUTS; i++)
         m->class_weights[i] = 1.0f;
+}
+
+static void refresh(fm_mlp *m)
+{
+    for (size_t i = 0; i < m->config.layers; i++)
+        fm_linear_refresh(&m->linears[i], m->theta);
 }
 
 fm_status fm_mlp_new(const fm_mlp_config *c, size_t max_rows, fm_mlp **out)
@@ -97,7 +110,8 @@ fm_status fm_mlp_new(const fm_mlp_config *c, size_t max_rows, fm_mlp **out)
     m->parameters = parameters;
     if (!(st = fm_tape_init(&m->tape, c->layers, max_rows, parameters))) {
         make_maps(m);
-        st = fm_carve_all(carve, m, &m->arena);
+        if (!(st = fm_carve_all(carve, m, &m->arena)))
+            refresh(m);
     }
     if (st)
         fm_mlp_free(&m);
@@ -124,8 +138,8 @@ fm_status fm_mlp_set(fm_mlp *m, const float *flat, size_t n)
     for (size_t i = 0; i < m->config.layers; i++)
         if ((st = fm_linear_check(&m->linears[i], flat)))
             return st;
-    for (size_t i = 0; i < m->config.layers; i++)
-        fm_linear_refresh(&m->linears[i], flat);
+    memcpy(m->theta, flat, n * sizeof *flat);
+    refresh(m);
     fm_tape_set_rows(&m->tape, 0);
     return FM_OK;
 }
@@ -133,7 +147,7 @@ fm_status fm_mlp_set(fm_mlp *m, const float *flat, size_t n)
 static void forward(fm_mlp *m, size_t rows)
 {
     for (size_t i = 0; i < m->config.layers; i++) {
-        fm_linear_forward(&m->linears[i], &m->x[i], 0, rows, false, &m->x[i + 1]);
+        fm_linear_forward(&m->linears[i], m->panels, &m->x[i], 0, rows, false, &m->x[i + 1]);
         if (i + 1 < m->config.layers)
             fm_activate(m->config.activation, m->x[i + 1].v, m->slope[i + 1],
                         rows * m->x[i + 1].stride);
@@ -157,7 +171,7 @@ fm_status fm_mlp_backward(fm_mlp *m, const float *x, const float *y, const uint3
             losses[i] = (float)value;
     }
     for (size_t i = last; i-- > 1;) {
-        fm_linear_backward(&m->linears[i], &m->g[i + 1], 0, rows, false, &m->g[i]);
+        fm_linear_backward(&m->linears[i], m->panels, &m->g[i + 1], 0, rows, false, &m->g[i]);
         for (size_t k = 0; k < rows * m->g[i].stride; k++)
             m->g[i].v[k] *= m->slope[i][k];
     }

@@ -20,15 +20,24 @@ static void carve_buffers(fm_carver *c, void *object)
     fm_tabular *m = object;
     const fm_tabular_config *f = &m->weights->config;
     const size_t n = m->max_rows;
+    size_t panels = 0;
 
+    for (size_t i = 0; i < m->weights->layout.linear_count; i++) {
+        const size_t need = fm_linear_panels(&m->weights->layout.linears[i]);
+
+        panels = need > panels ? need : panels;
+    }
+    m->panels = fm_carve_floats(c, panels, 1);
     fm_rows_carve(c, n, 1, f->features, &m->phi);
     fm_rows_carve(c, n, 1, f->outputs, &m->logits);
     fm_rows_carve(c, n, 1, f->outputs, &m->glogits);
     if (f->width) {
         fm_rows_carve(c, n, 1, f->width, &m->last);
         fm_rows_carve(c, n, 1, f->width, &m->glast);
-        for (size_t i = 0; i < f->blocks; i++)
+        for (size_t i = 0; i < f->blocks; i++) {
+            m->blocks[i].panels = m->panels;
             fm_block_carve(c, n, &m->blocks[i]);
+        }
     }
     fm_tape_carve(c, &m->tape);
 }
@@ -58,7 +67,11 @@ static fm_status make_weights(const fm_tabular_config *c, fm_tabular_weights **o
     w->config = *c;
     if ((st = fm_layout_make(c, &w->layout)))
         return st;
-    return fm_carve_all(carve_weights, w, &w->arena);
+    if ((st = fm_carve_all(carve_weights, w, &w->arena)))
+        return st;
+    for (size_t n = 0; n < w->layout.linear_count; n++)
+        fm_linear_refresh(&w->layout.linears[n], w->theta);
+    return FM_OK;
 }
 
 /* All but the weights. */
@@ -76,7 +89,6 @@ static fm_status make_buffers(fm_tabular *m, size_t max_rows)
         m->blocks[i].config = &w->config;
         m->blocks[i].maps = &w->layout.blocks[i];
         m->blocks[i].load_bias = w->load_bias + i * w->config.experts;
-        m->blocks[i].theta = w->theta;
     }
     list_uses(m);
     return fm_carve_all(carve_buffers, m, &m->arena);
@@ -182,10 +194,10 @@ size_t fm_tabular_outputs(const fm_tabular *m)
     return m->weights->config.outputs;
 }
 
-/* The first maps' packed weights from theta; what a batch left may belong to others. */
-static void refresh(fm_tabular *m, size_t count)
+/* theta is new; what a batch left belongs to the old one. */
+static void refresh(fm_tabular *m)
 {
-    for (size_t n = 0; n < count; n++)
+    for (size_t n = 0; n < m->weights->layout.linear_count; n++)
         fm_linear_refresh(&m->weights->layout.linears[n], m->weights->theta);
     fm_tape_set_rows(&m->tape, 0);
 }
@@ -202,7 +214,7 @@ void fm_tabular_init(fm_tabular *m, fm_rng *rng)
             w->theta[l->weight + i] =
                 (float)(fm_rng_normal(rng) * l->spread / sqrt((double)l->in) / l->weight_scale);
     }
-    refresh(m, w->layout.linear_count);
+    refresh(m);
 }
 
 fm_status fm_tabular_set(fm_tabular *m, const float *flat, size_t n)
@@ -214,18 +226,11 @@ fm_status fm_tabular_set(fm_tabular *m, const float *flat, size_t n)
                        m ? m->weights->layout.parameters : (size_t)0);
     if (m->worker)
         return fm_fail(FM_EINVAL, "model: a worker's weights are set where they belong");
-    /* Each map's weights are read from far away once: checked, packed. */
-    for (size_t i = 0; i < m->weights->layout.linear_count; i++) {
-        fm_linear *l = &m->weights->layout.linears[i];
-
-        if ((st = fm_linear_check(l, flat))) {
-            refresh(m, i); /* as they were */
+    for (size_t i = 0; i < m->weights->layout.linear_count; i++)
+        if ((st = fm_linear_check(&m->weights->layout.linears[i], flat)))
             return st;
-        }
-        fm_linear_refresh(l, flat);
-    }
     memcpy(m->weights->theta, flat, n * sizeof *flat);
-    fm_tape_set_rows(&m->tape, 0);
+    refresh(m);
     return FM_OK;
 }
 

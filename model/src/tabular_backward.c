@@ -34,7 +34,7 @@ fm_status fm_tabular_backward(fm_tabular *m, const float *x, const float *y, con
             losses[i] = (float)value;
     }
     if (blocks)
-        fm_linear_backward(m->weights->layout.head, &m->glogits, 0, rows, false,
+        fm_linear_backward(m->weights->layout.head, m->panels, &m->glogits, 0, rows, false,
                            &m->blocks[blocks - 1].gradient);
     for (size_t b = blocks; b-- > 0;)
         fm_block_backward(&m->blocks[b], rows, b ? &m->blocks[b - 1].gradient : &m->glast, losses);

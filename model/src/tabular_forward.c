@@ -7,13 +7,13 @@ void fm_tabular_forward(fm_tabular *m, size_t rows)
     const fm_layout *l = &m->weights->layout;
     const size_t blocks = m->weights->config.width ? m->weights->config.blocks : 0;
 
-    fm_linear_forward(l->skip, &m->phi, 0, rows, false, &m->logits);
+    fm_linear_forward(l->skip, m->panels, &m->phi, 0, rows, false, &m->logits);
     if (!blocks)
         return;
-    fm_linear_forward(l->embed, &m->phi, 0, rows, false, &m->blocks[0].x);
+    fm_linear_forward(l->embed, m->panels, &m->phi, 0, rows, false, &m->blocks[0].x);
     for (size_t i = 0; i < blocks; i++)
         fm_block_forward(&m->blocks[i], rows, i + 1 < blocks ? &m->blocks[i + 1].x : &m->last);
-    fm_linear_forward(l->head, &m->last, 0, rows, true, &m->logits);
+    fm_linear_forward(l->head, m->panels, &m->last, 0, rows, true, &m->logits);
 }
 
 fm_status fm_tabular_predict(fm_tabular *m, const float *x, size_t rows, float *outputs)

@@ -39,6 +39,7 @@ struct fm_tabular {
     bool worker; /* the weights are another's */
     size_t max_rows;
     fm_arena *arena;
+    float *panels;           /* room for any map's packed weights */
     fm_rows phi;             /* [N, F] */
     fm_rows last;            /* [N, D] input of the head */
     fm_rows glast;           /* [N, D] gradient of the embedding's output */

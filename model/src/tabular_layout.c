@@ -23,7 +23,6 @@ static void tensor(fm_layout *l, size_t dims, size_t rows, size_t columns, const
 typedef struct {
     const char *weight, *bias; /* names; NULL: none */
     double weight_scale, bias_scale, spread;
-    bool forward_only;
 } map_spec;
 
 /* A weight or bias whose multiplier is 0 is left out. @return the new map. */
@@ -37,8 +36,7 @@ static fm_linear *map(fm_layout *l, size_t out, size_t in, const char *prefix, c
                       .bias = FM_ABSENT,
                       .weight_scale = s->weight_scale,
                       .bias_scale = s->bias_scale,
-                      .spread = s->spread,
-                      .forward_only = s->forward_only };
+                      .spread = s->spread };
     if (s->weight_scale > 0.0)
         tensor(l, 2, out, in, prefix, s->weight, &m->weight);
     if (s->bias && s->bias_scale > 0.0)
@@ -50,8 +48,8 @@ static fm_expert_maps expert(fm_layout *l, const fm_tabular_config *c, size_t hi
                              const char *prefix)
 {
     const fm_tabular_multipliers *k = &c->multipliers;
-    const map_spec in = { "w1", "b1", k->hidden, k->hidden_bias, c->spread.hidden, false };
-    const map_spec out = { "w2", "b2", k->output, k->output_bias, c->spread.output, false };
+    const map_spec in = { "w1", "b1", k->hidden, k->hidden_bias, c->spread.hidden };
+    const map_spec out = { "w2", "b2", k->output, k->output_bias, c->spread.output };
     fm_expert_maps e;
 
     e.hidden = map(l, hidden, c->width, prefix, &in);
@@ -62,9 +60,8 @@ static fm_expert_maps expert(fm_layout *l, const fm_tabular_config *c, size_t hi
 static void block(fm_layout *l, const fm_tabular_config *c, size_t i)
 {
     const fm_tabular_multipliers *k = &c->multipliers;
-    /* Of its weights only the chosen experts' rows are needed on the way back. */
-    const map_spec router = { "router.weight", "router.bias",    k->router,
-                              k->router_bias,  c->spread.router, true };
+    const map_spec router = { "router.weight", "router.bias", k->router, k->router_bias,
+                              c->spread.router };
     fm_block_maps *b = &l->blocks[i];
     char prefix[FM_TABULAR_MAX_NAME - 16];
 
@@ -85,9 +82,9 @@ static void block(fm_layout *l, const fm_tabular_config *c, size_t i)
 fm_status fm_layout_make(const fm_tabular_config *c, fm_layout *out)
 {
     const fm_tabular_multipliers *k = &c->multipliers;
-    const map_spec skip = { "linear.weight", "linear.bias", k->linear, k->bias, 0.0, true };
-    const map_spec embed = { "embed.weight", NULL, k->embed, 0.0, c->spread.embed, true };
-    const map_spec head = { "head.weight", NULL, k->head, 0.0, c->spread.head, false };
+    const map_spec skip = { "linear.weight", "linear.bias", k->linear, k->bias, 0.0 };
+    const map_spec embed = { "embed.weight", NULL, k->embed, 0.0, c->spread.embed };
+    const map_spec head = { "head.weight", NULL, k->head, 0.0, c->spread.head };
     const size_t blocks = c->width ? c->blocks : 0;
     const size_t most = 3 + blocks * (1 + 2 * (c->experts + 1));
     fm_layout l = { 0 };

@@ -130,9 +130,11 @@ static void add_run(fm_tape *t, const fm_use *u, const float *weights, size_t fi
         if (l->b)
             fm_kernel_add_scaled(out + l->bias, (float)l->bias_scale, to, l->out);
     }
-    if (l->weight != FM_ABSENT)
-        fm_kernel_outer_float(t->scratch, fm_rows_at(u->a, first), last - first, l->out, l->in,
-                              (float)l->weight_scale, out + l->weight);
+    if (!l->w)
+        return;
+    fm_fetch_sum(out + l->weight, l->in * l->out);
+    fm_kernel_outer_float(t->scratch, fm_rows_at(u->a, first), last - first, l->out, l->in,
+                          (float)l->weight_scale, out + l->weight);
 }
 
 void fm_tape_weighted_sum(fm_tape *t, const float *weights, float *out)
@@ -159,10 +161,10 @@ static void add_outer(const fm_linear *l, const float *a, const float *g, float 
 {
     const float w = (float)l->weight_scale, b = (float)l->bias_scale;
 
-    for (size_t o = 0; l->weight != FM_ABSENT && o < l->out; o++)
+    for (size_t o = 0; l->w && o < l->out; o++)
         for (size_t k = 0; k < l->in; k++)
             out[l->weight + o * l->in + k] += w * g[o] * a[k];
-    for (size_t o = 0; l->bias != FM_ABSENT && o < l->out; o++)
+    for (size_t o = 0; l->b && o < l->out; o++)
         out[l->bias + o] += b * g[o];
 }
 

@@ -19,6 +19,7 @@
 #define MOST_ROWS 0x1p29  /* S as it is aimed at; MOST_ROWS < MOST_Q^2 */
 #define MOST_EXACT 0x1p30 /* S as it is checked */
 #define MOST_SCALE 1e37   /* a float; reached by rows that are next to nothing only */
+#define MOST_LIMIT ((int64_t)1 << 24)
 #define TRIES 4
 
 static uint64_t add_capped(uint64_t a, uint64_t b)
@@ -26,43 +27,48 @@ static uint64_t add_capped(uint64_t a, uint64_t b)
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-/* What a gradient of 1 is multiplied by before it is one of the map's parameters. */
-static double map_scale(const fm_linear *l)
+/* What all rows of a map have in common. */
+typedef struct {
+    double scale;   /* what a gradient of 1 is multiplied by before it is a parameter's */
+    double bias;    /* the input that the bias is the weight of, or 0 */
+    double balance; /* sqrt(in / out) */
+} map_figures;
+
+static map_figures figures_of(const fm_linear *l)
 {
-    return l->weight != FM_ABSENT ? l->weight_scale : l->bias_scale;
+    const double scale = l->w ? l->weight_scale : l->bias_scale;
+
+    return (map_figures){ .scale = scale,
+                          .bias = l->b ? l->bias_scale / scale : 0.0,
+                          .balance = sqrt((double)(l->in + 1) / (double)l->out) };
 }
 
-/* The input that the bias is the weight of. */
-static double bias_input(const fm_linear *l)
+static double input_square(const fm_use *u, const map_figures *m, size_t place)
 {
-    return l->bias == FM_ABSENT ? 0.0 : l->bias_scale / map_scale(l);
-}
-
-static double input_square(const fm_use *u, size_t place)
-{
-    const double constant = bias_input(u->map);
-
-    return (u->map->weight != FM_ABSENT ? u->a->squares[place] : 0.0) + constant * constant;
+    return (u->map->w ? u->a->squares[place] : 0.0) + m->bias * m->bias;
 }
 
 /* Row i of the chunk is the map's row at `place`. A function of the row, the map and f. */
-static void choose_scales(fm_tape *t, const fm_use *u, size_t i, size_t place, double f)
+static void choose_scales(fm_tape *t, const fm_use *u, const map_figures *m, size_t i, size_t place,
+                          double f)
 {
-    const fm_linear *l = u->map;
     const fm_chunk *c = &t->chunk;
-    const double step = f * map_scale(l), a = sqrt(input_square(u, place));
-    const double n = step * a * sqrt(u->g->squares[place]);
-    /* Equal relative errors: A / G = sqrt(in / out), where A G = n. */
-    double q = sqrt(n * sqrt((double)(l->in + 1) / (double)l->out));
+    const double step = f * m->scale, a2 = input_square(u, m, place);
+    const double n2 = step * step * (a2 * u->g->squares[place]), n = sqrt(n2);
+    double q2 = n * m->balance; /* equal relative errors: A / G = sqrt(in / out), A G = n */
 
     c->scale_a[i] = c->scale_g[i] = 0.0f;
     c->constant[i] = 0;
-    if (!(n > 0.0 && isfinite(n)))
+    if (!(n2 > 0.0 && n <= MOST_EXACT))
         return;
-    q = fmin(fmax(q, n / MOST_Q), MOST_Q);
-    c->scale_a[i] = (float)fmin(q / a, MOST_SCALE);
-    c->scale_g[i] = (float)fmin(step / (double)c->scale_a[i], MOST_SCALE);
-    c->constant[i] = (int32_t)lrint(fmin(bias_input(l) * (double)c->scale_a[i], MOST_Q));
+    q2 = q2 < n2 / (MOST_Q * MOST_Q) ? n2 / (MOST_Q * MOST_Q) : q2;
+    q2 = q2 > MOST_Q * MOST_Q ? MOST_Q * MOST_Q : q2;
+    q2 = sqrt(q2 / a2);
+    c->scale_a[i] = q2 < MOST_SCALE ? (float)q2 : (float)MOST_SCALE;
+    q2 = step / (double)c->scale_a[i];
+    c->scale_g[i] = q2 < MOST_SCALE ? (float)q2 : (float)MOST_SCALE;
+    /* bias^2 <= a2, so this is at most MOST_Q. */
+    c->constant[i] = (int32_t)lrint(m->bias * (double)c->scale_a[i]);
 }
 
 /* Where the pieces of scratch lie: integers of a, then those of g. */
@@ -88,12 +94,13 @@ static pairs quantise(fm_tape *t, const fm_use *u, size_t first, size_t rows)
 {
     const fm_linear *l = u->map;
     const fm_chunk *c = &t->chunk;
+    const map_figures m = figures_of(l);
     pairs p = { (uint32_t *)(void *)t->scratch, NULL };
 
     p.g = p.a + aligned((rows + 1) / 2 * l->in);
     for (size_t i = 0; i < rows; i++)
-        choose_scales(t, u, i, first + i, t->factors[fm_use_unit(t, u, first + i)]);
-    if (l->weight != FM_ABSENT)
+        choose_scales(t, u, &m, i, first + i, t->factors[fm_use_unit(t, u, first + i)]);
+    if (l->w)
         fm_kernel_quantise(fm_rows_at(u->a, first), rows, l->in, c->scale_a, p.a, c->square_a);
     else
         memset(c->square_a, 0, rows * sizeof *c->square_a);
@@ -125,7 +132,7 @@ static uint64_t paired_square(const fm_tape *t, const fm_linear *l, pairs p, siz
         for (size_t j = s; j < i; j++) {
             int64_t a = (int64_t)c->constant[i] * c->constant[j];
 
-            if (l->weight != FM_ABSENT)
+            if (l->w)
                 a += fm_dot_pairs(p.a, l->in, i, j);
             sum += 2 * a * fm_dot_pairs(p.g, l->out, i, j);
         }
@@ -158,6 +165,7 @@ static uint64_t stripe(fm_tape *t, const fm_use *u, size_t first, size_t last, s
     const fm_linear *l = u->map;
     const size_t columns = l->out - at < FM_STRIPE ? l->out - at : FM_STRIPE;
     const double f = t->factors[fm_use_unit(t, u, first)];
+    const map_figures m = figures_of(l);
     float *g = t->scratch;
     uint32_t *pg = (uint32_t *)(void *)(g + FM_PAIRED_ROWS * FM_STRIPE);
     uint32_t *pa = pg + FM_PAIRED_ROWS * FM_STRIPE;
@@ -170,11 +178,11 @@ static uint64_t stripe(fm_tape *t, const fm_use *u, size_t first, size_t last, s
         const size_t rows = last - p < FM_PAIRED_ROWS ? last - p : FM_PAIRED_ROWS;
 
         for (size_t i = 0; i < rows; i++) {
-            choose_scales(t, u, i, p + i, f);
+            choose_scales(t, u, &m, i, p + i, f);
             memcpy(g + i * FM_STRIPE, fm_rows_at(u->g, p + i) + at, columns * sizeof *g);
         }
         fm_kernel_quantise(g, rows, columns, c->scale_g, pg, c->square_g);
-        if (l->weight != FM_ABSENT) {
+        if (l->w) {
             fm_kernel_quantise(fm_rows_at(u->a, p), rows, l->in, c->scale_a, pa, c->square_a);
             fm_kernel_outer(pg, pa, (rows + 1) / 2, columns, l->in, sum);
         }
@@ -286,6 +294,7 @@ static void hold(fm_tape *t, size_t unit, size_t from, size_t to, int64_t limit,
 /* So that S is at most MOST_ROWS in every map, before rounding; 0 for a unit that is not finite. */
 static void cap_factors(fm_tape *t, const fm_use *u)
 {
+    const map_figures m = figures_of(u->map);
     size_t first, last;
 
     fm_use_range(t, u, &first, &last);
@@ -293,8 +302,8 @@ static void cap_factors(fm_tape *t, const fm_use *u)
         double *f = &t->factors[fm_use_unit(t, u, p)], size = 0.0;
 
         for (const size_t end = fm_use_run(t, u, p, last); p < end; p++)
-            size += sqrt(input_square(u, p) * u->g->squares[p]);
-        size *= map_scale(u->map);
+            size += sqrt(input_square(u, &m, p) * u->g->squares[p]);
+        size *= m.scale;
         if (!isfinite(size))
             *f = 0.0;
         else if (*f * size > MOST_ROWS)
@@ -314,9 +323,11 @@ static void add_integers(fm_tape *t, const fm_use *u, int32_t *sum)
 
         rows = last - p < most ? last - p : most;
         q = quantise(t, u, p, rows);
-        if (l->weight != FM_ABSENT)
+        if (l->w) {
+            fm_fetch_sum(sum + l->weight, l->in * l->out);
             fm_kernel_outer(q.g, q.a, (rows + 1) / 2, l->out, l->in, sum + l->weight);
-        if (l->bias == FM_ABSENT)
+        }
+        if (!l->b)
             continue;
         pair_constants(&t->chunk, rows);
         fm_kernel_outer(t->chunk.constants, q.g, (rows + 1) / 2, 1, l->out, sum + l->bias);
@@ -328,10 +339,12 @@ void fm_tape_add_units(fm_tape *t, const uint32_t *ends, size_t units, const dou
 {
     size_t from = 0;
 
+    limit = limit < 0 ? 0 : limit > MOST_LIMIT ? MOST_LIMIT : limit;
     fm_tape_prepare(t, ends, units);
-    memset(squares, 0, units * sizeof *squares);
-    for (size_t i = 0; i < units; i++)
+    for (size_t i = 0; i < units; i++) {
         t->factors[i] = isfinite(factors[i]) && factors[i] > 0.0 ? factors[i] : 0.0;
+        squares[i] = 0;
+    }
     for (size_t i = 0; i < t->use_count; i++)
         cap_factors(t, &t->uses[i]);
     for (size_t i = 0; i < t->use_count; i++) {

@@ -7,8 +7,8 @@
 /* Of a map's weights and of its bias, each times its scale squared. */
 static double scaled(const fm_linear *l, double weight, double bias)
 {
-    return (l->weight != FM_ABSENT ? l->weight_scale * l->weight_scale * weight : 0.0) +
-           (l->bias != FM_ABSENT ? l->bias_scale * l->bias_scale * bias : 0.0);
+    return (l->w ? l->weight_scale * l->weight_scale * weight : 0.0) +
+           (l->b ? l->bias_scale * l->bias_scale * bias : 0.0);
 }
 
 static double by_pairs(const fm_use *u, size_t first, size_t last)
@@ -72,7 +72,8 @@ static double run_square(const fm_tape *t, const fm_use *u, size_t first, size_t
 void fm_tape_unit_squares(fm_tape *t, const uint32_t *ends, size_t units, double *out)
 {
     fm_tape_prepare(t, ends, units);
-    memset(out, 0, units * sizeof *out);
+    for (size_t i = 0; i < units; i++)
+        out[i] = 0.0;
     for (size_t i = 0; i < t->use_count; i++) {
         const fm_use *u = &t->uses[i];
         size_t first, last;

@@ -8,6 +8,7 @@
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
+#include "fedmoe/model/compute.h"
 #include "fedmoe/model/table.h"
 #include "fedmoe/node/config.h"
 #include "run_internal.h"
@@ -211,6 +212,17 @@ static void check_records(checkup *c)
     fm_schema_free(&s);
 }
 
+static void check_compute(checkup *c)
+{
+    fm_compute_report r;
+    char detail[320] = "";
+    fm_status st = fm_compute_measure(&r);
+
+    if (st == FM_OK)
+        fm_compute_format(&r, detail, sizeof detail);
+    report(c, "compute", st, detail);
+}
+
 static void check_all(checkup *c)
 {
     fm_status st = fm_node_config_load(c->config_path, &c->config);
@@ -222,6 +234,7 @@ static void check_all(checkup *c)
     check_ledger(c);
     check_journal(c);
     check_records(c);
+    check_compute(c);
 }
 
 int fm_cmd_check(int argc, char **argv)
@@ -239,7 +252,7 @@ int fm_cmd_check(int argc, char **argv)
     const fm_cli_spec spec = {
         .program = "fedmoe-node check",
         .summary = "Check node.yaml, the identity and its dates, the files' modes, the ledger's "
-                   "chain and every record.",
+                   "chain and every record; measure how fast this machine computes.",
         .examples = "fedmoe-node check --config node.yaml --schema schema.yaml",
         .options = options,
         .option_count = sizeof options / sizeof options[0],

@@ -13,6 +13,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/log.h"
 #include "fedmoe/base/random.h"
+#include "fedmoe/model/compute.h"
 #include "policy_internal.h"
 #include "run_internal.h"
 #include "words.h"
@@ -309,6 +310,17 @@ static void close_house(fm_node_driver *d)
     fm_dir_unlock(&d->lock);
 }
 
+static void say_compute(void)
+{
+    if (fm_compute_is_portable())
+        fm_log(FM_LOG_WARN,
+               "compute: %s kernels only; training takes several times as long as on a "
+               "processor with AVX-512, or AVX2 with FMA",
+               fm_compute_level());
+    else
+        fm_log(FM_LOG_INFO, "compute: %s kernels", fm_compute_level());
+}
+
 static const char *last_state(fm_status st)
 {
     if (st == FM_OK)
@@ -329,6 +341,7 @@ fm_status fm_node_run(const fm_node_run_options *o)
         if (fm_node_policy_is_open(&d.config.policy))
             fm_log(FM_LOG_WARN, "policy.epsilon is %g: nothing in these records is kept private",
                    d.config.policy.epsilon);
+        say_compute();
         st = run_sessions(&d);
         if (st == FM_OK && !g_stop &&
             (st = fm_ledger_epsilon(d.ledger, d.config.data_set, NULL, d.config.policy.delta,

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "fedmoe/base/random.h"
+#include "fedmoe/model/compute.h"
 #include "fm_test.h"
 #include "kernel.h"
 #include "suites.h"
@@ -572,7 +573,27 @@ static void add_scaled_rounds_product_and_sum(void)
     }
 }
 
+/* How fast it is, a test cannot know; that product and peak are measured alike, it can. */
+static void a_machine_is_measured_at_every_level(void)
+{
+    EACH_LEVEL(level)
+    {
+        fm_compute_report r = { 0 };
+        char line[320];
+
+        CU_ASSERT_EQUAL(fm_compute_measure(&r), FM_OK);
+        CU_ASSERT_STRING_EQUAL(r.level, fm_kernel_level_name(level));
+        CU_ASSERT(r.float_gflops > 0.0 && r.integer_gops > 0.0 && isfinite(r.integer_gops));
+        CU_ASSERT(r.peak_gflops > 0.0 && r.float_gflops < 4.0 * r.peak_gflops);
+        CU_ASSERT_EQUAL(r.portable, level == FM_LEVEL_PORTABLE);
+        fm_compute_format(&r, line, sizeof line);
+        CU_ASSERT_PTR_NOT_NULL(strstr(line, r.level));
+        CU_ASSERT_EQUAL(strstr(line, "SLOW") != NULL, r.portable);
+    }
+}
+
 static const fm_test tests[] = {
+    { "a machine is measured at every level", a_machine_is_measured_at_every_level },
     { "rows have the bits of the definition at every level",
       rows_have_the_bits_of_the_definition_at_every_level },
     { "a row depends on itself alone", a_row_depends_on_itself_alone },

@@ -107,6 +107,14 @@ static void inspect_shows_what_is_inside(void)
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(j, "features")), 2);
     CU_ASSERT_TRUE(json_array_size(json_object_get(j, "tensors")) > 10);
     CU_ASSERT_PTR_NOT_NULL(json_object_get(json_object_get(j, "metadata"), "fedmoe.schema"));
+    CU_ASSERT_PTR_NULL(json_object_get(j, "compute"));
+    json_decref(j);
+    CU_ASSERT_EQUAL(run("inspect --speed m.safetensors"), 0);
+    CU_ASSERT_TRUE(printed(" GFLOP/s float32"));
+    CU_ASSERT_EQUAL(run("inspect --speed --json m.safetensors"), 0);
+    j = json_loads(output, 0, NULL);
+    CU_ASSERT_TRUE(json_real_value(json_object_get(json_object_get(j, "compute"), "peak_gflops")) >
+                   0.0);
     json_decref(j);
     CU_ASSERT_EQUAL(run("inspect a.csv"), 1);
     CU_ASSERT_TRUE(printed("a.csv"));

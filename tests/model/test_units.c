@@ -174,14 +174,14 @@ static void integers_are_the_scaled_gradients_within_their_rounding(void)
 }
 
 /* What one unit of the rig's batch adds, alone in its batch: integers, and their claimed square. */
-static void alone(rig *r, size_t unit, int32_t *out, uint64_t *square)
+static void alone(rig *r, size_t unit, int64_t limit, int32_t *out, uint64_t *square)
 {
     const uint32_t first = unit ? r->ends[unit - 1] : 0, rows = r->ends[unit] - first;
 
     memset(out, 0, r->f.parameters * sizeof *out);
     CU_ASSERT_EQUAL(fm_tabular_backward(r->f.model, r->f.x, r->f.y, r->f.index + first, rows, NULL),
                     FM_OK);
-    fm_tabular_add_units(r->f.model, &rows, 1, &r->factors[unit], LIMIT, out, square);
+    fm_tabular_add_units(r->f.model, &rows, 1, &r->factors[unit], limit, out, square);
 }
 
 static uint64_t square_of(const int32_t *v, size_t n)
@@ -222,7 +222,7 @@ static void a_units_integers_are_the_same_whatever_else_is_in_the_batch(void)
             r.factors[u] *= u % 2 ? 1.01 : 1.0;
         fm_tabular_add_units(r.f.model, r.ends, r.units, r.factors, LIMIT, r.sum, r.exact);
         for (size_t u = 0; u < r.units; u++) {
-            alone(&r, u, one, &square);
+            alone(&r, u, LIMIT, one, &square);
             bad += square != r.exact[u] || square != square_of(one, parameters) ||
                    square > (uint64_t)(LIMIT * LIMIT);
             left_out += square == 0;
@@ -323,6 +323,14 @@ static void the_limit_holds_whatever_a_unit_does(void)
                 some += r.exact[u] > 0;
             }
         }
+        for (size_t t = 1; t < FM_TEST_COUNT(factors); t++) /* what is claimed is what was added */
+            for (size_t u = 0; u < r.units; u++) {
+                uint64_t square;
+
+                r.factors[u] = factors[t];
+                alone(&r, u, 1 << 24, sum, &square);
+                bad += square != square_of(sum, r.f.parameters);
+            }
         CU_ASSERT_EQUAL(bad, 0);
         CU_ASSERT_TRUE(some > 0);
         free(sum);
@@ -341,6 +349,36 @@ static void lowering_a_factor_costs_little(void)
     for (size_t u = 0; u < r.units; u++)
         CU_ASSERT_TRUE(r.factors[u] >= 1e12 || sqrt((double)r.exact[u]) > 0.995 * (double)LIMIT);
     rig_free(&r);
+}
+
+/* Whatever factor it is given: nothing of it is added, of its finite rows and maps neither. */
+static void a_unit_that_is_not_finite_is_left_out_as_a_whole(void)
+{
+    for (size_t n = 0; n < CONFIGS; n++) {
+        const fm_tabular_config c = config_at(n);
+        rig r = rig_make(&c, 130 + n);
+        int32_t *zero = calloc(r.f.parameters, sizeof *zero);
+        double rows[ROWS];
+        size_t bad = 0;
+
+        memset(r.factors, 0, sizeof r.factors);
+        spoil(&r.f);
+        fixture_backward(&r.f);
+        fm_tabular_square_norms(r.f.model, rows);
+        for (size_t u = 0, i = 0; u < r.units; u++) {
+            for (; i < r.ends[u]; i++)
+                if (!isfinite(rows[i]))
+                    r.factors[u] = u % 2 ? 1.0 : (double)NAN;
+            bad += r.factors[u] != 0.0;
+        }
+        CU_ASSERT_TRUE(bad > 0);
+        fm_tabular_add_units(r.f.model, r.ends, r.units, r.factors, LIMIT, r.sum, r.exact);
+        CU_ASSERT_EQUAL(memcmp(r.sum, zero, r.f.parameters * sizeof *zero), 0);
+        for (size_t u = 0; u < r.units; u++)
+            CU_ASSERT_EQUAL(r.exact[u], 0);
+        free(zero);
+        rig_free(&r);
+    }
 }
 
 static void loads_count_the_choices_of_a_unit(void)
@@ -378,6 +416,8 @@ static const fm_test tests[] = {
     { "workers and order do not change a bit", workers_and_order_do_not_change_a_bit },
     { "the limit holds whatever a unit does", the_limit_holds_whatever_a_unit_does },
     { "lowering a factor costs little", lowering_a_factor_costs_little },
+    { "a unit that is not finite is left out as a whole",
+      a_unit_that_is_not_finite_is_left_out_as_a_whole },
     { "loads count the choices of a unit", loads_count_the_choices_of_a_unit },
 };
 const fm_test_suite suite_units = { "model.units", tests, FM_TEST_COUNT(tests) };

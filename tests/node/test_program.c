@@ -204,6 +204,7 @@ static void check_finds_every_problem_at_once(void)
     CU_ASSERT_EQUAL(run(&d, "check", "--config", d.config, "--schema", d.schema, (char *)NULL), 0);
     CU_ASSERT(said(&d, "4 records fit the schema 'tiny'"));
     CU_ASSERT(said(&d, "valid until"));
+    CU_ASSERT(said(&d, " GFLOP/s float32"));
     write_file(d.records, "1,0\n200,1\nx,0\n");
     {
         char ledger[PATH_CAP];

@@ -10,14 +10,16 @@
 
 typedef struct {
     const char *level;   /* of instructions, "AVX-512 VNNI"; static */
-    bool portable;       /* no kernels made for this processor: many times slower than could be */
+    bool portable;       /* see fm_compute_is_portable */
     double float_gflops; /* product of 256 rows and a matrix [256, 256], float32 */
     double integer_gops; /* sum of outer products of 256 rows, [256, 256], 16-bit integers */
     double peak_gflops;  /* measured: multiplications and additions in registers, one core */
 } fm_compute_report;
 
-/** The level alone: no time. Static text. */
+/** The level alone, without measuring. Static text. */
 const char *fm_compute_level(void);
+/** No kernels made for this processor's instructions: training is several times slower. */
+bool fm_compute_is_portable(void);
 
 /**
  * Measure on the calling thread; 2 operations for each multiplication with its addition. The best

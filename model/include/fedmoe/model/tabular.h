@@ -126,7 +126,7 @@ void fm_tabular_get(const fm_tabular *m, float *flat);
  * Forward for rows of x, float32[rows, F]; rows of any number (in batches of max_rows).
  * What fm_tabular_backward kept is gone afterwards. A record that is not finite gets outputs that
  * are not finite.
- * @param outputs out, float32[rows, K]: logits, or the number in units of the label.
+ * @param outputs out, float32[rows, K]: logits, or the number on the label's scale.
  * @return FM_OK; FM_EINVAL when an argument is NULL.
  */
 FM_NODISCARD fm_status fm_tabular_predict(fm_tabular *m, const float *x, size_t rows,
@@ -168,16 +168,18 @@ void fm_tabular_add_row_gradient(const fm_tabular *m, size_t i, float *out);
  * ends[u - 1] (0 for the first) to ends[u] - 1. For rows s, t of a unit and a linear map it is
  * sum over s, t of (a_s . a_t)(g_s . g_t).
  * @param ends  [units], increasing, the last is the batch's rows; NULL: each row is a unit.
- * @param out   [units]; not finite for a unit with a row that is not.
+ * @param out   [units]; not finite for a unit with a row that is not, or that leaves float32.
  */
 void fm_tabular_unit_squares(fm_tabular *m, const uint32_t *ends, size_t units, double *out);
 
 /**
  * Add each unit's gradient, times its factor, as integers: activations and output gradients are
  * rounded to 16 bits, row by row and map by map, and their products are added exactly. A unit's
- * integers are a function of its own rows, the weights and its factor alone.
+ * integers are a function of its own rows, the weights and its factor alone: docs/model.md, "How a
+ * unit becomes integers". A unit that is not finite is left out, whatever its factor.
  *
- * @param factors  [units] steps of the lattice per gradient unit; 0 leaves the unit out.
+ * @param factors  [units] steps of the lattice per gradient unit; 0 leaves the unit out. Where they
+ *                 clip, aim 2^-10 below the limit: rounding a unit again takes time.
  * @param limit    most L2 norm of one unit's integers, 1..2^24: where rounding went over, the
  *                 unit's factor is lowered until it holds, or the unit is left out.
  * @param sum      int32[P], added to, mod 2^32.
