@@ -50,11 +50,13 @@ void fm_dp_sum_reset(fm_dp_sum *s)
 {
     if (!s)
         return;
-    wipe(s->total, s->n * sizeof *s->total);
-    wipe(s->wide, s->n * sizeof *s->wide);
-    wipe(s->unit, s->n * sizeof *s->unit);
+    if (s->touched || s->units > 0) {
+        wipe(s->total, s->n * sizeof *s->total);
+        wipe(s->wide, s->n * sizeof *s->wide);
+        wipe(s->unit, s->n * sizeof *s->unit);
+    }
     s->units = s->dropped = s->pending = s->asked = 0;
-    s->open = false;
+    s->touched = s->open = false;
 }
 
 void fm_dp_sum_free(fm_dp_sum **s)
@@ -111,6 +113,7 @@ fm_status fm_dp_sum_add_unit(fm_dp_sum *s, const float *gradient)
         return no_room(s);
     if (!s->unit && (st = fm_alloc(s->n, sizeof *s->unit, (void **)&s->unit)) != FM_OK)
         return st;
+    s->touched = true;
     if (fm_dp_encode_into(&s->lattice, gradient, s->n, s->unit) != FM_OK) {
         s->dropped++;
         return FM_OK;
@@ -139,7 +142,7 @@ fm_status fm_dp_sum_batch(fm_dp_sum *s, size_t units, int32_t **out)
         return no_room(s);
     make_room(s, units);
     s->asked = units;
-    s->open = true;
+    s->touched = s->open = true;
     *out = s->total;
     return FM_OK;
 }
@@ -181,6 +184,7 @@ fm_status fm_dp_sum_merge(fm_dp_sum *into, fm_dp_sum *from)
                                   "batch, can be merged");
     if (from->units > into->lattice.max_units - into->units)
         return no_room(into);
+    into->touched = true;
     make_room(into, from->pending);
     add_words(into->total, from->total, into->n);
     for (size_t i = 0; into->wide && i < into->n; i++)

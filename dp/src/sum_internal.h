@@ -18,6 +18,7 @@ struct fm_dp_sum {
     size_t dropped;
     size_t pending;
     size_t asked;   /* most units of the open batch */
+    bool touched;   /* since it was wiped */
     bool open;      /* between fm_dp_sum_batch and fm_dp_sum_batch_done */
     int32_t *total; /* [n]; |total| < 2^31 */
     int64_t *wide;  /* [n], or NULL */

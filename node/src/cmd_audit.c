@@ -54,7 +54,7 @@ static fm_status take_plan(request *r)
         p->noise_multiplier = fm_cmd_real(j, "noise_multiplier");
         p->rounds = (uint32_t)fm_cmd_whole(j, "rounds");
         p->encoding =
-            strcmp(fm_cmd_text(j, "encoding"), "exact") == 0 ? FM_ENCODING_EXACT : FM_ENCODING_FAST;
+            strcmp(fm_cmd_text(j, "encoding"), "fast") == 0 ? FM_ENCODING_FAST : FM_ENCODING_EXACT;
         p->load_groups = small(fm_cmd_whole(j, "load_groups"));
         p->load_experts = small(fm_cmd_whole(j, "load_experts"));
         p->load_share = fm_cmd_real(j, "load_share");

@@ -21,9 +21,11 @@ static void show_figures(const json_t *j)
                                          "sampling_rate", "max_unit_rows",  "noise_multiplier",
                                          "rounds",        "expected_units", "max_units",
                                          "min_cohort",    "quorum",         "colluders",
-                                         "max_nodes",     "parameters",     "frozen" };
-    static const char *const texts[] = { "task",       "encoding", "noise",  "privacy_unit",
-                                         "federation", "hash",     "offered" };
+                                         "max_nodes",     "parameters",     "frozen",
+                                         "load_groups",   "load_experts",   "load_share",
+                                         "clip_quantile", "clip_rate",      "clip_share" };
+    static const char *const texts[] = { "task",       "noise", "encoding", "privacy_unit",
+                                         "federation", "hash",  "offered" };
 
     printf("\nFigures\n");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

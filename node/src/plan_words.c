@@ -81,7 +81,7 @@ static fm_status say_task(const json_t *j, const fm_plan_means *m, fm_buf *t)
                          "All institutions train one model of %lld parameters, in %lld finished "
                          "rounds. What each computes on its records stays with it; only the sum of "
                          "a round is read.",
-                         fm_cmd_whole(j, "parameters"), rounds);
+                         fm_cmd_whole(j, "parameters") - m->tail_words, rounds);
 }
 
 static fm_status say_sampling(const json_t *j, fm_buf *t)
@@ -98,19 +98,62 @@ static fm_status say_sampling(const json_t *j, fm_buf *t)
 
     if (st != FM_OK)
         return st;
-    st = fm_buf_printf(t,
-                       "What one unit may add to the sum is cut to a length (L2 norm) of %g; a "
-                       "unit that would add more is scaled down. So no single unit can move the "
-                       "sum by more.",
-                       fm_cmd_real(j, "clip_norm"));
-    if (st == FM_OK && fm_cmd_whole(j, "load_groups") > 0)
-        st = fm_buf_printf(t, " Within this length each unit also counts which of the model's "
-                              "experts it goes to; the counts are summed under the same noise.");
-    if (st == FM_OK && fm_cmd_real(j, "clip_quantile") > 0.0)
-        st = fm_buf_printf(t, " Within this length each unit also votes on whether it was scaled "
-                              "down; the votes are summed under the same noise, and the measure "
-                              "that gradients are cut to follows them.");
+    return fm_buf_printf(t,
+                         "What one unit may add to the sum is cut to a length (L2 norm) of %g; a "
+                         "unit that would add more is scaled down. So no single unit can move the "
+                         "sum by more.",
+                         fm_cmd_real(j, "clip_norm"));
+}
+
+/** How that bound is kept; a plan that was offered by an older version does not say. */
+static fm_status say_encoding(const json_t *j, fm_buf *t)
+{
+    const char *encoding = fm_cmd_text(j, "encoding");
+
+    if (strcmp(encoding, "fast") == 0)
+        return fm_buf_printf(t,
+                             " What it adds are whole numbers from the start, products of rounded "
+                             "factors; no unit's own gradient is ever stored. Their length is "
+                             "known exactly, and is checked (encoding: fast).");
+    if (strcmp(encoding, "exact") == 0)
+        return fm_buf_printf(t, " What it adds is rounded to whole numbers by itself, and their "
+                                "length is checked before they are added (encoding: exact).");
+    return FM_OK;
+}
+
+/** What else than its gradient a unit adds, under the same bound. */
+static fm_status say_tail(const json_t *j, fm_buf *t)
+{
+    long long groups = fm_cmd_whole(j, "load_groups");
+    double quantile = fm_cmd_real(j, "clip_quantile");
+    fm_status st = FM_OK;
+
+    if (groups > 0)
+        st = fm_buf_printf(t,
+                           " A part of that length, %g of it, goes to counts: which of the %lld "
+                           "experts in each of %lld parts of the model its records were sent to. "
+                           "Training evens out the experts' load by the noised sums of these.",
+                           fm_cmd_real(j, "load_share"), fm_cmd_whole(j, "load_experts"), groups);
+    if (st == FM_OK && quantile > 0.0)
+        st = fm_buf_printf(t,
+                           " A part of that length, %g of it, goes to one vote: whether the unit "
+                           "was cut. By the noised sum of the votes the length to which gradients "
+                           "are cut moves from round to round, so that about %g%% of the units are "
+                           "not cut.",
+                           fm_cmd_real(j, "clip_share"), 100.0 * quantile);
+    if (st == FM_OK && (groups > 0 || quantile > 0.0))
+        st = fm_buf_printf(t, " This needs no noise and no budget of its own: gradient, counts and "
+                              "vote together stay within the one bound, in every round.");
     return st;
+}
+
+static fm_status say_bound(const json_t *j, fm_buf *t)
+{
+    fm_status st = say_sampling(j, t);
+
+    if (st == FM_OK)
+        st = say_encoding(j, t);
+    return st == FM_OK ? say_tail(j, t) : st;
 }
 
 static fm_status say_noise(const json_t *j, fm_buf *t)
@@ -229,7 +272,7 @@ fm_status fm_plan_words(const json_t *j, const fm_plan_means *m, fm_buf *out)
         (st = section(out, "Whom it protects", &t,
                       fm_words_unit_meaning(&t, fm_cmd_text(j, "privacy_unit"),
                                             fm_cmd_whole(j, "max_unit_rows")))) != FM_OK ||
-        (st = section(out, "What a unit can do to the result", &t, say_sampling(j, &t))) != FM_OK ||
+        (st = section(out, "What a unit can do to the result", &t, say_bound(j, &t))) != FM_OK ||
         (st = section(out, "What hides it", &t, say_noise(j, &t))) != FM_OK ||
         (st = section(out, "What it costs", &t, say_cost(j, m, &t))) != FM_OK ||
         (st = section(out, "What an attacker could gain", &t, say_gain(j, &t))) != FM_OK)

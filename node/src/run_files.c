@@ -101,6 +101,16 @@ static const char *task_name(fm_task task)
                                         : "evaluation";
 }
 
+/** How units are added, and what rides with their gradients. */
+static json_t *units_json(const fm_plan *p)
+{
+    return json_pack("{s:s s:I s:I s:f s:f s:f s:f}", "encoding",
+                     p->encoding == FM_ENCODING_FAST ? "fast" : "exact", "load_groups",
+                     (json_int_t)p->load_groups, "load_experts", (json_int_t)p->load_experts,
+                     "load_share", p->load_share, "clip_quantile", p->clip_quantile, "clip_rate",
+                     p->clip_rate, "clip_share", p->clip_share);
+}
+
 static json_t *plan_json(const fm_plan *p, const char *hash, const char *offered, const char *why)
 {
     json_t *head = json_pack("{s:b s:s s:s s:s s:s s:s s:s}", "approved", why == NULL, "reason",
@@ -119,18 +129,13 @@ static json_t *plan_json(const fm_plan *p, const char *hash, const char *offered
                   "frozen", (json_int_t)p->frozen, "task", task_name(p->task), "noise",
                   p->noise == FM_NOISE_LOCAL ? "local" : "distributed", "model", p->model_text,
                   "schema", p->schema_text, "query", p->query_text);
-    json_t *counted =
-        json_pack("{s:s s:I s:I s:f s:f s:f s:f s:f}", "encoding",
-                  p->encoding == FM_ENCODING_FAST ? "fast" : "exact", "load_groups",
-                  (json_int_t)p->load_groups, "load_experts", (json_int_t)p->load_experts,
-                  "load_share", p->load_share, "balance_rate", p->balance_rate, "clip_quantile",
-                  p->clip_quantile, "clip_rate", p->clip_rate, "clip_share", p->clip_share);
-    bool ok = head && figures && rest && counted && json_object_update(head, figures) == 0 &&
-              json_object_update(head, rest) == 0 && json_object_update(head, counted) == 0;
+    json_t *units = units_json(p);
+    bool ok = head && figures && rest && units && json_object_update(head, figures) == 0 &&
+              json_object_update(head, rest) == 0 && json_object_update(head, units) == 0;
 
     json_decref(figures);
     json_decref(rest);
-    json_decref(counted);
+    json_decref(units);
     if (ok)
         return head;
     json_decref(head);

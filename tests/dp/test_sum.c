@@ -41,7 +41,7 @@ static void the_two_lattices_are_what_the_tests_need(void)
 
     CU_ASSERT(narrow.shift == 0 && narrow.max_units * narrow.unit_sensitivity < INT32_MAX);
     CU_ASSERT(wide.shift > 0 && wide.max_units * wide.unit_sensitivity > UINT32_MAX);
-    CU_ASSERT_EQUAL(fm_dp_sum_batch_units(&wide), INT32_MAX / wide.unit_sensitivity);
+    CU_ASSERT_EQUAL((int64_t)fm_dp_sum_batch_units(&wide), INT32_MAX / wide.unit_sensitivity);
 }
 
 /* Units of integers within the bound, kept so that they can be added in any way. */

@@ -40,7 +40,7 @@ for encoding in fast exact; do
         says <("$BIN/fedmoe-node" plan --config "$RUN/northgate/node.yaml") "encoding +$encoding"
     check "$encoding: and of the counts" \
         says <("$BIN/fedmoe-node" plan --config "$RUN/northgate/node.yaml" | tr '\n' ' ' | tr -s ' ') \
-        "which of the model's experts .* votes on whether it was scaled down"
+        "to counts: which of the 4 experts .* goes to one vote"
 done
 check "threads and kernels are said once a plan" \
     [ "$(grep -c "training on .* kernels" "$RUN/northgate/log")" = 2 ]

@@ -42,6 +42,10 @@ static void put_plan(void)
     p.colluders = 0;
     if (fm_plan_encode(&p, &b) == FM_OK)
         put("plan", "sgd", b.data, b.len);
+    fm_buf_clear(&b);
+    p = sample_fast_plan();
+    if (fm_plan_encode(&p, &b) == FM_OK)
+        put("plan", "fast", b.data, b.len);
     fm_buf_fini(&b);
 }
 

@@ -161,6 +161,36 @@ static void plan_says_what_training_with_shared_noise_means(void)
     fm_buf_fini(&d.said);
 }
 
+static void plan_says_how_units_are_added_and_what_rides_with_them(void)
+{
+    shell d;
+
+    open_shell(&d);
+    offer(&d, true, "record", 0, "training", "distributed", "");
+    CU_ASSERT_FALSE(means(&d, "encoding:")); /* of an older version: nothing is made up */
+    CU_ASSERT_FALSE(means(&d, "A part of that length"));
+    offer(&d, true, "record", 0, "training", "distributed", ", \"encoding\": \"exact\"");
+    CU_ASSERT(means(&d, "checked before they are added (encoding: exact)"));
+    CU_ASSERT_FALSE(means(&d, "A part of that length"));
+    CU_ASSERT_FALSE(means(&d, "no budget of its own"));
+    offer(&d, true, "record", 0, "training", "distributed",
+          ", \"encoding\": \"fast\", \"load_groups\": 3, \"load_experts\": 8, "
+          "\"load_share\": 0.125");
+    CU_ASSERT(means(&d, "no unit's own gradient is ever stored"));
+    CU_ASSERT(means(&d, "known exactly, and is checked (encoding: fast)"));
+    CU_ASSERT(means(&d, "0.125 of it, goes to counts: which of the 8 experts in each of 3 parts"));
+    CU_ASSERT(means(&d, "one model of 976 parameters")); /* 1000 words, 24 of them counts */
+    CU_ASSERT(means(&d, "no budget of its own"));
+    CU_ASSERT_FALSE(means(&d, "one vote"));
+    offer(&d, true, "record", 0, "training", "distributed",
+          ", \"encoding\": \"fast\", \"clip_quantile\": 0.75, \"clip_share\": 0.05");
+    CU_ASSERT(means(&d, "0.05 of it, goes to one vote: whether the unit was cut"));
+    CU_ASSERT(means(&d, "about 75% of the units are not cut"));
+    CU_ASSERT(means(&d, "one model of 999 parameters"));
+    CU_ASSERT(means(&d, "no budget of its own"));
+    fm_buf_fini(&d.said);
+}
+
 static void plan_says_what_other_units_tasks_and_noise_mean(void)
 {
     shell d;
@@ -245,6 +275,8 @@ static const fm_test tests[] = {
       report_writes_the_ledgers_figures_into_a_private_page },
     { "plan says what training with shared noise means",
       plan_says_what_training_with_shared_noise_means },
+    { "plan says how units are added, and what rides with them",
+      plan_says_how_units_are_added_and_what_rides_with_them },
     { "plan says what other units, tasks and noise mean",
       plan_says_what_other_units_tasks_and_noise_mean },
     { "plan reckons with what is spent", plan_reckons_with_what_is_spent },

@@ -211,3 +211,21 @@ fm_plan sample_plan(void)
         .run = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 },
     };
 }
+
+fm_plan sample_fast_plan(void)
+{
+    fm_plan p = sample_plan();
+
+    p.encoding = FM_ENCODING_FAST;
+    p.schedule = FM_SCHEDULE_COSINE;
+    p.warmup = 0.05;
+    p.final_rate = 0.1;
+    p.load_groups = 2;
+    p.load_experts = 8;
+    p.load_share = 0.1;
+    p.balance_rate = 0.01;
+    p.clip_quantile = 0.5;
+    p.clip_rate = 0.2;
+    p.clip_share = 0.05;
+    return p;
+}

@@ -9,6 +9,8 @@
 const fm_message *sample_message(fm_msg_type t);
 /** Borrows static texts: no fm_plan_fini. */
 fm_plan sample_plan(void);
+/** The same with the fast encoding, load counts and an adaptive clip norm: no field is 0. */
+fm_plan sample_fast_plan(void);
 /** All bytes `first`. */
 fm_hash sample_hash(uint8_t first);
 

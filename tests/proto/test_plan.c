@@ -32,7 +32,7 @@ static bool same_or_refused(const uint8_t *data, size_t len)
 
 static void a_plan_comes_back_as_it_was(void)
 {
-    fm_plan a = sample_plan(), b;
+    fm_plan a = sample_fast_plan(), b;
     fm_buf bytes = encoded(&a);
 
     CU_ASSERT_EQUAL_FATAL(fm_plan_decode(bytes.data, bytes.len, &b), FM_OK);
@@ -61,6 +61,17 @@ static void a_plan_comes_back_as_it_was(void)
     CU_ASSERT_EQUAL(a.beta2, b.beta2);
     CU_ASSERT_EQUAL(a.averaging, b.averaging);
     CU_ASSERT_EQUAL(a.adam_epsilon, b.adam_epsilon);
+    CU_ASSERT_EQUAL(a.encoding, b.encoding);
+    CU_ASSERT_EQUAL(a.schedule, b.schedule);
+    CU_ASSERT_EQUAL(a.warmup, b.warmup);
+    CU_ASSERT_EQUAL(a.final_rate, b.final_rate);
+    CU_ASSERT_EQUAL(a.load_groups, b.load_groups);
+    CU_ASSERT_EQUAL(a.load_experts, b.load_experts);
+    CU_ASSERT_EQUAL(a.load_share, b.load_share);
+    CU_ASSERT_EQUAL(a.balance_rate, b.balance_rate);
+    CU_ASSERT_EQUAL(a.clip_quantile, b.clip_quantile);
+    CU_ASSERT_EQUAL(a.clip_rate, b.clip_rate);
+    CU_ASSERT_EQUAL(a.clip_share, b.clip_share);
     CU_ASSERT_EQUAL(memcmp(a.run, b.run, sizeof a.run), 0);
     fm_buf_fini(&bytes);
     fm_plan_fini(&b);
@@ -73,7 +84,7 @@ static void truncations_and_a_trailing_byte_are_refused(void)
     fm_buf b = encoded(&p);
     uint8_t *last;
 
-    /* A cut at a field's edge is valid protobuf, but the last field, run, is required. */
+    /* A cut at a field's edge is valid protobuf, but the last field, schedule, is required. */
     for (size_t len = 0; len < b.len; len++)
         CU_ASSERT_EQUAL(fm_plan_decode(b.data, len, &out), FM_EPROTO);
     CU_ASSERT_EQUAL_FATAL(fm_buf_extend(&b, 1, &last), FM_OK);
@@ -84,9 +95,32 @@ static void truncations_and_a_trailing_byte_are_refused(void)
     fm_buf_fini(&b);
 }
 
+/* Of a plan that ends in fields that may be absent, what is left may be a plan: another one. */
+static void a_cut_is_refused_or_another_plan(void)
+{
+    fm_plan p = sample_fast_plan();
+    fm_buf b = encoded(&p);
+    fm_hash whole = fm_plan_hash(b.data, b.len), cut;
+    size_t others = 0;
+
+    for (size_t len = 0; len < b.len; len++) {
+        fm_plan out = { .epsilon = 0 };
+
+        CU_ASSERT_TRUE(same_or_refused(b.data, len));
+        if (fm_plan_decode(b.data, len, &out) != FM_OK)
+            continue;
+        others++;
+        cut = fm_plan_hash(b.data, len);
+        CU_ASSERT_FALSE(fm_hash_equal(&whole, &cut));
+        fm_plan_fini(&out);
+    }
+    CU_ASSERT(others > 0 && others < 6);
+    fm_buf_fini(&b);
+}
+
 static void a_changed_byte_is_refused_or_another_plan(void)
 {
-    fm_plan p = sample_plan();
+    fm_plan p = sample_fast_plan();
     fm_buf b = encoded(&p);
     size_t ambiguous = 0;
 
@@ -130,12 +164,19 @@ static void real_fields_have_their_ranges(void)
         { FIELD(beta2), { 0, 0.9999 }, { -0.1, 1 } },
         { FIELD(averaging), { 0, 0.9999 }, { -0.1, 1 } },
         { FIELD(adam_epsilon), { 1e-300, 1 }, { 0, 1.1 } },
+        { FIELD(warmup), { 0, 0.9999 }, { -0.1, 1 } },
+        { FIELD(final_rate), { 0, 1 }, { -0.1, 1.0001 } },
+        { FIELD(load_share), { 1e-300, 0.5 }, { 0, 0.5001 } },
+        { FIELD(balance_rate), { 0, 1 }, { -0.1, 1.0001 } },
+        { FIELD(clip_quantile), { 1e-300, 0.9999 }, { -0.1, 1 } },
+        { FIELD(clip_rate), { 0, 2 }, { -0.1, 2.0001 } },
+        { FIELD(clip_share), { 1e-300, 0.5 }, { 0, 0.5001 } },
 #undef FIELD
     };
     const double never[] = { NAN, INFINITY, -INFINITY };
 
     for (size_t i = 0; i < sizeof f / sizeof f[0]; i++) {
-        fm_plan p = sample_plan();
+        fm_plan p = sample_fast_plan();
         char *at = (char *)&p + f[i].at;
 
         for (int k = 0; k < 2; k++) {
@@ -176,11 +217,13 @@ static void whole_fields_have_their_ranges(void)
         { FIELD(quorum), { 4, 5 }, { 3, 6 } },
         { FIELD(max_nodes), { 4, 6 }, { 1, FM_MAX_NODES + 1 } },
         { FIELD(colluders), { 0, 2 }, { 4, UINT32_MAX } },
+        { FIELD(load_groups), { 1, 16 }, { 0, 17 } },
+        { FIELD(load_experts), { 2, 256 }, { 1, 257 } },
 #undef FIELD
     };
 
     for (size_t i = 0; i < sizeof f / sizeof f[0]; i++) {
-        fm_plan p = sample_plan();
+        fm_plan p = f[i].at >= offsetof(fm_plan, load_groups) ? sample_fast_plan() : sample_plan();
         char *at = (char *)&p + f[i].at;
 
         for (int k = 0; k < 2; k++) {
@@ -195,6 +238,71 @@ static void whole_fields_have_their_ranges(void)
     CU_ASSERT_TRUE(bad(&p, "optimizer"));
     p.optimizer = (fm_optimizer_kind)0;
     CU_ASSERT_TRUE(bad(&p, "optimizer"));
+    for (int v = -1; v <= 4; v++) {
+        p = sample_plan();
+        p.encoding = (fm_encoding)v;
+        CU_ASSERT_TRUE(v == 1 || v == 2 ? fm_plan_check(&p) == FM_OK : bad(&p, "encoding"));
+        p = sample_plan();
+        p.schedule = (fm_schedule)v;
+        CU_ASSERT_TRUE(v >= 1 && v <= 3 ? fm_plan_check(&p) == FM_OK : bad(&p, "schedule"));
+    }
+}
+
+/* What counts for nothing must be 0: one plan has one hash. */
+static void the_tail_and_what_fills_it_belong_together(void)
+{
+    fm_plan p = sample_plan();
+
+    CU_ASSERT_EQUAL(fm_plan_tail(&p), 0);
+    p.load_experts = 8;
+    CU_ASSERT_TRUE(bad(&p, "load_experts"));
+    p = sample_plan();
+    p.load_share = 0.1;
+    CU_ASSERT_TRUE(bad(&p, "load_share"));
+    p = sample_plan();
+    p.balance_rate = 0.1;
+    CU_ASSERT_TRUE(bad(&p, "balance_rate"));
+    p = sample_plan();
+    p.clip_share = 0.1;
+    CU_ASSERT_TRUE(bad(&p, "clip_share"));
+    p = sample_plan();
+    p.clip_rate = 0.1;
+    CU_ASSERT_TRUE(bad(&p, "clip_rate"));
+    p = sample_fast_plan();
+    CU_ASSERT_EQUAL(fm_plan_tail(&p), 17);
+    p.parameters = 17; /* no room for a weight */
+    CU_ASSERT_TRUE(bad(&p, "parameters"));
+    p.parameters = 18;
+    CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
+    p.encoding = FM_ENCODING_EXACT; /* a tail rides in either */
+    CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
+    p.clip_quantile = p.clip_share = p.clip_rate = 0.0;
+    CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
+    CU_ASSERT_EQUAL(fm_plan_tail(&p), 16);
+}
+
+static void queries_are_exact_and_have_no_tail(void)
+{
+    static char query[] = "items: []\n";
+    fm_plan p = sample_plan();
+
+    p.task = FM_TASK_STATISTICS;
+    p.optimizer = FM_OPTIMIZER_SUM;
+    p.model_text = NULL;
+    p.query_text = query;
+    CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
+    p.encoding = FM_ENCODING_FAST;
+    CU_ASSERT_TRUE(bad(&p, "encoding"));
+    p.encoding = FM_ENCODING_EXACT;
+    p.load_groups = 1;
+    p.load_experts = 2;
+    p.load_share = 0.1;
+    CU_ASSERT_TRUE(bad(&p, "load counts"));
+    p.load_groups = p.load_experts = 0;
+    p.load_share = 0.0;
+    p.clip_quantile = 0.5;
+    p.clip_share = 0.1;
+    CU_ASSERT_TRUE(bad(&p, "votes"));
 }
 
 static void the_quorum_is_above_half_with_the_colluders(void)
@@ -292,6 +400,14 @@ static void bad_bytes_are_refused_by_name(void)
     w->optimizer = 77;
     CU_ASSERT_EQUAL(decode_wire(w), FM_EPROTO);
     CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "optimizer"));
+    w->optimizer = 2;
+    w->encoding = UINT32_MAX;
+    CU_ASSERT_EQUAL(decode_wire(w), FM_EPROTO);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "encoding"));
+    w->encoding = 1;
+    w->schedule = 0x80000001;
+    CU_ASSERT_EQUAL(decode_wire(w), FM_EPROTO);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "schedule"));
     fedmoe__v1__plan__free_unpacked(w, NULL);
     fm_buf_fini(&b);
 }
@@ -322,17 +438,49 @@ static void every_figure_is_in_the_hash(void)
     fm_buf_fini(&b);
 }
 
+/* Version 3: the fields from encoding on are in the hash, each of them. */
+static void every_field_of_version_3_is_in_the_hash(void)
+{
+    fm_plan p = sample_fast_plan();
+    fm_buf a = encoded(&p);
+    fm_hash first = fm_plan_hash(a.data, a.len);
+
+    for (int i = 0; i < 11; i++) {
+        fm_plan q = sample_fast_plan();
+        double *reals[] = { &q.warmup,        &q.final_rate, &q.load_share, &q.balance_rate,
+                            &q.clip_quantile, &q.clip_rate,  &q.clip_share };
+        fm_hash other;
+        fm_buf b;
+
+        if (i < 7)
+            *reals[i] *= 0.5;
+        q.encoding = i == 7 ? FM_ENCODING_EXACT : q.encoding;
+        q.schedule = i == 8 ? FM_SCHEDULE_LINEAR : q.schedule;
+        q.load_groups += i == 9;
+        q.load_experts += i == 10;
+        b = encoded(&q);
+        other = fm_plan_hash(b.data, b.len);
+        CU_ASSERT_FALSE(fm_hash_equal(&first, &other));
+        fm_buf_fini(&b);
+    }
+    fm_buf_fini(&a);
+}
+
 static const fm_test tests[] = {
     { "a plan comes back as it was", a_plan_comes_back_as_it_was },
     { "truncations and a trailing byte are refused", truncations_and_a_trailing_byte_are_refused },
+    { "a cut is refused or is another plan", a_cut_is_refused_or_another_plan },
     { "a changed byte is refused or is another plan", a_changed_byte_is_refused_or_another_plan },
     { "real fields have their ranges", real_fields_have_their_ranges },
     { "no noise needs an epsilon that says so", no_noise_needs_an_epsilon_that_says_so },
     { "whole fields have their ranges", whole_fields_have_their_ranges },
+    { "the tail and what fills it belong together", the_tail_and_what_fills_it_belong_together },
+    { "queries are exact and have no tail", queries_are_exact_and_have_no_tail },
     { "the quorum is above half with the colluders", the_quorum_is_above_half_with_the_colluders },
     { "texts are checked", texts_are_checked },
     { "bad bytes are refused by name", bad_bytes_are_refused_by_name },
     { "every figure is in the hash", every_figure_is_in_the_hash },
+    { "every field of version 3 is in the hash", every_field_of_version_3_is_in_the_hash },
 };
 
 const fm_test_suite suite_plan = { "proto.plan", tests, FM_TEST_COUNT(tests) };
