@@ -101,22 +101,6 @@ static bool write_all(int fd, const void *data, size_t len)
     return true;
 }
 
-/* Fill and sync the temporary file; fd is closed in every case. */
-static fm_status fill_temp(const char *path, int fd, const void *data, size_t len, mode_t mode)
-{
-    fm_status st = FM_OK;
-
-    if (fchmod(fd, mode) != 0)
-        st = fail_write(path, "set the mode of a temporary file beside it");
-    else if (!write_all(fd, data, len))
-        st = fail_write(path, "write a temporary file beside it");
-    else if (fsync(fd) != 0)
-        st = fail_write(path, "sync a temporary file beside it");
-    if (close(fd) != 0 && st == FM_OK)
-        st = fail_write(path, "close a temporary file beside it");
-    return st;
-}
-
 /* Rename that refuses to replace; the fallback is for file systems without renameat2 flags. */
 static int rename_new(const char *temp, const char *path)
 {
@@ -139,46 +123,131 @@ static fm_status publish(const char *temp, const char *path, bool overwrite)
     return fail_write(path, overwrite ? "replace it" : "create it");
 }
 
-static fm_status write_file(const char *path, const void *data, size_t len, mode_t mode,
-                            bool overwrite)
-{
-    fm_status st;
-    char *dir = NULL;
-    char *temp = NULL;
-    int fd;
+struct fm_file_writer {
+    char *path, *dir, *temp;
+    int fd; /* of the temporary file, or -1 */
+};
 
-    if (!path || !*path || (!data && len > 0))
-        return fm_fail(FM_EINVAL, "no path or no data to write");
-    if ((st = fm_path_dir(path, &dir)) != FM_OK)
+void fm_file_abort(fm_file_writer **w)
+{
+    if (!w || !*w)
+        return;
+    if ((*w)->fd >= 0)
+        (void)close((*w)->fd);
+    if ((*w)->temp)
+        (void)unlink((*w)->temp);
+    free((*w)->temp);
+    free((*w)->dir);
+    free((*w)->path);
+    free(*w);
+    *w = NULL;
+}
+
+static fm_status make_temp(fm_file_writer *w, mode_t mode)
+{
+    if (asprintf(&w->temp, "%s/.%s.XXXXXX.tmp", w->dir, base_name(w->path)) < 0) {
+        w->temp = NULL;
+        return fm_fail(FM_ENOMEM, "no memory for a temporary name of %s", w->path);
+    }
+    if ((w->fd = mkostemps(w->temp, 4, O_CLOEXEC)) < 0) {
+        const fm_status st = fail_write(w->path, "create a temporary file beside it");
+
+        free(w->temp); /* it is not there to be removed */
+        w->temp = NULL;
         return st;
-    if (asprintf(&temp, "%s/.%s.XXXXXX.tmp", dir, base_name(path)) < 0) {
-        temp = NULL;
-        st = fm_fail(FM_ENOMEM, "no memory for a temporary name of %s", path);
-        goto done;
     }
-    if ((fd = mkostemps(temp, 4, O_CLOEXEC)) < 0) {
-        st = fail_write(path, "create a temporary file beside it");
-        goto done;
+    return fchmod(w->fd, mode) == 0
+               ? FM_OK
+               : fail_write(w->path, "set the mode of a temporary file beside it");
+}
+
+static fm_status begin_write(const char *path, mode_t mode, fm_file_writer **out)
+{
+    fm_file_writer *w = NULL;
+    fm_status st;
+
+    if (!path || !*path)
+        return fm_fail(FM_EINVAL, "no path or no data to write");
+    if ((st = fm_alloc(1, sizeof *w, (void **)&w)) != FM_OK)
+        return st;
+    w->fd = -1;
+    if ((st = fm_strdup(path, &w->path)) != FM_OK || (st = fm_path_dir(path, &w->dir)) != FM_OK ||
+        (st = make_temp(w, mode)) != FM_OK) {
+        fm_file_abort(&w);
+        return st;
     }
-    if ((st = fill_temp(path, fd, data, len, mode)) == FM_OK)
-        st = publish(temp, path, overwrite);
-    if (st != FM_OK)
-        (void)unlink(temp);
-    else
-        st = sync_dir(dir);
-done:
-    free(temp);
-    free(dir);
+    *out = w;
+    return FM_OK;
+}
+
+fm_status fm_file_write(fm_file_writer *w, const void *data, size_t len)
+{
+    return write_all(w->fd, data, len) ? FM_OK
+                                       : fail_write(w->path, "write a temporary file beside it");
+}
+
+static fm_status finish(fm_file_writer **writer, bool overwrite)
+{
+    fm_file_writer *w = *writer;
+    fm_status st = FM_OK;
+    int fd = w->fd;
+
+    if (fsync(fd) != 0)
+        st = fail_write(w->path, "sync a temporary file beside it");
+    w->fd = -1;
+    if (close(fd) != 0 && st == FM_OK)
+        st = fail_write(w->path, "close a temporary file beside it");
+    if (st == FM_OK && (st = publish(w->temp, w->path, overwrite)) == FM_OK) {
+        free(w->temp); /* it has the other name now */
+        w->temp = NULL;
+        st = sync_dir(w->dir);
+    }
+    fm_file_abort(writer);
     return st;
 }
 
-fm_status fm_file_replace(const char *path, const void *data, size_t len, mode_t mode)
+fm_status fm_file_finish(fm_file_writer **w)
+{
+    return finish(w, true);
+}
+
+static fm_status check_regular(const char *path)
 {
     struct stat info;
 
     if (path && lstat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISLNK(info.st_mode))
         return fm_fail(FM_EIO, "%s: is not a regular file, and is not replaced by one", path);
-    return write_file(path, data, len, mode, true);
+    return FM_OK;
+}
+
+fm_status fm_file_begin(const char *path, mode_t mode, fm_file_writer **out)
+{
+    const fm_status st = check_regular(path);
+
+    return st != FM_OK ? st : begin_write(path, mode, out);
+}
+
+static fm_status write_file(const char *path, const void *data, size_t len, mode_t mode,
+                            bool overwrite)
+{
+    fm_file_writer *w = NULL;
+    fm_status st;
+
+    if (!data && len > 0)
+        return fm_fail(FM_EINVAL, "no path or no data to write");
+    if ((st = begin_write(path, mode, &w)) != FM_OK)
+        return st;
+    if ((st = fm_file_write(w, data, len)) == FM_OK)
+        return finish(&w, overwrite);
+    fm_file_abort(&w);
+    return st;
+}
+
+fm_status fm_file_replace(const char *path, const void *data, size_t len, mode_t mode)
+{
+    const fm_status st = check_regular(path);
+
+    return st != FM_OK ? st : write_file(path, data, len, mode, true);
 }
 
 fm_status fm_file_create(const char *path, const void *data, size_t len, mode_t mode)

@@ -1,6 +1,7 @@
 #include "fedmoe/base/text.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,11 +40,69 @@ static bool is_decimal(const char *s)
     return *end == '\0';
 }
 
+#define EXACT_DIGITS 15 /* any number of so many digits is a double */
+#define EXACT_POWER 22  /* 10^22 = 2^22 5^22, and 5^22 < 2^53 */
+
+/* A digit string with a point somewhere: adds to the mantissa; digits[1] are those after it. */
+static const char *read_mantissa(const char *s, uint64_t *mantissa, int digits[2])
+{
+    for (int part = 0; part < 2; part++) {
+        for (; *s >= '0' && *s <= '9' && digits[0] + digits[1] <= EXACT_DIGITS; s++) {
+            *mantissa = *mantissa * 10 + (uint64_t)(*s - '0');
+            digits[part]++;
+        }
+        if (part == 0 && *s != '.')
+            break;
+        s += part == 0;
+    }
+    return s;
+}
+
+/*
+ * Up to 15 digits times or over a power of ten that is a double: one operation on two exact
+ * numbers, so the result is the nearest double (Clinger 1990, PLDI). @return false: not so short.
+ */
+static bool read_short(const char *s, double *out)
+{
+    static const double powers[EXACT_POWER + 1] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
+    const bool minus = *s == '-';
+    uint64_t mantissa = 0;
+    int digits[2] = { 0, 0 }, power = 0;
+    double v;
+
+    s = read_mantissa(s + (minus || *s == '+'), &mantissa, digits);
+    if (digits[0] + digits[1] < 1 || digits[0] + digits[1] > EXACT_DIGITS)
+        return false;
+    if (*s == 'e' || *s == 'E') {
+        const bool below = *++s == '-';
+        const char *first = s += below || *s == '+';
+
+        for (; *s >= '0' && *s <= '9' && s - first < 4; s++)
+            power = power * 10 + (*s - '0');
+        if (s == first)
+            return false;
+        power = below ? -power : power;
+    }
+    power -= digits[1];
+    if (*s || power > EXACT_POWER || power < -EXACT_POWER)
+        return false;
+    v = (double)mantissa;
+    v = power < 0 ? v / powers[-power] : v * powers[power];
+    *out = minus ? -v : v;
+    return true;
+}
+
 bool fm_text_double(const char *s, double *out)
 {
     char *end = NULL;
     double v;
 
+#if FLT_EVAL_METHOD == 0 /* elsewhere one operation may round twice */
+    if (read_short(s, out))
+        return true;
+#endif
     if (!is_decimal(s))
         return false;
     v = strtod(s, &end);

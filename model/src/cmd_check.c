@@ -26,7 +26,7 @@ static bool check(const char *path, const fm_schema *s, bool unlabelled)
         return false;
     for (size_t i = 0; t.y && i < t.rows; i++)
         positives += t.y[i] > 0.5f;
-    if (t.y)
+    if (t.y && fm_schema_target(s) == FM_TARGET_BINARY)
         printf("%s: %zu records, %zu positive\n", path, t.rows, positives);
     else
         printf("%s: %zu records\n", path, t.rows);

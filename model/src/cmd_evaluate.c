@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 #include "fedmoe/model/metrics.h"
 #include "fedmoe/model/tabular.h"
@@ -13,14 +14,14 @@ typedef struct {
     fm_metrics metrics;
 } row;
 
-static fm_status measure(fm_tabular *m, const fm_table *t, fm_metrics *out)
+static fm_status measure(fm_tabular *m, const fm_schema *s, const fm_table *t, fm_metrics *out)
 {
-    float *logits = NULL;
-    fm_status st = fm_alloc(t->rows, sizeof *logits, (void **)&logits);
+    float *outputs = NULL;
+    fm_status st = fm_alloc(t->rows, fm_schema_outputs(s) * sizeof *outputs, (void **)&outputs);
 
-    if (!st && !(st = fm_tabular_predict(m, t->x, t->rows, logits)))
-        st = fm_metrics_compute(logits, t->y, t->rows, out);
-    free(logits);
+    if (!st && !(st = fm_tabular_predict(m, t->x, t->rows, outputs)))
+        st = fm_metrics_of(s, outputs, t->y, t->rows, out);
+    free(outputs);
     return st;
 }
 
@@ -38,7 +39,7 @@ static fm_status measure_all(const char *model, char **files, size_t count, row 
 
         rows[i].name = files[i];
         if (!(st = fm_table_load(files[i], schema, &options, &t)) &&
-            (st = measure(m, &t, &rows[i].metrics)))
+            (st = measure(m, schema, &t, &rows[i].metrics)))
             st = fm_fail_context(st, "%s: ", files[i]);
         if (!st)
             st = fm_table_append(&all, &t);
@@ -46,56 +47,90 @@ static fm_status measure_all(const char *model, char **files, size_t count, row 
     }
     rows[count].name = "all together";
     if (!st)
-        st = measure(m, &all, &rows[count].metrics);
+        st = measure(m, schema, &all, &rows[count].metrics);
     fm_table_fini(&all);
     fm_tabular_free(&m);
     fm_schema_free(&schema);
     return st;
 }
 
-static void print_table(const row *rows, size_t count)
+static void put_cell(double v)
 {
-    size_t width = strlen("file");
-
-    for (size_t i = 0; i < count; i++)
-        width = strlen(rows[i].name) > width ? strlen(rows[i].name) : width;
-    printf("%-*s %7s %9s %6s %8s %8s\n", (int)width, "file", "rows", "positives", "AUC", "accuracy",
-           "log loss");
-    for (size_t i = 0; i < count; i++) {
-        const fm_metrics *m = &rows[i].metrics;
-        char auc[16] = "-"; /* one class only */
-
-        if (!isnan(m->auc))
-            (void)snprintf(auc, sizeof auc, "%.4f", m->auc);
-        printf("%-*s %7zu %9zu %6s %8.4f %8.4f\n", (int)width, rows[i].name, m->rows, m->positives,
-               auc, m->accuracy, m->log_loss);
-    }
+    if (isnan(v))
+        printf(" %9s", "-"); /* one class only, for one */
+    else
+        printf(" %9.4f", v);
 }
 
-static json_t *to_json(const row *r)
+static void print_row(const row *r, int width)
 {
     const fm_metrics *m = &r->metrics;
 
-    return json_pack("{s:s, s:I, s:I, s:o, s:f, s:f}", "name", r->name, "rows", (json_int_t)m->rows,
-                     "positives", (json_int_t)m->positives, "auc",
-                     isnan(m->auc) ? json_null() : json_real(m->auc), "accuracy", m->accuracy,
-                     "log_loss", m->log_loss);
+    printf("%-*s %9zu", width, r->name, m->rows);
+    if (m->target == FM_TARGET_BINARY)
+        printf(" %9zu", m->positives);
+    put_cell(m->target == FM_TARGET_NUMBER ? m->rmse : m->auc);
+    put_cell(m->target == FM_TARGET_NUMBER ? m->mae : m->accuracy);
+    put_cell(m->target == FM_TARGET_NUMBER ? m->r2 : m->log_loss);
+    if (m->target != FM_TARGET_NUMBER)
+        put_cell(m->brier);
+    putchar('\n');
+}
+
+/* A line for each file, then all that is known of all of them together. */
+static fm_status print_table(const row *rows, size_t count)
+{
+    const fm_metrics *all = &rows[count].metrics;
+    const bool number = all->target == FM_TARGET_NUMBER, binary = all->target == FM_TARGET_BINARY;
+    size_t width = strlen(rows[count].name);
+    fm_buf text = { 0 };
+    fm_status st;
+
+    for (size_t i = 0; i < count; i++)
+        width = strlen(rows[i].name) > width ? strlen(rows[i].name) : width;
+    if (count > 1) {
+        printf("%-*s %9s%s %9s %9s %9s%s\n", (int)width, "file", "records",
+               binary ? "  positive" : "", number ? "RMSE" : "AUC", number ? "MAE" : "accuracy",
+               number ? "R2" : "log loss", number ? "" : "     Brier");
+        for (size_t i = 0; i <= count; i++)
+            print_row(&rows[i], (int)width);
+        printf("\nall together\n");
+    } else {
+        printf("%s\n", rows[0].name);
+    }
+    if (!(st = fm_metrics_text(all, &text)))
+        fputs((const char *)text.data, stdout);
+    fm_buf_fini(&text);
+    return st;
+}
+
+static fm_status write_diagram(const fm_metrics *m, const char *title, const char *path)
+{
+    fm_buf svg = { 0 };
+    fm_status st = fm_metrics_svg(m, title, &svg);
+
+    if (!st) /* counts of private records: private */
+        st = fm_file_replace(path, svg.data, svg.len, 0600);
+    fm_buf_fini(&svg);
+    return st;
 }
 
 static fm_status print_json(const row *rows, size_t count)
 {
-    json_t *files = json_array(), *root = json_object();
-    fm_status st = FM_ENOMEM;
+    json_t *files = json_array(), *root = json_object(), *one = NULL;
+    fm_status st = FM_OK;
 
-    for (size_t i = 0; i < count; i++)
-        if (json_array_append_new(files, to_json(&rows[i])) != 0) {
-            (void)fm_fail(st, "a file's name is not UTF-8, or memory is short");
-            goto done;
-        }
-    if (json_object_set(root, "files", files) == 0 &&
-        json_object_set_new(root, "all", to_json(&rows[count])) == 0)
-        st = fm_json_print(root);
-done:
+    for (size_t i = 0; !st && i < count; i++)
+        if (!(st = fm_metrics_json(&rows[i].metrics, rows[i].name, &one)) &&
+            json_array_append_new(files, one) != 0)
+            st = fm_fail(FM_ENOMEM, "out of memory");
+    if (!st && !(st = fm_metrics_json(&rows[count].metrics, rows[count].name, &one))) {
+        if (json_object_set(root, "files", files) == 0 &&
+            json_object_set_new(root, "all", one) == 0)
+            st = fm_json_print(root);
+        else
+            st = fm_fail(FM_ENOMEM, "out of memory");
+    }
     json_decref(files);
     json_decref(root);
     return st;
@@ -104,17 +139,23 @@ done:
 int fm_cmd_evaluate(int argc, char **argv)
 {
     static const char program[] = "fedmoe-model evaluate";
-    const char *model = NULL;
+    const char *model = NULL, *reliability = NULL;
     bool json = false;
     const fm_cli_option options[] = {
         { "model", FM_CLI_STRING, &model, "FILE", "the model", true, 0, 0 },
+        { "reliability", FM_CLI_STRING, &reliability, "SVG",
+          "draw how predictions come true, of all files together", false, 0, 0 },
         { "json", FM_CLI_FLAG, &json, NULL, "as JSON", false, 0, 0 },
     };
     const fm_cli_spec spec = {
         .program = program,
-        .summary = "Measure a model on labelled records: each file, and all of them together.",
+        .summary =
+            "Measure a model on labelled records: each file, and all of them together. Figures "
+            "of private records are not private.",
         .examples = "fedmoe-model evaluate --model final.safetensors processed.*.data\n"
-                    "fedmoe-model evaluate --model final.safetensors --json test.csv",
+                    "fedmoe-model evaluate --model final.safetensors --json test.csv\n"
+                    "fedmoe-model evaluate --model final.safetensors --reliability plot.svg "
+                    "test.csv",
         .options = options,
         .option_count = FM_CMD_COUNT(options),
         .operands = "CSV...",
@@ -131,10 +172,11 @@ int fm_cmd_evaluate(int argc, char **argv)
 
     if (!(st = fm_alloc(count + 1, sizeof *rows, (void **)&rows)) &&
         !(st = measure_all(model, argv + first, count, rows))) {
-        if (json)
-            st = print_json(rows, count);
-        else
-            print_table(rows, count > 1 ? count + 1 : 1);
+        if (reliability)
+            st = write_diagram(&rows[count].metrics, count > 1 ? "all together" : rows[0].name,
+                               reliability);
+        if (!st)
+            st = json ? print_json(rows, count) : print_table(rows, count);
     }
     free(rows);
     return st ? fm_cli_failed(program) : 0;

@@ -29,17 +29,33 @@ static fm_status name_knot(fm_schema *s, size_t at, const fm_column *c, double k
     return st;
 }
 
+/* As in "age 30..40"; a date's edges are named by their days' numbers. */
+static fm_status name_bin(fm_schema *s, size_t at, const fm_column *c, size_t bin)
+{
+    fm_buf b = { 0 };
+    fm_status st = fm_buf_printf(&b, "%.6g..%.6g", c->edges[bin], c->edges[bin + 1]);
+
+    if (!st)
+        st = name_feature(s, at, c->name, " ", (const char *)b.data);
+    fm_buf_fini(&b);
+    return st;
+}
+
 static fm_status name_column(fm_schema *s, const fm_column *c)
 {
     size_t at = c->first;
     fm_status st = FM_OK;
 
-    if (c->kind == FM_COLUMN_NUMERIC || c->kind == FM_COLUMN_DATE)
+    if ((c->kind == FM_COLUMN_NUMERIC || c->kind == FM_COLUMN_DATE) && !c->piecewise)
         st = name_feature(s, at++, c->name, "", "");
+    for (size_t i = 0; !st && i < c->bins; i++)
+        st = name_bin(s, at++, c, i);
     for (size_t i = 0; !st && i < c->knot_count; i++)
         st = name_knot(s, at++, c, c->knots[i]);
     for (size_t i = 0; !st && c->kind == FM_COLUMN_CATEGORICAL && i < c->values.count; i++)
         st = name_feature(s, at++, c->name, "=", c->values.at[i].text);
+    for (size_t i = 0; !st && i < c->groups.names.count; i++)
+        st = name_feature(s, at++, c->name, "=", c->groups.names.at[i].text);
     if (!st && c->indicator)
         st = name_feature(s, at, c->name, " missing", "");
     return st;
@@ -103,6 +119,10 @@ void fm_schema_free(fm_schema **schema)
 
         free(c->name);
         free(c->knots);
+        free(c->edges);
+        free(c->class_weights);
+        fm_groups_fini(&c->groups);
+        fm_lookup_fini(&c->lookup);
         fm_cells_fini(&c->missing);
         fm_cells_fini(&c->values);
         fm_cells_fini(&c->positive);
@@ -150,19 +170,40 @@ bool fm_schema_has_label(const fm_schema *s)
 
 fm_target fm_schema_target(const fm_schema *s)
 {
-    (void)s;
-    return FM_TARGET_BINARY;
+    return s->label == SIZE_MAX ? FM_TARGET_BINARY : s->columns[s->label].target;
 }
 
 size_t fm_schema_outputs(const fm_schema *s)
 {
-    (void)s;
-    return 1;
+    return fm_schema_target(s) == FM_TARGET_CLASSES ? s->columns[s->label].values.count : 1;
 }
 
 double fm_schema_class_weight(const fm_schema *s, size_t class)
 {
-    (void)s;
-    (void)class;
-    return 1.0;
+    const double *weights = s->label == SIZE_MAX ? NULL : s->columns[s->label].class_weights;
+
+    return weights ? weights[class] : 1.0;
+}
+
+const char *fm_schema_label_name(const fm_schema *s)
+{
+    return s->label == SIZE_MAX ? NULL : s->columns[s->label].name;
+}
+
+const char *fm_schema_class_name(const fm_schema *s, size_t class)
+{
+    const fm_column *c = s->label == SIZE_MAX ? NULL : &s->columns[s->label];
+
+    if (!c)
+        return class ? "1" : "0";
+    if (c->target == FM_TARGET_BINARY)
+        return (class ? c->positive : c->values).at[0].text;
+    return c->values.at[class].text;
+}
+
+double fm_schema_number(const fm_schema *s, double output)
+{
+    const fm_column *c = s->label == SIZE_MAX ? NULL : &s->columns[s->label];
+
+    return c && c->target == FM_TARGET_NUMBER ? c->center + c->scale * output : output;
 }

@@ -5,85 +5,139 @@
 #include "fedmoe/base/text.h"
 #include "schema_internal.h"
 
-static bool is_missing(const fm_schema *s, const fm_column *c, const char *cell)
-{
-    return fm_cells_find(&s->missing, cell) != SIZE_MAX ||
-           fm_cells_find(&c->missing, cell) != SIZE_MAX;
-}
-
-static fm_status missing(const fm_column *c, const char *cell, float *out)
+static fm_status missing(const fm_column *c, fm_slice cell, float *out)
 {
     char shown[FM_CELL_SHOWN];
 
     if (c->required)
         return fm_fail(FM_EPARSE, "column %s: \"%s\" means missing, but the column is required",
-                       c->name, fm_cell_show(cell, shown));
-    out[c->features - 1] = (float)c->missing_weight; /* the others are 0 already */
+                       c->name, fm_cell_show(cell.at, shown));
+    for (size_t i = 0; i + 1 < c->features; i++)
+        out[i] = 0.0f;
+    out[c->features - 1] = (float)c->missing_weight;
     return FM_OK;
 }
 
-static fm_status numeric(const fm_column *c, const char *cell, float *out)
+/* Each bin's share below v. Nothing is divided here: every member gets the same bits. */
+static void put_bins(const fm_column *c, double v, float *out)
+{
+    for (size_t i = 0; i < c->bins; i++) {
+        double share = (v - c->edges[i]) * c->inverse[i];
+
+        share = share > 0.0 ? share : 0.0;
+        share = share < 1.0 ? share : 1.0;
+        out[i] = (float)(c->bin_weight * (share - c->bin_center));
+    }
+}
+
+static fm_status outside(const fm_column *c, fm_slice cell)
+{
+    char shown[FM_CELL_SHOWN];
+
+    if (c->kind == FM_COLUMN_DATE)
+        return fm_fail(FM_EPARSE, "column %s: %s is outside the declared range", c->name,
+                       fm_cell_show(cell.at, shown));
+    return fm_fail(FM_EPARSE, "column %s: %s is outside the declared range %.10g to %.10g", c->name,
+                   fm_cell_show(cell.at, shown), c->lo, c->hi);
+}
+
+static fm_status numeric(const fm_column *c, fm_slice cell, float *out)
 {
     const bool date = c->kind == FM_COLUMN_DATE;
     char shown[FM_CELL_SHOWN];
-    double v;
+    bool number = false;
+    double v = 0.0;
 
-    if (date ? !fm_cell_date(cell, &v) : !fm_text_double(cell, &v))
+    if (fm_lookup_by_text(&c->lookup, cell) == FM_CODE_MISSING)
+        return missing(c, cell, out);
+    if (!date || c->lookup.numbers)
+        number = fm_text_double(cell.at, &v);
+    if (number && fm_lookup_by_number(&c->lookup, v) == FM_CODE_MISSING)
+        return missing(c, cell, out);
+    if (date ? !fm_cell_date(cell.at, &v) : !number)
         return fm_fail(FM_EPARSE, "column %s: \"%s\" is not a %s", c->name,
-                       fm_cell_show(cell, shown), date ? "date (YYYY-MM-DD)" : "number");
+                       fm_cell_show(cell.at, shown), date ? "date (YYYY-MM-DD)" : "number");
     if (v < c->lo || v > c->hi) {
         if (c->odd == FM_ODD_MISSING)
             return missing(c, cell, out);
-        if (c->odd == FM_ODD_ERROR && date)
-            return fm_fail(FM_EPARSE, "column %s: %s is outside the declared range", c->name,
-                           fm_cell_show(cell, shown));
         if (c->odd == FM_ODD_ERROR)
-            return fm_fail(FM_EPARSE, "column %s: %s is outside the declared range %.10g to %.10g",
-                           c->name, fm_cell_show(cell, shown), c->lo, c->hi);
+            return outside(c, cell);
         v = v < c->lo ? c->lo : c->hi;
     }
-    out[0] = (float)((v - c->center) / c->scale);
+    if (c->piecewise)
+        put_bins(c, v, out);
+    else
+        out[0] = (float)((v - c->center) / c->scale);
     for (size_t i = 0; i < c->knot_count; i++)
         out[1 + i] = (float)(fmax(0.0, v - c->knots[i]) / c->scale);
+    if (c->indicator)
+        out[c->features - 1] = 0.0f;
     return FM_OK;
 }
 
-static fm_status categorical(const fm_column *c, const char *cell, float *out)
+static fm_status unknown(const fm_column *c, fm_slice cell)
 {
-    const size_t at = fm_cells_find(&c->values, cell);
+    const fm_cells *declared = c->values.count ? &c->values : &c->groups.names;
     char shown[FM_CELL_SHOWN];
 
-    if (at == SIZE_MAX) {
-        if (c->odd == FM_ODD_MISSING)
-            return missing(c, cell, out);
-        return fm_fail(FM_EPARSE, "column %s: \"%s\" is none of the declared values (%s, %s%s)",
-                       c->name, fm_cell_show(cell, shown), c->values.at[0].text,
-                       c->values.at[1].text, c->values.count > 2 ? ", ..." : "");
-    }
-    for (size_t i = 0; i < c->values.count; i++)
-        out[i] = (float)(c->weight * ((i == at ? 1.0 : 0.0) - c->value_center));
-    return FM_OK;
+    if (declared->count == 1)
+        return fm_fail(FM_EPARSE, "column %s: \"%s\" is none of the declared values and groups",
+                       c->name, fm_cell_show(cell.at, shown));
+    return fm_fail(FM_EPARSE, "column %s: \"%s\" is none of the declared %s (%s, %s%s)", c->name,
+                   fm_cell_show(cell.at, shown),
+                   c->groups.count ? (c->values.count ? "values and groups" : "groups") : "values",
+                   declared->at[0].text, declared->at[1].text,
+                   declared->count > 2 || (c->values.count && c->groups.count) ? ", ..." : "");
 }
 
-static fm_status label_of(const fm_column *c, const char *cell, float *label)
+static fm_status categorical(const fm_column *c, fm_slice cell, float *out)
 {
-    char shown[FM_CELL_SHOWN];
+    const size_t count = c->values.count + c->groups.names.count;
+    const int32_t code = fm_lookup_find(&c->lookup, cell);
+    size_t at = code >= 0 ? (size_t)code : SIZE_MAX;
 
-    if (fm_cells_find(&c->values, cell) != SIZE_MAX)
-        *label = 0.0f;
-    else if (fm_cells_find(&c->positive, cell) != SIZE_MAX)
-        *label = 1.0f;
-    else
-        return fm_fail(FM_EPARSE, "column %s: \"%s\" is neither a negative nor a positive label",
-                       c->name, fm_cell_show(cell, shown));
-    return FM_OK;
-}
-
-static fm_status column(const fm_schema *s, const fm_column *c, const char *cell, float *out)
-{
-    if (is_missing(s, c, cell))
+    if (code == FM_CODE_MISSING)
         return missing(c, cell, out);
-    return c->kind == FM_COLUMN_CATEGORICAL ? categorical(c, cell, out) : numeric(c, cell, out);
+    if (code == FM_CODE_NONE && (at = fm_groups_find(&c->groups, cell)) != SIZE_MAX)
+        at += c->values.count;
+    if (at == SIZE_MAX)
+        return c->odd == FM_ODD_MISSING ? missing(c, cell, out) : unknown(c, cell);
+    for (size_t i = 0; i < count; i++)
+        out[i] = c->off;
+    out[at] = c->on;
+    if (c->indicator)
+        out[count] = 0.0f;
+    return FM_OK;
+}
+
+static fm_status column(const fm_schema *s, size_t i, fm_slice cell, float *features, float *label)
+{
+    const fm_column *c = &s->columns[i];
+
+    switch (c->kind) {
+    case FM_COLUMN_LABEL:
+        return label ? fm_label_encode(c, cell, label) : FM_OK;
+    case FM_COLUMN_IGNORE:
+        return FM_OK;
+    case FM_COLUMN_CATEGORICAL:
+        return categorical(c, cell, features + c->first);
+    case FM_COLUMN_NUMERIC:
+    case FM_COLUMN_DATE:
+        break;
+    }
+    return numeric(c, cell, features + c->first);
+}
+
+fm_status fm_schema_encode_row(const fm_schema *s, const fm_slice *cells, float *features,
+                               float *label, size_t *at)
+{
+    fm_status st = FM_OK;
+
+    for (size_t i = 0; !st && i < s->column_count; i++) {
+        *at = i;
+        st = column(s, i, cells[i], features, label);
+    }
+    return st;
 }
 
 fm_status fm_schema_encode(const fm_schema *s, const char *const *cells, float *features,
@@ -97,17 +151,11 @@ fm_status fm_schema_encode(const fm_schema *s, const char *const *cells, float *
         *at = 0;
         return fm_fail(FM_EINVAL, "schema %s has no label column", s->name);
     }
-    memset(features, 0, s->features * sizeof *features);
     for (size_t i = 0; !st && i < s->column_count; i++) {
-        const fm_column *c = &s->columns[i];
+        const fm_slice cell = { cells[i], cells[i] ? strlen(cells[i]) : 0 };
 
         *at = i;
-        if (c->kind == FM_COLUMN_LABEL) {
-            if (label)
-                st = label_of(c, cells[i], label);
-        } else if (c->kind != FM_COLUMN_IGNORE) {
-            st = column(s, c, cells[i], features + c->first);
-        }
+        st = column(s, i, cell, features, label);
     }
     return st;
 }

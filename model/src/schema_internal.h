@@ -25,6 +25,40 @@ typedef struct {
     size_t count;
 } fm_cells;
 
+/* A cell under examination: NUL-terminated, its length known. */
+typedef struct {
+    const char *at;
+    size_t len;
+} fm_slice;
+
+/*
+ * What each declared cell means, found in one step (schema_lookup.c): by its text, and, when some
+ * entries are numbers, by its value. The memory is a function of what the schema declares.
+ */
+#define FM_CODE_MISSING (-1)
+#define FM_CODE_NONE (-2) /* not declared */
+typedef struct {
+    struct fm_lookup_text *texts;     /* [cap], owned; NULL: nothing is declared */
+    struct fm_lookup_number *numbers; /* [cap], owned; NULL: no entry is a number */
+    size_t cap;                       /* a power of two, at least twice the entries */
+} fm_lookup;
+
+/* A name for many codes (schema_group.c); an entry is a range of numbers after a prefix of letters,
+ * a code with all its subdivisions, or a beginning. */
+typedef enum { FM_CODES_RANGE, FM_CODES_ONE, FM_CODES_BEGIN } fm_codes_kind;
+typedef struct {
+    fm_codes_kind kind;
+    char text[16]; /* letters of the range; the code; the beginning */
+    size_t len;
+    uint32_t first, last;
+    size_t group;
+} fm_codes;
+typedef struct {
+    fm_cells names;
+    fm_codes *entries; /* owned; in the schema's order: the first that fits wins */
+    size_t count;
+} fm_groups;
+
 typedef struct {
     char *name; /* owned */
     fm_column_kind kind;
@@ -36,11 +70,33 @@ typedef struct {
     double lo, hi, center, scale; /* numeric; date: days since 1970-01-01 */
     double *knots;                /* owned */
     size_t knot_count;
-    fm_cells values;             /* categorical; label: negative ones */
+    bool piecewise;    /* edges instead of center, scale and knots */
+    double *edges;     /* [bins + 1], owned */
+    double *inverse;   /* [bins] 1 / width of each, in edges' memory */
+    size_t bins;       /* piecewise */
+    double bin_weight; /* piecewise: bin_weight * (share of the bin below v - bin_center) */
+    double bin_center;
+    fm_cells values;             /* categorical; label: negative ones, or all classes */
     fm_cells positive;           /* label */
+    fm_groups groups;            /* categorical: further values */
+    fm_lookup lookup;            /* of missing (and, when categorical or a label, declared) cells */
     double weight, value_center; /* categorical: weight * (1[v = value] - value_center) */
+    float on, off;               /* the two values that gives */
+    fm_target target;            /* label */
+    double *class_weights;       /* label, owned; NULL: all 1 */
     size_t first, features;      /* its part of the record's features */
 } fm_column;
+
+/* What columns use that do not say: `encoding` of the file. */
+typedef struct {
+    double weight, missing_weight, bin_weight;
+    bool centered;
+    enum { FM_NUMERIC_AUTO, FM_NUMERIC_PLAIN, FM_NUMERIC_PIECEWISE } numeric;
+    uint64_t bins;
+    int spacing; /* fm_spacing */
+} fm_encoding;
+
+typedef enum { FM_SPACING_LINEAR, FM_SPACING_LOG } fm_spacing;
 
 struct fm_schema {
     char *name, *text;
@@ -70,7 +126,43 @@ FM_NODISCARD fm_status fm_schema_read(const fm_yaml_node *root, fm_schema *s);
 
 /* schema_column.c */
 FM_NODISCARD fm_status fm_column_read(const fm_yaml_node *map, const fm_schema *s,
-                                      const fm_column *defaults, fm_column *out);
+                                      const fm_encoding *e, fm_column *out);
 FM_NODISCARD fm_status fm_cells_read(const fm_yaml_node *map, const char *key, fm_cells *out);
+
+/* schema_numeric.c: range, outside, and how the number becomes features */
+FM_NODISCARD fm_status fm_column_numeric(const fm_yaml_node *map, const fm_encoding *e,
+                                         fm_column *c);
+FM_NODISCARD fm_status fm_column_range(const fm_yaml_node *map, fm_column *c);
+/** center and scale, with their defaults. */
+FM_NODISCARD fm_status fm_column_scale(const fm_yaml_node *map, fm_column *c);
+FM_NODISCARD fm_status fm_column_odd(const fm_yaml_node *map, const char *key, unsigned allowed,
+                                     fm_odd *out);
+#define FM_ODD_BIT(o) (1u << (o))
+FM_NODISCARD fm_status fm_spacing_read(const fm_yaml_node *map, int otherwise, int *out);
+
+/* schema_label.c */
+FM_NODISCARD fm_status fm_column_label(const fm_yaml_node *map, fm_column *c);
+FM_NODISCARD fm_status fm_label_encode(const fm_column *c, fm_slice cell, float *out);
+
+/* schema_group.c */
+FM_NODISCARD fm_status fm_groups_read(const fm_yaml_node *map, fm_groups *out);
+/** Which group the code belongs to, or SIZE_MAX. */
+size_t fm_groups_find(const fm_groups *g, fm_slice code);
+void fm_groups_fini(fm_groups *g);
+
+/* schema_lookup.c */
+/** All of one column's declared cells; no two of them are the same cell. */
+FM_NODISCARD fm_status fm_lookup_build(const fm_schema *s, fm_column *c);
+/** Index of the declared value, FM_CODE_MISSING or FM_CODE_NONE. Positive labels are 1, others 0. */
+int32_t fm_lookup_find(const fm_lookup *l, fm_slice cell);
+/** The two halves of it. */
+int32_t fm_lookup_by_text(const fm_lookup *l, fm_slice cell);
+int32_t fm_lookup_by_number(const fm_lookup *l, double v);
+void fm_lookup_fini(fm_lookup *l);
+
+/* schema_encode.c */
+/** As fm_schema_encode; cells of columns that are not wanted are not looked at. */
+FM_NODISCARD fm_status fm_schema_encode_row(const fm_schema *s, const fm_slice *cells,
+                                            float *features, float *label, size_t *column);
 
 #endif

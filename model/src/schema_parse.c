@@ -34,25 +34,47 @@ static fm_status read_csv(const fm_yaml_node *root, fm_schema *s)
     return FM_OK;
 }
 
-/* sqrt 2: a balanced two-valued column then varies as much as a standardised numeric one. */
-static fm_status read_encoding(const fm_yaml_node *root, fm_column *defaults)
+static fm_status read_numeric(const fm_yaml_node *map, fm_encoding *e)
 {
-    static const char *const known[] = { "weight", "missing_weight", "centered", NULL };
-    const fm_yaml_node *map;
-    bool centered = true;
+    const char *text;
     fm_status st;
 
-    *defaults = (fm_column){ .weight = sqrt(2.0), .missing_weight = sqrt(2.0) };
-    if (fm_yaml_find(root, "encoding") &&
-        ((st = fm_yaml_get_map(root, "encoding", &map)) || (st = fm_yaml_check_keys(map, known)) ||
-         (st = fm_yaml_get_double_or(map, "weight", 1e-6, 1000.0, defaults->weight,
-                                     &defaults->weight)) ||
-         (st = fm_yaml_get_double_or(map, "missing_weight", 1e-6, 1000.0, defaults->missing_weight,
-                                     &defaults->missing_weight)) ||
-         (st = fm_yaml_get_bool_or(map, "centered", true, &centered))))
+    if ((st = fm_yaml_get_u64_or(map, "bins", 1, FM_SCHEMA_MAX_BINS, e->bins, &e->bins)) ||
+        (st = fm_spacing_read(map, e->spacing, &e->spacing)) || !fm_yaml_find(map, "numeric"))
         return st;
-    defaults->value_center = centered ? 1.0 : 0.0; /* each column puts its own 1 / values */
+    if ((st = fm_yaml_get_string(map, "numeric", &text)))
+        return st;
+    if (strcmp(text, "plain") != 0 && strcmp(text, "piecewise") != 0)
+        return fm_yaml_fail(fm_yaml_find(map, "numeric"),
+                            "numeric is \"%s\"; it can be plain or piecewise", text);
+    e->numeric = strcmp(text, "plain") == 0 ? FM_NUMERIC_PLAIN : FM_NUMERIC_PIECEWISE;
     return FM_OK;
+}
+
+/* sqrt 2: a balanced two-valued column then varies as much as a standardised numeric one. */
+static fm_status read_encoding(const fm_yaml_node *root, fm_encoding *e)
+{
+    static const char *const known[] = { "weight", "missing_weight", "centered",   "numeric",
+                                         "bins",   "spacing",        "bin_weight", NULL };
+    const fm_yaml_node *map;
+    fm_status st;
+
+    *e = (fm_encoding){ .weight = sqrt(2.0),
+                        .missing_weight = sqrt(2.0),
+                        .bin_weight = 1.0,
+                        .centered = true,
+                        .bins = 8 };
+    if (!fm_yaml_find(root, "encoding"))
+        return FM_OK;
+    if ((st = fm_yaml_get_map(root, "encoding", &map)) || (st = fm_yaml_check_keys(map, known)) ||
+        (st = fm_yaml_get_double_or(map, "weight", 1e-6, 1000.0, e->weight, &e->weight)) ||
+        (st = fm_yaml_get_double_or(map, "missing_weight", 1e-6, 1000.0, e->missing_weight,
+                                    &e->missing_weight)) ||
+        (st = fm_yaml_get_double_or(map, "bin_weight", 1e-6, 1000.0, e->bin_weight,
+                                    &e->bin_weight)) ||
+        (st = fm_yaml_get_bool_or(map, "centered", true, &e->centered)))
+        return st;
+    return read_numeric(map, e);
 }
 
 static fm_status check_column(const fm_yaml_node *node, fm_schema *s, size_t i)
@@ -78,7 +100,7 @@ static fm_status check_column(const fm_yaml_node *node, fm_schema *s, size_t i)
 static fm_status read_columns(const fm_yaml_node *root, fm_schema *s)
 {
     const fm_yaml_node *list;
-    fm_column defaults;
+    fm_encoding defaults;
     fm_status st = read_encoding(root, &defaults);
 
     if (st || (st = fm_yaml_get_list(root, "columns", &list)))

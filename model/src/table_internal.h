@@ -3,24 +3,50 @@
 
 #include "fedmoe/model/table.h"
 #include "schema_internal.h"
+#include "table_csv.h"
 
-/* One record of a CSV file, as long as the callback runs. */
+/* Problems of the records, each a line of text, up to some number. */
 typedef struct {
-    const char *const *cells; /* NUL-terminated */
-    size_t count;
-    size_t line; /* where it starts, 1-based */
-} fm_csv_record;
+    fm_buf text;
+    fm_buf *all; /* NULL, or where every one is appended with its line end */
+    size_t count, max;
+    bool gave_up; /* too many, or nothing more can be read */
+} fm_problems;
 
-/** @return FM_OK to go on; anything else ends the reading and is its result. */
-typedef fm_status (*fm_csv_fn)(void *state, const fm_csv_record *r);
+/** Note the calling thread's error text. FM_OK to go on; FM_EPARSE when there are too many. */
+FM_NODISCARD fm_status fm_problem(fm_problems *p);
+/** As fm_problem, and nothing more is to be read. */
+FM_NODISCARD fm_status fm_problem_last(fm_problems *p);
+/** FM_EPARSE with all of them. */
+FM_NODISCARD fm_status fm_problems_fail(const fm_problems *p);
 
-/**
- * All records in order; blank lines are skipped, as is a byte order mark.
- * @param bytes  NUL-terminated one past len.
- * @return FM_OK; FM_EPARSE, the text "name:line: ..."; FM_ENOMEM; what `each` returned.
- */
-FM_NODISCARD fm_status fm_csv_read(const char *name, const void *bytes, size_t len, char delimiter,
-                                   fm_csv_fn each, void *state);
+/* table_bind.c: which field of the file is which column. */
+typedef struct {
+    const char *name; /* of the file */
+    const fm_schema *schema;
+    bool labels, hide_values;
+    const struct fm_raw *raw; /* NULL: the records are encoded */
+    const char *unit, *id;    /* further columns that are wanted, or NULL */
+    size_t fields;            /* every record must have */
+    size_t *place;            /* [columns] which field is which column, or SIZE_MAX; owned */
+    size_t unit_place, id_place;
+} fm_binding;
+
+/** By the file's first record. FM_EPARSE: with problems noted; nothing can be read.
+ *  @param is_record out: it is a record itself, not the header. */
+FM_NODISCARD fm_status fm_bind(fm_binding *b, const fm_csv_record *first, fm_problems *p,
+                               bool *is_record);
+void fm_binding_fini(fm_binding *b);
+/** FM_EPARSE unless the record has as many fields as it must. */
+FM_NODISCARD fm_status fm_bind_check(const fm_binding *b, const fm_csv_record *r);
+/** The cells of the schema's columns; what is absent is {NULL, 0}. */
+void fm_bind_cells(const fm_binding *b, const fm_csv_record *r, fm_slice *cells);
+/** Encode the record. FM_EPARSE, the text with file and line.
+ *  @param cells room for one for each column. @param label NULL unless labels are wanted. */
+FM_NODISCARD fm_status fm_bind_encode(const fm_binding *b, const fm_csv_record *r, fm_slice *cells,
+                                      float *features, float *label);
+/** FM_EPARSE with file, line and column; `st` is what reading the cell said. */
+fm_status fm_bind_fault(const fm_binding *b, const fm_csv_record *r, size_t column, fm_status st);
 
 /*
  * Whose record is whose (table_unit.c). Keys are kept as 16 bytes of their digest, which makes the
@@ -47,7 +73,7 @@ FM_NODISCARD fm_status fm_raw_open(const fm_schema *s, const fm_raw_column *colu
 void fm_raw_close(fm_raw **r);
 bool fm_raw_wants(const fm_raw *r, size_t column);
 /** One record; out: [count]. FM_EPARSE, *column being the schema's at fault. */
-FM_NODISCARD fm_status fm_raw_read(const fm_raw *r, const char *const *cells, double *out,
+FM_NODISCARD fm_status fm_raw_read(const fm_raw *r, const fm_slice *cells, double *out,
                                    size_t *column);
 
 #endif

@@ -100,13 +100,13 @@ static fm_status number_of(const fm_column *c, const char *cell, double *out)
                    date ? "date (YYYY-MM-DD)" : "number");
 }
 
-fm_status fm_raw_read(const fm_raw *r, const char *const *cells, double *out, size_t *column)
+fm_status fm_raw_read(const fm_raw *r, const fm_slice *cells, double *out, size_t *column)
 {
     fm_status st = FM_OK;
 
     for (size_t i = 0; !st && i < r->count; i++) {
         const fm_column *c = &r->schema->columns[r->at[i].column];
-        const char *cell = cells[r->at[i].column];
+        const char *cell = cells[r->at[i].column].at;
         size_t at;
 
         *column = r->at[i].column;

@@ -1,6 +1,5 @@
 /* evaluate and predict: a model file on records of this node. Nothing leaves, nothing is charged.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,6 +7,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 #include "fedmoe/model/metrics.h"
+#include "fedmoe/model/predict.h"
 #include "fedmoe/model/tabular.h"
 #include "fedmoe/node/config.h"
 
@@ -19,19 +19,26 @@ typedef struct {
     fm_tabular *tabular;
 } loaded;
 
-static fm_status load_model(loaded *m)
+/** *out: a path to be freed, or NULL when m->model says it. */
+static fm_status model_path(const loaded *m, char **out)
 {
-    char *dir = NULL, *path = NULL;
+    char *dir = NULL;
     fm_status st = FM_OK;
 
-    if (!m->model) {
-        if ((st = fm_path_dir(m->config, &dir)) == FM_OK)
-            st = fm_path_join(dir, "model.safetensors", &path);
-    }
+    if (!m->model && (st = fm_path_dir(m->config, &dir)) == FM_OK)
+        st = fm_path_join(dir, "model.safetensors", out);
+    free(dir);
+    return st;
+}
+
+static fm_status load_model(loaded *m)
+{
+    char *path = NULL;
+    fm_status st = model_path(m, &path);
+
     if (st == FM_OK)
         st = fm_tabular_load(path ? path : m->model, BATCH_ROWS, &m->schema, &m->tabular);
     free(path);
-    free(dir);
     return st;
 }
 
@@ -41,10 +48,11 @@ static void unload(loaded *m)
     fm_schema_free(&m->schema);
 }
 
+/** float32[rows, outputs]; the caller frees. */
 static fm_status predict(loaded *m, const fm_table *t, float **out)
 {
     void *p = NULL;
-    fm_status st = fm_alloc(t->rows ? t->rows : 1, sizeof **out, &p);
+    fm_status st = fm_alloc(t->rows ? t->rows : 1, fm_schema_outputs(m->schema) * sizeof **out, &p);
 
     if (st == FM_OK && (st = fm_tabular_predict(m->tabular, t->x, t->rows, p)) == FM_OK)
         *out = p;
@@ -74,42 +82,49 @@ static fm_status load_tables(const loaded *m, const char *const *files, size_t c
     return st;
 }
 
-static json_t *number_or_null(double v)
-{
-    return isfinite(v) ? json_real(v) : json_null();
-}
-
 static fm_status show_metrics(const fm_metrics *m, bool json)
 {
-    json_t *j;
+    json_t *j = NULL;
+    fm_buf text = { 0 };
     fm_status st;
 
-    if (!json) {
-        printf("records    %zu (%zu positive)\nAUC        %.4f\naccuracy   %.4f\nlog loss   "
-               "%.4f\n",
-               m->rows, m->positives, m->auc, m->accuracy, m->log_loss);
-        return FM_OK;
+    if (json) {
+        if ((st = fm_metrics_json(m, NULL, &j)) == FM_OK)
+            st = fm_json_print(j);
+        json_decref(j);
+        return st;
     }
-    j = json_pack("{s:I s:I s:o s:o s:o}", "rows", (json_int_t)m->rows, "positives",
-                  (json_int_t)m->positives, "auc", number_or_null(m->auc), "accuracy",
-                  number_or_null(m->accuracy), "log_loss", number_or_null(m->log_loss));
-    st = j ? fm_json_print(j) : fm_fail(FM_ENOMEM, "no memory for the figures");
-    json_decref(j);
+    if ((st = fm_metrics_text(m, &text)) == FM_OK)
+        fputs((const char *)text.data, stdout);
+    fm_buf_fini(&text);
     return st;
 }
 
-static fm_status evaluate(loaded *m, const char *const *files, size_t count, bool json)
+static fm_status write_diagram(const fm_metrics *m, const char *path)
+{
+    fm_buf svg = { 0 };
+    fm_status st = fm_metrics_svg(m, "the model on this node's records", &svg);
+
+    if (st == FM_OK)
+        st = fm_file_replace(path, svg.data, svg.len, 0600);
+    fm_buf_fini(&svg);
+    return st;
+}
+
+static fm_status evaluate(loaded *m, const char *const *files, size_t count,
+                          const char *reliability, bool json)
 {
     fm_table t = { 0 };
     fm_metrics figures = { 0 };
-    float *logits = NULL;
+    float *outputs = NULL;
     fm_status st;
 
     if ((st = load_model(m)) == FM_OK && (st = load_tables(m, files, count, &t)) == FM_OK &&
-        (st = predict(m, &t, &logits)) == FM_OK &&
-        (st = fm_metrics_compute(logits, t.y, t.rows, &figures)) == FM_OK)
+        (st = predict(m, &t, &outputs)) == FM_OK &&
+        (st = fm_metrics_of(m->schema, outputs, t.y, t.rows, &figures)) == FM_OK &&
+        (!reliability || (st = write_diagram(&figures, reliability)) == FM_OK))
         st = show_metrics(&figures, json);
-    free(logits);
+    free(outputs);
     fm_table_fini(&t);
     unload(m);
     return st;
@@ -140,6 +155,7 @@ int fm_cmd_evaluate(int argc, char **argv)
 {
     loaded m = { .config = "node.yaml" };
     fm_cli_list data = { 0 };
+    const char *reliability = NULL;
     bool json = false;
     const fm_cli_option options[] = {
         FM_CMD_CONFIG_OPTION(m.config),
@@ -147,6 +163,8 @@ int fm_cmd_evaluate(int argc, char **argv)
           0, 0 },
         { "model", FM_CLI_STRING, &m.model, "FILE",
           "safetensors (default: model.safetensors beside node.yaml)", false, 0, 0 },
+        { "reliability", FM_CLI_STRING, &reliability, "SVG", "draw how predictions come true",
+          false, 0, 0 },
         FM_CMD_JSON_OPTION(json),
     };
     const fm_cli_spec spec = {
@@ -165,7 +183,7 @@ int fm_cmd_evaluate(int argc, char **argv)
 
     if (fm_cli_begin(&spec, argc, argv, &first, &code))
         code = gather(&data, argv, first, argc, &files, &count) == FM_OK &&
-                       evaluate(&m, files, count, json) == FM_OK
+                       evaluate(&m, files, count, reliability, json) == FM_OK
                    ? 0
                    : fm_cli_failed(spec.program);
     free(files);
@@ -173,49 +191,35 @@ int fm_cmd_evaluate(int argc, char **argv)
     return code;
 }
 
-static fm_status write_predictions(const char *path, const fm_table *t, const float *logits)
+static fm_status predict_file(const loaded *m, fm_predict_options *o)
 {
-    fm_buf b = { .limit = SIZE_MAX };
-    fm_status st = fm_buf_printf(&b, "line,logit,probability\n");
+    uint64_t rows = 0;
+    char *path = NULL;
+    fm_status st = model_path(m, &path);
 
-    for (size_t i = 0; st == FM_OK && i < t->rows; i++)
-        st = fm_buf_printf(&b, "%zu,%.9g,%.9g\n", t->lines[i], (double)logits[i],
-                           1.0 / (1.0 + exp(-(double)logits[i])));
-    if (st == FM_OK)
-        st = fm_file_replace(path, b.data, b.len, 0600);
-    fm_buf_fini(&b);
-    return st;
-}
-
-static fm_status predict_file(loaded *m, const char *input, const char *output)
-{
-    const fm_table_options o = { .labels = false };
-    fm_table t = { 0 };
-    float *logits = NULL;
-    fm_status st;
-
-    if ((st = load_model(m)) == FM_OK && (st = fm_table_load(input, m->schema, &o, &t)) == FM_OK &&
-        (st = predict(m, &t, &logits)) == FM_OK)
-        st = write_predictions(output, &t, logits);
-    if (st == FM_OK)
-        printf("%zu predictions are in %s\n", t.rows, output);
-    free(logits);
-    fm_table_fini(&t);
-    unload(m);
+    if (st != FM_OK)
+        return st;
+    o->model = path ? path : m->model;
+    o->lines = true;
+    if ((st = fm_predict_file(o, &rows)) == FM_OK)
+        printf("%llu predictions are in %s\n", (unsigned long long)rows, o->output);
+    free(path);
     return st;
 }
 
 int fm_cmd_predict(int argc, char **argv)
 {
     loaded m = { .config = "node.yaml" };
-    const char *input = NULL, *output = NULL;
+    fm_predict_options o = { 0 };
     const fm_cli_option options[] = {
         FM_CMD_CONFIG_OPTION(m.config),
-        { "input", FM_CLI_STRING, &input, "CSV", "records; labels are not needed", true, 0, 0 },
-        { "output", FM_CLI_STRING, &output, "CSV", "line, logit, probability; mode 0600", true, 0,
+        { "input", FM_CLI_STRING, &o.input, "CSV", "records; labels are not needed", true, 0, 0 },
+        { "output", FM_CLI_STRING, &o.output, "CSV", "line, logit, probability; mode 0600", true, 0,
           0 },
         { "model", FM_CLI_STRING, &m.model, "FILE",
           "safetensors (default: model.safetensors beside node.yaml)", false, 0, 0 },
+        { "id", FM_CLI_STRING, &o.id, "COLUMN", "a column of the records to pass through", false, 0,
+          0 },
     };
     const fm_cli_spec spec = {
         .program = "fedmoe-node predict",
@@ -228,5 +232,5 @@ int fm_cmd_predict(int argc, char **argv)
 
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
-    return predict_file(&m, input, output) == FM_OK ? 0 : fm_cli_failed(spec.program);
+    return predict_file(&m, &o) == FM_OK ? 0 : fm_cli_failed(spec.program);
 }

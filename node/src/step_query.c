@@ -72,6 +72,9 @@ static fm_status make_model(fm_node_query *q, const fm_plan *plan)
         return st;
     if (fm_schema_features(schema) != q->table->features || !q->table->y)
         st = fm_fail(FM_EINVAL, "the records were not encoded by the plan's schema");
+    else if (fm_schema_target(schema) != FM_TARGET_BINARY)
+        st = fm_fail(FM_EINVAL, "an evaluation counts scores of two classes; the schema's label is "
+                                "of another kind");
     else if ((st = fm_tabular_config_parse("the plan's model", plan->model_text,
                                            strlen(plan->model_text), schema, &config)) == FM_OK)
         st = fm_tabular_parameters(&config, &parameters);

@@ -9,7 +9,7 @@ int main(int argc, char **argv)
         suite_log,         suite_random,      suite_hash,        suite_json,
         suite_yaml,        suite_yaml_read,   suite_safetensors, suite_safetensors_encode,
         suite_cli,         suite_cli_program, suite_progress,    suite_exhaustion,
-        suite_file_faults, suite_threads,
+        suite_file_faults, suite_text,        suite_threads,
     };
 
     if (argc > 1 && strcmp(argv[1], "--log-child") == 0)

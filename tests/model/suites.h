@@ -3,8 +3,9 @@
 
 #include "fm_test.h"
 
-extern const fm_test_suite suite_config, suite_docs, suite_file, suite_gradient, suite_heart,
-    suite_isolation, suite_kernel, suite_memory, suite_metrics, suite_mlp, suite_program,
-    suite_routing, suite_schema, suite_table, suite_table_raw, suite_table_unit, suite_units;
+extern const fm_test_suite suite_config, suite_csv, suite_docs, suite_file, suite_gradient,
+    suite_heart, suite_isolation, suite_kernel, suite_memory, suite_metrics, suite_mlp,
+    suite_program, suite_routing, suite_schema, suite_table, suite_table_raw, suite_table_unit,
+    suite_units, suite_metrics_range, suite_predict, suite_schema_kinds;
 
 #endif

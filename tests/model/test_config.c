@@ -57,7 +57,7 @@ static void absent_keys_keep_the_default(void)
     fm_tabular_config want, got;
 
     fm_tabular_config_default(s, &want);
-    CU_ASSERT_EQUAL(want.features, 2);
+    CU_ASSERT_EQUAL(want.features, 9);
     want.width = 3;
     want.multipliers.head = 2.0;
     CU_ASSERT_EQUAL(fm_tabular_config_parse("m", text, strlen(text), s, &got), FM_OK);

@@ -12,9 +12,9 @@
 #include "fm_test.h"
 #include "suites.h"
 
-#define SCHEMA                                      \
-    "name: t\ncsv: {header: false}\ncolumns:\n"     \
-    "  - {name: x, kind: numeric, range: [0, 8]}\n" \
+#define SCHEMA                                                \
+    "name: t\ncsv: {header: false}\ncolumns:\n"               \
+    "  - {name: x, kind: numeric, range: [0, 8], scale: 2}\n" \
     "  - {name: y, kind: label, negative: [0], positive: [1]}\n"
 
 static char output[32768]; /* of the last run: standard output and error */

@@ -105,7 +105,8 @@ static void features_have_names_in_order(void)
                           "  - {name: skip, kind: ignore}\n"
                           "  - {name: b, kind: categorical, values: [u, v]}\n"
                           "  - {name: y, kind: label, negative: [n], positive: [p]}\n"
-                          "  - {name: d, kind: date, range: [2000-01-01, 2020-12-31]}\n");
+                          "  - {name: d, kind: date, range: [2000-01-01, 2020-12-31], "
+                          "encoding: plain}\n");
 
     CU_ASSERT_STRING_EQUAL(fm_schema_name(s), "names");
     CU_ASSERT_EQUAL(fm_schema_columns(s), 5);
@@ -120,15 +121,16 @@ static void features_have_names_in_order(void)
 
 static void a_column_that_cannot_be_missing_has_no_indicator(void)
 {
-    fm_schema *s = parsed(HEAD "  - {name: x, kind: numeric, range: [0, 8], required: true}\n");
+    fm_schema *s = parsed(HEAD "  - {name: x, kind: numeric, range: [0, 8], required: true, "
+                               "encoding: plain}\n");
 
     CU_ASSERT_EQUAL(fm_schema_features(s), 1);
     fm_schema_free(&s);
     s = parsed("name: t\ncsv: {missing: []}\ncolumns:\n" X);
-    CU_ASSERT_EQUAL(fm_schema_features(s), 1);
+    CU_ASSERT_EQUAL(fm_schema_features(s), 8);
     fm_schema_free(&s);
     s = parsed("name: t\ncsv: {missing: []}\ncolumns:\n"
-               "  - {name: x, kind: numeric, range: [0, 8], outside: missing}\n");
+               "  - {name: x, kind: numeric, range: [0, 8], outside: missing, encoding: plain}\n");
     CU_ASSERT_EQUAL(fm_schema_features(s), 2);
     fm_schema_free(&s);
 }
@@ -179,7 +181,7 @@ static void numbers_are_centered_scaled_and_bent(void)
 
 static void center_and_scale_have_defaults_from_the_range(void)
 {
-    fm_schema *s = parsed(HEAD "  - {name: x, kind: numeric, range: [10, 50]}\n");
+    fm_schema *s = parsed(HEAD "  - {name: x, kind: numeric, range: [10, 50], encoding: plain}\n");
 
     expect(s, "30", (double[]){ 0.0, 0.0 });
     expect(s, "40", (double[]){ 1.0, 0.0 });
@@ -190,14 +192,16 @@ static void center_and_scale_have_defaults_from_the_range(void)
 
 static void values_outside_can_count_as_missing(void)
 {
-    fm_schema *s = parsed(HEAD "  - {name: x, kind: numeric, range: [10, 50], outside: missing}\n");
+    fm_schema *s = parsed(
+        HEAD "  - {name: x, kind: numeric, range: [10, 50], encoding: plain, outside: missing}\n");
 
     expect(s, "9.99", (double[]){ 0.0, sqrt(2.0) });
     fm_schema_free(&s);
     s = parsed(HEAD "  - {name: x, kind: categorical, values: [a, b], unknown: missing}\n");
     expect(s, "c", (double[]){ 0.0, 0.0, sqrt(2.0) });
     fm_schema_free(&s);
-    s = parsed(HEAD "  - {name: x, kind: numeric, range: [10, 50], required: true}\n");
+    s = parsed(HEAD
+               "  - {name: x, kind: numeric, range: [10, 50], encoding: plain, required: true}\n");
     refuse(s, "", "the column is required");
     fm_schema_free(&s);
 }
@@ -241,7 +245,7 @@ static void labels_are_told_apart(void)
     fm_schema *s = parsed(HEAD X "  - {name: y, kind: label, negative: [\"0\", no], "
                                  "positive: [\"1\", \"2\"]}\n");
     const char *cells[] = { "4", "2.0" };
-    float features[2], label = -1.0f;
+    float features[16], label = -1.0f;
     size_t column;
 
     CU_ASSERT_EQUAL(fm_schema_encode(s, cells, features, &label, &column), FM_OK);

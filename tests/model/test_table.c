@@ -302,7 +302,8 @@ static void many_rows_and_columns_are_held(void)
     loaded l;
 
     for (int c = 0; !st && c < 300; c++)
-        st = fm_buf_printf(&schema, "  - {name: c%d, kind: numeric, range: [0, 1000]}\n", c);
+        st = fm_buf_printf(&schema,
+                           "  - {name: c%d, kind: numeric, range: [0, 1000], scale: 250}\n", c);
     for (int r = 0; !st && r < 700; r++)
         for (int c = 0; !st && c < 300; c++)
             st = fm_buf_printf(&csv, "%d%s", r, c < 299 ? "," : "\n");

@@ -25,6 +25,14 @@ FM_NODISCARD fm_status fm_file_replace(const char *path, const void *data, size_
  */
 FM_NODISCARD fm_status fm_file_create(const char *path, const void *data, size_t len, mode_t mode);
 
+/** fm_file_replace in pieces: for files that are not held in memory. Nothing is at `path` before
+ *  fm_file_finish; fm_file_abort leaves no trace. finish and abort free the writer. */
+typedef struct fm_file_writer fm_file_writer;
+FM_NODISCARD fm_status fm_file_begin(const char *path, mode_t mode, fm_file_writer **out);
+FM_NODISCARD fm_status fm_file_write(fm_file_writer *w, const void *data, size_t len);
+FM_NODISCARD fm_status fm_file_finish(fm_file_writer **w);
+void fm_file_abort(fm_file_writer **w); /* NULL: nothing to do */
+
 /** What is not a regular file (a pipe, a device) is read to this many bytes at most. */
 #define FM_FILE_MAX_STREAM ((size_t)256 * 1024 * 1024)
 

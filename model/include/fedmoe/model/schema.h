@@ -6,6 +6,7 @@
  *   name: heart-disease
  *   csv: {header: false, delimiter: ",", missing: ["?", ""]}     # as the files are
  *   encoding: {weight: 1.414, missing_weight: 1.414, centered: true}  # defaults for all columns
+ *   #          numeric: piecewise, bins: 8, spacing: linear, bin_weight: 1
  *   columns:                       # in file order when there is no header
  *     - name: age
  *       kind: numeric
@@ -18,14 +19,19 @@
  *       required: true             # a missing cell is an error (default false)
  *       source: "where center, scale and range are published"
  *     - {name: since, kind: date, range: [2000-01-01, 2030-12-31]}   # numeric, in days
+ *     - {name: income, kind: numeric, range: [0, 1000000], bins: 12, spacing: log}
  *     - {name: cp, kind: categorical, values: ["1", "2", "3"]}  # as numbers if both are
+ *     - {name: diag, kind: categorical, groups: {heart: "390-429, 785", injury: "800-959"}}
  *     - {name: num, kind: label, negative: ["0"], positive: ["1", "2", "3", "4"]}
+ *     # or, of several classes: values: [a, b, c]; of a number: range: [0, 40]
  *     - {name: id, kind: ignore}
  *
- * Features of a numeric column: (clip(v) - center) / scale, then its hinges, then, when cells may
- * be missing, an indicator that is missing_weight or 0 (the others are 0 when missing). Of a
- * categorical column: for each value weight * (1[v = value] - 1 / values), all 0 when missing, then
- * the same indicator. The exact rules are in docs/schema.md.
+ * Features of a numeric column that declares center, scale or knots: (clip(v) - center) / scale,
+ * then its hinges. Of another one: for each bin of its range, what share of the bin lies below v
+ * (piecewise-linear encoding; Gorishniy et al. 2022, arXiv:2203.05556). Then, when cells may be
+ * missing, an indicator that is missing_weight or 0 (the others are 0 when missing). Of a
+ * categorical column: for each value, then each group, weight * (1[v = value] - 1 / values), all 0
+ * when missing, then the same indicator. The exact rules are in docs/schema.md.
  */
 #ifndef FEDMOE_MODEL_SCHEMA_H
 #define FEDMOE_MODEL_SCHEMA_H
@@ -38,6 +44,7 @@
 #define FM_SCHEMA_MAX_COLUMNS 4096u
 #define FM_SCHEMA_MAX_VALUES 4096u
 #define FM_SCHEMA_MAX_KNOTS 64u
+#define FM_SCHEMA_MAX_BINS 256u
 #define FM_SCHEMA_MAX_FEATURES (1u << 16)
 
 typedef struct fm_schema fm_schema; /* immutable */
@@ -71,11 +78,18 @@ size_t fm_schema_outputs(const fm_schema *s);
 /** Public weight of a class in the loss, mean 1 over the classes unless the schema says otherwise;
  *  1 for a number. @param class 0 or 1, or 0..K-1. */
 double fm_schema_class_weight(const fm_schema *s, size_t class);
+/** Name of the label column, borrowed; NULL without one. */
+const char *fm_schema_label_name(const fm_schema *s);
+/** The class as the records write it, borrowed: of BINARY the first negative (0) or positive (1)
+ *  value. Not for NUMBER. @param class 0 or 1, or 0..K-1. */
+const char *fm_schema_class_name(const fm_schema *s, size_t class);
+/** The model's output in the label's own unit: center + scale * output; itself unless NUMBER. */
+double fm_schema_number(const fm_schema *s, double output);
 
 /**
  * Encode one record. cells[columns] are NUL-terminated texts in schema order.
  * @param features  out, float32[F].
- * @param label     out, 0 or 1; NULL when labels are not wanted (the column may then be missing).
+ * @param label     out, as fm_target says; NULL when labels are not wanted (the column may then be missing).
  * @param column    out on failure: index of the column at fault.
  * @return FM_OK; FM_EPARSE, the text naming the column, the value and what was expected.
  */

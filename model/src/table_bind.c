@@ -1,0 +1,173 @@
+/* Which field of a file is which column of the schema, and a record encoded by it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "table_internal.h"
+
+#define ABSENT SIZE_MAX
+
+fm_status fm_problem(fm_problems *p)
+{
+    fm_status st = fm_buf_printf(&p->text, "%s%s", p->count ? "\n" : "", fm_error_text());
+
+    if (!st && p->all)
+        st = fm_buf_printf(p->all, "%s\n", fm_error_text());
+    if (st)
+        return st;
+    p->gave_up = ++p->count >= p->max;
+    return p->gave_up ? FM_EPARSE : FM_OK;
+}
+
+fm_status fm_problem_last(fm_problems *p)
+{
+    const fm_status st = fm_problem(p);
+
+    p->gave_up = true;
+    return st ? st : FM_EPARSE;
+}
+
+fm_status fm_problems_fail(const fm_problems *p)
+{
+    return fm_fail(FM_EPARSE, "%s%s", (const char *)p->text.data,
+                   p->count >= p->max && p->max > 1 ? "\n(and perhaps more)" : "");
+}
+
+static bool is_wanted(const fm_binding *b, size_t column)
+{
+    const fm_column_kind kind = b->schema->columns[column].kind;
+
+    if (b->raw)
+        return fm_raw_wants(b->raw, column);
+    return kind != FM_COLUMN_IGNORE && (kind != FM_COLUMN_LABEL || b->labels);
+}
+
+/* Which field has this name; what is wrong with it is a problem. */
+static fm_status find_field(const fm_binding *b, const fm_csv_record *r, const char *name,
+                            fm_problems *p, size_t *place)
+{
+    fm_status st = FM_OK;
+
+    *place = ABSENT;
+    for (size_t f = 0; !st && f < r->count; f++) {
+        if (strcmp(r->cells[f].at, name) != 0)
+            continue;
+        if (*place != ABSENT) {
+            (void)fm_fail(FM_EPARSE, "%s:%zu, column %s: the header has it twice", b->name, r->line,
+                          name);
+            st = fm_problem(p);
+        }
+        *place = f;
+    }
+    if (!st && *place == ABSENT) {
+        (void)fm_fail(FM_EPARSE, "%s:%zu, column %s: the header does not have it", b->name, r->line,
+                      name);
+        st = fm_problem(p);
+    }
+    return st;
+}
+
+/* Field of each column by the names of the first record; every fault is a problem. */
+static fm_status read_header(fm_binding *b, const fm_csv_record *r, fm_problems *p)
+{
+    const fm_schema *s = b->schema;
+    fm_status st = FM_OK;
+
+    b->fields = r->count;
+    for (size_t c = 0; !st && c < s->column_count; c++) {
+        b->place[c] = ABSENT;
+        if (is_wanted(b, c))
+            st = find_field(b, r, s->columns[c].name, p, &b->place[c]);
+    }
+    if (!st && b->unit)
+        st = find_field(b, r, b->unit, p, &b->unit_place);
+    if (!st && b->id)
+        st = find_field(b, r, b->id, p, &b->id_place);
+    /* With wrong columns every record would be one more problem. */
+    if (!st && p->count) {
+        p->gave_up = true;
+        st = FM_EPARSE;
+    }
+    return st;
+}
+
+static fm_status no_column(const fm_binding *b, const char *name, fm_problems *p)
+{
+    (void)fm_fail(FM_EPARSE,
+                  "%s: the file has no header, and schema %s no column %s to say whose record a "
+                  "row is; give it there, with kind: ignore",
+                  b->name, b->schema->name, name);
+    return fm_problem_last(p);
+}
+
+/* Without a header the schema's order is the file's. Records to be predicted may lack the label. */
+static fm_status by_position(fm_binding *b, const fm_csv_record *r, fm_problems *p)
+{
+    const fm_schema *s = b->schema;
+    const bool unlabelled = !b->labels && !(b->raw && fm_raw_wants(b->raw, s->label)) &&
+                            s->label != SIZE_MAX && r->count + 1 == s->column_count;
+
+    b->fields = s->column_count - (unlabelled ? 1 : 0);
+    b->unit_place = b->id_place = ABSENT;
+    for (size_t c = 0, f = 0; c < s->column_count; c++) {
+        const bool absent = unlabelled && c == s->label;
+
+        b->place[c] = absent ? ABSENT : f;
+        f += absent ? 0 : 1;
+        if (b->unit && strcmp(s->columns[c].name, b->unit) == 0)
+            b->unit_place = b->place[c];
+        if (b->id && strcmp(s->columns[c].name, b->id) == 0)
+            b->id_place = b->place[c];
+    }
+    if (b->unit && b->unit_place == ABSENT)
+        return no_column(b, b->unit, p);
+    return b->id && b->id_place == ABSENT ? no_column(b, b->id, p) : FM_OK;
+}
+
+fm_status fm_bind(fm_binding *b, const fm_csv_record *first, fm_problems *p, bool *is_record)
+{
+    fm_status st = fm_alloc(b->schema->column_count, sizeof *b->place, (void **)&b->place);
+
+    *is_record = !b->schema->header;
+    if (st)
+        return st;
+    return b->schema->header ? read_header(b, first, p) : by_position(b, first, p);
+}
+
+void fm_binding_fini(fm_binding *b)
+{
+    free(b->place);
+    b->place = NULL;
+}
+
+fm_status fm_bind_check(const fm_binding *b, const fm_csv_record *r)
+{
+    if (r->count == b->fields)
+        return FM_OK;
+    return fm_fail(FM_EPARSE, "%s:%zu: %zu field%s where %zu belong", b->name, r->line, r->count,
+                   r->count == 1 ? "" : "s", b->fields);
+}
+
+void fm_bind_cells(const fm_binding *b, const fm_csv_record *r, fm_slice *cells)
+{
+    for (size_t c = 0; c < b->schema->column_count; c++)
+        cells[c] = b->place[c] == ABSENT ? (fm_slice){ 0 } : r->cells[b->place[c]];
+}
+
+fm_status fm_bind_fault(const fm_binding *b, const fm_csv_record *r, size_t column, fm_status st)
+{
+    if (b->hide_values)
+        return fm_fail(st, "%s:%zu, column %s: not a value that the schema allows", b->name,
+                       r->line, b->schema->columns[column].name);
+    return fm_fail_context(st, "%s:%zu, ", b->name, r->line);
+}
+
+fm_status fm_bind_encode(const fm_binding *b, const fm_csv_record *r, fm_slice *cells,
+                         float *features, float *label)
+{
+    size_t column = 0;
+    fm_status st;
+
+    fm_bind_cells(b, r, cells);
+    st = fm_schema_encode_row(b->schema, cells, features, label, &column);
+    return st == FM_EPARSE ? fm_bind_fault(b, r, column, st) : st;
+}

@@ -1,0 +1,88 @@
+/*
+ * CSV as RFC 4180 has it, read in blocks: a source hands out blocks of whole records, a scan walks
+ * over the records of one block. Blocks are independent: each can be scanned in its own thread.
+ *
+ * The rules, which docs/schema.md promises: a quote opens a quoted cell only as the cell's first
+ * byte (spaces and tabs before it aside) and "" within is one; after the closing quote only spaces
+ * and tabs may stand before the next delimiter or line end. Spaces and tabs around unquoted cells
+ * are dropped. LF, CR LF and CR end lines; lines of spaces and tabs alone are no records. A test
+ * compares all of it with libcsv's strict mode.
+ */
+#ifndef FEDMOE_MODEL_TABLE_CSV_H
+#define FEDMOE_MODEL_TABLE_CSV_H
+
+#include "fedmoe/model/table.h"
+#include "schema_internal.h"
+
+/** Bytes of a block: room for the longest record, and more than it. */
+#define FM_CSV_BLOCK (FM_TABLE_MAX_RECORD + FM_TABLE_MAX_RECORD / 4)
+#define FM_CSV_PAD 64 /* readable past a block's end */
+
+typedef struct {
+    char *text; /* [len], writable, and FM_CSV_PAD more; scanning changes it */
+    size_t len;
+    size_t line;  /* of its first byte, 1-based */
+    bool last;    /* the file ends here */
+    bool endless; /* it begins a record that is too long to end here */
+} fm_csv_block;
+
+/** One record, as long as its block is not scanned on. */
+typedef struct {
+    const fm_slice *cells;
+    size_t count;
+    size_t line; /* where it starts */
+} fm_csv_record;
+
+typedef struct {
+    const char *name;
+    char delimiter;
+    char *text;
+    char *at, *end;    /* what is left; *end is writable */
+    char *chunk;       /* 64 bytes whose marks are known: those at and after `at` */
+    uint64_t marks;    /* delimiters, quotes and line ends in the chunk */
+    size_t line;       /* of `at` */
+    const char *begin; /* where the record at hand starts */
+    size_t begin_line; /* its line */
+    fm_slice *cells;   /* [cap], owned */
+    size_t count, cap;
+    const char *nul; /* the line that holds a NUL byte, or NULL: nothing from there on is read */
+    size_t nul_line_len;
+    bool last, endless;
+    bool held; /* the record at hand is to be had once more */
+} fm_csv_scan;
+
+/** Begin with a block; s->cells survives from block to block. @param name for error texts. */
+void fm_csv_begin(fm_csv_scan *s, const char *name, char delimiter, const fm_csv_block *b);
+/**
+ * The next record.
+ * @param got out: false at the end of the block.
+ * @return FM_OK; FM_EPARSE, the text "name:line: ..."; FM_ENOMEM.
+ */
+FM_NODISCARD fm_status fm_csv_next(fm_csv_scan *s, fm_csv_record *r, bool *got);
+void fm_csv_scan_fini(fm_csv_scan *s);
+
+/** Where the blocks come from. */
+typedef struct {
+    const char *name;
+    int fd;             /* -1: from memory */
+    const char *memory; /* borrowed */
+    size_t memory_left;
+    size_t limit, taken; /* bytes of the file: most, and so far */
+    char *carry;         /* [FM_CSV_BLOCK], owned: begun records of the block before */
+    size_t carried;
+    size_t line;
+    bool begun, ended;
+} fm_csv_source;
+
+/** A file, or a pipe. FM_ENOTFOUND, FM_EIO, FM_ENOMEM. @param limit most bytes. */
+FM_NODISCARD fm_status fm_csv_open(const char *path, size_t limit, fm_csv_source *out);
+FM_NODISCARD fm_status fm_csv_memory(const char *name, const void *text, size_t len,
+                                     fm_csv_source *out);
+void fm_csv_close(fm_csv_source *s);
+/** Room for one block; wiped when freed. */
+FM_NODISCARD fm_status fm_csv_block_new(fm_csv_block *b);
+void fm_csv_block_free(fm_csv_block *b);
+/** Fill b. @param got out: false when there is nothing left. FM_EIO; FM_EPROTO over the limit. */
+FM_NODISCARD fm_status fm_csv_take(fm_csv_source *s, fm_csv_block *b, bool *got);
+
+#endif

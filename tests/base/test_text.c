@@ -1,0 +1,79 @@
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fedmoe/base/random.h"
+#include "fedmoe/base/text.h"
+#include "fm_test.h"
+#include "suites.h"
+
+static bool same_bits(double a, double b)
+{
+    return memcmp(&a, &b, sizeof a) == 0;
+}
+
+/* The short way gives what strtod gives, bit by bit. */
+static void numbers_are_the_nearest_doubles(void)
+{
+    static const char *const formats[] = { "%.0f", "%.2f",  "%.6f",  "%.9g",
+                                           "%.3e", "%.14g", "%.15g", "%.17g" };
+    fm_rng_seed state;
+    fm_rng rng = fm_rng_seeded(&state, 21);
+    size_t wrong = 0;
+
+    for (int t = 0; t < 40000; t++) {
+        const double v = ldexp((double)fm_rng_below(&rng, UINT64_C(1) << 53) - 4.5e15,
+                               (int)fm_rng_below(&rng, 120) - 100);
+        char text[128];
+        double got = 1.0;
+
+        (void)snprintf(text, sizeof text, formats[fm_rng_below(&rng, 8)], v);
+        if (!fm_text_double(text, &got) || !same_bits(got, strtod(text, NULL))) {
+            printf("    %s: %.17g\n", text, got);
+            wrong++;
+        }
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+}
+
+static void only_decimal_notation_is_a_number(void)
+{
+    static const char *const good[] = { "0",
+                                        "-0",
+                                        "+7",
+                                        "1.",
+                                        ".5",
+                                        "1e5",
+                                        "1E-5",
+                                        "00012",
+                                        "1e+022",
+                                        "-1.50",
+                                        "9e300",
+                                        "1e22",
+                                        "123456789012345678901234567890" };
+    static const char *const bad[] = { "",    "-",     ".",     "e5",   "1e",    "1e+",   "1 ",
+                                       " 1",  "0x10",  "inf",   "nan",  "1,000", "1.2.3", "--1",
+                                       "+-1", "1e5.0", "1e999", "1e5x", "-.e1" };
+
+    for (size_t i = 0; i < FM_TEST_COUNT(good); i++) {
+        double v = 0.5;
+
+        CU_ASSERT_TRUE(fm_text_double(good[i], &v));
+        CU_ASSERT_TRUE(same_bits(v, strtod(good[i], NULL)));
+    }
+    for (size_t i = 0; i < FM_TEST_COUNT(bad); i++) {
+        double v = 0.5;
+
+        if (fm_text_double(bad[i], &v) || v != 0.5) {
+            printf("    \"%s\" gave %g\n", bad[i], v);
+            CU_FAIL("no number");
+        }
+    }
+}
+
+static const fm_test tests[] = {
+    { "numbers are the nearest doubles", numbers_are_the_nearest_doubles },
+    { "only decimal notation is a number", only_decimal_notation_is_a_number },
+};
+const fm_test_suite suite_text = { "base.text", tests, FM_TEST_COUNT(tests) };
