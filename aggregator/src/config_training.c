@@ -19,7 +19,7 @@ static fm_status read_choice(const fm_yaml_node *m, const char *key, const choic
     if (st != FM_OK)
         return st;
     *out = otherwise;
-    if (!*word && !fm_yaml_find(m, key))
+    if (!*word) /* absent: what is given has a length */
         return FM_OK;
     for (; choices->word; choices++)
         if (strcmp(choices->word, word) == 0) {
