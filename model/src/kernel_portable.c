@@ -52,15 +52,13 @@ INLINE_STEP vf load_part(const float *p, size_t n)
 {
     vf v = { 0 };
 
-    for (size_t l = 0; l < n; l++)
-        v[l] = p[l];
+    memcpy(&v, p, n * sizeof *p);
     return v;
 }
 
 INLINE_STEP void store_part(float *p, vf v, size_t n)
 {
-    for (size_t l = 0; l < n; l++)
-        p[l] = v[l];
+    memcpy(p, &v, n * sizeof *p);
 }
 
 INLINE_STEP void transpose(float *to, const float *from, size_t stride, float scale)

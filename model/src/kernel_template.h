@@ -47,60 +47,90 @@ INLINE vf choose(vi where, vf a, vf b)
  */
 typedef struct {
     size_t x_row, x_step, depth, b_step, c_row;
-    const float *bias; /* or NULL: 0 */
-    bool add;          /* start with c */
+    bool add; /* start with c; else with bias, or 0 when that is NULL */
 } tile_plan;
 
-INLINE vf tile_start(const tile_plan *t, const float *c, const float *bias, size_t columns)
+/* The sums of a tile from or to `at`; `last`, the columns of the last vector, is a constant where all
+ * are there. */
+INLINE void tile_start(const size_t rows, const size_t vectors, size_t last, const float *at,
+                       size_t row, vf *sum0, vf *sum1)
 {
-    const float *from = t->add ? c : bias;
-
-    if (!from)
-        return (vf){ 0 };
-    return columns >= LANES ? load(from) : load_part(from, columns);
+#pragma GCC unroll 16
+    for (size_t r = 0; r < rows; r++, at += row) {
+        sum0[r] = vectors > 1 || last == LANES ? load(at) : load_part(at, last);
+        if (vectors > 1)
+            sum1[r] = last == LANES ? load(at + LANES) : load_part(at + LANES, last);
+    }
 }
 
-INLINE void tile_end(float *c, vf v, size_t columns)
+INLINE void tile_end(const size_t rows, const size_t vectors, size_t last, float *at, size_t row,
+                     const vf *sum0, const vf *sum1)
 {
-    if (columns >= LANES)
-        store(c, v);
-    else
-        store_part(c, v, columns);
+#pragma GCC unroll 16
+    for (size_t r = 0; r < rows; r++, at += row) {
+        if (vectors > 1 || last == LANES)
+            store(at, sum0[r]);
+        else
+            store_part(at, sum0[r], last);
+        if (vectors > 1 && last == LANES)
+            store(at + LANES, sum1[r]);
+        else if (vectors > 1)
+            store_part(at + LANES, sum1[r], last);
+    }
 }
+
+#define ADVANCE(pointer)   \
+    do {                   \
+        pointer += x_step; \
+        AFRESH(pointer);   \
+    } while (0)
 
 INLINE void tile(const size_t rows, const size_t vectors, const tile_plan *t, const float *x,
                  const float *b, const float *bias, float *c, size_t columns)
 {
     const size_t last = columns - (vectors - 1) * LANES; /* columns of the last vector */
-    const size_t x_row = t->x_row, x_step = t->x_step, b_step = t->b_step;
+    const size_t x_row = t->x_row, x_step = t->x_step, b_step = t->b_step, c_row = t->c_row;
     vf sum0[ROWS], sum1[ROWS];
+    /* A register for every third row: the others are one and two strides from it, which is an
+     * address. An address for each of twelve rows would not fit the registers. */
+    const float *x0 = x, *x3 = x + 3 * x_row, *x6 = x + 6 * x_row, *x9 = x + 9 * x_row;
 
+    if (t->add && last == LANES)
+        tile_start(rows, vectors, LANES, c, c_row, sum0, sum1);
+    else if (t->add)
+        tile_start(rows, vectors, last, c, c_row, sum0, sum1);
+    else if (!bias)
 #pragma GCC unroll 16
-    for (size_t r = 0; r < rows; r++) {
-        sum0[r] = tile_start(t, c + r * t->c_row, bias, vectors > 1 ? LANES : last);
-        if (vectors > 1)
-            sum1[r] = tile_start(t, c + r * t->c_row + LANES, bias ? bias + LANES : NULL, last);
-    }
+        for (size_t r = 0; r < rows; r++)
+            sum0[r] = sum1[r] = (vf){ 0 };
+    else
+        tile_start(rows, vectors, last, bias, 0, sum0, sum1);
     for (size_t k = t->depth; k > 0; k--) {
         const vf b0 = load(b), b1 = vectors > 1 ? load(b + LANES) : b0;
 
 #pragma GCC unroll 16
         for (size_t r = 0; r < rows; r++) {
-            const vf v = all(x[r * x_row]);
+            const float *group = r < 3 ? x0 : r < 6 ? x3 : r < 9 ? x6 : x9;
+            const vf v = all(group[r % 3 * x_row]);
 
             sum0[r] = madd(v, b0, sum0[r]);
             if (vectors > 1)
                 sum1[r] = madd(v, b1, sum1[r]);
         }
-        x += x_step;
+        ADVANCE(x0);
+        if (rows > 3)
+            ADVANCE(x3);
+        if (rows > 6)
+            ADVANCE(x6);
+        if (rows > 9)
+            ADVANCE(x9);
         b += b_step;
     }
-#pragma GCC unroll 16
-    for (size_t r = 0; r < rows; r++) {
-        tile_end(c + r * t->c_row, sum0[r], vectors > 1 ? LANES : last);
-        if (vectors > 1)
-            tile_end(c + r * t->c_row + LANES, sum1[r], last);
-    }
+    AFRESH(c);
+    if (last == LANES)
+        tile_end(rows, vectors, LANES, c, c_row, sum0, sum1);
+    else
+        tile_end(rows, vectors, last, c, c_row, sum0, sum1);
 }
 
 #define TILE_CASE(n)                               \

@@ -38,6 +38,10 @@ static const unsigned char tile_rows[ROWS + 1] = { 0, 1, 2, 3, 4, 3, 6 };
 static const unsigned char tile_rows[ROWS + 1] = { 0, 1, 2, 2, 4 };
 #endif
 
+/* What is derived of the pointer is derived again: the compiler would keep the address of each row
+ * over the loop, in registers that are not there. */
+#define AFRESH(pointer) __asm__("" : "+r"(pointer))
+
 /* A tile is the sums of ROWS rows of sum and two vectors of its columns, in registers. */
 INLINE vi load_int(const void *p)
 {
@@ -51,11 +55,12 @@ INLINE void int_tile(const size_t rows, const uint32_t *g, size_t g_step, const 
                      size_t a_step, size_t pairs, int32_t *sum, size_t sum_row)
 {
     vi sum0[ROWS], sum1[ROWS];
+    int32_t *at = sum;
 
 #pragma GCC unroll 16
-    for (size_t r = 0; r < rows; r++) {
-        sum0[r] = load_int(sum + r * sum_row);
-        sum1[r] = load_int(sum + r * sum_row + LANES);
+    for (size_t r = 0; r < rows; r++, at += sum_row) {
+        sum0[r] = load_int(at);
+        sum1[r] = load_int(at + LANES);
     }
     for (size_t p = pairs; p > 0; p--) {
         const vi a0 = load_int(a), a1 = load_int(a + LANES);
@@ -70,10 +75,12 @@ INLINE void int_tile(const size_t rows, const uint32_t *g, size_t g_step, const 
         g += g_step;
         a += a_step;
     }
+    AFRESH(sum);
+    at = sum;
 #pragma GCC unroll 16
-    for (size_t r = 0; r < rows; r++) {
-        memcpy(sum + r * sum_row, &sum0[r], sizeof(vi));
-        memcpy(sum + r * sum_row + LANES, &sum1[r], sizeof(vi));
+    for (size_t r = 0; r < rows; r++, at += sum_row) {
+        memcpy(at, &sum0[r], sizeof(vi));
+        memcpy(at + LANES, &sum1[r], sizeof(vi));
     }
 }
 

@@ -34,7 +34,8 @@ static void add_signal(fm_tape *t, const fm_rows *r)
 void fm_tape_use(fm_tape *t, const fm_linear *map, const fm_rows *a, const fm_rows *g,
                  const fm_dispatch *dispatch, size_t expert)
 {
-    t->uses[t->use_count++] = (fm_use){ map, a, g, dispatch, expert };
+    t->uses[t->use_count++] =
+        (fm_use){ .map = map, .a = a, .g = g, .dispatch = dispatch, .expert = expert };
     add_signal(t, a);
     add_signal(t, g);
 }
@@ -59,16 +60,34 @@ static size_t scratch_words(const fm_tape *t)
     return most;
 }
 
+/* Experts of a block share, as they do their rows. */
+static void carve_scales(fm_carver *c, fm_tape *t, size_t i)
+{
+    fm_use *u = &t->uses[i];
+    const size_t per_record = u->a->per_record;
+
+    for (size_t j = i; u->expert && j-- > 0;)
+        if (t->uses[j].a == u->a && t->uses[j].g == u->g) {
+            u->scale_a = t->uses[j].scale_a;
+            u->scale_g = t->uses[j].scale_g;
+            u->constant = t->uses[j].constant;
+            return;
+        }
+    u->scale_a = fm_carve_floats(c, t->max_rows, per_record);
+    u->scale_g = fm_carve_floats(c, t->max_rows, per_record);
+    u->constant = fm_carve(c, t->max_rows, per_record, sizeof *u->constant);
+}
+
 void fm_tape_carve(fm_carver *c, fm_tape *t)
 {
     fm_chunk *k = &t->chunk;
 
+    for (size_t i = 0; i < t->use_count; i++)
+        carve_scales(c, t, i);
+
     k->capacity = t->max_rows < CHUNK_ROWS ? (t->max_rows + 1) / 2 * 2 : CHUNK_ROWS;
     if (k->capacity < FM_PAIRED_ROWS)
         k->capacity = FM_PAIRED_ROWS;
-    k->scale_a = fm_carve_floats(c, k->capacity, 1);
-    k->scale_g = fm_carve_floats(c, k->capacity, 1);
-    k->constant = fm_carve(c, k->capacity, 1, sizeof *k->constant);
     k->constants = fm_carve(c, k->capacity / 2, 1, sizeof *k->constants);
     k->square_a = fm_carve(c, k->capacity, 1, sizeof *k->square_a);
     k->square_g = fm_carve(c, k->capacity, 1, sizeof *k->square_g);

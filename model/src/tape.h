@@ -28,14 +28,14 @@ typedef struct {
     const fm_rows *g;            /* [., out] */
     const fm_dispatch *dispatch; /* NULL: row i is the batch's; else sorted order */
     size_t expert;
+    float *scale_a, *scale_g; /* what each row was rounded with last, by its place */
+    int32_t *constant;        /* the bias as one more input, rounded */
 } fm_use;
 
-/* Integers of some rows of one map, and what they were made with. */
+/* Of the integers of some rows of one map. */
 typedef struct {
-    size_t capacity; /* rows, even */
-    float *scale_a, *scale_g;
-    int32_t *constant;   /* the bias as one more input, rounded */
-    uint32_t *constants; /* the same in pairs */
+    size_t capacity;     /* rows, even */
+    uint32_t *constants; /* in pairs */
     uint64_t *square_a, *square_g;
 } fm_chunk;
 

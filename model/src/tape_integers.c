@@ -48,27 +48,34 @@ static double input_square(const fm_use *u, const map_figures *m, size_t place)
     return (u->map->w ? u->a->squares[place] : 0.0) + m->bias * m->bias;
 }
 
-/* Row i of the chunk is the map's row at `place`. A function of the row, the map and f. */
-static void choose_scales(fm_tape *t, const fm_use *u, const map_figures *m, size_t i, size_t place,
-                          double f)
+/* Of the map's row at `place`: a function of the row, the map and f. */
+static void choose_scales(const fm_use *u, const map_figures *m, size_t place, double f)
 {
-    const fm_chunk *c = &t->chunk;
     const double step = f * m->scale, a2 = input_square(u, m, place);
     const double n2 = step * step * (a2 * u->g->squares[place]), n = sqrt(n2);
     double q2 = n * m->balance; /* equal relative errors: A / G = sqrt(in / out), A G = n */
 
-    c->scale_a[i] = c->scale_g[i] = 0.0f;
-    c->constant[i] = 0;
+    u->scale_a[place] = u->scale_g[place] = 0.0f;
+    u->constant[place] = 0;
     if (!(n2 > 0.0 && n <= MOST_EXACT))
         return;
     q2 = q2 < n2 / (MOST_Q * MOST_Q) ? n2 / (MOST_Q * MOST_Q) : q2;
     q2 = q2 > MOST_Q * MOST_Q ? MOST_Q * MOST_Q : q2;
     q2 = sqrt(q2 / a2);
-    c->scale_a[i] = q2 < MOST_SCALE ? (float)q2 : (float)MOST_SCALE;
-    q2 = step / (double)c->scale_a[i];
-    c->scale_g[i] = q2 < MOST_SCALE ? (float)q2 : (float)MOST_SCALE;
+    u->scale_a[place] = q2 < MOST_SCALE ? (float)q2 : (float)MOST_SCALE;
+    q2 = step / (double)u->scale_a[place];
+    u->scale_g[place] = q2 < MOST_SCALE ? (float)q2 : (float)MOST_SCALE;
     /* bias^2 <= a2, so this is at most MOST_Q. */
-    c->constant[i] = (int32_t)lrint(m->bias * (double)c->scale_a[i]);
+    u->constant[place] = (int32_t)lrint(m->bias * (double)u->scale_a[place]);
+}
+
+/* Of rows [first, last), by the factors of their units. */
+static void choose_all(const fm_tape *t, const fm_use *u, size_t first, size_t last)
+{
+    const map_figures m = figures_of(u->map);
+
+    for (size_t p = first; p < last; p++)
+        choose_scales(u, &m, p, t->factors[fm_use_unit(t, u, p)]);
 }
 
 /* Where the pieces of scratch lie: integers of a, then those of g. */
@@ -88,25 +95,23 @@ static size_t capacity(const fm_tape *t, const fm_linear *l)
     return fit < t->chunk.capacity ? fit : t->chunk.capacity;
 }
 
-/* Rows [first, first + rows) as integers, by the factors of their units; squares, the bias' input
+/* Rows [first, first + rows) as integers, by the scales that were chosen; squares, the bias' input
  * included. rows within the capacity. */
 static pairs quantise(fm_tape *t, const fm_use *u, size_t first, size_t rows)
 {
     const fm_linear *l = u->map;
     const fm_chunk *c = &t->chunk;
-    const map_figures m = figures_of(l);
     pairs p = { (uint32_t *)(void *)t->scratch, NULL };
 
     p.g = p.a + aligned((rows + 1) / 2 * l->in);
-    for (size_t i = 0; i < rows; i++)
-        choose_scales(t, u, &m, i, first + i, t->factors[fm_use_unit(t, u, first + i)]);
     if (l->w)
-        fm_kernel_quantise(fm_rows_at(u->a, first), rows, l->in, c->scale_a, p.a, c->square_a);
+        fm_kernel_quantise(fm_rows_at(u->a, first), rows, l->in, u->scale_a + first, p.a,
+                           c->square_a);
     else
         memset(c->square_a, 0, rows * sizeof *c->square_a);
-    fm_kernel_quantise(fm_rows_at(u->g, first), rows, l->out, c->scale_g, p.g, c->square_g);
+    fm_kernel_quantise(fm_rows_at(u->g, first), rows, l->out, u->scale_g + first, p.g, c->square_g);
     for (size_t i = 0; i < rows; i++)
-        c->square_a[i] += (uint64_t)((int64_t)c->constant[i] * c->constant[i]);
+        c->square_a[i] += (uint64_t)((int64_t)u->constant[first + i] * u->constant[first + i]);
     return p;
 }
 
@@ -116,10 +121,13 @@ static double size_of(const fm_chunk *c, size_t i)
     return sqrt((double)c->square_a[i]) * sqrt((double)c->square_g[i]);
 }
 
-/* Exact square of rows [s, e) of the chunk, one unit's. */
-static uint64_t paired_square(const fm_tape *t, const fm_linear *l, pairs p, size_t s, size_t e)
+/* Exact square of one unit's rows [first + s, first + e), rows s to e of the chunk. */
+static uint64_t paired_square(const fm_tape *t, const fm_use *u, size_t first, pairs p, size_t s,
+                              size_t e)
 {
     const fm_chunk *c = &t->chunk;
+    const fm_linear *l = u->map;
+    const int32_t *constant = u->constant + first;
     double size = 0.0;
     int64_t sum = 0;
 
@@ -130,7 +138,7 @@ static uint64_t paired_square(const fm_tape *t, const fm_linear *l, pairs p, siz
     for (size_t i = s; i < e; i++) {
         sum += (int64_t)(c->square_a[i] * c->square_g[i]);
         for (size_t j = s; j < i; j++) {
-            int64_t a = (int64_t)c->constant[i] * c->constant[j];
+            int64_t a = (int64_t)constant[i] * constant[j];
 
             if (l->w)
                 a += fm_dot_pairs(p.a, l->in, i, j);
@@ -140,13 +148,13 @@ static uint64_t paired_square(const fm_tape *t, const fm_linear *l, pairs p, siz
     return (uint64_t)sum;
 }
 
-/* constant[] of the chunk in pairs. */
-static void pair_constants(const fm_chunk *c, size_t rows)
+/* constant[rows] in pairs. */
+static void pair_constants(const fm_chunk *c, const int32_t *constant, size_t rows)
 {
     for (size_t i = 0; i < rows; i += 2) {
-        const uint32_t high = i + 1 < rows ? (uint32_t)c->constant[i + 1] : 0;
+        const uint32_t high = i + 1 < rows ? (uint32_t)constant[i + 1] : 0;
 
-        c->constants[i / 2] = (uint32_t)c->constant[i] | high << 16;
+        c->constants[i / 2] = (uint32_t)constant[i] | high << 16;
     }
 }
 
@@ -164,8 +172,6 @@ static uint64_t stripe(fm_tape *t, const fm_use *u, size_t first, size_t last, s
 {
     const fm_linear *l = u->map;
     const size_t columns = l->out - at < FM_STRIPE ? l->out - at : FM_STRIPE;
-    const double f = t->factors[fm_use_unit(t, u, first)];
-    const map_figures m = figures_of(l);
     float *g = t->scratch;
     uint32_t *pg = (uint32_t *)(void *)(g + FM_PAIRED_ROWS * FM_STRIPE);
     uint32_t *pa = pg + FM_PAIRED_ROWS * FM_STRIPE;
@@ -177,16 +183,14 @@ static uint64_t stripe(fm_tape *t, const fm_use *u, size_t first, size_t last, s
     for (size_t p = first; p < last; p += FM_PAIRED_ROWS) {
         const size_t rows = last - p < FM_PAIRED_ROWS ? last - p : FM_PAIRED_ROWS;
 
-        for (size_t i = 0; i < rows; i++) {
-            choose_scales(t, u, &m, i, p + i, f);
+        for (size_t i = 0; i < rows; i++)
             memcpy(g + i * FM_STRIPE, fm_rows_at(u->g, p + i) + at, columns * sizeof *g);
-        }
-        fm_kernel_quantise(g, rows, columns, c->scale_g, pg, c->square_g);
+        fm_kernel_quantise(g, rows, columns, u->scale_g + p, pg, c->square_g);
         if (l->w) {
-            fm_kernel_quantise(fm_rows_at(u->a, p), rows, l->in, c->scale_a, pa, c->square_a);
+            fm_kernel_quantise(fm_rows_at(u->a, p), rows, l->in, u->scale_a + p, pa, c->square_a);
             fm_kernel_outer(pg, pa, (rows + 1) / 2, columns, l->in, sum);
         }
-        pair_constants(c, rows);
+        pair_constants(c, u->constant + p, rows);
         fm_kernel_outer(c->constants, pg, (rows + 1) / 2, 1, columns, bias);
     }
     return sum_of_squares(sum, columns * l->in) + sum_of_squares(bias, columns);
@@ -216,6 +220,7 @@ static void add_squares(fm_tape *t, const fm_use *u, size_t first, size_t last, 
 {
     const size_t most = capacity(t, u->map);
 
+    choose_all(t, u, first, last);
     for (size_t p = first; p < last;) {
         size_t end = p, next;
         pairs q;
@@ -237,7 +242,7 @@ static void add_squares(fm_tape *t, const fm_use *u, size_t first, size_t last, 
             uint64_t *to = &squares[fm_use_unit(t, u, s)];
 
             next = fm_use_run(t, u, s, end);
-            *to = add_capped(*to, paired_square(t, u->map, q, s - p, next - p));
+            *to = add_capped(*to, paired_square(t, u, p, q, s - p, next - p));
         }
         p = end;
     }
@@ -268,6 +273,19 @@ static void places_of(const fm_tape *t, const fm_use *u, size_t from, size_t to,
     *last = low;
 }
 
+/* Round one unit, whose rows are [from, to), by its factor; its square. */
+static void round_unit(fm_tape *t, size_t unit, size_t from, size_t to, uint64_t *squares)
+{
+    squares[unit] = 0;
+    for (size_t n = 0; n < t->use_count; n++) {
+        size_t first, last;
+
+        places_of(t, &t->uses[n], from, to, &first, &last);
+        if (last > first)
+            add_squares(t, &t->uses[n], first, last, squares);
+    }
+}
+
 /* Lower one unit's factor until its integers are within the limit, or to 0. */
 static void hold(fm_tape *t, size_t unit, size_t from, size_t to, int64_t limit, uint64_t *squares)
 {
@@ -276,18 +294,11 @@ static void hold(fm_tape *t, size_t unit, size_t from, size_t to, int64_t limit,
 
     for (int i = 0; squares[unit] > most && i < TRIES; i++, margin *= 8.0) {
         t->factors[unit] *= (double)limit / sqrt((double)squares[unit]) * (1.0 - margin);
-        squares[unit] = 0;
-        for (size_t n = 0; n < t->use_count; n++) {
-            size_t first, last;
-
-            places_of(t, &t->uses[n], from, to, &first, &last);
-            if (last > first)
-                add_squares(t, &t->uses[n], first, last, squares);
-        }
+        round_unit(t, unit, from, to, squares);
     }
     if (squares[unit] > most) {
         t->factors[unit] = 0.0;
-        squares[unit] = 0;
+        round_unit(t, unit, from, to, squares);
     }
 }
 
@@ -329,7 +340,7 @@ static void add_integers(fm_tape *t, const fm_use *u, int32_t *sum)
         }
         if (!l->b)
             continue;
-        pair_constants(&t->chunk, rows);
+        pair_constants(&t->chunk, u->constant + p, rows);
         fm_kernel_outer(t->chunk.constants, q.g, (rows + 1) / 2, 1, l->out, sum + l->bias);
     }
 }

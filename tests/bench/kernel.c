@@ -1,7 +1,8 @@
 /*
  * The inner loops of training on one core: GFLOP/s (2 operations for a multiplication with its
  * addition) at every level that this machine has, beside the processor's own rate and OpenBLAS with
- * the best of its core types, tried each in a process of its own: the library reads the type once.
+ * the best of its core types for each shape, each tried in a process of its own: the library reads
+ * the type once.
  */
 #include <cblas.h>
 #include <math.h>
@@ -183,7 +184,6 @@ static double peak(void)
 }
 
 typedef struct {
-    const char *core;
     double rows[COUNT(shapes)], outer[COUNT(shapes)];
 } blas;
 
@@ -202,13 +202,12 @@ static int blas_figures(void)
     return 0;
 }
 
-/* @return whether the core type runs here; b gets the best of it and what it has. */
-static bool try_core(const char *core, blas *b)
+/* Whether the core type runs here; the best figures so far are kept in b, shape by shape. */
+static void try_core(const char *core, blas *b)
 {
     char self[4096], command[4300], got[64] = "";
     const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    double total = 0.0, best = 0.0;
-    blas now = { .core = core };
+    blas now = { 0 };
     FILE *f;
     bool whole;
 
@@ -218,20 +217,18 @@ static bool try_core(const char *core, blas *b)
         "OPENBLAS_CORETYPE=%s OPENBLAS_NUM_THREADS=1 '%s' --blas --share %llu 2>/dev/null", core,
         self, (unsigned long long)(g_share_ns / 1000000));
     if (n <= 0 || !(f = popen(command, "r")))
-        return false;
+        return;
     whole = fscanf(f, "core %63s", got) == 1 && strcasecmp(got, core) == 0;
     for (size_t i = 0; i < COUNT(shapes) && whole; i++)
         whole = fscanf(f, "%lf %lf", &now.rows[i], &now.outer[i]) == 2;
     if (pclose(f) != 0 || !whole)
-        return false;
+        return;
     for (size_t i = 0; i < COUNT(shapes); i++) {
-        total += log(now.rows[i] * now.outer[i]);
-        best += b->core ? log(b->rows[i] * b->outer[i]) : 0.0;
+        b->rows[i] = fmax(b->rows[i], now.rows[i]);
+        b->outer[i] = fmax(b->outer[i], now.outer[i]);
     }
-    printf("  %s: %.0f at 256x784x256\n", core, now.rows[0]);
-    if (!b->core || total > best)
-        *b = now;
-    return true;
+    printf("  %-14s product %.0f, outer %.0f at %zu x %zu x %zu\n", core, now.rows[0], now.outer[0],
+           shapes[0].rows, shapes[0].in, shapes[0].out);
 }
 
 static void time_shape(size_t i, double top, const blas *b)
@@ -283,10 +280,9 @@ static void run(void)
 
     printf("OpenBLAS, one thread, by core type:\n");
     for (size_t i = 0; i < COUNT(cores); i++)
-        (void)try_core(cores[i], &b);
-    if (b.core)
-        printf("best: %s; the ratios are to it\n", b.core);
-    for (size_t i = 0; i < COUNT(shapes) && b.core; i++)
+        try_core(cores[i], &b);
+    printf("the best of them, which the ratios are to:\n");
+    for (size_t i = 0; i < COUNT(shapes); i++)
         printf("  %4zu x %4zu x %4zu  product %6.1f  outer %6.1f\n", shapes[i].rows, shapes[i].in,
                shapes[i].out, b.rows[i], b.outer[i]);
     for (fm_level level = FM_LEVEL_VNNI; level > FM_LEVEL_PORTABLE; level--)
