@@ -30,13 +30,17 @@ static fm_status name_knot(fm_schema *s, size_t at, const fm_column *c, double k
 }
 
 /* As in "age 30..40"; a date's edges are named by their days' numbers. */
-static fm_status name_bin(fm_schema *s, size_t at, const fm_column *c, size_t bin)
+static fm_status name_bins(fm_schema *s, size_t *at, const fm_column *c, const fm_bins *bins,
+                           const char *sign)
 {
     fm_buf b = { 0 };
-    fm_status st = fm_buf_printf(&b, "%.6g..%.6g", c->edges[bin], c->edges[bin + 1]);
+    fm_status st = FM_OK;
 
-    if (!st)
-        st = name_feature(s, at, c->name, " ", (const char *)b.data);
+    for (size_t i = 0; !st && i < bins->count; i++) {
+        fm_buf_clear(&b);
+        if (!(st = fm_buf_printf(&b, "%.6g..%.6g", bins->edges[i], bins->edges[i + 1])))
+            st = name_feature(s, (*at)++, c->name, sign, (const char *)b.data);
+    }
     fm_buf_fini(&b);
     return st;
 }
@@ -46,10 +50,12 @@ static fm_status name_column(fm_schema *s, const fm_column *c)
     size_t at = c->first;
     fm_status st = FM_OK;
 
-    if ((c->kind == FM_COLUMN_NUMERIC || c->kind == FM_COLUMN_DATE) && !c->piecewise)
+    if ((c->kind == FM_COLUMN_NUMERIC || c->kind == FM_COLUMN_DATE) && c->linear > 0.0)
         st = name_feature(s, at++, c->name, "", "");
-    for (size_t i = 0; !st && i < c->bins; i++)
-        st = name_bin(s, at++, c, i);
+    if (!st && !(st = name_bins(s, &at, c, &c->bins[0], " ")))
+        st = name_bins(s, &at, c, &c->bins[1], " log ");
+    for (size_t i = 1; !st && c->ordered && i < c->values.count; i++)
+        st = name_feature(s, at++, c->name, ">=", c->values.at[i].text);
     for (size_t i = 0; !st && i < c->knot_count; i++)
         st = name_knot(s, at++, c, c->knots[i]);
     for (size_t i = 0; !st && c->kind == FM_COLUMN_CATEGORICAL && i < c->values.count; i++)
@@ -119,7 +125,9 @@ void fm_schema_free(fm_schema **schema)
 
         free(c->name);
         free(c->knots);
-        free(c->edges);
+        free(c->from);
+        free(c->bins[0].edges);
+        free(c->bins[1].edges);
         free(c->class_weights);
         fm_groups_fini(&c->groups);
         fm_lookup_fini(&c->lookup);
@@ -166,6 +174,11 @@ const char *fm_schema_feature_name(const fm_schema *s, size_t i)
 bool fm_schema_has_label(const fm_schema *s)
 {
     return s->label != SIZE_MAX;
+}
+
+double fm_schema_norm(const fm_schema *s)
+{
+    return s->norm;
 }
 
 fm_target fm_schema_target(const fm_schema *s)

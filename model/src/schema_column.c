@@ -1,4 +1,5 @@
 /* One entry of `columns`, and what is declared in it. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,17 +59,27 @@ static fm_status read_categorical(const fm_yaml_node *map, const fm_encoding *e,
          (st = fm_cells_read(map, "values", &c->values))) ||
         (st = check_groups(map, c)))
         return st;
-    c->features = c->values.count + c->groups.names.count;
-    if (c->features < 2)
+    const size_t count = c->values.count + c->groups.names.count;
+
+    c->features = count;
+    if (count < 2)
         return fm_yaml_fail(fm_yaml_find(map, c->groups.count ? "groups" : "values"),
                             "values%s must have two entries or more",
                             c->groups.count ? " and groups together" : "");
     if ((st = fm_yaml_get_double_or(map, "weight", 1e-6, WEIGHT_MAX, e->weight, &c->weight)) ||
         (st = fm_yaml_get_bool_or(map, "centered", centered, &centered)) ||
+        (st = fm_yaml_get_bool_or(map, "ordered", false, &c->ordered)) ||
         (st = fm_column_odd(map, "unknown", FM_ODD_BIT(FM_ODD_ERROR) | FM_ODD_BIT(FM_ODD_MISSING),
                             &c->odd)))
         return st;
-    c->value_center = centered ? 1.0 / (double)c->features : 0.0;
+    if (c->ordered) {
+        if (c->groups.count)
+            return fm_yaml_fail(fm_yaml_find(map, "ordered"), "ordered does not go with groups");
+        c->weight /= 2.0; /* the steps say most of it */
+        c->step = (float)(e->bin_weight / sqrt((double)(c->values.count - 1)));
+        c->features += c->values.count - 1;
+    }
+    c->value_center = centered ? 1.0 / (double)count : 0.0;
     c->on = (float)(c->weight * (1.0 - c->value_center));
     c->off = (float)(c->weight * (0.0 - c->value_center));
     return FM_OK;
@@ -123,14 +134,15 @@ static fm_status read_kind(const fm_yaml_node *map, fm_column_kind *out)
 
 static fm_status check_keys(const fm_yaml_node *map, fm_column_kind kind)
 {
-    static const char *const numeric[] = { "name",    "kind",     "source",   "range",
-                                           "center",  "scale",    "knots",    "outside",
-                                           "missing", "required", "encoding", "bins",
-                                           "spacing", "weight",   "centered", "missing_weight",
-                                           NULL };
-    static const char *const categorical[] = { "name",    "kind",     "source",         "values",
-                                               "groups",  "weight",   "centered",       "unknown",
-                                               "missing", "required", "missing_weight", NULL };
+    static const char *const numeric[] = { "name",     "kind",           "source",   "range",
+                                           "center",   "scale",          "knots",    "outside",
+                                           "missing",  "required",       "encoding", "from",
+                                           "linear",   "bins",           "spacing",  "weight",
+                                           "centered", "missing_weight", NULL };
+    static const char *const categorical[] = { "name",           "kind",    "source",  "values",
+                                               "groups",         "from",    "ordered", "weight",
+                                               "centered",       "unknown", "missing", "required",
+                                               "missing_weight", NULL };
     static const char *const ignore[] = { "name", "kind", "source", NULL };
 
     switch (kind) {
@@ -168,6 +180,16 @@ static fm_status read_by_kind(const fm_yaml_node *map, const fm_schema *s, const
     return st ? st : read_missing(map, s, e, c);
 }
 
+static fm_status read_from(const fm_yaml_node *map, fm_column *c)
+{
+    const char *from;
+    fm_status st;
+
+    if (!fm_yaml_find(map, "from"))
+        return FM_OK;
+    return (st = fm_yaml_get_string(map, "from", &from)) ? st : fm_strdup(from, &c->from);
+}
+
 fm_status fm_column_read(const fm_yaml_node *map, const fm_schema *s, const fm_encoding *e,
                          fm_column *c)
 {
@@ -179,7 +201,10 @@ fm_status fm_column_read(const fm_yaml_node *map, const fm_schema *s, const fm_e
     if ((st = read_kind(map, &c->kind)) || (st = check_keys(map, c->kind)) ||
         (st = fm_yaml_get_string(map, "name", &name)) ||
         (st = fm_yaml_get_string_or(map, "source", "", &source)) ||
-        (st = fm_strdup(name, &c->name)) || (st = read_by_kind(map, s, e, c)))
+        (st = fm_strdup(name, &c->name)) || (st = read_from(map, c)))
+        return st;
+    c->gain = 1.0;
+    if ((st = read_by_kind(map, s, e, c)))
         return st;
     return fm_lookup_build(s, c);
 }

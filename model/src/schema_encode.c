@@ -19,15 +19,28 @@ static fm_status missing(const fm_column *c, fm_slice cell, float *out)
 }
 
 /* Each bin's share below v. Nothing is divided here: every member gets the same bits. */
-static void put_bins(const fm_column *c, double v, float *out)
+static float *put_bins(const fm_bins *b, double v, float *out)
 {
-    for (size_t i = 0; i < c->bins; i++) {
-        double share = (v - c->edges[i]) * c->inverse[i];
+    for (size_t i = 0; i < b->count; i++) {
+        double share = (v - b->edges[i]) * b->inverse[i];
 
         share = share > 0.0 ? share : 0.0;
         share = share < 1.0 ? share : 1.0;
-        out[i] = (float)(c->bin_weight * (share - c->bin_center));
+        out[i] = (float)(b->weight * (share - b->center));
     }
+    return out + b->count;
+}
+
+static void put_number(const fm_column *c, double v, float *out)
+{
+    if (c->linear > 0.0)
+        *out++ = (float)((v - c->center) / c->scale * c->linear);
+    out = put_bins(&c->bins[0], v, out);
+    out = put_bins(&c->bins[1], v, out);
+    for (size_t i = 0; i < c->knot_count; i++)
+        *out++ = (float)(fmax(0.0, v - c->knots[i]) / c->scale * c->gain);
+    if (c->indicator)
+        *out = 0.0f;
 }
 
 static fm_status outside(const fm_column *c, fm_slice cell)
@@ -64,14 +77,7 @@ static fm_status numeric(const fm_column *c, fm_slice cell, float *out)
             return outside(c, cell);
         v = v < c->lo ? c->lo : c->hi;
     }
-    if (c->piecewise)
-        put_bins(c, v, out);
-    else
-        out[0] = (float)((v - c->center) / c->scale);
-    for (size_t i = 0; i < c->knot_count; i++)
-        out[1 + i] = (float)(fmax(0.0, v - c->knots[i]) / c->scale);
-    if (c->indicator)
-        out[c->features - 1] = 0.0f;
+    put_number(c, v, out);
     return FM_OK;
 }
 
@@ -102,11 +108,13 @@ static fm_status categorical(const fm_column *c, fm_slice cell, float *out)
         at += c->values.count;
     if (at == SIZE_MAX)
         return c->odd == FM_ODD_MISSING ? missing(c, cell, out) : unknown(c, cell);
+    if (c->indicator)
+        out[c->features - 1] = 0.0f;
+    for (size_t i = 1; c->ordered && i < count; i++)
+        *out++ = i <= at ? c->step : -c->step;
     for (size_t i = 0; i < count; i++)
         out[i] = c->off;
     out[at] = c->on;
-    if (c->indicator)
-        out[count] = 0.0f;
     return FM_OK;
 }
 

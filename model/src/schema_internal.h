@@ -59,8 +59,17 @@ typedef struct {
     size_t count;
 } fm_groups;
 
+/* A partition of the range, each bin a feature: weight * (share of the bin below v - center). */
+typedef struct {
+    double *edges;   /* [count + 1], owned; NULL: no bins */
+    double *inverse; /* [count] 1 / width of each, in edges' memory */
+    size_t count;
+    double weight, center;
+} fm_bins;
+
 typedef struct {
     char *name; /* owned */
+    char *from; /* owned: name of the field whose cells it reads; NULL: its own */
     fm_column_kind kind;
     bool required;         /* a missing cell is an error */
     fm_cells missing;      /* besides the schema's own */
@@ -69,17 +78,17 @@ typedef struct {
     fm_odd odd;
     double lo, hi, center, scale; /* numeric; date: days since 1970-01-01 */
     double *knots;                /* owned */
+    double gain;                  /* of its knots: 1, or what all features are multiplied by */
     size_t knot_count;
-    bool piecewise;    /* edges instead of center, scale and knots */
-    double *edges;     /* [bins + 1], owned */
-    double *inverse;   /* [bins] 1 / width of each, in edges' memory */
-    size_t bins;       /* piecewise */
-    double bin_weight; /* piecewise: bin_weight * (share of the bin below v - bin_center) */
-    double bin_center;
-    fm_cells values;             /* categorical; label: negative ones, or all classes */
-    fm_cells positive;           /* label */
-    fm_groups groups;            /* categorical: further values */
-    fm_lookup lookup;            /* of missing (and, when categorical or a label, declared) cells */
+    bool piecewise;
+    double linear;     /* weight of (v - center) / scale; 0: no such feature */
+    fm_bins bins[2];   /* piecewise: equally wide ones, or those listed; then by decades */
+    bool ordered;      /* categorical: steps before the values */
+    float step;        /* ordered: what a step gives when it is reached; -step when not */
+    fm_cells values;   /* categorical; label: negative ones, or all classes */
+    fm_cells positive; /* label */
+    fm_groups groups;  /* categorical: further values */
+    fm_lookup lookup;  /* of missing (and, when categorical or a label, declared) cells */
     double weight, value_center; /* categorical: weight * (1[v = value] - value_center) */
     float on, off;               /* the two values that gives */
     fm_target target;            /* label */
@@ -87,16 +96,18 @@ typedef struct {
     size_t first, features;      /* its part of the record's features */
 } fm_column;
 
+typedef enum { FM_SPACING_AUTO, FM_SPACING_LINEAR, FM_SPACING_LOG, FM_SPACING_BOTH } fm_spacing;
+
 /* What columns use that do not say: `encoding` of the file. */
 typedef struct {
-    double weight, missing_weight, bin_weight;
+    double weight, missing_weight, bin_weight, linear;
+    double norm; /* of a record, as columns declare it; 0: features stay as they are; -1: 1, or 0
+                    when a column is encoded plainly */
     bool centered;
     enum { FM_NUMERIC_AUTO, FM_NUMERIC_PLAIN, FM_NUMERIC_PIECEWISE } numeric;
     uint64_t bins;
-    int spacing; /* fm_spacing */
+    fm_spacing spacing;
 } fm_encoding;
-
-typedef enum { FM_SPACING_LINEAR, FM_SPACING_LOG } fm_spacing;
 
 struct fm_schema {
     char *name, *text;
@@ -107,6 +118,7 @@ struct fm_schema {
     size_t column_count;
     size_t label; /* index of the label column, or SIZE_MAX */
     size_t features;
+    double norm; /* see fm_schema_norm */
     char **feature_names;
 };
 
@@ -138,7 +150,12 @@ FM_NODISCARD fm_status fm_column_scale(const fm_yaml_node *map, fm_column *c);
 FM_NODISCARD fm_status fm_column_odd(const fm_yaml_node *map, const char *key, unsigned allowed,
                                      fm_odd *out);
 #define FM_ODD_BIT(o) (1u << (o))
-FM_NODISCARD fm_status fm_spacing_read(const fm_yaml_node *map, int otherwise, int *out);
+FM_NODISCARD fm_status fm_spacing_read(const fm_yaml_node *map, fm_spacing otherwise,
+                                       fm_spacing *out);
+/** By how much the column's features can add to a record's squared norm, as docs/schema.md counts
+ *  it; and all of them times `by`. */
+double fm_column_square(const fm_column *c);
+void fm_column_multiply(fm_column *c, double by);
 
 /* schema_label.c */
 FM_NODISCARD fm_status fm_column_label(const fm_yaml_node *map, fm_column *c);

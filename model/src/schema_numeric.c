@@ -110,106 +110,164 @@ fm_status fm_column_scale(const fm_yaml_node *map, fm_column *c)
     return FM_OK;
 }
 
-fm_status fm_spacing_read(const fm_yaml_node *map, int otherwise, int *out)
+fm_status fm_spacing_read(const fm_yaml_node *map, fm_spacing otherwise, fm_spacing *out)
 {
-    static const char *const names[] = { "linear", "log" };
+    static const char *const names[] = { "auto", "linear", "log", "both" };
     const char *text;
     fm_status st = fm_yaml_get_string_or(map, "spacing", names[otherwise], &text);
 
     if (st)
         return st;
-    for (int i = 0; i < 2; i++)
+    for (unsigned i = 0; i < 4; i++)
         if (strcmp(text, names[i]) == 0) {
-            *out = i;
+            *out = (fm_spacing)i;
             return FM_OK;
         }
-    return fm_yaml_fail(fm_yaml_find(map, "spacing"), "spacing is \"%s\"; it can be linear or log",
-                        text);
+    return fm_yaml_fail(fm_yaml_find(map, "spacing"),
+                        "spacing is \"%s\"; it can be auto, linear, log or both", text);
 }
 
-static double to_log(double v)
+static fm_status make_edges(fm_bins *b, size_t most)
 {
-    return copysign(log1p(fabs(v)), v);
+    const fm_status st = fm_alloc(2 * (most + 1), sizeof *b->edges, (void **)&b->edges);
+
+    if (!st)
+        b->inverse = b->edges + most + 1;
+    return st;
 }
 
-static double from_log(double s)
+static void even_edges(const fm_column *c, fm_bins *b, size_t count)
 {
-    return copysign(expm1(fabs(s)), s);
-}
-
-/* Even in v, or in sign(v) log(1 + |v|): a function of the declared range alone. */
-static void space_edges(fm_column *c, size_t bins, int spacing)
-{
-    const bool even = spacing == FM_SPACING_LINEAR;
-    const double lo = even ? c->lo : to_log(c->lo), hi = even ? c->hi : to_log(c->hi);
-
-    for (size_t i = 1; i < bins; i++) {
-        const double at = lo + (hi - lo) * ((double)i / (double)bins);
-
-        c->edges[i] = even ? at : from_log(at);
-    }
-    c->edges[0] = c->lo;
-    c->edges[bins] = c->hi;
-    c->bins = bins;
+    for (size_t i = 1; i < count; i++)
+        b->edges[i] = c->lo + (c->hi - c->lo) * ((double)i / (double)count);
+    b->edges[0] = c->lo;
+    b->edges[count] = c->hi;
+    b->count = count;
 }
 
 /* The edges as they are listed, and the range's ends where they are not. */
-static fm_status list_edges(const fm_yaml_node *list, fm_column *c)
+static fm_status listed_edges(const fm_yaml_node *list, const fm_column *c, fm_bins *b)
 {
     size_t n = 0;
 
-    c->edges[n++] = c->lo;
+    b->edges[n++] = c->lo;
     for (size_t i = 0; i < fm_yaml_size(list); i++) {
         double v;
         fm_status st = read_point(fm_yaml_item(list, i), c->kind, &v);
 
         if (st)
             return st;
-        if (!(v >= c->lo && v <= c->hi) || (i && !(v > c->edges[n - 1])))
+        if (!(v >= c->lo && v <= c->hi) || (i && !(v > b->edges[n - 1])))
             return fm_yaml_fail(fm_yaml_item(list, i),
                                 "the edges of bins must increase and lie within the range");
-        if (v > c->edges[n - 1])
-            c->edges[n++] = v;
+        if (v > b->edges[n - 1])
+            b->edges[n++] = v;
     }
-    if (c->edges[n - 1] < c->hi)
-        c->edges[n++] = c->hi;
-    c->bins = n - 1;
+    if (b->edges[n - 1] < c->hi)
+        b->edges[n++] = c->hi;
+    b->count = n - 1;
     return FM_OK;
 }
 
-static fm_status read_edges(const fm_yaml_node *map, const fm_encoding *e, fm_column *c)
+#define DECADES 4
+#define PER_DECADE 2
+#define STEPS (DECADES * PER_DECADE)
+
+/* M 10^(-j / 2) for j = 0..8, M the larger of |lo| and |hi|, on both sides of 0 as far as the range
+ * goes; 0 and the range's ends. From the lowest to the highest. */
+static void decade_edges(const fm_column *c, fm_bins *b)
+{
+    const double most = fmax(fabs(c->lo), fabs(c->hi));
+    size_t n = 0;
+
+    b->edges[n++] = c->lo;
+    for (int side = -1; side <= 1; side++)
+        for (int j = 0; j <= (side ? STEPS : 0); j++) {
+            const int down = side < 0 ? j : STEPS - j;
+            const double v = side * most * pow(10.0, -(double)down / PER_DECADE);
+
+            if (v > b->edges[n - 1] && v < c->hi)
+                b->edges[n++] = v;
+        }
+    b->edges[n++] = c->hi;
+    b->count = n - 1;
+}
+
+/* Over two decades of one sign, or 0 inside: small values and large ones both matter. */
+static bool is_wide(const fm_column *c)
+{
+    return c->kind != FM_COLUMN_DATE &&
+           ((c->lo <= 0.0 && c->hi >= 0.0) || (c->lo > 0.0 && c->hi / c->lo >= 100.0));
+}
+
+/* Each set of bins together has the norm `weight` at most. */
+static fm_status finish_bins(const fm_yaml_node *map, double weight, bool centered, fm_bins *b)
+{
+    b->weight = 2.0 * weight / sqrt((double)b->count);
+    b->center = centered ? 0.5 : 0.0;
+    for (size_t i = 0; i < b->count; i++) {
+        b->inverse[i] = 1.0 / (b->edges[i + 1] - b->edges[i]);
+        if (!(b->inverse[i] > 0.0) || !isfinite(b->inverse[i]))
+            return fm_yaml_fail(map, "the bins are too narrow; declare fewer");
+    }
+    return FM_OK;
+}
+
+static fm_status read_spacing(const fm_yaml_node *map, const fm_encoding *e, const fm_column *c,
+                              bool listed, fm_spacing *out)
+{
+    const fm_yaml_node *node = fm_yaml_find(map, "spacing");
+    const bool date = c->kind == FM_COLUMN_DATE;
+    fm_status st = fm_spacing_read(map, date ? FM_SPACING_LINEAR : e->spacing, out);
+
+    if (st)
+        return st;
+    if (listed && node)
+        return fm_yaml_fail(node, "spacing says where edges go; here bins lists them");
+    if (date && *out != FM_SPACING_LINEAR && *out != FM_SPACING_AUTO)
+        return fm_yaml_fail(node, "spacing of a date must be linear");
+    if (listed)
+        *out = FM_SPACING_LINEAR;
+    else if (*out == FM_SPACING_AUTO)
+        *out = is_wide(c) ? FM_SPACING_BOTH : FM_SPACING_LINEAR;
+    return FM_OK;
+}
+
+static fm_status read_bins(const fm_yaml_node *map, const fm_encoding *e, fm_column *c)
 {
     const fm_yaml_node *node = fm_yaml_find(map, "bins");
     const bool listed = node && fm_yaml_node_kind(node) == FM_YAML_LIST;
-    uint64_t bins = e->bins;
-    int spacing;
-    fm_status st =
-        fm_spacing_read(map, c->kind == FM_COLUMN_DATE ? FM_SPACING_LINEAR : e->spacing, &spacing);
+    bool centered = e->centered;
+    double weight = e->bin_weight;
+    uint64_t count = e->bins;
+    fm_spacing spacing;
+    fm_status st = read_spacing(map, e, c, listed, &spacing);
 
     if (st ||
-        (!listed && (st = fm_yaml_get_u64_or(map, "bins", 1, FM_SCHEMA_MAX_BINS, bins, &bins))))
+        (!listed && (st = fm_yaml_get_u64_or(map, "bins", 1, FM_SCHEMA_MAX_BINS, count, &count))) ||
+        (st = fm_yaml_get_double_or(map, "weight", 1e-6, WEIGHT_MAX, weight, &weight)) ||
+        (st = fm_yaml_get_bool_or(map, "centered", centered, &centered)) ||
+        (st = fm_yaml_get_double_or(map, "linear", 0.0, WEIGHT_MAX, e->linear, &c->linear)))
         return st;
-    if (listed && fm_yaml_find(map, "spacing"))
-        return fm_yaml_fail(fm_yaml_find(map, "spacing"),
-                            "spacing says where edges go; here bins lists them");
-    if (c->kind == FM_COLUMN_DATE && spacing == FM_SPACING_LOG)
-        return fm_yaml_fail(fm_yaml_find(map, "spacing"), "spacing of a date must be linear");
     if (listed && fm_yaml_size(node) > FM_SCHEMA_MAX_BINS)
         return fm_yaml_fail(node, "%zu edges; at most %u are possible", fm_yaml_size(node),
                             FM_SCHEMA_MAX_BINS);
-    if ((st = fm_alloc(2 * (FM_SCHEMA_MAX_BINS + 2), sizeof *c->edges, (void **)&c->edges)))
-        return st;
-    c->inverse = c->edges + FM_SCHEMA_MAX_BINS + 2;
-    if (!listed)
-        space_edges(c, bins, spacing);
-    else if ((st = list_edges(node, c)))
-        return st;
-    for (size_t i = 0; i < c->bins; i++) {
-        c->inverse[i] = 1.0 / (c->edges[i + 1] - c->edges[i]);
-        if (!(c->inverse[i] > 0.0) || !isfinite(c->inverse[i]))
-            return fm_yaml_fail(node ? node : map, "the bins are too narrow; declare fewer");
+    if (spacing != FM_SPACING_LOG) {
+        if ((st = make_edges(&c->bins[0], FM_SCHEMA_MAX_BINS + 1)))
+            return st;
+        if (!listed)
+            even_edges(c, &c->bins[0], count);
+        else if ((st = listed_edges(node, c, &c->bins[0])))
+            return st;
+        if ((st = finish_bins(node ? node : map, weight, centered, &c->bins[0])))
+            return st;
     }
-    return FM_OK;
+    if (spacing == FM_SPACING_LINEAR)
+        return FM_OK;
+    if ((st = make_edges(&c->bins[1], 2 * (STEPS + 1) + 2)))
+        return st;
+    decade_edges(c, &c->bins[1]);
+    return finish_bins(map, weight, centered, &c->bins[1]);
 }
 
 /* What the column says itself, then what its keys are about, then what the file says. */
@@ -246,8 +304,9 @@ static fm_status refuse(const fm_yaml_node *map, const char *const *keys, const 
 fm_status fm_column_numeric(const fm_yaml_node *map, const fm_encoding *e, fm_column *c)
 {
     static const char *const of_plain[] = { "center", "scale", "knots", NULL };
-    static const char *const of_bins[] = { "bins", "spacing", "weight", "centered", NULL };
-    bool centered = e->centered;
+    static const char *const of_bins[] = {
+        "bins", "spacing", "weight", "centered", "linear", NULL
+    };
     fm_status st = fm_column_range(map, c);
 
     if (st || (st = is_piecewise(map, e, &c->piecewise)) ||
@@ -260,16 +319,50 @@ fm_status fm_column_numeric(const fm_yaml_node *map, const fm_encoding *e, fm_co
         if ((st = refuse(map, of_bins, "a plain encoding (center, scale, knots)")) ||
             (st = fm_column_scale(map, c)) || (st = read_knots(map, c)))
             return st;
+        c->linear = 1.0;
         c->features = 1 + c->knot_count;
         return FM_OK;
     }
     if ((st = refuse(map, of_plain, "a piecewise encoding (bins)")) ||
-        (st = read_edges(map, e, c)) ||
-        (st = fm_yaml_get_double_or(map, "weight", 1e-6, WEIGHT_MAX, e->bin_weight,
-                                    &c->bin_weight)) ||
-        (st = fm_yaml_get_bool_or(map, "centered", centered, &centered)))
+        (st = fm_column_scale(map, c)) || (st = read_bins(map, e, c)))
         return st;
-    c->bin_center = centered ? 0.5 : 0.0;
-    c->features = c->bins;
+    c->features = (c->linear > 0.0 ? 1 : 0) + c->bins[0].count + c->bins[1].count;
     return FM_OK;
+}
+
+static double square_of_bins(const fm_bins *b)
+{
+    return (double)b->count * b->weight * b->weight / 4.0;
+}
+
+double fm_column_square(const fm_column *c)
+{
+    const double values = (double)(c->values.count + c->groups.names.count);
+
+    switch (c->kind) {
+    case FM_COLUMN_NUMERIC:
+    case FM_COLUMN_DATE:
+        return c->linear * c->linear + square_of_bins(&c->bins[0]) + square_of_bins(&c->bins[1]) +
+               (double)c->knot_count;
+    case FM_COLUMN_CATEGORICAL:
+        return c->weight * c->weight * (1.0 - 1.0 / values) +
+               (c->ordered ? values - 1.0 : 0.0) * (double)c->step * (double)c->step;
+    case FM_COLUMN_LABEL:
+    case FM_COLUMN_IGNORE:
+        break;
+    }
+    return 0.0;
+}
+
+void fm_column_multiply(fm_column *c, double by)
+{
+    c->linear *= by;
+    c->bins[0].weight *= by;
+    c->bins[1].weight *= by;
+    c->weight *= by;
+    c->missing_weight *= by;
+    c->step = (float)((double)c->step * by);
+    c->on = (float)(c->weight * (1.0 - c->value_center));
+    c->off = (float)(c->weight * (0.0 - c->value_center));
+    c->gain *= by;
 }

@@ -51,19 +51,38 @@ static fm_status read_numeric(const fm_yaml_node *map, fm_encoding *e)
     return FM_OK;
 }
 
+static fm_status read_norm(const fm_yaml_node *map, fm_encoding *e)
+{
+    const fm_yaml_node *node = fm_yaml_find(map, "norm");
+    const char *text;
+    fm_status st;
+
+    if (!node)
+        return FM_OK;
+    if ((st = fm_yaml_scalar(node, &text)))
+        return st;
+    if (strcmp(text, "none") == 0) {
+        e->norm = 0.0;
+        return FM_OK;
+    }
+    return fm_yaml_get_double(map, "norm", 1e-6, 1000.0, &e->norm);
+}
+
 /* sqrt 2: a balanced two-valued column then varies as much as a standardised numeric one. */
 static fm_status read_encoding(const fm_yaml_node *root, fm_encoding *e)
 {
-    static const char *const known[] = { "weight", "missing_weight", "centered",   "numeric",
-                                         "bins",   "spacing",        "bin_weight", NULL };
+    static const char *const known[] = { "weight",  "missing_weight", "centered", "numeric", "bins",
+                                         "spacing", "bin_weight",     "linear",   "norm",    NULL };
     const fm_yaml_node *map;
     fm_status st;
 
     *e = (fm_encoding){ .weight = sqrt(2.0),
                         .missing_weight = sqrt(2.0),
                         .bin_weight = 1.0,
+                        .linear = 0.5,
+                        .norm = -1.0,
                         .centered = true,
-                        .bins = 8 };
+                        .bins = 16 };
     if (!fm_yaml_find(root, "encoding"))
         return FM_OK;
     if ((st = fm_yaml_get_map(root, "encoding", &map)) || (st = fm_yaml_check_keys(map, known)) ||
@@ -72,7 +91,8 @@ static fm_status read_encoding(const fm_yaml_node *root, fm_encoding *e)
                                     &e->missing_weight)) ||
         (st = fm_yaml_get_double_or(map, "bin_weight", 1e-6, 1000.0, e->bin_weight,
                                     &e->bin_weight)) ||
-        (st = fm_yaml_get_bool_or(map, "centered", true, &e->centered)))
+        (st = fm_yaml_get_double_or(map, "linear", 0.0, 1000.0, e->linear, &e->linear)) ||
+        (st = fm_yaml_get_bool_or(map, "centered", true, &e->centered)) || (st = read_norm(map, e)))
         return st;
     return read_numeric(map, e);
 }
@@ -97,6 +117,43 @@ static fm_status check_column(const fm_yaml_node *node, fm_schema *s, size_t i)
     return FM_OK;
 }
 
+/* All features by one factor, so that a record's norm is about what was asked for. A schema that
+ * says itself how large a number's feature is keeps what it says. */
+static void apply_norm(fm_schema *s, const fm_encoding *e)
+{
+    double norm = e->norm < 0.0 ? 1.0 : e->norm, square = 0.0;
+
+    for (size_t i = 0; i < s->column_count; i++) {
+        const fm_column *c = &s->columns[i];
+        const bool number = c->kind == FM_COLUMN_NUMERIC || c->kind == FM_COLUMN_DATE;
+
+        square += fm_column_square(c);
+        if (e->norm < 0.0 && number && !c->piecewise)
+            norm = 0.0;
+    }
+    for (size_t i = 0; norm > 0.0 && i < s->column_count; i++)
+        fm_column_multiply(&s->columns[i], norm / sqrt(square));
+    s->norm = norm > 0.0 ? norm : sqrt(square);
+}
+
+/* The field that a column reads is one of the file's, not one that reads another itself. */
+static fm_status check_from(const fm_yaml_node *list, const fm_schema *s)
+{
+    for (size_t i = 0; i < s->column_count; i++) {
+        size_t at = 0;
+
+        if (!s->columns[i].from)
+            continue;
+        while (at < s->column_count &&
+               (s->columns[at].from || strcmp(s->columns[at].name, s->columns[i].from) != 0))
+            at++;
+        if (!s->header && at == s->column_count)
+            return fm_yaml_fail(fm_yaml_find(fm_yaml_item(list, i), "from"),
+                                "there is no column \"%s\" to read", s->columns[i].from);
+    }
+    return FM_OK;
+}
+
 static fm_status read_columns(const fm_yaml_node *root, fm_schema *s)
 {
     const fm_yaml_node *list;
@@ -118,6 +175,8 @@ static fm_status read_columns(const fm_yaml_node *root, fm_schema *s)
     }
     if (!st && !s->features)
         st = fm_yaml_fail(list, "no column gives a feature");
+    if (!st && !(st = check_from(list, s)))
+        apply_norm(s, &defaults);
     return st;
 }
 

@@ -76,7 +76,8 @@ static fm_status read_header(fm_binding *b, const fm_csv_record *r, fm_problems 
     for (size_t c = 0; !st && c < s->column_count; c++) {
         b->place[c] = ABSENT;
         if (is_wanted(b, c))
-            st = find_field(b, r, s->columns[c].name, p, &b->place[c]);
+            st = find_field(b, r, s->columns[c].from ? s->columns[c].from : s->columns[c].name, p,
+                            &b->place[c]);
     }
     if (!st && b->unit)
         st = find_field(b, r, b->unit, p, &b->unit_place);
@@ -99,17 +100,38 @@ static fm_status no_column(const fm_binding *b, const char *name, fm_problems *p
     return fm_problem_last(p);
 }
 
+/* Columns that read another's field have none of their own. */
+static size_t own_fields(const fm_schema *s)
+{
+    size_t n = 0;
+
+    for (size_t c = 0; c < s->column_count; c++)
+        n += s->columns[c].from ? 0 : 1;
+    return n;
+}
+
+static void place_others(fm_binding *b)
+{
+    const fm_schema *s = b->schema;
+
+    for (size_t c = 0; c < s->column_count; c++)
+        for (size_t i = 0; s->columns[c].from && i < s->column_count; i++)
+            if (!s->columns[i].from && strcmp(s->columns[i].name, s->columns[c].from) == 0)
+                b->place[c] = b->place[i];
+}
+
 /* Without a header the schema's order is the file's. Records to be predicted may lack the label. */
 static fm_status by_position(fm_binding *b, const fm_csv_record *r, fm_problems *p)
 {
     const fm_schema *s = b->schema;
+    const size_t fields = own_fields(s);
     const bool unlabelled = !b->labels && !(b->raw && fm_raw_wants(b->raw, s->label)) &&
-                            s->label != SIZE_MAX && r->count + 1 == s->column_count;
+                            s->label != SIZE_MAX && r->count + 1 == fields;
 
-    b->fields = s->column_count - (unlabelled ? 1 : 0);
+    b->fields = fields - (unlabelled ? 1 : 0);
     b->unit_place = b->id_place = ABSENT;
     for (size_t c = 0, f = 0; c < s->column_count; c++) {
-        const bool absent = unlabelled && c == s->label;
+        const bool absent = s->columns[c].from || (unlabelled && c == s->label);
 
         b->place[c] = absent ? ABSENT : f;
         f += absent ? 0 : 1;
@@ -118,6 +140,7 @@ static fm_status by_position(fm_binding *b, const fm_csv_record *r, fm_problems 
         if (b->id && strcmp(s->columns[c].name, b->id) == 0)
             b->id_place = b->place[c];
     }
+    place_others(b);
     if (b->unit && b->unit_place == ABSENT)
         return no_column(b, b->unit, p);
     return b->id && b->id_place == ABSENT ? no_column(b, b->id, p) : FM_OK;

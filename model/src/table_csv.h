@@ -21,6 +21,7 @@
 typedef struct {
     char *text; /* [len], writable, and FM_CSV_PAD more; scanning changes it */
     size_t len;
+    size_t used;  /* most bytes that ever were in it: those to be wiped */
     size_t line;  /* of its first byte, 1-based */
     bool last;    /* the file ends here */
     bool endless; /* it begins a record that is too long to end here */
@@ -69,7 +70,7 @@ typedef struct {
     size_t memory_left;
     size_t limit, taken; /* bytes of the file: most, and so far */
     char *carry;         /* [FM_CSV_BLOCK], owned: begun records of the block before */
-    size_t carried;
+    size_t carried, carried_most;
     size_t line;
     bool begun, ended;
 } fm_csv_source;

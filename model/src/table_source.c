@@ -65,7 +65,7 @@ void fm_csv_close(fm_csv_source *s)
         return;
     if (s->fd >= 0)
         (void)close(s->fd);
-    sodium_memzero(s->carry, FM_CSV_BLOCK);
+    sodium_memzero(s->carry, s->carried_most);
     free(s->carry);
     *s = (fm_csv_source){ .fd = -1 };
 }
@@ -79,7 +79,7 @@ fm_status fm_csv_block_new(fm_csv_block *b)
 void fm_csv_block_free(fm_csv_block *b)
 {
     if (b->text)
-        sodium_memzero(b->text, FM_CSV_BLOCK + FM_CSV_PAD);
+        sodium_memzero(b->text, b->used);
     free(b->text);
     *b = (fm_csv_block){ 0 };
 }
@@ -115,12 +115,14 @@ static fm_status fill(fm_csv_source *s, fm_csv_block *b)
 
     memcpy(b->text, s->carry, s->carried);
     b->len = s->carried;
+    b->used = b->len > b->used ? b->len : b->used;
     while (!s->ended && b->len < FM_CSV_BLOCK) {
         size_t n;
 
         if ((st = read_some(s, b->text + b->len, FM_CSV_BLOCK - b->len, &n)))
             return st;
         b->len += n;
+        b->used = b->len > b->used ? b->len : b->used;
         s->ended = n == 0;
         if (s->begun || (b->len < 3 && !s->ended))
             continue;
@@ -192,6 +194,7 @@ fm_status fm_csv_take(fm_csv_source *s, fm_csv_block *b, bool *got)
     if (b->endless)
         len = b->len;
     s->carried = b->len - len;
+    s->carried_most = s->carried > s->carried_most ? s->carried : s->carried_most;
     memcpy(s->carry, b->text + len, s->carried);
     b->len = len;
     if (len)

@@ -44,6 +44,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     encode(s, "-3.5e2");
     encode(s, "2001-02-03");
     encode(s, "a");
+    encode(s, "V12.5");
+    if (fm_schema_outputs(s) < 1 || !(fm_schema_norm(s) > 0.0))
+        abort();
+    for (size_t i = 0; fm_schema_target(s) != FM_TARGET_NUMBER && i < 2; i++)
+        if (!fm_schema_class_name(s, i) || !(fm_schema_class_weight(s, i) > 0.0))
+            abort();
     fm_schema_free(&s);
     return 0;
 }

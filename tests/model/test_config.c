@@ -7,7 +7,7 @@
 #include "model_fixture.h"
 #include "suites.h"
 
-#define SCHEMA "name: t\ncolumns:\n  - {name: x, kind: numeric, range: [0, 8]}\n"
+#define SCHEMA "name: t\ncolumns:\n  - {name: x, kind: numeric, range: [0, 8], scale: 2}\n"
 
 static fm_schema *schema(void)
 {
@@ -57,7 +57,7 @@ static void absent_keys_keep_the_default(void)
     fm_tabular_config want, got;
 
     fm_tabular_config_default(s, &want);
-    CU_ASSERT_EQUAL(want.features, 9);
+    CU_ASSERT_EQUAL(want.features, 2);
     want.width = 3;
     want.multipliers.head = 2.0;
     CU_ASSERT_EQUAL(fm_tabular_config_parse("m", text, strlen(text), s, &got), FM_OK);

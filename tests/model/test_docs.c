@@ -33,9 +33,33 @@ static void the_schema_shown_is_a_schema(void)
     CU_ASSERT_TRUE_FATAL(block("schema.md", &file, &text, &len));
     CU_ASSERT_EQUAL(fm_schema_parse("docs/schema.md", text, len, &s), FM_OK);
     if (s)
-        CU_ASSERT_EQUAL(fm_schema_features(s), 4 + 2 + 5);
+        CU_ASSERT_EQUAL(fm_schema_features(s), 4 + 2 + 5 + 5 + 4);
     fm_schema_free(&s);
     fm_buf_fini(&file);
+}
+
+static void the_examples_are_schemas(void)
+{
+    static const struct {
+        const char *name;
+        double norm; /* 0: as declared */
+    } examples[] = {
+        { "heart_disease", 0.0 }, { "diabetes130", 0.0 },    { "diabetes130_groups", 1.0 },
+        { "adult", 1.0 },         { "credit_default", 1.0 },
+    };
+
+    for (size_t i = 0; i < FM_TEST_COUNT(examples); i++) {
+        fm_schema *s = NULL;
+        char path[512];
+
+        (void)snprintf(path, sizeof path, FEDMOE_EXAMPLES "/schemas/%s.yaml", examples[i].name);
+        CU_ASSERT_EQUAL(fm_schema_load(path, &s), FM_OK);
+        if (s && examples[i].norm > 0.0)
+            CU_ASSERT_EQUAL(fm_schema_norm(s), examples[i].norm);
+        if (s && examples[i].norm == 0.0)
+            CU_ASSERT_TRUE(fm_schema_norm(s) > 3.0);
+        fm_schema_free(&s);
+    }
 }
 
 static void the_defaults_shown_are_the_defaults(void)
@@ -67,6 +91,7 @@ static void the_defaults_shown_are_the_defaults(void)
 }
 
 static const fm_test tests[] = {
+    { "the examples are schemas", the_examples_are_schemas },
     { "the schema shown is a schema", the_schema_shown_is_a_schema },
     { "the defaults shown are the defaults", the_defaults_shown_are_the_defaults },
 };

@@ -122,22 +122,45 @@ static void inspect_shows_what_is_inside(void)
 
 static void evaluate_measures_each_file_and_all(void)
 {
-    json_t *j;
+    json_t *root, *j;
 
     begin();
     CU_ASSERT_EQUAL(run("evaluate --model m.safetensors a.csv b.csv"), 0);
     CU_ASSERT_TRUE(printed("a.csv") && printed("b.csv") && printed("all together"));
     CU_ASSERT_EQUAL(run("evaluate --model m.safetensors --json a.csv b.csv"), 0);
-    j = json_loads(output, 0, NULL);
+    j = root = json_loads(output, 0, NULL);
     CU_ASSERT_EQUAL(json_array_size(json_object_get(j, "files")), 2);
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(json_object_get(j, "all"), "rows")), 6);
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(json_object_get(j, "all"), "positives")), 3);
-    json_decref(j);
+    j = json_object_get(j, "all");
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(j, "auc_ci")), 2);
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(j, "reliability")), 10);
+    json_decref(root);
     put("one.csv", "1,0\n");
     CU_ASSERT_EQUAL(run("evaluate --model m.safetensors --json one.csv"), 0);
     CU_ASSERT_TRUE(printed("\"auc\": null"));
     CU_ASSERT_EQUAL(run("evaluate --model m.safetensors"), 2);
     CU_ASSERT_EQUAL(run("evaluate --model m.safetensors none.csv"), 1);
+}
+
+static void evaluate_draws_how_predictions_come_true(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(run("evaluate --model m.safetensors --reliability r.svg a.csv b.csv"), 0);
+    CU_ASSERT_TRUE(printed("95 % confidence") && printed("calibration slope"));
+    CU_ASSERT_EQUAL(run("--version; tail -1 r.svg; stat -c %%a r.svg"), 0);
+    CU_ASSERT_TRUE(printed("</svg>") && printed("600"));
+    put("n.yaml", "name: n\ncsv: {header: false}\ncolumns:\n"
+                  "  - {name: x, kind: numeric, range: [0, 8]}\n"
+                  "  - {name: y, kind: label, range: [0, 10]}\n");
+    put("n.csv", "1,2\n2,3.5\n7,9\n");
+    CU_ASSERT_EQUAL(run("new --schema n.yaml --output n.safetensors"), 0);
+    CU_ASSERT_EQUAL(run("evaluate --model n.safetensors n.csv"), 0);
+    CU_ASSERT_TRUE(printed("RMSE") && printed("R2") && !strstr(output, "AUC"));
+    CU_ASSERT_EQUAL(run("evaluate --model n.safetensors --reliability r.svg n.csv"), 1);
+    CU_ASSERT_TRUE(printed("predicts a number"));
+    CU_ASSERT_EQUAL(run("predict --model n.safetensors --input n.csv --id x"), 0);
+    CU_ASSERT_TRUE(printed("x,prediction\n1,"));
 }
 
 static void predict_writes_one_probability_a_record(void)
@@ -203,6 +226,7 @@ static const fm_test tests[] = {
     { "a file that is there stays unless forced", a_file_that_is_there_stays_unless_forced },
     { "inspect shows what is inside", inspect_shows_what_is_inside },
     { "evaluate measures each file and all", evaluate_measures_each_file_and_all },
+    { "evaluate draws how predictions come true", evaluate_draws_how_predictions_come_true },
     { "predict writes one probability a record", predict_writes_one_probability_a_record },
     { "check lists everything that is wrong", check_lists_everything_that_is_wrong },
     { "help has examples", help_has_examples },

@@ -4,11 +4,12 @@
 #include <string.h>
 
 #include "fedmoe/base/random.h"
+#include "fedmoe/model/table.h"
 #include "fm_test.h"
 #include "schema_internal.h"
 #include "suites.h"
 
-#define HEAD "name: t\ncolumns:\n"
+#define HEAD "name: t\nencoding: {norm: none, linear: 0}\ncolumns:\n"
 
 static fm_schema *parsed(const char *text)
 {
@@ -33,7 +34,8 @@ static fm_status encode(const fm_schema *s, const char *cell, const char *label,
 
 static void bins_fill_up_one_after_the_other(void)
 {
-    fm_schema *s = parsed(HEAD "  - {name: x, kind: numeric, range: [0, 8], bins: 4, weight: 2}\n");
+    fm_schema *s = parsed(
+        HEAD "  - {name: x, kind: numeric, range: [0, 8], bins: 4, weight: 2, spacing: linear}\n");
     static const char *const names[] = { "x 0..2", "x 2..4", "x 4..6", "x 6..8", "x missing" };
     float f[5];
 
@@ -63,25 +65,26 @@ static void bins_are_bounded_and_rise(void)
                      hi = lo + pow(10.0, 8.0 * fm_rng_unit(&rng) - 2.0);
         const unsigned bins = 1 + (unsigned)fm_rng_below(&rng, 16);
         char text[256];
-        float last[16] = { 0 }, f[17];
+        float last[64] = { 0 }, f[64];
         fm_schema *s;
 
         (void)snprintf(text, sizeof text,
                        HEAD "  - {name: x, kind: numeric, range: [%.17g, %.17g], outside: clip, "
                             "bins: %u, spacing: %s}\n",
-                       lo, hi, bins, t % 2 ? "log" : "linear");
+                       lo, hi, bins, t % 3 ? (t % 3 == 1 ? "log" : "both") : "linear");
         s = parsed(text);
         for (int k = -1; k <= 21; k++) {
             char cell[64];
 
             (void)snprintf(cell, sizeof cell, "%.17g", lo + (hi - lo) * k / 20.0);
             CU_ASSERT_EQUAL_FATAL(encode(s, cell, NULL, f, NULL), FM_OK);
-            for (unsigned i = 0; i < bins; i++)
-                if (!(f[i] >= -0.5f && f[i] <= 0.5f) || (k >= 0 && f[i] < last[i]))
+            for (size_t i = 0; i + 1 < fm_schema_features(s); i++)
+                if (!(f[i] >= -1.0f && f[i] <= 1.0f) || (k >= 0 && f[i] < last[i]))
                     CU_FAIL("a bin leaves its bounds or falls");
-            memcpy(last, f, bins * sizeof *f);
+            memcpy(last, f, sizeof last);
         }
-        CU_ASSERT_EQUAL(f[bins - 1], 0.5f);
+        for (size_t i = 0; i + 1 < fm_schema_features(s); i++)
+            CU_ASSERT_TRUE(f[i] > 0.0f); /* all full at the upper end */
         fm_schema_free(&s);
     }
 }
@@ -94,31 +97,146 @@ static void edges_can_be_listed_and_spaced(void)
     CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 0), "x 18..30");
     CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 2), "x 65..100");
     fm_schema_free(&s);
-    s = parsed(HEAD "  - {name: x, kind: numeric, range: [0, 99999], bins: 5, spacing: log}\n");
-    CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 0), "x 0..9"); /* 1 + v: powers of ten */
-    CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 3), "x 999..9999");
+    s = parsed(HEAD "  - {name: x, kind: numeric, range: [0, 10000], spacing: log}\n");
+    CU_ASSERT_EQUAL(fm_schema_features(s), 9 + 1); /* 0, 1, 3.16, 10, ... 10000 */
+    CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 0), "x log 0..1");
+    CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 2), "x log 3.16228..10");
+    CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 8), "x log 3162.28..10000");
     fm_schema_free(&s);
-    s = parsed(HEAD "  - {name: x, kind: numeric, range: [-99, 99], bins: 4, spacing: log}\n");
-    CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 0), "x -99..-9");
-    CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 3), "x 9..99");
+    s = parsed(HEAD "  - {name: x, kind: numeric, range: [-10, 10000], spacing: log}\n");
+    CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 0), "x log -10..-3.16228");
+    CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 2), "x log -1..0");
+    CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 3), "x log 0..1");
     fm_schema_free(&s);
+}
+
+/* 0 inside, or a hundredfold range: bins by decades beside those of equal width. */
+static void wide_ranges_have_bins_of_both_kinds(void)
+{
+    static const struct {
+        const char *range;
+        size_t features;
+    } cases[] = { { "[0, 10000]", 16 + 9 },
+                  { "[1, 99]", 16 },
+                  { "[1, 100]", 16 + 4 },
+                  { "[-5, -1]", 16 },
+                  { "[18, 100]", 16 } };
+
+    for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {
+        char text[256];
+        fm_schema *s;
+
+        (void)snprintf(text, sizeof text,
+                       "name: t\ncsv: {missing: []}\ncolumns:\n"
+                       "  - {name: x, kind: numeric, range: %s}\n",
+                       cases[i].range);
+        s = parsed(text);
+        CU_ASSERT_EQUAL(fm_schema_features(s), 1 + cases[i].features);
+        CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 0), "x");
+        fm_schema_free(&s);
+    }
 }
 
 static void what_a_column_says_decides_its_encoding(void)
 {
     fm_schema *s = parsed("name: t\nencoding: {numeric: plain}\ncsv: {missing: []}\ncolumns:\n"
                           "  - {name: a, kind: numeric, range: [0, 8]}\n"
-                          "  - {name: b, kind: numeric, range: [0, 8], bins: 3}\n"
-                          "  - {name: c, kind: numeric, range: [0, 8], encoding: piecewise}\n");
+                          "  - {name: b, kind: numeric, range: [1, 8], bins: 3}\n"
+                          "  - {name: c, kind: numeric, range: [1, 8], encoding: piecewise}\n");
 
-    CU_ASSERT_EQUAL(fm_schema_features(s), 1 + 3 + 8);
+    CU_ASSERT_EQUAL(fm_schema_features(s), 1 + (1 + 3) + (1 + 16));
     fm_schema_free(&s);
-    s = parsed("name: t\nencoding: {numeric: piecewise, bins: 5}\ncsv: {missing: []}\ncolumns:\n"
-               "  - {name: a, kind: numeric, range: [0, 8]}\n"
+    s = parsed("name: t\nencoding: {numeric: piecewise, bins: 5, linear: 0}\n"
+               "csv: {missing: []}\ncolumns:\n"
+               "  - {name: a, kind: numeric, range: [1, 8]}\n"
                "  - {name: b, kind: numeric, range: [0, 8], scale: 3}\n"
                "  - {name: c, kind: date, range: [2000-01-01, 2020-01-01]}\n");
     CU_ASSERT_EQUAL(fm_schema_features(s), 5 + 1 + 5);
     fm_schema_free(&s);
+}
+
+static void ordered_values_are_steps_and_values(void)
+{
+    fm_schema *s = parsed(HEAD "  - {name: x, kind: categorical, values: [a, b, c, d, e], "
+                               "ordered: true, weight: 2, centered: false, required: true}\n");
+    static const float want[] = { 0.5f, 0.5f, -0.5f, -0.5f, 0.0f, 0.0f, 1.0f, 0.0f, 0.0f };
+    float f[9];
+
+    CU_ASSERT_EQUAL_FATAL(fm_schema_features(s), 4 + 5);
+    CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 0), "x>=b");
+    CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 4), "x=a");
+    CU_ASSERT_EQUAL(encode(s, "c", NULL, f, NULL), FM_OK);
+    CU_ASSERT_EQUAL(memcmp(f, want, sizeof want), 0);
+    fm_schema_free(&s);
+}
+
+/* Bins and values: no record is longer than 1, some are as long. The linear feature, which counts
+ * half of its most, is left out. */
+static void features_are_scaled_to_the_norm(void)
+{
+    static const char columns[] =
+        "columns:\n  - {name: x, kind: numeric, range: [-5, 2000], outside: clip}\n"
+        "  - {name: c, kind: categorical, values: [a, b, c, d]}\n"
+        "  - {name: o, kind: categorical, values: [a, b, c, d], ordered: true}\n";
+    char text[512];
+    fm_rng_seed state;
+    fm_rng rng = fm_rng_seeded(&state, 43);
+    double most = 0.0;
+    fm_schema *s;
+
+    (void)snprintf(text, sizeof text, "name: t\nencoding: {linear: 0}\n%s", columns);
+    s = parsed(text);
+    CU_ASSERT_DOUBLE_EQUAL(fm_schema_norm(s), 1.0, 1e-12);
+    for (int t = 0; t < 2000; t++) {
+        char x[32], c[2] = { (char)('a' + fm_rng_below(&rng, 4)), 0 },
+                    o[2] = { (char)('a' + fm_rng_below(&rng, 4)), 0 };
+        const char *cells[] = { x, c, o };
+        double square = 0.0;
+        float f[64];
+        size_t column;
+
+        (void)snprintf(x, sizeof x, "%d", (int)fm_rng_below(&rng, 2400) - 200);
+        CU_ASSERT_EQUAL_FATAL(fm_schema_encode(s, cells, f, NULL, &column), FM_OK);
+        for (size_t i = 0; i < fm_schema_features(s); i++)
+            square += (double)f[i] * (double)f[i];
+        most = fmax(most, square);
+    }
+    CU_ASSERT_TRUE(most <= 1.0 + 1e-6 && most > 0.999);
+    fm_schema_free(&s);
+    (void)snprintf(text, sizeof text, "name: t\nencoding: {linear: 0, norm: none}\n%s", columns);
+    s = parsed(text); /* 2 sets of bins, 2 * 3/4, steps and a quarter of that */
+    CU_ASSERT_DOUBLE_EQUAL(fm_schema_norm(s), sqrt(2.0 + 1.5 + 1.0 + 0.375), 1e-6);
+    fm_schema_free(&s);
+}
+
+/* A field read twice: by its chapters and by its sections. */
+static void a_column_can_read_anothers_field(void)
+{
+    static const char columns[] =
+        "columns:\n  - {name: d, kind: categorical, groups: {heart: 390-459, other: 1-389}}\n"
+        "  - {name: d fine, from: d, kind: categorical, groups: {mi: \"410\", rest: 1-999}}\n"
+        "  - {name: e, kind: categorical, values: [u, v]}\n";
+    char text[512];
+
+    for (int header = 0; header < 2; header++) {
+        const fm_table_options o = { .labels = false };
+        const char *csv = header ? "e,d\nu,410.2\nv,250\n" : "410.2,u\n250,v\n";
+        fm_table t = { 0 };
+        fm_schema *s;
+
+        (void)snprintf(text, sizeof text,
+                       "name: t\ncsv: {header: %s, missing: []}\nencoding: {norm: none, weight: 1, "
+                       "centered: false}\n%s",
+                       header ? "true" : "false", columns);
+        s = parsed(text);
+        CU_ASSERT_EQUAL_FATAL(fm_table_parse("t", csv, strlen(csv), s, &o, &t), FM_OK);
+        static const float want[] = { 1, 0, 1, 0, 1, 0, 0, 1, 0, 1, 0, 1 };
+
+        CU_ASSERT_EQUAL_FATAL(t.rows * t.features, 12);
+        CU_ASSERT_EQUAL(memcmp(t.x, want, sizeof want), 0);
+        fm_table_fini(&t);
+        fm_schema_free(&s);
+    }
 }
 
 static void codes_fall_into_groups(void)
@@ -158,7 +276,7 @@ static void codes_fall_into_groups(void)
 
 static void several_classes_are_numbered_and_weighed(void)
 {
-    fm_schema *s = parsed(HEAD "  - {name: x, kind: numeric, range: [0, 8]}\n"
+    fm_schema *s = parsed(HEAD "  - {name: x, kind: numeric, range: [0, 8], scale: 2}\n"
                                "  - {name: y, kind: label, values: [low, \"2\", high], "
                                "weights: [1, 0.5, 4]}\n");
     float f[16], y = -1.0f;
@@ -180,7 +298,7 @@ static void several_classes_are_numbered_and_weighed(void)
 
 static void a_number_can_be_the_label(void)
 {
-    fm_schema *s = parsed(HEAD "  - {name: x, kind: numeric, range: [0, 8]}\n"
+    fm_schema *s = parsed(HEAD "  - {name: x, kind: numeric, range: [0, 8], scale: 2}\n"
                                "  - {name: y, kind: label, range: [0, 40], outside: clip, "
                                "center: 10, scale: 5}\n");
     float f[16], y = -1.0f;
@@ -210,33 +328,33 @@ static void every_mistake_is_named_with_its_place(void)
     static const struct {
         const char *text, *place, *says;
     } cases[] = {
-        { HEAD X ", bins: 0}", "s.yaml:3:51:", "bins" },
-        { HEAD X ", bins: 300}", "s.yaml:3:51:", "bins" },
-        { HEAD X ", bins: [3, 3]}", "s.yaml:3:55:", "increase" },
-        { HEAD X ", bins: [9]}", "s.yaml:3:52:", "within the range" },
-        { HEAD X ", spacing: cubic}", "s.yaml:3:54:", "linear or log" },
-        { HEAD X ", bins: [3], spacing: log}", "s.yaml:3:65:", "lists them" },
-        { HEAD X ", bins: 3, center: 1, encoding: piecewise}", "s.yaml:3:62:", "center" },
-        { HEAD X ", bins: 3, center: 1}", "s.yaml:3:51:", "bins" },
-        { HEAD X ", encoding: best}", "s.yaml:3:55:", "plain or piecewise" },
+        { HEAD X ", bins: 0}", "s.yaml:4:51:", "bins" },
+        { HEAD X ", bins: 300}", "s.yaml:4:51:", "bins" },
+        { HEAD X ", bins: [3, 3]}", "s.yaml:4:55:", "increase" },
+        { HEAD X ", bins: [9]}", "s.yaml:4:52:", "within the range" },
+        { HEAD X ", spacing: cubic}", "s.yaml:4:54:", "auto, linear, log or both" },
+        { HEAD X ", bins: [3], spacing: log}", "s.yaml:4:65:", "lists them" },
+        { HEAD X ", bins: 3, center: 1, encoding: piecewise}", "s.yaml:4:62:", "center" },
+        { HEAD X ", bins: 3, center: 1}", "s.yaml:4:51:", "bins" },
+        { HEAD X ", encoding: best}", "s.yaml:4:55:", "plain or piecewise" },
         { HEAD "  - {name: x, kind: date, range: [2000-01-01, 2020-01-01], spacing: log}",
-          "s.yaml:3:69:", "linear" },
+          "s.yaml:4:69:", "linear" },
         { "name: t\nencoding: {numeric: cubic}\ncolumns:\n" X "}", "s.yaml:2:21:", "numeric" },
-        { HEAD "  - {name: x, kind: categorical, groups: {a: \"1-9\"}}", "s.yaml:3:42:", "two" },
+        { HEAD "  - {name: x, kind: categorical, groups: {a: \"1-9\"}}", "s.yaml:4:42:", "two" },
         { HEAD "  - {name: x, kind: categorical, groups: {a: \"9-1\", b: \"1\"}}",
-          "s.yaml:3:46:", "9-1" },
+          "s.yaml:4:46:", "9-1" },
         { HEAD "  - {name: x, kind: categorical, groups: {a: \"V1-E2\", b: \"1\"}}",
-          "s.yaml:3:46:", "V1-E2" },
+          "s.yaml:4:46:", "V1-E2" },
         { HEAD "  - {name: x, kind: categorical, groups: {a: \"1,,2\", b: \"1\"}}",
-          "s.yaml:3:46:", "\"\"" },
+          "s.yaml:4:46:", "\"\"" },
         { HEAD "  - {name: x, kind: categorical, values: [a, c], groups: {a: \"1\"}}",
-          "s.yaml:3:62:", "a value and a group" },
-        { HEAD Y ", values: [a]}", "s.yaml:4:36:", "two" },
-        { HEAD Y ", values: [a, b], weights: [1]}", "s.yaml:4:53:", "one for each class" },
-        { HEAD Y ", values: [a, b], weights: [1, -1]}", "s.yaml:4:57:", "weight" },
-        { HEAD Y ", values: [a, b], negative: [a]}", "s.yaml:4:", "negative" },
-        { HEAD Y ", range: [0, 1], outside: missing}", "s.yaml:4:52:", "error or clip" },
-        { HEAD Y ", range: [0, 1], weights: [1]}", "s.yaml:4:", "weights" },
+          "s.yaml:4:62:", "a value and a group" },
+        { HEAD Y ", values: [a]}", "s.yaml:5:36:", "two" },
+        { HEAD Y ", values: [a, b], weights: [1]}", "s.yaml:5:53:", "one for each class" },
+        { HEAD Y ", values: [a, b], weights: [1, -1]}", "s.yaml:5:57:", "weight" },
+        { HEAD Y ", values: [a, b], negative: [a]}", "s.yaml:5:", "negative" },
+        { HEAD Y ", range: [0, 1], outside: missing}", "s.yaml:5:52:", "error or clip" },
+        { HEAD Y ", range: [0, 1], weights: [1]}", "s.yaml:5:", "weights" },
     };
 
     for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {
@@ -296,6 +414,10 @@ static const fm_test tests[] = {
     { "bins are bounded and rise", bins_are_bounded_and_rise },
     { "edges can be listed and spaced", edges_can_be_listed_and_spaced },
     { "what a column says decides its encoding", what_a_column_says_decides_its_encoding },
+    { "wide ranges have bins of both kinds", wide_ranges_have_bins_of_both_kinds },
+    { "ordered values are steps and values", ordered_values_are_steps_and_values },
+    { "features are scaled to the norm", features_are_scaled_to_the_norm },
+    { "a column can read another's field", a_column_can_read_anothers_field },
     { "codes fall into groups", codes_fall_into_groups },
     { "several classes are numbered and weighed", several_classes_are_numbered_and_weighed },
     { "a number can be the label", a_number_can_be_the_label },

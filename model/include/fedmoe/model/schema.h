@@ -63,6 +63,9 @@ size_t fm_schema_columns(const fm_schema *s);
 size_t fm_schema_features(const fm_schema *s);
 /** "age", "cp=2", "chol missing": name of feature i, borrowed. */
 const char *fm_schema_feature_name(const fm_schema *s, size_t i);
+/** About the largest L2 norm of a record's features, as docs/schema.md counts it: encoding.norm, or
+ *  what the columns' weights come to. For defaults of training; no bound that privacy rests on. */
+double fm_schema_norm(const fm_schema *s);
 bool fm_schema_has_label(const fm_schema *s);
 
 /** What the label column asks for. */

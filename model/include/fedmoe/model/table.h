@@ -25,7 +25,7 @@ typedef struct {
     size_t rows;
     size_t features;
     float *x;    /* float32[rows, features], owned */
-    float *y;    /* float32[rows], 0 or 1, owned; NULL when loaded without labels */
+    float *y;    /* float32[rows], as fm_target says, owned; NULL when loaded without labels */
     double *raw; /* [rows, raw_count] cells, NaN where missing, owned; NULL unless asked for */
     size_t raw_count;
     size_t *lines; /* line in the file where each record starts, owned */
@@ -57,7 +57,7 @@ typedef struct {
 } fm_table_options;
 
 /**
- * Read `path` (libcsv: RFC 4180 quoting). With `header: true` columns are found by name and others
+ * Read `path` (RFC 4180; docs/schema.md has the rules). With `header: true` columns are found by name and others
  * are ignored. Every problem is reported as "file:line, column NAME: ..." - up to max_problems, one
  * a line, in the error text of the one failure; nothing is skipped silently.
  * @return FM_OK; FM_EPARSE; FM_ENOTFOUND; FM_EIO; FM_ENOMEM; FM_EINVAL a raw column that the schema
