@@ -208,8 +208,9 @@ void fm_dp_decode_sum(const fm_dp_lattice *lattice, const uint32_t *sum, size_t 
     double step = ldexp(1.0, -lattice->scale_log2); /* exact, so that there is one rounding */
 
     for (size_t i = 0; i < n; i++) {
-        int64_t v = (int64_t)sum[i] - ((int64_t)(sum[i] >> 31) << 32);
+        int32_t v; /* two's complement, in a form that compilers make vectors of */
 
-        out[i] = (float)((double)v * step);
+        memcpy(&v, &sum[i], sizeof v);
+        out[i] = (float)(v * step);
     }
 }

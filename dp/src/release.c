@@ -57,6 +57,19 @@ static bool is_index_set(const uint32_t *set, uint32_t count, uint32_t members, 
     return found;
 }
 
+static fm_status check_noise(const fm_dp_sum *sum, const fm_dp_shares *shares,
+                             uint32_t participants)
+{
+    if (sum->open)
+        return fm_fail(FM_EINVAL, "release: a batch of the sum is open");
+    /* Written so that a NaN is refused. */
+    if (shares ? !fm_dp_shares_serve(shares, &sum->lattice, participants)
+               : !(sum->lattice.sigma_counted == 0.0))
+        return fm_fail(FM_EINVAL, "release: the noise is not that of the lattice and of the "
+                                  "number of participants");
+    return FM_OK;
+}
+
 static fm_status check_make(const fm_dp_sum *sum, const fm_dp_shares *shares,
                             const fm_dp_pairs *pairs, const fm_dp_round *round)
 {
@@ -66,14 +79,7 @@ static fm_status check_make(const fm_dp_sum *sum, const fm_dp_shares *shares,
                       fm_dp_pairs_self(pairs)))
         return fm_fail(FM_EINVAL, "release: participants must be increasing indices of the roster "
                                   "with the own one among them");
-    if (sum->open)
-        return fm_fail(FM_EINVAL, "release: a batch of the sum is open");
-    /* Written so that a NaN is refused. */
-    if (shares ? !fm_dp_shares_serve(shares, &sum->lattice, round->participant_count)
-               : !(sum->lattice.sigma_counted == 0.0))
-        return fm_fail(FM_EINVAL, "release: the noise is not that of the lattice and of the "
-                                  "number of participants");
-    return FM_OK;
+    return check_noise(sum, shares, round->participant_count);
 }
 
 static fm_status release_new(const fm_dp_sum *sum, const fm_dp_shares *shares,
@@ -146,7 +152,7 @@ static fm_status draw_seeds(fm_dp_release *r, const fm_dp_pairs *pairs, const fm
     return st;
 }
 
-static fm_status fill_words(fm_dp_release *r, const fm_dp_sum *sum, const fm_dp_shares *shares)
+static fm_status fill_words(fm_dp_release *r, fm_dp_sum *sum, const fm_dp_shares *shares)
 {
     const uint8_t *masks[FM_DP_MAX_MEMBERS];
     int8_t signs[FM_DP_MAX_MEMBERS];
@@ -166,7 +172,7 @@ static fm_status fill_words(fm_dp_release *r, const fm_dp_sum *sum, const fm_dp_
         masks[i] = own ? r->secret->self_seed : r->secret->pair_seeds[i];
         signs[i] = own ? 1 : (int8_t)fm_dp_mask_sign(r->self, r->participants[i]);
     }
-    return fm_dp_words_make(&w, r->words);
+    return fm_dp_words_make(&w, r->words, NULL);
 }
 
 fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *shares, const fm_dp_pairs *pairs,
@@ -188,6 +194,36 @@ fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *shares, const f
     r = NULL;
 done:
     fm_dp_release_free(&r);
+    fm_dp_sum_reset(sum);
+    return st;
+}
+
+fm_status fm_dp_sum_open_alone(fm_dp_sum *sum, const fm_dp_shares *shares, fm_rng *rng, float *out)
+{
+    uint8_t seed[1][FM_DP_NOISE_SEED_BYTES];
+    fm_dp_words w = { .sum = sum, .shares = shares, .level_seeds = (const void *)seed };
+    fm_status st;
+
+    if (!sum || !rng || !out) {
+        st = fm_fail(FM_EINVAL, "opening a sum: missing argument");
+        goto done;
+    }
+    if (sum->lattice.nodes != 1) {
+        st = fm_fail(FM_EINVAL,
+                     "opening a sum: it is of a plan for %u nodes, and leaves as a "
+                     "masked release only",
+                     (unsigned)sum->lattice.nodes);
+        goto done;
+    }
+    if ((st = check_noise(sum, shares, 1)) != FM_OK)
+        goto done;
+    w.levels = shares ? fm_dp_shares_levels(shares) : 0; /* of one node: one */
+    rng->fill(rng->state, seed[0], sizeof seed[0]);
+    st = fm_dp_words_make(&w, NULL, out);
+    if (st != FM_OK)
+        sodium_memzero(out, sum->n * sizeof *out);
+    sodium_memzero(seed, sizeof seed);
+done:
     fm_dp_sum_reset(sum);
     return st;
 }

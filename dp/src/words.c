@@ -17,6 +17,7 @@
 
 /* Secret; wiped as a whole. */
 typedef struct {
+    uint32_t words[PIECE];
     int32_t noise[PIECE];
     uint8_t stream[4 * PIECE];
     uint32_t runs, streams; /* that were begun */
@@ -141,18 +142,32 @@ static void to_bytes(uint32_t *words, size_t n)
 #endif
 }
 
-fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words)
+static fm_status make_piece(const fm_dp_words *w, workspace *s, size_t at, size_t n,
+                            uint32_t *words)
+{
+    fm_status st = add_noise(w, s, at, n, words);
+
+    return st == FM_OK ? add_masks(w, s, n, words) : st;
+}
+
+fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words, float *decoded)
 {
     workspace s = { .runs = 0 };
     fm_status st = begin(w, &s);
 
     for (size_t at = 0; st == FM_OK && at < w->sum->n; at += PIECE) {
         size_t n = w->sum->n - at < PIECE ? w->sum->n - at : PIECE;
+        uint32_t *piece = words ? words + at : s.words;
 
-        if ((st = add_noise(w, &s, at, n, words + at)) == FM_OK)
-            st = add_masks(w, &s, n, words + at);
-        to_bytes(words + at, n);
+        if ((st = make_piece(w, &s, at, n, piece)) == FM_OK) {
+            if (words)
+                to_bytes(piece, n);
+            else
+                fm_dp_decode_sum(&w->sum->lattice, piece, n, decoded + at);
+        }
     }
     end(&s);
+    if (st == FM_OK)
+        fm_dp_sum_reset(w->sum);
     return st;
 }

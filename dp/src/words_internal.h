@@ -6,7 +6,7 @@
 
 /* All borrowed. */
 typedef struct {
-    const fm_dp_sum *sum;
+    fm_dp_sum *sum;
     const fm_dp_shares *shares; /* NULL: no levels */
     uint32_t levels;
     const uint8_t (*level_seeds)[FM_DP_NOISE_SEED_BYTES]; /* [levels] */
@@ -16,8 +16,12 @@ typedef struct {
     int32_t *kept;                    /* tests: the noise, [levels, n]; else NULL */
 } fm_dp_words;
 
-/** words = round((sum + noise of level 0) / 2^shift) + the other levels' noise + masks, mod 2^32, as
- *  u32le bytes; [sum->n]. After an error they are of no use, and secret. */
-FM_NODISCARD fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words);
+/**
+ * words = round((sum + noise of level 0) / 2^shift) + the other levels' noise + masks, mod 2^32, as
+ * u32le bytes; [sum->n]. The sum is wiped and reset on success; after an error it is as before, and
+ * the words are of no use, and secret.
+ * @param decoded  instead of words (one of the two is NULL): as fm_dp_decode_sum gives them.
+ */
+FM_NODISCARD fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words, float *decoded);
 
 #endif

@@ -20,7 +20,8 @@ typedef struct {
     fm_dp_keypair *keys[MEMBERS];
     fm_dp_pairs *pairs;
     fm_dp_sum *sum;
-    int32_t *x; /* [n] */
+    int32_t *x;    /* [n] */
+    float *opened; /* [n] */
     size_t n;
 } rig;
 
@@ -46,7 +47,7 @@ static fm_status open_rig(rig *r, uint32_t members, uint32_t max_units, size_t n
         (st = fm_dp_lattice_make(&spec, &r->lattice)) == FM_OK &&
         (st = fm_dp_shares_new(&r->lattice, members, &r->shares)) == FM_OK &&
         (st = fm_dp_sum_new(&r->lattice, n, &r->sum)) == FM_OK &&
-        !(r->x = malloc(n * sizeof *r->x)))
+        (!(r->x = malloc(n * sizeof *r->x)) || !(r->opened = malloc(n * sizeof *r->opened))))
         st = fm_fail(FM_ENOMEM, "no memory for %zu coordinates", n);
     return st;
 }
@@ -59,6 +60,7 @@ static void close_rig(rig *r)
     fm_dp_pairs_free(&r->pairs);
     fm_dp_sum_free(&r->sum);
     free(r->x);
+    free(r->opened);
 }
 
 /* Nanoseconds of the noise of all levels by itself. */
@@ -88,10 +90,25 @@ static fm_status time_release(const rig *r, uint32_t members, double *ns)
     return st;
 }
 
+/* The same without masks, where there is one node alone; 0 otherwise. */
+static fm_status time_alone(const rig *r, double *ns)
+{
+    fm_rng rng = fm_rng_system();
+    uint64_t start = fm_clock_now_ns();
+    fm_status st;
+
+    *ns = 0.0;
+    if (r->lattice.nodes > 1)
+        return FM_OK;
+    st = fm_dp_sum_open_alone(r->sum, r->shares, &rng, r->opened);
+    *ns = (double)(fm_clock_now_ns() - start);
+    return st;
+}
+
 static fm_status time_rig(uint32_t members, uint32_t max_units, size_t n)
 {
     const int tries = n > 1000000 ? 7 : 40;
-    double noise = HUGE_VAL, all = HUGE_VAL, ns = 0.0;
+    double noise = HUGE_VAL, all = HUGE_VAL, alone = HUGE_VAL, ns = 0.0;
     rig r;
     fm_status st = open_rig(&r, members, max_units, n);
 
@@ -100,13 +117,16 @@ static fm_status time_rig(uint32_t members, uint32_t max_units, size_t n)
             noise = fmin(noise, ns);
         if (st == FM_OK && (st = time_release(&r, members, &ns)) == FM_OK)
             all = fmin(all, ns);
+        if (st == FM_OK && (st = time_alone(&r, &ns)) == FM_OK)
+            alone = fmin(alone, ns);
     }
     if (st == FM_OK)
         printf("  %7zu coordinates, %u of %u nodes, most units %7u: noise 2^%.1f + shift %2u, %u "
-               "level%s %.2f, all %.2f\n",
+               "level%s %.2f, all %.2f; read alone %.2f\n",
                n, members > 1 ? members - 1 : 1, members, (unsigned)max_units,
                log2(r.lattice.sigma_share), r.lattice.shift, fm_dp_shares_levels(r.shares),
-               fm_dp_shares_levels(r.shares) > 1 ? "s" : " ", noise / (double)n, all / (double)n);
+               fm_dp_shares_levels(r.shares) > 1 ? "s" : " ", noise / (double)n, all / (double)n,
+               alone / (double)n);
     close_rig(&r);
     return st;
 }

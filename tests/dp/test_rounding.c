@@ -194,6 +194,82 @@ static void the_rounded_sum_has_the_law_of_the_unrounded(void)
     close_alone(&a);
 }
 
+/* ---- alone ---- */
+
+/* With the same seeds, what a release says once its mask is off. */
+static void alone_the_sum_opens_as_its_release_would(void)
+{
+    enum { WORDS = 5003 };
+    const uint32_t self = 0;
+    const fm_dp_round round = { .round = 1, .participants = &self, .participant_count = 1 };
+    static float g[WORDS], opened[WORDS], read[WORDS];
+    static uint32_t words[WORDS];
+    fm_rng_seed seed;
+    fm_rng r = fm_rng_seeded(&seed, 50);
+    fm_dp_release *release = NULL;
+    fm_dp_unmask *m = NULL;
+    fm_dp_sum *s = NULL;
+    const uint8_t *bytes;
+    size_t len;
+    alone a;
+
+    open_alone(&a);
+    for (size_t i = 0; i < WORDS; i++)
+        g[i] = (float)fm_rng_normal(&r);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_sum_new(&a.lattice, WORDS, &s), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_sum_add_unit(s, g), FM_OK);
+    r = fm_rng_seeded(&seed, 51);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_sum_open_alone(s, a.shares, &r, opened), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_sum_units(s), 0);
+    CU_ASSERT_EQUAL(fm_dp_sum_add_unit(s, g), FM_OK);
+    r = fm_rng_seeded(&seed, 51);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_release_make(s, a.shares, a.pairs, &round, &r, &release), FM_OK);
+    fm_dp_release_bytes(release, &bytes, &len);
+    CU_ASSERT_EQUAL(fm_dp_sum_words(words, WORDS, bytes, len), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_release_unmask(release, &self, 1, &m), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_mask_apply(words, WORDS, m->self_seed, -1), FM_OK);
+    fm_dp_decode_sum(&a.lattice, words, WORDS, read);
+    CU_ASSERT_EQUAL(memcmp(read, opened, sizeof read), 0);
+    fm_dp_unmask_free(&m);
+    fm_dp_release_free(&release);
+    fm_dp_sum_free(&s);
+    close_alone(&a);
+}
+
+/* Nobody's sum of a federation is read before it is added to the others'. */
+static void a_federations_sum_does_not_open(void)
+{
+    fm_dp_lattice_spec spec = many_units(2, 1.0);
+    fm_rng rng = fm_rng_system();
+    const float g[4] = { 0.5f };
+    float out[4] = { 77.0f };
+    fm_dp_shares *shares = NULL;
+    fm_dp_lattice l;
+    fm_dp_sum *s = NULL;
+    int64_t left[4];
+    alone a;
+
+    open_alone(&a);
+    spec.nodes = 2;
+    spec.quorum = 1;
+    for (int i = 0; i < 3; i++) {
+        spec.local = i == 1; /* with all of the noise in it, either */
+        CU_ASSERT_EQUAL_FATAL(fm_dp_lattice_make(&spec, &l), FM_OK);
+        l = i == 2 ? a.lattice : l;
+        CU_ASSERT_EQUAL_FATAL(fm_dp_sum_new(&l, 4, &s), FM_OK);
+        CU_ASSERT_EQUAL(fm_dp_sum_add_unit(s, g), FM_OK);
+        CU_ASSERT_EQUAL_FATAL(fm_dp_shares_new(&l, 1, &shares), FM_OK);
+        /* The last: noise is not optional. */
+        CU_ASSERT_EQUAL(fm_dp_sum_open_alone(s, i == 2 ? NULL : shares, &rng, out), FM_EINVAL);
+        CU_ASSERT_EQUAL(out[0], 77.0f);
+        fm_dp_sum_peek64_for_tests(s, left);
+        CU_ASSERT_EQUAL(left[0], 0);
+        fm_dp_sum_free(&s);
+        fm_dp_shares_free(&shares);
+    }
+    close_alone(&a);
+}
+
 static void an_open_batch_makes_no_release(void)
 {
     const uint32_t self = 0;
@@ -250,6 +326,8 @@ static const fm_test g_tests[] = {
       a_victim_on_the_edge_of_rounding_is_not_seen },
     { "the rounded sum has the law of the unrounded (false alarm: 2e-7)",
       the_rounded_sum_has_the_law_of_the_unrounded },
+    { "alone, the sum opens as its release would", alone_the_sum_opens_as_its_release_would },
+    { "a federation's sum does not open", a_federations_sum_does_not_open },
     { "an open batch makes no release", an_open_batch_makes_no_release },
     { "noise of another shift is refused", noise_of_another_shift_is_refused },
 };

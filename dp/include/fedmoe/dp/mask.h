@@ -79,6 +79,17 @@ typedef struct fm_dp_release fm_dp_release;
 FM_NODISCARD fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *shares,
                                           const fm_dp_pairs *pairs, const fm_dp_round *round,
                                           fm_rng *rng, fm_dp_release **out);
+/**
+ * Training alone, where nothing is sent: sum + noise, decoded as fm_dp_decode_sum does, without
+ * masks. Only for a lattice of one node (FM_EINVAL): a federation's sums leave as releases.
+ * Consumes the sum, also on failure.
+ *
+ * @param shares  of the sum's lattice for one participant. NULL only when it is without noise.
+ * @param out     float32[n], gradient units.
+ * @return as fm_dp_release_make.
+ */
+FM_NODISCARD fm_status fm_dp_sum_open_alone(fm_dp_sum *sum, const fm_dp_shares *shares, fm_rng *rng,
+                                            float *out);
 void fm_dp_release_free(fm_dp_release **r); /* wipes the seeds that were not disclosed */
 
 /** The masked words as u32le bytes, 4 * n of them; borrowed. */
