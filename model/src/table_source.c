@@ -117,7 +117,7 @@ static fm_status fill(fm_csv_source *s, fm_csv_block *b)
     b->len = s->carried;
     b->used = b->len > b->used ? b->len : b->used;
     while (!s->ended && b->len < FM_CSV_BLOCK) {
-        size_t n;
+        size_t n = 0;
 
         if ((st = read_some(s, b->text + b->len, FM_CSV_BLOCK - b->len, &n)))
             return st;
