@@ -6,6 +6,40 @@
 #include "fedmoe/base/cli.h"
 #include "fedmoe/base/json.h"
 
+static const char *rule(const fm_plan *p)
+{
+    return p->optimizer == FM_OPTIMIZER_ADAM ? "adam" : "sgd";
+}
+
+static const char *schedule(const fm_plan *p)
+{
+    return p->schedule == FM_SCHEDULE_LINEAR   ? "linear"
+           : p->schedule == FM_SCHEDULE_COSINE ? "cosine"
+                                               : "constant";
+}
+
+/* What was chosen, and from what. */
+static void print_training(const fm_aggregator_init_report *r)
+{
+    const fm_plan *p = &r->training;
+
+    printf("training          %u rounds, sampling rate %.4g, clip norm %.4g%s, %s encoding\n"
+           "                  %s, learning rate %.4g, %s",
+           p->rounds, p->sampling_rate, p->clip_norm, p->clip_quantile > 0.0 ? " (adaptive)" : "",
+           p->encoding == FM_ENCODING_FAST ? "fast" : "exact", rule(p), p->learning_rate,
+           schedule(p));
+    if (p->averaging > 0.0)
+        printf(", the last %.0f %% of the rounds averaged", 100.0 * p->averaging);
+    if (p->load_groups > 0)
+        printf(", loads balanced");
+    printf("\n");
+    if (r->chosen)
+        printf("                  what federation.yaml leaves out follows from %g expected units, "
+               "epsilon %g,\n"
+               "                  delta %g and %u parameters (docs/model.md)\n",
+               p->expected_units, p->epsilon, p->delta, p->parameters);
+}
+
 static void print_text(const char *dir, const fm_aggregator_init_report *r, const char *plan)
 {
     printf("federation        %s\n"
@@ -20,19 +54,39 @@ static void print_text(const char *dir, const fm_aggregator_init_report *r, cons
                r->rounds, r->rounds == 1 ? "" : "s");
     else
         printf("epsilon           none: NOTHING IS PRIVATE, the noise multiplier is 0\n");
+    if (r->training.rounds > 0)
+        print_training(r);
     printf("Every node.yaml needs door address and door public key. Next:\n"
            "  fedmoe-aggregator start --directory %s\n",
            dir);
 }
 
+static json_t *training_json(const fm_aggregator_init_report *r)
+{
+    const fm_plan *p = &r->training;
+
+    if (p->rounds == 0)
+        return json_null();
+    return json_pack("{s:b, s:f, s:f, s:f, s:s, s:s, s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:f, s:f, "
+                     "s:f, s:f, s:f}",
+                     "by_default", r->chosen, "expected_units", p->expected_units, "sampling_rate",
+                     p->sampling_rate, "clip_norm", p->clip_norm, "encoding",
+                     p->encoding == FM_ENCODING_FAST ? "fast" : "exact", "optimizer", rule(p),
+                     "learning_rate", p->learning_rate, "momentum", p->momentum, "beta2", p->beta2,
+                     "adam_epsilon", p->adam_epsilon, "schedule", schedule(p), "warmup", p->warmup,
+                     "final_rate", p->final_rate, "averaging", p->averaging, "load_share",
+                     p->load_share, "balance_rate", p->balance_rate, "clip_quantile",
+                     p->clip_quantile, "clip_rate", p->clip_rate);
+}
+
 static int print_json(const char *dir, const fm_aggregator_init_report *r, const char *plan)
 {
-    json_t *j =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:f, s:I, s:I}", "federation", r->federation,
-                  "directory", dir, "door", r->door, "door_key", r->door_key, "plan_hash", plan,
-                  "noise_multiplier", r->noise_multiplier, "epsilon",
-                  isfinite(r->epsilon) ? json_real(r->epsilon) : json_null(), "delta", r->delta,
-                  "rounds", (json_int_t)r->rounds, "parameters", (json_int_t)r->parameters);
+    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:f, s:I, s:I, s:o}", "federation",
+                          r->federation, "directory", dir, "door", r->door, "door_key", r->door_key,
+                          "plan_hash", plan, "noise_multiplier", r->noise_multiplier, "epsilon",
+                          isfinite(r->epsilon) ? json_real(r->epsilon) : json_null(), "delta",
+                          r->delta, "rounds", (json_int_t)r->rounds, "parameters",
+                          (json_int_t)r->parameters, "training", training_json(r));
     fm_status st = j ? fm_json_print(j) : fm_fail(FM_ENOMEM, "no memory for the report");
 
     json_decref(j);
@@ -55,7 +109,9 @@ int fm_cmd_init(int argc, char **argv)
     const fm_cli_spec spec = {
         .program = "fedmoe-aggregator init",
         .summary = "Make a federation's directory: plan, door key, copies of identity, "
-                   "configuration and first model. Never changes a directory that holds anything.",
+                   "configuration and first model. What federation.yaml leaves out of the "
+                   "training is chosen from its public figures, and printed. Never changes a "
+                   "directory that holds anything.",
         .examples = "fedmoe-aggregator init --directory agg --config federation.yaml "
                     "--identity agg-id",
         .options = options,

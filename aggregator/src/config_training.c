@@ -19,7 +19,7 @@ static fm_status read_choice(const fm_yaml_node *m, const char *key, const choic
     if (st != FM_OK)
         return st;
     *out = otherwise;
-    if (!*word && !fm_yaml_find(m, key))
+    if (!*word) /* absent: what is given has a length */
         return FM_OK;
     for (; choices->word; choices++)
         if (strcmp(choices->word, word) == 0) {
@@ -109,6 +109,15 @@ static fm_status read_privacy(const fm_yaml_node *m, const fm_training *d, fm_pl
                                  &p->sampling_rate);
 }
 
+/* Whether a figure that matters for quality is not given. */
+static bool leaves_out(const fm_yaml_node *privacy, const fm_yaml_node *m)
+{
+    return !m || !fm_yaml_find(privacy, "sampling_rate") || !fm_yaml_find(privacy, "clip_norm") ||
+           !fm_yaml_find(m, "rounds") || !fm_yaml_find(m, "optimizer") ||
+           !fm_yaml_find(m, "learning_rate") || !fm_yaml_find(m, "schedule") ||
+           !fm_yaml_find(m, "averaging");
+}
+
 fm_status fm_config_read_training(const fm_yaml_node *root, fm_aggregator_config *c)
 {
     static const char *const keys[] = { "rounds", "optimizer",  "learning_rate", "momentum",
@@ -121,6 +130,7 @@ fm_status fm_config_read_training(const fm_yaml_node *root, fm_aggregator_config
     fm_status st;
 
     choose(p, &d);
+    c->chosen = leaves_out(privacy, m);
     if ((m && (st = fm_yaml_check_keys(m, keys)) != FM_OK) ||
         (st = read_privacy(privacy, &d, p)) != FM_OK || (st = read_step(m, &d, p)) != FM_OK ||
         (st = read_reals(m, &d, p)) != FM_OK)

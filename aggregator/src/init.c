@@ -268,6 +268,11 @@ static fm_status report(const fm_aggregator_config *c, fm_aggregator_init_report
     out->delta = p->delta;
     out->rounds = p->rounds;
     out->parameters = p->parameters;
+    if (p->task == FM_TASK_TRAINING) {
+        out->training = *p;
+        out->training.model_text = out->training.schema_text = out->training.query_text = NULL;
+        out->chosen = c->chosen;
+    }
     out->epsilon = INFINITY;
     return p->noise_multiplier > 0.0 ? fm_dp_epsilon(&m, 1, p->delta, &out->epsilon) : FM_OK;
 }

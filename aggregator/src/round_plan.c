@@ -37,6 +37,9 @@ static fm_status vote_of(const fm_plan *plan, double *out)
     if ((st = fm_dp_lattice_make(&spec, &lattice)) == FM_OK &&
         (st = fm_dp_parts_make(&lattice, plan->load_share, plan->clip_share, &parts)) == FM_OK)
         *out = (double)parts.vote / lattice.unit_scale;
+    if (st == FM_OK && parts.vote < 1)
+        st = fm_fail(FM_EINVAL, "plan: clip_share %g is less than a step of the lattice",
+                     plan->clip_share);
     return st;
 }
 

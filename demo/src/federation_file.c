@@ -37,8 +37,6 @@ fm_status fm_demo_federation_write(const fm_demo_federation *f, const char *path
                            "learn no more than epsilon\n"
                            "training:\n"
                            "  rounds: %llu\n"
-                           "  optimizer: adam\n"
-                           "  learning_rate: 0.05\n"
                            "timeouts:\n"
                            "  join_s: 30\n"
                            "  round_s: 10\n",

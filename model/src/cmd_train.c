@@ -203,11 +203,11 @@ static fm_status measure(request *r)
     float *logits = NULL;
     fm_status st;
 
-    if (!r->test || fm_schema_target(r->schema) != FM_TARGET_BINARY)
+    if (!r->test)
         return FM_OK;
     if ((st = fm_alloc(r->tested.rows, outputs * sizeof *logits, (void **)&logits)) == FM_OK &&
         (st = fm_tabular_predict(r->trained, r->tested.x, r->tested.rows, logits)) == FM_OK)
-        st = fm_metrics_compute(logits, r->tested.y, r->tested.rows, &r->metrics);
+        st = fm_metrics_of(r->schema, logits, r->tested.y, r->tested.rows, &r->metrics);
     free(logits);
     return st;
 }
@@ -250,9 +250,11 @@ static const char *const schedules[] = {
     [FM_OPTIM_CONSTANT] = "constant", [FM_OPTIM_LINEAR] = "linear", [FM_OPTIM_COSINE] = "cosine"
 };
 
-static void print_text(const request *r)
+static fm_status print_text(const request *r)
 {
     const fm_training *t = &r->training;
+    fm_buf figures = { 0 };
+    fm_status st = FM_OK;
 
     if (r->no_privacy)
         printf("epsilon           none: NOTHING IS PRIVATE, this model may tell its records\n");
@@ -269,30 +271,22 @@ static void print_text(const request *r)
            schedules[t->schedule]);
     if (t->averaging > 0.0)
         printf("averaging         last %.0f %% of the rounds\n", 100.0 * t->averaging);
-    if (r->test && r->metrics.rows > 0)
-        printf("test              %zu records, AUC %.4f, accuracy %.4f, log loss %.4f\n",
-               r->metrics.rows, r->metrics.auc, r->metrics.accuracy, r->metrics.log_loss);
-    else if (r->test)
-        printf("test              fedmoe-model evaluate --model %s %s\n", r->output, r->test);
     printf("%s: %zu features, %zu parameters\n", r->output, r->model.features, r->parameters);
-}
-
-static json_t *test_json(const request *r)
-{
-    const fm_metrics *m = &r->metrics;
-
-    if (m->rows == 0)
-        return json_null();
-    return json_pack("{s:I, s:I, s:o, s:f, s:f}", "rows", (json_int_t)m->rows, "positives",
-                     (json_int_t)m->positives, "auc",
-                     isnan(m->auc) ? json_null() : json_real(m->auc), "accuracy", m->accuracy,
-                     "log_loss", m->log_loss);
+    if (r->test && (st = fm_metrics_text(&r->metrics, &figures)) == FM_OK)
+        printf("%s:\n%s", r->test, (const char *)figures.data);
+    fm_buf_fini(&figures);
+    return st;
 }
 
 static fm_status print_json(const request *r)
 {
     const fm_training *t = &r->training;
-    json_t *j = json_pack(
+    json_t *test = NULL, *j;
+    fm_status st = r->test ? fm_metrics_json(&r->metrics, NULL, &test) : FM_OK;
+
+    if (st)
+        return st;
+    j = json_pack(
         "{s:s, s:b, s:o, s:o, s:s, s:f, s:f, s:f, s:I, s:f, s:s, s:f, s:s, s:f, s:f, s:f, s:I, "
         "s:I, s:o}",
         "output", r->output, "private", !r->no_privacy, "epsilon",
@@ -303,8 +297,8 @@ static fm_status print_json(const request *r)
         "learning_rate", t->learning_rate, "schedule", schedules[t->schedule], "warmup", t->warmup,
         "final_rate", t->final_rate, "averaging", t->averaging, "features",
         (json_int_t)r->model.features, "parameters", (json_int_t)r->parameters, "test",
-        test_json(r));
-    fm_status st = j ? fm_json_print(j) : fm_fail(FM_ENOMEM, "no memory for the report");
+        test ? test : json_null());
+    st = j ? fm_json_print(j) : fm_fail(FM_ENOMEM, "no memory for the report");
 
     json_decref(j);
     return st;
@@ -323,10 +317,7 @@ static fm_status run(request *r)
                 program);
     if ((st = train(r)) || (st = measure(r)) || (st = write_model(r)))
         return st;
-    if (r->json)
-        return print_json(r);
-    print_text(r);
-    return FM_OK;
+    return r->json ? print_json(r) : print_text(r);
 }
 
 int fm_cmd_train(int argc, char **argv)
@@ -359,7 +350,7 @@ int fm_cmd_train(int argc, char **argv)
         { "exact", FM_CLI_FLAG, &r.exact, NULL,
           "round each unit's whole gradient by itself: slower, no more private", false, 0, 0 },
         { "threads", FM_CLI_U64, &r.threads, "N",
-          "default all processors, at most 16; the model's quality does not depend on it", false, 1,
+          "default all processors, at most 16; the model does not depend on it", false, 1,
           FM_THREADS_MAX },
         { "test", FM_CLI_STRING, &r.test, "CSV", "measure the model on these records", false, 0,
           0 },

@@ -36,7 +36,8 @@ static fm_status opened(void *ctx, uint64_t round, const uint32_t *sum)
     audit *r = ctx;
 
     fm_dp_decode_sum(fm_node_step_lattice(r->step), sum, r->plan.parameters, r->gradient);
-    for (uint32_t i = 0; i < r->plan.parameters; i++) {
+    /* The tail stays where it was: what is audited is the sum. */
+    for (uint32_t i = 0; i < r->plan.parameters - fm_plan_tail(&r->plan); i++) {
         double w = (double)r->weights[i] - r->rate * (double)r->gradient[i];
 
         if (!(fabs(w) < WEIGHT_MAX))

@@ -31,6 +31,12 @@ static void close_request(request *r)
     fm_node_config_fini(&r->config);
 }
 
+/* A count of plan.json that a plan bounds by some hundreds. */
+static uint32_t small(long long v)
+{
+    return v > 0 && v <= 4096 ? (uint32_t)v : 0;
+}
+
 /** The plan last offered, when there is one and it is a training. */
 static fm_status take_plan(request *r)
 {
@@ -49,6 +55,11 @@ static fm_status take_plan(request *r)
         p->rounds = (uint32_t)fm_cmd_whole(j, "rounds");
         p->encoding =
             strcmp(fm_cmd_text(j, "encoding"), "fast") == 0 ? FM_ENCODING_FAST : FM_ENCODING_EXACT;
+        p->load_groups = small(fm_cmd_whole(j, "load_groups"));
+        p->load_experts = small(fm_cmd_whole(j, "load_experts"));
+        p->load_share = fm_cmd_real(j, "load_share");
+        p->clip_quantile = fm_cmd_real(j, "clip_quantile");
+        p->clip_share = fm_cmd_real(j, "clip_share");
         unit_rows = fm_cmd_whole(j, "max_unit_rows");
         p->max_unit_rows = unit_rows > 0 && unit_rows <= UINT32_MAX ? (uint32_t)unit_rows : 1;
         (void)snprintf(p->privacy_unit, sizeof p->privacy_unit, "%s",
@@ -68,6 +79,7 @@ static fm_status take_figures(request *r)
     const bool own = !p->schema_text;
 
     if (own) {
+        p->encoding = FM_ENCODING_FAST;
         p->clip_norm = 1.0;
         p->sampling_rate = 0.5;
         p->rounds = 20;
@@ -125,7 +137,7 @@ static fm_status take_model(request *r, const fm_schema *schema)
         (st = fm_tabular_config_parse(r->model_path ? r->model_path : "the model", p->model_text,
                                       strlen(p->model_text), schema, &config)) == FM_OK &&
         (st = fm_tabular_parameters(&config, &parameters)) == FM_OK)
-        p->parameters = (uint32_t)parameters;
+        p->parameters = (uint32_t)parameters + fm_plan_tail(p);
     fm_buf_fini(&text);
     return st;
 }

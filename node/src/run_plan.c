@@ -5,6 +5,7 @@
 
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/log.h"
+#include "fedmoe/model/compute.h"
 #include "policy_internal.h"
 #include "run_internal.h"
 #include "step_query.h"
@@ -170,6 +171,9 @@ static fm_status prepare_anew(fm_node_driver *d, const fm_plan *plan, const fm_h
         (st = fm_alloc(plan->parameters, sizeof *p->weights, &w)) != FM_OK)
         return st;
     p->weights = w;
+    if (plan->task == FM_TASK_TRAINING)
+        fm_log(FM_LOG_INFO, "training on %u thread%s, %s kernels", fm_node_step_threads(p->step),
+               fm_node_step_threads(p->step) == 1 ? "" : "s", fm_compute_level());
     return open_journal(d, p);
 }
 

@@ -3,16 +3,16 @@
 void fm_training_defaults(const fm_training_case *c, fm_training *out)
 {
     (void)c;
-    *out = (fm_training){ .clip_norm = 1.0,
+    *out = (fm_training){ .clip_norm = 0.5,
                           .sampling_rate = 1.0,
-                          .rounds = 40,
+                          .rounds = 200,
                           .rule = FM_OPTIM_ADAM,
-                          .learning_rate = 0.05,
+                          .learning_rate = 0.12,
                           .momentum = 0.9,
-                          .beta2 = 0.999,
-                          .adam_epsilon = 1e-3,
-                          .averaging = 0.5,
-                          .schedule = FM_OPTIM_CONSTANT,
+                          .beta2 = 0.9,
+                          .adam_epsilon = 1e-8,
+                          .averaging = 0.25,
+                          .schedule = FM_OPTIM_COSINE,
                           .warmup = 0.0,
                           .final_rate = 0.0 };
 }

@@ -7,6 +7,7 @@
 #include "fedmoe/aggregator/config.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/dp/accountant.h"
+#include "fedmoe/optim/defaults.h"
 #include "suites.h"
 #include "yaml.h"
 
@@ -66,32 +67,83 @@ static void everything_given_is_read(void)
     fm_aggregator_config_fini(&c);
 }
 
-static void the_defaults_are_those_of_the_study(void)
+/* What is left out is what optim/ says for this case. */
+static void compare_defaults(const fm_aggregator_config *c)
 {
+    const fm_plan *p = &c->plan;
+    const fm_training_case given = {
+        .units = 600.0, .epsilon = 1.0, .delta = 1e-4, .parameters = YAML_PARAMETERS
+    };
+    fm_training t;
+
+    fm_training_defaults(&given, &t);
+    CU_ASSERT(c->chosen);
+    CU_ASSERT_EQUAL(p->rounds, t.rounds);
+    CU_ASSERT_EQUAL((int)p->optimizer, (int)t.rule);
+    CU_ASSERT_EQUAL((int)p->schedule, (int)t.schedule);
+    CU_ASSERT_EQUAL(p->learning_rate, t.learning_rate);
+    CU_ASSERT_EQUAL(p->momentum, t.momentum);
+    CU_ASSERT_EQUAL(p->beta2, t.beta2);
+    CU_ASSERT_EQUAL(p->adam_epsilon, t.adam_epsilon);
+    CU_ASSERT_EQUAL(p->averaging, t.averaging);
+    CU_ASSERT_EQUAL(p->warmup, t.warmup);
+    CU_ASSERT_EQUAL(p->final_rate, t.final_rate);
+    CU_ASSERT_EQUAL(p->encoding, FM_ENCODING_FAST);
+}
+
+static void what_is_left_out_follows_from_the_case(void)
+{
+    static const char stated[] =
+        "training: {rounds: 40, optimizer: adam, learning_rate: 0.05, momentum: 0.9, "
+        "beta2: 0.999,\n           adam_epsilon: 1.0e-3, averaging: 0.5}\ntimeouts: {join_s: "
+        "60, round_s: 30}\n";
     fm_aggregator_config c;
 
-    CU_ASSERT_EQUAL_FATAL(
-        load("training: {rounds: 40, optimizer: adam, learning_rate: 0.05, momentum: 0.9, "
-             "beta2: 0.999,\n           adam_epsilon: 1.0e-3, averaging: 0.5}\ntimeouts: {join_s: "
-             "60, round_s: 30}\n",
-             "training: {}\n", &c),
-        FM_OK);
-    CU_ASSERT_EQUAL(c.plan.rounds, 40);
-    CU_ASSERT_EQUAL(c.plan.optimizer, FM_OPTIMIZER_ADAM);
-    CU_ASSERT_EQUAL(c.plan.learning_rate, 0.05);
-    CU_ASSERT_EQUAL(c.plan.momentum, 0.9);
-    CU_ASSERT_EQUAL(c.plan.beta2, 0.999);
-    CU_ASSERT_EQUAL(c.plan.adam_epsilon, 1e-3);
-    CU_ASSERT_EQUAL(c.plan.averaging, 0.5);
+    CU_ASSERT_EQUAL_FATAL(load(stated, "training: {}\n", &c), FM_OK);
+    compare_defaults(&c);
     CU_ASSERT_EQUAL(c.join_s, 60);
     CU_ASSERT_EQUAL(c.round_s, 30);
     fm_aggregator_config_fini(&c);
+    CU_ASSERT_EQUAL_FATAL(load(stated, "", &c), FM_OK);
+    compare_defaults(&c);
+    fm_aggregator_config_fini(&c);
     CU_ASSERT_EQUAL_FATAL(load("optimizer: adam", "optimizer: sgd", &c), FM_OK);
     CU_ASSERT_EQUAL(c.plan.optimizer, FM_OPTIMIZER_SGD);
+    CU_ASSERT_EQUAL(c.plan.learning_rate, 0.05);
     fm_aggregator_config_fini(&c);
-    CU_ASSERT_EQUAL_FATAL(load("  clip_norm: 1.0\n  sampling_rate: 1.0\n", "", &c), FM_OK);
-    CU_ASSERT_EQUAL(c.plan.clip_norm, 1.0);
-    CU_ASSERT_EQUAL(c.plan.sampling_rate, 1.0);
+}
+
+static void schedule_encoding_and_counts_are_read(void)
+{
+    fm_aggregator_config c;
+
+    CU_ASSERT_EQUAL_FATAL(load("averaging: 0.5}",
+                               "averaging: 0.5,\n           schedule: cosine, warmup: 0.1, "
+                               "final_rate: 0.2, balance: {share: 0.3, rate: 0.04}}",
+                               &c),
+                          FM_EPARSE); /* this model has no experts */
+    CU_ASSERT(says("no experts"));
+    CU_ASSERT_EQUAL_FATAL(load("averaging: 0.5}",
+                               "averaging: 0.5,\n           schedule: linear, warmup: 0.1, "
+                               "final_rate: 0.2, balance: {share: 0}}",
+                               &c),
+                          FM_OK);
+    CU_ASSERT_EQUAL(c.plan.schedule, FM_SCHEDULE_LINEAR);
+    CU_ASSERT_EQUAL(c.plan.warmup, 0.1);
+    CU_ASSERT_EQUAL(c.plan.final_rate, 0.2);
+    CU_ASSERT_EQUAL(c.plan.load_groups, 0);
+    CU_ASSERT_EQUAL(c.plan.parameters, YAML_PARAMETERS);
+    fm_aggregator_config_fini(&c);
+    CU_ASSERT_EQUAL_FATAL(load("  unit: record\n",
+                               "  unit: record\n  encoding: exact\n  adaptive_clip: {quantile: "
+                               "0.6, rate: 0.1, share: 0.02}\n",
+                               &c),
+                          FM_OK);
+    CU_ASSERT_EQUAL(c.plan.encoding, FM_ENCODING_EXACT);
+    CU_ASSERT_EQUAL(c.plan.clip_quantile, 0.6);
+    CU_ASSERT_EQUAL(c.plan.clip_rate, 0.1);
+    CU_ASSERT_EQUAL(c.plan.clip_share, 0.02);
+    CU_ASSERT_EQUAL(c.plan.parameters, YAML_PARAMETERS + 1); /* the state has a place for it */
     fm_aggregator_config_fini(&c);
 }
 
@@ -329,7 +381,8 @@ static void a_plan_without_a_lattice_is_refused(void)
 
 static const fm_test tests[] = {
     { "everything given is read", everything_given_is_read },
-    { "the defaults are those of the study", the_defaults_are_those_of_the_study },
+    { "what is left out follows from the case", what_is_left_out_follows_from_the_case },
+    { "schedule, encoding and counts are read", schedule_encoding_and_counts_are_read },
     { "two loads are two runs", two_loads_are_two_runs },
     { "unknown keys are refused with their place", unknown_keys_are_refused_with_their_place },
     { "values out of range are refused with their place",

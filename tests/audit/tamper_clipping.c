@@ -8,8 +8,14 @@ fm_status __wrap_fm_dp_sum_add_unit(fm_dp_sum *s, const float *gradient);
 
 fm_status __wrap_fm_dp_sum_add_unit(fm_dp_sum *s, const float *gradient)
 {
-    for (size_t i = 0; i < s->n; i++)
-        s->total[i] += (int32_t)lround((double)gradient[i] * s->lattice.scale);
+    for (size_t i = 0; i < s->n; i++) {
+        int64_t v = llround((double)gradient[i] * s->lattice.unit_scale);
+
+        if (s->wide)
+            s->wide[i] += v;
+        else
+            s->total[i] += (int32_t)v;
+    }
     s->units++;
     return FM_OK;
 }

@@ -17,6 +17,8 @@ static char g_model[] = "width: 4\nblocks: 1\nexperts: 3\ntop_k: 1\nexpert_hidde
                         "shared_hidden: 2\n";
 static uint32_t g_alone = 0;
 
+fm_encoding unit_rig_encoding = FM_ENCODING_EXACT;
+
 void unit_rig_visit(unit_rig *r, unsigned who, unsigned seed)
 {
     need(fm_buf_printf(&r->csv, "p%u,%.3f,%.3f,%u\n", who, 4.0 * sin((double)seed),
@@ -62,6 +64,7 @@ void unit_rig_open(unit_rig *r)
                                .max_units = 4000,
                                .quorum = 1,
                                .max_nodes = 4,
+                               .encoding = unit_rig_encoding,
                                .model_text = g_model,
                                .schema_text = g_schema } };
     need(fm_schema_parse("schema", g_schema, strlen(g_schema), &r->schema) == FM_OK, "a schema");
@@ -130,31 +133,95 @@ int32_t *unit_rig_sum(const unit_rig *r, size_t *dropped)
     return out;
 }
 
-void unit_rig_reference(const unit_rig *r, const uint32_t *rows, size_t count, int32_t *out)
+/* The gradient of rows, each alone through the model. out: float32[parameters]. */
+static void gradient_of(const unit_rig *r, const uint32_t *rows, size_t count, float *out)
 {
-    const fm_dp_lattice_spec spec = fm_node_lattice_spec(&r->plan);
     const size_t n = r->plan.parameters;
-    float *sum = calloc(2 * n, sizeof *sum), *one = sum + n;
-    int32_t *q = unit_rig_integers(r);
+    float *one = calloc(n, sizeof *one);
     fm_tabular_config config;
     fm_tabular *t = NULL;
-    fm_dp_lattice lattice;
 
-    need(sum && fm_dp_lattice_make(&spec, &lattice) == FM_OK &&
+    need(one &&
              fm_tabular_config_parse("model", g_model, strlen(g_model), r->schema, &config) ==
                  FM_OK &&
              fm_tabular_new(&config, 1, &t) == FM_OK && fm_tabular_set(t, r->model, n) == FM_OK,
          "a model");
+    memset(out, 0, n * sizeof *out);
     for (size_t i = 0; i < count; i++) {
         need(fm_tabular_backward(t, r->table.x, r->table.y, rows + i, 1, NULL) == FM_OK, "a row");
         fm_tabular_unit_gradient(t, 0, one);
         for (size_t k = 0; k < n; k++)
-            sum[k] += one[k];
+            out[k] += one[k];
     }
-    if (fm_dp_encode_unit(&lattice, sum, n, q) == FM_OK)
-        for (size_t k = 0; k < n; k++)
-            out[k] += q[k];
     fm_tabular_free(&t);
+    free(one);
+}
+
+void unit_rig_clipped(const unit_rig *r, const uint32_t *rows, size_t count, double *out)
+{
+    const size_t n = r->plan.parameters;
+    float *sum = calloc(n, sizeof *sum);
+    double square = 0.0;
+
+    need(sum != NULL, "memory");
+    gradient_of(r, rows, count, sum);
+    for (size_t k = 0; k < n; k++)
+        square += (double)sum[k] * (double)sum[k];
+    for (size_t k = 0; k < n; k++)
+        out[k] = (double)sum[k] * fmin(1.0, r->plan.clip_norm / sqrt(square));
+    free(sum);
+}
+
+/* A step whose table has one unit. */
+static void alone_in_a_step(const unit_rig *r, const uint32_t *rows, size_t count, int32_t *out)
+{
+    const size_t f = r->table.features;
+    size_t start[2] = { 0, count };
+    uint32_t *order = calloc(count, sizeof *order);
+    float *x = calloc(count * f, sizeof *x), *y = calloc(count, sizeof *y);
+    unit_rig alone = *r;
+    int32_t *sum;
+
+    need(order && x && y, "memory");
+    for (size_t i = 0; i < count; i++) {
+        order[i] = (uint32_t)i;
+        memcpy(x + i * f, r->table.x + rows[i] * f, f * sizeof *x);
+        y[i] = r->table.y[rows[i]];
+    }
+    alone.table = (fm_table){ .rows = count,
+                              .features = f,
+                              .x = x,
+                              .y = y,
+                              .units = 1,
+                              .unit_start = start,
+                              .unit_rows = order };
+    alone.plan.max_unit_rows = FM_MAX_UNIT_ROWS;
+    sum = unit_rig_sum(&alone, NULL);
+    for (size_t k = 0; k < r->plan.parameters; k++)
+        out[k] += sum[k];
+    free(sum);
+    free(order);
+    free(x);
+    free(y);
+}
+
+void unit_rig_reference(const unit_rig *r, const uint32_t *rows, size_t count, int32_t *out)
+{
+    const fm_dp_lattice_spec spec = fm_node_lattice_spec(&r->plan);
+    const size_t n = r->plan.parameters;
+    float *sum = calloc(n, sizeof *sum);
+    int32_t *q = unit_rig_integers(r);
+    fm_dp_lattice lattice;
+
+    if (r->plan.encoding == FM_ENCODING_FAST) {
+        alone_in_a_step(r, rows, count, out);
+    } else {
+        need(sum && fm_dp_lattice_make(&spec, &lattice) == FM_OK, "a lattice");
+        gradient_of(r, rows, count, sum);
+        if (fm_dp_encode_unit(&lattice, sum, n, q) == FM_OK)
+            for (size_t k = 0; k < n; k++)
+                out[k] += q[k];
+    }
     free(sum);
     free(q);
 }
@@ -190,5 +257,5 @@ double unit_rig_square_sensitivity(const unit_rig *r)
     fm_dp_lattice lattice;
 
     need(fm_dp_lattice_make(&spec, &lattice) == FM_OK, "a lattice");
-    return (double)lattice.sensitivity * (double)lattice.sensitivity;
+    return (double)lattice.unit_sensitivity * (double)lattice.unit_sensitivity;
 }

@@ -15,6 +15,8 @@ typedef struct {
     float *model;
 } unit_rig;
 
+/** Of the plans that are opened from now on; EXACT at first. */
+extern fm_encoding unit_rig_encoding;
 /** A plan whose unit is the column who; no rows yet. */
 void unit_rig_open(unit_rig *r);
 void unit_rig_close(unit_rig *r);
@@ -33,11 +35,13 @@ int32_t *unit_rig_sum(const unit_rig *r, size_t *dropped);
 int32_t *unit_rig_integers(const unit_rig *r);
 /**
  * The reference, another way: each row alone through the model, the rows of one unit added up in
- * the file's order, the sum encoded. @param out has the unit's integers added; nothing when it is
- * not finite.
+ * the file's order, the sum encoded. FAST: a step over a table of nothing but these rows. @param out
+ * has the unit's integers added; nothing when it is not finite.
  */
 void unit_rig_reference(const unit_rig *r, const uint32_t *rows, size_t count, int32_t *out);
-/** The same for all rows of a unit. */
+/** In gradient units: the gradient of these rows, clipped in double. out: double[parameters]. */
+void unit_rig_clipped(const unit_rig *r, const uint32_t *rows, size_t count, double *out);
+/** The same as the reference for all rows of a unit. */
 void unit_rig_unit(const unit_rig *r, size_t unit, int32_t *out);
 
 bool unit_rig_same(const unit_rig *r, const int32_t *a, const int32_t *b);

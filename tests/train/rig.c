@@ -15,7 +15,7 @@ static const char schema[] = "name: made up\n"
                              "  - {name: b, kind: numeric, range: [-10, 10], center: 0, scale: 1}\n"
                              "  - {name: y, kind: label, negative: [\"0\"], positive: [\"1\"]}\n";
 static const char model[] = "width: 6\nblocks: 2\nexperts: 4\ntop_k: 2\nexpert_hidden: 5\n"
-                            "shared_hidden: 3\n";
+                            "shared_hidden: 3\nmultipliers: {router_bias: 1}\n";
 
 void need(bool ok, const char *what)
 {

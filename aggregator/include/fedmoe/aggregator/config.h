@@ -11,13 +11,18 @@
  *     noise: distributed                 # default; or local: each node's noise is enough alone
  *     epsilon: 1.0
  *     delta: 1.0e-4
- *     clip_norm: 1.0                     # default 1
- *     sampling_rate: 1.0                 # default 1
+ *     encoding: fast                     # default; or exact
+ *     clip_norm: 1.0                     # this and the next: by optim/defaults.h
+ *     sampling_rate: 1.0
+ *     adaptive_clip: {quantile: 0.5, rate: 0.2, share: 0.05}
  *     expected_units: 600                # a public round figure for all nodes together
  *     max_units: 2000                    # most units that a round may ever sum
  *   cohort: {nodes: 4, min: 3, quorum: 3, colluders: 1}
  *   training: {rounds: 40, optimizer: adam, learning_rate: 0.05, momentum: 0.9, beta2: 0.999,
- *              adam_epsilon: 1.0e-3, averaging: 0.5}     # the defaults
+ *              adam_epsilon: 1.0e-3, averaging: 0.5, schedule: cosine, warmup: 0.1,
+ *              final_rate: 0.1,
+ *              balance: {share: 0.1, rate: 0.02}}      # each key, and all of it: by
+ *                                                      # optim/defaults.h
  *   timeouts: {join_s: 60, round_s: 30}                  # the defaults
  *
  * A query (docs/queries.md) is one round, without `training`, `clip_norm` and `sampling_rate`:
@@ -46,6 +51,7 @@ typedef struct {
     fm_plan plan;          /* with a fresh random `run` */
     fm_safetensors *model; /* first weights, and for a query the sums behind them; owned */
     uint32_t join_s, round_s;
+    bool chosen; /* a setting of the training was left to optim/defaults.h */
 } fm_aggregator_config;
 
 /**

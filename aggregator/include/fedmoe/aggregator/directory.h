@@ -27,6 +27,9 @@ typedef struct {
     double noise_multiplier;
     double epsilon, delta; /* what the rounds cost at this noise; epsilon infinite: no privacy */
     uint32_t rounds, parameters;
+    /* How it is to be trained; all zero for a query. */
+    fm_plan training; /* its figures alone: no texts */
+    bool chosen;      /* some of it was left to optim/defaults.h */
 } fm_aggregator_init_report;
 
 /**

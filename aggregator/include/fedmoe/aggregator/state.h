@@ -11,8 +11,8 @@
 #ifndef FEDMOE_AGGREGATOR_STATE_H
 #define FEDMOE_AGGREGATOR_STATE_H
 
-#include "fedmoe/optim/optimizer.h"
 #include "fedmoe/base/safetensors.h"
+#include "fedmoe/optim/optimizer.h"
 #include "fedmoe/proto/digest.h"
 
 typedef struct fm_state fm_state;
