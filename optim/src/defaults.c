@@ -1,18 +1,58 @@
 #include "fedmoe/optim/defaults.h"
 
+#include <math.h>
+
+#define ROUNDS 160
+#define CLIP_NORM 0.4     /* about sqrt(p (1 - p)) for a share p of positives of a fifth */
+#define FLOOR_EPSILON 8.0 /* whose noise Adam's divisor is held against */
+#define FLOOR_SHARE 0.5   /* added to it, where the study took the larger of the two */
+#define BISECTIONS 60
+
+static double normal_below(double x)
+{
+    return 0.5 * erfc(-x / sqrt(2.0));
+}
+
+/* The mu of a Gaussian mechanism, sensitivity over deviation, at (epsilon, delta): Balle and Wang
+ * 2018, arXiv:1805.06530, theorem 8. delta grows with mu. */
+static double gaussian_mu(double epsilon, double delta)
+{
+    double lo = 1e-9, hi = 100.0;
+
+    for (int i = 0; i < BISECTIONS; i++) {
+        const double mu = 0.5 * (lo + hi);
+        const double got = normal_below(mu / 2.0 - epsilon / mu) -
+                           exp(epsilon) * normal_below(-mu / 2.0 - epsilon / mu);
+
+        if (got > delta)
+            hi = mu;
+        else
+            lo = mu;
+    }
+    return lo;
+}
+
+/* Deviation of the noise on the mean gradient that an epsilon of 8 would need: below it a divisor
+ * would only make much of little. Without this, training without privacy overfits. */
+static double adam_floor(const fm_training_case *c)
+{
+    const double noise = sqrt((double)ROUNDS) / gaussian_mu(FLOOR_EPSILON, c->delta);
+
+    return fmin(fmax(FLOOR_SHARE * noise * CLIP_NORM / c->units, 1e-12), 1.0);
+}
+
 void fm_training_defaults(const fm_training_case *c, fm_training *out)
 {
-    (void)c;
-    *out = (fm_training){ .clip_norm = 0.5,
+    *out = (fm_training){ .clip_norm = CLIP_NORM,
                           .sampling_rate = 1.0,
-                          .rounds = 200,
+                          .rounds = ROUNDS,
                           .rule = FM_OPTIM_ADAM,
-                          .learning_rate = 0.12,
+                          .learning_rate = 0.1,
                           .momentum = 0.9,
                           .beta2 = 0.9,
-                          .adam_epsilon = 1e-8,
-                          .averaging = 0.25,
-                          .schedule = FM_OPTIM_COSINE,
+                          .adam_epsilon = adam_floor(c),
+                          .averaging = 0.5,
+                          .schedule = FM_OPTIM_CONSTANT,
                           .warmup = 0.0,
                           .final_rate = 0.0 };
 }
