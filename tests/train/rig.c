@@ -14,8 +14,12 @@ static const char schema[] = "name: made up\n"
                              "  - {name: a, kind: numeric, range: [-10, 10], center: 0, scale: 1}\n"
                              "  - {name: b, kind: numeric, range: [-10, 10], center: 0, scale: 1}\n"
                              "  - {name: y, kind: label, negative: [\"0\"], positive: [\"1\"]}\n";
-static const char model[] = "width: 6\nblocks: 2\nexperts: 4\ntop_k: 2\nexpert_hidden: 5\n"
-                            "shared_hidden: 3\nmultipliers: {router_bias: 1}\n";
+static const char model[] =
+    "width: 6\nblocks: 2\nexperts: 4\ntop_k: 2\nexpert_hidden: 5\n"
+    "shared_hidden: 3\nresidual: 1\n"
+    "multipliers: {linear: 1, bias: 1, embed: 0.3, router: 0.3,\n"
+    "  router_bias: 1, hidden: 0.3, hidden_bias: 0.3, output: 0.3, head: 0.3}\n"
+    "spread: {embed: 0.32, router: 2, hidden: 1, output: 1, head: 1}\n";
 
 void need(bool ok, const char *what)
 {
