@@ -75,7 +75,7 @@ static fm_status worker_init(worker *w, job *j, bool first)
         (worker){ .job = j, .model = first ? j->model : NULL, .problems = { .max = PROBLEMS_MAX } };
     fm_buf_init(&w->out, SIZE_MAX);
     if ((!first && (st = fm_tabular_new_worker(j->model, BATCH_ROWS, &w->model))) ||
-        (st = fm_csv_block_new(&w->block)) ||
+        (st = fm_csv_block_new(&j->source, &w->block)) ||
         (st = fm_alloc(j->schema->column_count, sizeof *w->cells, (void **)&w->cells)) ||
         (st = fm_alloc(BATCH_ROWS * features, sizeof *w->x, (void **)&w->x)) ||
         (st = fm_alloc(BATCH_ROWS * outputs, sizeof *w->y, (void **)&w->y)) ||

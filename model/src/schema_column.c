@@ -105,6 +105,7 @@ static fm_status read_missing(const fm_yaml_node *map, const fm_schema *s, const
         (st = fm_yaml_get_double_or(map, "missing_weight", 1e-6, WEIGHT_MAX, e->missing_weight,
                                     &c->missing_weight)))
         return st;
+    c->missing_default = !e->missing_declared && !fm_yaml_find(map, "missing_weight");
     if (c->required && c->odd == FM_ODD_MISSING)
         return fm_yaml_fail(map, "required, yet odd values are to count as missing");
     c->indicator =

@@ -74,6 +74,7 @@ typedef struct {
     bool required;         /* a missing cell is an error */
     fm_cells missing;      /* besides the schema's own */
     double missing_weight; /* of the indicator */
+    bool missing_default;  /* nothing in the schema says how large it is */
     bool indicator;        /* has one: cells may be missing */
     fm_odd odd;
     double lo, hi, center, scale; /* numeric; date: days since 1970-01-01 */
@@ -103,7 +104,7 @@ typedef struct {
     double weight, missing_weight, bin_weight, linear;
     double norm; /* of a record, as columns declare it; 0: features stay as they are; -1: 1, or 0
                     when a column is encoded plainly */
-    bool centered;
+    bool centered, missing_declared;
     enum { FM_NUMERIC_AUTO, FM_NUMERIC_PLAIN, FM_NUMERIC_PIECEWISE } numeric;
     uint64_t bins;
     fm_spacing spacing;

@@ -94,6 +94,7 @@ static fm_status read_encoding(const fm_yaml_node *root, fm_encoding *e)
         (st = fm_yaml_get_double_or(map, "linear", 0.0, 1000.0, e->linear, &e->linear)) ||
         (st = fm_yaml_get_bool_or(map, "centered", true, &e->centered)) || (st = read_norm(map, e)))
         return st;
+    e->missing_declared = fm_yaml_find(map, "missing_weight") != NULL;
     return read_numeric(map, e);
 }
 
@@ -131,8 +132,11 @@ static void apply_norm(fm_schema *s, const fm_encoding *e)
         if (e->norm < 0.0 && number && !c->piecewise)
             norm = 0.0;
     }
-    for (size_t i = 0; norm > 0.0 && i < s->column_count; i++)
+    for (size_t i = 0; norm > 0.0 && i < s->column_count; i++) {
+        if (e->norm < 0.0 && s->columns[i].missing_default)
+            s->columns[i].missing_weight = 1.0; /* as the bins' */
         fm_column_multiply(&s->columns[i], norm / sqrt(square));
+    }
     s->norm = norm > 0.0 ? norm : sqrt(square);
 }
 

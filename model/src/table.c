@@ -161,7 +161,7 @@ static fm_status read_blocks(loader *l, fm_csv_source *source)
     fm_csv_scan scan = { 0 };
     fm_csv_block block;
     bool got = true;
-    fm_status st = fm_csv_block_new(&block);
+    fm_status st = fm_csv_block_new(source, &block);
 
     while (!st && !(st = fm_csv_take(source, &block, &got)) && got) {
         fm_csv_begin(&scan, l->name, l->binding.schema->delimiter, &block);

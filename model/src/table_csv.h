@@ -69,7 +69,8 @@ typedef struct {
     const char *memory; /* borrowed */
     size_t memory_left;
     size_t limit, taken; /* bytes of the file: most, and so far */
-    char *carry;         /* [FM_CSV_BLOCK], owned: begun records of the block before */
+    size_t room;         /* bytes of its blocks: FM_CSV_BLOCK, or less when memory is less */
+    char *carry;         /* [room], owned: begun records of the block before */
     size_t carried, carried_most;
     size_t line;
     bool begun, ended;
@@ -80,8 +81,8 @@ FM_NODISCARD fm_status fm_csv_open(const char *path, size_t limit, fm_csv_source
 FM_NODISCARD fm_status fm_csv_memory(const char *name, const void *text, size_t len,
                                      fm_csv_source *out);
 void fm_csv_close(fm_csv_source *s);
-/** Room for one block; wiped when freed. */
-FM_NODISCARD fm_status fm_csv_block_new(fm_csv_block *b);
+/** Room for one block of this source; wiped when freed. */
+FM_NODISCARD fm_status fm_csv_block_new(const fm_csv_source *s, fm_csv_block *b);
 void fm_csv_block_free(fm_csv_block *b);
 /** Fill b. @param got out: false when there is nothing left. FM_EIO; FM_EPROTO over the limit. */
 FM_NODISCARD fm_status fm_csv_take(fm_csv_source *s, fm_csv_block *b, bool *got);

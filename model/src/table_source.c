@@ -22,12 +22,12 @@ static fm_status fail_read(const char *name, const char *what)
 static fm_status begin(fm_csv_source *s)
 {
     s->line = 1;
-    return fm_alloc(FM_CSV_BLOCK, 1, (void **)&s->carry);
+    return fm_alloc(s->room, 1, (void **)&s->carry);
 }
 
 fm_status fm_csv_open(const char *path, size_t limit, fm_csv_source *out)
 {
-    fm_csv_source s = { .name = path, .limit = limit };
+    fm_csv_source s = { .name = path, .limit = limit, .room = FM_CSV_BLOCK };
     struct stat info;
     fm_status st;
 
@@ -49,9 +49,12 @@ fm_status fm_csv_open(const char *path, size_t limit, fm_csv_source *out)
 
 fm_status fm_csv_memory(const char *name, const void *text, size_t len, fm_csv_source *out)
 {
-    fm_csv_source s = {
-        .name = name, .fd = -1, .memory = text, .memory_left = len, .limit = SIZE_MAX
-    };
+    fm_csv_source s = { .name = name,
+                        .fd = -1,
+                        .memory = text,
+                        .memory_left = len,
+                        .limit = SIZE_MAX,
+                        .room = len < FM_CSV_BLOCK ? len + 1 : FM_CSV_BLOCK };
     const fm_status st = begin(&s);
 
     if (!st)
@@ -70,10 +73,10 @@ void fm_csv_close(fm_csv_source *s)
     *s = (fm_csv_source){ .fd = -1 };
 }
 
-fm_status fm_csv_block_new(fm_csv_block *b)
+fm_status fm_csv_block_new(const fm_csv_source *s, fm_csv_block *b)
 {
     *b = (fm_csv_block){ 0 };
-    return fm_alloc(FM_CSV_BLOCK + FM_CSV_PAD, 1, (void **)&b->text);
+    return fm_alloc(s->room + FM_CSV_PAD, 1, (void **)&b->text);
 }
 
 void fm_csv_block_free(fm_csv_block *b)
@@ -116,10 +119,10 @@ static fm_status fill(fm_csv_source *s, fm_csv_block *b)
     memcpy(b->text, s->carry, s->carried);
     b->len = s->carried;
     b->used = b->len > b->used ? b->len : b->used;
-    while (!s->ended && b->len < FM_CSV_BLOCK) {
+    while (!s->ended && b->len < s->room) {
         size_t n = 0;
 
-        if ((st = read_some(s, b->text + b->len, FM_CSV_BLOCK - b->len, &n)))
+        if ((st = read_some(s, b->text + b->len, s->room - b->len, &n)))
             return st;
         b->len += n;
         b->used = b->len > b->used ? b->len : b->used;

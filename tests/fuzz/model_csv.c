@@ -38,7 +38,7 @@ static void scan(const char *text, size_t len, char delimiter)
     size_t line = 0;
     bool got = true, more = true;
 
-    if (fm_csv_block_new(&block) || fm_csv_memory("fuzz", text, len, &source))
+    if (fm_csv_memory("fuzz", text, len, &source) || fm_csv_block_new(&source, &block))
         abort();
     while (more && !fm_csv_take(&source, &block, &more) && more) {
         const char *last = block.text;

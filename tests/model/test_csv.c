@@ -134,8 +134,8 @@ static void read_ours(reading *r, const char *text, size_t len, char delimiter)
     bool got;
     fm_status st;
 
-    CU_ASSERT_EQUAL_FATAL(fm_csv_block_new(&block), FM_OK);
     CU_ASSERT_EQUAL_FATAL(fm_csv_memory("t", text, len, &source), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_csv_block_new(&source, &block), FM_OK);
     while (!(st = fm_csv_take(&source, &block, &got)) && got) {
         fm_csv_begin(&scan, "t", delimiter, &block);
         if ((st = read_block(r, &scan)))

@@ -146,6 +146,12 @@ static void what_a_column_says_decides_its_encoding(void)
 
     CU_ASSERT_EQUAL(fm_schema_features(s), 1 + (1 + 3) + (1 + 16));
     fm_schema_free(&s);
+    /* Center and scale narrow the bins to three scales around. */
+    s = parsed(HEAD "  - {name: x, kind: numeric, range: [18, 100], center: 50, scale: 10, "
+                    "encoding: piecewise, bins: 3}\n");
+    CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 0), "x 20..40");
+    CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 2), "x 60..80");
+    fm_schema_free(&s);
     s = parsed("name: t\nencoding: {numeric: piecewise, bins: 5, linear: 0}\n"
                "csv: {missing: []}\ncolumns:\n"
                "  - {name: a, kind: numeric, range: [1, 8]}\n"
@@ -202,6 +208,12 @@ static void features_are_scaled_to_the_norm(void)
         most = fmax(most, square);
     }
     CU_ASSERT_TRUE(most <= 1.0 + 1e-6 && most > 0.999);
+    const char *none[] = { "", "", "" };
+    float f[64];
+    size_t column;
+
+    CU_ASSERT_EQUAL_FATAL(fm_schema_encode(s, none, f, NULL, &column), FM_OK);
+    CU_ASSERT_DOUBLE_EQUAL((double)f[fm_schema_features(s) - 1], 1.0 / sqrt(4.875), 1e-6);
     fm_schema_free(&s);
     (void)snprintf(text, sizeof text, "name: t\nencoding: {linear: 0, norm: none}\n%s", columns);
     s = parsed(text); /* 2 sets of bins, 2 * 3/4, steps and a quarter of that */
@@ -334,7 +346,7 @@ static void every_mistake_is_named_with_its_place(void)
         { HEAD X ", bins: [9]}", "s.yaml:4:52:", "within the range" },
         { HEAD X ", spacing: cubic}", "s.yaml:4:54:", "auto, linear, log or both" },
         { HEAD X ", bins: [3], spacing: log}", "s.yaml:4:65:", "lists them" },
-        { HEAD X ", bins: 3, center: 1, encoding: piecewise}", "s.yaml:4:62:", "center" },
+        { HEAD X ", bins: 3, knots: [1], encoding: piecewise}", "s.yaml:4:61:", "knots" },
         { HEAD X ", bins: 3, center: 1}", "s.yaml:4:51:", "bins" },
         { HEAD X ", encoding: best}", "s.yaml:4:55:", "plain or piecewise" },
         { HEAD "  - {name: x, kind: date, range: [2000-01-01, 2020-01-01], spacing: log}",
