@@ -7,6 +7,7 @@
 
 #define FEATURE_MAX 1e6 /* |(v - center) / scale| within the range */
 #define WEIGHT_MAX 1000.0
+#define WINDOW 3.0 /* scales */
 
 /* A number, or a date for a date column. */
 static fm_status read_point(const fm_yaml_node *n, fm_column_kind kind, double *out)
@@ -136,13 +137,26 @@ static fm_status make_edges(fm_bins *b, size_t most)
     return st;
 }
 
-static void even_edges(const fm_column *c, fm_bins *b, size_t count)
+static void even_edges(double lo, double hi, fm_bins *b, size_t count)
 {
     for (size_t i = 1; i < count; i++)
-        b->edges[i] = c->lo + (c->hi - c->lo) * ((double)i / (double)count);
-    b->edges[0] = c->lo;
-    b->edges[count] = c->hi;
+        b->edges[i] = lo + (hi - lo) * ((double)i / (double)count);
+    b->edges[0] = lo;
+    b->edges[count] = hi;
     b->count = count;
+}
+
+/* Over the range, or as much of it as lies within WINDOW declared scales of the declared center. */
+static fm_status read_even(const fm_yaml_node *map, const fm_column *c, fm_bins *b, size_t count)
+{
+    const bool window = fm_yaml_find(map, "center") && fm_yaml_find(map, "scale");
+    const double lo = window ? fmax(c->lo, c->center - WINDOW * c->scale) : c->lo,
+                 hi = window ? fmin(c->hi, c->center + WINDOW * c->scale) : c->hi;
+
+    if (!(lo < hi))
+        return fm_yaml_fail(map, "nothing of the range is within %g scales of the center", WINDOW);
+    even_edges(lo, hi, b, count);
+    return FM_OK;
 }
 
 /* The edges as they are listed, and the range's ends where they are not. */
@@ -255,9 +269,8 @@ static fm_status read_bins(const fm_yaml_node *map, const fm_encoding *e, fm_col
     if (spacing != FM_SPACING_LOG) {
         if ((st = make_edges(&c->bins[0], FM_SCHEMA_MAX_BINS + 1)))
             return st;
-        if (!listed)
-            even_edges(c, &c->bins[0], count);
-        else if ((st = listed_edges(node, c, &c->bins[0])))
+        if ((st = listed ? listed_edges(node, c, &c->bins[0])
+                         : read_even(map, c, &c->bins[0], count)))
             return st;
         if ((st = finish_bins(node ? node : map, weight, centered, &c->bins[0])))
             return st;
@@ -303,7 +316,7 @@ static fm_status refuse(const fm_yaml_node *map, const char *const *keys, const 
 
 fm_status fm_column_numeric(const fm_yaml_node *map, const fm_encoding *e, fm_column *c)
 {
-    static const char *const of_plain[] = { "center", "scale", "knots", NULL };
+    static const char *const of_plain[] = { "knots", NULL };
     static const char *const of_bins[] = {
         "bins", "spacing", "weight", "centered", "linear", NULL
     };

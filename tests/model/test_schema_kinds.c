@@ -146,6 +146,12 @@ static void what_a_column_says_decides_its_encoding(void)
 
     CU_ASSERT_EQUAL(fm_schema_features(s), 1 + (1 + 3) + (1 + 16));
     fm_schema_free(&s);
+    /* Center and scale narrow the bins to three scales around. */
+    s = parsed(HEAD "  - {name: x, kind: numeric, range: [18, 100], center: 50, scale: 10, "
+                    "encoding: piecewise, bins: 3}\n");
+    CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 0), "x 20..40");
+    CU_ASSERT_STRING_EQUAL(fm_schema_feature_name(s, 2), "x 60..80");
+    fm_schema_free(&s);
     s = parsed("name: t\nencoding: {numeric: piecewise, bins: 5, linear: 0}\n"
                "csv: {missing: []}\ncolumns:\n"
                "  - {name: a, kind: numeric, range: [1, 8]}\n"
@@ -340,7 +346,7 @@ static void every_mistake_is_named_with_its_place(void)
         { HEAD X ", bins: [9]}", "s.yaml:4:52:", "within the range" },
         { HEAD X ", spacing: cubic}", "s.yaml:4:54:", "auto, linear, log or both" },
         { HEAD X ", bins: [3], spacing: log}", "s.yaml:4:65:", "lists them" },
-        { HEAD X ", bins: 3, center: 1, encoding: piecewise}", "s.yaml:4:62:", "center" },
+        { HEAD X ", bins: 3, knots: [1], encoding: piecewise}", "s.yaml:4:61:", "knots" },
         { HEAD X ", bins: 3, center: 1}", "s.yaml:4:51:", "bins" },
         { HEAD X ", encoding: best}", "s.yaml:4:55:", "plain or piecewise" },
         { HEAD "  - {name: x, kind: date, range: [2000-01-01, 2020-01-01], spacing: log}",
