@@ -9,10 +9,6 @@
 #include "fedmoe/dp/mask.h"
 #include "fedmoe/train/sample.h"
 
-#define FEDERATION "fedmoe alone"
-
-static const uint32_t ALONE = 0; /* the only index of the roster */
-
 typedef struct {
     const fm_train_run_spec *spec;
     fm_dp_lattice lattice;
@@ -20,11 +16,8 @@ typedef struct {
     fm_train_step *step;
     fm_optimizer *optimizer;
     fm_dp_shares *shares;
-    fm_dp_keypair *key;
-    fm_dp_pairs *pairs;
     size_t n;        /* values of the state */
     float *gradient; /* [n] decoded noised sum; before that, the state's first values */
-    uint32_t *sum;   /* [n] */
 } run;
 
 fm_dp_mechanism fm_train_mechanism(const fm_training *t, double noise_multiplier)
@@ -122,8 +115,7 @@ static fm_status make_optimizer(run *r)
     fm_status st;
 
     if ((st = vote_of(r, &spec.clip_vote)) != FM_OK ||
-        (st = fm_alloc(r->n, sizeof *r->gradient, (void **)&r->gradient)) != FM_OK ||
-        (st = fm_alloc(r->n, sizeof *r->sum, (void **)&r->sum)) != FM_OK)
+        (st = fm_alloc(r->n, sizeof *r->gradient, (void **)&r->gradient)) != FM_OK)
         return st;
     /* The tail starts at zero. */
     memcpy(r->gradient, r->spec->weights,
@@ -131,57 +123,17 @@ static fm_status make_optimizer(run *r)
     return fm_optimizer_new(&spec, r->gradient, r->n, &r->optimizer);
 }
 
-static fm_status make_pairs(run *r)
-{
-    uint8_t keys[1][FM_DP_KEY_BYTES];
-    fm_dp_roster roster = { .federation = FEDERATION, .members = 1, .self = ALONE };
-    fm_status st = fm_dp_keypair_new(&r->key);
-
-    if (st != FM_OK)
-        return st;
-    memcpy(keys[0], fm_dp_keypair_public(r->key), sizeof keys[0]);
-    roster.public_keys = (const uint8_t(*)[FM_DP_KEY_BYTES])keys;
-    if ((st = fm_dp_pairs_new(r->key, &roster, &r->pairs)) != FM_OK)
-        return st;
-    return fm_dp_shares_new(&r->lattice, 1, &r->shares);
-}
-
 /* ---- a round ---- */
-
-/* What an aggregator reads of the only update once its seed is released. */
-static fm_status open_release(run *r, fm_dp_release *release)
-{
-    const uint8_t *bytes = NULL;
-    fm_dp_unmask *unmask = NULL;
-    size_t len = 0;
-    fm_status st;
-
-    memset(r->sum, 0, r->n * sizeof *r->sum);
-    fm_dp_release_bytes(release, &bytes, &len);
-    if ((st = fm_dp_sum_words(r->sum, r->n, bytes, len)) == FM_OK &&
-        (st = fm_dp_release_unmask(release, &ALONE, 1, &unmask)) == FM_OK)
-        st = fm_dp_mask_apply(r->sum, r->n, unmask->self_seed, -1);
-    fm_dp_unmask_free(&unmask);
-    return st;
-}
 
 static fm_status run_round(run *r, uint64_t number)
 {
-    const fm_dp_round round = { .round = number, .participants = &ALONE, .participant_count = 1 };
     const fm_train_step_input in = { .state = r->optimizer->weights, .rng = r->spec->rng };
-    fm_dp_release *release = NULL;
     fm_dp_sum *sum = NULL;
     fm_status st;
 
-    if ((st = fm_train_step_run(r->step, &in, &sum)) != FM_OK ||
-        (st = fm_dp_release_make(sum, r->shares, r->pairs, &round, r->spec->rng, &release)) !=
-            FM_OK ||
-        (st = open_release(r, release)) != FM_OK)
-        goto done;
-    fm_dp_decode_sum(&r->lattice, r->sum, r->n, r->gradient);
-    st = fm_optimizer_step(r->optimizer, r->gradient, r->n);
-done:
-    fm_dp_release_free(&release);
+    if ((st = fm_train_step_run(r->step, &in, &sum)) == FM_OK &&
+        (st = fm_dp_sum_open_alone(sum, r->shares, r->spec->rng, r->gradient)) == FM_OK)
+        st = fm_optimizer_step(r->optimizer, r->gradient, r->n);
     return st == FM_OK ? st : fm_fail_context(st, "round %llu: ", (unsigned long long)number);
 }
 
@@ -190,12 +142,9 @@ static void close_run(run *r)
     fm_train_step_free(&r->step);
     fm_optimizer_free(&r->optimizer);
     fm_dp_shares_free(&r->shares);
-    fm_dp_pairs_free(&r->pairs);
-    fm_dp_keypair_free(&r->key);
+    if (r->gradient) /* without noise it is of records */
+        sodium_memzero(r->gradient, r->n * sizeof *r->gradient);
     free(r->gradient);
-    if (r->sum) /* without noise it is of records */
-        sodium_memzero(r->sum, r->n * sizeof *r->sum);
-    free(r->sum);
 }
 
 static fm_status check_spec(const fm_train_run_spec *s)
@@ -233,7 +182,7 @@ fm_status fm_train_run(const fm_train_run_spec *spec, fm_tabular *result)
         return st != FM_OK ? st : fm_fail(FM_EINVAL, "training: no room for the result");
     r.tail = tail_of(spec);
     if ((st = make_step(&r)) == FM_OK && (st = make_optimizer(&r)) == FM_OK)
-        st = make_pairs(&r);
+        st = fm_dp_shares_new(&r.lattice, 1, &r.shares);
     for (uint64_t i = 1; st == FM_OK && i <= spec->training->rounds; i++) {
         st = run_round(&r, i);
         if (st == FM_OK && spec->progress)
