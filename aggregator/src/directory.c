@@ -100,31 +100,81 @@ static fm_status encode_result(const fm_safetensors *like, const float *flat,
     return st;
 }
 
+/* What the first model says of its own making, and the result says of the plan instead. */
+static bool is_own(const char *key)
+{
+    static const char *const own[] = {
+        "fedmoe.federation",   "fedmoe.rounds",    "fedmoe.epsilon",
+        "fedmoe.delta",        "fedmoe.mechanism", "fedmoe.plan",
+        "fedmoe.privacy_unit", "fedmoe.clip_norm", "fedmoe.purpose"
+    };
+
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (strcmp(key, own[i]) == 0)
+            return true;
+    return false;
+}
+
+#define OWN_META 7
+
+typedef struct {
+    char rounds[24], epsilon[32], delta[32], clip_norm[32], mechanism[224];
+} own_texts;
+
+static void own_meta(const fm_plan *p, uint64_t rounds, double clip_norm, own_texts *t,
+                     fm_safetensors_meta meta[OWN_META])
+{
+    const bool private = p->noise_multiplier > 0.0;
+
+    (void)snprintf(t->rounds, sizeof t->rounds, "%" PRIu64, rounds);
+    (void)snprintf(t->epsilon, sizeof t->epsilon, private ? "%.9g" : "none", p->epsilon);
+    (void)snprintf(t->delta, sizeof t->delta, private ? "%.9g" : "none", p->delta);
+    (void)snprintf(t->clip_norm, sizeof t->clip_norm, "%.9g", clip_norm);
+    (void)snprintf(t->mechanism, sizeof t->mechanism,
+                   private
+                       ? "discrete Gaussian, noise multiplier %.9g, Poisson sampling rate %.9g, "
+                         "%u rounds planned, clip norm %.9g; add or remove one unit"
+                       : "none: trained without privacy",
+                   p->noise_multiplier, p->sampling_rate, (unsigned)p->rounds, p->clip_norm);
+    meta[0] = (fm_safetensors_meta){ "fedmoe.federation", p->federation };
+    meta[1] = (fm_safetensors_meta){ "fedmoe.rounds", t->rounds };
+    meta[2] = (fm_safetensors_meta){ "fedmoe.epsilon", t->epsilon };
+    meta[3] = (fm_safetensors_meta){ "fedmoe.delta", t->delta };
+    meta[4] = (fm_safetensors_meta){ "fedmoe.privacy_unit", p->privacy_unit };
+    meta[5] = (fm_safetensors_meta){ "fedmoe.clip_norm", t->clip_norm };
+    meta[6] = (fm_safetensors_meta){ "fedmoe.mechanism", t->mechanism };
+}
+
+/* In use at the end, which the state's last value says when it moves. */
+static double clip_norm_of(const fm_plan *p, const float *state, size_t n)
+{
+    return p->clip_quantile > 0.0 ? p->clip_norm * exp((double)state[n - 1]) : p->clip_norm;
+}
+
 fm_status fm_directory_write_model(const fm_aggregator_config *c, const fm_optimizer *o,
                                    uint64_t rounds, const char *path)
 {
     size_t kept = fm_safetensors_meta_count(c->model), count = 0;
-    char text[24];
+    own_texts texts;
     void *flat = NULL, *p = NULL;
     fm_safetensors_meta *meta;
     fm_buf buf;
     fm_status st;
 
     fm_buf_init(&buf, SIZE_MAX);
-    (void)snprintf(text, sizeof text, "%" PRIu64, rounds);
     if ((st = fm_alloc(o->n, sizeof(float), &flat)) != FM_OK ||
-        (st = fm_alloc(kept + 2, sizeof *meta, &p)) != FM_OK)
+        (st = fm_alloc(kept + OWN_META, sizeof *meta, &p)) != FM_OK)
         goto done;
     meta = p;
     for (size_t i = 0; i < kept; i++) {
         fm_safetensors_meta m = fm_safetensors_meta_at(c->model, i);
 
-        if (strcmp(m.key, "fedmoe.federation") != 0 && strcmp(m.key, "fedmoe.rounds") != 0)
+        if (!is_own(m.key))
             meta[count++] = m;
     }
-    meta[count++] = (fm_safetensors_meta){ "fedmoe.federation", c->plan.federation };
-    meta[count++] = (fm_safetensors_meta){ "fedmoe.rounds", text };
     fm_optimizer_result(o, flat);
+    own_meta(&c->plan, rounds, clip_norm_of(&c->plan, flat, o->n), &texts, meta + count);
+    count += OWN_META;
     if ((st = encode_result(c->model, flat, meta, count, &buf)) == FM_OK)
         st = fm_file_replace(path, buf.data, buf.len, 0644);
 done:

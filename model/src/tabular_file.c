@@ -67,6 +67,8 @@ fm_status fm_tabular_encode(const fm_tabular *m, const fm_schema *s,
     char names[MAX_BLOCKS][NAME_CAP];
     fm_safetensors_meta *meta = NULL;
     fm_tensor_view *tensors = NULL;
+    char clip_norm[32];
+    size_t own = OWN_META;
     fm_buf config = { 0 };
     fm_status st;
 
@@ -81,7 +83,7 @@ fm_status fm_tabular_encode(const fm_tabular *m, const fm_schema *s,
             fm_schema_outputs(s),
             fm_schema_target(s) != m->weights->config.target ? ", and another target" : "");
     if ((st = fm_tabular_config_write(&m->weights->config, &config)) ||
-        (st = fm_alloc(OWN_META + extra_count, sizeof *meta, (void **)&meta)))
+        (st = fm_alloc(OWN_META + 1 + extra_count, sizeof *meta, (void **)&meta)))
         goto done;
     if (!(tensors = views(m, names))) {
         st = FM_ENOMEM;
@@ -90,10 +92,14 @@ fm_status fm_tabular_encode(const fm_tabular *m, const fm_schema *s,
     meta[0] = (fm_safetensors_meta){ FM_META_KIND, FM_META_KIND_TABULAR };
     meta[1] = (fm_safetensors_meta){ FM_META_MODEL, (const char *)config.data };
     meta[2] = (fm_safetensors_meta){ FM_META_SCHEMA, fm_schema_text(s) };
+    if (m->weights->clip_norm > 0.0) {
+        (void)snprintf(clip_norm, sizeof clip_norm, "%.9g", m->weights->clip_norm);
+        meta[own++] = (fm_safetensors_meta){ FM_META_CLIP_NORM, clip_norm };
+    }
     if (extra_count)
-        memcpy(meta + OWN_META, extra, extra_count * sizeof *extra);
+        memcpy(meta + own, extra, extra_count * sizeof *extra);
     st = fm_safetensors_encode(tensors, m->weights->layout.tensor_count + bias_tensors(m), meta,
-                               OWN_META + extra_count, out);
+                               own + extra_count, out);
 done:
     free(tensors);
     free(meta);
@@ -189,6 +195,22 @@ static fm_status read_biases(const fm_safetensors *f, const char *name, const fm
     return FM_OK;
 }
 
+/* Models of before there was such a key, and first weights, have none. */
+static fm_status read_clip_norm(const fm_safetensors *f, const char *name, fm_tabular *m)
+{
+    const char *text = fm_safetensors_meta_get(f, FM_META_CLIP_NORM);
+    char *end = NULL;
+    double v;
+
+    if (!text)
+        return FM_OK;
+    v = strtod(text, &end);
+    if (end == text || *end != '\0' || fm_tabular_set_clip_norm(m, v) != FM_OK)
+        return fm_fail(FM_EPROTO, "%s: " FM_META_CLIP_NORM " is \"%.40s\", no clip norm", name,
+                       text);
+    return FM_OK;
+}
+
 static fm_status open_model(const fm_safetensors *f, const char *name, size_t max_rows,
                             fm_schema **schema, fm_tabular **out)
 {
@@ -224,6 +246,8 @@ static fm_status open_model(const fm_safetensors *f, const char *name, size_t ma
         st = fm_fail_context(st, "%s: ", name);
         goto done;
     }
+    if ((st = read_clip_norm(f, name, m)))
+        goto done;
     *schema = s; /* ownership moves to the caller */
     *out = m;
     s = NULL;

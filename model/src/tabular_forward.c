@@ -28,6 +28,7 @@ fm_status fm_tabular_predict(fm_tabular *m, const float *x, size_t rows, float *
 
         fm_rows_gather(&m->phi, x + first * features, NULL, n);
         fm_tabular_forward(m, n);
+        fm_tabular_correct(m, n);
         for (size_t i = 0; i < n; i++)
             memcpy(outputs + (first + i) * k, fm_rows_at(&m->logits, i), k * sizeof *outputs);
         first += n;

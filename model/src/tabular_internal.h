@@ -32,6 +32,7 @@ typedef struct {
     fm_arena *arena;
     float *theta;     /* [P] */
     float *load_bias; /* [blocks, E] */
+    double clip_norm; /* of the training; 0: unknown, or nothing was clipped */
 } fm_tabular_weights;
 
 struct fm_tabular {
@@ -57,5 +58,8 @@ void fm_layout_fini(fm_layout *l);
 
 /* tabular_forward.c: phi[rows, F] to logits[rows, K]. */
 void fm_tabular_forward(fm_tabular *m, size_t rows);
+
+/* tabular_odds.c: logits[rows] of a forward pass to log odds. */
+void fm_tabular_correct(fm_tabular *m, size_t rows);
 
 #endif

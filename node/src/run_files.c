@@ -168,6 +168,9 @@ static fm_status write_model(fm_node_driver *d, uint64_t rounds)
     (void)snprintf(count, sizeof count, "%llu", (unsigned long long)rounds);
     if ((st = fm_tabular_new(&d->plan.model, 1, &t)) == FM_OK &&
         (st = fm_train_state_set(t, &d->plan.tail, d->plan.weights, d->plan.parameters)) == FM_OK &&
+        (st = fm_tabular_set_clip_norm(t, fm_train_clip_norm(&d->plan.tail, d->plan.clip_norm,
+                                                             d->plan.weights,
+                                                             d->plan.parameters))) == FM_OK &&
         (st = fm_tabular_encode(t, d->plan.schema, meta, sizeof meta / sizeof meta[0], &file)) ==
             FM_OK &&
         (st = fm_path_join(d->config.dir, "model.safetensors", &path)) == FM_OK)

@@ -24,6 +24,7 @@ typedef struct {
     fm_schema *schema;       /* owned */
     fm_tabular_config model; /* for the result's file */
     fm_train_tail tail;      /* of the state that the result is */
+    double clip_norm;        /* that it began with */
     fm_table table;          /* owned */
     fm_node_step *step;      /* owned; borrows table */
     fm_journal *journal;     /* owned */

@@ -116,6 +116,7 @@ static fm_status read_model(const fm_plan *plan, fm_node_prepared *p)
         return fm_fail(FM_EINVAL, "the plan's model has %zu parameters; the plan says %zu",
                        parameters, stated);
     p->tail = tail;
+    p->clip_norm = plan->clip_norm;
     return FM_OK;
 }
 

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #define ROUNDS 160
-#define CLIP_NORM 0.4     /* about sqrt(p (1 - p)) for a share p of positives of a fifth */
+#define CLIP_NORM 0.5     /* the least at which both classes are not clipped at once */
 #define FLOOR_EPSILON 8.0 /* whose noise Adam's divisor is held against */
 #define FLOOR_SHARE 0.5   /* added to it, where the study took the larger of the two */
 #define BISECTIONS 60

@@ -192,6 +192,9 @@ fm_status fm_train_run(const fm_train_run_spec *spec, fm_tabular *result)
         fm_optimizer_result(r.optimizer, r.gradient);
         st = fm_train_state_set(result, &r.tail, r.gradient, r.n);
     }
+    if (st == FM_OK)
+        st = fm_tabular_set_clip_norm(
+            result, fm_train_clip_norm(&r.tail, spec->training->clip_norm, r.gradient, r.n));
     close_run(&r);
     return st;
 }

@@ -1,5 +1,7 @@
 #include "fedmoe/train/state.h"
 
+#include <math.h>
+
 fm_status fm_train_tail_check(const fm_train_tail *t, const fm_tabular_config *model)
 {
     if (t->load_groups == 0)
@@ -27,6 +29,11 @@ fm_status fm_train_state_set(fm_tabular *m, const fm_train_tail *t, const float 
     if ((st = fm_tabular_set(m, state, n - tail)) != FM_OK || biases == 0)
         return st;
     return fm_tabular_set_load_bias(m, state + (n - tail), biases);
+}
+
+double fm_train_clip_norm(const fm_train_tail *t, double clip_norm, const float *state, size_t n)
+{
+    return t->clip_norm && n > 0 ? clip_norm * exp((double)state[n - 1]) : clip_norm;
 }
 
 fm_status fm_train_weights_set(fm_tabular *m, const float *weights, size_t n)

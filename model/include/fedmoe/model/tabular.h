@@ -204,12 +204,26 @@ FM_NODISCARD fm_status fm_tabular_set_load_bias(fm_tabular *m, const float *bias
 /** Experts chosen for the batch's i-th record in a block: out uint32[top_k], increasing. */
 void fm_tabular_routes(const fm_tabular *m, size_t block, size_t i, uint32_t *out);
 
+/**
+ * Clipped gradients do not lead to the likelihood's fit. A binary record's gradient is (p - y) times
+ * that of the output, of norm v, and clipped at C it is as if |p - y| were at most c = C / v: where
+ * the records of one kind are positive with probability q, the training rests at
+ * q min(1 - p, c) = (1 - q) min(p, c). So q = min(p, c) / (min(p, c) + min(1 - p, c)), which uses
+ * nothing of the data: fm_tabular_predict then gives log(q / (1 - q)) in the place of the output.
+ * v is taken of the linear part and the bias, c is taken to be a half at least.
+ * @param clip_norm  C of the training in the end; 0: the outputs as they are (also of other targets).
+ * @return FM_OK; FM_EINVAL not finite, negative, or for a worker.
+ */
+FM_NODISCARD fm_status fm_tabular_set_clip_norm(fm_tabular *m, double clip_norm);
+double fm_tabular_clip_norm(const fm_tabular *m);
+
 /* ---- files: weights with schema and configuration in the metadata ---- */
 
 #define FM_META_KIND "fedmoe.kind"
 #define FM_META_KIND_TABULAR "tabular-moe"
 #define FM_META_MODEL "fedmoe.model"
 #define FM_META_SCHEMA "fedmoe.schema"
+#define FM_META_CLIP_NORM "fedmoe.clip_norm" /* optional: fm_tabular_set_clip_norm */
 
 /** Encode as safetensors; `extra` metadata is added. */
 FM_NODISCARD fm_status fm_tabular_encode(const fm_tabular *m, const fm_schema *s,
