@@ -136,9 +136,14 @@ static fm_status name_biases(const fm_safetensors *s, char *names[MAX_GROUPS])
     for (size_t i = 0; i < fm_safetensors_count(s) && group < MAX_GROUPS; i++) {
         const char *name = fm_safetensors_at(s, i)->name;
 
-        if (ends_with(name, ROUTER) && asprintf(&names[group++], "%.*s" LOAD_BIAS,
-                                                (int)(strlen(name) - strlen(ROUTER)), name) < 0)
+        if (!ends_with(name, ROUTER))
+            continue;
+        if (asprintf(&names[group], "%.*s" LOAD_BIAS, (int)(strlen(name) - strlen(ROUTER)), name) <
+            0) {
+            names[group] = NULL; /* asprintf leaves it undefined */
             return fm_fail(FM_ENOMEM, "no memory for the names of load biases");
+        }
+        group++;
     }
     return FM_OK;
 }

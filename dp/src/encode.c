@@ -187,10 +187,11 @@ uint64_t fm_dp_encode_tail(const float *v, size_t n, double bound, int64_t limit
 {
     double norm = sqrt(squared_norm(v, n)), most = (double)limit;
     double factor = most / (norm > bound ? norm : bound);
-    uint64_t left = (uint64_t)(limit * limit), squares = 0;
+    uint64_t left, squares = 0;
 
     if (!isfinite(norm) || !isfinite(factor) || limit < 0 || limit > TAIL_MAX)
         return 0;
+    left = (uint64_t)(limit * limit);
     for (size_t i = 0; i < n; i++) {
         int64_t q = (int64_t)scaled(v[i], factor, most);
 

@@ -115,7 +115,8 @@ fm_status fm_mlp_new(const fm_mlp_config *c, size_t max_rows, fm_mlp **out)
     }
     if (st)
         fm_mlp_free(&m);
-    *out = m;
+    else
+        *out = m;
     return st;
 }
 

@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "fedmoe/base/file.h"
+#include "fedmoe/base/threads.h"
 #include "predict_internal.h"
 
 #define BATCH_ROWS ((size_t)256) /* of features at a time: they stay in the cache */
@@ -277,8 +277,7 @@ static void *work(void *state)
 
 static size_t thread_count(size_t asked)
 {
-    const long online = sysconf(_SC_NPROCESSORS_ONLN);
-    const size_t n = asked ? asked : online > 0 ? (size_t)online : 1;
+    const size_t n = asked ? asked : fm_threads_available();
 
     return n < FM_PREDICT_MAX_THREADS ? n : FM_PREDICT_MAX_THREADS;
 }

@@ -140,7 +140,8 @@ static void apply_norm(fm_schema *s, const fm_encoding *e)
     s->norm = norm > 0.0 ? norm : sqrt(square);
 }
 
-/* The field that a column reads is one of the file's, not one that reads another itself. */
+/* The field that a column reads is one of the file's, not one that reads another itself; and not the
+ * label's, which would be its own prediction, and is absent from records to be predicted. */
 static fm_status check_from(const fm_yaml_node *list, const fm_schema *s)
 {
     for (size_t i = 0; i < s->column_count; i++) {
@@ -148,6 +149,10 @@ static fm_status check_from(const fm_yaml_node *list, const fm_schema *s)
 
         if (!s->columns[i].from)
             continue;
+        if (s->label != SIZE_MAX && strcmp(s->columns[s->label].name, s->columns[i].from) == 0)
+            return fm_yaml_fail(fm_yaml_find(fm_yaml_item(list, i), "from"),
+                                "\"%s\" is the label: no feature may be made of it",
+                                s->columns[i].from);
         while (at < s->column_count &&
                (s->columns[at].from || strcmp(s->columns[at].name, s->columns[i].from) != 0))
             at++;

@@ -71,13 +71,6 @@ static bool is_record(const char *unit)
     return strcmp(unit, "record") == 0;
 }
 
-fm_status fm_words_unit(fm_buf *out, const char *unit)
-{
-    return is_record(unit)
-               ? fm_buf_printf(out, "one record")
-               : fm_buf_printf(out, "all records with the same %s, taken together", unit);
-}
-
 fm_status fm_words_unit_meaning(fm_buf *out, const char *unit, long long max_rows)
 {
     if (is_record(unit))

@@ -39,9 +39,7 @@ void fm_words_bytes(double bytes, char out[24]);
 /** The shortest decimal that reads back as v. */
 void fm_words_exact(double v, char out[32]);
 
-/** "one record" or "all records of one patient_nbr together". */
-FM_NODISCARD fm_status fm_words_unit(fm_buf *out, const char *unit);
-/** What that means for a person, one or two sentences. */
+/** What the unit is, and what that means for a person: two sentences or three. */
 FM_NODISCARD fm_status fm_words_unit_meaning(fm_buf *out, const char *unit, long long max_rows);
 
 /** Whose noise hides a unit, and what the guarantee rests on. noise: "distributed" or "local". */

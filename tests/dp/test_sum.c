@@ -448,6 +448,7 @@ static void a_tail_that_is_no_number_adds_nothing(void)
     }
     CU_ASSERT_EQUAL(fm_dp_encode_tail((const float[3]){ 1.0f }, 3, NAN, 100, sum), 0);
     CU_ASSERT_EQUAL(fm_dp_encode_tail((const float[3]){ 1.0f }, 3, 1.0, -1, sum), 0);
+    CU_ASSERT_EQUAL(fm_dp_encode_tail((const float[3]){ 1.0f }, 3, 1.0, INT64_MAX, sum), 0);
     CU_ASSERT_EQUAL(fm_dp_encode_tail((const float[3]){ 0.0f }, 3, 0.0, 100, sum), 0);
     CU_ASSERT(sum[0] == 5 && sum[1] == 6 && sum[2] == 7);
     CU_ASSERT_EQUAL(fm_dp_encode_tail((const float[3]){ 0.5f, 0.0f, -0.755f }, 3, 1.0, 100, sum),

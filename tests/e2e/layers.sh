@@ -44,4 +44,8 @@ objects=$(nm -A "$(lib node)" 2>/dev/null | grep -c " U fm_dp_release_bytes$")
 check "one object of node hands an update to the wire ($objects)" [ "$objects" = 1 ]
 check "and none makes an update from anything else" \
     bash -c '[ "$(grep -lE "FM_MSG_MASKED_UPDATE" "$1"/node/src/*.c | grep -vc round.c)" -le 1 ]' _ "$SOURCE"
+# The other door of dp is for training alone: neither program of a federation has a key to it.
+for l in node aggregator; do
+    check "no sum is opened without masks ($l)" foreign $l '^(fm_dp_sum_open_alone|fm_train_run)$'
+done
 finish

@@ -1,7 +1,7 @@
 # Shared by the end-to-end tests: a run directory, parties in the background, and checks.
 set -uo pipefail
 : "${BIN:?where the programs are}" "${SOURCE:?the source tree}"
-export NO_COLOR=1 OPENBLAS_NUM_THREADS=1
+export NO_COLOR=1
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/fedmoe-e2e-XXXXXX")
 RUN=$WORK/run
 HOSPITALS="northgate lakeside hillcrest riverside"

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fedmoe/base/random.h"
 #include "fedmoe/model/mlp.h"
 #include "fm_test.h"
 #include "suites.h"
@@ -155,10 +156,51 @@ static void shapes_out_of_bounds_are_refused(void)
     CU_ASSERT_PTR_NULL(m);
 }
 
+/*
+ * Twelve equal rows whose products add up to 2^32 and more: their squared length is beyond 64 bits,
+ * and wrapped it would pass for a short one now and then (with a limit of 2^24 once in 2^16), while
+ * the integers are a million times as long. Fails when the sizes of units are not checked.
+ */
+static void a_length_beyond_64_bits_does_not_pass_for_a_short_one(void)
+{
+    enum { TWELVE = 12, TRIES = 1 << 17 };
+    const fm_mlp_config c = { .layers = 1, .sizes = { 16, 16 }, .activation = FM_ACTIVATION_RELU };
+    const int64_t limit = 1 << 24;
+    const float theta[16 * 17] = { 0 };
+    const uint32_t end = TWELVE;
+    uint32_t index[TWELVE] = { 0 };
+    float x[16], y = 0.0f;
+    fm_rng_seed state;
+    fm_rng rng = fm_rng_seeded(&state, 61);
+    fm_mlp *m = NULL;
+    size_t bad = 0;
+
+    for (size_t k = 0; k < 16; k++)
+        x[k] = 1.0f - 0.01f * (float)k;
+    CU_ASSERT_EQUAL_FATAL(fm_mlp_new(&c, TWELVE, &m), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_mlp_set(m, theta, 16 * 17), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_mlp_backward(m, x, &y, index, TWELVE, NULL), FM_OK);
+    for (size_t i = 0; i < TRIES; i++) {
+        const double factor = ldexp(1.0 + fm_rng_unit(&rng), 27);
+        int32_t sum[16 * 17] = { 0 };
+        double length = 0.0;
+        uint64_t square;
+
+        fm_mlp_add_units(m, &end, 1, &factor, limit, sum, &square);
+        for (size_t k = 0; k < 16 * 17; k++)
+            length += (double)sum[k] * (double)sum[k];
+        bad += length > (double)(limit * limit) || length != (double)square;
+    }
+    CU_ASSERT_EQUAL(bad, 0);
+    fm_mlp_free(&m);
+}
+
 static const fm_test tests[] = {
     { "losses and gradients are those of the formulas",
       losses_and_gradients_are_those_of_the_formulas },
     { "sums in floats and integers agree", sums_in_floats_and_integers_agree },
     { "shapes out of bounds are refused", shapes_out_of_bounds_are_refused },
+    { "a length beyond 64 bits does not pass for a short one",
+      a_length_beyond_64_bits_does_not_pass_for_a_short_one },
 };
 const fm_test_suite suite_mlp = { "model.mlp", tests, FM_TEST_COUNT(tests) };

@@ -367,6 +367,11 @@ static void every_mistake_is_named_with_its_place(void)
         { HEAD Y ", values: [a, b], negative: [a]}", "s.yaml:5:", "negative" },
         { HEAD Y ", range: [0, 1], outside: missing}", "s.yaml:5:52:", "error or clip" },
         { HEAD Y ", range: [0, 1], weights: [1]}", "s.yaml:5:", "weights" },
+        { HEAD "  - {name: y, kind: label, values: [a, b]}\n" X ", from: y}",
+          "s.yaml:5:51:", "is the label" },
+        { "name: t\ncsv: {header: false}\ncolumns:\n" X ", from: y}\n"
+          "  - {name: y, kind: label, values: [a, b]}\n",
+          "s.yaml:4:51:", "is the label" },
     };
 
     for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {

@@ -6,8 +6,8 @@
 
 #include "fedmoe/base/file.h"
 #include "fedmoe/node/step.h"
-#include "fm_test_xz.h"
 #include "fedmoe/train/sample.h"
+#include "fm_test_xz.h"
 #include "suites.h"
 #include "world.h"
 

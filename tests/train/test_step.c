@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "rig.h"
+#include "step_internal.h"
 #include "suites.h"
 
 static bool same(const rig *r, const int64_t *a, const int64_t *b)
@@ -281,6 +282,70 @@ static void what_cannot_be_is_refused(void)
     rig_close(&r);
 }
 
+/* A gradient that takes all of the sensitivity leaves none for loads and vote: they are part of the
+ * length that dp/ is told, so that no such sum gets out. */
+static void loads_and_votes_count_in_a_units_length(void)
+{
+    fm_rng rng = fm_rng_system();
+
+    for (int votes = 0; votes < 2; votes++) {
+        fm_train_step_input in = { .rng = &rng };
+        fm_dp_sum *sum = NULL;
+        fm_train_step *s;
+        rig r;
+
+        rig_open(&r, 200, 1, FM_DP_FAST, true);
+        r.spec.tail = votes ? (fm_train_tail){ .clip_norm = true }
+                            : (fm_train_tail){ RIG_BLOCKS, RIG_EXPERTS, false };
+        r.spec.load_share = votes ? 0.0 : 0.2;
+        r.spec.clip_share = votes ? 0.1 : 0.0;
+        for (size_t i = 0; i < r.table.rows * r.table.features; i++)
+            r.table.x[i] *= 1e3f; /* gradients far above the clip norm */
+        in.state = r.state;
+        s = rig_step(&r, 1);
+        CU_ASSERT_EQUAL(fm_train_step_run(s, &in, &sum), FM_OK);
+        s->parts.gradient = r.lattice.unit_sensitivity;
+        CU_ASSERT_EQUAL(fm_train_step_run(s, &in, &sum), FM_EINTERNAL);
+        CU_ASSERT_EQUAL(fm_dp_sum_units(s->workers->sum), 0);
+        fm_train_step_free(&s);
+        rig_close(&r);
+    }
+}
+
+static bool is_zero(const void *p, size_t bytes)
+{
+    const unsigned char *at = p;
+    unsigned any = 0;
+
+    for (size_t i = 0; i < bytes; i++)
+        any |= at[i];
+    return any == 0;
+}
+
+static void a_runs_figures_of_units_are_wiped(void)
+{
+    for (int encoding = FM_DP_EXACT; encoding <= FM_DP_FAST; encoding++) {
+        fm_train_step *s;
+        rig r;
+
+        rig_open(&r, 300, 3, (fm_dp_encoding)encoding, true);
+        s = rig_step(&r, 2);
+        free(rig_sum(&r, s, 1, NULL));
+        for (unsigned i = 0; i < fm_train_step_threads(s); i++) {
+            const fm_train_worker *w = &s->workers[i];
+
+            CU_ASSERT(is_zero(w->ends, s->batch_units * sizeof *w->ends));
+            CU_ASSERT(is_zero(w->squares, s->batch_units * sizeof *w->squares));
+            CU_ASSERT(is_zero(w->lengths, s->batch_units * sizeof *w->lengths));
+            CU_ASSERT(is_zero(w->clipped, s->batch_units * sizeof *w->clipped));
+            CU_ASSERT(is_zero(w->loads, (size_t)RIG_BLOCKS * RIG_EXPERTS * sizeof *w->loads));
+            CU_ASSERT(encoding == FM_DP_FAST || is_zero(w->gradient, r.length * sizeof(float)));
+        }
+        fm_train_step_free(&s);
+        rig_close(&r);
+    }
+}
+
 static const fm_test tests[] = {
     { "any number of threads gives the same bits", any_number_of_threads_gives_the_same_bits },
     { "a unit alone stays within the sensitivity", a_unit_alone_stays_within_the_sensitivity },
@@ -290,6 +355,8 @@ static const fm_test tests[] = {
     { "votes follow the clip norm", votes_and_units_follow_the_clip_norm },
     { "the sum is that of clipped gradients", the_sum_is_that_of_clipped_gradients },
     { "what cannot be is refused", what_cannot_be_is_refused },
+    { "loads and votes count in a unit's length", loads_and_votes_count_in_a_units_length },
+    { "a run's figures of units are wiped", a_runs_figures_of_units_are_wiped },
 };
 
 const fm_test_suite suite_step = { "train.step", tests, FM_TEST_COUNT(tests) };

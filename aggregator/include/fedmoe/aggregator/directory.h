@@ -43,8 +43,9 @@ FM_NODISCARD fm_status fm_aggregator_init(const fm_aggregator_init_options *o,
                                           fm_aggregator_init_report *out);
 
 /**
- * The answer of a query, as JSON; else the model after the last finished round (the average, once averaging has begun), with the first
- * model's metadata and fedmoe.federation, fedmoe.rounds. Works while the aggregator runs.
+ * The answer of a query, as JSON; else the model after the last finished round (the average, once
+ * averaging has begun), with the first model's metadata and fedmoe.federation, fedmoe.rounds. Works
+ * while the aggregator runs.
  *
  * @param output  replaced atomically; FM_EEXIST when it is one of the directory's own files.
  * @param rounds  out: how many rounds are in it.

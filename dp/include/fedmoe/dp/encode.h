@@ -94,7 +94,7 @@ void fm_dp_sum_reset(fm_dp_sum *s);
  *
  * @param gradient  float32[n] of one unit, unclipped, borrowed.
  * @return FM_OK (also for a dropped unit); FM_ENOMEM when max_units are in already.
- * @thread one caller; never allocates.
+ * @thread one caller; never allocates, but for the first unit of a sum in FAST.
  * @source clipping: Abadi et al. 2016, arXiv:1607.00133, Algorithm 1.
  */
 FM_NODISCARD fm_status fm_dp_sum_add_unit(fm_dp_sum *s, const float *gradient);

@@ -25,7 +25,7 @@ typedef struct {
     const char *id;     /* NULL, or a column to pass through: any of the header, or without a header
                            one of the schema's */
     bool lines;         /* the column `line`, and logits */
-    size_t threads;     /* 0: as many as there are processors, at most FM_PREDICT_MAX_THREADS */
+    size_t threads;     /* 0: fm_threads_available(), at most FM_PREDICT_MAX_THREADS */
 } fm_predict_options;
 
 #define FM_PREDICT_MAX_THREADS ((size_t)64)
