@@ -20,7 +20,7 @@ static fm_status choose_model(const tabular_split *data, const tabular_setting *
     if (!s->model)
         fm_tabular_config_default(data->schema, out);
     else if ((st = fm_file_read(s->model, MODEL_MAX, &text)) == FM_OK)
-        st = fm_tabular_config_parse(s->model, text.data, text.len, data->schema, out);
+        st = fm_tabular_config_parse_new(s->model, text.data, text.len, data->schema, out);
     fm_buf_fini(&text);
     if (s->balance == TABULAR_ENTROPY)
         out->router_entropy = s->router_entropy;
