@@ -32,7 +32,7 @@ static void print_training(const fm_aggregator_init_report *r)
         printf(", the last %.0f %% of the rounds averaged", 100.0 * p->averaging);
     if (p->load_groups > 0)
         printf(", loads balanced");
-    if (p->start_count > 0)
+    if (p->start_scale > 0.0)
         printf(",\n                  the first round for the features' means and the share of "
                "positives");
     printf("\n");
@@ -80,7 +80,7 @@ static json_t *training_json(const fm_aggregator_init_report *r)
                      "final_rate", p->final_rate, "averaging", p->averaging, "load_share",
                      p->load_share, "balance_rate", p->balance_rate, "clip_quantile",
                      p->clip_quantile, "clip_rate", p->clip_rate, "start",
-                     p->start_count > 0 ? "statistics" : "none");
+                     p->start_scale > 0.0 ? "statistics" : "none");
 }
 
 static int print_json(const char *dir, const fm_aggregator_init_report *r, const char *plan)

@@ -35,7 +35,7 @@ FM_NODISCARD fm_status fm_config_read_tail(const fm_yaml_node *root, const fm_tr
 #define FM_CONFIG_PHASE_TENSOR "start.phase"
 
 /* config_start.c */
-/** training.start, into the plan's start_*: a statistics round where the model can take one.
+/** training.start, into the plan's start_*: the center, and a statistics round where the model can take one.
  *  @param training  NULL: not given. */
 FM_NODISCARD fm_status fm_config_read_start(const fm_yaml_node *training, fm_aggregator_config *c);
 

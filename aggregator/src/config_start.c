@@ -8,29 +8,33 @@
 #define CENTER "features.center"
 #define BIAS "linear.bias"
 
-/* The tensor's place among the state's values; a tensor of float32 that is zero throughout. */
-static const fm_tensor_view *find_zero(const fm_safetensors *s, const char *name, uint32_t *offset)
+/* The tensor, and its place among the state's values; NULL: there is none. */
+static const fm_tensor_view *find(const fm_safetensors *s, const char *name, uint32_t *offset)
 {
     size_t at = 0;
 
     for (size_t i = 0; i < fm_safetensors_count(s); i++) {
         const fm_tensor_view *t = fm_safetensors_at(s, i);
 
-        if (strcmp(t->name, name) != 0) {
-            at += t->bytes / sizeof(float);
-            continue;
+        if (strcmp(t->name, name) == 0) {
+            *offset = (uint32_t)at;
+            return t;
         }
-        for (size_t k = 0; k < t->bytes / sizeof(float); k++) {
-            float v;
-
-            memcpy(&v, t->data + k * sizeof v, sizeof v);
-            if (v != 0.0f)
-                return NULL;
-        }
-        *offset = (uint32_t)at;
-        return t;
+        at += t->bytes / sizeof(float);
     }
     return NULL;
+}
+
+static bool is_zero(const fm_tensor_view *t)
+{
+    for (size_t k = 0; k < t->bytes / sizeof(float); k++) {
+        float v;
+
+        memcpy(&v, t->data + k * sizeof v, sizeof v);
+        if (v != 0.0f)
+            return false;
+    }
+    return true;
 }
 
 /* multipliers.bias of the model's configuration; 0: it has none. */
@@ -48,20 +52,30 @@ static double bias_scale(const char *model_text)
     return scale;
 }
 
-/* A model that was trained has a center and a bias already, and keeps them. */
-static bool find_places(const fm_safetensors *model, fm_plan *p)
+/* The center, which no gradient moves. */
+static void find_center(fm_aggregator_config *c)
+{
+    uint32_t at = 0;
+    const fm_tensor_view *t = find(c->model, CENTER, &at);
+
+    if (!t || t->bytes < sizeof(float))
+        return;
+    c->plan.start_center = at;
+    c->plan.start_count = (uint32_t)(t->bytes / sizeof(float));
+}
+
+/* What a statistics round sets. A model that was trained has a center and a bias already, and keeps
+ * them. */
+static bool plan_statistics(const fm_safetensors *model, fm_plan *p)
 {
     uint32_t center = 0, bias = 0;
-    const fm_tensor_view *c = find_zero(model, CENTER, &center), *b = find_zero(model, BIAS, &bias);
-    const double scale = c && b ? bias_scale(p->model_text) : 0.0;
+    const fm_tensor_view *c = find(model, CENTER, &center), *b = find(model, BIAS, &bias);
 
-    if (!(scale > 0.0) || c->bytes < sizeof(float) || b->bytes != sizeof(float))
+    if (p->start_count == 0 || !b || b->bytes != sizeof(float) || !is_zero(c) || !is_zero(b))
         return false;
-    p->start_center = center;
-    p->start_count = (uint32_t)(c->bytes / sizeof(float));
-    p->start_bias = bias;
-    p->start_scale = scale;
-    return true;
+    p->start_scale = bias_scale(p->model_text);
+    p->start_bias = p->start_scale > 0.0 ? bias : 0;
+    return p->start_scale > 0.0;
 }
 
 fm_status fm_config_read_start(const fm_yaml_node *training, fm_aggregator_config *c)
@@ -78,9 +92,8 @@ fm_status fm_config_read_start(const fm_yaml_node *training, fm_aggregator_confi
     if (training &&
         (st = fm_yaml_get_u64_or(training, "rounds", 1, FM_MAX_ENTRIES, 2, &rounds)) != FM_OK)
         return st;
-    if (strcmp(word, "none") == 0)
-        return FM_OK;
-    if (rounds >= 2 && find_places(c->model, &c->plan))
+    find_center(c);
+    if (strcmp(word, "none") == 0 || (rounds >= 2 && plan_statistics(c->model, &c->plan)))
         return FM_OK;
     return !at ? FM_OK
                : fm_yaml_fail(at, "a statistics round needs a model with a center and a first bias "

@@ -168,7 +168,7 @@ static fm_status add_tail(fm_aggregator_config *c, size_t groups)
         tail[count] = zero_view(names[count], p->load_experts);
     if (p->clip_quantile > 0.0)
         tail[count++] = zero_view(FM_CONFIG_CLIP_TENSOR, 1);
-    if (p->start_count > 0)
+    if (p->start_scale > 0.0)
         tail[count++] = zero_view(FM_CONFIG_PHASE_TENSOR, 1);
     if (st == FM_OK && count > 0)
         st = fm_config_extend_model(c, tail, count);

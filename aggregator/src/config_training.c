@@ -87,7 +87,7 @@ static void choose(const fm_plan *p, fm_training *out)
                                      .epsilon = p->epsilon,
                                      .delta = p->delta,
                                      .parameters = p->parameters,
-                                     .start = p->start_count > 0 };
+                                     .start = p->start_scale > 0.0 };
 
     fm_training_defaults(&given, out);
 }

@@ -150,7 +150,7 @@ static fm_status say_tail(const json_t *j, fm_buf *t)
 /** The first round, when it is not for a gradient. */
 static fm_status say_start(const json_t *j, fm_buf *t)
 {
-    if (fm_cmd_whole(j, "start_count") <= 0)
+    if (!(fm_cmd_real(j, "start_scale") > 0.0))
         return FM_OK;
     return fm_buf_printf(t, " In the first round a unit adds no gradient, but the average of its "
                             "rows' features and labels, cut to the same length and hidden by the "

@@ -95,18 +95,21 @@ fm_status fm_node_driver_pin_schema(fm_node_driver *d)
     return st;
 }
 
-/** The statistics round is to set this model's center and bias, and nothing else. */
+/** No gradient is to move this model's center; a statistics round sets it and the bias, and nothing
+ *  else. */
 static fm_status check_start(const fm_plan *plan, const fm_tabular_config *model)
 {
     fm_tabular_start s;
     fm_status st = fm_tabular_start_of(model, &s);
 
-    if (st != FM_OK || plan->start_count == 0)
+    if (st != FM_OK || plan->task != FM_TASK_TRAINING)
         return st;
     if (plan->start_center != s.center || plan->start_count != s.count ||
-        plan->start_bias != s.bias || plan->start_scale != s.bias_scale)
-        return fm_fail(FM_EINVAL, "the plan's statistics round is not for the center and the first "
-                                  "bias of its model");
+        (plan->start_scale > 0.0 &&
+         (plan->start_bias != s.bias || plan->start_scale != s.bias_scale)))
+        return fm_fail(FM_EINVAL,
+                       "what the plan says of the center and the first bias is not so in "
+                       "its model");
     return FM_OK;
 }
 

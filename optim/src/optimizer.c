@@ -24,7 +24,7 @@ static fm_status take_floats(size_t n, float **out)
 size_t fm_optimizer_tail(const fm_optimizer_spec *spec)
 {
     return spec->load_groups * spec->load_experts + (spec->clip_quantile > 0.0) +
-           (spec->start_count > 0);
+           (spec->start_scale > 0.0);
 }
 
 static fm_status check_spec(const fm_optimizer_spec *s, size_t n)
@@ -33,9 +33,10 @@ static fm_status check_spec(const fm_optimizer_spec *s, size_t n)
         return fm_fail(FM_EINVAL, "optimizer: no room for the result");
     if (!(s->divisor > 0.0) || (s->clip_quantile > 0.0 && !(s->clip_vote > 0.0)))
         return fm_fail(FM_EINVAL, "optimizer: no expected units, or votes that count nothing");
-    if (s->start_count > 0 && !fm_optim_start_fits(s, n - fm_optimizer_tail(s)))
-        return fm_fail(FM_EINVAL, "optimizer: a statistics round needs two rounds, coordinates of "
-                                  "its own, a norm and a scale");
+    if ((s->start_count > 0 || s->start_scale > 0.0) &&
+        !fm_optim_start_fits(s, n - fm_optimizer_tail(s)))
+        return fm_fail(FM_EINVAL, "optimizer: the center has no place; or a statistics round lacks "
+                                  "two rounds, a bias, a norm or a scale");
     return FM_OK;
 }
 
@@ -73,7 +74,7 @@ fm_status fm_optimizer_new(const fm_optimizer_spec *spec, const float *weights, 
     o->spec = *spec;
     o->n = n;
     o->tail = fm_optimizer_tail(spec);
-    o->spec.rounds -= spec->start_count > 0;
+    o->spec.rounds -= spec->start_scale > 0.0;
     o->average_from = o->spec.rounds - (uint64_t)llround(spec->averaging * (double)o->spec.rounds);
     if ((st = take_vectors(o)) == FM_OK) {
         memcpy(o->weights, weights, n * sizeof(float));
@@ -113,7 +114,7 @@ double fm_optimizer_rate(const fm_optimizer_spec *s, uint64_t t)
 
 double fm_optimizer_clip_ratio(const fm_optimizer *o)
 {
-    const size_t clip = o->n - 1 - (o->spec.start_count > 0);
+    const size_t clip = o->n - 1 - (o->spec.start_scale > 0.0);
 
     return o->spec.clip_quantile > 0.0 ? exp((double)o->weights[clip]) : 1.0;
 }
@@ -155,7 +156,7 @@ static bool is_finite(moved to)
 /* Ordinary steps taken: those after the statistics round. */
 static uint64_t ordinary(const fm_optimizer *o, uint64_t steps)
 {
-    return steps - (o->spec.start_count > 0 && steps > 0);
+    return steps - (o->spec.start_scale > 0.0 && steps > 0);
 }
 
 /* The center has no gradient: what stands in its place is noise. */

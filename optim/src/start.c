@@ -2,19 +2,25 @@
 
 #include <math.h>
 
-bool fm_optim_start_fits(const fm_optimizer_spec *s, size_t weights)
+static bool round_fits(const fm_optimizer_spec *s, size_t weights)
 {
     const bool apart =
         s->start_bias < s->start_center || s->start_bias - s->start_center >= s->start_count;
 
-    return s->rule != FM_OPTIM_SUM && s->rounds >= 2 && s->start_count <= weights &&
-           s->start_center <= weights - s->start_count && s->start_bias < weights && apart &&
-           s->start_scale > 0.0 && s->start_norm > 0.0 && s->start_noise >= 0.0;
+    return s->rounds >= 2 && s->start_count > 0 && s->start_bias < weights && apart &&
+           s->start_norm > 0.0 && s->start_noise >= 0.0;
+}
+
+bool fm_optim_start_fits(const fm_optimizer_spec *s, size_t weights)
+{
+    return s->rule != FM_OPTIM_SUM && s->start_count <= weights &&
+           s->start_center <= weights - s->start_count &&
+           (s->start_scale > 0.0 ? round_fits(s, weights) : s->start_scale == 0.0);
 }
 
 bool fm_optim_start_due(const fm_optimizer *o)
 {
-    return o->spec.start_count > 0 && o->weights[o->n - 1] == 0.0f;
+    return o->spec.start_scale > 0.0 && o->weights[o->n - 1] == 0.0f;
 }
 
 /* What is left of a mean of F coordinates, each with noise of deviation s: where noise is all there

@@ -6,7 +6,7 @@
 
 #include "fedmoe/optim/optimizer.h"
 
-/* Whether the spec's statistics round has what it needs among so many weights. */
+/* Whether the spec's center, and its statistics round, have what they need among so many weights. */
 bool fm_optim_start_fits(const fm_optimizer_spec *s, size_t weights);
 /* Whether the next step is the statistics round. */
 bool fm_optim_start_due(const fm_optimizer *o);

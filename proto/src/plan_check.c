@@ -164,27 +164,33 @@ static fm_status check_tail(const fm_plan *p)
     return FM_OK;
 }
 
-/* The statistics round: which coordinates it sets. */
+/* What no gradient moves, and the statistics round that sets it. */
 static fm_status check_start(const fm_plan *p)
 {
     const uint64_t weights = p->parameters - fm_plan_tail(p);
     const uint64_t end = (uint64_t)p->start_center + p->start_count;
+    const bool round = p->start_scale > 0.0;
 
-    if (p->start_count == 0)
-        return p->start_center == 0 && p->start_bias == 0 && p->start_scale == 0.0
-                   ? FM_OK
-                   : fm_fail(FM_EINVAL, "plan: start_center, start_bias and start_scale must be 0 "
-                                        "with a start_count of 0");
-    if (p->task != FM_TASK_TRAINING || p->rounds < 2)
-        return fm_fail(FM_EINVAL, "plan: a statistics round is for a training of 2 rounds or more");
-    if (end > weights || p->start_bias >= weights ||
-        (p->start_bias >= p->start_center && p->start_bias < end))
+    if ((p->start_count == 0 && (p->start_center != 0 || round)) || (!round && p->start_bias != 0))
         return fm_fail(FM_EINVAL,
-                       "plan: start_center is %u, start_count %u and start_bias %u, must be %llu "
-                       "weights at most, and the bias none of the center's",
-                       p->start_center, p->start_count, p->start_bias, (unsigned long long)weights);
-    if (p->start_scale < 1e-6)
-        return fm_fail(FM_EINVAL, "plan: start_scale is %g, must be 1e-6 to 1000", p->start_scale);
+                       "plan: start_center is %u, start_bias %u and start_scale %g, must be 0 "
+                       "without a start_count, and start_bias 0 with a start_scale of 0",
+                       p->start_center, p->start_bias, p->start_scale);
+    if (p->start_count == 0)
+        return FM_OK;
+    if (p->task != FM_TASK_TRAINING || (round && p->rounds < 2))
+        return fm_fail(FM_EINVAL, "plan: a start_count is for training, and a statistics round for "
+                                  "2 rounds or more");
+    if (end > weights || (round && (p->start_bias >= weights ||
+                                    (p->start_bias >= p->start_center && p->start_bias < end))))
+        return fm_fail(
+            FM_EINVAL,
+            "plan: start_center is %u, start_count %u and start_bias %u, must be of %llu "
+            "weights, and the bias none of the center's",
+            p->start_center, p->start_count, p->start_bias, (unsigned long long)weights);
+    if (round && p->start_scale < 1e-6)
+        return fm_fail(FM_EINVAL, "plan: start_scale is %g, must be 0, or 1e-6 to 1000",
+                       p->start_scale);
     return FM_OK;
 }
 

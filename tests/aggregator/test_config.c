@@ -174,8 +174,8 @@ static void a_statistics_round_is_planned_where_the_model_can_take_one(void)
         yaml_write_center_model(dir, "model.safetensors", cases[i].value);
         CU_ASSERT_EQUAL_FATAL(load(TRAINING, cases[i].training, &c), FM_OK);
         CU_ASSERT_EQUAL(c.plan.rounds, cases[i].rounds);
-        CU_ASSERT_EQUAL(c.plan.start_count, cases[i].planned ? 2 : 0);
-        CU_ASSERT_EQUAL(c.plan.start_center, cases[i].planned ? 3 : 0);
+        CU_ASSERT_EQUAL(c.plan.start_count, 2); /* what no gradient moves, in any case */
+        CU_ASSERT_EQUAL(c.plan.start_center, 3);
         CU_ASSERT_EQUAL(c.plan.start_bias, cases[i].planned ? 2 : 0);
         CU_ASSERT_EQUAL(c.plan.start_scale, cases[i].planned ? 0.25 : 0.0);
         CU_ASSERT_EQUAL(c.plan.parameters, cases[i].planned ? 6 : 5); /* the phase */

@@ -123,6 +123,38 @@ static void the_rounds_after_it_are_as_without(void)
     fm_optimizer_free(&b);
 }
 
+/* Without a statistics round nothing moves the center either. */
+static void a_center_stays_where_it_is(void)
+{
+    const float first[5] = { 1.0f, 0.0f, 0.5f, -0.25f, 2.0f };
+    const float g[5] = { 1.0f, 2.0f, 3.0f, 4.0f, 5.0f };
+
+    for (int rule = FM_OPTIM_SGD; rule <= FM_OPTIM_ADAM; rule++) {
+        fm_optimizer_spec s = { .rule = (fm_optim_rule)rule,
+                                .learning_rate = 0.1,
+                                .momentum = 0.9,
+                                .beta2 = 0.9,
+                                .adam_epsilon = 1e-3,
+                                .rounds = 2,
+                                .averaging = 0.9,
+                                .divisor = 1.0,
+                                .start_center = 2,
+                                .start_count = 2 };
+        fm_optimizer *o = NULL;
+        float got[5];
+
+        CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&s, first, 5, &o), FM_OK);
+        CU_ASSERT_EQUAL(o->tail, 0);
+        CU_ASSERT_EQUAL(fm_optimizer_step(o, g, 5), FM_OK);
+        CU_ASSERT_EQUAL(fm_optimizer_step(o, g, 5), FM_OK);
+        CU_ASSERT_EQUAL(o->averaged, 2);
+        fm_optimizer_result(o, got);
+        for (size_t i = 0; i < 5; i++)
+            CU_ASSERT_EQUAL(got[i] == first[i], i == 2 || i == 3);
+        fm_optimizer_free(&o);
+    }
+}
+
 static void a_round_without_a_place_is_refused(void)
 {
     const float first[N] = { 0 };
@@ -134,7 +166,7 @@ static void a_round_without_a_place_is_refused(void)
         s.start_center = i == 0 ? 4 : i == 1 ? SIZE_MAX : i == 2 ? BIAS : CENTER;
         s.start_count = i == 3 ? SIZE_MAX : s.start_count;
         s.start_bias = i == 4 ? CLIP : BIAS;
-        s.start_scale = i == 5 ? 0.0 : s.start_scale;
+        s.start_scale = i == 5 ? -1.0 : s.start_scale;
         s.start_norm = i == 6 ? 0.0 : s.start_norm;
         s.rounds = i == 7 ? 1 : s.rounds;
         s.start_noise = i == 8 ? -1.0 : s.start_noise;
@@ -166,6 +198,7 @@ static const fm_test tests[] = {
     { "noise alone makes no center and no wild bias",
       noise_alone_makes_no_center_and_no_wild_bias },
     { "the rounds after it are as without", the_rounds_after_it_are_as_without },
+    { "a center stays where it is", a_center_stays_where_it_is },
     { "a round without a place is refused", a_round_without_a_place_is_refused },
     { "a failed round changes nothing", a_failed_round_changes_nothing },
 };

@@ -179,7 +179,7 @@ static void real_fields_have_their_ranges(void)
         { FIELD(clip_quantile), { 1e-300, 0.9999 }, { -0.1, 1 } },
         { FIELD(clip_rate), { 0, 2 }, { -0.1, 2.0001 } },
         { FIELD(clip_share), { 1e-300, 0.5 }, { 0, 0.5001 } },
-        { FIELD(start_scale), { 1e-6, 1000 }, { 0, 1000.1 } },
+        { FIELD(start_scale), { 1e-6, 1000 }, { 1e-7, 1000.1 } },
 #undef FIELD
     };
     const double never[] = { NAN, INFINITY, -INFINITY };
@@ -308,6 +308,14 @@ static void a_statistics_round_has_all_its_fields_or_none(void)
     p = sample_fast_plan();
     p.start_count = 0;
     CU_ASSERT_TRUE(bad(&p, "start_count"));
+    p = sample_fast_plan(); /* a center that stays as it is */
+    p.start_scale = 0.0;
+    CU_ASSERT_TRUE(bad(&p, "start_bias"));
+    p.start_bias = 0;
+    CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
+    CU_ASSERT_EQUAL(fm_plan_tail(&p), 17);
+    p.rounds = 1;
+    CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
     p = sample_plan();
     p.start_center = 1;
     CU_ASSERT_TRUE(bad(&p, "start_center"));

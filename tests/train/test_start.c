@@ -285,6 +285,49 @@ static void a_training_without_noise_finds_the_means(void)
     rig_close(&r);
 }
 
+/* No statistics round, and noise on every coordinate: the center stays zero. */
+static void noise_does_not_move_a_center(void)
+{
+    fm_training t = { .clip_norm = 1.0,
+                      .sampling_rate = 1.0,
+                      .rounds = 3,
+                      .rule = FM_OPTIM_ADAM,
+                      .learning_rate = 0.1,
+                      .momentum = 0.9,
+                      .beta2 = 0.9,
+                      .adam_epsilon = 1e-3,
+                      .schedule = FM_OPTIM_CONSTANT };
+    fm_rng_seed seed;
+    fm_rng rng = fm_rng_seeded(&seed, 4);
+    fm_train_run_spec spec = { .training = &t,
+                               .noise_multiplier = 1.0,
+                               .units = 200.0,
+                               .max_units = 4000,
+                               .unit_rows = 1,
+                               .encoding = FM_DP_FAST,
+                               .threads = 2,
+                               .rng = &rng };
+    fm_tabular *m = NULL;
+    float *theta;
+    rig r;
+
+    rig_open(&r, 200, 1, FM_DP_FAST, false);
+    rig_start(&r);
+    spec.model = &r.model;
+    spec.table = &r.table;
+    spec.weights = r.state;
+    need(fm_tabular_new(&r.model, 1, &m) == FM_OK, "a model");
+    CU_ASSERT_EQUAL(fm_train_run(&spec, m), FM_OK);
+    theta = calloc(r.parameters, sizeof *theta);
+    need(theta != NULL, "memory");
+    fm_tabular_get(m, theta);
+    for (size_t i = 0; i < r.parameters; i++)
+        CU_ASSERT_EQUAL(theta[i] == r.state[i], i >= start_of(&r).center);
+    free(theta);
+    fm_tabular_free(&m);
+    rig_close(&r);
+}
+
 static const fm_test tests[] = {
     { "sums are those of the means", sums_are_those_of_the_means },
     { "any number of threads gives the same bits", any_number_of_threads_gives_the_same_bits },
@@ -293,6 +336,7 @@ static const fm_test tests[] = {
     { "a unit that is not finite is left out alone", a_unit_that_is_not_finite_is_left_out_alone },
     { "phases are told apart and nothing else is one",
       phases_are_told_apart_and_nothing_else_is_one },
+    { "noise does not move a center", noise_does_not_move_a_center },
     { "a training without noise finds the means", a_training_without_noise_finds_the_means },
 };
 

@@ -99,10 +99,12 @@ static fm_status add_start(const run *r, fm_optimizer_spec *spec)
     fm_tabular_start start;
     fm_status st = fm_tabular_start_of(r->spec->model, &start);
 
-    if (st != FM_OK || !r->tail.start)
+    if (st != FM_OK)
         return st;
     spec->start_center = start.center;
     spec->start_count = start.count;
+    if (!r->tail.start)
+        return FM_OK;
     spec->start_bias = start.bias;
     spec->start_scale = start.bias_scale;
     spec->start_norm = r->spec->training->clip_norm;

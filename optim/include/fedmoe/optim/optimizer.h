@@ -42,10 +42,11 @@ typedef struct {
     double clip_rate;
     double clip_vote; /* what a unit adds, with its sign: clip_share * clip_norm, > 0 */
 
-    /* The statistics round: the first one, when start_count > 0. */
-    size_t start_center, start_count; /* which weights center the features */
-    size_t start_bias;                /* the first bias: another weight */
-    double start_scale;               /* what the bias is multiplied by in the model, > 0 */
+    size_t start_center,
+        start_count; /* which weights center the features: no gradient moves them */
+    /* The statistics round: the first one, when start_scale > 0. */
+    size_t start_bias;  /* the first bias: another weight */
+    double start_scale; /* what the bias is multiplied by in the model */
     double start_norm;  /* clip norm: what a unit of norm sqrt(2) adds is scaled to, > 0 */
     double start_noise; /* standard deviation of the noise on a coordinate of the sum, >= 0 */
 } fm_optimizer_spec;
@@ -105,7 +106,7 @@ double fm_optimizer_clip_ratio(const fm_optimizer *o);
  *
  * Where noise is far above the loads the biases move at random by at most balance_rate a step.
  *
- * With start_count = F > 0 the vector's last value is the phase. A step in phase 0 reads, with
+ * With start_scale > 0 the vector's last value is the phase, and F = start_count. A step in phase 0 reads, with
  * c = sqrt(2) / (start_norm divisor), the mean of the features m = c sum[center ...], and the share
  * of positive labels p = c sum[bias], clamped to [FM_OPTIM_START_SHARE, 1 - FM_OPTIM_START_SHARE]:
  *
