@@ -32,6 +32,9 @@ static void print_training(const fm_aggregator_init_report *r)
         printf(", the last %.0f %% of the rounds averaged", 100.0 * p->averaging);
     if (p->load_groups > 0)
         printf(", loads balanced");
+    if (p->start_scale > 0.0)
+        printf(",\n                  the first round for the features' means and the share of "
+               "positives");
     printf("\n");
     if (r->chosen)
         printf("                  what federation.yaml leaves out follows from %g expected units, "
@@ -68,7 +71,7 @@ static json_t *training_json(const fm_aggregator_init_report *r)
     if (p->rounds == 0)
         return json_null();
     return json_pack("{s:b, s:f, s:f, s:f, s:s, s:s, s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:f, s:f, "
-                     "s:f, s:f, s:f}",
+                     "s:f, s:f, s:f, s:s}",
                      "by_default", r->chosen, "expected_units", p->expected_units, "sampling_rate",
                      p->sampling_rate, "clip_norm", p->clip_norm, "encoding",
                      p->encoding == FM_ENCODING_FAST ? "fast" : "exact", "optimizer", rule(p),
@@ -76,7 +79,8 @@ static json_t *training_json(const fm_aggregator_init_report *r)
                      "adam_epsilon", p->adam_epsilon, "schedule", schedule(p), "warmup", p->warmup,
                      "final_rate", p->final_rate, "averaging", p->averaging, "load_share",
                      p->load_share, "balance_rate", p->balance_rate, "clip_quantile",
-                     p->clip_quantile, "clip_rate", p->clip_rate);
+                     p->clip_quantile, "clip_rate", p->clip_rate, "start",
+                     p->start_scale > 0.0 ? "statistics" : "none");
 }
 
 static int print_json(const char *dir, const fm_aggregator_init_report *r, const char *plan)

@@ -31,6 +31,13 @@ FM_NODISCARD fm_status fm_config_read_tail(const fm_yaml_node *root, const fm_tr
                                            fm_aggregator_config *c);
 /** The state's last tensor when the clip norm is adaptive; no part of a result. */
 #define FM_CONFIG_CLIP_TENSOR "clip_norm.log_ratio"
+/** The last one, behind that, when there is a statistics round; likewise. */
+#define FM_CONFIG_PHASE_TENSOR "start.phase"
+
+/* config_start.c */
+/** training.start, into the plan's start_*: the center, and a statistics round where the model can take one.
+ *  @param training  NULL: not given. */
+FM_NODISCARD fm_status fm_config_read_start(const fm_yaml_node *training, fm_aggregator_config *c);
 
 /* config_query.c */
 FM_NODISCARD fm_status fm_config_read_task(const fm_yaml_node *root, fm_plan *p);

@@ -148,29 +148,33 @@ static fm_status name_biases(const fm_safetensors *s, char *names[MAX_GROUPS])
     return FM_OK;
 }
 
+/* The tail starts at zero. */
+static fm_tensor_view zero_view(const char *name, size_t n)
+{
+    static const float zeros[MAX_EXPERTS];
+
+    return (fm_tensor_view){ .name = name,
+                             .dtype = "F32",
+                             .dims = 1,
+                             .shape = { n },
+                             .data = (const uint8_t *)zeros,
+                             .bytes = n * sizeof(float) };
+}
+
 static fm_status add_tail(fm_aggregator_config *c, size_t groups)
 {
-    static const float zeros[MAX_EXPERTS]; /* the tail starts at zero */
-    fm_tensor_view tail[MAX_GROUPS + 1];
+    fm_tensor_view tail[MAX_GROUPS + 2];
     char *names[MAX_GROUPS] = { 0 };
     const fm_plan *p = &c->plan;
     size_t count = 0;
     fm_status st = groups > 0 ? name_biases(c->model, names) : FM_OK;
 
     for (; count < groups; count++)
-        tail[count] = (fm_tensor_view){ .name = names[count],
-                                        .dtype = "F32",
-                                        .dims = 1,
-                                        .shape = { p->load_experts },
-                                        .data = (const uint8_t *)zeros,
-                                        .bytes = p->load_experts * sizeof(float) };
+        tail[count] = zero_view(names[count], p->load_experts);
     if (p->clip_quantile > 0.0)
-        tail[count++] = (fm_tensor_view){ .name = FM_CONFIG_CLIP_TENSOR,
-                                          .dtype = "F32",
-                                          .dims = 1,
-                                          .shape = { 1 },
-                                          .data = (const uint8_t *)zeros,
-                                          .bytes = sizeof(float) };
+        tail[count++] = zero_view(FM_CONFIG_CLIP_TENSOR, 1);
+    if (p->start_scale > 0.0)
+        tail[count++] = zero_view(FM_CONFIG_PHASE_TENSOR, 1);
     if (st == FM_OK && count > 0)
         st = fm_config_extend_model(c, tail, count);
     for (size_t i = 0; i < MAX_GROUPS; i++)

@@ -86,7 +86,8 @@ static void choose(const fm_plan *p, fm_training *out)
     const fm_training_case given = { .units = p->expected_units,
                                      .epsilon = p->epsilon,
                                      .delta = p->delta,
-                                     .parameters = p->parameters };
+                                     .parameters = p->parameters,
+                                     .start = p->start_scale > 0.0 };
 
     fm_training_defaults(&given, out);
 }
@@ -122,17 +123,20 @@ fm_status fm_config_read_training(const fm_yaml_node *root, fm_aggregator_config
 {
     static const char *const keys[] = { "rounds", "optimizer",  "learning_rate", "momentum",
                                         "beta2",  "averaging",  "adam_epsilon",  "schedule",
-                                        "warmup", "final_rate", "balance",       NULL };
+                                        "warmup", "final_rate", "balance",       "start",
+                                        NULL };
     const fm_yaml_node *privacy = fm_yaml_find(root, "privacy");
     const fm_yaml_node *m = fm_yaml_find(root, "training");
     fm_plan *p = &c->plan;
     fm_training d;
     fm_status st;
 
+    if ((m && (st = fm_yaml_check_keys(m, keys)) != FM_OK) ||
+        (st = fm_config_read_start(m, c)) != FM_OK)
+        return st;
     choose(p, &d);
     c->chosen = leaves_out(privacy, m);
-    if ((m && (st = fm_yaml_check_keys(m, keys)) != FM_OK) ||
-        (st = read_privacy(privacy, &d, p)) != FM_OK || (st = read_step(m, &d, p)) != FM_OK ||
+    if ((st = read_privacy(privacy, &d, p)) != FM_OK || (st = read_step(m, &d, p)) != FM_OK ||
         (st = read_reals(m, &d, p)) != FM_OK)
         return st;
     return fm_config_read_tail(root, &d, c);

@@ -78,7 +78,7 @@ fm_status fm_directory_optimizer(const fm_aggregator_config *c, fm_optimizer **o
     return st;
 }
 
-/* The result's tensors: the state's, but for the clip norm, which is no part of a model. */
+/* The result's tensors: the state's, but for clip norm and phase, which are no part of a model. */
 static fm_status encode_result(const fm_safetensors *like, const float *flat,
                                const fm_safetensors_meta *meta, size_t meta_count, fm_buf *out)
 {
@@ -91,7 +91,8 @@ static fm_status encode_result(const fm_safetensors *like, const float *flat,
 
         v.data = (const uint8_t *)flat;
         flat += v.bytes / sizeof *flat;
-        if (strcmp(v.name, FM_CONFIG_CLIP_TENSOR) != 0)
+        if (strcmp(v.name, FM_CONFIG_CLIP_TENSOR) != 0 &&
+            strcmp(v.name, FM_CONFIG_PHASE_TENSOR) != 0)
             views[used++] = v;
     }
     if (st == FM_OK)

@@ -1,4 +1,6 @@
 /* What a plan says of lattice and optimizer, in the words of dp/ and optim/. */
+#include <math.h>
+
 #include "fedmoe/aggregator/round.h"
 
 fm_dp_lattice_spec fm_coordinator_lattice_spec(const fm_plan *plan)
@@ -43,6 +45,14 @@ static fm_status vote_of(const fm_plan *plan, double *out)
     return st;
 }
 
+/* Deviation of the noise on a sum: local noise is the counted one of each node. */
+static double noise_of(const fm_plan *plan)
+{
+    const double times = plan->noise == FM_NOISE_LOCAL ? sqrt((double)plan->max_nodes) : 1.0;
+
+    return plan->noise_multiplier * plan->clip_norm * times;
+}
+
 fm_status fm_coordinator_optimizer_new(const fm_plan *plan, const float *weights, size_t n,
                                        fm_optimizer **out)
 {
@@ -66,6 +76,12 @@ fm_status fm_coordinator_optimizer_new(const fm_plan *plan, const float *weights
         .balance_rate = plan->balance_rate,
         .clip_quantile = plan->clip_quantile,
         .clip_rate = plan->clip_rate,
+        .start_center = plan->start_center,
+        .start_count = plan->start_count,
+        .start_bias = plan->start_bias,
+        .start_scale = plan->start_scale,
+        .start_norm = plan->clip_norm,
+        .start_noise = noise_of(plan),
     };
     fm_status st = vote_of(plan, &spec.clip_vote);
 

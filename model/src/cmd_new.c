@@ -15,7 +15,7 @@ static fm_status configure(const char *path, const fm_schema *s, fm_tabular_conf
         return FM_OK;
     }
     if (!(st = fm_file_read(path, FM_YAML_MAX_BYTES, &text)))
-        st = fm_tabular_config_parse(path, text.data, text.len, s, out);
+        st = fm_tabular_config_parse_new(path, text.data, text.len, s, out);
     fm_buf_fini(&text);
     return st;
 }

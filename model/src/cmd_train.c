@@ -23,7 +23,7 @@ typedef struct {
     double epsilon, delta, units; /* 0: not given */
     uint64_t unit_rows, seed, threads, rounds;
     double rate, learning_rate, clip; /* likewise */
-    bool no_privacy, json, force, exact;
+    bool no_privacy, json, force, exact, no_start;
     /* what becomes of it */
     fm_schema *schema;
     fm_tabular_config model;
@@ -73,7 +73,7 @@ static fm_status read_config(request *r)
     if (!r->config_path)
         fm_tabular_config_default(r->schema, &r->model);
     else if (!(st = fm_file_read(r->config_path, FM_YAML_MAX_BYTES, &text)))
-        st = fm_tabular_config_parse(r->config_path, text.data, text.len, r->schema, &r->model);
+        st = fm_tabular_config_parse_new(r->config_path, text.data, text.len, r->schema, &r->model);
     fm_buf_fini(&text);
     return st ? st : fm_tabular_parameters(&r->model, &r->parameters);
 }
@@ -144,6 +144,7 @@ static fm_status choose(request *r)
     given.units = r->units;
     given.epsilon = r->epsilon;
     given.delta = r->delta;
+    given.start = r->model.center && !r->no_start && r->rounds != 1;
     fm_training_defaults(&given, t);
     t->rounds = r->rounds > 0 ? r->rounds : t->rounds;
     t->sampling_rate = r->rate > 0.0 ? r->rate : t->sampling_rate;
@@ -263,7 +264,8 @@ static fm_status print_text(const request *r)
                r->delta, is_record(r) ? "record" : r->unit);
     printf("privacy units     %.9g expected\n", r->units);
     printf("sampling rate     %.4g\n", t->sampling_rate);
-    printf("rounds            %llu\n", (unsigned long long)t->rounds);
+    printf("rounds            %llu%s\n", (unsigned long long)t->rounds,
+           t->start ? ", the first for the features' means and the share of positives" : "");
     printf("noise multiplier  %.6g\n", r->noise);
     printf("clip norm         %.4g%s\n", t->clip_norm,
            t->clip_quantile > 0.0 ? " at first, adapted by noised votes" : "");
@@ -287,17 +289,17 @@ static fm_status print_json(const request *r)
     if (st)
         return st;
     j = json_pack(
-        "{s:s, s:b, s:o, s:o, s:s, s:f, s:f, s:f, s:I, s:f, s:s, s:f, s:s, s:f, s:f, s:f, s:I, "
-        "s:I, s:o}",
+        "{s:s, s:b, s:o, s:o, s:s, s:f, s:f, s:f, s:I, s:s, s:f, s:s, s:f, s:s, s:f, s:f, s:f, "
+        "s:I, s:I, s:o}",
         "output", r->output, "private", !r->no_privacy, "epsilon",
         r->no_privacy ? json_null() : json_real(r->spent), "delta",
         r->no_privacy ? json_null() : json_real(r->delta), "privacy_unit", r->unit,
         "expected_units", r->units, "noise_multiplier", r->noise, "sampling_rate", t->sampling_rate,
-        "rounds", (json_int_t)t->rounds, "clip_norm", t->clip_norm, "optimizer", rules[t->rule],
-        "learning_rate", t->learning_rate, "schedule", schedules[t->schedule], "warmup", t->warmup,
-        "final_rate", t->final_rate, "averaging", t->averaging, "features",
-        (json_int_t)r->model.features, "parameters", (json_int_t)r->parameters, "test",
-        test ? test : json_null());
+        "rounds", (json_int_t)t->rounds, "start", t->start ? "statistics" : "none", "clip_norm",
+        t->clip_norm, "optimizer", rules[t->rule], "learning_rate", t->learning_rate, "schedule",
+        schedules[t->schedule], "warmup", t->warmup, "final_rate", t->final_rate, "averaging",
+        t->averaging, "features", (json_int_t)r->model.features, "parameters",
+        (json_int_t)r->parameters, "test", test ? test : json_null());
     st = j ? fm_json_print(j) : fm_fail(FM_ENOMEM, "no memory for the report");
 
     json_decref(j);
@@ -347,6 +349,11 @@ int fm_cmd_train(int argc, char **argv)
         { "sampling-rate", FM_CLI_DOUBLE, &r.rate, "Q", "likewise", false, 1e-6, 1 },
         { "learning-rate", FM_CLI_DOUBLE, &r.learning_rate, "R", "likewise", false, 1e-9, 1e6 },
         { "clip-norm", FM_CLI_DOUBLE, &r.clip, "C", "likewise", false, 1e-6, 1e6 },
+        { "no-statistics-round", FM_CLI_FLAG, &r.no_start, NULL,
+          "begin with gradients: the first round is otherwise for the features' means and the "
+          "share "
+          "of positives, where the label has two values",
+          false, 0, 0 },
         { "exact", FM_CLI_FLAG, &r.exact, NULL,
           "round each unit's whole gradient by itself: slower, no more private", false, 0, 0 },
         { "threads", FM_CLI_U64, &r.threads, "N",

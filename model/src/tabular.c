@@ -229,6 +229,9 @@ fm_status fm_tabular_set(fm_tabular *m, const float *flat, size_t n)
     for (size_t i = 0; i < m->weights->layout.linear_count; i++)
         if ((st = fm_linear_check(&m->weights->layout.linears[i], flat)))
             return st;
+    for (size_t i = m->weights->layout.center; i != FM_ABSENT && i < n; i++)
+        if (!isfinite(flat[i])) /* the center is the last tensor */
+            return fm_fail(FM_ENONFINITE, "model: the center of a feature is not a finite number");
     memcpy(m->weights->theta, flat, n * sizeof *flat);
     refresh(m);
     return FM_OK;

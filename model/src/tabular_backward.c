@@ -24,7 +24,7 @@ fm_status fm_tabular_backward(fm_tabular *m, const float *x, const float *y, con
     const fm_tabular_config *c = &m->weights->config;
     const size_t blocks = c->width ? c->blocks : 0;
 
-    fm_rows_gather(&m->phi, x, index, rows);
+    fm_tabular_gather(m, x, index, rows);
     fm_tabular_forward(m, rows);
     for (size_t i = 0; i < rows; i++) {
         const double value =

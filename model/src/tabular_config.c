@@ -88,6 +88,12 @@ static double rounded(double v)
     return floor(v / step + 0.5) * step;
 }
 
+static bool can_center(const fm_tabular_config *c)
+{
+    return c->target == FM_TARGET_BINARY && c->multipliers.linear > 0.0 &&
+           c->multipliers.bias > 0.0;
+}
+
 /* The outcome of a study on eight data sets: docs/model.md, "Where the defaults come from". It had
  * features of norm 1: for others, the parameters on features take the factor. */
 void fm_tabular_config_default(const fm_schema *s, fm_tabular_config *out)
@@ -122,6 +128,7 @@ void fm_tabular_config_default(const fm_schema *s, fm_tabular_config *out)
         .target = fm_schema_target(s),
         .outputs = fm_schema_outputs(s),
     };
+    out->center = can_center(out);
     /* Of a number there is one, and it is not used; more classes than there is room for are refused
      * by the check. */
     for (size_t i = 0; i < classes(out) && i < FM_TABULAR_MAX_OUTPUTS; i++)
@@ -136,7 +143,7 @@ static double parameter_bound(const fm_tabular_config *c)
 
     const double outputs = (double)c->outputs;
 
-    return ((double)c->features + 1.0) * (d + outputs) + outputs * d +
+    return ((double)c->features + 1.0) * (d + outputs + 1.0) + outputs * d +
            (double)c->blocks * (experts * (d + 1.0) + shared * (2.0 * d + 1.0) + d +
                                 experts * (hidden * (2.0 * d + 1.0) + d));
 }
@@ -198,6 +205,9 @@ fm_status fm_tabular_config_check(const fm_tabular_config *c)
         (st = check_reals(c, multipliers, COUNT(multipliers), "multipliers", MULTIPLIER_MAX)) ||
         (st = check_reals(c, spreads, COUNT(spreads), "spread", SPREAD_MAX)))
         return st;
+    if (c->center && !can_center(c))
+        return fm_fail(FM_EINVAL, "model: center is for labels of two values, and needs "
+                                  "multipliers.linear and multipliers.bias above 0");
     if (!c->width && c->multipliers.linear <= 0.0)
         return fm_fail(FM_EINVAL, "model: width 0 and multipliers.linear 0 leave nothing to learn");
     if (parameter_bound(c) > (double)FM_TABULAR_MAX_PARAMETERS)
@@ -246,12 +256,13 @@ static fm_status read_reals(const fm_yaml_node *root, const char *name, const re
     return FM_OK;
 }
 
-static fm_status read_all(const fm_yaml_node *root, fm_tabular_config *c)
+/* @param without  whether a text that says nothing of a center has one where there can be. */
+static fm_status read_all(const fm_yaml_node *root, bool without, fm_tabular_config *c)
 {
     static const char *const known[] = {
         "width",         "blocks",     "experts", "top_k",    "expert_hidden",
         "shared_hidden", "activation", "gate",    "residual", "router_entropy",
-        "multipliers",   "spread",     NULL
+        "multipliers",   "spread",     "center",  NULL
     };
     unsigned activation = (unsigned)c->activation, gate = (unsigned)c->gate;
     fm_status st = fm_yaml_check_keys(root, known);
@@ -274,11 +285,11 @@ static fm_status read_all(const fm_yaml_node *root, fm_tabular_config *c)
         return st;
     c->activation = (fm_activation)activation;
     c->gate = (fm_gate)gate;
-    return FM_OK;
+    return fm_yaml_get_bool_or(root, "center", without && can_center(c), &c->center);
 }
 
-fm_status fm_tabular_config_parse(const char *name, const void *text, size_t len,
-                                  const fm_schema *s, fm_tabular_config *out)
+static fm_status parse(const char *name, const void *text, size_t len, const fm_schema *s,
+                       bool without, fm_tabular_config *out)
 {
     fm_yaml *doc = NULL;
     fm_tabular_config c;
@@ -289,7 +300,7 @@ fm_status fm_tabular_config_parse(const char *name, const void *text, size_t len
     if ((st = fm_yaml_parse(name, text, len, &doc)))
         return st;
     fm_tabular_config_default(s, &c);
-    st = read_all(fm_yaml_root(doc), &c);
+    st = read_all(fm_yaml_root(doc), without, &c);
     /* What no single key can be blamed for, such as top_k against experts. */
     if (!st && fm_tabular_config_check(&c))
         st = fm_fail_context(FM_EPARSE, "%s: ", name);
@@ -297,6 +308,18 @@ fm_status fm_tabular_config_parse(const char *name, const void *text, size_t len
         *out = c;
     fm_yaml_free(&doc);
     return st;
+}
+
+fm_status fm_tabular_config_parse(const char *name, const void *text, size_t len,
+                                  const fm_schema *s, fm_tabular_config *out)
+{
+    return parse(name, text, len, s, false, out);
+}
+
+fm_status fm_tabular_config_parse_new(const char *name, const void *text, size_t len,
+                                      const fm_schema *s, fm_tabular_config *out)
+{
+    return parse(name, text, len, s, true, out);
 }
 
 /* The shortest digits that read back as the same number. */
@@ -339,6 +362,8 @@ fm_status fm_tabular_config_write(const fm_tabular_config *c, fm_buf *out)
         st = write_real("", "residual", c->residual, out);
     if (!st)
         st = write_real("", "router_entropy", c->router_entropy, out);
+    if (!st)
+        st = fm_buf_printf(out, "center: %s\n", c->center ? "true" : "false");
     if (!st)
         st = write_reals(c, "multipliers", multipliers, COUNT(multipliers), out);
     if (!st)

@@ -2,6 +2,23 @@
 
 #include "tabular_internal.h"
 
+void fm_tabular_gather(fm_tabular *m, const float *x, const uint32_t *index, size_t rows)
+{
+    const fm_layout *l = &m->weights->layout;
+    const float *center;
+
+    fm_rows_gather(&m->phi, x, index, rows);
+    if (l->center == FM_ABSENT)
+        return;
+    center = m->weights->theta + l->center;
+    for (size_t i = 0; i < rows; i++) {
+        float *phi = fm_rows_at(&m->phi, i);
+
+        for (size_t j = 0; j < m->phi.n; j++)
+            phi[j] -= center[j];
+    }
+}
+
 void fm_tabular_forward(fm_tabular *m, size_t rows)
 {
     const fm_layout *l = &m->weights->layout;
@@ -26,7 +43,7 @@ fm_status fm_tabular_predict(fm_tabular *m, const float *x, size_t rows, float *
     for (size_t first = 0; first < rows;) {
         const size_t left = rows - first, n = left < m->max_rows ? left : m->max_rows;
 
-        fm_rows_gather(&m->phi, x + first * features, NULL, n);
+        fm_tabular_gather(m, x + first * features, NULL, n);
         fm_tabular_forward(m, n);
         fm_tabular_correct(m, n);
         for (size_t i = 0; i < n; i++)

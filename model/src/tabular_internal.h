@@ -22,6 +22,7 @@ typedef struct {
     fm_block_maps *blocks;
     fm_expert_maps *expert_maps;    /* [blocks * E], what blocks[].experts point into */
     fm_linear *skip, *embed, *head; /* embed and head only when D > 0 */
+    size_t center;                  /* offset of the center; FM_ABSENT: there is none */
     size_t parameters;
 } fm_layout;
 
@@ -56,7 +57,10 @@ FM_NODISCARD fm_status fm_tabular_config_check(const fm_tabular_config *c);
 FM_NODISCARD fm_status fm_layout_make(const fm_tabular_config *c, fm_layout *out);
 void fm_layout_fini(fm_layout *l);
 
-/* tabular_forward.c: phi[rows, F] to logits[rows, K]. */
+/* tabular_forward.c: rows of x, float32[, F], less the center, to phi[rows, F]; index NULL: the first
+ * ones. */
+void fm_tabular_gather(fm_tabular *m, const float *x, const uint32_t *index, size_t rows);
+/* phi[rows, F] to logits[rows, K]. */
 void fm_tabular_forward(fm_tabular *m, size_t rows);
 
 /* tabular_odds.c: logits[rows] of a forward pass to log odds. */

@@ -87,11 +87,11 @@ fm_status fm_layout_make(const fm_tabular_config *c, fm_layout *out)
     const map_spec head = { "head.weight", NULL, k->head, 0.0, c->spread.head };
     const size_t blocks = c->width ? c->blocks : 0;
     const size_t most = 3 + blocks * (1 + 2 * (c->experts + 1));
-    fm_layout l = { 0 };
+    fm_layout l = { .center = FM_ABSENT };
     fm_status st = fm_alloc(most, sizeof *l.linears, (void **)&l.linears);
 
     if (!st)
-        st = fm_alloc(2 * most, sizeof *l.tensors, (void **)&l.tensors);
+        st = fm_alloc(2 * most + 1, sizeof *l.tensors, (void **)&l.tensors);
     if (!st && blocks)
         st = fm_alloc(blocks, sizeof *l.blocks, (void **)&l.blocks);
     if (!st && blocks)
@@ -108,6 +108,8 @@ fm_status fm_layout_make(const fm_tabular_config *c, fm_layout *out)
             block(&l, c, i);
         l.head = map(&l, c->outputs, c->width, "", &head);
     }
+    if (c->center)
+        tensor(&l, 1, c->features, 1, "", "features.center", &l.center);
     *out = l;
     return FM_OK;
 }
@@ -131,6 +133,25 @@ fm_status fm_tabular_parameters(const fm_tabular_config *c, size_t *out)
     if ((st = fm_tabular_config_check(c)) || (st = fm_layout_make(c, &l)))
         return st;
     *out = l.parameters;
+    fm_layout_fini(&l);
+    return FM_OK;
+}
+
+fm_status fm_tabular_start_of(const fm_tabular_config *c, fm_tabular_start *out)
+{
+    fm_layout l;
+    fm_status st;
+
+    if (!c || !out)
+        return fm_fail(FM_EINVAL, "model: an argument is missing");
+    if ((st = fm_tabular_config_check(c)) || (st = fm_layout_make(c, &l)))
+        return st;
+    *out = (fm_tabular_start){ 0 };
+    if (c->center)
+        *out = (fm_tabular_start){ .center = l.center,
+                                   .count = c->features,
+                                   .bias = l.skip->bias,
+                                   .bias_scale = c->multipliers.bias };
     fm_layout_fini(&l);
     return FM_OK;
 }

@@ -16,7 +16,8 @@ typedef struct {
     fm_node_step *step;
     float *weights;  /* [parameters] */
     float *gradient; /* [parameters] */
-    double rate;     /* of a step, over the units that a round is expected to sum */
+    fm_tabular_start start;
+    double rate; /* of a step, over the units that a round is expected to sum */
 } audit;
 
 static fm_status step(void *ctx, const fm_dp_audit_turn *turn, fm_dp_release **out)
@@ -40,6 +41,8 @@ static fm_status opened(void *ctx, uint64_t round, const uint32_t *sum)
     for (uint32_t i = 0; i < r->plan.parameters - fm_plan_tail(&r->plan); i++) {
         double w = (double)r->weights[i] - r->rate * (double)r->gradient[i];
 
+        if (i >= r->start.center && i - r->start.center < r->start.count)
+            continue; /* the center: no gradient moves it */
         if (!(fabs(w) < WEIGHT_MAX))
             return fm_fail(FM_ENONFINITE, "audit: the weights ran away; lower the learning rate");
         r->weights[i] = (float)w;
@@ -64,6 +67,7 @@ static fm_status make_weights(audit *r)
             FM_OK ||
         (st = fm_tabular_config_parse("the model", p->model_text, strlen(p->model_text), schema,
                                       &config)) != FM_OK ||
+        (st = fm_tabular_start_of(&config, &r->start)) != FM_OK ||
         (st = fm_tabular_new(&config, 1, &model)) != FM_OK)
         goto done;
     fm_tabular_init(model, r->a->rng);

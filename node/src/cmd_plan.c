@@ -17,13 +17,13 @@ static void show_text(const char *name, const char *value)
 
 static void show_figures(const json_t *j)
 {
-    static const char *const names[] = { "epsilon",       "delta",          "clip_norm",
-                                         "sampling_rate", "max_unit_rows",  "noise_multiplier",
-                                         "rounds",        "expected_units", "max_units",
-                                         "min_cohort",    "quorum",         "colluders",
-                                         "max_nodes",     "parameters",     "frozen",
-                                         "load_groups",   "load_experts",   "load_share",
-                                         "clip_quantile", "clip_rate",      "clip_share" };
+    static const char *const names[] = {
+        "epsilon",          "delta",        "clip_norm",      "sampling_rate", "max_unit_rows",
+        "noise_multiplier", "rounds",       "expected_units", "max_units",     "min_cohort",
+        "quorum",           "colluders",    "max_nodes",      "parameters",    "frozen",
+        "load_groups",      "load_experts", "load_share",     "clip_quantile", "clip_rate",
+        "clip_share",       "start_count",  "start_scale"
+    };
     static const char *const texts[] = { "task",       "noise", "encoding", "privacy_unit",
                                          "federation", "hash",  "offered" };
 

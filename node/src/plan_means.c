@@ -70,7 +70,8 @@ fm_plan_means fm_plan_means_of(const json_t *plan, const char *config)
     fm_status st = fm_node_config_load(config, &c);
 
     m.tail_words = fm_cmd_whole(plan, "load_groups") * fm_cmd_whole(plan, "load_experts") +
-                   (fm_cmd_real(plan, "clip_quantile") > 0.0);
+                   (fm_cmd_real(plan, "clip_quantile") > 0.0) +
+                   (fm_cmd_real(plan, "start_scale") > 0.0);
     m.up_per_round = 4.0 * (double)m.update_words;
     m.down_per_round = 4.0 * (double)fm_cmd_whole(plan, "parameters");
     if (st == FM_OK)

@@ -147,13 +147,26 @@ static fm_status say_tail(const json_t *j, fm_buf *t)
     return st;
 }
 
+/** The first round, when it is not for a gradient. */
+static fm_status say_start(const json_t *j, fm_buf *t)
+{
+    if (!(fm_cmd_real(j, "start_scale") > 0.0))
+        return FM_OK;
+    return fm_buf_printf(t, " In the first round a unit adds no gradient, but the average of its "
+                            "rows' features and labels, cut to the same length and hidden by the "
+                            "same noise: from the noised sum the model gets the features' means "
+                            "and the share of positive labels. It costs what any round costs.");
+}
+
 static fm_status say_bound(const json_t *j, fm_buf *t)
 {
     fm_status st = say_sampling(j, t);
 
     if (st == FM_OK)
         st = say_encoding(j, t);
-    return st == FM_OK ? say_tail(j, t) : st;
+    if (st == FM_OK)
+        st = say_tail(j, t);
+    return st == FM_OK ? say_start(j, t) : st;
 }
 
 static fm_status say_noise(const json_t *j, fm_buf *t)

@@ -95,6 +95,24 @@ fm_status fm_node_driver_pin_schema(fm_node_driver *d)
     return st;
 }
 
+/** No gradient is to move this model's center; a statistics round sets it and the bias, and nothing
+ *  else. */
+static fm_status check_start(const fm_plan *plan, const fm_tabular_config *model)
+{
+    fm_tabular_start s;
+    fm_status st = fm_tabular_start_of(model, &s);
+
+    if (st != FM_OK || plan->task != FM_TASK_TRAINING)
+        return st;
+    if (plan->start_center != s.center || plan->start_count != s.count ||
+        (plan->start_scale > 0.0 &&
+         (plan->start_bias != s.bias || plan->start_scale != s.bias_scale)))
+        return fm_fail(FM_EINVAL,
+                       "what the plan says of the center and the first bias is not so in "
+                       "its model");
+    return FM_OK;
+}
+
 /** What the plan says of itself, before any record is looked at. A model that is evaluated may have
  *  the load biases of its experts behind its weights. */
 static fm_status read_model(const fm_plan *plan, fm_node_prepared *p)
@@ -109,7 +127,8 @@ static fm_status read_model(const fm_plan *plan, fm_node_prepared *p)
     if ((st = fm_tabular_config_parse("the plan's model", plan->model_text,
                                       strlen(plan->model_text), p->schema, &p->model)) != FM_OK ||
         (st = fm_tabular_parameters(&p->model, &parameters)) != FM_OK ||
-        (st = fm_train_tail_check(&tail, &p->model)) != FM_OK)
+        (st = fm_train_tail_check(&tail, &p->model)) != FM_OK ||
+        (st = check_start(plan, &p->model)) != FM_OK)
         return st;
     if (parameters != stated &&
         (training || stated != parameters + p->model.blocks * p->model.experts))

@@ -44,7 +44,8 @@ fm_train_tail fm_node_plan_tail(const fm_plan *plan)
 {
     return (fm_train_tail){ .load_groups = plan->load_groups,
                             .load_experts = plan->load_experts,
-                            .clip_norm = plan->clip_quantile > 0.0 };
+                            .clip_norm = plan->clip_quantile > 0.0,
+                            .start = plan->start_scale > 0.0 };
 }
 
 static fm_status read_model(const fm_plan *plan, const fm_table *table, fm_tabular_config *out)

@@ -45,7 +45,8 @@ void fm_training_defaults(const fm_training_case *c, fm_training *out)
 {
     *out = (fm_training){ .clip_norm = CLIP_NORM,
                           .sampling_rate = 1.0,
-                          .rounds = ROUNDS,
+                          .rounds = ROUNDS + (c->start ? 1 : 0),
+                          .start = c->start,
                           .rule = FM_OPTIM_ADAM,
                           .learning_rate = 0.1,
                           .momentum = 0.9,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fedmoe/base/memory.h"
+#include "start.h"
 #include "tail.h"
 
 static const double PI = 3.14159265358979323846;
@@ -22,7 +23,8 @@ static fm_status take_floats(size_t n, float **out)
 
 size_t fm_optimizer_tail(const fm_optimizer_spec *spec)
 {
-    return spec->load_groups * spec->load_experts + (spec->clip_quantile > 0.0);
+    return spec->load_groups * spec->load_experts + (spec->clip_quantile > 0.0) +
+           (spec->start_scale > 0.0);
 }
 
 static fm_status check_spec(const fm_optimizer_spec *s, size_t n)
@@ -31,6 +33,10 @@ static fm_status check_spec(const fm_optimizer_spec *s, size_t n)
         return fm_fail(FM_EINVAL, "optimizer: no room for the result");
     if (!(s->divisor > 0.0) || (s->clip_quantile > 0.0 && !(s->clip_vote > 0.0)))
         return fm_fail(FM_EINVAL, "optimizer: no expected units, or votes that count nothing");
+    if ((s->start_count > 0 || s->start_scale > 0.0) &&
+        !fm_optim_start_fits(s, n - fm_optimizer_tail(s)))
+        return fm_fail(FM_EINVAL, "optimizer: the center has no place; or a statistics round lacks "
+                                  "two rounds, a bias, a norm or a scale");
     return FM_OK;
 }
 
@@ -68,7 +74,8 @@ fm_status fm_optimizer_new(const fm_optimizer_spec *spec, const float *weights, 
     o->spec = *spec;
     o->n = n;
     o->tail = fm_optimizer_tail(spec);
-    o->average_from = spec->rounds - (uint64_t)llround(spec->averaging * (double)spec->rounds);
+    o->spec.rounds -= spec->start_scale > 0.0;
+    o->average_from = o->spec.rounds - (uint64_t)llround(spec->averaging * (double)o->spec.rounds);
     if ((st = take_vectors(o)) == FM_OK) {
         memcpy(o->weights, weights, n * sizeof(float));
         *out = o;
@@ -107,7 +114,9 @@ double fm_optimizer_rate(const fm_optimizer_spec *s, uint64_t t)
 
 double fm_optimizer_clip_ratio(const fm_optimizer *o)
 {
-    return o->spec.clip_quantile > 0.0 ? exp((double)o->weights[o->n - 1]) : 1.0;
+    const size_t clip = o->n - 1 - (o->spec.start_scale > 0.0);
+
+    return o->spec.clip_quantile > 0.0 ? exp((double)o->weights[clip]) : 1.0;
 }
 
 /* What a step does with every coordinate. */
@@ -144,17 +153,29 @@ static bool is_finite(moved to)
     return isfinite(to.w) && isfinite(to.m) && isfinite(to.v);
 }
 
+/* Ordinary steps taken: those after the statistics round. */
+static uint64_t ordinary(const fm_optimizer *o, uint64_t steps)
+{
+    return steps - (o->spec.start_scale > 0.0 && steps > 0);
+}
+
+/* The center has no gradient: what stands in its place is noise. */
+static bool is_center(const fm_optimizer_spec *s, size_t i)
+{
+    return i >= s->start_center && i - s->start_center < s->start_count;
+}
+
 /* Twice over the coordinates: all of them can take the step before the first one does. */
 static bool step_gradient(fm_optimizer *o, const float *gradient)
 {
     moved (*const move)(const fm_optimizer *, const stride *, double, size_t) =
         o->v ? move_adam : move_sgd;
-    const double t = (double)(o->steps + 1);
+    const uint64_t t = ordinary(o, o->steps) + 1;
     const size_t n = o->n - o->tail;
-    const stride s = { .rate = fm_optimizer_rate(&o->spec, o->steps + 1),
+    const stride s = { .rate = fm_optimizer_rate(&o->spec, t),
                        .ratio = fm_optimizer_clip_ratio(o),
-                       .m_share = 1.0 - pow(o->spec.momentum, t),
-                       .v_share = 1.0 - pow(o->spec.beta2, t) };
+                       .m_share = 1.0 - pow(o->spec.momentum, (double)t),
+                       .v_share = 1.0 - pow(o->spec.beta2, (double)t) };
     bool finite = o->tail == 0 || fm_optim_tail_next(o, gradient + n);
 
     for (size_t i = 0; i < n; i++)
@@ -162,6 +183,8 @@ static bool step_gradient(fm_optimizer *o, const float *gradient)
     for (size_t i = 0; finite && i < n; i++) {
         moved to = move(o, &s, (double)gradient[i] / o->spec.divisor * s.ratio, i);
 
+        if (is_center(&o->spec, i))
+            continue;
         o->weights[i] = to.w;
         o->m[i] = to.m;
         if (o->v)
@@ -193,11 +216,13 @@ fm_status fm_optimizer_step(fm_optimizer *o, const float *gradient, size_t n)
     for (size_t i = 0; i < n; i++)
         if (!isfinite(gradient[i]))
             return fm_fail(FM_ENONFINITE, "optimizer: gradient value %zu is not finite", i);
-    if (!(o->spec.rule == FM_OPTIM_SUM ? step_sum(o, gradient) : step_gradient(o, gradient)))
+    if (!(o->spec.rule == FM_OPTIM_SUM ? step_sum(o, gradient)
+          : fm_optim_start_due(o)      ? fm_optim_start(o, gradient)
+                                       : step_gradient(o, gradient)))
         return fm_fail(FM_ENONFINITE,
                        "optimizer: the step leaves the range of float32; lower learning_rate");
     o->steps++;
-    if (o->average && o->steps > o->average_from) {
+    if (o->average && ordinary(o, o->steps) > o->average_from) {
         for (size_t i = 0; i < n; i++)
             o->average[i] += (double)o->weights[i];
         o->averaged++;

@@ -39,8 +39,13 @@ bool fm_optim_tail_next(fm_optimizer *o, const float *sum)
     for (size_t g = 0; g < s->load_groups; g++)
         balance(s, now + g * s->load_experts, sum + g * s->load_experts,
                 o->next_tail + g * s->load_experts);
-    if (s->clip_quantile > 0.0)
-        o->next_tail[o->tail - 1] = adapt(s, now[o->tail - 1], sum[o->tail - 1]);
+    if (s->start_scale > 0.0)
+        o->next_tail[o->tail - 1] = now[o->tail - 1];
+    if (s->clip_quantile > 0.0) {
+        const size_t clip = s->load_groups * s->load_experts;
+
+        o->next_tail[clip] = adapt(s, now[clip], sum[clip]);
+    }
     for (size_t i = 0; i < o->tail; i++)
         finite &= (bool)isfinite(o->next_tail[i]);
     return finite;

@@ -69,6 +69,10 @@ fm_status fm_plan_encode(const fm_plan *p, fm_buf *out)
     w.clip_quantile = p->clip_quantile;
     w.clip_rate = p->clip_rate;
     w.clip_share = p->clip_share;
+    w.start_center = p->start_center;
+    w.start_count = p->start_count;
+    w.start_bias = p->start_bias;
+    w.start_scale = p->start_scale;
     w.run.data = (uint8_t *)(uintptr_t)p->run;
     w.run.len = FM_SESSION_BYTES;
     if (protobuf_c_message_get_packed_size(&w.base) > FM_MAX_PLAN_BYTES)
@@ -105,6 +109,10 @@ static void get_training(const wire_plan *w, fm_plan *p)
     p->clip_quantile = w->clip_quantile;
     p->clip_rate = w->clip_rate;
     p->clip_share = w->clip_share;
+    p->start_center = w->start_center;
+    p->start_count = w->start_count;
+    p->start_bias = w->start_bias;
+    p->start_scale = w->start_scale;
 }
 
 /* Everything but the long texts. */

@@ -41,6 +41,7 @@ static const real_field reals[] = {
     { "clip_quantile", offsetof(fm_plan, clip_quantile), 0.0, BELOW_ONE, "[0, 1)" },
     { "clip_rate", offsetof(fm_plan, clip_rate), 0.0, 2.0, "[0, 2]" },
     { "clip_share", offsetof(fm_plan, clip_share), 0.0, 0.5, "[0, 0.5]" },
+    { "start_scale", offsetof(fm_plan, start_scale), 0.0, 1000.0, "[0, 1000]" },
 };
 
 typedef struct {
@@ -163,6 +164,36 @@ static fm_status check_tail(const fm_plan *p)
     return FM_OK;
 }
 
+/* What no gradient moves, and the statistics round that sets it. */
+static fm_status check_start(const fm_plan *p)
+{
+    const uint64_t weights = p->parameters - fm_plan_tail(p);
+    const uint64_t end = (uint64_t)p->start_center + p->start_count;
+    const bool round = p->start_scale > 0.0;
+
+    if ((p->start_count == 0 && (p->start_center != 0 || round)) || (!round && p->start_bias != 0))
+        return fm_fail(FM_EINVAL,
+                       "plan: start_center is %u, start_bias %u and start_scale %g, must be 0 "
+                       "without a start_count, and start_bias 0 with a start_scale of 0",
+                       p->start_center, p->start_bias, p->start_scale);
+    if (p->start_count == 0)
+        return FM_OK;
+    if (p->task != FM_TASK_TRAINING || (round && p->rounds < 2))
+        return fm_fail(FM_EINVAL, "plan: a start_count is for training, and a statistics round for "
+                                  "2 rounds or more");
+    if (end > weights || (round && (p->start_bias >= weights ||
+                                    (p->start_bias >= p->start_center && p->start_bias < end))))
+        return fm_fail(
+            FM_EINVAL,
+            "plan: start_center is %u, start_count %u and start_bias %u, must be of %llu "
+            "weights, and the bias none of the center's",
+            p->start_center, p->start_count, p->start_bias, (unsigned long long)weights);
+    if (round && p->start_scale < 1e-6)
+        return fm_fail(FM_EINVAL, "plan: start_scale is %g, must be 0, or 1e-6 to 1000",
+                       p->start_scale);
+    return FM_OK;
+}
+
 /* How a sum is made and what the optimizer does with it. */
 static fm_status check_step(const fm_plan *p)
 {
@@ -175,7 +206,9 @@ static fm_status check_step(const fm_plan *p)
         return fm_fail(FM_EINVAL,
                        "plan: schedule is %d, must be 1 (constant), 2 (linear) or 3 (cosine)",
                        (int)p->schedule);
-    return check_tail(p);
+    if (check_tail(p) != FM_OK)
+        return FM_EINVAL;
+    return check_start(p);
 }
 
 uint32_t fm_plan_min_quorum(uint32_t n, uint32_t colluders)

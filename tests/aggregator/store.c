@@ -21,20 +21,28 @@ void store_make(store *t)
 
 fm_status store_open(store *t)
 {
-    const fm_plan plan = { .optimizer = FM_OPTIMIZER_ADAM,
-                           .rounds = 1000,
-                           .sampling_rate = 1.0,
-                           .expected_units = 10.0,
-                           .learning_rate = 0.05,
-                           .momentum = 0.9,
-                           .beta2 = 0.999,
-                           .adam_epsilon = 1e-3,
-                           .encoding = FM_ENCODING_EXACT,
-                           .schedule = FM_SCHEDULE_CONSTANT,
-                           .averaging = 0.999 };
+    fm_plan plan = { .optimizer = FM_OPTIMIZER_ADAM,
+                     .rounds = 1000,
+                     .sampling_rate = 1.0,
+                     .expected_units = 10.0,
+                     .learning_rate = 0.05,
+                     .momentum = 0.9,
+                     .beta2 = 0.999,
+                     .adam_epsilon = 1e-3,
+                     .encoding = FM_ENCODING_EXACT,
+                     .schedule = FM_SCHEDULE_CONSTANT,
+                     .averaging = 0.999 };
     float first[YAML_PARAMETERS];
 
     need(fm_safetensors_flat_read(t->like, first, YAML_PARAMETERS) == FM_OK, "weights");
+    if (t->start) {
+        plan.clip_norm = 1.0;
+        plan.start_center = 6;
+        plan.start_count = 4;
+        plan.start_bias = 2;
+        plan.start_scale = 0.5;
+        first[YAML_PARAMETERS - 1] = 0.0f;
+    }
     need(fm_coordinator_optimizer_new(&plan, first, YAML_PARAMETERS, &t->o) == FM_OK, "optimizer");
     return fm_state_open(t->dir, &t->plan, t->like, t->o, &t->s);
 }

@@ -11,6 +11,8 @@ typedef struct {
     fm_safetensors *like;
     fm_optimizer *o;
     fm_state *s;
+    bool
+        start; /* the first round is a statistics round; the model's last value is then the phase */
 } store;
 
 /** A fresh folder with a model; nothing is open. */

@@ -147,6 +147,53 @@ static void schedule_encoding_and_counts_are_read(void)
     fm_aggregator_config_fini(&c);
 }
 
+#define TRAINING                                                                   \
+    "training: {rounds: 40, optimizer: adam, learning_rate: 0.05, momentum: 0.9, " \
+    "beta2: 0.999,\n           adam_epsilon: 1.0e-3, averaging: 0.5}\n"
+
+/* Where the model can take one, there is a statistics round, unless the file says otherwise. */
+static void a_statistics_round_is_planned_where_the_model_can_take_one(void)
+{
+    static const struct {
+        const char *training;
+        float value;
+        bool planned;
+        uint32_t rounds;
+    } cases[] = {
+        { "", 0.0f, true, 161 },
+        { "training: {start: statistics}\n", 0.0f, true, 161 },
+        { "training: {start: none}\n", 0.0f, false, 160 },
+        { "training: {rounds: 1}\n", 0.0f, false, 1 },
+        { "training: {rounds: 2}\n", 0.0f, true, 2 },
+        { "", 0.5f, false, 160 }, /* it was trained before */
+    };
+    fm_aggregator_config c;
+
+    prepare();
+    for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {
+        yaml_write_center_model(dir, "model.safetensors", cases[i].value);
+        CU_ASSERT_EQUAL_FATAL(load(TRAINING, cases[i].training, &c), FM_OK);
+        CU_ASSERT_EQUAL(c.plan.rounds, cases[i].rounds);
+        CU_ASSERT_EQUAL(c.plan.start_count, 2); /* what no gradient moves, in any case */
+        CU_ASSERT_EQUAL(c.plan.start_center, 3);
+        CU_ASSERT_EQUAL(c.plan.start_bias, cases[i].planned ? 2 : 0);
+        CU_ASSERT_EQUAL(c.plan.start_scale, cases[i].planned ? 0.25 : 0.0);
+        CU_ASSERT_EQUAL(c.plan.parameters, cases[i].planned ? 6 : 5); /* the phase */
+        CU_ASSERT_EQUAL(fm_plan_check(&c.plan), FM_OK);
+        fm_aggregator_config_fini(&c);
+    }
+    CU_ASSERT_EQUAL(load(TRAINING, "training: {start: mean}\n", &c), FM_EPARSE);
+    CU_ASSERT(says("start 'mean' is not known"));
+    CU_ASSERT_EQUAL(load(TRAINING, "training: {start: statistics}\n", &c), FM_EPARSE);
+    CU_ASSERT(says("still zero"));
+    yaml_write_center_model(dir, "model.safetensors", 0.0f);
+    CU_ASSERT_EQUAL(load(TRAINING, "training: {start: statistics, rounds: 1}\n", &c), FM_EPARSE);
+    CU_ASSERT(says("2 rounds or more"));
+    yaml_write_model(dir, "model.safetensors");
+    CU_ASSERT_EQUAL(load(TRAINING, "training: {start: statistics}\n", &c), FM_EPARSE);
+    CU_ASSERT(says("a center"));
+}
+
 static void two_loads_are_two_runs(void)
 {
     fm_aggregator_config a, b;
@@ -383,6 +430,8 @@ static const fm_test tests[] = {
     { "everything given is read", everything_given_is_read },
     { "what is left out follows from the case", what_is_left_out_follows_from_the_case },
     { "schedule, encoding and counts are read", schedule_encoding_and_counts_are_read },
+    { "a statistics round is planned where the model can take one",
+      a_statistics_round_is_planned_where_the_model_can_take_one },
     { "two loads are two runs", two_loads_are_two_runs },
     { "unknown keys are refused with their place", unknown_keys_are_refused_with_their_place },
     { "values out of range are refused with their place",

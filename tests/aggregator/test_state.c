@@ -66,31 +66,45 @@ static void a_reopened_state_has_every_finished_round(void)
 }
 
 /* Stopped and started after every round, or never: the same bits. */
-static void a_resumed_optimizer_is_bit_identical(void)
+static void resume(bool start)
 {
     store whole, parts;
     uint64_t a, b;
 
     store_make(&whole);
     store_make(&parts);
+    whole.start = parts.start = start;
     CU_ASSERT_EQUAL_FATAL(store_open(&whole), FM_OK);
     for (int i = 0; i < 6; i++) {
         CU_ASSERT_EQUAL_FATAL(store_open(&parts), FM_OK);
         CU_ASSERT_EQUAL(store_finish_one(&whole, &a), FM_OK);
         CU_ASSERT_EQUAL(store_finish_one(&parts, &b), FM_OK);
+        CU_ASSERT(!start || parts.o->weights[YAML_PARAMETERS - 1] == 1.0f);
         CU_ASSERT(a <= b); /* a restart may pass over a number */
         store_close(&parts);
     }
     CU_ASSERT_EQUAL_FATAL(store_open(&parts), FM_OK);
     CU_ASSERT_EQUAL(parts.o->steps, 6);
     CU_ASSERT_EQUAL(parts.o->averaged, whole.o->averaged);
-    CU_ASSERT_EQUAL(parts.o->averaged, 5);
+    /* 1000 rounds average from the second on; after a statistics round, 999 from the second. */
+    CU_ASSERT_EQUAL(parts.o->averaged, start ? 4 : 5);
     CU_ASSERT(memcmp(parts.o->weights, whole.o->weights, YAML_PARAMETERS * 4) == 0);
     CU_ASSERT(memcmp(parts.o->m, whole.o->m, YAML_PARAMETERS * 4) == 0);
     CU_ASSERT(memcmp(parts.o->v, whole.o->v, YAML_PARAMETERS * 4) == 0);
     CU_ASSERT(memcmp(parts.o->average, whole.o->average, YAML_PARAMETERS * 8) == 0);
     store_end(&whole);
     store_end(&parts);
+}
+
+static void a_resumed_optimizer_is_bit_identical(void)
+{
+    resume(false);
+}
+
+/* Also between the statistics round and the first gradient. */
+static void a_resumed_start_is_bit_identical(void)
+{
+    resume(true);
 }
 
 static void a_number_given_in_advance_is_not_given_again(void)
@@ -352,6 +366,7 @@ static const fm_test tests[] = {
     { "a new directory begins at nothing", a_new_directory_begins_at_nothing },
     { "a reopened state has every finished round", a_reopened_state_has_every_finished_round },
     { "a resumed optimizer is bit identical", a_resumed_optimizer_is_bit_identical },
+    { "a resumed start is bit identical", a_resumed_start_is_bit_identical },
     { "a number given in advance is not given again",
       a_number_given_in_advance_is_not_given_again },
     { "a round cannot finish twice or before an older one",

@@ -71,6 +71,28 @@ void yaml_write_model(const char *dir, const char *name)
     fm_buf_fini(&bytes);
 }
 
+void yaml_write_center_model(const char *dir, const char *name, float value)
+{
+    const fm_safetensors_meta meta[] = {
+        { "fedmoe.model", "width: 0\nmultipliers:\n  linear: 1\n  bias: 0.25\ncenter: true\n" },
+        { "fedmoe.schema", "columns: none\n" }
+    };
+    const float values[] = { 1.0f, 2.0f, value, value, value };
+    const uint8_t *at = (const uint8_t *)values;
+    const fm_tensor_view tensors[] = {
+        { "linear.weight", "F32", 2, { 1, 2 }, at, 2 * sizeof(float) },
+        { "linear.bias", "F32", 1, { 1 }, at + 2 * sizeof(float), sizeof(float) },
+        { "features.center", "F32", 1, { 2 }, at + 3 * sizeof(float), 2 * sizeof(float) },
+    };
+    char path[PATH_CAP];
+    fm_buf bytes = { 0 };
+
+    need(fm_safetensors_encode(tensors, 3, meta, 2, &bytes) == FM_OK, "model");
+    yaml_path(path, dir, name);
+    need(fm_file_replace(path, bytes.data, bytes.len, 0644) == FM_OK, path);
+    fm_buf_fini(&bytes);
+}
+
 bool says(const char *words)
 {
     if (strstr(fm_error_text(), words))

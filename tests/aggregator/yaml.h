@@ -10,6 +10,9 @@
 
 /** dir/model.safetensors: tensors a [3, 3] and b [3], with fedmoe's metadata. */
 void yaml_write_model(const char *dir, const char *name);
+/** The same with what a statistics round needs: linear.weight [2], linear.bias [1], features.center
+ *  [2], and a multiplier of 0.25 in the configuration. @param value  of bias and center. */
+void yaml_write_center_model(const char *dir, const char *name, float value);
 /** dir/federation.yaml: the valid one, with `from` (must be in it) replaced by `to`; both NULL:
  *  as it is. */
 void yaml_write(const char *dir, const char *from, const char *to);

@@ -22,7 +22,7 @@
 typedef struct {
     uint64_t seeds, first_seed, threads;
     const char *only, *model;
-    bool balance;
+    bool balance, no_start;
     double load_share, balance_rate, router_entropy;
 } bench_options;
 
@@ -144,6 +144,7 @@ static tabular_setting setting_of(const bench_options *o, uint64_t seed)
                               .balance_rate = o->balance_rate,
                               .router_entropy = o->router_entropy,
                               .model = o->model,
+                              .no_start = o->no_start,
                               .threads = (unsigned)o->threads };
 }
 
@@ -256,6 +257,8 @@ int main(int argc, char **argv)
         { "model", FM_CLI_STRING, &o.model, "FILE", "model.yaml instead of the default", false, 0,
           0 },
         { "threads", FM_CLI_U64, &o.threads, "N", "default all processors", false, 1, 256 },
+        { "no-statistics-round", FM_CLI_FLAG, &o.no_start, NULL, "begin with gradients", false, 0,
+          0 },
         { "balance", FM_CLI_FLAG, &o.balance, NULL, "ways of balancing the experts", false, 0, 0 },
         { "load-share", FM_CLI_DOUBLE, &o.load_share, "S", "of noised counts (default 0.1)", false,
           1e-3, 0.5 },

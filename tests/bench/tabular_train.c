@@ -20,7 +20,7 @@ static fm_status choose_model(const tabular_split *data, const tabular_setting *
     if (!s->model)
         fm_tabular_config_default(data->schema, out);
     else if ((st = fm_file_read(s->model, MODEL_MAX, &text)) == FM_OK)
-        st = fm_tabular_config_parse(s->model, text.data, text.len, data->schema, out);
+        st = fm_tabular_config_parse_new(s->model, text.data, text.len, data->schema, out);
     fm_buf_fini(&text);
     if (s->balance == TABULAR_ENTROPY)
         out->router_entropy = s->router_entropy;
@@ -29,14 +29,15 @@ static fm_status choose_model(const tabular_split *data, const tabular_setting *
     return st;
 }
 
-static fm_status choose_training(const tabular_split *data, const tabular_setting *s,
+static fm_status choose_training(const tabular_split *data, const tabular_setting *s, bool center,
                                  tabular_result *r)
 {
     const double units = (double)tabular_units(&data->train);
     const fm_training_case given = { .units = units,
                                      .epsilon = s->epsilon,
                                      .delta = pow(units, -1.1),
-                                     .parameters = r->parameters };
+                                     .parameters = r->parameters,
+                                     .start = center && !s->no_start };
 
     r->delta = given.delta;
     fm_training_defaults(&given, &r->training);
@@ -154,7 +155,7 @@ fm_status tabular_train(const tabular_set *set, const tabular_split *data, const
 
     if ((st = choose_model(data, s, &config)) == FM_OK &&
         (st = fm_tabular_parameters(&config, &out->parameters)) == FM_OK &&
-        (st = choose_training(data, s, out)) == FM_OK &&
+        (st = choose_training(data, s, config.center, out)) == FM_OK &&
         (st = fm_tabular_new(&config, BATCH, &m)) == FM_OK &&
         (st = run(set, data, s, &config, m, out)) == FM_OK)
         st = measure(m, &data->test, out);

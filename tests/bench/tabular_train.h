@@ -20,6 +20,7 @@ typedef struct {
     double router_entropy;           /* of TABULAR_ENTROPY */
     const char *model;               /* model.yaml, or NULL for the default */
     unsigned threads;
+    bool no_start; /* no statistics round */
 } tabular_setting;
 
 typedef struct {

@@ -50,6 +50,9 @@ const fixture_config fixture_configs[] = {
     { "a number, entropy",
       { SHAPE(9, 7, 1, 6, 2, 8, 0), .activation = FM_ACTIVATION_GELU, .gate = FM_GATE_SIGMOID,
         .residual = 1.0, .router_entropy = 0.1, .target = FM_TARGET_NUMBER, ONES } },
+    { "a center",
+      { SHAPE(10, 6, 1, 4, 2, 5, 4), .activation = FM_ACTIVATION_SILU, .center = true,
+        .residual = 1.0, ONES } },
 };
 const size_t fixture_config_count = FM_TEST_COUNT(fixture_configs);
 

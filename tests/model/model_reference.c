@@ -152,9 +152,10 @@ reference_result reference_run(const fm_tabular *m, const double *theta, const f
     const run u = { m, c, load_bias, theta, &r };
     double *phi = calloc(c->features, sizeof *phi), *state = calloc(c->width + 1, sizeof *state);
     double head[REFERENCE_OUTPUTS] = { 0 };
+    const double *center = tensor(&u, "features.center");
 
     for (size_t i = 0; i < c->features; i++)
-        phi[i] = (double)x[i];
+        phi[i] = (double)x[i] - (center ? center[i] : 0.0);
     affine(&u, "linear.", "weight", c->multipliers.linear, "bias", c->multipliers.bias, phi,
            c->features, c->outputs, r.z);
     if (c->width) {

@@ -60,8 +60,51 @@ static void absent_keys_keep_the_default(void)
     CU_ASSERT_EQUAL(want.features, 2);
     want.width = 3;
     want.multipliers.head = 2.0;
-    CU_ASSERT_EQUAL(fm_tabular_config_parse("m", text, strlen(text), s, &got), FM_OK);
+    CU_ASSERT_EQUAL(fm_tabular_config_parse_new("m", text, strlen(text), s, &got), FM_OK);
     CU_ASSERT_TRUE(same(&want, &got));
+    fm_schema_free(&s);
+}
+
+/* Of a text that says nothing: a new model has a center where it can, an old file has none. */
+static void a_center_is_for_new_models_of_two_classes(void)
+{
+    static const struct {
+        const char *text;
+        bool fresh, old;
+    } cases[] = {
+        { "width: 3", true, false },
+        { "center: true", true, true },
+        { "center: false", false, false },
+        { "multipliers: {bias: 0}", false, false },
+        { "multipliers: {linear: 0}", false, false },
+    };
+    fm_schema *s = schema();
+    fm_tabular_config c;
+    fm_tabular_start start;
+    size_t parameters;
+
+    for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {
+        const char *text = cases[i].text;
+
+        CU_ASSERT_EQUAL(fm_tabular_config_parse_new("m", text, strlen(text), s, &c), FM_OK);
+        CU_ASSERT_EQUAL(c.center, cases[i].fresh);
+        CU_ASSERT_EQUAL(fm_tabular_config_parse("m", text, strlen(text), s, &c), FM_OK);
+        CU_ASSERT_EQUAL(c.center, cases[i].old);
+    }
+    fm_tabular_config_default(s, &c);
+    CU_ASSERT_TRUE(c.center);
+    CU_ASSERT_EQUAL(fm_tabular_parameters(&c, &parameters), FM_OK);
+    CU_ASSERT_EQUAL(fm_tabular_start_of(&c, &start), FM_OK);
+    CU_ASSERT_EQUAL(start.center, parameters - 2);
+    CU_ASSERT_EQUAL(start.count, 2);
+    CU_ASSERT_EQUAL(start.bias, 2); /* behind the linear skip */
+    CU_ASSERT_EQUAL(start.bias_scale, c.multipliers.bias);
+    c.center = false;
+    CU_ASSERT_EQUAL(fm_tabular_start_of(&c, &start), FM_OK);
+    CU_ASSERT_EQUAL(start.count, 0);
+    c.center = true;
+    c.target = FM_TARGET_NUMBER;
+    CU_ASSERT_EQUAL(fm_tabular_parameters(&c, &parameters), FM_EINVAL);
     fm_schema_free(&s);
 }
 
@@ -83,6 +126,7 @@ static void mistakes_are_named_with_their_place(void)
         { "multipliers: 3", "m.yaml:1:" },
         { "spread: {head: .nan}", "m.yaml:1:" },
         { "width: 0\nmultipliers: {linear: 0}", "m.yaml: model: width 0 and" },
+        { "center: true\nmultipliers: {bias: 0}", "m.yaml: model: center is for" },
         { "width: 1024\nexperts: 256\nexpert_hidden: 4096\nblocks: 16",
           "m.yaml: model: about 3.4" },
     };
@@ -190,6 +234,7 @@ static void first_weights_have_the_declared_spread(void)
 static const fm_test tests[] = {
     { "what is written reads back the same", what_is_written_reads_back_the_same },
     { "absent keys keep the default", absent_keys_keep_the_default },
+    { "a center is for new models of two classes", a_center_is_for_new_models_of_two_classes },
     { "mistakes are named with their place", mistakes_are_named_with_their_place },
     { "parameters are counted", parameters_are_counted },
     { "tensors tile the flat vector", tensors_tile_the_flat_vector },

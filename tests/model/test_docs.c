@@ -73,7 +73,7 @@ static void the_defaults_shown_are_the_defaults(void)
 
     CU_ASSERT_EQUAL_FATAL(fm_schema_parse("s", any, strlen(any), &s), FM_OK);
     CU_ASSERT_TRUE_FATAL(block("model.md", &file, &text, &len));
-    CU_ASSERT_EQUAL(fm_tabular_config_parse("docs/model.md", text, len, s, &c), FM_OK);
+    CU_ASSERT_EQUAL(fm_tabular_config_parse_new("docs/model.md", text, len, s, &c), FM_OK);
     CU_ASSERT_EQUAL(fm_tabular_config_write(&c, &shown), FM_OK);
     fm_tabular_config_default(s, &c);
     CU_ASSERT_EQUAL(fm_tabular_config_write(&c, &real), FM_OK);

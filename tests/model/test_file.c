@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,57 @@ static void a_model_comes_back_from_its_file(void)
     CU_ASSERT_EQUAL(fm_tabular_predict(m.f.model, m.f.x, 20, want), FM_OK);
     CU_ASSERT_EQUAL(fm_tabular_predict(back, m.f.x, 20, got), FM_OK);
     CU_ASSERT_EQUAL(memcmp(want, got, sizeof want), 0);
+    fm_tabular_free(&back);
+    fm_schema_free(&s);
+    finish(&m);
+}
+
+static void a_center_comes_back_too(void)
+{
+    fm_tabular_config c = fixture_configs[fixture_config_count - 1].config;
+    fm_schema *s = NULL, *again = NULL;
+    fm_tabular *back = NULL;
+    float want[20], got[20];
+    fm_buf file = { 0 };
+    fixture f;
+
+    CU_ASSERT_TRUE(c.center);
+    c.features = FEATURES;
+    f = fixture_make(&c, 20, 3);
+    CU_ASSERT_EQUAL_FATAL(fm_schema_parse("s", SCHEMA, strlen(SCHEMA), &s), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_tabular_encode(f.model, s, NULL, 0, &file), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_tabular_decode("m", file.data, file.len, 20, &again, &back), FM_OK);
+    CU_ASSERT_TRUE(fm_tabular_get_config(back)->center);
+    CU_ASSERT_EQUAL(fm_tabular_predict(f.model, f.x, 20, want), FM_OK);
+    CU_ASSERT_EQUAL(fm_tabular_predict(back, f.x, 20, got), FM_OK);
+    CU_ASSERT_EQUAL(memcmp(want, got, sizeof want), 0);
+    /* It matters, and must be a number. */
+    f.theta[f.parameters - 1] += 1.0f;
+    CU_ASSERT_EQUAL(fm_tabular_set(f.model, f.theta, f.parameters), FM_OK);
+    CU_ASSERT_EQUAL(fm_tabular_predict(f.model, f.x, 20, got), FM_OK);
+    CU_ASSERT_NOT_EQUAL(memcmp(want, got, sizeof want), 0);
+    f.theta[f.parameters - 1] = NAN;
+    CU_ASSERT_EQUAL(fm_tabular_set(f.model, f.theta, f.parameters), FM_ENONFINITE);
+    fm_tabular_free(&back);
+    fm_schema_free(&again);
+    fm_schema_free(&s);
+    fm_buf_fini(&file);
+    fixture_free(&f);
+}
+
+/* A file from before there were centers: its configuration says nothing of one. */
+static void a_file_without_the_key_has_no_center(void)
+{
+    static const char key[] = "center: false";
+    model_file m = make();
+    fm_schema *s = NULL;
+    fm_tabular *back = NULL;
+    uint8_t *at = memmem(m.file.data, m.file.len, key, strlen(key));
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+    memset(at, ' ', strlen(key)); /* an empty line of YAML */
+    CU_ASSERT_EQUAL_FATAL(fm_tabular_decode("m", m.file.data, m.file.len, 20, &s, &back), FM_OK);
+    CU_ASSERT_FALSE(fm_tabular_get_config(back)->center);
     fm_tabular_free(&back);
     fm_schema_free(&s);
     finish(&m);
@@ -192,6 +244,8 @@ static void a_schema_of_other_features_is_refused(void)
 
 static const fm_test tests[] = {
     { "a model comes back from its file", a_model_comes_back_from_its_file },
+    { "a center comes back too", a_center_comes_back_too },
+    { "a file without the key has no center", a_file_without_the_key_has_no_center },
     { "extra metadata is kept", extra_metadata_is_kept },
     { "the file holds the flat vector in order", the_file_holds_the_flat_vector_in_order },
     { "every truncation and every changed header byte is survived",

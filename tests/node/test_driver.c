@@ -273,6 +273,40 @@ static void refusals_do_not_tell_records_budget_and_plan_apart(void)
     CU_ASSERT_STRING_EQUAL(records, budget);
 }
 
+/* The statistics round is for the center and the first bias of the plan's model, or for nothing. */
+static void a_statistics_round_for_other_weights_is_refused(void)
+{
+    static char model[] = "width: 0\nmultipliers: {bias: 0.5}\ncenter: true\n";
+    fm_plan right = make_plan();
+    const uint32_t features = right.parameters - 1;
+
+    right.model_text = model;
+    right.parameters = 2 * features + 2;
+    right.start_center = features + 1;
+    right.start_count = features;
+    right.start_bias = features;
+    right.start_scale = 0.5;
+    for (int i = 0; i < 6; i++) {
+        fm_plan plan = right;
+        stage s;
+
+        plan.start_scale = i == 1 ? 0.25 : plan.start_scale;
+        plan.start_bias -= i == 2;
+        plan.start_count -= i == 3;
+        if (i >= 4) { /* no such round: the center is then to stay as it is */
+            plan.start_scale = 0.0;
+            plan.start_bias = 0;
+            plan.parameters--;
+        }
+        if (i == 5)
+            plan.start_center = plan.start_count = 0;
+        open_stage(&s, "1,0\n2,1\n");
+        ask(&s, &plan);
+        CU_ASSERT_EQUAL(s.answer->plan_answer.approved, i == 0 || i == 4);
+        CU_ASSERT_EQUAL(close_stage(&s), 1);
+    }
+}
+
 static void a_second_plan_is_not_tried_on_the_records(void)
 {
     uint64_t until = fm_clock_now_ms() + 1000;
@@ -297,6 +331,8 @@ static void a_second_plan_is_not_tried_on_the_records(void)
 }
 
 static const fm_test tests[] = {
+    { "a statistics round for other weights is refused",
+      a_statistics_round_for_other_weights_is_refused },
     { "refusals do not tell records, budget and plan apart (else: plans read the records out)",
       refusals_do_not_tell_records_budget_and_plan_apart },
     { "a second plan is not tried on the records", a_second_plan_is_not_tried_on_the_records },

@@ -205,6 +205,23 @@ static void a_patient_with_a_thousand_records_moves_the_sum_as_far_as_one(void)
     unit_rig_close(&r);
 }
 
+/** The same in the statistics round: many rows or wild ones, the averages of a patient count once. */
+static void a_thousand_records_move_the_statistics_as_far_as_one(void)
+{
+    unit_rig r;
+
+    unit_rig_open(&r);
+    unit_rig_start(&r);
+    r.plan.max_unit_rows = 1000;
+    CU_ASSERT(shift(&r, "who") <= 1.0);
+    printf("    moves by %.4f\n", shift(&r, "who"));
+    CU_ASSERT(shift(&r, "who") > 0.9);
+    (void)snprintf(r.plan.privacy_unit, sizeof r.plan.privacy_unit, "%s", FM_UNIT_RECORD);
+    r.plan.max_unit_rows = 1;
+    CU_ASSERT(shift(&r, NULL) > 500.0);
+    unit_rig_close(&r);
+}
+
 /** The sum less what unit 1 adds to it; all that the others add. */
 static int32_t *others(unit_rig *r, size_t *dropped)
 {
@@ -402,6 +419,7 @@ IN_FAST(integers_are_the_clipped_gradient)
 IN_FAST(rows_of_one_unit_are_drawn_together_or_not_at_all)
 IN_FAST(of_too_many_rows_a_random_choice_counts)
 IN_FAST(a_patient_with_a_thousand_records_moves_the_sum_as_far_as_one)
+IN_FAST(a_thousand_records_move_the_statistics_as_far_as_one)
 IN_FAST(what_one_unit_s_rows_are_changes_nobody_else_s_integers)
 IN_FAST(the_order_of_the_file_does_not_matter)
 IN_FAST(units_of_one_row_are_records)
@@ -416,6 +434,8 @@ static const fm_test fast_tests[] = {
       fast_of_too_many_rows_a_random_choice_counts },
     { "a patient with a thousand records moves the sum as far as one (else: they stand out of it)",
       fast_a_patient_with_a_thousand_records_moves_the_sum_as_far_as_one },
+    { "a thousand records move the statistics as far as one (else: they stand out of them)",
+      fast_a_thousand_records_move_the_statistics_as_far_as_one },
     { "what one unit's rows are changes nobody else's integers; no number is dropped and counted",
       fast_what_one_unit_s_rows_are_changes_nobody_else_s_integers },
     { "the order of the file does not matter", fast_the_order_of_the_file_does_not_matter },
@@ -434,6 +454,8 @@ static const fm_test tests[] = {
       of_too_many_rows_a_random_choice_counts },
     { "a patient with a thousand records moves the sum as far as one (else: they stand out of it)",
       a_patient_with_a_thousand_records_moves_the_sum_as_far_as_one },
+    { "a thousand records move the statistics as far as one (else: they stand out of them)",
+      a_thousand_records_move_the_statistics_as_far_as_one },
     { "what one unit's rows are changes nobody else's integers; no number is dropped and counted",
       what_one_unit_s_rows_are_changes_nobody_else_s_integers },
     { "the order of the file does not matter", the_order_of_the_file_does_not_matter },

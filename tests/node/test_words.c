@@ -188,6 +188,11 @@ static void plan_says_how_units_are_added_and_what_rides_with_them(void)
     CU_ASSERT(means(&d, "about 75% of the units are not cut"));
     CU_ASSERT(means(&d, "one model of 999 parameters"));
     CU_ASSERT(means(&d, "no budget of its own"));
+    CU_ASSERT_FALSE(means(&d, "In the first round"));
+    offer(&d, true, "record", 0, "training", "distributed", ", \"start_scale\": 0.3");
+    CU_ASSERT(
+        means(&d, "In the first round a unit adds no gradient, but the average of its rows'"));
+    CU_ASSERT(means(&d, "one model of 999 parameters"));
     fm_buf_fini(&d.said);
 }
 

@@ -72,6 +72,27 @@ void unit_rig_open(unit_rig *r)
     make_keys(r);
 }
 
+void unit_rig_start(unit_rig *r)
+{
+    static char model[] = "width: 0\ncenter: true\n";
+    fm_tabular_config config;
+    fm_tabular_start s;
+    size_t parameters = 0;
+
+    need(fm_tabular_config_parse("model", model, strlen(model), r->schema, &config) == FM_OK &&
+             fm_tabular_parameters(&config, &parameters) == FM_OK &&
+             fm_tabular_start_of(&config, &s) == FM_OK,
+         "a center");
+    r->plan.model_text = model;
+    r->plan.parameters = (uint32_t)parameters + 1;
+    r->plan.start_center = (uint32_t)s.center;
+    r->plan.start_count = (uint32_t)s.count;
+    r->plan.start_bias = (uint32_t)s.bias;
+    r->plan.start_scale = s.bias_scale;
+    free(r->model);
+    need((r->model = calloc(r->plan.parameters, sizeof *r->model)) != NULL, "memory");
+}
+
 void unit_rig_load(unit_rig *r, const char *unit)
 {
     const fm_table_options o = { .labels = true, .unit = unit };

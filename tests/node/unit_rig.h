@@ -19,6 +19,8 @@ typedef struct {
 extern fm_encoding unit_rig_encoding;
 /** A plan whose unit is the column who; no rows yet. */
 void unit_rig_open(unit_rig *r);
+/** Another plan: a linear model, and the next round is the statistics round. */
+void unit_rig_start(unit_rig *r);
 void unit_rig_close(unit_rig *r);
 /** One row of a unit; what it says is a function of `seed` alone. */
 void unit_rig_visit(unit_rig *r, unsigned who, unsigned seed);

@@ -33,10 +33,26 @@ static void any_case_has_settings_within_their_ranges(void)
                 CU_ASSERT(t.load_share >= 0.0 && t.load_share <= 0.5);
                 CU_ASSERT(t.clip_quantile >= 0.0 && t.clip_quantile < 1.0);
                 CU_ASSERT((t.clip_quantile > 0.0) == (t.clip_share > 0.0));
+                CU_ASSERT_FALSE(t.start);
             }
 }
 
+/* The statistics round is a round more: the others are not fewer for it. */
+static void a_statistics_round_is_one_round_more(void)
+{
+    fm_training_case c = { .units = 600.0, .epsilon = 1.0, .delta = 1e-4, .parameters = 100 };
+    fm_training without, with;
+
+    fm_training_defaults(&c, &without);
+    c.start = true;
+    fm_training_defaults(&c, &with);
+    CU_ASSERT(with.start);
+    CU_ASSERT_EQUAL(with.rounds, without.rounds + 1);
+    CU_ASSERT_EQUAL(with.adam_epsilon, without.adam_epsilon);
+}
+
 static const fm_test tests[] = {
+    { "a statistics round is one round more", a_statistics_round_is_one_round_more },
     { "any case has settings within their ranges", any_case_has_settings_within_their_ranges },
 };
 

@@ -227,5 +227,9 @@ fm_plan sample_fast_plan(void)
     p.clip_quantile = 0.5;
     p.clip_rate = 0.2;
     p.clip_share = 0.05;
+    p.start_center = 11000;
+    p.start_count = 300;
+    p.start_bias = 40;
+    p.start_scale = 0.3;
     return p;
 }

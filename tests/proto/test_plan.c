@@ -72,6 +72,10 @@ static void a_plan_comes_back_as_it_was(void)
     CU_ASSERT_EQUAL(a.clip_quantile, b.clip_quantile);
     CU_ASSERT_EQUAL(a.clip_rate, b.clip_rate);
     CU_ASSERT_EQUAL(a.clip_share, b.clip_share);
+    CU_ASSERT_EQUAL(a.start_center, b.start_center);
+    CU_ASSERT_EQUAL(a.start_count, b.start_count);
+    CU_ASSERT_EQUAL(a.start_bias, b.start_bias);
+    CU_ASSERT_EQUAL(a.start_scale, b.start_scale);
     CU_ASSERT_EQUAL(memcmp(a.run, b.run, sizeof a.run), 0);
     fm_buf_fini(&bytes);
     fm_plan_fini(&b);
@@ -99,6 +103,10 @@ static void truncations_and_a_trailing_byte_are_refused(void)
 static void a_cut_is_refused_or_another_plan(void)
 {
     fm_plan p = sample_fast_plan();
+
+    p.start_count = p.start_center = p.start_bias = 0; /* they are not absent one by one */
+    p.start_scale = 0.0;
+
     fm_buf b = encoded(&p);
     fm_hash whole = fm_plan_hash(b.data, b.len), cut;
     size_t others = 0;
@@ -171,6 +179,7 @@ static void real_fields_have_their_ranges(void)
         { FIELD(clip_quantile), { 1e-300, 0.9999 }, { -0.1, 1 } },
         { FIELD(clip_rate), { 0, 2 }, { -0.1, 2.0001 } },
         { FIELD(clip_share), { 1e-300, 0.5 }, { 0, 0.5001 } },
+        { FIELD(start_scale), { 1e-6, 1000 }, { 1e-7, 1000.1 } },
 #undef FIELD
     };
     const double never[] = { NAN, INFINITY, -INFINITY };
@@ -219,6 +228,11 @@ static void whole_fields_have_their_ranges(void)
         { FIELD(colluders), { 0, 2 }, { 4, UINT32_MAX } },
         { FIELD(load_groups), { 1, 16 }, { 0, 17 } },
         { FIELD(load_experts), { 2, 256 }, { 1, 257 } },
+        /* 12345 parameters, of which 18 are the tail. */
+        { FIELD(start_center), { 41, 12027 }, { 12028, UINT32_MAX } },
+        { FIELD(start_count), { 1, 1327 }, { 1328, UINT32_MAX } },
+        { FIELD(start_bias), { 0, 10999 }, { 11000, 11299 } },
+        { FIELD(start_bias), { 11300, 12326 }, { 12327, UINT32_MAX } },
 #undef FIELD
     };
 
@@ -269,6 +283,9 @@ static void the_tail_and_what_fills_it_belong_together(void)
     p.clip_rate = 0.1;
     CU_ASSERT_TRUE(bad(&p, "clip_rate"));
     p = sample_fast_plan();
+    CU_ASSERT_EQUAL(fm_plan_tail(&p), 18);
+    p.start_count = p.start_center = p.start_bias = 0;
+    p.start_scale = 0.0;
     CU_ASSERT_EQUAL(fm_plan_tail(&p), 17);
     p.parameters = 17; /* no room for a weight */
     CU_ASSERT_TRUE(bad(&p, "parameters"));
@@ -279,6 +296,35 @@ static void the_tail_and_what_fills_it_belong_together(void)
     p.clip_quantile = p.clip_share = p.clip_rate = 0.0;
     CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
     CU_ASSERT_EQUAL(fm_plan_tail(&p), 16);
+}
+
+static void a_statistics_round_has_all_its_fields_or_none(void)
+{
+    fm_plan p = sample_fast_plan();
+
+    CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
+    p.rounds = 1;
+    CU_ASSERT_TRUE(bad(&p, "statistics round"));
+    p = sample_fast_plan();
+    p.start_count = 0;
+    CU_ASSERT_TRUE(bad(&p, "start_count"));
+    p = sample_fast_plan(); /* a center that stays as it is */
+    p.start_scale = 0.0;
+    CU_ASSERT_TRUE(bad(&p, "start_bias"));
+    p.start_bias = 0;
+    CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
+    CU_ASSERT_EQUAL(fm_plan_tail(&p), 17);
+    p.rounds = 1;
+    CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
+    p = sample_plan();
+    p.start_center = 1;
+    CU_ASSERT_TRUE(bad(&p, "start_center"));
+    p = sample_plan();
+    p.start_bias = 1;
+    CU_ASSERT_TRUE(bad(&p, "start_bias"));
+    p = sample_plan();
+    p.start_scale = 1.0;
+    CU_ASSERT_TRUE(bad(&p, "start_scale"));
 }
 
 static void queries_are_exact_and_have_no_tail(void)
@@ -303,6 +349,11 @@ static void queries_are_exact_and_have_no_tail(void)
     p.clip_quantile = 0.5;
     p.clip_share = 0.1;
     CU_ASSERT_TRUE(bad(&p, "votes"));
+    p.clip_quantile = p.clip_share = 0.0;
+    p.start_count = 1;
+    p.start_bias = 1;
+    p.start_scale = 1.0;
+    CU_ASSERT_TRUE(bad(&p, "statistics round"));
 }
 
 static void the_quorum_is_above_half_with_the_colluders(void)
@@ -445,19 +496,22 @@ static void every_field_of_version_3_is_in_the_hash(void)
     fm_buf a = encoded(&p);
     fm_hash first = fm_plan_hash(a.data, a.len);
 
-    for (int i = 0; i < 11; i++) {
+    for (int i = 0; i < 15; i++) {
         fm_plan q = sample_fast_plan();
         double *reals[] = { &q.warmup,        &q.final_rate, &q.load_share, &q.balance_rate,
-                            &q.clip_quantile, &q.clip_rate,  &q.clip_share };
+                            &q.clip_quantile, &q.clip_rate,  &q.clip_share, &q.start_scale };
         fm_hash other;
         fm_buf b;
 
-        if (i < 7)
+        if (i < 8)
             *reals[i] *= 0.5;
-        q.encoding = i == 7 ? FM_ENCODING_EXACT : q.encoding;
-        q.schedule = i == 8 ? FM_SCHEDULE_LINEAR : q.schedule;
-        q.load_groups += i == 9;
-        q.load_experts += i == 10;
+        q.encoding = i == 8 ? FM_ENCODING_EXACT : q.encoding;
+        q.schedule = i == 9 ? FM_SCHEDULE_LINEAR : q.schedule;
+        q.load_groups += i == 10;
+        q.load_experts += i == 11;
+        q.start_center += i == 12;
+        q.start_count += i == 13;
+        q.start_bias += i == 14;
         b = encoded(&q);
         other = fm_plan_hash(b.data, b.len);
         CU_ASSERT_FALSE(fm_hash_equal(&first, &other));
@@ -475,6 +529,8 @@ static const fm_test tests[] = {
     { "no noise needs an epsilon that says so", no_noise_needs_an_epsilon_that_says_so },
     { "whole fields have their ranges", whole_fields_have_their_ranges },
     { "the tail and what fills it belong together", the_tail_and_what_fills_it_belong_together },
+    { "a statistics round has all its fields or none",
+      a_statistics_round_has_all_its_fields_or_none },
     { "queries are exact and have no tail", queries_are_exact_and_have_no_tail },
     { "the quorum is above half with the colluders", the_quorum_is_above_half_with_the_colluders },
     { "texts are checked", texts_are_checked },

@@ -75,7 +75,7 @@ void rig_open(rig *r, size_t rows, size_t unit, fm_dp_encoding encoding, bool ta
                                     .sampling_rate = 1.0,
                                     .unit_rows = unit };
     if (tail) {
-        r->spec.tail = (fm_train_tail){ RIG_BLOCKS, RIG_EXPERTS, true };
+        r->spec.tail = (fm_train_tail){ RIG_BLOCKS, RIG_EXPERTS, true, false };
         r->spec.load_share = 0.2;
         r->spec.clip_share = 0.1;
     }
@@ -83,6 +83,21 @@ void rig_open(rig *r, size_t rows, size_t unit, fm_dp_encoding encoding, bool ta
     need((r->state = calloc(r->length, sizeof *r->state)) != NULL, "memory");
     for (size_t i = 0; i < r->parameters; i++)
         r->state[i] = (float)(0.5 * fm_rng_normal(&rng));
+}
+
+void rig_start(rig *r)
+{
+    float *old = r->state;
+    const size_t before = r->parameters, tail = r->length - before;
+
+    r->model.center = true;
+    r->spec.tail.start = true;
+    need(fm_tabular_parameters(&r->model, &r->parameters) == FM_OK, "a center");
+    r->length = r->parameters + tail + 1;
+    need((r->state = calloc(r->length, sizeof *r->state)) != NULL, "memory");
+    memcpy(r->state, old, before * sizeof *old);
+    memcpy(r->state + r->parameters, old + before, tail * sizeof *old);
+    free(old);
 }
 
 void rig_close(rig *r)

@@ -22,6 +22,8 @@ void need(bool ok, const char *what);
 /** @param rows  of records; @param unit  rows of one unit at most (they are of 1 to so many), 1: each
  *  record is a unit. @param tail  load biases and clip norm. */
 void rig_open(rig *r, size_t rows, size_t unit, fm_dp_encoding encoding, bool tail);
+/** From here on the model has a center, the state a phase, 0: the next run is the statistics round. */
+void rig_start(rig *r);
 void rig_close(rig *r);
 fm_train_step *rig_step(const rig *r, unsigned threads);
 /** One run by a seeded sample: the sum before noise, int64[length], owned by the caller. */

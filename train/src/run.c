@@ -93,6 +93,25 @@ static fm_status vote_of(const run *r, double *out)
     return st;
 }
 
+/* The noise on a decoded coordinate is that of a plan's counted noise: there is one party. */
+static fm_status add_start(const run *r, fm_optimizer_spec *spec)
+{
+    fm_tabular_start start;
+    fm_status st = fm_tabular_start_of(r->spec->model, &start);
+
+    if (st != FM_OK)
+        return st;
+    spec->start_center = start.center;
+    spec->start_count = start.count;
+    if (!r->tail.start)
+        return FM_OK;
+    spec->start_bias = start.bias;
+    spec->start_scale = start.bias_scale;
+    spec->start_norm = r->spec->training->clip_norm;
+    spec->start_noise = r->spec->noise_multiplier * r->spec->training->clip_norm;
+    return FM_OK;
+}
+
 static fm_status make_optimizer(run *r)
 {
     const fm_training *t = r->spec->training;
@@ -112,7 +131,10 @@ static fm_status make_optimizer(run *r)
                                .balance_rate = t->balance_rate,
                                .clip_quantile = t->clip_quantile,
                                .clip_rate = t->clip_rate };
-    fm_status st;
+    fm_status st = add_start(r, &spec);
+
+    if (st != FM_OK)
+        return st;
 
     if ((st = vote_of(r, &spec.clip_vote)) != FM_OK ||
         (st = fm_alloc(r->n, sizeof *r->gradient, (void **)&r->gradient)) != FM_OK)
@@ -164,7 +186,8 @@ static fm_status check_spec(const fm_train_run_spec *s)
 static fm_train_tail tail_of(const fm_train_run_spec *s)
 {
     const fm_tabular_config *m = s->model;
-    fm_train_tail tail = { .clip_norm = s->training->clip_quantile > 0.0 };
+    fm_train_tail tail = { .clip_norm = s->training->clip_quantile > 0.0,
+                           .start = s->training->start };
 
     if (s->training->load_share > 0.0 && m->width > 0 && m->top_k < m->experts) {
         tail.load_groups = m->blocks;

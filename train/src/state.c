@@ -4,6 +4,8 @@
 
 fm_status fm_train_tail_check(const fm_train_tail *t, const fm_tabular_config *model)
 {
+    if (t->start && !model->center)
+        return fm_fail(FM_EINVAL, "a statistics round is asked for; the model has no center");
     if (t->load_groups == 0)
         return FM_OK;
     if (model->width == 0 || t->load_groups != model->blocks || t->load_experts != model->experts)

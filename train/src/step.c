@@ -72,7 +72,8 @@ static fm_status make_worker(const fm_train_step *s, fm_train_worker *w)
         (st = take(s->batch_units, sizeof *w->squares, &w->squares)) != FM_OK ||
         (st = take(s->batch_units, sizeof *w->lengths, &w->lengths)) != FM_OK ||
         (st = take(s->batch_units, sizeof *w->clipped, &w->clipped)) != FM_OK ||
-        (st = take(biases, sizeof *w->loads, &w->loads)) != FM_OK)
+        (st = take(biases, sizeof *w->loads, &w->loads)) != FM_OK ||
+        (s->tail.start && (st = take(s->model.features + 1, sizeof *w->means, &w->means)) != FM_OK))
         return st;
     return s->lattice.encoding == FM_DP_FAST ? FM_OK
                                              : take(s->length, sizeof *w->gradient, &w->gradient);
@@ -92,6 +93,7 @@ static void wipe_worker(const fm_train_step *s, fm_train_worker *w)
     wipe(w->clipped, s->batch_units, sizeof *w->clipped);
     wipe(w->loads, s->tail.load_groups * s->tail.load_experts, sizeof *w->loads);
     wipe(w->gradient, s->length, sizeof *w->gradient);
+    wipe(w->means, s->model.features + 1, sizeof *w->means);
 }
 
 static void free_worker(const fm_train_step *s, fm_train_worker *w)
@@ -105,6 +107,7 @@ static void free_worker(const fm_train_step *s, fm_train_worker *w)
     free(w->clipped);
     free(w->loads);
     free(w->gradient);
+    free(w->means);
 }
 
 /* ---- the object ---- */
@@ -154,7 +157,8 @@ fm_status fm_train_step_new(const fm_train_step_spec *spec, fm_train_step **out)
     s->model = *spec->model;
     s->lattice = *spec->lattice;
     s->tail = spec->tail;
-    if ((st = fm_tabular_parameters(&s->model, &s->weights)) != FM_OK)
+    if ((st = fm_tabular_parameters(&s->model, &s->weights)) != FM_OK ||
+        (st = fm_tabular_start_of(&s->model, &s->start)) != FM_OK)
         goto done;
     s->length = s->weights + fm_train_tail_length(&s->tail);
     if ((st = fm_dp_parts_make(&s->lattice, spec->load_share, spec->clip_share, &s->parts)) !=
@@ -231,13 +235,17 @@ static fm_status run_batch(void *ctx, unsigned thread, size_t number)
     const size_t first = s->batches[number], units = s->batches[number + 1] - first;
     const size_t from = fm_train_unit_start(d, first);
     const size_t rows = fm_train_unit_start(d, first + units) - from;
-    fm_status st = fm_tabular_backward(w->model, t->x, t->y, d->rows + from, rows, NULL);
+    const uint32_t *ends = d->ends ? w->ends : NULL;
+    fm_status st = FM_OK;
 
+    for (size_t u = 0; ends && u < units; u++)
+        w->ends[u] = (uint32_t)(d->ends[first + u] - from);
+    if (s->statistics)
+        st = fm_train_add_statistics(s, w, d->rows + from, ends, units);
+    else if ((st = fm_tabular_backward(w->model, t->x, t->y, d->rows + from, rows, NULL)) == FM_OK)
+        st = fm_train_add_batch(s, w, ends, units);
     if (st != FM_OK)
         return st;
-    for (size_t u = 0; d->ends && u < units; u++)
-        w->ends[u] = (uint32_t)(d->ends[first + u] - from);
-    st = fm_train_add_batch(s, w, d->ends ? w->ends : NULL, units);
     if (thread == 0 && s->in->keepalive)
         s->in->keepalive(s->in->keepalive_ctx);
     return st;
@@ -246,11 +254,17 @@ static fm_status run_batch(void *ctx, unsigned thread, size_t number)
 /* The aggregator's word is not taken for it: whatever the clip norm, integers are checked. */
 static fm_status set_state(fm_train_step *s, const float *state)
 {
-    const double log_clip = s->tail.clip_norm ? (double)state[s->length - 1] : 0.0;
+    const size_t clip = s->weights + s->tail.load_groups * s->tail.load_experts;
+    const double log_clip = s->tail.clip_norm ? (double)state[clip] : 0.0;
+    const float phase = s->tail.start ? state[s->length - 1] : 1.0f;
 
     if (!(fabs(log_clip) <= FM_OPTIM_CLIP_RANGE + 1e-6))
         return fm_fail(FM_EINVAL, "the clip norm in use is more than a thousand times that of the "
                                   "plan, or less than a thousandth");
+    if (phase != 0.0f && phase != 1.0f)
+        return fm_fail(FM_EINVAL, "the phase is %g, must be 0 (the statistics round) or 1",
+                       (double)phase);
+    s->statistics = phase == 0.0f;
     s->relative_clip = exp(log_clip);
     return fm_train_state_set(s->workers->model, &s->tail, state, s->length);
 }

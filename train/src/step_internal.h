@@ -17,6 +17,7 @@ typedef struct {
     bool *clipped;     /* [batch_units] */
     float *loads;      /* [biases] of one unit */
     float *gradient;   /* [length] of one unit; NULL in FAST */
+    float *means;      /* [features + 1] of one unit, then of its labels; NULL without a start */
 } fm_train_worker;
 
 struct fm_train_step {
@@ -25,6 +26,7 @@ struct fm_train_step {
     fm_dp_parts parts;
     fm_train_tail tail;
     fm_train_sample sample;
+    fm_tabular_start start; /* of use with tail.start */
     size_t weights, length; /* the model's parameters; and the tail */
     size_t batch_rows;      /* room of a worker */
     size_t batch_units;     /* most units of a batch */
@@ -34,6 +36,7 @@ struct fm_train_step {
     fm_train_worker *workers; /* [threads] */
     /* The run under way. */
     double relative_clip;
+    bool statistics; /* it is the statistics round */
     const fm_train_step_input *in;
 };
 
@@ -47,5 +50,10 @@ static inline size_t fm_train_unit_start(const fm_train_sample *s, size_t u)
  *  @param ends [units], or NULL when each row is a unit. */
 FM_NODISCARD fm_status fm_train_add_batch(const fm_train_step *s, fm_train_worker *w,
                                           const uint32_t *ends, size_t units);
+
+/** The same for the statistics round: no model, but the table's rows. */
+FM_NODISCARD fm_status fm_train_add_statistics(const fm_train_step *s, fm_train_worker *w,
+                                               const uint32_t *rows, const uint32_t *ends,
+                                               size_t units);
 
 #endif

@@ -25,7 +25,7 @@ static uint64_t add_tail(const fm_train_step *s, fm_train_worker *w, const uint3
             fm_dp_encode_tail(w->loads, biases, loads_bound(s), s->parts.loads, sum + s->weights);
     }
     if (s->tail.clip_norm) {
-        sum[s->length - 1] += (int32_t)(clipped ? -s->parts.vote : s->parts.vote);
+        sum[s->weights + biases] += (int32_t)(clipped ? -s->parts.vote : s->parts.vote);
         square += (uint64_t)(s->parts.vote * s->parts.vote);
     }
     return square;
@@ -91,10 +91,12 @@ static void finish_exact(const fm_train_step *s, fm_train_worker *w, const uint3
     if (s->tail.clip_norm) {
         const double vote = (double)s->parts.vote * step;
 
-        w->gradient[s->length - 1] =
+        w->gradient[s->weights + biases] =
             (float)(fm_dp_unit_clipped(&s->lattice, limit, square, s->relative_clip) ? -vote
                                                                                      : vote);
     }
+    if (s->tail.start)
+        w->gradient[s->length - 1] = 0.0f;
 }
 
 static fm_status add_exact(const fm_train_step *s, fm_train_worker *w, const uint32_t *ends,

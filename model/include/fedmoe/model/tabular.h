@@ -3,7 +3,7 @@
  * expert and top-k routed experts, a head. One logit and binary cross-entropy, K logits and
  * cross-entropy, or a number and half its squared error, as the schema's label asks.
  *
- *   phi   = features                                            [F]
+ *   phi   = features - center                                   [F]
  *   x     = W_e phi                                             [D]
  *   r     = W_r x + b_r; T = top-k of r; gate = softmax over T (or sigmoid of each)   [E]
  *   x     = residual * x + shared(x) + sum over e in T of gate_e expert_e(x)   per block
@@ -11,7 +11,8 @@
  *   expert(x), shared(x) = W_2 act(W_1 x + b_1) + b_2
  *
  * Each record's gradient depends on that record alone, bit for bit: no capacity limits, no
- * dropping, no batch statistics, every reduction over one record's own values in a fixed order.
+ * dropping, no batch statistics, every reduction over one record's own values in a fixed order. The
+ * center is a constant of the model, with no gradient: a statistics round sets it (train/step.h).
  *
  * Parameters live in one flat vector float32[P]; tensors in a fixed order (fm_tabular_tensor).
  * A parameter theta enters the model as multiplier * theta, a constant of its group: so that
@@ -65,6 +66,7 @@ typedef struct {
     double router_entropy; /* 0..100; each record's loss gets -router_entropy * the entropy of the
                               softmax of its scores, block by block: spreads a record over experts
                               and couples no records */
+    bool center;           /* there is a center; for binary targets with linear skip and bias */
     fm_tabular_multipliers multipliers;
     fm_tabular_spread spread;
     /* From the schema; not in the file. */
@@ -76,11 +78,15 @@ typedef struct {
 #define FM_TABULAR_MAX_PARAMETERS ((size_t)1 << 28)
 #define FM_TABULAR_MAX_ROWS ((size_t)1 << 24) /* of one batch */
 
-/** The default model for a schema. */
+/** The default model for a schema: with a center where there can be one. */
 void fm_tabular_config_default(const fm_schema *s, fm_tabular_config *out);
-/** Read YAML text; absent keys keep the default; unknown keys are refused with the line. */
+/** Read YAML text; absent keys keep the default; unknown keys are refused with the line. Without
+ *  `center` there is none: texts in files and plans from before it do not say so. */
 FM_NODISCARD fm_status fm_tabular_config_parse(const char *name, const void *text, size_t len,
                                                const fm_schema *s, fm_tabular_config *out);
+/** The same for a new model: without `center` there is one where there can be. */
+FM_NODISCARD fm_status fm_tabular_config_parse_new(const char *name, const void *text, size_t len,
+                                                   const fm_schema *s, fm_tabular_config *out);
 /** All keys with their values, as YAML. */
 FM_NODISCARD fm_status fm_tabular_config_write(const fm_tabular_config *c, fm_buf *out);
 
@@ -102,6 +108,14 @@ size_t fm_tabular_outputs(const fm_tabular *m);
 
 /** P; FM_EINVAL when the configuration is out of bounds, the text naming the key. */
 FM_NODISCARD fm_status fm_tabular_parameters(const fm_tabular_config *c, size_t *out);
+/** What a statistics round sets: coordinates of the flat vector. */
+typedef struct {
+    size_t center, count; /* count 0: the model has no center, and nothing is set */
+    size_t bias;
+    double bias_scale; /* its multiplier */
+} fm_tabular_start;
+/** FM_EINVAL as fm_tabular_parameters. */
+FM_NODISCARD fm_status fm_tabular_start_of(const fm_tabular_config *c, fm_tabular_start *out);
 /** Parameters that one record touches (linear skip, embedding, router, shared, k experts, head). */
 FM_NODISCARD fm_status fm_tabular_active_parameters(const fm_tabular_config *c, size_t *out);
 

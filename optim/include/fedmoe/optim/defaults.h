@@ -5,6 +5,8 @@
 #ifndef FEDMOE_OPTIM_DEFAULTS_H
 #define FEDMOE_OPTIM_DEFAULTS_H
 
+#include <stdbool.h>
+
 #include "fedmoe/optim/optimizer.h"
 
 /** All public: nothing of the records but the round figure of how many units they are about. */
@@ -12,6 +14,7 @@ typedef struct {
     double units;          /* expected privacy units of all parties together, >= 1 */
     double epsilon, delta; /* epsilon FM_TRAINING_NO_PRIVACY or more: no noise */
     size_t parameters;     /* of the model, >= 1 */
+    bool start;            /* a statistics round is wanted, and the model can take one */
 } fm_training_case;
 
 #define FM_TRAINING_NO_PRIVACY 1000.0
@@ -19,7 +22,8 @@ typedef struct {
 /** The settings of a training. */
 typedef struct {
     double clip_norm, sampling_rate;
-    uint64_t rounds;
+    uint64_t rounds; /* the statistics round included */
+    bool start;      /* the first round is one */
     fm_optim_rule rule;
     double learning_rate, momentum, beta2, adam_epsilon, averaging;
     fm_optim_schedule schedule;

@@ -3,7 +3,7 @@
  * the same bits, also with a stop and a start from a checkpoint between them.
  *
  * The vector is the model's weights and then its tail: load biases of experts, and the logarithm of
- * the clip norm in use over the one that the lattice is made for. What a step knows is the decoded
+ * the clip norm in use over the one that the lattice is made for, and the phase. What a step knows is the decoded
  * noised sum and public constants: all of it is post-processing.
  */
 #ifndef FEDMOE_OPTIM_OPTIMIZER_H
@@ -31,7 +31,7 @@ typedef struct {
     double final_rate; /* [0, 1]: rate after the last round over learning_rate */
     double averaging;  /* [0, 1): weights after the last averaging * rounds steps (to the nearest
                           whole number) are averaged; 0: none. Of no effect with SUM. */
-    uint64_t rounds;   /* steps of the whole run */
+    uint64_t rounds;   /* steps of the whole run, a statistics round included */
     double divisor;    /* units that a step is expected to sum, > 0 */
     size_t frozen;     /* the first weights that no step changes: the model that is evaluated */
 
@@ -41,14 +41,25 @@ typedef struct {
     double clip_quantile; /* 0: the clip norm is fixed, and has no place in the vector */
     double clip_rate;
     double clip_vote; /* what a unit adds, with its sign: clip_share * clip_norm, > 0 */
+
+    size_t start_center,
+        start_count; /* which weights center the features: no gradient moves them */
+    /* The statistics round: the first one, when start_scale > 0. */
+    size_t start_bias;  /* the first bias: another weight */
+    double start_scale; /* what the bias is multiplied by in the model */
+    double start_norm;  /* clip norm: what a unit of norm sqrt(2) adds is scaled to, > 0 */
+    double start_noise; /* standard deviation of the noise on a coordinate of the sum, >= 0 */
 } fm_optimizer_spec;
+
+/** The least share that a statistics round reads out of noise; 1 minus the largest. */
+#define FM_OPTIM_START_SHARE 0.01
 
 typedef struct {
     fm_optimizer_spec spec;
     size_t n;
     size_t tail; /* the last weights that are not the model's */
     uint64_t steps;
-    uint64_t average_from; /* steps after this many enter the average */
+    uint64_t average_from; /* steps after this many enter the average; a statistics round is none */
     uint64_t averaged;     /* how many have */
     float *weights;        /* [n] owned */
     float *m, *v;          /* [n] owned; v NULL for SGD; of no use for the tail */
@@ -61,7 +72,8 @@ size_t fm_optimizer_tail(const fm_optimizer_spec *spec);
 
 /**
  * @param weights  the first ones, float32[n], copied.
- * @return FM_OK; FM_EINVAL no room for frozen weights, tail and one more; FM_ENOMEM.
+ * @return FM_OK; FM_EINVAL no room for frozen weights, tail and one more, or a statistics round
+ *         that has no place; FM_ENOMEM.
  */
 FM_NODISCARD fm_status fm_optimizer_new(const fm_optimizer_spec *spec, const float *weights,
                                         size_t n, fm_optimizer **out);
@@ -94,12 +106,22 @@ double fm_optimizer_clip_ratio(const fm_optimizer *o);
  *
  * Where noise is far above the loads the biases move at random by at most balance_rate a step.
  *
+ * With start_scale > 0 the vector's last value is the phase, and F = start_count. A step in phase 0 reads, with
+ * c = sqrt(2) / (start_norm divisor), the mean of the features m = c sum[center ...], and the share
+ * of positive labels p = c sum[bias], clamped to [FM_OPTIM_START_SHARE, 1 - FM_OPTIM_START_SHARE]:
+ *
+ *   center = m max(0, 1 - F s^2 / |m|^2), s = c start_noise;  bias = ln(p / (1 - p)) / start_scale
+ *
+ * Then the phase is 1, and nothing else has changed: the step counts neither for the rate nor for
+ * momentum and average. Later steps leave center and phase as they are.
+ *
  * @return FM_OK; FM_EINVAL another n; FM_ENONFINITE a NaN or infinity in the gradient, or a step
  *         that would leave the float32 numbers. On error all is unchanged.
  * @source Adam: Kingma and Ba 2015, arXiv:1412.6980, Algorithm 1; averaging: Polyak and Juditsky
  *         1992; balancing: Wang et al. 2024, arXiv:2408.15664, with the error in proportion instead
  *         of its sign, which noise would make as large as any; clip norm: Andrew et al. 2021,
- *         arXiv:1905.03871, section 2.2 (votes of +-1 instead of 0 and 1 halve the sensitivity).
+ *         arXiv:1905.03871, section 2.2 (votes of +-1 instead of 0 and 1 halve the sensitivity);
+ *         shrinking a noisy mean: James and Stein 1961, with F for F - 2.
  */
 FM_NODISCARD fm_status fm_optimizer_step(fm_optimizer *o, const float *gradient, size_t n);
 /** The weights to publish at the end: the average if there is one. out: float32[n]. */

@@ -76,15 +76,22 @@ typedef struct {
     double warmup;     /* [0, 1): share of the rounds in which the rate rises linearly */
     double final_rate; /* [0, 1]: rate at the end over learning_rate */
     /* The state vector ends in its tail: load_groups * load_experts load biases, then, when
-     * clip_quantile > 0, the natural logarithm of the clip norm in use over clip_norm. In an update
-     * these places hold noised counts: docs/privacy.md, section 2. */
-    uint32_t load_groups;          /* 0..16: MoE blocks whose experts are counted */
-    uint32_t load_experts;         /* 2..256 when load_groups > 0, else 0 */
-    double load_share;             /* (0, 0.5] when load_groups > 0, else 0 */
-    double balance_rate;           /* [0, 1] */
-    double clip_quantile;          /* [0, 1); 0: the clip norm is fixed */
-    double clip_rate;              /* [0, 2]; 0 when the clip norm is fixed */
-    double clip_share;             /* (0, 0.5] when clip_quantile > 0, else 0 */
+     * clip_quantile > 0, the natural logarithm of the clip norm in use over clip_norm, then, when
+     * start_scale > 0, the phase. In an update these places hold noised counts: docs/privacy.md, section 2. */
+    uint32_t load_groups;  /* 0..16: MoE blocks whose experts are counted */
+    uint32_t load_experts; /* 2..256 when load_groups > 0, else 0 */
+    double load_share;     /* (0, 0.5] when load_groups > 0, else 0 */
+    double balance_rate;   /* [0, 1] */
+    double clip_quantile;  /* [0, 1); 0: the clip norm is fixed */
+    double clip_rate;      /* [0, 2]; 0 when the clip norm is fixed */
+    double clip_share;     /* (0, 0.5] when clip_quantile > 0, else 0 */
+    /* What no gradient moves; and with start_scale > 0 the first round is a statistics round, which
+     * sets it, and the last word of the tail is the phase, 0 before it and 1 after it:
+     * docs/privacy.md, section 2. */
+    uint32_t start_center; /* first of the coordinates that center the features */
+    uint32_t start_count;  /* so many; none in the tail. 0: there are none, and all four are 0 */
+    uint32_t start_bias;   /* neither one of those, nor in the tail; 0 without a statistics round */
+    double start_scale;    /* 0: no statistics round; else [1e-6, 1000] */
     uint8_t run[FM_SESSION_BYTES]; /* random: two runs of the same figures are two plans */
 } fm_plan;
 
@@ -103,7 +110,8 @@ static inline uint32_t fm_plan_update_words(const fm_plan *p)
 /** Trailing coordinates of the state that are not weights of the model. */
 static inline uint32_t fm_plan_tail(const fm_plan *p)
 {
-    return p->load_groups * p->load_experts + (p->clip_quantile > 0.0 ? 1u : 0u);
+    return p->load_groups * p->load_experts + (p->clip_quantile > 0.0 ? 1u : 0u) +
+           (p->start_scale > 0.0 ? 1u : 0u);
 }
 /** Label "fedmoe plan v1", over the encoded bytes. */
 fm_hash fm_plan_hash(const void *bytes, size_t len);

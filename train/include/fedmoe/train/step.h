@@ -3,6 +3,10 @@
  * sum of each unit's rows clipped once and in integers, its loads of experts and its vote on the clip
  * norm. What comes out is a sum that only dp/ can open: with noise and masks, as a release.
  *
+ * In phase 0 of the state (train/state.h) a run is the statistics round instead: in the places of
+ * center and bias each unit adds the means of its rows' features and labels, times the clip norm over
+ * sqrt(2): no longer than the clip norm, to which the features are shortened. All other places get 0.
+ *
  * Several threads share the work; the sum is the same, to the bit, for any number of them.
  */
 #ifndef FEDMOE_TRAIN_STEP_H
