@@ -150,6 +150,16 @@ static fm_status make_piece(const fm_dp_words *w, workspace *s, size_t at, size_
     return st == FM_OK ? add_masks(w, s, n, words) : st;
 }
 
+/* While the coordinates are near: a pass of its own over the sum would fetch it once more. */
+static void wipe_piece(fm_dp_sum *sum, size_t at, size_t n)
+{
+    sodium_memzero(sum->total + at, n * sizeof *sum->total);
+    if (sum->wide)
+        sodium_memzero(sum->wide + at, n * sizeof *sum->wide);
+    if (sum->unit)
+        sodium_memzero(sum->unit + at, n * sizeof *sum->unit);
+}
+
 fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words, float *decoded)
 {
     workspace s = { .runs = 0 };
@@ -164,10 +174,13 @@ fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words, float *decoded
                 to_bytes(piece, n);
             else
                 fm_dp_decode_sum(&w->sum->lattice, piece, n, decoded + at);
+            wipe_piece(w->sum, at, n);
         }
     }
     end(&s);
     if (st == FM_OK)
+        fm_dp_sum_wiped(w->sum);
+    else
         fm_dp_sum_reset(w->sum);
     return st;
 }

@@ -18,8 +18,8 @@ typedef struct {
 
 /**
  * words = round((sum + noise of level 0) / 2^shift) + the other levels' noise + masks, mod 2^32, as
- * u32le bytes; [sum->n]. The sum is wiped and reset on success; after an error it is as before, and
- * the words are of no use, and secret.
+ * u32le bytes; [sum->n]. The sum is wiped and reset, also on failure; after an error the
+ * words are of no use, and secret.
  * @param decoded  instead of words (one of the two is NULL): as fm_dp_decode_sum gives them.
  */
 FM_NODISCARD fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words, float *decoded);

@@ -8,6 +8,9 @@
 #include "fedmoe/base/memory.h"
 #include "tail.h"
 
+#define BLOCK ((size_t)1024) /* coordinates of a step that is being made */
+#define SURE 0x1p120         /* whatever the roundings, below this is far below FLT_MAX */
+
 static const double PI = 3.14159265358979323846;
 
 static fm_status take_floats(size_t n, float **out)
@@ -110,6 +113,38 @@ double fm_optimizer_clip_ratio(const fm_optimizer *o)
     return o->spec.clip_quantile > 0.0 ? exp((double)o->weights[o->n - 1]) : 1.0;
 }
 
+/* The largest magnitude; a NaN when there is one. Magnitudes of floats are in the order of their
+ * bits, NaN above infinity. */
+static float largest(const float *x, size_t n)
+{
+    int32_t most = 0;
+    float out;
+
+    for (size_t i = 0; i < n; i++) {
+        int32_t bits;
+
+        memcpy(&bits, x + i, sizeof bits);
+        bits &= INT32_MAX;
+        most = bits > most ? bits : most;
+    }
+    memcpy(&out, &most, sizeof out);
+    return out;
+}
+
+/* Of -0, too. */
+static bool any_negative(const float *x, size_t n)
+{
+    uint32_t all = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, x + i, sizeof bits);
+        all |= bits;
+    }
+    return all >> 31;
+}
+
 /* What a step does with every coordinate. */
 typedef struct {
     double rate;
@@ -117,38 +152,92 @@ typedef struct {
     double m_share, v_share; /* Adam: 1 - momentum^t, 1 - beta2^t */
 } stride;
 
-/* One coordinate after the step. */
+/* Some coordinates after the step. */
 typedef struct {
-    float w, m, v;
+    float w[BLOCK], m[BLOCK], v[BLOCK];
 } moved;
 
-static moved move_sgd(const fm_optimizer *o, const stride *s, double g, size_t i)
+static void move_sgd(const fm_optimizer *o, const stride *s, const float *gradient, size_t at,
+                     size_t n, moved *to)
 {
-    double m = o->spec.momentum * (double)o->m[i] + g;
+    const double momentum = o->spec.momentum, divisor = o->spec.divisor;
+    const float *w = o->weights + at, *m = o->m + at;
 
-    return (moved){ (float)((double)o->weights[i] - s->rate * m), (float)m, 0.0f };
+    for (size_t i = 0; i < n; i++) {
+        const double g = (double)gradient[at + i] / divisor * s->ratio;
+        const double next = momentum * (double)m[i] + g;
+
+        to->w[i] = (float)((double)w[i] - s->rate * next);
+        to->m[i] = (float)next;
+    }
 }
 
-static moved move_adam(const fm_optimizer *o, const stride *s, double g, size_t i)
+static void move_adam(const fm_optimizer *o, const stride *s, const float *gradient, size_t at,
+                      size_t n, moved *to)
 {
     const fm_optimizer_spec *p = &o->spec;
-    double m = p->momentum * (double)o->m[i] + (1.0 - p->momentum) * g;
-    double v = p->beta2 * (double)o->v[i] + (1.0 - p->beta2) * g * g;
-    double step = (m / s->m_share) / (sqrt(v / s->v_share) + p->adam_epsilon);
+    const double momentum = p->momentum, beta2 = p->beta2, epsilon = p->adam_epsilon;
+    const double divisor = p->divisor;
+    const float *w = o->weights + at, *m = o->m + at, *v = o->v + at;
 
-    return (moved){ (float)((double)o->weights[i] - s->rate * step), (float)m, (float)v };
+    for (size_t i = 0; i < n; i++) {
+        const double g = (double)gradient[at + i] / divisor * s->ratio;
+        const double next = momentum * (double)m[i] + (1.0 - momentum) * g;
+        const double square = beta2 * (double)v[i] + (1.0 - beta2) * g * g;
+        const double step = (next / s->m_share) / (sqrt(square / s->v_share) + epsilon);
+
+        to->w[i] = (float)((double)w[i] - s->rate * step);
+        to->m[i] = (float)next;
+        to->v[i] = (float)square;
+    }
 }
 
-static bool is_finite(moved to)
+/* Coordinates [at, at + n), n <= BLOCK. */
+static void move_block(const fm_optimizer *o, const stride *s, const float *gradient, size_t at,
+                       size_t n, moved *to)
 {
-    return isfinite(to.w) && isfinite(to.m) && isfinite(to.v);
+    if (o->v)
+        move_adam(o, s, gradient, at, n, to);
+    else
+        move_sgd(o, s, gradient, at, n, to);
 }
 
-/* Twice over the coordinates: all of them can take the step before the first one does. */
+static bool block_finite(const fm_optimizer *o, const moved *to, size_t n)
+{
+    return isfinite(largest(to->w, n)) && isfinite(largest(to->m, n)) &&
+           (!o->v || isfinite(largest(to->v, n)));
+}
+
+static void keep_block(fm_optimizer *o, size_t at, size_t n, const moved *to)
+{
+    memcpy(o->weights + at, to->w, n * sizeof(float));
+    memcpy(o->m + at, to->m, n * sizeof(float));
+    if (o->v)
+        memcpy(o->v + at, to->v, n * sizeof(float));
+}
+
+/* Whether the largest values there are leave no room for one that is not finite: nearly always, and
+ * then no step has to be tried. */
+static bool surely_finite(const fm_optimizer *o, const stride *s, const float *gradient, size_t n)
+{
+    const fm_optimizer_spec *p = &o->spec;
+    const double g = (double)largest(gradient, n) / p->divisor * s->ratio;
+    const double m = fabs(p->momentum) * (double)largest(o->m, n) + fabs(1.0 - p->momentum) * g + g;
+    double step = m, v = 0.0;
+
+    if (o->v) {
+        if (!(p->adam_epsilon > 0.0) || !(p->beta2 >= 0.0 && p->beta2 < 1.0) ||
+            any_negative(o->v, n))
+            return false;
+        step = m / s->m_share / p->adam_epsilon; /* a root is added to it */
+        v = (double)largest(o->v, n) + g * g;
+    }
+    return (double)largest(o->weights, n) + fabs(s->rate) * step < SURE && m < SURE && v < SURE;
+}
+
+/* All of them can take the step before the first one does. */
 static bool step_gradient(fm_optimizer *o, const float *gradient)
 {
-    moved (*const move)(const fm_optimizer *, const stride *, double, size_t) =
-        o->v ? move_adam : move_sgd;
     const double t = (double)(o->steps + 1);
     const size_t n = o->n - o->tail;
     const stride s = { .rate = fm_optimizer_rate(&o->spec, o->steps + 1),
@@ -156,16 +245,20 @@ static bool step_gradient(fm_optimizer *o, const float *gradient)
                        .m_share = 1.0 - pow(o->spec.momentum, t),
                        .v_share = 1.0 - pow(o->spec.beta2, t) };
     bool finite = o->tail == 0 || fm_optim_tail_next(o, gradient + n);
+    const bool sure = surely_finite(o, &s, gradient, n);
+    moved to;
 
-    for (size_t i = 0; i < n; i++)
-        finite &= is_finite(move(o, &s, (double)gradient[i] / o->spec.divisor * s.ratio, i));
-    for (size_t i = 0; finite && i < n; i++) {
-        moved to = move(o, &s, (double)gradient[i] / o->spec.divisor * s.ratio, i);
+    for (size_t at = 0; !sure && at < n; at += BLOCK) {
+        const size_t count = n - at < BLOCK ? n - at : BLOCK;
 
-        o->weights[i] = to.w;
-        o->m[i] = to.m;
-        if (o->v)
-            o->v[i] = to.v;
+        move_block(o, &s, gradient, at, count, &to);
+        finite &= block_finite(o, &to, count);
+    }
+    for (size_t at = 0; finite && at < n; at += BLOCK) {
+        const size_t count = n - at < BLOCK ? n - at : BLOCK;
+
+        move_block(o, &s, gradient, at, count, &to);
+        keep_block(o, at, count, &to);
     }
     if (finite && o->tail > 0)
         memcpy(o->weights + n, o->next_tail, o->tail * sizeof(float));
@@ -185,14 +278,22 @@ static bool step_sum(fm_optimizer *o, const float *sum)
     return finite;
 }
 
+static fm_status not_finite(const float *gradient)
+{
+    size_t i = 0;
+
+    while (isfinite(gradient[i]))
+        i++;
+    return fm_fail(FM_ENONFINITE, "optimizer: gradient value %zu is not finite", i);
+}
+
 fm_status fm_optimizer_step(fm_optimizer *o, const float *gradient, size_t n)
 {
     if (!o || !gradient || n != o->n - o->spec.frozen)
         return fm_fail(FM_EINVAL, "optimizer: the gradient has %zu values, the model %zu", n,
                        o ? o->n - o->spec.frozen : 0);
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(gradient[i]))
-            return fm_fail(FM_ENONFINITE, "optimizer: gradient value %zu is not finite", i);
+    if (!isfinite(largest(gradient, n)))
+        return not_finite(gradient);
     if (!(o->spec.rule == FM_OPTIM_SUM ? step_sum(o, gradient) : step_gradient(o, gradient)))
         return fm_fail(FM_ENONFINITE,
                        "optimizer: the step leaves the range of float32; lower learning_rate");
