@@ -19,6 +19,7 @@
 typedef struct {
     uint32_t words[PIECE];
     int32_t noise[PIECE];
+    float decoded[PIECE];
     uint8_t stream[4 * PIECE];
     uint32_t runs, streams; /* that were begun */
     fm_gauss_run *run;      /* [levels] */
@@ -160,7 +161,7 @@ static void wipe_piece(fm_dp_sum *sum, size_t at, size_t n)
         sodium_memzero(sum->unit + at, n * sizeof *sum->unit);
 }
 
-fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words, float *decoded)
+fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words)
 {
     workspace s = { .runs = 0 };
     fm_status st = begin(w, &s);
@@ -170,10 +171,12 @@ fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words, float *decoded
         uint32_t *piece = words ? words + at : s.words;
 
         if ((st = make_piece(w, &s, at, n, piece)) == FM_OK) {
-            if (words)
+            if (words) {
                 to_bytes(piece, n);
-            else
-                fm_dp_decode_sum(&w->sum->lattice, piece, n, decoded + at);
+            } else {
+                fm_dp_decode_sum(&w->sum->lattice, piece, n, s.decoded);
+                w->take(w->take_ctx, at, s.decoded, n);
+            }
             wipe_piece(w->sum, at, n);
         }
     }

@@ -253,13 +253,14 @@ static void descend(float *w, const float *g, size_t n)
         w[i] -= rate * g[i];
 }
 
+static void descend_piece(void *ctx, size_t at, const float *piece, size_t n)
+{
+    descend(((dpsgd_learner *)ctx)->weights + at, piece, n);
+}
+
 static fm_status noised_update(dpsgd_learner *l)
 {
-    const fm_status st = fm_dp_sum_open_alone(l->sum, l->shares, &l->rng, l->gradient);
-
-    if (st == FM_OK)
-        descend(l->weights, l->gradient, l->parameters);
-    return st;
+    return fm_dp_sum_open_pieces(l->sum, l->shares, &l->rng, descend_piece, l);
 }
 
 static fm_status sum_plain(dpsgd_learner *l)
