@@ -13,6 +13,7 @@
 #include "sum_internal.h"
 #include "words_internal.h"
 
+#define LINE 16u    /* coordinates of a line of the cache */
 #define PIECE 2048u /* coordinates: a multiple of FM_GAUSS_GROUP */
 
 /* Secret; wiped as a whole. */
@@ -151,6 +152,15 @@ static fm_status make_piece(const fm_dp_words *w, workspace *s, size_t at, size_
     return st == FM_OK ? add_masks(w, s, n, words) : st;
 }
 
+/* Asked for while the noise is made: a piece is too short for the processor to foresee the next. */
+static void fetch_piece(const fm_dp_sum *sum, size_t at, size_t n)
+{
+    for (size_t i = at; i < at + n; i += LINE)
+        __builtin_prefetch(sum->total + i, 1, 3);
+    for (size_t i = at; sum->wide && i < at + n; i += LINE / 2)
+        __builtin_prefetch(sum->wide + i, 1, 3);
+}
+
 /* While the coordinates are near: a pass of its own over the sum would fetch it once more. */
 static void wipe_piece(fm_dp_sum *sum, size_t at, size_t n)
 {
@@ -170,6 +180,7 @@ fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words)
         size_t n = w->sum->n - at < PIECE ? w->sum->n - at : PIECE;
         uint32_t *piece = words ? words + at : s.words;
 
+        fetch_piece(w->sum, at, n);
         if ((st = make_piece(w, &s, at, n, piece)) == FM_OK) {
             if (words) {
                 to_bytes(piece, n);

@@ -13,6 +13,7 @@
 #define RATE 0.05
 #define CLIP 1.0
 #define NOISE 1.0
+#define LINE 16 /* floats of a line of the cache */
 
 static const size_t g_sizes[] = { 784, 256, 256, 10 };
 enum { LAYERS = 3, FEATURES = 64, WIDTH = 128, HIDDEN = 256, TOP = 2 };
@@ -255,7 +256,12 @@ static void descend(float *w, const float *g, size_t n)
 
 static void descend_piece(void *ctx, size_t at, const float *piece, size_t n)
 {
-    descend(((dpsgd_learner *)ctx)->weights + at, piece, n);
+    const dpsgd_learner *l = ctx;
+
+    /* The next ones, which come while their noise is made. */
+    for (size_t i = at + n; i < at + 2 * n && i < l->parameters; i += LINE)
+        __builtin_prefetch(l->weights + i, 1, 3);
+    descend(l->weights + at, piece, n);
 }
 
 static fm_status noised_update(dpsgd_learner *l)
