@@ -110,6 +110,10 @@ static bool ask_peer(contest *c, dpsgd_peer *p, double seconds)
             t.median_s = best->best_s < t.best_s ? best->median_s : t.median_s;
             t.best_s = best->best_s < t.best_s ? best->best_s : t.best_s;
         }
+        if (t.plainest_s < t.best_s) { /* between ways that are about as fast */
+            t.best_s = t.plainest_s;
+            (void)snprintf(t.way, sizeof t.way, "as most would write it");
+        }
         *best = t;
     }
     c->has_peer = true;
