@@ -13,6 +13,7 @@
 #define NORM_LANES 8
 #define SHRINK_TRIES 64
 #define TAIL_MAX ((int64_t)1 << 24)
+#define FLOAT_SCALE_LOG2 64 /* 2^64 to 2^-64 times 32 bits are normal floats */
 
 /*
  * Squared L2 norm. The squares of floats are exact in double and cannot overflow it, so the
@@ -204,12 +205,28 @@ uint64_t fm_dp_encode_tail(const float *v, size_t n, double bound, int64_t limit
     return squares;
 }
 
-void fm_dp_decode_sum(const fm_dp_lattice *lattice, const uint32_t *sum, size_t n, float *out)
+/* A power of two shifts a float's exponent and rounds nothing, as long as results are far from both
+ * ends of their range: then the one rounding is that of the integer, as in double. */
+static void decode_floats(float step, const uint32_t *sum, size_t n, float *out)
 {
-    double step = ldexp(1.0, -lattice->scale_log2); /* exact, so that there is one rounding */
-
     for (size_t i = 0; i < n; i++) {
         int32_t v; /* two's complement, in a form that compilers make vectors of */
+
+        memcpy(&v, &sum[i], sizeof v);
+        out[i] = (float)v * step;
+    }
+}
+
+void fm_dp_decode_sum(const fm_dp_lattice *lattice, const uint32_t *sum, size_t n, float *out)
+{
+    const double step = ldexp(1.0, -lattice->scale_log2); /* exact, so that there is one rounding */
+
+    if (abs(lattice->scale_log2) <= FLOAT_SCALE_LOG2) {
+        decode_floats((float)step, sum, n, out);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        int32_t v;
 
         memcpy(&v, &sum[i], sizeof v);
         out[i] = (float)(v * step);

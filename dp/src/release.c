@@ -172,7 +172,7 @@ static fm_status fill_words(fm_dp_release *r, fm_dp_sum *sum, const fm_dp_shares
         masks[i] = own ? r->secret->self_seed : r->secret->pair_seeds[i];
         signs[i] = own ? 1 : (int8_t)fm_dp_mask_sign(r->self, r->participants[i]);
     }
-    return fm_dp_words_make(&w, r->words, NULL);
+    return fm_dp_words_make(&w, r->words);
 }
 
 fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *shares, const fm_dp_pairs *pairs,
@@ -198,13 +198,18 @@ done:
     return st;
 }
 
-fm_status fm_dp_sum_open_alone(fm_dp_sum *sum, const fm_dp_shares *shares, fm_rng *rng, float *out)
+fm_status fm_dp_sum_open_pieces(fm_dp_sum *sum, const fm_dp_shares *shares, fm_rng *rng,
+                                fm_dp_take *take, void *ctx)
 {
     uint8_t seed[1][FM_DP_NOISE_SEED_BYTES];
-    fm_dp_words w = { .sum = sum, .shares = shares, .level_seeds = (const void *)seed };
+    fm_dp_words w = { .sum = sum,
+                      .shares = shares,
+                      .level_seeds = (const void *)seed,
+                      .take = take,
+                      .take_ctx = ctx };
     fm_status st;
 
-    if (!sum || !rng || !out) {
+    if (!sum || !rng || !take) {
         st = fm_fail(FM_EINVAL, "opening a sum: missing argument");
         goto done;
     }
@@ -219,12 +224,33 @@ fm_status fm_dp_sum_open_alone(fm_dp_sum *sum, const fm_dp_shares *shares, fm_rn
         goto done;
     w.levels = shares ? fm_dp_shares_levels(shares) : 0; /* of one node: one */
     rng->fill(rng->state, seed[0], sizeof seed[0]);
-    st = fm_dp_words_make(&w, NULL, out);
-    if (st != FM_OK)
-        sodium_memzero(out, sum->n * sizeof *out);
+    st = fm_dp_words_make(&w, NULL);
     sodium_memzero(seed, sizeof seed);
 done:
     fm_dp_sum_reset(sum);
+    return st;
+}
+
+typedef struct {
+    float *out;
+    size_t count; /* that were taken */
+} kept;
+
+static void keep_piece(void *ctx, size_t at, const float *piece, size_t n)
+{
+    kept *k = ctx;
+
+    memcpy(k->out + at, piece, n * sizeof *piece);
+    k->count = at + n;
+}
+
+fm_status fm_dp_sum_open_alone(fm_dp_sum *sum, const fm_dp_shares *shares, fm_rng *rng, float *out)
+{
+    kept k = { .out = out };
+    fm_status st = fm_dp_sum_open_pieces(sum, shares, rng, out ? keep_piece : NULL, &k);
+
+    if (st != FM_OK && k.count > 0)
+        sodium_memzero(out, k.count * sizeof *out);
     return st;
 }
 

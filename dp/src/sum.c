@@ -46,6 +46,12 @@ static void wipe(void *p, size_t bytes)
         sodium_memzero(p, bytes);
 }
 
+void fm_dp_sum_wiped(fm_dp_sum *s)
+{
+    s->units = s->dropped = s->pending = s->asked = 0;
+    s->touched = s->open = false;
+}
+
 void fm_dp_sum_reset(fm_dp_sum *s)
 {
     if (!s)
@@ -55,8 +61,7 @@ void fm_dp_sum_reset(fm_dp_sum *s)
         wipe(s->wide, s->n * sizeof *s->wide);
         wipe(s->unit, s->n * sizeof *s->unit);
     }
-    s->units = s->dropped = s->pending = s->asked = 0;
-    s->touched = s->open = false;
+    fm_dp_sum_wiped(s);
 }
 
 void fm_dp_sum_free(fm_dp_sum **s)

@@ -34,6 +34,8 @@ static inline int64_t fm_dp_sum_at(const fm_dp_sum *s, size_t i)
 /** What one unit adds, int32[n]; FM_ENONFINITE, without an error text. */
 FM_NODISCARD fm_status fm_dp_encode_into(const fm_dp_lattice *l, const float *g, size_t n,
                                          int32_t *out);
+/** All zeros by now, and of no unit. */
+void fm_dp_sum_wiped(fm_dp_sum *s);
 bool fm_dp_lattice_ok(const fm_dp_lattice *l);
 
 #endif

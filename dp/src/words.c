@@ -13,12 +13,14 @@
 #include "sum_internal.h"
 #include "words_internal.h"
 
+#define LINE 16u    /* coordinates of a line of the cache */
 #define PIECE 2048u /* coordinates: a multiple of FM_GAUSS_GROUP */
 
 /* Secret; wiped as a whole. */
 typedef struct {
     uint32_t words[PIECE];
     int32_t noise[PIECE];
+    float decoded[PIECE];
     uint8_t stream[4 * PIECE];
     uint32_t runs, streams; /* that were begun */
     fm_gauss_run *run;      /* [levels] */
@@ -150,7 +152,26 @@ static fm_status make_piece(const fm_dp_words *w, workspace *s, size_t at, size_
     return st == FM_OK ? add_masks(w, s, n, words) : st;
 }
 
-fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words, float *decoded)
+/* Asked for while the noise is made: a piece is too short for the processor to foresee the next. */
+static void fetch_piece(const fm_dp_sum *sum, size_t at, size_t n)
+{
+    for (size_t i = at; i < at + n; i += LINE)
+        __builtin_prefetch(sum->total + i, 1, 3);
+    for (size_t i = at; sum->wide && i < at + n; i += LINE / 2)
+        __builtin_prefetch(sum->wide + i, 1, 3);
+}
+
+/* While the coordinates are near: a pass of its own over the sum would fetch it once more. */
+static void wipe_piece(fm_dp_sum *sum, size_t at, size_t n)
+{
+    sodium_memzero(sum->total + at, n * sizeof *sum->total);
+    if (sum->wide)
+        sodium_memzero(sum->wide + at, n * sizeof *sum->wide);
+    if (sum->unit)
+        sodium_memzero(sum->unit + at, n * sizeof *sum->unit);
+}
+
+fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words)
 {
     workspace s = { .runs = 0 };
     fm_status st = begin(w, &s);
@@ -159,15 +180,21 @@ fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words, float *decoded
         size_t n = w->sum->n - at < PIECE ? w->sum->n - at : PIECE;
         uint32_t *piece = words ? words + at : s.words;
 
+        fetch_piece(w->sum, at, n);
         if ((st = make_piece(w, &s, at, n, piece)) == FM_OK) {
-            if (words)
+            if (words) {
                 to_bytes(piece, n);
-            else
-                fm_dp_decode_sum(&w->sum->lattice, piece, n, decoded + at);
+            } else {
+                fm_dp_decode_sum(&w->sum->lattice, piece, n, s.decoded);
+                w->take(w->take_ctx, at, s.decoded, n);
+            }
+            wipe_piece(w->sum, at, n);
         }
     }
     end(&s);
     if (st == FM_OK)
+        fm_dp_sum_wiped(w->sum);
+    else
         fm_dp_sum_reset(w->sum);
     return st;
 }

@@ -14,14 +14,16 @@ typedef struct {
     const uint8_t *const *mask_seeds; /* [masks], each of FM_DP_KEY_BYTES */
     const int8_t *signs;              /* [masks], 1 or -1 */
     int32_t *kept;                    /* tests: the noise, [levels, n]; else NULL */
+    fm_dp_take *take;                 /* who gets it decoded, instead of words; or NULL */
+    void *take_ctx;
 } fm_dp_words;
 
 /**
  * words = round((sum + noise of level 0) / 2^shift) + the other levels' noise + masks, mod 2^32, as
- * u32le bytes; [sum->n]. The sum is wiped and reset on success; after an error it is as before, and
- * the words are of no use, and secret.
- * @param decoded  instead of words (one of the two is NULL): as fm_dp_decode_sum gives them.
+ * u32le bytes; [sum->n]. The sum is wiped and reset, also on failure; after an error the
+ * words are of no use, and secret.
+ * @param words  NULL: w->take gets what fm_dp_decode_sum makes of them.
  */
-FM_NODISCARD fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words, float *decoded);
+FM_NODISCARD fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words);
 
 #endif

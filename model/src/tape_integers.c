@@ -21,6 +21,8 @@
 #define MOST_SCALE 1e37   /* a float; reached by rows that are next to nothing only */
 #define MOST_LIMIT ((int64_t)1 << 24)
 #define TRIES 4
+#define SHARE_AGAIN 0.5
+#define MOST_AGAIN 0x1p-5
 
 static uint64_t add_capped(uint64_t a, uint64_t b)
 {
@@ -286,19 +288,75 @@ static void round_unit(fm_tape *t, size_t unit, size_t from, size_t to, uint64_t
     }
 }
 
-/* Lower one unit's factor until its integers are within the limit, or to 0. */
-static void hold(fm_tape *t, size_t unit, size_t from, size_t to, int64_t limit, uint64_t *squares)
+/* What a factor is lowered to, of a unit that is `ratio` >= 1 times as long as the limit: what
+ * rounding added it may add again, and more or less of it where it is much. */
+static double lowered(double factor, double ratio, double margin)
+{
+    const double again = SHARE_AGAIN * fmin(ratio - 1.0, MOST_AGAIN);
+
+    return factor / ratio * (1.0 - margin - again);
+}
+
+/* Lower the factors of all units whose integers are longer than the limit; to 0 when the margin is
+ * 1. @return how many there are. */
+static size_t lower_factors(fm_tape *t, size_t units, int64_t limit, double margin,
+                            const uint64_t *squares)
 {
     const uint64_t most = (uint64_t)(limit * limit);
+    size_t over = 0;
+
+    for (size_t i = 0; i < units; i++)
+        if (squares[i] > most) {
+            const double ratio = sqrt((double)squares[i]) / (double)limit;
+
+            t->factors[i] = margin < 1.0 ? lowered(t->factors[i], ratio, margin) : 0.0;
+            over++;
+        }
+    return over;
+}
+
+static void round_all(fm_tape *t, size_t units, uint64_t *squares)
+{
+    memset(squares, 0, units * sizeof *squares);
+    for (size_t i = 0; i < t->use_count; i++) {
+        size_t first, last;
+
+        fm_use_range(t, &t->uses[i], &first, &last);
+        add_squares(t, &t->uses[i], first, last, squares);
+    }
+}
+
+/* Round anew, by factors that were lowered, the units that were longer than the limit. */
+static void round_long(fm_tape *t, const uint32_t *ends, size_t units, int64_t limit,
+                       uint64_t *squares)
+{
+    size_t from = 0;
+
+    for (size_t i = 0; i < units; i++) {
+        const size_t to = ends ? ends[i] : i + 1;
+
+        if (squares[i] > (uint64_t)(limit * limit))
+            round_unit(t, i, from, to, squares);
+        from = to;
+    }
+}
+
+/* Lower factors until the integers of all units are within the limit. Where most of them are not,
+ * which is so when all are clipped, all are rounded anew at once: to the same integers as before
+ * where the factor is. */
+static void hold(fm_tape *t, const uint32_t *ends, size_t units, int64_t limit, uint64_t *squares)
+{
     double margin = 0x1p-10;
 
-    for (int i = 0; squares[unit] > most && i < TRIES; i++, margin *= 8.0) {
-        t->factors[unit] *= (double)limit / sqrt((double)squares[unit]) * (1.0 - margin);
-        round_unit(t, unit, from, to, squares);
-    }
-    if (squares[unit] > most) {
-        t->factors[unit] = 0.0;
-        round_unit(t, unit, from, to, squares);
+    for (int i = 0; i <= TRIES; i++, margin *= 8.0) {
+        const size_t over = lower_factors(t, units, limit, i < TRIES ? margin : 1.0, squares);
+
+        if (over == 0)
+            return;
+        if (over > units / 2)
+            round_all(t, units, squares);
+        else
+            round_long(t, ends, units, limit, squares);
     }
 }
 
@@ -348,28 +406,14 @@ static void add_integers(fm_tape *t, const fm_use *u, int32_t *sum)
 void fm_tape_add_units(fm_tape *t, const uint32_t *ends, size_t units, const double *factors,
                        int64_t limit, int32_t *sum, uint64_t *squares)
 {
-    size_t from = 0;
-
     limit = limit < 0 ? 0 : limit > MOST_LIMIT ? MOST_LIMIT : limit;
     fm_tape_prepare(t, ends, units);
-    for (size_t i = 0; i < units; i++) {
+    for (size_t i = 0; i < units; i++)
         t->factors[i] = isfinite(factors[i]) && factors[i] > 0.0 ? factors[i] : 0.0;
-        squares[i] = 0;
-    }
     for (size_t i = 0; i < t->use_count; i++)
         cap_factors(t, &t->uses[i]);
-    for (size_t i = 0; i < t->use_count; i++) {
-        size_t first, last;
-
-        fm_use_range(t, &t->uses[i], &first, &last);
-        add_squares(t, &t->uses[i], first, last, squares);
-    }
-    for (size_t i = 0; i < units; i++) {
-        const size_t to = ends ? ends[i] : i + 1;
-
-        hold(t, i, from, to, limit, squares);
-        from = to;
-    }
+    round_all(t, units, squares);
+    hold(t, ends, units, limit, squares);
     for (size_t i = 0; i < t->use_count; i++)
         add_integers(t, &t->uses[i], sum);
 }

@@ -9,6 +9,11 @@
 #include "start.h"
 #include "tail.h"
 
+#define BLOCK ((size_t)1024) /* coordinates of a step that is being made */
+#define SURE 0x1p120         /* whatever the roundings, below this is far below FLT_MAX */
+
+#define ALWAYS __attribute__((always_inline))
+
 static const double PI = 3.14159265358979323846;
 
 static fm_status take_floats(size_t n, float **out)
@@ -119,6 +124,38 @@ double fm_optimizer_clip_ratio(const fm_optimizer *o)
     return o->spec.clip_quantile > 0.0 ? exp((double)o->weights[clip]) : 1.0;
 }
 
+/* The largest magnitude; a NaN when there is one. Magnitudes of floats are in the order of their
+ * bits, NaN above infinity. */
+static float largest(const float *x, size_t n)
+{
+    int32_t most = 0;
+    float out;
+
+    for (size_t i = 0; i < n; i++) {
+        int32_t bits;
+
+        memcpy(&bits, x + i, sizeof bits);
+        bits &= INT32_MAX;
+        most = bits > most ? bits : most;
+    }
+    memcpy(&out, &most, sizeof out);
+    return out;
+}
+
+/* Of -0, too. */
+static bool any_negative(const float *x, size_t n)
+{
+    uint32_t all = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, x + i, sizeof bits);
+        all |= bits;
+    }
+    return all >> 31;
+}
+
 /* What a step does with every coordinate. */
 typedef struct {
     double rate;
@@ -126,31 +163,53 @@ typedef struct {
     double m_share, v_share; /* Adam: 1 - momentum^t, 1 - beta2^t */
 } stride;
 
-/* One coordinate after the step. */
+/* Some coordinates after the step. */
 typedef struct {
-    float w, m, v;
+    float w[BLOCK], m[BLOCK], v[BLOCK];
 } moved;
 
-static moved move_sgd(const fm_optimizer *o, const stride *s, double g, size_t i)
+ALWAYS static inline void move_sgd(const fm_optimizer *o, const stride *s, const float *gradient,
+                                   size_t at, size_t n, moved *to)
 {
-    double m = o->spec.momentum * (double)o->m[i] + g;
+    const double momentum = o->spec.momentum, divisor = o->spec.divisor;
+    const float *w = o->weights + at, *m = o->m + at;
 
-    return (moved){ (float)((double)o->weights[i] - s->rate * m), (float)m, 0.0f };
+    for (size_t i = 0; i < n; i++) {
+        const double g = (double)gradient[at + i] / divisor * s->ratio;
+        const double next = momentum * (double)m[i] + g;
+
+        to->w[i] = (float)((double)w[i] - s->rate * next);
+        to->m[i] = (float)next;
+    }
 }
 
-static moved move_adam(const fm_optimizer *o, const stride *s, double g, size_t i)
+ALWAYS static inline void move_adam(const fm_optimizer *o, const stride *s, const float *gradient,
+                                    size_t at, size_t n, moved *to)
 {
     const fm_optimizer_spec *p = &o->spec;
-    double m = p->momentum * (double)o->m[i] + (1.0 - p->momentum) * g;
-    double v = p->beta2 * (double)o->v[i] + (1.0 - p->beta2) * g * g;
-    double step = (m / s->m_share) / (sqrt(v / s->v_share) + p->adam_epsilon);
+    const double momentum = p->momentum, beta2 = p->beta2, epsilon = p->adam_epsilon;
+    const double divisor = p->divisor;
+    const float *w = o->weights + at, *m = o->m + at, *v = o->v + at;
 
-    return (moved){ (float)((double)o->weights[i] - s->rate * step), (float)m, (float)v };
+    for (size_t i = 0; i < n; i++) {
+        const double g = (double)gradient[at + i] / divisor * s->ratio;
+        const double next = momentum * (double)m[i] + (1.0 - momentum) * g;
+        const double square = beta2 * (double)v[i] + (1.0 - beta2) * g * g;
+        const double step = (next / s->m_share) / (sqrt(square / s->v_share) + epsilon);
+
+        to->w[i] = (float)((double)w[i] - s->rate * step);
+        to->m[i] = (float)next;
+        to->v[i] = (float)square;
+    }
 }
 
-static bool is_finite(moved to)
+ALWAYS static inline void move_any(const fm_optimizer *o, const stride *s, const float *gradient,
+                                   size_t at, size_t n, moved *to)
 {
-    return isfinite(to.w) && isfinite(to.m) && isfinite(to.v);
+    if (o->v)
+        move_adam(o, s, gradient, at, n, to);
+    else
+        move_sgd(o, s, gradient, at, n, to);
 }
 
 /* Ordinary steps taken: those after the statistics round. */
@@ -159,17 +218,79 @@ static uint64_t ordinary(const fm_optimizer *o, uint64_t steps)
     return steps - (o->spec.start_scale > 0.0 && steps > 0);
 }
 
-/* The center has no gradient: what stands in its place is noise. */
-static bool is_center(const fm_optimizer_spec *s, size_t i)
+#if defined(__x86_64__)
+/* The same operations, more at once: the same bits. */
+__attribute__((target("avx2"))) static void move_wide(const fm_optimizer *o, const stride *s,
+                                                      const float *gradient, size_t at, size_t n,
+                                                      moved *to)
 {
-    return i >= s->start_center && i - s->start_center < s->start_count;
+    move_any(o, s, gradient, at, n, to);
+}
+#endif
+
+/* Coordinates [at, at + n), n <= BLOCK. */
+static void move_block(const fm_optimizer *o, const stride *s, const float *gradient, size_t at,
+                       size_t n, moved *to)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) {
+        move_wide(o, s, gradient, at, n, to);
+        return;
+    }
+#endif
+    move_any(o, s, gradient, at, n, to);
 }
 
-/* Twice over the coordinates: all of them can take the step before the first one does. */
+static bool block_finite(const fm_optimizer *o, const moved *to, size_t n)
+{
+    return isfinite(largest(to->w, n)) && isfinite(largest(to->m, n)) &&
+           (!o->v || isfinite(largest(to->v, n)));
+}
+
+/* Those of [from, end) that are in the block at at. */
+static void keep_part(fm_optimizer *o, size_t from, size_t end, size_t at, size_t n,
+                      const moved *to)
+{
+    const size_t first = from > at ? from : at, last = end < at + n ? end : at + n;
+    const size_t bytes = first < last ? (last - first) * sizeof(float) : 0;
+
+    if (bytes == 0)
+        return;
+    memcpy(o->weights + first, to->w + (first - at), bytes);
+    memcpy(o->m + first, to->m + (first - at), bytes);
+    if (o->v)
+        memcpy(o->v + first, to->v + (first - at), bytes);
+}
+
+/* The center has no gradient: what stands in its place is noise. */
+static void keep_block(fm_optimizer *o, size_t at, size_t n, const moved *to)
+{
+    keep_part(o, 0, o->spec.start_center, at, n, to);
+    keep_part(o, o->spec.start_center + o->spec.start_count, SIZE_MAX, at, n, to);
+}
+
+/* Whether the largest values there are leave no room for one that is not finite: nearly always, and
+ * then no step has to be tried. */
+static bool surely_finite(const fm_optimizer *o, const stride *s, const float *gradient, size_t n)
+{
+    const fm_optimizer_spec *p = &o->spec;
+    const double g = (double)largest(gradient, n) / p->divisor * s->ratio;
+    const double m = fabs(p->momentum) * (double)largest(o->m, n) + fabs(1.0 - p->momentum) * g + g;
+    double step = m, v = 0.0;
+
+    if (o->v) {
+        if (!(p->adam_epsilon > 0.0) || !(p->beta2 >= 0.0 && p->beta2 < 1.0) ||
+            any_negative(o->v, n))
+            return false;
+        step = m / s->m_share / p->adam_epsilon; /* a root is added to it */
+        v = (double)largest(o->v, n) + g * g;
+    }
+    return (double)largest(o->weights, n) + fabs(s->rate) * step < SURE && m < SURE && v < SURE;
+}
+
+/* All of them can take the step before the first one does. */
 static bool step_gradient(fm_optimizer *o, const float *gradient)
 {
-    moved (*const move)(const fm_optimizer *, const stride *, double, size_t) =
-        o->v ? move_adam : move_sgd;
     const uint64_t t = ordinary(o, o->steps) + 1;
     const size_t n = o->n - o->tail;
     const stride s = { .rate = fm_optimizer_rate(&o->spec, t),
@@ -177,18 +298,20 @@ static bool step_gradient(fm_optimizer *o, const float *gradient)
                        .m_share = 1.0 - pow(o->spec.momentum, (double)t),
                        .v_share = 1.0 - pow(o->spec.beta2, (double)t) };
     bool finite = o->tail == 0 || fm_optim_tail_next(o, gradient + n);
+    const bool sure = surely_finite(o, &s, gradient, n);
+    moved to;
 
-    for (size_t i = 0; i < n; i++)
-        finite &= is_finite(move(o, &s, (double)gradient[i] / o->spec.divisor * s.ratio, i));
-    for (size_t i = 0; finite && i < n; i++) {
-        moved to = move(o, &s, (double)gradient[i] / o->spec.divisor * s.ratio, i);
+    for (size_t at = 0; !sure && at < n; at += BLOCK) {
+        const size_t count = n - at < BLOCK ? n - at : BLOCK;
 
-        if (is_center(&o->spec, i))
-            continue;
-        o->weights[i] = to.w;
-        o->m[i] = to.m;
-        if (o->v)
-            o->v[i] = to.v;
+        move_block(o, &s, gradient, at, count, &to);
+        finite &= block_finite(o, &to, count);
+    }
+    for (size_t at = 0; finite && at < n; at += BLOCK) {
+        const size_t count = n - at < BLOCK ? n - at : BLOCK;
+
+        move_block(o, &s, gradient, at, count, &to);
+        keep_block(o, at, count, &to);
     }
     if (finite && o->tail > 0)
         memcpy(o->weights + n, o->next_tail, o->tail * sizeof(float));
@@ -208,14 +331,22 @@ static bool step_sum(fm_optimizer *o, const float *sum)
     return finite;
 }
 
+static fm_status not_finite(const float *gradient)
+{
+    size_t i = 0;
+
+    while (isfinite(gradient[i]))
+        i++;
+    return fm_fail(FM_ENONFINITE, "optimizer: gradient value %zu is not finite", i);
+}
+
 fm_status fm_optimizer_step(fm_optimizer *o, const float *gradient, size_t n)
 {
     if (!o || !gradient || n != o->n - o->spec.frozen)
         return fm_fail(FM_EINVAL, "optimizer: the gradient has %zu values, the model %zu", n,
                        o ? o->n - o->spec.frozen : 0);
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(gradient[i]))
-            return fm_fail(FM_ENONFINITE, "optimizer: gradient value %zu is not finite", i);
+    if (!isfinite(largest(gradient, n)))
+        return not_finite(gradient);
     if (!(o->spec.rule == FM_OPTIM_SUM ? step_sum(o, gradient)
           : fm_optim_start_due(o)      ? fm_optim_start(o, gradient)
                                        : step_gradient(o, gradient)))

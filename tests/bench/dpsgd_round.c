@@ -1,14 +1,17 @@
 #include "dpsgd_round.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "fedmoe/base/clock.h"
 #include "fedmoe/train/run.h"
 
 #define IN_A_ROW 10u
+#define ROUNDS_MAX 1000u
+#define MANY_RECORDS 2048u
 
 typedef struct {
-    uint64_t at_ns[DPSGD_ROUNDS_MAX];
+    uint64_t at_ns[ROUNDS_MAX];
 } log_of_rounds;
 
 static void note(void *ctx, uint64_t done)
@@ -28,14 +31,15 @@ static double fastest_s(const log_of_rounds *g, size_t rounds)
     return (double)best * 1e-9 / IN_A_ROW;
 }
 
-fm_status dpsgd_round(const dpsgd_learner *l, size_t experts, size_t rounds, double *out)
+static fm_status measure(const dpsgd_learner *l, const dpsgd_training *plan, size_t rounds,
+                         double *out)
 {
-    const fm_tabular_config model = dpsgd_moe(experts);
+    const fm_tabular_config model = dpsgd_moe(plan->experts);
     const fm_table records = dpsgd_records(l);
     const size_t least = rounds > IN_A_ROW ? rounds : IN_A_ROW + 1;
     const fm_training training = { .clip_norm = 1.0,
-                                   .sampling_rate = (double)DPSGD_BATCH / DPSGD_RECORDS,
-                                   .rounds = least < DPSGD_ROUNDS_MAX ? least : DPSGD_ROUNDS_MAX,
+                                   .sampling_rate = (double)plan->batch / DPSGD_RECORDS,
+                                   .rounds = least < ROUNDS_MAX ? least : ROUNDS_MAX,
                                    .rule = FM_OPTIM_SGD,
                                    .learning_rate = 0.05,
                                    .schedule = FM_OPTIM_CONSTANT };
@@ -50,16 +54,18 @@ fm_status dpsgd_round(const dpsgd_learner *l, size_t experts, size_t rounds, dou
                                .max_units = DPSGD_RECORDS,
                                .unit_rows = 1,
                                .encoding = FM_DP_FAST,
-                               .threads = 1,
+                               .threads = plan->threads,
                                .rng = &rng,
                                .progress = note,
                                .progress_ctx = &times };
     float *weights = NULL;
     fm_tabular *m = NULL;
+    size_t parameters = 0;
     fm_status st;
 
-    if ((st = fm_tabular_new(&model, DPSGD_BATCH, &m)) == FM_OK &&
-        (st = fm_alloc(dpsgd_parameters(l), sizeof *weights, (void **)&weights)) == FM_OK) {
+    if ((st = fm_tabular_parameters(&model, &parameters)) == FM_OK &&
+        (st = fm_tabular_new(&model, DPSGD_BATCH, &m)) == FM_OK &&
+        (st = fm_alloc(parameters, sizeof *weights, (void **)&weights)) == FM_OK) {
         fm_tabular_init(m, &rng);
         fm_tabular_get(m, weights);
         spec.weights = weights;
@@ -69,4 +75,40 @@ fm_status dpsgd_round(const dpsgd_learner *l, size_t experts, size_t rounds, dou
     free(weights);
     fm_tabular_free(&m);
     return st;
+}
+
+enum { FEW, FEW_TWO_THREADS, FEW_LARGE, MANY, MANY_LARGE };
+
+const dpsgd_training dpsgd_trainings[DPSGD_TRAININGS] = {
+    [FEW] = { 8, DPSGD_BATCH, 1, 0.0 },          [FEW_TWO_THREADS] = { 8, DPSGD_BATCH, 2, 0.0 },
+    [FEW_LARGE] = { 8, MANY_RECORDS, 1, 0.0 },   [MANY] = { 64, DPSGD_BATCH, 1, 0.0 },
+    [MANY_LARGE] = { 64, MANY_RECORDS, 1, 0.0 },
+};
+
+fm_status dpsgd_training_measure(const dpsgd_learner *l, double seconds, dpsgd_training *t)
+{
+    const double guess_s = t->best_s > 0.0 ? t->best_s : 10e-3;
+    double s = 0.0;
+    fm_status st = measure(l, t, (size_t)(seconds / guess_s), &s);
+
+    if (st == FM_OK && (t->best_s == 0.0 || s < t->best_s))
+        t->best_s = s;
+    return st;
+}
+
+/* Thousand samples a second. */
+static double rate(const dpsgd_training *t)
+{
+    return t->best_s > 0.0 ? (double)t->batch / t->best_s * 1e-3 : 0.0;
+}
+
+void dpsgd_trainings_print(const dpsgd_training all[DPSGD_TRAININGS])
+{
+    printf("\nThousand samples a second of whole rounds of fedmoe-model train: MoE\n");
+    for (int i = 0; i < DPSGD_TRAININGS; i++)
+        printf("  %2zu experts, %4zu records a round, %u thread%s %8.1f\n", all[i].experts,
+               all[i].batch, all[i].threads, all[i].threads > 1 ? "s" : " ", rate(&all[i]));
+    printf("  64 experts to 8, times: %.2f at %u records, %.2f at %u\n",
+           rate(&all[FEW]) / rate(&all[MANY]), DPSGD_BATCH,
+           rate(&all[FEW_LARGE]) / rate(&all[MANY_LARGE]), MANY_RECORDS);
 }

@@ -1,15 +1,23 @@
-/* A round of a whole training (fedmoe-model train), of the shapes of dpsgd: sampling, the step by one
- * thread, a release with noise and mask, its opening, the optimizer. */
+/* Rounds of a whole training (fedmoe-model train), of the MoE of dpsgd: sampling, the step, noise,
+ * the opened sum, the optimizer. With few and many experts, records and threads. */
 #ifndef FEDMOE_BENCH_DPSGD_ROUND_H
 #define FEDMOE_BENCH_DPSGD_ROUND_H
 
 #include "dpsgd_step.h"
 
-#define DPSGD_ROUNDS_MAX 1000u
+typedef struct {
+    size_t experts, batch; /* batch: as expected */
+    unsigned threads;
+    double best_s; /* of a round; 0: not measured */
+} dpsgd_training;
 
-/** Mean seconds of the fastest ten rounds in a row, of DPSGD_BATCH records as expected and with
- *  private sums. @param rounds  of the training: raised to 11, lowered to DPSGD_ROUNDS_MAX. */
-FM_NODISCARD fm_status dpsgd_round(const dpsgd_learner *l, size_t experts, size_t rounds,
-                                   double *out);
+#define DPSGD_TRAININGS 5
+extern const dpsgd_training dpsgd_trainings[DPSGD_TRAININGS];
+
+/** Mean seconds of the fastest ten rounds in a row with private sums; the best of all calls.
+ *  @param seconds  about how long; never less than eleven rounds. */
+FM_NODISCARD fm_status dpsgd_training_measure(const dpsgd_learner *l, double seconds,
+                                              dpsgd_training *t);
+void dpsgd_trainings_print(const dpsgd_training all[DPSGD_TRAININGS]);
 
 #endif

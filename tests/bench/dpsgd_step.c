@@ -6,15 +6,14 @@
 
 #include "fedmoe/base/clock.h"
 #include "fedmoe/dp/encode.h"
-#include "fedmoe/dp/noise.h"
+#include "fedmoe/dp/mask.h"
 #include "fedmoe/model/mlp.h"
 #include "fedmoe/model/tabular.h"
 
 #define RATE 0.05
 #define CLIP 1.0
 #define NOISE 1.0
-/* Parameters that get noise, are decoded and updated in one go: they stay in the cache. */
-#define PIECE ((size_t)65536)
+#define LINE 16 /* floats of a line of the cache */
 
 static const size_t g_sizes[] = { 784, 256, 256, 10 };
 enum { LAYERS = 3, FEATURES = 64, WIDTH = 128, HIDDEN = 256, TOP = 2 };
@@ -24,20 +23,18 @@ struct dpsgd_learner {
     fm_mlp *mlp;
     fm_tabular *moe;
     size_t features, parameters;
-    float *x, *y;     /* [RECORDS, features], [RECORDS] */
-    uint32_t *index;  /* [BATCH] */
-    float *weights;   /* [P] */
-    float *gradient;  /* [P], without privacy */
-    int32_t *sum;     /* [P], with */
-    int32_t *noise;   /* [PIECE] */
-    float *decoded;   /* [PIECE] */
+    float *x, *y;    /* [RECORDS, features], [RECORDS] */
+    uint32_t *index; /* [BATCH] */
+    float *weights;  /* [P] */
+    float *gradient; /* [P] */
+    fm_dp_sum *sum;
     float *ones;      /* [BATCH] */
     double *factors;  /* [BATCH]: squared norms, then factors */
     uint64_t *square; /* [BATCH] of integers */
     size_t clipped;
     fm_dp_lattice lattice;
     fm_dp_parts share;
-    fm_dp_gaussian *gaussian;
+    fm_dp_shares *shares;
     fm_rng_seed state;
     fm_rng rng;
 };
@@ -95,9 +92,6 @@ static fm_status make_buffers(dpsgd_learner *l)
         (st = fm_alloc(DPSGD_BATCH, sizeof(uint32_t), (void **)&l->index)) != FM_OK ||
         (st = fm_alloc(p, sizeof(float), (void **)&l->weights)) != FM_OK ||
         (st = fm_alloc(p, sizeof(float), (void **)&l->gradient)) != FM_OK ||
-        (st = fm_alloc(p, sizeof(int32_t), (void **)&l->sum)) != FM_OK ||
-        (st = fm_alloc(PIECE, sizeof(int32_t), (void **)&l->noise)) != FM_OK ||
-        (st = fm_alloc(PIECE, sizeof(float), (void **)&l->decoded)) != FM_OK ||
         (st = fm_alloc(DPSGD_BATCH, sizeof(float), (void **)&l->ones)) != FM_OK ||
         (st = fm_alloc(DPSGD_BATCH, sizeof(double), (void **)&l->factors)) != FM_OK)
         return st;
@@ -116,8 +110,9 @@ static fm_status make_privacy(dpsgd_learner *l)
                                       .encoding = FM_DP_FAST };
     fm_status st = fm_dp_lattice_make(&spec, &l->lattice);
 
-    if (st == FM_OK && (st = fm_dp_parts_make(&l->lattice, 0.0, 0.0, &l->share)) == FM_OK)
-        st = fm_dp_gaussian_new(l->lattice.sigma_share, &l->gaussian);
+    if (st == FM_OK && (st = fm_dp_parts_make(&l->lattice, 0.0, 0.0, &l->share)) == FM_OK &&
+        (st = fm_dp_sum_new(&l->lattice, l->parameters, &l->sum)) == FM_OK)
+        st = fm_dp_shares_new(&l->lattice, 1, &l->shares);
     return st;
 }
 
@@ -186,15 +181,13 @@ void dpsgd_free(dpsgd_learner **l)
         return;
     fm_mlp_free(&p->mlp);
     fm_tabular_free(&p->moe);
-    fm_dp_gaussian_free(&p->gaussian);
+    fm_dp_shares_free(&p->shares);
+    fm_dp_sum_free(&p->sum);
     free(p->x);
     free(p->y);
     free(p->index);
     free(p->weights);
     free(p->gradient);
-    free(p->sum);
-    free(p->noise);
-    free(p->decoded);
     free(p->ones);
     free(p->factors);
     free(p->square);
@@ -240,19 +233,17 @@ static void factors(dpsgd_learner *l)
 
 static fm_status sum_units(dpsgd_learner *l)
 {
-    const uint64_t limit = (uint64_t)l->share.gradient;
+    int32_t *sum = NULL;
+    fm_status st = fm_dp_sum_batch(l->sum, DPSGD_BATCH, &sum);
 
-    memset(l->sum, 0, l->parameters * sizeof *l->sum);
+    if (st != FM_OK)
+        return st;
     if (l->mlp)
-        fm_mlp_add_units(l->mlp, NULL, DPSGD_BATCH, l->factors, l->share.gradient, l->sum,
-                         l->square);
+        fm_mlp_add_units(l->mlp, NULL, DPSGD_BATCH, l->factors, l->share.gradient, sum, l->square);
     else
-        fm_tabular_add_units(l->moe, NULL, DPSGD_BATCH, l->factors, l->share.gradient, l->sum,
+        fm_tabular_add_units(l->moe, NULL, DPSGD_BATCH, l->factors, l->share.gradient, sum,
                              l->square);
-    for (size_t i = 0; i < DPSGD_BATCH; i++)
-        if (l->square[i] > limit * limit)
-            return fm_fail(FM_EINTERNAL, "a unit is longer than the limit");
-    return FM_OK;
+    return fm_dp_sum_batch_done(l->sum, l->square, DPSGD_BATCH, 0);
 }
 
 static void descend(float *w, const float *g, size_t n)
@@ -263,20 +254,19 @@ static void descend(float *w, const float *g, size_t n)
         w[i] -= rate * g[i];
 }
 
+static void descend_piece(void *ctx, size_t at, const float *piece, size_t n)
+{
+    const dpsgd_learner *l = ctx;
+
+    /* The next ones, which come while their noise is made. */
+    for (size_t i = at + n; i < at + 2 * n && i < l->parameters; i += LINE)
+        __builtin_prefetch(l->weights + i, 1, 3);
+    descend(l->weights + at, piece, n);
+}
+
 static fm_status noised_update(dpsgd_learner *l)
 {
-    fm_status st = FM_OK;
-
-    for (size_t at = 0; st == FM_OK && at < l->parameters; at += PIECE) {
-        const size_t n = l->parameters - at < PIECE ? l->parameters - at : PIECE;
-
-        st = fm_dp_gaussian_sample(l->gaussian, &l->rng, l->noise, n);
-        for (size_t i = 0; i < n; i++)
-            l->noise[i] = (int32_t)((uint32_t)l->noise[i] + (uint32_t)l->sum[at + i]);
-        fm_dp_decode_sum(&l->lattice, (const uint32_t *)l->noise, n, l->decoded);
-        descend(l->weights + at, l->decoded, n);
-    }
-    return st;
+    return fm_dp_sum_open_pieces(l->sum, l->shares, &l->rng, descend_piece, l);
 }
 
 static fm_status sum_plain(dpsgd_learner *l)

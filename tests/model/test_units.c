@@ -338,6 +338,40 @@ static void the_limit_holds_whatever_a_unit_does(void)
     }
 }
 
+/* Units that are too long are rounded anew, all at once when they are most of the batch, one by one
+ * when they are few: to what each comes to alone. */
+static void units_are_lowered_together_as_alone(void)
+{
+    const size_t every[] = { 1, 5 }; /* which units are far too long */
+
+    for (size_t n = 0; n < CONFIGS; n++)
+        for (size_t t = 0; t < FM_TEST_COUNT(every); t++) {
+            const fm_tabular_config c = config_at(n);
+            rig r = rig_make(&c, 130 + n);
+            const size_t parameters = r.f.parameters;
+            int32_t *sum = calloc(parameters, sizeof *sum), *one = calloc(parameters, sizeof *one);
+            size_t bad = 0;
+
+            for (size_t u = 0; u < r.units; u++)
+                r.factors[u] = (u % every[t] ? 0.5 : 1.5) * (double)LIMIT / sqrt(r.squares[u]);
+            fm_tabular_add_units(r.f.model, r.ends, r.units, r.factors, LIMIT, sum, r.exact);
+            for (size_t u = 0; u < r.units; u++) {
+                uint64_t square;
+
+                alone(&r, u, LIMIT, one, &square);
+                bad += square != r.exact[u];
+                for (size_t p = 0; p < parameters; p++)
+                    sum[p] = (int32_t)((uint32_t)sum[p] - (uint32_t)one[p]);
+            }
+            for (size_t p = 0; p < parameters; p++)
+                bad += sum[p] != 0;
+            CU_ASSERT_EQUAL(bad, 0);
+            free(sum);
+            free(one);
+            rig_free(&r);
+        }
+}
+
 /* A unit that was brought to the limit stays near it: what rounding costs is small. */
 static void lowering_a_factor_costs_little(void)
 {
@@ -415,6 +449,7 @@ static const fm_test tests[] = {
       a_units_integers_are_the_same_whatever_else_is_in_the_batch },
     { "workers and order do not change a bit", workers_and_order_do_not_change_a_bit },
     { "the limit holds whatever a unit does", the_limit_holds_whatever_a_unit_does },
+    { "units are lowered together as alone", units_are_lowered_together_as_alone },
     { "lowering a factor costs little", lowering_a_factor_costs_little },
     { "a unit that is not finite is left out as a whole",
       a_unit_that_is_not_finite_is_left_out_as_a_whole },

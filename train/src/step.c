@@ -8,7 +8,9 @@
 #include "step_internal.h"
 
 #define BATCH_ROWS 256u /* enough for the products to be about as fast as they get */
-#define BATCH_LEAST 64u /* fewer are not worth a thread of their own */
+#define EXPERT_ROWS 64u /* of each expert, so that its weights and sums are worth fetching */
+#define BATCH_BYTES (32u << 20) /* of activations and gradients, if that is more than BATCH_ROWS */
+#define BATCH_LEAST 64u         /* fewer are not worth a thread of their own */
 
 /* ---- buffers ---- */
 
@@ -31,10 +33,30 @@ static size_t batch_room(const fm_train_step *s, const fm_table *t)
     return 2 * (t->rows / BATCH_LEAST) + fm_train_sample_units(t) / s->batch_units + 3;
 }
 
+/* Floats that a row takes in all layers, about. */
+static size_t row_floats(const fm_tabular_config *m)
+{
+    const size_t block = 6 * m->width + 3 * m->shared_hidden + 2 * m->experts +
+                         m->top_k * (3 * m->width + 3 * m->expert_hidden);
+
+    return m->features + 2 * m->outputs + (m->width ? 2 * m->width + m->blocks * block : 0);
+}
+
+/* All that is done once for each parameter and batch is spread over more rows where there are many
+ * experts. */
+static size_t most_rows(const fm_tabular_config *m)
+{
+    const size_t fit = BATCH_BYTES / (row_floats(m) * sizeof(float));
+    size_t rows = m->width && m->top_k ? EXPERT_ROWS * m->experts / m->top_k : 0;
+
+    rows = rows < fit ? rows : fit;
+    return rows > BATCH_ROWS ? rows : BATCH_ROWS;
+}
+
 static fm_status plan_batches(fm_train_step *s, const fm_table *t, size_t unit_rows)
 {
-    const size_t longest = longest_unit(t, unit_rows),
-                 rows = t->rows < BATCH_ROWS ? t->rows : BATCH_ROWS;
+    const size_t longest = longest_unit(t, unit_rows), most = most_rows(&s->model),
+                 rows = t->rows < most ? t->rows : most;
     void *p = NULL;
     fm_status st;
 

@@ -90,6 +90,16 @@ FM_NODISCARD fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *sh
  */
 FM_NODISCARD fm_status fm_dp_sum_open_alone(fm_dp_sum *sum, const fm_dp_shares *shares, fm_rng *rng,
                                             float *out);
+
+/** Coordinates [at, at + n) of an opened sum, gradient units; borrowed for the call. */
+typedef void fm_dp_take(void *ctx, size_t at, const float *piece, size_t n);
+/**
+ * The same, handed over in pieces that are still in a near cache, in order: no vector of all of it.
+ * After a failure some pieces may have been taken, and the round is of no use.
+ */
+FM_NODISCARD fm_status fm_dp_sum_open_pieces(fm_dp_sum *sum, const fm_dp_shares *shares,
+                                             fm_rng *rng, fm_dp_take *take, void *ctx);
+
 void fm_dp_release_free(fm_dp_release **r); /* wipes the seeds that were not disclosed */
 
 /** The masked words as u32le bytes, 4 * n of them; borrowed. */
