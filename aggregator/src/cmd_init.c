@@ -39,7 +39,7 @@ static void print_training(const fm_aggregator_init_report *r)
     if (r->chosen)
         printf("                  what federation.yaml leaves out follows from %g expected units, "
                "epsilon %g,\n"
-               "                  delta %g and %u parameters (docs/model.md)\n",
+               "                  delta %g and the model of %u parameters (docs/model.md)\n",
                p->expected_units, p->epsilon, p->delta, p->parameters);
 }
 

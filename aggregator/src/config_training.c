@@ -80,14 +80,29 @@ static fm_status read_reals(const fm_yaml_node *m, const fm_training *d, fm_plan
 
 /* ---- */
 
+/* By the naming of fedmoe-model: the maps that end in the model's outputs, whose first dimension
+ * they are. */
+static size_t count_outputs(const fm_safetensors *model)
+{
+    for (size_t i = 0; i < fm_safetensors_count(model); i++) {
+        const fm_tensor_view *t = fm_safetensors_at(model, i);
+
+        if (t->dims == 2 &&
+            (strcmp(t->name, "linear.weight") == 0 || strcmp(t->name, "head.weight") == 0))
+            return t->shape[0];
+    }
+    return 1;
+}
+
 /* What federation.yaml leaves out. */
-static void choose(const fm_plan *p, fm_training *out)
+static void choose(const fm_plan *p, const fm_safetensors *model, fm_training *out)
 {
     const fm_training_case given = { .units = p->expected_units,
                                      .epsilon = p->epsilon,
                                      .delta = p->delta,
                                      .parameters = p->parameters,
-                                     .start = p->start_scale > 0.0 };
+                                     .start = p->start_scale > 0.0,
+                                     .outputs = count_outputs(model) };
 
     fm_training_defaults(&given, out);
 }
@@ -134,7 +149,7 @@ fm_status fm_config_read_training(const fm_yaml_node *root, fm_aggregator_config
     if ((m && (st = fm_yaml_check_keys(m, keys)) != FM_OK) ||
         (st = fm_config_read_start(m, c)) != FM_OK)
         return st;
-    choose(p, &d);
+    choose(p, c->model, &d);
     c->chosen = leaves_out(privacy, m);
     if ((st = read_privacy(privacy, &d, p)) != FM_OK || (st = read_step(m, &d, p)) != FM_OK ||
         (st = read_reals(m, &d, p)) != FM_OK)

@@ -4,6 +4,7 @@
 
 #define ROUNDS 160
 #define CLIP_NORM 0.5     /* the least at which both classes are not clipped at once */
+#define CLIP_CLASSES 0.8  /* about the root of the mean of |p - y|^2 over several classes */
 #define FLOOR_EPSILON 8.0 /* whose noise Adam's divisor is held against */
 #define FLOOR_SHARE 0.5   /* added to it, where the study took the larger of the two */
 #define BISECTIONS 60
@@ -34,16 +35,18 @@ static double gaussian_mu(double epsilon, double delta)
 
 /* Deviation of the noise on the mean gradient that an epsilon of 8 would need: below it a divisor
  * would only make much of little. Without this, training without privacy overfits. */
-static double adam_floor(const fm_training_case *c)
+static double adam_floor(const fm_training_case *c, double clip_norm)
 {
     const double noise = sqrt((double)ROUNDS) / gaussian_mu(FLOOR_EPSILON, c->delta);
 
-    return fmin(fmax(FLOOR_SHARE * noise * CLIP_NORM / c->units, 1e-12), 1.0);
+    return fmin(fmax(FLOOR_SHARE * noise * clip_norm / c->units, 1e-12), 1.0);
 }
 
 void fm_training_defaults(const fm_training_case *c, fm_training *out)
 {
-    *out = (fm_training){ .clip_norm = CLIP_NORM,
+    const double clip_norm = c->outputs > 1 ? CLIP_CLASSES : CLIP_NORM;
+
+    *out = (fm_training){ .clip_norm = clip_norm,
                           .sampling_rate = 1.0,
                           .rounds = ROUNDS + (c->start ? 1 : 0),
                           .start = c->start,
@@ -51,7 +54,7 @@ void fm_training_defaults(const fm_training_case *c, fm_training *out)
                           .learning_rate = 0.1,
                           .momentum = 0.9,
                           .beta2 = 0.9,
-                          .adam_epsilon = adam_floor(c),
+                          .adam_epsilon = adam_floor(c, clip_norm),
                           .averaging = 0.5,
                           .schedule = FM_OPTIM_CONSTANT,
                           .warmup = 0.0,

@@ -57,7 +57,7 @@ void yaml_write_model(const char *dir, const char *name)
                                          { "author", "the tests" } };
     float values[YAML_PARAMETERS];
     const fm_tensor_view tensors[] = {
-        { "a", "F32", 2, { 3, 3 }, (const uint8_t *)values, 9 * sizeof(float) },
+        { "linear.weight", "F32", 2, { 3, 3 }, (const uint8_t *)values, 9 * sizeof(float) },
         { "b", "F32", 1, { 3 }, (const uint8_t *)(values + 9), 3 * sizeof(float) },
     };
     char path[PATH_CAP];

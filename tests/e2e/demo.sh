@@ -85,7 +85,7 @@ fi
 
 uci=${FEDMOE_SHARED:-$SOURCE/../shared}/data/heart_disease
 if [ -d "$uci" ]; then
-    "$BIN/fedmoe-demo" --data "$uci" --keep "$WORK/uci" --json "$WORK/uci.json" \
+    "$BIN/fedmoe-demo" --data "$uci" --rounds 40 --keep "$WORK/uci" --json "$WORK/uci.json" \
         >"$WORK/uci.txt" 2>"$WORK/uci.err"
     check "real data: it ends well" [ $? = 0 ] || cat "$WORK/uci.err" >&2
     check "real data: AUC over all tests" awk "BEGIN { exit !($(number "$WORK/uci.json" auc) > 0.82) }"

@@ -51,9 +51,27 @@ static void a_statistics_round_is_one_round_more(void)
     CU_ASSERT_EQUAL(with.adam_epsilon, without.adam_epsilon);
 }
 
+/* Among several classes a record's gradient is longer: p - y has more than one part. */
+static void classes_are_clipped_later(void)
+{
+    fm_training_case c = { .units = 5e3, .epsilon = 1.0, .delta = 1e-4, .parameters = 100 };
+    fm_training one, several;
+
+    fm_training_defaults(&c, &one);
+    c.outputs = 1;
+    fm_training_defaults(&c, &several);
+    CU_ASSERT_EQUAL(several.clip_norm, one.clip_norm);
+    c.outputs = 5;
+    fm_training_defaults(&c, &several);
+    CU_ASSERT(several.clip_norm > one.clip_norm);
+    CU_ASSERT_DOUBLE_EQUAL(several.adam_epsilon / several.clip_norm,
+                           one.adam_epsilon / one.clip_norm, 1e-12);
+}
+
 static const fm_test tests[] = {
     { "a statistics round is one round more", a_statistics_round_is_one_round_more },
     { "any case has settings within their ranges", any_case_has_settings_within_their_ranges },
+    { "classes are clipped later", classes_are_clipped_later },
 };
 
 const fm_test_suite suite_defaults = { "optim.defaults", tests, FM_TEST_COUNT(tests) };
