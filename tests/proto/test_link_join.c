@@ -1,6 +1,9 @@
 /* Who is not let in, and whom a node does not believe. */
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "fedmoe/base/clock.h"
 #include "link_world.h"
@@ -276,7 +279,8 @@ static void answer_once(void *arg)
     fm_buf_fini(&b);
 }
 
-static void believes_not(const fm_message *answer, const char *says)
+/* What a node says of a door that gives this answer. */
+static void met(const fm_message *answer, fm_status st, const char *says)
 {
     uint8_t pk[32], sk[32], x[32] = { 9 };
     fm_link_client_config c = { .door_public = pk,
@@ -291,10 +295,45 @@ static void believes_not(const fm_message *answer, const char *says)
     fake_open(&f, sk);
     c.door = f.endpoint;
     thread = zmq_threadstart(answer_once, &a);
-    refused(NULL, &c, FM_EAUTH, says);
+    refused(NULL, &c, st, says);
     zmq_threadclose(thread);
     zmq_close(f.door);
     zmq_ctx_term(f.context);
+}
+
+static void believes_not(const fm_message *answer, const char *says)
+{
+    met(answer, FM_EAUTH, says);
+}
+
+static void hang_up(void *arg)
+{
+    int peer = accept(*(int *)arg, NULL, NULL);
+
+    if (peer >= 0)
+        close(peer);
+}
+
+/* An aggregator that is killed between Welcome and the session has refused nobody: the node has to
+ * come again. */
+static void a_session_that_breaks_off_is_worth_another_try(void)
+{
+    raw_peer *r = raw_new(world_identity("aggregator"));
+    fm_message m = { .type = FM_MSG_WELCOME, .welcome = { FM_PROTO_VERSION, r->credential, 0 } };
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    socklen_t len = sizeof at;
+    int port = socket(AF_INET, SOCK_STREAM, 0);
+    void *thread;
+
+    CU_ASSERT_EQUAL_FATAL(bind(port, (struct sockaddr *)&at, len), 0);
+    CU_ASSERT_EQUAL_FATAL(listen(port, 1), 0);
+    CU_ASSERT_EQUAL_FATAL(getsockname(port, (struct sockaddr *)&at, &len), 0);
+    m.welcome.session_port = ntohs(at.sin_port);
+    thread = zmq_threadstart(hang_up, &port);
+    met(&m, FM_ETIMEOUT, "was cut");
+    zmq_threadclose(thread);
+    close(port);
+    raw_free(&r);
 }
 
 static void a_node_that_poses_as_the_aggregator_is_not_believed(void)
@@ -332,6 +371,8 @@ static const fm_test tests[] = {
     { "the session refuses a key that the door has not admitted",
       the_session_refuses_a_key_that_the_door_has_not_admitted },
     { "an admission is good for one connection", an_admission_is_good_for_one_connection },
+    { "a session that breaks off is worth another try",
+      a_session_that_breaks_off_is_worth_another_try },
     { "a node that poses as the aggregator is not believed",
       a_node_that_poses_as_the_aggregator_is_not_believed },
     { "another answer than Welcome is not believed", another_answer_than_welcome_is_not_believed },

@@ -296,7 +296,7 @@ static void loads_and_votes_count_in_a_units_length(void)
 
         rig_open(&r, 200, 1, FM_DP_FAST, true);
         r.spec.tail = votes ? (fm_train_tail){ .clip_norm = true }
-                            : (fm_train_tail){ RIG_BLOCKS, RIG_EXPERTS, false };
+                            : (fm_train_tail){ .load_groups = RIG_BLOCKS, .load_experts = RIG_EXPERTS };
         r.spec.load_share = votes ? 0.0 : 0.2;
         r.spec.clip_share = votes ? 0.1 : 0.0;
         for (size_t i = 0; i < r.table.rows * r.table.features; i++)

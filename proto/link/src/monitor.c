@@ -51,10 +51,10 @@ static fm_monitor_kind kind_of(uint16_t event)
         return FM_MONITOR_ACCEPTED;
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         return FM_MONITOR_HANDSHAKEN;
-    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
     case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
         return FM_MONITOR_FAILED;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: /* the line broke before it was done */
     case ZMQ_EVENT_DISCONNECTED:
         return FM_MONITOR_DISCONNECTED;
     case ZMQ_EVENT_CLOSED:
