@@ -146,12 +146,6 @@ static void own_meta(const fm_plan *p, uint64_t rounds, double clip_norm, own_te
     meta[6] = (fm_safetensors_meta){ "fedmoe.mechanism", t->mechanism };
 }
 
-/* In use at the end, which the state's last value says when it moves. */
-static double clip_norm_of(const fm_plan *p, const float *state, size_t n)
-{
-    return p->clip_quantile > 0.0 ? p->clip_norm * exp((double)state[n - 1]) : p->clip_norm;
-}
-
 fm_status fm_directory_write_model(const fm_aggregator_config *c, const fm_optimizer *o,
                                    uint64_t rounds, const char *path)
 {
@@ -174,7 +168,8 @@ fm_status fm_directory_write_model(const fm_aggregator_config *c, const fm_optim
             meta[count++] = m;
     }
     fm_optimizer_result(o, flat);
-    own_meta(&c->plan, rounds, clip_norm_of(&c->plan, flat, o->n), &texts, meta + count);
+    own_meta(&c->plan, rounds, c->plan.clip_norm * fm_optimizer_clip_ratio(o, flat), &texts,
+             meta + count);
     count += OWN_META;
     if ((st = encode_result(c->model, flat, meta, count, &buf)) == FM_OK)
         st = fm_file_replace(path, buf.data, buf.len, 0644);

@@ -117,11 +117,11 @@ double fm_optimizer_rate(const fm_optimizer_spec *s, uint64_t t)
     return s->learning_rate * (s->final_rate + (1.0 - s->final_rate) * left);
 }
 
-double fm_optimizer_clip_ratio(const fm_optimizer *o)
+double fm_optimizer_clip_ratio(const fm_optimizer *o, const float *state)
 {
     const size_t clip = o->n - 1 - (o->spec.start_scale > 0.0);
 
-    return o->spec.clip_quantile > 0.0 ? exp((double)o->weights[clip]) : 1.0;
+    return o->spec.clip_quantile > 0.0 ? exp((double)state[clip]) : 1.0;
 }
 
 /* The largest magnitude; a NaN when there is one. Magnitudes of floats are in the order of their
@@ -294,7 +294,7 @@ static bool step_gradient(fm_optimizer *o, const float *gradient)
     const uint64_t t = ordinary(o, o->steps) + 1;
     const size_t n = o->n - o->tail;
     const stride s = { .rate = fm_optimizer_rate(&o->spec, t),
-                       .ratio = fm_optimizer_clip_ratio(o),
+                       .ratio = fm_optimizer_clip_ratio(o, o->weights),
                        .m_share = 1.0 - pow(o->spec.momentum, (double)t),
                        .v_share = 1.0 - pow(o->spec.beta2, (double)t) };
     bool finite = o->tail == 0 || fm_optim_tail_next(o, gradient + n);

@@ -345,6 +345,9 @@ static void export_writes_a_model_file_with_its_metadata(void)
         CU_ASSERT_STRING_EQUAL(fm_safetensors_meta_get(s, "author"), "the tests");
         CU_ASSERT_STRING_EQUAL(fm_safetensors_meta_get(s, "fedmoe.federation"), "heart");
         CU_ASSERT_STRING_EQUAL(fm_safetensors_meta_get(s, "fedmoe.rounds"), i ? "23" : "3");
+        /* Of this run, not of the one that the first model came from. */
+        CU_ASSERT_STRING_EQUAL(fm_safetensors_meta_get(s, "fedmoe.epsilon"), "1");
+        CU_ASSERT_STRING_EQUAL(fm_safetensors_meta_get(s, "fedmoe.clip_norm"), "1");
         CU_ASSERT_EQUAL(fm_safetensors_flat_read(s, got, YAML_PARAMETERS), FM_OK);
         CU_ASSERT(memcmp(want, got, sizeof want) == 0);
         fm_safetensors_free(&s);

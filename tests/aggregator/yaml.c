@@ -54,7 +54,9 @@ void yaml_write_model(const char *dir, const char *name)
 {
     const fm_safetensors_meta meta[] = { { "fedmoe.model", "kind: test\n" },
                                          { "fedmoe.schema", "columns: none\n" },
-                                         { "author", "the tests" } };
+                                         { "author", "the tests" },
+                                         { "fedmoe.epsilon", "7" },
+                                         { "fedmoe.clip_norm", "77" } };
     float values[YAML_PARAMETERS];
     const fm_tensor_view tensors[] = {
         { "linear.weight", "F32", 2, { 3, 3 }, (const uint8_t *)values, 9 * sizeof(float) },
@@ -65,7 +67,8 @@ void yaml_write_model(const char *dir, const char *name)
 
     for (size_t i = 0; i < YAML_PARAMETERS; i++)
         values[i] = 0.5f * (float)i - 1.0f;
-    need(fm_safetensors_encode(tensors, 2, meta, 3, &bytes) == FM_OK, "model");
+    need(fm_safetensors_encode(tensors, 2, meta, sizeof meta / sizeof *meta, &bytes) == FM_OK,
+         "model");
     yaml_path(path, dir, name);
     need(fm_file_replace(path, bytes.data, bytes.len, 0644) == FM_OK, path);
     fm_buf_fini(&bytes);

@@ -114,6 +114,28 @@ static void a_file_without_the_key_has_no_center(void)
     finish(&m);
 }
 
+static void a_clip_norm_comes_back_too(void)
+{
+    model_file m = make();
+    fm_tabular *back = NULL;
+    fm_schema *s = NULL;
+    fm_buf file = { 0 };
+    float want[20], got[20];
+
+    CU_ASSERT_EQUAL(fm_tabular_set_clip_norm(m.f.model, 0.1 + 0.2), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_tabular_encode(m.f.model, m.schema, NULL, 0, &file), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_tabular_decode("m", file.data, file.len, 20, &s, &back), FM_OK);
+    CU_ASSERT_DOUBLE_EQUAL(fm_tabular_clip_norm(back), 0.3, 1e-9);
+    CU_ASSERT_EQUAL(fm_tabular_predict(m.f.model, m.f.x, 20, want), FM_OK);
+    CU_ASSERT_EQUAL(fm_tabular_predict(back, m.f.x, 20, got), FM_OK);
+    for (size_t i = 0; i < 20; i++)
+        CU_ASSERT_DOUBLE_EQUAL(want[i], got[i], 1e-6 * (1.0 + fabs((double)want[i])));
+    fm_tabular_free(&back);
+    fm_schema_free(&s);
+    fm_buf_fini(&file);
+    finish(&m);
+}
+
 static void extra_metadata_is_kept(void)
 {
     model_file m = make();
@@ -246,6 +268,7 @@ static const fm_test tests[] = {
     { "a model comes back from its file", a_model_comes_back_from_its_file },
     { "a center comes back too", a_center_comes_back_too },
     { "a file without the key has no center", a_file_without_the_key_has_no_center },
+    { "a clip norm comes back too", a_clip_norm_comes_back_too },
     { "extra metadata is kept", extra_metadata_is_kept },
     { "the file holds the flat vector in order", the_file_holds_the_flat_vector_in_order },
     { "every truncation and every changed header byte is survived",

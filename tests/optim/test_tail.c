@@ -74,10 +74,10 @@ static void the_clip_norm_follows_the_votes(void)
     const fm_optimizer_spec s = spec_of();
     fm_optimizer *o = open_it(&s);
 
-    CU_ASSERT_EQUAL(fm_optimizer_clip_ratio(o), 1.0);
+    CU_ASSERT_EQUAL(fm_optimizer_clip_ratio(o, o->weights), 1.0);
     sum[N - 1] = 0.3f;
     CU_ASSERT_EQUAL(fm_optimizer_step(o, sum, N), FM_OK);
-    CU_ASSERT_DOUBLE_EQUAL(fm_optimizer_clip_ratio(o), exp(-0.2 * 0.3), 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(fm_optimizer_clip_ratio(o, o->weights), exp(-0.2 * 0.3), 1e-6);
     CU_ASSERT_EQUAL(o->weights[0], 1.0f - 0.2f); /* this step still by the ratio before it */
     /* The next mean gradient is in units that have become so much smaller. */
     CU_ASSERT_EQUAL(fm_optimizer_step(o, sum, N), FM_OK);
@@ -85,7 +85,7 @@ static void the_clip_norm_follows_the_votes(void)
     /* However wild the noise: a step is at most rate * max(quantile, 1 - quantile). */
     sum[N - 1] = -1e9f;
     CU_ASSERT_EQUAL(fm_optimizer_step(o, sum, N), FM_OK);
-    CU_ASSERT_DOUBLE_EQUAL(log(fm_optimizer_clip_ratio(o)), -0.12 + 0.1, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(log(fm_optimizer_clip_ratio(o, o->weights)), -0.12 + 0.1, 1e-6);
     fm_optimizer_free(&o);
 }
 
@@ -100,11 +100,11 @@ static void the_clip_norm_stays_within_its_range(void)
     sum[N - 1] = 10.0f;
     for (int i = 0; i < 20; i++)
         CU_ASSERT_EQUAL(fm_optimizer_step(o, sum, N), FM_OK);
-    CU_ASSERT_DOUBLE_EQUAL(fm_optimizer_clip_ratio(o), 1e-3, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(fm_optimizer_clip_ratio(o, o->weights), 1e-3, 1e-6);
     sum[N - 1] = -10.0f;
     for (int i = 0; i < 30; i++)
         CU_ASSERT_EQUAL(fm_optimizer_step(o, sum, N), FM_OK);
-    CU_ASSERT_DOUBLE_EQUAL(fm_optimizer_clip_ratio(o), 1e3, 1e-1);
+    CU_ASSERT_DOUBLE_EQUAL(fm_optimizer_clip_ratio(o, o->weights), 1e3, 1e-1);
     fm_optimizer_free(&o);
 }
 
@@ -132,12 +132,15 @@ static void the_clip_norm_converges_to_the_quantile(void)
 
             for (int i = 0; i < 1000; i++)
                 votes +=
-                    starts[k] * fm_optimizer_clip_ratio(o) >= exp(fm_rng_normal(&rng)) ? 1 : -1;
+                    starts[k] * fm_optimizer_clip_ratio(o, o->weights) >= exp(fm_rng_normal(&rng))
+                        ? 1
+                        : -1;
             sum[N - 1] = (float)(0.05 * (votes + 200.0 * fm_rng_normal(&rng)));
             CU_ASSERT_EQUAL(fm_optimizer_step(o, sum, N), FM_OK);
         }
         /* The 0.7 quantile of a standard normal is 0.5244. */
-        CU_ASSERT_DOUBLE_EQUAL(log(starts[k] * fm_optimizer_clip_ratio(o)), 0.5244, 0.15);
+        CU_ASSERT_DOUBLE_EQUAL(log(starts[k] * fm_optimizer_clip_ratio(o, o->weights)), 0.5244,
+                               0.15);
         fm_optimizer_free(&o);
     }
 }

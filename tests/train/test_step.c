@@ -200,6 +200,13 @@ static void votes_and_units_follow_the_clip_norm(void)
     CU_ASSERT_EQUAL(votes[0], -500.0 * vote); /* all are clipped at a four-hundredth */
     CU_ASSERT_EQUAL(votes[2], 500.0 * vote);
     CU_ASSERT(votes[1] > votes[0] && votes[1] < votes[2]);
+    CU_ASSERT_DOUBLE_EQUAL(fm_train_clip_norm(&r.spec.tail, 0.5, r.state, r.length),
+                           0.5 * exp(logs[2]), 1e-3);
+    r.spec.tail.start = true; /* the phase comes after it */
+    r.state[r.length - 1] = 1.0f;
+    r.state[r.length - 2] = -1.0f;
+    CU_ASSERT_DOUBLE_EQUAL(fm_train_clip_norm(&r.spec.tail, 0.5, r.state, r.length),
+                           0.5 * exp(-1.0), 1e-7);
     rig_close(&r);
 }
 
@@ -295,8 +302,9 @@ static void loads_and_votes_count_in_a_units_length(void)
         rig r;
 
         rig_open(&r, 200, 1, FM_DP_FAST, true);
-        r.spec.tail = votes ? (fm_train_tail){ .clip_norm = true }
-                            : (fm_train_tail){ .load_groups = RIG_BLOCKS, .load_experts = RIG_EXPERTS };
+        r.spec.tail =
+            votes ? (fm_train_tail){ .clip_norm = true }
+                  : (fm_train_tail){ .load_groups = RIG_BLOCKS, .load_experts = RIG_EXPERTS };
         r.spec.load_share = votes ? 0.0 : 0.2;
         r.spec.clip_share = votes ? 0.1 : 0.0;
         for (size_t i = 0; i < r.table.rows * r.table.features; i++)

@@ -84,8 +84,9 @@ void fm_optimizer_free(fm_optimizer **o);
  *  linear: rate (f + (1 - f)(1 - x)); cosine: rate (f + (1 - f)(1 + cos(pi x)) / 2). */
 double fm_optimizer_rate(const fm_optimizer_spec *spec, uint64_t t);
 
-/** The clip norm in use over clip_norm: 1 when it is fixed. */
-double fm_optimizer_clip_ratio(const fm_optimizer *o);
+/** The clip norm in use over clip_norm: 1 when it is fixed.
+ *  @param state  float32[n]: the optimizer's weights, or its result. */
+double fm_optimizer_clip_ratio(const fm_optimizer *o, const float *state);
 
 /**
  * One step on the mean gradient g = sum / divisor * clip ratio, of n - frozen values: units arrive
