@@ -52,7 +52,7 @@ static double standard_error(const mean *m)
 
 /* All that is measured of one data set at one epsilon, or with one balance. */
 typedef struct {
-    mean auc, accuracy, log_loss, imbalance, seconds;
+    mean auc, accuracy, log_loss, slope, imbalance, seconds;
     tabular_result last;
 } figures;
 
@@ -84,6 +84,7 @@ static fm_status one(const tabular_set *s, const tabular_split *d, const tabular
         add(&f->auc, f->last.auc);
         add(&f->accuracy, f->last.accuracy);
         add(&f->log_loss, f->last.log_loss);
+        add(&f->slope, f->last.slope);
         add(&f->imbalance, f->last.imbalance);
         add(&f->seconds, f->last.seconds);
     }
@@ -98,9 +99,10 @@ static void print_target(double auc, const char *what, double target)
 
 static void print_auc(const char *name, const figures *f)
 {
-    printf("  %-14s %.4f +- %.4f   accuracy %.4f   log loss %.4f   imbalance %.2f   %.1f s", name,
-           average(&f->auc), standard_error(&f->auc), average(&f->accuracy), average(&f->log_loss),
-           average(&f->imbalance), average(&f->seconds));
+    printf("  %-14s %.4f +- %.4f   accuracy %.4f   log loss %.4f   slope %.2f   imbalance %.2f   "
+           "%.1f s",
+           name, average(&f->auc), standard_error(&f->auc), average(&f->accuracy),
+           average(&f->log_loss), average(&f->slope), average(&f->imbalance), average(&f->seconds));
 }
 
 static void print_choice(const tabular_result *r)

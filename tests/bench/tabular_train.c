@@ -110,6 +110,7 @@ static fm_status measure(fm_tabular *m, const fm_table *test, tabular_result *ou
         out->auc = f.auc;
         out->accuracy = f.accuracy;
         out->log_loss = f.log_loss;
+        out->slope = f.slope;
     }
     free(logits);
     return st == FM_OK ? measure_loads(m, test, &out->imbalance) : st;

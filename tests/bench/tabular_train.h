@@ -24,7 +24,7 @@ typedef struct {
 } tabular_setting;
 
 typedef struct {
-    double auc, accuracy, log_loss;
+    double auc, accuracy, log_loss, slope;
     double imbalance; /* of the held-out records: busiest expert's share times the number of
                          experts, the mean over blocks; 1 is even, NaN without experts */
     double spent, delta, noise_multiplier, seconds;
