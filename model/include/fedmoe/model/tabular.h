@@ -192,8 +192,7 @@ void fm_tabular_unit_squares(fm_tabular *m, const uint32_t *ends, size_t units, 
  * integers are a function of its own rows, the weights and its factor alone: docs/model.md, "How a
  * unit becomes integers". A unit that is not finite is left out, whatever its factor.
  *
- * @param factors  [units] steps of the lattice per gradient unit; 0 leaves the unit out. Where they
- *                 clip, aim 2^-10 below the limit: rounding a unit again takes time.
+ * @param factors  [units] steps of the lattice per gradient unit; 0 leaves the unit out.
  * @param limit    most L2 norm of one unit's integers, 1..2^24: where rounding went over, the
  *                 unit's factor is lowered until it holds, or the unit is left out.
  * @param sum      int32[P], added to, mod 2^32.
