@@ -12,6 +12,7 @@
 /* Metadata keys that fedmoe-model writes; the aggregator passes their texts on unread. */
 #define META_MODEL "fedmoe.model"
 #define META_SCHEMA "fedmoe.schema"
+#define META_CLIP_NORM "fedmoe.clip_norm"
 
 /* Names of tensors that a checkpoint needs for itself (state_file.c). */
 #define RESERVED_TENSORS "optimizer."
@@ -240,6 +241,20 @@ static fm_status check_tensors(const char *path, const fm_safetensors *s)
 }
 
 /* The texts go into the plan, to be approved with it. */
+/* By what a node corrects the scores of an evaluation. */
+static fm_status plan_model_clip(const char *path, const fm_safetensors *s, fm_plan *p)
+{
+    const char *text = fm_safetensors_meta_get(s, META_CLIP_NORM);
+    char *end = NULL;
+
+    if (!text || p->task != FM_TASK_EVALUATION)
+        return FM_OK;
+    p->model_clip_norm = strtod(text, &end);
+    if (end == text || *end != '\0' || !(p->model_clip_norm >= 0.0 && p->model_clip_norm <= 1e6))
+        return fm_fail(FM_EPROTO, "%s: " META_CLIP_NORM " is \"%.40s\", no clip norm", path, text);
+    return FM_OK;
+}
+
 static fm_status plan_model(const char *path, const fm_safetensors *s, fm_plan *p)
 {
     const char *model = fm_safetensors_meta_get(s, META_MODEL);
@@ -255,7 +270,8 @@ static fm_status plan_model(const char *path, const fm_safetensors *s, fm_plan *
                        "parameters; make it with fedmoe-model new",
                        path, FM_MAX_PARAMETERS);
     p->parameters = (uint32_t)n;
-    if ((st = fm_strdup(model, &p->model_text)) != FM_OK)
+    if ((st = plan_model_clip(path, s, p)) != FM_OK ||
+        (st = fm_strdup(model, &p->model_text)) != FM_OK)
         return st;
     return fm_strdup(schema, &p->schema_text);
 }

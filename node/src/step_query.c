@@ -85,6 +85,7 @@ static fm_status make_model(fm_node_query *q, const fm_plan *plan)
         return fm_fail(FM_EINVAL, "the plan's model has %zu parameters; the plan says %u",
                        parameters, plan->frozen);
     if ((st = fm_tabular_new(&config, BATCH_ROWS, &q->model)) == FM_OK &&
+        (st = fm_tabular_set_clip_norm(q->model, plan->model_clip_norm)) == FM_OK &&
         (st = fm_alloc(q->table->rows, sizeof *q->logits, &p)) == FM_OK)
         q->logits = p;
     return st;

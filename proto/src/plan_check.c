@@ -42,6 +42,7 @@ static const real_field reals[] = {
     { "clip_rate", offsetof(fm_plan, clip_rate), 0.0, 2.0, "[0, 2]" },
     { "clip_share", offsetof(fm_plan, clip_share), 0.0, 0.5, "[0, 0.5]" },
     { "start_scale", offsetof(fm_plan, start_scale), 0.0, 1000.0, "[0, 1000]" },
+    { "model_clip_norm", offsetof(fm_plan, model_clip_norm), 0.0, 1e6, "[0, 1e6]" },
 };
 
 typedef struct {
@@ -206,6 +207,9 @@ static fm_status check_step(const fm_plan *p)
         return fm_fail(FM_EINVAL,
                        "plan: schedule is %d, must be 1 (constant), 2 (linear) or 3 (cosine)",
                        (int)p->schedule);
+    if (p->model_clip_norm > 0.0 && p->task != FM_TASK_EVALUATION)
+        return fm_fail(FM_EINVAL, "plan: model_clip_norm is %g, must be 0 but for an evaluation",
+                       p->model_clip_norm);
     if (check_tail(p) != FM_OK)
         return FM_EINVAL;
     return check_start(p);

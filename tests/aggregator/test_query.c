@@ -49,10 +49,11 @@ static void put(const char *name, const void *data, size_t len)
 }
 
 /** One tensor stands before "results" in the alphabet and one behind it. */
-static void put_model(const char *name, const char *second)
+static void put_model(const char *name, const char *second, const char *clip_norm)
 {
     const fm_safetensors_meta meta[] = { { "fedmoe.model", "kind: test\n" },
-                                         { "fedmoe.schema", "columns: none\n" } };
+                                         { "fedmoe.schema", "columns: none\n" },
+                                         { "fedmoe.clip_norm", clip_norm } };
     static const float values[5] = { 1.5f, -2.5f, 3.5f, 4.5f, -5.5f };
     const fm_tensor_view tensors[] = {
         { "a", "F32", 1, { 3 }, (const uint8_t *)values, 3 * sizeof(float) },
@@ -60,7 +61,7 @@ static void put_model(const char *name, const char *second)
     };
     fm_buf bytes = { 0 };
 
-    need(fm_safetensors_encode(tensors, 2, meta, 2, &bytes) == FM_OK, "model");
+    need(fm_safetensors_encode(tensors, 2, meta, clip_norm ? 3 : 2, &bytes) == FM_OK, "model");
     put(name, bytes.data, bytes.len);
     fm_buf_fini(&bytes);
 }
@@ -77,8 +78,8 @@ static void prepare(void)
     put("empty.yaml", "", 0);
     put("binary.yaml", "colu\0mns", 8);
     put("wrong.yaml", "columns:\n  - {column: age, ask: median}\n", 40);
-    put_model("model.safetensors", "z");
-    put_model("results.safetensors", "results");
+    put_model("model.safetensors", "z", NULL);
+    put_model("results.safetensors", "results", NULL);
 }
 
 /** federation.yaml with the first `from` replaced by `to`; NULL: as it is. */
@@ -166,7 +167,16 @@ static void an_evaluation_is_planned(void)
     CU_ASSERT_STRING_EQUAL(c.plan.schema_text, "columns: none\n");
     CU_ASSERT_PTR_NULL(c.schema_file);
     check_first_state(&c, model, 5, SCORES_WIDTH);
+    CU_ASSERT_EQUAL(c.plan.model_clip_norm, 0.0);
     fm_aggregator_config_fini(&c);
+    put_model("model.safetensors", "z", "0.5");
+    CU_ASSERT_EQUAL_FATAL(load(evaluation, NULL, NULL, &c), FM_OK);
+    CU_ASSERT_EQUAL(c.plan.model_clip_norm, 0.5);
+    fm_aggregator_config_fini(&c);
+    put_model("model.safetensors", "z", "half");
+    CU_ASSERT_EQUAL(load(evaluation, NULL, NULL, &c), FM_EPROTO);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "\"half\", no clip norm"));
+    put_model("model.safetensors", "z", NULL);
 }
 
 static void training_is_the_default_and_has_no_query(void)

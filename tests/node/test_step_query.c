@@ -228,6 +228,7 @@ static void score_alone(const unit_rig *r, const fm_query *q, size_t i, double s
                                  &config) == FM_OK &&
              fm_tabular_new(&config, 1, &t) == FM_OK &&
              fm_tabular_set(t, r->model, r->plan.frozen) == FM_OK &&
+             fm_tabular_set_clip_norm(t, r->plan.model_clip_norm) == FM_OK &&
              fm_tabular_predict(t, r->table.x + i * r->table.features, 1, &logit) == FM_OK,
          "a score");
     fm_query_add_score(q, (double)logit, r->table.y[i] > 0.5f, (float)share, out);
@@ -309,6 +310,11 @@ static void an_evaluation_step_adds_exactly_what_the_model_says(void)
     check_answers(&r, want);
     got = answers(&r, NULL);
     check_classes(&r, q, got);
+    free(got);
+    r.plan.model_clip_norm = 0.05; /* the scores are then those of the corrected model */
+    got = scores_alone(&r, q);
+    check_answers(&r, got);
+    CU_ASSERT(memcmp(got, want, fm_query_width(q) * sizeof *got) != 0);
     free(want);
     free(got);
     fm_query_free(&q);

@@ -76,6 +76,7 @@ static void a_plan_comes_back_as_it_was(void)
     CU_ASSERT_EQUAL(a.start_count, b.start_count);
     CU_ASSERT_EQUAL(a.start_bias, b.start_bias);
     CU_ASSERT_EQUAL(a.start_scale, b.start_scale);
+    CU_ASSERT_EQUAL(a.model_clip_norm, b.model_clip_norm);
     CU_ASSERT_EQUAL(memcmp(a.run, b.run, sizeof a.run), 0);
     fm_buf_fini(&bytes);
     fm_plan_fini(&b);
@@ -356,6 +357,33 @@ static void queries_are_exact_and_have_no_tail(void)
     CU_ASSERT_TRUE(bad(&p, "statistics round"));
 }
 
+static void an_evaluation_says_what_its_model_was_clipped_at(void)
+{
+    static char query[] = "items: []\n";
+    fm_plan p = sample_plan(), back = { 0 };
+    fm_buf with, without;
+
+    p.model_clip_norm = 0.5;
+    CU_ASSERT_TRUE(bad(&p, "model_clip_norm"));
+    p.task = FM_TASK_EVALUATION;
+    p.optimizer = FM_OPTIMIZER_SUM;
+    p.query_text = query;
+    p.frozen = 5;
+    with = encoded(&p);
+    CU_ASSERT_EQUAL(fm_plan_decode(with.data, with.len, &back), FM_OK);
+    CU_ASSERT_EQUAL(back.model_clip_norm, 0.5);
+    fm_plan_fini(&back);
+    p.model_clip_norm = 0.0; /* and costs no byte where it says nothing */
+    without = encoded(&p);
+    CU_ASSERT(without.len < with.len);
+    for (int i = 0; i < 3; i++) {
+        p.model_clip_norm = i == 0 ? -0.1 : i == 1 ? 1.1e6 : (double)NAN;
+        CU_ASSERT_TRUE(bad(&p, "model_clip_norm"));
+    }
+    fm_buf_fini(&with);
+    fm_buf_fini(&without);
+}
+
 static void the_quorum_is_above_half_with_the_colluders(void)
 {
     CU_ASSERT_EQUAL(fm_plan_min_quorum(2, 0), 2);
@@ -532,6 +560,8 @@ static const fm_test tests[] = {
     { "a statistics round has all its fields or none",
       a_statistics_round_has_all_its_fields_or_none },
     { "queries are exact and have no tail", queries_are_exact_and_have_no_tail },
+    { "an evaluation says what its model was clipped at",
+      an_evaluation_says_what_its_model_was_clipped_at },
     { "the quorum is above half with the colluders", the_quorum_is_above_half_with_the_colluders },
     { "texts are checked", texts_are_checked },
     { "bad bytes are refused by name", bad_bytes_are_refused_by_name },

@@ -92,6 +92,8 @@ typedef struct {
     uint32_t start_count;  /* so many; none in the tail. 0: there are none, and all four are 0 */
     uint32_t start_bias;   /* neither one of those, nor in the tail; 0 without a statistics round */
     double start_scale;    /* 0: no statistics round; else [1e-6, 1000] */
+    double
+        model_clip_norm; /* evaluation: [0, 1e6]; what the model was trained with, 0: not known */
     uint8_t run[FM_SESSION_BYTES]; /* random: two runs of the same figures are two plans */
 } fm_plan;
 
