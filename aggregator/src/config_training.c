@@ -97,12 +97,15 @@ static size_t count_outputs(const fm_safetensors *model)
 /* What federation.yaml leaves out. */
 static void choose(const fm_plan *p, const fm_safetensors *model, fm_training *out)
 {
+    const size_t outputs = count_outputs(model);
     const fm_training_case given = { .units = p->expected_units,
                                      .epsilon = p->epsilon,
                                      .delta = p->delta,
                                      .parameters = p->parameters,
                                      .start = p->start_scale > 0.0,
-                                     .outputs = count_outputs(model) };
+                                     .outputs = outputs,
+                                     /* a center is for labels of two values */
+                                     .number = outputs == 1 && p->start_count == 0 };
 
     fm_training_defaults(&given, out);
 }

@@ -124,7 +124,9 @@ static fm_status count_units(request *r)
 
 static fm_status choose(request *r)
 {
-    fm_training_case given = { .parameters = r->parameters, .outputs = r->model.outputs };
+    fm_training_case given = { .parameters = r->parameters,
+                               .outputs = r->model.outputs,
+                               .number = r->model.target == FM_TARGET_NUMBER };
     fm_training *t = &r->training;
     fm_status st = count_units(r);
 

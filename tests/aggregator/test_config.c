@@ -182,6 +182,7 @@ static void a_statistics_round_is_planned_where_the_model_can_take_one(void)
         CU_ASSERT_EQUAL(c.plan.start_center, 3);
         CU_ASSERT_EQUAL(c.plan.start_bias, cases[i].planned ? 2 : 0);
         CU_ASSERT_EQUAL(c.plan.start_scale, cases[i].planned ? 0.25 : 0.0);
+        CU_ASSERT_EQUAL(c.plan.learning_rate, 0.1);
         CU_ASSERT_EQUAL(c.plan.parameters, cases[i].planned ? 6 : 5); /* the phase */
         CU_ASSERT_EQUAL(fm_plan_check(&c.plan), FM_OK);
         fm_aggregator_config_fini(&c);

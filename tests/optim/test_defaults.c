@@ -68,10 +68,25 @@ static void classes_are_clipped_later(void)
                            one.adam_epsilon / one.clip_norm, 1e-12);
 }
 
+/* A number's learning rate is half of the others', whatever else. */
+static void a_number_is_learned_more_slowly(void)
+{
+    fm_training_case c = { .units = 5e3, .epsilon = 1.0, .delta = 1e-4, .parameters = 100 };
+    fm_training binary, number;
+
+    fm_training_defaults(&c, &binary);
+    c.number = true;
+    c.outputs = 1;
+    fm_training_defaults(&c, &number);
+    CU_ASSERT_EQUAL(number.learning_rate, binary.learning_rate / 2.0);
+    CU_ASSERT_EQUAL(number.clip_norm, binary.clip_norm);
+}
+
 static const fm_test tests[] = {
     { "a statistics round is one round more", a_statistics_round_is_one_round_more },
     { "any case has settings within their ranges", any_case_has_settings_within_their_ranges },
     { "classes are clipped later", classes_are_clipped_later },
+    { "a number is learned more slowly", a_number_is_learned_more_slowly },
 };
 
 const fm_test_suite suite_defaults = { "optim.defaults", tests, FM_TEST_COUNT(tests) };

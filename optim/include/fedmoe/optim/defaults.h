@@ -16,6 +16,7 @@ typedef struct {
     size_t parameters;     /* of the model, >= 1 */
     bool start;            /* a statistics round is wanted, and the model can take one */
     size_t outputs;        /* of the model; 2 or more when it tells classes apart, else 0 or 1 */
+    bool number;           /* the label is a number, or may be one for all that is known */
 } fm_training_case;
 
 #define FM_TRAINING_NO_PRIVACY 1000.0
