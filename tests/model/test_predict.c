@@ -62,6 +62,7 @@ static fm_status predict(const char *id, size_t threads, bool lines, fm_buf *out
                                    .input = input,
                                    .output = output,
                                    .id = id,
+                                   .force = true,
                                    .lines = lines,
                                    .threads = threads };
     uint64_t rows = 0;
