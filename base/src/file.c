@@ -157,8 +157,7 @@ static fm_status make_temp(fm_file_writer *w, mode_t mode)
         w->temp.path = NULL;
         return fm_fail(FM_ENOMEM, "no memory for a temporary name of %s", w->path);
     }
-    fm_temp_add(&w->temp);
-    if ((w->fd = mkostemps(w->temp.path, 4, O_CLOEXEC)) < 0) {
+    if ((w->fd = fm_temp_make(&w->temp, 4)) < 0) {
         const fm_status st = fail_write(w->path, "create a temporary file beside it");
 
         forget_temp(w); /* it is not there to be removed */

@@ -10,8 +10,11 @@ typedef struct fm_temp_file {
     struct fm_temp_file *next;
 } fm_temp_file;
 
-/** Before the file is made: then no instant is without somebody who knows it. For any thread. */
-void fm_temp_add(fm_temp_file *t);
+/**
+ * mkostemps, and into the list: no instant is without somebody who knows the file. For any thread.
+ * @return the file descriptor, or -1 with errno.
+ */
+int fm_temp_make(fm_temp_file *t, int suffix_bytes);
 /** Does nothing for one that is not in the list. */
 void fm_temp_drop(fm_temp_file *t);
 

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 fm_status fm_file_check_apart(const char *output, const char *const *inputs, size_t count)
 {
@@ -37,8 +36,6 @@ static fm_status check_folder(const char *output)
         st = fm_fail(FM_EIO, "%s: cannot be written: folder %s: %s", output, dir, strerror(errno));
     else if (!S_ISDIR(info.st_mode))
         st = fm_fail(FM_EIO, "%s: cannot be written: %s is not a folder", output, dir);
-    else if (access(dir, W_OK | X_OK) != 0)
-        st = fm_fail(FM_EIO, "%s: cannot be written: folder %s: %s", output, dir, strerror(errno));
     free(dir);
     return st;
 }
@@ -46,6 +43,7 @@ static fm_status check_folder(const char *output)
 fm_status fm_file_check_output(const char *output, bool force, const char *const *inputs,
                                size_t count)
 {
+    fm_file_writer *probe = NULL; /* only the system knows: a read-only disk, a quota */
     struct stat info;
     fm_status st = fm_file_check_apart(output, inputs, count);
 
@@ -59,5 +57,7 @@ fm_status fm_file_check_output(const char *output, bool force, const char *const
                            "%s is there already and is not overwritten; --force replaces it",
                            output);
     }
-    return check_folder(output);
+    if ((st = check_folder(output)) == FM_OK && (st = fm_file_begin(output, 0600, &probe)) == FM_OK)
+        fm_file_abort(&probe);
+    return st;
 }

@@ -1,15 +1,17 @@
 /*
- * Temporary files under way, and their removal when a signal ends the program. The list changes
- * with all signals of the thread blocked and the lock held, for a few instructions; the handler
- * takes the lock and keeps it, so that nothing in the list is freed until the process is gone.
+ * Temporary files under way, and their removal when a signal ends the program. Files are made, and
+ * the list changes, with all signals of the thread blocked and the lock held; the handler takes the
+ * lock and keeps it, so that until the process is gone no other thread makes a file or frees what
+ * is in the list.
  */
 #include "file_internal.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static atomic_flag g_lock = ATOMIC_FLAG_INIT;
@@ -42,14 +44,18 @@ static void give(const sigset_t *before)
     (void)pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
-void fm_temp_add(fm_temp_file *t)
+int fm_temp_make(fm_temp_file *t, int suffix_bytes)
 {
     sigset_t before;
+    int fd;
 
     take(&before);
-    t->next = g_first;
-    g_first = t;
+    if ((fd = mkostemps(t->path, suffix_bytes, O_CLOEXEC)) >= 0) {
+        t->next = g_first;
+        g_first = t;
+    }
     give(&before);
+    return fd;
 }
 
 void fm_temp_drop(fm_temp_file *t)

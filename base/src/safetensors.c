@@ -213,20 +213,20 @@ static fm_status read_tensors(fm_safetensors *s)
     return check_tiling(s);
 }
 
-#define NOT_SAFETENSORS "not a safetensors file, which a model's file is"
+#define NOT_SAFETENSORS "not a safetensors file, as models are"
 
 static fm_status fail_other(const fm_safetensors *s, const char *why)
 {
     return fm_fail(FM_EPROTO, "%s: " NOT_SAFETENSORS ": %s", s->name, why);
 }
 
-/* The first 8 bytes of a true one are a length below 2^32: four of them are zero. */
+/* The first 8 bytes of a true one are a length below 2^32: its last four are zero. */
 static bool looks_like_text(const fm_safetensors *s)
 {
     for (size_t i = 0; i < LENGTH_BYTES; i++) {
         const uint8_t c = s->bytes.data[i];
 
-        if (c < 0x20 && c != '\t' && c != '\n' && c != '\r')
+        if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c >= 0x7f)
             return false;
     }
     return true;
