@@ -248,6 +248,14 @@ static void report_says_how_units_are_added_and_what_rides_with_them(void)
     CU_ASSERT_PTR_NOT_NULL(strstr((const char *)html.data, "experts in 1 part of the model"));
     CU_ASSERT_PTR_NOT_NULL(strstr((const char *)html.data, "goes to one vote"));
     CU_ASSERT_PTR_NOT_NULL(strstr((const char *)html.data, "in every round. Noise hides what it"));
+    /* Never over the books. */
+    CU_ASSERT_EQUAL(run(&d, "report", "--config", d.desk.config, "--output", d.desk.ledger, NULL),
+                    1);
+    CU_ASSERT(said(&d, "same file as the input"));
+    CU_ASSERT_EQUAL(
+        run(&d, "ledger", "export", "--config", d.desk.config, "--output", d.desk.ledger, NULL), 1);
+    CU_ASSERT(said(&d, "same file as the input"));
+    CU_ASSERT_EQUAL(run(&d, "ledger", "verify", "--config", d.desk.config, NULL), 0);
     fm_buf_fini(&html);
     fm_buf_fini(&d.said);
 }
