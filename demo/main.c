@@ -102,11 +102,11 @@ int main(int argc, char **argv)
     if (fm_random_init() != FM_OK)
         return fm_cli_failed(spec.program);
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
-        return code;
+        return fm_cli_end(spec.program, code);
     if (!(d.root = realpath(d.o.keep, NULL)) && fm_strdup(d.o.keep, &d.root) != FM_OK)
         return fm_cli_failed(spec.program);
     if (run(&d) != FM_OK)
         code = fm_cli_failed(spec.program);
     fini(&d);
-    return code;
+    return fm_cli_end(spec.program, code);
 }

@@ -33,15 +33,15 @@ static fm_status put_quoted(fm_buf *b, const char *s)
 }
 
 /** `target` as node.yaml in `directory` should name it: relative if within, else absolute. */
-static fm_status put_path(fm_buf *b, const char *directory, const char *target)
+static fm_status put_path(fm_buf *b, const char *directory, const char *option, const char *target)
 {
     char base[PATH_MAX], real[PATH_MAX];
     size_t n;
 
     if (!realpath(target, real))
-        return fm_fail(FM_ENOTFOUND, "%s is not there", target);
+        return fm_fail(FM_ENOTFOUND, "%s %s: is not there", option, target);
     if (!realpath(directory, base))
-        return fm_fail(FM_ENOTFOUND, "%s is not there", directory);
+        return fm_fail(FM_ENOTFOUND, "--directory %s: is not there", directory);
     n = strlen(base);
     if (strcmp(base, real) == 0)
         return put_quoted(b, ".");
@@ -80,18 +80,18 @@ static fm_status put_places(fm_buf *b, const init_options *o)
     if ((st = fm_buf_printf(b, "\n\n# Folder of identity.key (mode 0600), identity.crt, ca.crt "
                                "and, when there is one, crl.pem.\n"
                                "identity: ")) != FM_OK ||
-        (st = put_path(b, o->directory, o->identity)) != FM_OK ||
+        (st = put_path(b, o->directory, "--identity", o->identity)) != FM_OK ||
         (st = fm_buf_printf(b, "\n\n# The records never leave. The ledger adds up what is spent "
                                "under the data set's name:\n"
                                "# never give the same records a second name.\n"
                                "data:\n  name: ")) != FM_OK ||
         (st = put_quoted(b, o->data_name ? o->data_name : o->name)) != FM_OK ||
         (st = fm_buf_printf(b, "\n  records: ")) != FM_OK ||
-        (st = put_path(b, o->directory, o->records)) != FM_OK)
+        (st = put_path(b, o->directory, "--records", o->records)) != FM_OK)
         return st;
     if (o->schema && ((st = fm_buf_printf(b, "\n  # A plan with any other schema is refused.\n"
                                              "  schema: ")) != FM_OK ||
-                      (st = put_path(b, o->directory, o->schema)) != FM_OK))
+                      (st = put_path(b, o->directory, "--schema", o->schema)) != FM_OK))
         return st;
     return fm_buf_printf(b, "\n\n# The book of what was spent; several federations may share it. "
                             "Keep it, back it up.\n"
@@ -138,12 +138,51 @@ static fm_status check_identity(const init_options *o)
     fm_status st = fm_identity_load(o->identity, &id);
 
     if (st != FM_OK)
-        return st;
+        return fm_fail_context(st, "--identity %s: ", o->identity);
     info = fm_identity_info(id);
     if (info->role != FM_ROLE_NODE || strcmp(info->name, o->name) != 0)
-        st = fm_fail(FM_EINVAL, "the certificate in %s is that of %s '%s', not of node '%s'",
+        st = fm_fail(FM_EINVAL,
+                     "--identity %s: the certificate is that of %s '%s', not of node '%s' (--name)",
                      o->identity, fm_role_name(info->role), info->name, o->name);
     fm_identity_free(&id);
+    return st;
+}
+
+/** The file is not kept, so that its place means nothing: name the option that stands there. */
+static fm_status blame_option(const char *path, const char *yaml, fm_status st)
+{
+    static const struct {
+        const char *line, *option;
+    } places[] = {
+        { "name: ", "--name" },
+        { "  door: ", "--door" },
+        { "  door_key: ", "--door-key" },
+        { "identity: ", "--identity" },
+        { "  name: ", "--data-name" },
+        { "  records: ", "--records" },
+        { "  schema: ", "--schema" },
+        { "  epsilon: ", "--epsilon" },
+        { "  delta: ", "--delta" },
+        { "    - ", "--purpose" },
+        { "  unit: ", "--unit" },
+        { "  min_cohort: ", "--min-cohort" },
+        { "  min_colluders: ", "--min-colluders" },
+    };
+    const char *text = fm_error_text();
+    const size_t n = strlen(path);
+    unsigned long line = 0;
+    int used = 0;
+
+    if (strncmp(text, path, n) != 0 || sscanf(text + n, ":%lu:%*u: %n", &line, &used) < 1 || !used)
+        return st;
+    while (line > 1 && *yaml) {
+        yaml += strcspn(yaml, "\n");
+        yaml += *yaml == '\n';
+        line--;
+    }
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
+        if (strncmp(yaml, places[i].line, strlen(places[i].line)) == 0)
+            return fm_fail(st, "%s: %s", places[i].option, text + n + used);
     return st;
 }
 
@@ -166,6 +205,7 @@ static fm_status write_config(const init_options *o)
     if (st != FM_OK)
         goto done;
     if ((st = fm_node_config_load(path, &c)) != FM_OK) { /* a wrong value: leave nothing behind */
+        st = blame_option(path, (const char *)b.data, st);
         (void)remove(path);
         goto done;
     }
@@ -220,8 +260,10 @@ int fm_cmd_init(int argc, char **argv)
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         goto done;
     if (o.purposes.count == 0) {
-        fprintf(stderr, "%s: give at least one --purpose\nTry '%s --help'.\n", spec.program,
-                spec.program);
+        fprintf(stderr,
+                "%s: --purpose TEXT is required; it may be given again for another purpose\n"
+                "Try '%s --help'.\n",
+                spec.program, spec.program);
         code = 2;
         goto done;
     }

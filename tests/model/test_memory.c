@@ -142,9 +142,12 @@ static char model_path[300], input_path[300], output_path[300];
 
 static fm_status predict_file(void)
 {
-    const fm_predict_options o = {
-        .model = model_path, .input = input_path, .output = output_path, .id = "c", .threads = 1
-    };
+    const fm_predict_options o = { .model = model_path,
+                                   .input = input_path,
+                                   .output = output_path,
+                                   .id = "c",
+                                   .threads = 1,
+                                   .force = true };
 
     return fm_predict_file(&o, NULL);
 }
