@@ -98,9 +98,7 @@ static size_t count_outputs(const fm_safetensors *model)
 static void choose(const fm_plan *p, const fm_safetensors *model, fm_training *out)
 {
     const fm_training_case given = { .units = p->expected_units,
-                                     .epsilon = p->epsilon,
                                      .delta = p->delta,
-                                     .parameters = p->parameters,
                                      .start = p->start_scale > 0.0,
                                      .outputs = count_outputs(model) };
 

@@ -124,7 +124,7 @@ static fm_status count_units(request *r)
 
 static fm_status choose(request *r)
 {
-    fm_training_case given = { .parameters = r->parameters, .outputs = r->model.outputs };
+    fm_training_case given = { .outputs = r->model.outputs };
     fm_training *t = &r->training;
     fm_status st = count_units(r);
 
@@ -142,7 +142,6 @@ static fm_status choose(request *r)
                        "altogether would count as private; give a --delta well below %g",
                        r->delta, r->units, 1.0 / r->units);
     given.units = r->units;
-    given.epsilon = r->epsilon;
     given.delta = r->delta;
     given.start = r->model.center && !r->no_start && r->rounds != 1;
     fm_training_defaults(&given, t);
