@@ -372,6 +372,66 @@ static void units_are_lowered_together_as_alone(void)
         }
 }
 
+/* Two rows of one record, nearly, with both labels: the gradients all but cancel, what each is rounded
+ * by does not, and shrinks as the root of the factor alone. With a factor for what is left of the
+ * sum, four tries do not bring that down to the limit. */
+static void make_stubborn(rig *r)
+{
+    const size_t features = r->f.config.features;
+
+    for (size_t u = 0, i = 0; u < r->units; i = r->ends[u++])
+        for (size_t row = i + 1; u % 2 && row < r->ends[u]; row++) {
+            for (size_t k = 0; k < features; k++)
+                r->f.x[row * features + k] = (1.0f + 1e-4f * (float)k) * r->f.x[i * features + k];
+            r->f.y[row] = (row - i) % 2 ? 1.0f - r->f.y[i] : r->f.y[i];
+        }
+    fixture_backward(&r->f);
+}
+
+/* Where no try was within the limit the unit is left out: nothing of it is in the sum, and its
+ * square says so. */
+static void a_unit_that_no_try_brings_to_the_limit_is_left_out(void)
+{
+    static const int64_t limits[] = { 8, 64, 500 };
+    size_t left_out = 0, stayed = 0;
+
+    for (size_t n = 0; n < CONFIGS * FM_TEST_COUNT(limits); n++) {
+        const fm_tabular_config c = config_at(n % CONFIGS);
+        const int64_t limit = limits[n / CONFIGS];
+        rig r = rig_make(&c, 160 + n);
+        const size_t parameters = r.f.parameters;
+        int32_t *one = calloc(parameters, sizeof *one), *rest = calloc(parameters, sizeof *rest);
+        bool out[ROWS];
+        size_t bad = 0;
+
+        make_stubborn(&r);
+        for (size_t u = 0; u < r.units; u++)
+            r.factors[u] = u % 2 ? 1e12 : 1.0;
+        fm_tabular_add_units(r.f.model, r.ends, r.units, r.factors, limit, r.sum, r.exact);
+        for (size_t u = 0; u < r.units; u++)
+            out[u] = !(r.f.model->tape.factors[u] > 0.0);
+        for (size_t u = 0; u < r.units; u++) {
+            uint64_t square;
+
+            bad += r.exact[u] > (uint64_t)(limit * limit) || (out[u] && r.exact[u] != 0);
+            left_out += out[u];
+            stayed += r.exact[u] > 0;
+            if (out[u])
+                continue;
+            alone(&r, u, limit, one, &square);
+            for (size_t p = 0; p < parameters; p++)
+                rest[p] += one[p];
+        }
+        CU_ASSERT_EQUAL(bad, 0);
+        CU_ASSERT_EQUAL(memcmp(rest, r.sum, parameters * sizeof *rest), 0);
+        free(one);
+        free(rest);
+        rig_free(&r);
+    }
+    printf("    %zu left out, %zu stayed\n", left_out, stayed);
+    CU_ASSERT(left_out > 0 && stayed > 0);
+}
+
 /* A unit that was brought to the limit stays near it: what rounding costs is small. */
 static void lowering_a_factor_costs_little(void)
 {
@@ -450,6 +510,8 @@ static const fm_test tests[] = {
     { "workers and order do not change a bit", workers_and_order_do_not_change_a_bit },
     { "the limit holds whatever a unit does", the_limit_holds_whatever_a_unit_does },
     { "units are lowered together as alone", units_are_lowered_together_as_alone },
+    { "a unit that no try brings to the limit is left out",
+      a_unit_that_no_try_brings_to_the_limit_is_left_out },
     { "lowering a factor costs little", lowering_a_factor_costs_little },
     { "a unit that is not finite is left out as a whole",
       a_unit_that_is_not_finite_is_left_out_as_a_whole },
