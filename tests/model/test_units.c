@@ -372,41 +372,53 @@ static void units_are_lowered_together_as_alone(void)
         }
 }
 
-/* Two rows of one record, nearly, with both labels: the gradients all but cancel, what each is rounded
- * by does not, and shrinks as the root of the factor alone. With a factor for what is left of the
- * sum, four tries do not bring that down to the limit. */
-static void make_stubborn(rig *r)
-{
-    const size_t features = r->f.config.features;
+/* Thirty units of four rows whose gradients cancel: x1 + x2 = x3 + x4, and the labels of the first
+ * two are not those of the others. Where all weights are zero that is all of the gradient. */
+#define FOUR 4
 
-    for (size_t u = 0, i = 0; u < r->units; i = r->ends[u++])
-        for (size_t row = i + 1; u % 2 && row < r->ends[u]; row++) {
-            for (size_t k = 0; k < features; k++)
-                r->f.x[row * features + k] = (1.0f + 1e-4f * (float)k) * r->f.x[i * features + k];
-            r->f.y[row] = (row - i) % 2 ? 1.0f - r->f.y[i] : r->f.y[i];
-        }
-    fixture_backward(&r->f);
+static rig make_stubborn(uint64_t seed)
+{
+    fm_tabular_config c = fixture_configs[0].config;
+    rig r;
+
+    c.width = 0;
+    c.features = 3;
+    c.multipliers.linear = c.multipliers.bias = 1.0;
+    c.class_weights[0] = c.class_weights[1] = 1.0f;
+    r = rig_make(&c, seed);
+    memset(r.f.theta, 0, r.f.parameters * sizeof *r.f.theta);
+    CU_ASSERT_EQUAL_FATAL(fm_tabular_set(r.f.model, r.f.theta, r.f.parameters), FM_OK);
+    r.units = ROWS / FOUR;
+    for (size_t u = 0; u < r.units; u++) {
+        float *x = r.f.x + u * FOUR * c.features;
+
+        for (size_t k = 0; k < c.features; k++)
+            x[3 * c.features + k] = x[k] + x[c.features + k] - x[2 * c.features + k];
+        for (size_t i = 0; i < FOUR; i++)
+            r.f.y[u * FOUR + i] = i < 2;
+        r.ends[u] = (uint32_t)((u + 1) * FOUR);
+    }
+    fixture_backward(&r.f);
+    return r;
 }
 
-/* Where no try was within the limit the unit is left out: nothing of it is in the sum, and its
- * square says so. */
+/* What is left of such a sum is what rounding each row adds, which shrinks as the root of the factor
+ * only: with a large one, as such a short gradient may have, four tries are not always enough. Then
+ * the unit is left out: nothing of it is in the sum, and its square says so. */
 static void a_unit_that_no_try_brings_to_the_limit_is_left_out(void)
 {
-    static const int64_t limits[] = { 8, 64, 500 };
-    size_t left_out = 0, stayed = 0;
+    static const int64_t limits[] = { 4, 8, 16, 32 };
+    size_t left_out = 0, stayed = 0, bad = 0;
 
-    for (size_t n = 0; n < CONFIGS * FM_TEST_COUNT(limits); n++) {
-        const fm_tabular_config c = config_at(n % CONFIGS);
-        const int64_t limit = limits[n / CONFIGS];
-        rig r = rig_make(&c, 160 + n);
+    for (size_t n = 0; n < 50; n++) {
+        const int64_t limit = limits[n % FM_TEST_COUNT(limits)];
+        rig r = make_stubborn(160 + n);
         const size_t parameters = r.f.parameters;
         int32_t *one = calloc(parameters, sizeof *one), *rest = calloc(parameters, sizeof *rest);
         bool out[ROWS];
-        size_t bad = 0;
 
-        make_stubborn(&r);
         for (size_t u = 0; u < r.units; u++)
-            r.factors[u] = u % 2 ? 1e12 : 1.0;
+            r.factors[u] = 1e12;
         fm_tabular_add_units(r.f.model, r.ends, r.units, r.factors, limit, r.sum, r.exact);
         for (size_t u = 0; u < r.units; u++)
             out[u] = !(r.f.model->tape.factors[u] > 0.0);
@@ -419,16 +431,17 @@ static void a_unit_that_no_try_brings_to_the_limit_is_left_out(void)
             if (out[u])
                 continue;
             alone(&r, u, limit, one, &square);
+            bad += square != r.exact[u];
             for (size_t p = 0; p < parameters; p++)
                 rest[p] += one[p];
         }
-        CU_ASSERT_EQUAL(bad, 0);
-        CU_ASSERT_EQUAL(memcmp(rest, r.sum, parameters * sizeof *rest), 0);
+        bad += memcmp(rest, r.sum, parameters * sizeof *rest) != 0;
         free(one);
         free(rest);
         rig_free(&r);
     }
     printf("    %zu left out, %zu stayed\n", left_out, stayed);
+    CU_ASSERT_EQUAL(bad, 0);
     CU_ASSERT(left_out > 0 && stayed > 0);
 }
 
