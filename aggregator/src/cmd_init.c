@@ -40,9 +40,9 @@ static void print_training(const fm_aggregator_init_report *r)
     printf("\n");
     if (r->chosen)
         printf("                  what federation.yaml leaves out follows from %g expected units, "
-               "epsilon %g,\n"
-               "                  delta %g and the model of %u parameters (docs/model.md)\n",
-               p->expected_units, p->epsilon, p->delta, p->parameters);
+               "delta %g\n"
+               "                  and what the model's outputs are (docs/model.md)\n",
+               p->expected_units, p->delta);
 }
 
 /* What members' data-protection officers would stumble over. */

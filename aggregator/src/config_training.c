@@ -118,9 +118,7 @@ static void choose(const fm_plan *p, const fm_safetensors *model, fm_training *o
 {
     const size_t outputs = count_outputs(model);
     const fm_training_case given = { .units = p->expected_units,
-                                     .epsilon = p->epsilon,
                                      .delta = p->delta,
-                                     .parameters = p->parameters,
                                      .start = p->start_scale > 0.0,
                                      .outputs = outputs,
                                      /* a center is for labels of two values */

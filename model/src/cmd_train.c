@@ -162,8 +162,7 @@ static fm_status choose_delta(request *r)
 
 static fm_status choose(request *r)
 {
-    fm_training_case given = { .parameters = r->parameters,
-                               .outputs = r->model.outputs,
+    fm_training_case given = { .outputs = r->model.outputs,
                                .number = r->model.target == FM_TARGET_NUMBER };
     fm_training *t = &r->training;
     fm_status st;
@@ -171,7 +170,6 @@ static fm_status choose(request *r)
     if ((st = count_units(r)) || (st = choose_delta(r)))
         return st;
     given.units = r->units;
-    given.epsilon = r->epsilon;
     given.delta = r->delta;
     given.start = r->model.center && !r->no_start && r->rounds != 1;
     fm_training_defaults(&given, t);

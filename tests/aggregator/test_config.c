@@ -72,11 +72,7 @@ static void compare_defaults(const fm_aggregator_config *c)
 {
     const fm_plan *p = &c->plan;
     const fm_training_case given = {
-        .units = 600.0,
-        .epsilon = 1.0,
-        .delta = 1e-4,
-        .parameters = YAML_PARAMETERS,
-        .outputs = 3 /* rows of the model's linear.weight */
+        .units = 600.0, .delta = 1e-4, .outputs = 3 /* rows of the model's linear.weight */
     };
     fm_training t;
 
