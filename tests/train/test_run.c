@@ -157,6 +157,112 @@ static void threads_and_seeds_give_the_same_model(void)
     rig_close(&r);
 }
 
+/* The same training by its pieces, each setting passed on anew; by the same coins. */
+static void by_hand(const rig *r, const plan *p, uint64_t seed, float *out)
+{
+    const fm_training *t = &p->training;
+    const fm_dp_lattice_spec ls = { t->clip_norm, p->noise, 4000, 1, 1, .encoding = p->encoding };
+    const fm_train_tail tail = { RIG_BLOCKS, RIG_EXPERTS, true, true };
+    fm_rng_seed state;
+    fm_rng rng = fm_rng_seeded(&state, seed);
+    fm_dp_shares *shares = NULL;
+    fm_train_step *step = NULL;
+    fm_optimizer *o = NULL;
+    fm_tabular_start start;
+    fm_dp_lattice lattice;
+    fm_dp_parts parts;
+    float *g;
+
+    need(fm_dp_lattice_make(&ls, &lattice) == FM_OK &&
+             fm_dp_parts_make(&lattice, t->load_share, t->clip_share, &parts) == FM_OK &&
+             fm_tabular_start_of(&r->model, &start) == FM_OK,
+         "a lattice");
+    const fm_train_step_spec ss = { &r->model,        &r->table,         &lattice,
+                                    t->sampling_rate, r->spec.unit_rows, tail,
+                                    t->load_share,    t->clip_share,     1 };
+    const fm_optimizer_spec os = { t->rule,
+                                   t->learning_rate,
+                                   t->momentum,
+                                   t->beta2,
+                                   t->adam_epsilon,
+                                   t->schedule,
+                                   t->warmup,
+                                   t->final_rate,
+                                   t->averaging,
+                                   t->rounds,
+                                   t->sampling_rate * (double)rig_units(r),
+                                   0,
+                                   RIG_BLOCKS,
+                                   RIG_EXPERTS,
+                                   t->balance_rate,
+                                   t->clip_quantile,
+                                   t->clip_rate,
+                                   (double)parts.vote / lattice.unit_scale,
+                                   start.center,
+                                   start.count,
+                                   start.bias,
+                                   start.bias_scale,
+                                   t->clip_norm,
+                                   p->noise * t->clip_norm };
+
+    need((g = calloc(r->length, sizeof *g)) != NULL && fm_train_step_new(&ss, &step) == FM_OK &&
+             fm_optimizer_new(&os, r->state, r->length, &o) == FM_OK &&
+             fm_dp_shares_new(&lattice, 1, &shares) == FM_OK,
+         "the pieces");
+    for (uint64_t i = 0; i < t->rounds; i++) {
+        const fm_train_step_input in = { .state = o->weights, .rng = &rng };
+        fm_dp_sum *sum = NULL;
+
+        need(fm_train_step_run(step, &in, &sum) == FM_OK &&
+                 fm_dp_sum_open_alone(sum, shares, &rng, g) == FM_OK &&
+                 fm_optimizer_step(o, g, r->length) == FM_OK,
+             "a round");
+    }
+    fm_optimizer_result(o, out);
+    free(g);
+    fm_train_step_free(&step);
+    fm_optimizer_free(&o);
+    fm_dp_shares_free(&shares);
+}
+
+static void every_setting_of_a_training_is_used(void)
+{
+    fm_tabular *m;
+    plan p = usual();
+    float *got, *want;
+    double ratio;
+    rig r;
+
+    rig_open(&r, 600, 4, FM_DP_FAST, true);
+    rig_start(&r);
+    r.spec.unit_rows = 2;
+    p.training.rounds = 12;
+    p.training.start = true;
+    p.training.warmup = 0.2;
+    p.training.clip_norm = 0.7;
+    p.training.load_share = 0.1;
+    p.training.balance_rate = 0.05;
+    p.training.clip_quantile = 0.4;
+    p.training.clip_rate = 0.3;
+    p.training.clip_share = 0.15;
+    p.training.averaging = 0.4;
+    p.noise = 0.4;
+    got = calloc(2 * r.length, sizeof *got);
+    need(got != NULL, "memory");
+    want = got + r.length;
+    m = new_model(&r);
+    CU_ASSERT_EQUAL(train(&r, &p, 21, m), FM_OK);
+    fm_tabular_get(m, got);
+    by_hand(&r, &p, 21, want);
+    CU_ASSERT(memcmp(got, want, r.parameters * sizeof *got) == 0);
+    ratio = exp((double)want[r.length - 2]); /* behind it: the phase */
+    CU_ASSERT(fabs(ratio - 1.0) > 0.1);
+    CU_ASSERT_DOUBLE_EQUAL(fm_tabular_clip_norm(m), 0.7 * ratio, 1e-12);
+    fm_tabular_free(&m);
+    free(got);
+    rig_close(&r);
+}
+
 /* Share of the busiest expert of any block; a quarter would be even. */
 static double busiest(const rig *r, fm_tabular *m)
 {
@@ -236,6 +342,7 @@ static const fm_test tests[] = {
     { "it learns", it_learns },
     { "noise is calibrated, and none is said", noise_is_calibrated_and_none_is_said },
     { "threads and seeds give the same model", threads_and_seeds_give_the_same_model },
+    { "every setting of a training is used", every_setting_of_a_training_is_used },
     { "balancing evens the loads", balancing_evens_the_loads },
     { "what cannot be is refused", what_cannot_be_is_refused },
 };

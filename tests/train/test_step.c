@@ -178,38 +178,47 @@ static void without_noise_the_counts_are_the_loads(void)
     }
 }
 
-/* Votes for and against are what the norms of gradients say; gradients shrink with the clip norm. */
-static void votes_and_units_follow_the_clip_norm(void)
+/* Votes for and against are what the norms of gradients say; gradients that are not clipped shrink
+ * with the clip norm in use. */
+static void follow_the_clip_norm(fm_dp_encoding encoding)
 {
-    static const double logs[] = { -6.0, 0.0, 6.0 };
-    double votes[3], vote;
+    static const double logs[] = { -6.0, 0.0, 6.0, 4.0 };
+    double votes[4], vote, off = 0.0, size = 0.0;
+    int64_t *sums[4];
     fm_dp_parts parts;
     rig r;
 
-    rig_open(&r, 500, 1, FM_DP_FAST, true);
+    rig_open(&r, 500, 1, encoding, true);
     need(fm_dp_parts_make(&r.lattice, 0.2, 0.1, &parts) == FM_OK, "parts");
     vote = (double)parts.vote;
-    for (size_t k = 0; k < 3; k++) {
+    for (size_t k = 0; k < 4; k++) {
         fm_train_step *s = rig_step(&r, 1);
-        int64_t *sum;
 
         r.state[r.length - 1] = (float)logs[k];
-        sum = rig_sum(&r, s, 1, NULL);
-        votes[k] = (double)sum[r.length - 1];
-        free(sum);
+        sums[k] = rig_sum(&r, s, 1, NULL);
+        votes[k] = (double)sums[k][r.length - 1];
         fm_train_step_free(&s);
     }
     CU_ASSERT_EQUAL(votes[0], -500.0 * vote); /* all are clipped at a four-hundredth */
     CU_ASSERT_EQUAL(votes[2], 500.0 * vote);
+    CU_ASSERT_EQUAL(votes[3], 500.0 * vote);
     CU_ASSERT(votes[1] > votes[0] && votes[1] < votes[2]);
-    CU_ASSERT_DOUBLE_EQUAL(fm_train_clip_norm(&r.spec.tail, 0.5, r.state, r.length),
-                           0.5 * exp(logs[2]), 1e-3);
-    r.spec.tail.start = true; /* the phase comes after it */
-    r.state[r.length - 1] = 1.0f;
-    r.state[r.length - 2] = -1.0f;
-    CU_ASSERT_DOUBLE_EQUAL(fm_train_clip_norm(&r.spec.tail, 0.5, r.state, r.length),
-                           0.5 * exp(-1.0), 1e-7);
+    for (size_t i = 0; i < r.parameters; i++) {
+        const double a = (double)sums[2][i] * exp(logs[2]), b = (double)sums[3][i] * exp(logs[3]);
+
+        off += (a - b) * (a - b);
+        size += b * b;
+    }
+    CU_ASSERT(size > 0.0 && sqrt(off / size) < 0.1);
+    for (size_t k = 0; k < 4; k++)
+        free(sums[k]);
     rig_close(&r);
+}
+
+static void votes_and_units_follow_the_clip_norm(void)
+{
+    follow_the_clip_norm(FM_DP_FAST);
+    follow_the_clip_norm(FM_DP_EXACT);
 }
 
 /* The sum, decoded, is the sum of gradients that are clipped in double. */
@@ -262,6 +271,7 @@ static void what_cannot_be_is_refused(void)
     fm_train_step *s = NULL;
     fm_dp_sum *sum = NULL;
     fm_train_step_input in = { .rng = &rng };
+    float *y;
     rig r;
 
     rig_open(&r, 50, 1, FM_DP_FAST, true);
@@ -287,7 +297,83 @@ static void what_cannot_be_is_refused(void)
     r.spec.sampling_rate = 1.0;
     r.spec.load_share = 0.9;
     CU_ASSERT_EQUAL(fm_train_step_new(&r.spec, &s), FM_EINVAL);
+    r.spec.load_share = 0.2;
+    r.spec.unit_rows = 0;
+    CU_ASSERT_EQUAL(fm_train_step_new(&r.spec, &s), FM_EINVAL);
+    r.spec.unit_rows = 1;
+    r.table.features++;
+    CU_ASSERT_EQUAL(fm_train_step_new(&r.spec, &s), FM_EINVAL);
+    r.table.features--;
+    y = r.table.y;
+    r.table.y = NULL;
+    CU_ASSERT_EQUAL(fm_train_step_new(&r.spec, &s), FM_EINVAL);
+    r.table.y = y;
     CU_ASSERT_PTR_NULL(s);
+    CU_ASSERT_EQUAL(fm_train_step_new(&r.spec, &s), FM_OK); /* all is as it was */
+    fm_train_step_free(&s);
+    rig_close(&r);
+}
+
+typedef struct {
+    pthread_t caller;
+    size_t calls, elsewhere;
+} signs;
+
+static void count_sign(void *ctx)
+{
+    signs *c = ctx;
+
+    c->calls++;
+    c->elsewhere += !pthread_equal(pthread_self(), c->caller);
+}
+
+static void signs_of_life_come_from_the_callers_thread(void)
+{
+    fm_rng rng = fm_rng_system();
+    signs c = { .caller = pthread_self() };
+    fm_train_step_input in = { .rng = &rng, .keepalive = count_sign, .keepalive_ctx = &c };
+    fm_dp_sum *sum = NULL;
+    rig r;
+
+    rig_open(&r, 2000, 1, FM_DP_FAST, false);
+    in.state = r.state;
+    for (unsigned threads = 1; threads <= 3; threads += 2) {
+        fm_train_step *s = rig_step(&r, threads);
+
+        CU_ASSERT_EQUAL(fm_train_step_run(s, &in, &sum), FM_OK);
+        CU_ASSERT(threads > 1 || c.calls >= 2000 / 256); /* others may have left it nothing */
+        CU_ASSERT_EQUAL(c.elsewhere, 0);
+        fm_train_step_free(&s);
+    }
+    rig_close(&r);
+}
+
+/* One of the last two units is refused, whichever the model gets wrong, when others are in the sums of all threads. */
+static void a_run_that_fails_leaves_no_sum(void)
+{
+    fm_rng rng = fm_rng_system();
+    fm_train_step_input in = { .rng = &rng };
+    fm_dp_sum *sum = NULL;
+    fm_train_step *s;
+    rig r;
+
+    rig_open(&r, 3000, 1, FM_DP_FAST, true);
+    for (size_t row = r.table.rows - 2; row < r.table.rows; row++) {
+        r.table.y[row] = (float)(row % 2);
+        for (size_t i = 0; i < r.table.features; i++)
+            r.table.x[row * r.table.features + i] = 1e4f;
+    }
+    r.state[r.length - 1] = 6.0f; /* nobody else is clipped */
+    in.state = r.state;
+    s = rig_step(&r, 4);
+    s->parts.gradient = r.lattice.unit_sensitivity;
+    for (int k = 0; k < 20; k++) { /* which thread gets it is left to chance */
+        CU_ASSERT_EQUAL(fm_train_step_run(s, &in, &sum), FM_EINTERNAL);
+        for (unsigned i = 0; i < 4; i++)
+            CU_ASSERT_EQUAL(fm_dp_sum_units(s->workers[i].sum), 0);
+    }
+    CU_ASSERT_PTR_NULL(sum);
+    fm_train_step_free(&s);
     rig_close(&r);
 }
 
@@ -332,8 +418,23 @@ static bool is_zero(const void *p, size_t bytes)
     return any == 0;
 }
 
+static void means_are_wiped(void)
+{
+    fm_train_step *s;
+    rig r;
+
+    rig_open(&r, 300, 3, FM_DP_FAST, false);
+    rig_start(&r);
+    s = rig_step(&r, 1);
+    free(rig_sum(&r, s, 1, NULL));
+    CU_ASSERT(is_zero(s->workers->means, (r.table.features + 1) * sizeof(float)));
+    fm_train_step_free(&s);
+    rig_close(&r);
+}
+
 static void a_runs_figures_of_units_are_wiped(void)
 {
+    means_are_wiped();
     for (int encoding = FM_DP_EXACT; encoding <= FM_DP_FAST; encoding++) {
         fm_train_step *s;
         rig r;
@@ -427,9 +528,11 @@ static const fm_test tests[] = {
     { "rows that are not finite take their unit out, and nobody else",
       rows_that_are_not_finite_take_their_unit_out_and_nobody_else },
     { "without noise the counts are the loads", without_noise_the_counts_are_the_loads },
-    { "votes follow the clip norm", votes_and_units_follow_the_clip_norm },
+    { "votes and units follow the clip norm", votes_and_units_follow_the_clip_norm },
     { "the sum is that of clipped gradients", the_sum_is_that_of_clipped_gradients },
     { "what cannot be is refused", what_cannot_be_is_refused },
+    { "signs of life come from the caller's thread", signs_of_life_come_from_the_callers_thread },
+    { "a run that fails leaves no sum", a_run_that_fails_leaves_no_sum },
     { "loads and votes count in a unit's length", loads_and_votes_count_in_a_units_length },
     { "a run's figures of units are wiped", a_runs_figures_of_units_are_wiped },
     { "nothing of records stays on a stack", nothing_of_records_stays_on_a_stack },

@@ -35,9 +35,9 @@ fm_status fm_train_state_set(fm_tabular *m, const fm_train_tail *t, const float 
 
 double fm_train_clip_norm(const fm_train_tail *t, double clip_norm, const float *state, size_t n)
 {
-    const size_t last = t->start ? 2 : 1; /* the phase comes after it */
+    const size_t behind = t->start ? 1 : 0; /* the phase */
 
-    return t->clip_norm && n >= last ? clip_norm * exp((double)state[n - last]) : clip_norm;
+    return t->clip_norm && n > behind ? clip_norm * exp((double)state[n - 1 - behind]) : clip_norm;
 }
 
 fm_status fm_train_weights_set(fm_tabular *m, const float *weights, size_t n)

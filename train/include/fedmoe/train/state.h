@@ -34,7 +34,7 @@ FM_NODISCARD fm_status fm_train_tail_check(const fm_train_tail *t, const fm_tabu
 FM_NODISCARD fm_status fm_train_state_set(fm_tabular *m, const fm_train_tail *t, const float *state,
                                           size_t n);
 
-/** The clip norm in use: what training began with, times what the end of the state says. */
+/** The clip norm in use: what training began with, times what its place in the tail says. */
 double fm_train_clip_norm(const fm_train_tail *t, double clip_norm, const float *state, size_t n);
 
 /** The same for a vector whose tail is nothing, or the load biases of all experts, as the weights of
