@@ -246,7 +246,6 @@ static fm_status check_tensors(const char *path, const fm_safetensors *s)
     return FM_OK;
 }
 
-/* The texts go into the plan, to be approved with it. */
 /* By what a node corrects the scores of an evaluation. */
 static fm_status plan_model_clip(const char *path, const fm_safetensors *s, fm_plan *p)
 {
@@ -261,6 +260,7 @@ static fm_status plan_model_clip(const char *path, const fm_safetensors *s, fm_p
     return FM_OK;
 }
 
+/* The texts go into the plan, to be approved with it. */
 static fm_status plan_model(const char *path, const fm_safetensors *s, fm_plan *p)
 {
     const char *model = fm_safetensors_meta_get(s, META_MODEL);

@@ -10,9 +10,10 @@
 
 static double corrected(double z, double clip)
 {
-    const double e = exp(-fabs(z)); /* of the likelier class p is 1 / (1 + e) */
-    const double likely = 1.0 / (1.0 + e), unlikely = e / (1.0 + e);
-    const double odds = log(fmin(likely, clip)) - log(fmin(unlikely, clip));
+    /* Of the likelier class p is 1 / (1 + e). The other's is below a half, so never clipped, and its
+     * logarithm is taken so that it stays finite where e is 0. */
+    const double e = exp(-fabs(z)), rest = log1p(e);
+    const double odds = fmin(-rest, log(clip)) + fabs(z) + rest;
 
     return z < 0.0 ? -odds : odds;
 }

@@ -110,7 +110,7 @@ static void only_what_was_clipped_is_changed(void)
     for (size_t n = 0; n < FM_TEST_COUNT(clips); n++) {
         CU_ASSERT_EQUAL(fm_tabular_set_clip_norm(f.model, clips[n] * norm), FM_OK);
         last = -INFINITY;
-        for (int i = -200; i <= 200; i++) {
+        for (int i = -4000; i <= 4000; i++) {
             const float bias = 0.25f * (float)i / (float)f.config.multipliers.bias;
 
             memset(f.theta, 0, f.parameters * sizeof *f.theta);
