@@ -16,6 +16,13 @@
 #define PATHS_MAX 6
 #define STACK_BYTES ((size_t)1 << 20)
 
+/* A sanitizer has the kernels' registers in memory: then only keys are looked for. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define REGISTERS_ARE_MEMORY true
+#else
+#define REGISTERS_ARE_MEMORY false
+#endif
+
 static const uint8_t g_seed[FM_DP_KEY_BYTES] = "a seed of thirty-two bytes, too";
 static uint32_t g_stream[WORDS], g_sum[MARGIN + WORDS + MARGIN];
 
@@ -251,7 +258,7 @@ static void no_key_and_no_key_stream_stays_on_the_stack(void)
         for (int r = 0; has_aes() && r < 15; r++)
             CU_ASSERT_FALSE(holds(stack, STACK_BYTES, round_key[r], 16));
         CU_ASSERT_FALSE(holds(stack, STACK_BYTES, g_seed, 16));
-        for (size_t i = 0; i + 4 <= FM_TEST_COUNT(j.sum); i += 16)
+        for (size_t i = 0; !REGISTERS_ARE_MEMORY && i + 4 <= FM_TEST_COUNT(j.sum); i += 16)
             CU_ASSERT_FALSE(holds(stack, STACK_BYTES, g_stream + i, 16));
     }
     free(stack);
