@@ -23,9 +23,11 @@ typedef struct {
     uint32_t words[PIECE];
     int32_t noise[PIECE];
     float decoded[PIECE];
+    fm_gauss_run only;       /* the run, if there is one level */
     uint32_t runs, streams;  /* that were begun */
-    fm_gauss_run *run;       /* [levels], guarded */
-    fm_dp_mask_stream *mask; /* [masks], guarded */
+    fm_gauss_run *run;       /* [levels] */
+    fm_dp_mask_stream *mask; /* [masks] */
+    uint8_t *guarded;        /* where masks are, and runs of several levels; or NULL */
 } workspace;
 
 static void end(workspace *s)
@@ -34,28 +36,34 @@ static void end(workspace *s)
         fm_gauss_run_end(&s->run[i]);
     for (uint32_t i = 0; i < s->streams; i++)
         fm_dp_mask_end(&s->mask[i]);
-    sodium_free(s->run);
-    sodium_free(s->mask);
+    sodium_free(s->guarded);
     sodium_memzero(s, sizeof *s);
 }
 
 /*
- * Guarded memory for key schedules. It ends where a page does, so that a size in whole lines of the
- * cache gives what the vectors in them must be aligned to.
+ * Key schedules lie on the stack or in guarded memory, of which one piece takes some 30 us. It ends
+ * where a page does, so that a size in whole lines of the cache gives what vectors must be aligned to.
  */
-static fm_status room(size_t count, size_t size, void **out)
+static fm_status room(const fm_dp_words *w, workspace *s)
 {
-    size_t bytes = 0;
-    void *p;
+    const size_t runs = w->levels > 1 ? w->levels : 0;
+    size_t run_bytes = 0, mask_bytes = 0, bytes = 0;
 
     _Static_assert(sizeof(fm_gauss_run) % 64 == 0 && sizeof(fm_dp_mask_stream) % 64 == 0,
                    "whole lines");
-    if (count == 0)
+    s->run = &s->only;
+    if (fm_mul_size(runs, sizeof *s->run, &run_bytes) != FM_OK ||
+        fm_mul_size(w->masks, sizeof *s->mask, &mask_bytes) != FM_OK ||
+        fm_add_size(run_bytes, mask_bytes, &bytes) != FM_OK)
+        return FM_ENOMEM;
+    if (bytes == 0)
         return FM_OK;
-    if (fm_mul_size(count, size, &bytes) != FM_OK || !(p = sodium_malloc(bytes)))
+    if (!(s->guarded = sodium_malloc(bytes)))
         return fm_fail(FM_ENOMEM, "release: no guarded memory left");
-    memset(p, 0, bytes);
-    *out = p;
+    memset(s->guarded, 0, bytes);
+    if (runs > 0)
+        s->run = (fm_gauss_run *)(void *)s->guarded;
+    s->mask = (fm_dp_mask_stream *)(void *)(s->guarded + run_bytes);
     return FM_OK;
 }
 
@@ -64,8 +72,7 @@ static fm_status begin(const fm_dp_words *w, workspace *s)
     const fm_dp_mask_path *path = fm_dp_mask_best_path();
     fm_status st;
 
-    if ((st = room(w->levels, sizeof *s->run, (void **)&s->run)) != FM_OK ||
-        (st = room(w->masks, sizeof *s->mask, (void **)&s->mask)) != FM_OK)
+    if ((st = room(w, s)) != FM_OK)
         return st;
     for (uint32_t i = 0; i < w->levels; i++) {
         s->runs++;
@@ -174,9 +181,11 @@ static void wipe_piece(fm_dp_sum *sum, size_t at, size_t n)
 
 fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words)
 {
-    workspace s = { .runs = 0 };
-    fm_status st = begin(w, &s);
+    workspace s;
+    fm_status st;
 
+    memset(&s, 0, sizeof s);
+    st = begin(w, &s);
     for (size_t at = 0; st == FM_OK && at < w->sum->n; at += PIECE) {
         size_t n = w->sum->n - at < PIECE ? w->sum->n - at : PIECE;
         uint32_t *piece = words ? words + at : s.words;
