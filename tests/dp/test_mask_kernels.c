@@ -227,9 +227,9 @@ static void leave_in_thread(job *j, uint8_t *stack)
     pthread_t thread;
 
     memset(stack, 0xa5, STACK_BYTES);
-    CU_ASSERT_FATAL(pthread_attr_init(&attr) == 0 &&
-                    pthread_attr_setstack(&attr, stack, STACK_BYTES) == 0 &&
-                    pthread_create(&thread, &attr, mask_in_thread, j) == 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_attr_init(&attr), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_attr_setstack(&attr, stack, STACK_BYTES), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, &attr, mask_in_thread, j), 0);
     CU_ASSERT_EQUAL(pthread_join(thread, NULL), 0);
     pthread_attr_destroy(&attr);
 }
