@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <sodium.h>
 
 #define ARENA_ALIGN ((size_t)64)
 #define BUF_FIRST_CAP ((size_t)64)
+#define HUGE_PAGE ((size_t)2 << 20) /* where they are larger, the advice is only not followed */
 
 struct fm_arena {
     uint8_t *base;
@@ -48,6 +50,23 @@ fm_status fm_alloc(size_t count, size_t size, void **out)
         return fm_fail(FM_ENOMEM, "no memory for %zu items of %zu bytes", count, size);
     *out = p;
     return FM_OK;
+}
+
+fm_status fm_alloc_whole(size_t count, size_t size, void **out)
+{
+    fm_status st = fm_alloc(count, size, out);
+
+#if defined(MADV_HUGEPAGE)
+    if (st == FM_OK && count * size >= 2 * HUGE_PAGE) {
+        /* Only pages that are the vector's alone; a system that does not know them says no. */
+        uintptr_t from = ((uintptr_t)*out + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+        uintptr_t to = ((uintptr_t)*out + count * size) / HUGE_PAGE * HUGE_PAGE;
+
+        if (to > from)
+            (void)madvise((void *)from, to - from, MADV_HUGEPAGE);
+    }
+#endif
+    return st;
 }
 
 fm_status fm_strdup(const char *s, char **out)

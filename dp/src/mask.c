@@ -1,4 +1,4 @@
-/* Round context, mask seeds and key streams; the byte layouts are in mask.h. */
+/* Round context, mask seeds and masks; the byte layouts are in mask.h. */
 #include "fedmoe/dp/mask.h"
 
 #include <pthread.h>
@@ -11,12 +11,10 @@
 
 #include "fedmoe/base/memory.h"
 #include "mask_internal.h"
-#include "noise_internal.h"
 
 #define MASK_LABEL "fedmoe mask v1"
 #define ROUND_LABEL "fedmoe round v1"
 #define INFO_MAX 64
-#define STREAM_BLOCK ((size_t)16384) /* bytes; stays in the first-level cache */
 
 static pthread_once_t g_once = PTHREAD_ONCE_INIT;
 static EVP_KDF *g_hkdf; /* for the life of the process */
@@ -125,35 +123,16 @@ void fm_dp_mask_words(uint32_t *sum, size_t n, const uint8_t *stream, int sign)
         subtract_words(sum, n, stream);
 }
 
-/* One block after the other: the key stream is added while it is still in the cache. */
-static fm_status apply_stream(fm_gauss_stream *s, uint32_t *sum, size_t n, int sign)
-{
-    uint8_t stream[STREAM_BLOCK];
-    fm_status st = FM_OK;
-
-    while (n > 0 && st == FM_OK) {
-        size_t words = n < sizeof stream / 4 ? n : sizeof stream / 4;
-
-        st = fm_gauss_stream_next(s, stream, (4 * words + 63) / 64 * 64);
-        if (st == FM_OK)
-            fm_dp_mask_words(sum, words, stream, sign);
-        sum += words;
-        n -= words;
-    }
-    sodium_memzero(stream, sizeof stream);
-    return st;
-}
-
 fm_status fm_dp_mask_apply(uint32_t *sum, size_t n, const uint8_t seed[FM_DP_KEY_BYTES], int sign)
 {
-    fm_gauss_stream s;
+    fm_dp_mask_stream s;
     fm_status st;
 
     if (!sum || !seed || (sign != 1 && sign != -1))
         return fm_fail(FM_EINVAL, "mask: missing argument or a sign that is not 1 or -1");
-    if ((st = fm_gauss_stream_init(&s, fm_gauss_best_path()->own_stream, seed)) == FM_OK)
-        st = apply_stream(&s, sum, n, sign);
-    fm_gauss_stream_fini(&s);
+    if ((st = fm_dp_mask_begin(&s, fm_dp_mask_best_path(), seed)) == FM_OK)
+        st = fm_dp_mask_next(&s, sum, n, sign);
+    fm_dp_mask_end(&s);
     return st;
 }
 

@@ -1,8 +1,11 @@
-/* Key schedule of the masks: keypair.c, pairs.c, mask.c, release.c. */
+/* Key schedule and key streams of the masks: keypair.c, pairs.c, mask*.c, words.c, release.c. */
 #ifndef FEDMOE_DP_MASK_INTERNAL_H
 #define FEDMOE_DP_MASK_INTERNAL_H
 
+#include <stdbool.h>
+
 #include "fedmoe/dp/mask.h"
+#include "noise_internal.h"
 
 #define FM_DP_MAX_MEMBERS 1024u
 
@@ -31,6 +34,46 @@ FM_NODISCARD fm_status fm_dp_mask_seed(const uint8_t secret[FM_DP_KEY_BYTES],
 
 /** sum[i] += (sign 1) or -= (sign -1) the stream's words, 4 * n bytes. */
 void fm_dp_mask_words(uint32_t *sum, size_t n, const uint8_t *stream, int sign);
+
+#define FM_DP_MASK_GROUP 128u       /* words that a kernel makes at once */
+#define FM_DP_MASK_GROUP_BLOCKS 32u /* the same as blocks of AES */
+
+/**
+ * sum[i] += (sign 1) or -= (sign -1) key stream, for `groups` groups of words, from the given group
+ * of the stream on. No branch and no address depends on the keys or on the sum.
+ */
+typedef void fm_dp_mask_kernel(const uint8_t round_key[15][16], uint64_t group, uint32_t *sum,
+                               size_t groups, int sign);
+
+/** A way to add the same key stream. */
+typedef struct {
+    const char *name;
+    bool (*available)(void);
+    fm_dp_mask_kernel *kernel; /* NULL: OpenSSL makes the key stream */
+} fm_dp_mask_path;
+
+#if defined(__x86_64__)
+fm_dp_mask_kernel fm_dp_mask_aesni, fm_dp_mask_vaes256, fm_dp_mask_vaes512;
+#endif
+
+/** Slowest first; the first is always available. */
+extern const fm_dp_mask_path fm_dp_mask_paths[];
+extern const size_t fm_dp_mask_path_count;
+
+/** The best that this machine can run. */
+const fm_dp_mask_path *fm_dp_mask_best_path(void);
+
+/* PRG(seed), from its beginning. Secret; _end wipes it, also after an error. */
+typedef struct {
+    const fm_dp_mask_path *path;
+    fm_gauss_stream keys;
+} fm_dp_mask_stream;
+
+FM_NODISCARD fm_status fm_dp_mask_begin(fm_dp_mask_stream *s, const fm_dp_mask_path *path,
+                                        const uint8_t seed[FM_DP_KEY_BYTES]);
+/** The next n words, onto the sum. n is a multiple of FM_DP_MASK_GROUP, but for the last piece. */
+FM_NODISCARD fm_status fm_dp_mask_next(fm_dp_mask_stream *s, uint32_t *sum, size_t n, int sign);
+void fm_dp_mask_end(fm_dp_mask_stream *s);
 
 uint32_t fm_dp_pairs_members(const fm_dp_pairs *p);
 uint32_t fm_dp_pairs_self(const fm_dp_pairs *p);

@@ -25,7 +25,7 @@ static bool has_avx2(void)
 }
 
 /* clang 14 has no name for VAES: CPUID leaf 7, ECX bit 9; AES: leaf 1, ECX bit 25. */
-static bool has_vaes(void)
+bool fm_gauss_has_vaes(void)
 {
     unsigned a, b, c = 0, d;
 
@@ -39,7 +39,7 @@ static bool has_avx512(void)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
-           __builtin_cpu_supports("popcnt") && has_vaes();
+           __builtin_cpu_supports("popcnt") && fm_gauss_has_vaes();
 }
 #endif
 

@@ -165,7 +165,10 @@ FM_NODISCARD fm_status fm_gauss_run_next(fm_gauss_run *r, int32_t *out32, int64_
 void fm_gauss_run_end(fm_gauss_run *r);
 
 #if defined(__x86_64__)
-/** The two halves of the own stream; for machines with VAES and AVX-512 only. */
+/** AES-NI and VAES, of whatever width; the caller asks for the registers. */
+bool fm_gauss_has_vaes(void);
+
+/** The two halves of the own stream; the first needs AES-NI, the second VAES and AVX-512. */
 void fm_gauss_aes_expand_key(const uint8_t key[FM_DP_NOISE_SEED_BYTES], uint8_t round_key[15][16]);
 void fm_gauss_aes_stream(const uint8_t round_key[15][16], uint64_t counter, uint8_t *out,
                          size_t len);

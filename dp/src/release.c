@@ -100,7 +100,7 @@ static fm_status release_new(const fm_dp_sum *sum, const fm_dp_shares *shares,
     r->participant_count = round->participant_count;
     memcpy(r->participants, round->participants,
            round->participant_count * sizeof *round->participants);
-    if ((st = fm_alloc(r->n, sizeof *r->words, &mem)) != FM_OK)
+    if ((st = fm_alloc_whole(r->n, sizeof *r->words, &mem)) != FM_OK)
         goto done;
     r->words = mem;
     if (atomic_load(&g_keep_noise) && r->levels.count > 0) {

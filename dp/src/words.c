@@ -2,7 +2,6 @@
  * The words of an update in pieces that stay in the first-level cache: what is read of memory is the
  * sum, and what is written the words, once each.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include <sodium.h>
@@ -14,17 +13,21 @@
 #include "words_internal.h"
 
 #define LINE 16u    /* coordinates of a line of the cache */
-#define PIECE 2048u /* coordinates: a multiple of FM_GAUSS_GROUP */
+#define PIECE 2048u /* coordinates */
+
+_Static_assert(PIECE % FM_GAUSS_GROUP == 0 && PIECE % FM_DP_MASK_GROUP == 0,
+               "only the last piece may end within a group");
 
 /* Secret; wiped as a whole. */
 typedef struct {
     uint32_t words[PIECE];
     int32_t noise[PIECE];
     float decoded[PIECE];
-    uint8_t stream[4 * PIECE];
-    uint32_t runs, streams; /* that were begun */
-    fm_gauss_run *run;      /* [levels] */
-    fm_gauss_stream *mask;  /* [masks] */
+    fm_gauss_run only;       /* the run, if there is one level */
+    uint32_t runs, streams;  /* that were begun */
+    fm_gauss_run *run;       /* [levels] */
+    fm_dp_mask_stream *mask; /* [masks] */
+    uint8_t *guarded;        /* where masks are, and runs of several levels; or NULL */
 } workspace;
 
 static void end(workspace *s)
@@ -32,35 +35,44 @@ static void end(workspace *s)
     for (uint32_t i = 0; i < s->runs; i++)
         fm_gauss_run_end(&s->run[i]);
     for (uint32_t i = 0; i < s->streams; i++)
-        fm_gauss_stream_fini(&s->mask[i]);
-    free(s->run);
-    free(s->mask);
+        fm_dp_mask_end(&s->mask[i]);
+    sodium_free(s->guarded);
     sodium_memzero(s, sizeof *s);
 }
 
-/* fm_gauss_run and fm_gauss_stream hold vectors, so they ask for more alignment than calloc gives. */
-static fm_status room(size_t count, size_t size, void **out)
+/*
+ * Key schedules lie on the stack or in guarded memory, of which one piece takes some 30 us. It ends
+ * where a page does, so that a size in whole lines of the cache gives what vectors must be aligned to.
+ */
+static fm_status room(const fm_dp_words *w, workspace *s)
 {
-    size_t bytes = 0;
-    void *p;
+    const size_t runs = w->levels > 1 ? w->levels : 0;
+    size_t run_bytes = 0, mask_bytes = 0, bytes = 0;
 
-    if (count == 0)
+    _Static_assert(sizeof(fm_gauss_run) % 64 == 0 && sizeof(fm_dp_mask_stream) % 64 == 0,
+                   "whole lines");
+    s->run = &s->only;
+    if (fm_mul_size(runs, sizeof *s->run, &run_bytes) != FM_OK ||
+        fm_mul_size(w->masks, sizeof *s->mask, &mask_bytes) != FM_OK ||
+        fm_add_size(run_bytes, mask_bytes, &bytes) != FM_OK)
+        return FM_ENOMEM;
+    if (bytes == 0)
         return FM_OK;
-    if (fm_mul_size(count, (size + 63) / 64 * 64, &bytes) != FM_OK ||
-        !(p = aligned_alloc(64, bytes)))
-        return fm_fail(FM_ENOMEM, "release: no memory left");
-    memset(p, 0, bytes);
-    *out = p;
+    if (!(s->guarded = sodium_malloc(bytes)))
+        return fm_fail(FM_ENOMEM, "release: no guarded memory left");
+    memset(s->guarded, 0, bytes);
+    if (runs > 0)
+        s->run = (fm_gauss_run *)(void *)s->guarded;
+    s->mask = (fm_dp_mask_stream *)(void *)(s->guarded + run_bytes);
     return FM_OK;
 }
 
 static fm_status begin(const fm_dp_words *w, workspace *s)
 {
-    const bool own = fm_gauss_best_path()->own_stream;
+    const fm_dp_mask_path *path = fm_dp_mask_best_path();
     fm_status st;
 
-    if ((st = room(w->levels, sizeof *s->run, (void **)&s->run)) != FM_OK ||
-        (st = room(w->masks, sizeof *s->mask, (void **)&s->mask)) != FM_OK)
+    if ((st = room(w, s)) != FM_OK)
         return st;
     for (uint32_t i = 0; i < w->levels; i++) {
         s->runs++;
@@ -69,7 +81,7 @@ static fm_status begin(const fm_dp_words *w, workspace *s)
     }
     for (uint32_t i = 0; i < w->masks; i++) {
         s->streams++;
-        if ((st = fm_gauss_stream_init(&s->mask[i], own, w->mask_seeds[i])) != FM_OK)
+        if ((st = fm_dp_mask_begin(&s->mask[i], path, w->mask_seeds[i])) != FM_OK)
             return st;
     }
     return FM_OK;
@@ -122,15 +134,11 @@ static fm_status add_noise(const fm_dp_words *w, workspace *s, size_t at, size_t
 
 static fm_status add_masks(const fm_dp_words *w, workspace *s, size_t n, uint32_t *words)
 {
-    fm_status st;
+    fm_status st = FM_OK;
 
-    for (uint32_t i = 0; i < w->masks; i++) {
-        st = fm_gauss_stream_next(&s->mask[i], s->stream, (4 * n + 63) / 64 * 64);
-        if (st != FM_OK)
-            return st;
-        fm_dp_mask_words(words, n, s->stream, w->signs[i]);
-    }
-    return FM_OK;
+    for (uint32_t i = 0; st == FM_OK && i < w->masks; i++)
+        st = fm_dp_mask_next(&s->mask[i], words, n, w->signs[i]);
+    return st;
 }
 
 static void to_bytes(uint32_t *words, size_t n)
@@ -173,9 +181,11 @@ static void wipe_piece(fm_dp_sum *sum, size_t at, size_t n)
 
 fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words)
 {
-    workspace s = { .runs = 0 };
-    fm_status st = begin(w, &s);
+    workspace s;
+    fm_status st;
 
+    memset(&s, 0, sizeof s);
+    st = begin(w, &s);
     for (size_t at = 0; st == FM_OK && at < w->sum->n; at += PIECE) {
         size_t n = w->sum->n - at < PIECE ? w->sum->n - at : PIECE;
         uint32_t *piece = words ? words + at : s.words;

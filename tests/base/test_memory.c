@@ -39,10 +39,32 @@ static void allocates_zeroed_memory_and_refuses_too_much(void)
     CU_ASSERT_EQUAL(fm_alloc(SIZE_MAX / 2, 4, &p), FM_ENOMEM);
     CU_ASSERT_EQUAL(fm_alloc(SIZE_MAX, 1, &p), FM_ENOMEM);
     CU_ASSERT_PTR_NULL(p);
+    CU_ASSERT_EQUAL(fm_alloc_whole(SIZE_MAX / 2, 4, &p), FM_ENOMEM);
+    CU_ASSERT_PTR_NULL(p);
     CU_ASSERT_EQUAL_FATAL(fm_strdup("a text", &s), FM_OK);
     CU_ASSERT_STRING_EQUAL(s, "a text");
     free(s);
     CU_ASSERT_EQUAL(fm_strdup(NULL, &s), FM_EINVAL);
+}
+
+/* Below, at and above the size from which huge pages are asked for. */
+static void vectors_of_every_length_are_zeroed_and_whole(void)
+{
+    const size_t lengths[] = { 0, 1, ((size_t)4 << 20) - 1, (size_t)4 << 20,
+                               ((size_t)6 << 20) + 3 };
+
+    for (size_t i = 0; i < FM_TEST_COUNT(lengths); i++) {
+        void *p = NULL;
+        size_t wrong = 0;
+
+        CU_ASSERT_EQUAL_FATAL(fm_alloc_whole(lengths[i], 1, &p), FM_OK);
+        CU_ASSERT_PTR_NOT_NULL(p);
+        for (size_t j = 0; j < lengths[i]; j++)
+            wrong += ((uint8_t *)p)[j] != 0;
+        CU_ASSERT_EQUAL(wrong, 0);
+        memset(p, 0xff, lengths[i]);
+        free(p);
+    }
 }
 
 static void carves_aligned_zeroed_pieces_and_reuses_them(void)
@@ -192,6 +214,8 @@ static const fm_test tests[] = {
     { "refuses sizes that overflow", refuses_sizes_that_overflow },
     { "allocates zeroed memory and refuses too much",
       allocates_zeroed_memory_and_refuses_too_much },
+    { "vectors of every length are zeroed and whole",
+      vectors_of_every_length_are_zeroed_and_whole },
     { "carves aligned zeroed pieces and reuses them",
       carves_aligned_zeroed_pieces_and_reuses_them },
     { "an arena never grows past its plan", an_arena_never_grows_past_its_plan },

@@ -1,14 +1,15 @@
 /*
- * The sampler under valgrind with its seed marked uninitialised: memcheck reports every branch and
- * every address that depends on it. After Langley's ctgrind, 2010. Every way to compute the noise
- * that valgrind can run; for AVX-512 and VAES, which it cannot, the same source over instructions
- * written out in C.
+ * Noise and masks under valgrind with what is secret marked uninitialised: memcheck reports every
+ * branch and every address that depends on it. After Langley's ctgrind, 2010. Every way to compute
+ * them that valgrind can run; for AVX-512 and VAES, which it cannot, the same source over
+ * instructions written out in C. Masks and keys: ctgrind_masks.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <valgrind/memcheck.h>
 
+#include "ctgrind.h"
 #include "fedmoe/base/random.h"
 #include "noise_emulated.h"
 
@@ -22,14 +23,6 @@ static bool always(void)
 static const fm_gauss_path g_emulated = { "avx512, emulated", always, fm_gauss_scan_portable,
                                           fm_gauss_groups_emulated, false };
 
-/* The secret must have reached the output, or nothing was tested. */
-static bool is_secret(const void *p, size_t len)
-{
-    static uint8_t vbits[N * sizeof(int64_t)];
-
-    return VALGRIND_GET_VBITS(p, vbits, len) != 1 || vbits[0] != 0;
-}
-
 static int watch(const fm_dp_gaussian *g, const fm_gauss_path *path)
 {
     static int32_t x[N];
@@ -39,9 +32,9 @@ static int watch(const fm_dp_gaussian *g, const fm_gauss_path *path)
     fm_random_bytes(seed, sizeof seed);
     (void)VALGRIND_MAKE_MEM_UNDEFINED(seed, sizeof seed);
     if (fm_dp_gaussian_sigma(g) <= 0x1p26 &&
-        (fm_gauss_expand(g, path, seed, x, NULL, N) != FM_OK || !is_secret(x, sizeof x)))
+        (fm_gauss_expand(g, path, seed, x, NULL, N) != FM_OK || !ct_is_secret(x)))
         return 1;
-    if (fm_gauss_expand(g, path, seed, NULL, wide, N) != FM_OK || !is_secret(wide, sizeof wide))
+    if (fm_gauss_expand(g, path, seed, NULL, wide, N) != FM_OK || !ct_is_secret(wide))
         return 1;
     return 0;
 }
@@ -58,7 +51,7 @@ static int watch_own_stream(void)
     (void)VALGRIND_MAKE_MEM_UNDEFINED(seed, sizeof seed);
     fm_gauss_aes_expand_key_emulated(seed, round_key);
     fm_gauss_aes_stream_emulated((const uint8_t(*)[16])round_key, 0, out, sizeof out);
-    return is_secret(out, sizeof out) ? 0 : 1;
+    return ct_is_secret(out) ? 0 : 1;
 #else
     return 0;
 #endif
@@ -70,6 +63,10 @@ int main(void)
 
     if (fm_random_init() != FM_OK || watch_own_stream() != 0)
         return 1;
+    if (ct_masks() != 0) {
+        fprintf(stderr, "ctgrind: masks failed, or do not depend on the secret\n");
+        return 1;
+    }
     for (size_t i = 0; i < sizeof sigmas / sizeof *sigmas; i++) {
         fm_dp_gaussian *g = NULL;
         int bad;
