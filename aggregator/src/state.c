@@ -1,5 +1,6 @@
 #include "fedmoe/aggregator/state.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -36,6 +37,12 @@ static const char SCHEMA[] =
 
 static fm_status write_due(fm_state *s);
 
+/* SQLite keeps the system's reason, but for a write that found the disk full. */
+static int disk_errno(sqlite3 *db)
+{
+    return (sqlite3_errcode(db) & 0xff) == SQLITE_FULL ? ENOSPC : sqlite3_system_errno(db);
+}
+
 static fm_status db_fail(fm_state *s, const char *what)
 {
     switch (sqlite3_errcode(s->db)) {
@@ -48,7 +55,8 @@ static fm_status db_fail(fm_state *s, const char *what)
                        " from a backup",
                        what, sqlite3_errmsg(s->db));
     default:
-        return fm_fail(FM_EIO, "state.db: %s: %s", what, sqlite3_errmsg(s->db));
+        return fm_fail(FM_EIO, "state.db: %s: %s%s", what, sqlite3_errmsg(s->db),
+                       fm_file_advice(disk_errno(s->db)));
     }
 }
 

@@ -86,8 +86,8 @@ fm_status fm_ledger_fail(const fm_ledger *l, int rc, const char *what)
         return fm_fail(st, "%s: cannot %s: another process has held the ledger for %d s", l->path,
                        what, FM_LEDGER_BUSY_MS / 1000);
     if (st == FM_EIO && os != 0)
-        return fm_fail(st, "%s: cannot %s: %s (%s)", l->path, what, sqlite3_errmsg(l->db),
-                       strerror(os));
+        return fm_fail(st, "%s: cannot %s: %s (%s)%s", l->path, what, sqlite3_errmsg(l->db),
+                       strerror(os), fm_file_advice(os));
     return fm_fail(st, "%s: cannot %s: %s", l->path, what, sqlite3_errmsg(l->db));
 }
 

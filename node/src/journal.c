@@ -30,8 +30,14 @@ struct fm_journal {
 
 static fm_status db_fail(const fm_journal *j, const char *doing)
 {
-    return fm_fail(FM_EIO, "%s: cannot %s: %s", j->path, doing,
-                   j->db ? sqlite3_errmsg(j->db) : "out of memory");
+    int code;
+
+    if (!j->db)
+        return fm_fail(FM_EIO, "%s: cannot %s: out of memory", j->path, doing);
+    /* SQLite keeps the system's reason, but for a write that found the disk full. */
+    code = (sqlite3_errcode(j->db) & 0xff) == SQLITE_FULL ? ENOSPC : sqlite3_system_errno(j->db);
+    return fm_fail(FM_EIO, "%s: cannot %s: %s%s", j->path, doing, sqlite3_errmsg(j->db),
+                   fm_file_advice(code));
 }
 
 static fm_status db_exec(fm_journal *j, const char *sql, const char *doing)

@@ -10,18 +10,19 @@ at=0 kills=0 badly=0
 exact $rounds
 cp -a "$RUN" "$WORK/base"
 again() {
-    rm -rf "$RUN" "$WORK"/wire.*
+    rm -rf "$RUN" "$WORK"/wire.* "$WORK"/count.*
     cp -a "$WORK/base" "$RUN"
 }
 
-# Parties with a record of what they send; the one that is to be killed counts as well.
+# Parties with a record of what they send, and a count of the calls of their first life.
 party() {
     local name=$1
     shift
+    [ -e "$WORK/count.$name" ] || set -- FAULT_COUNT="$WORK/count.$name" "$@"
     if [ "$name" = aggregator ]; then
-        with FAULT_COUNT="$WORK/count.$name" "$@" start_aggregator
+        with FAULT_WIRE=/dev/null "$@" start_aggregator
     else
-        with FAULT_COUNT="$WORK/count.$name" FAULT_WIRE="$WORK/wire.$name" "$@" start_node "$name"
+        with FAULT_WIRE="$WORK/wire.$name" "$@" start_node "$name"
     fi
 }
 
