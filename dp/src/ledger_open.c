@@ -179,13 +179,15 @@ static fm_status make_file(const char *path)
     if (fd < 0 && errno == EEXIST)
         return FM_OK;
     if (fd < 0)
-        return fm_fail(FM_EIO, "%s: cannot create the ledger: %s", path, strerror(errno));
+        return fm_fail(FM_EIO, "%s: cannot create the ledger: %s%s", path, strerror(errno),
+                       fm_file_advice(errno));
     close(fd);
     if ((st = fm_path_dir(path, &dir)) != FM_OK)
         return st;
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0)
-        st = fm_fail(FM_EIO, "%s: cannot sync the folder: %s", dir, strerror(errno));
+        st = fm_fail(FM_EIO, "%s: cannot sync the folder: %s%s", dir, strerror(errno),
+                     fm_file_advice(errno));
     if (fd >= 0)
         close(fd);
     free(dir);

@@ -75,7 +75,7 @@ survives() {
         if [ "$name" = "$who" ]; then party "$name" FAULT_KILL="$at"; else party "$name"; fi
     done
     everyone_ends && [ $kills -gt 0 ] || return 1
-    [ "$(number "$RUN/aggregator/status.json" round)" = $rounds ] || return 1
+    all_rounds $rounds || return 1
     for name in $HOSPITALS; do
         cmp "$RUN/$name/model.safetensors" "$WORK/model" || return 1
         once_each "$WORK/wire.$name" && no_update_twice "$WORK/wire.$name" || return 1
@@ -97,8 +97,9 @@ sample=${SAMPLE:-12}
 for who in aggregator lakeside; do
     n=${calls[$who]}
     stride=${STRIDE:-$((n / sample + 1))}
+    first=${FIRST:-$((1 + RANDOM % stride))}
     check "$who makes calls to be killed at ($n)" [ "$n" -gt 50 ]
-    for ((k = 1 + RANDOM % stride; k <= n; k += stride)); do
+    for ((k = first; k <= ${LAST:-$n}; k += stride)); do
         check "$who killed at call $k of $n, twice: all rounds, the same model, nothing twice" \
             survives "$who" "$k"
         stop_all

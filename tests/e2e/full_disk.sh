@@ -50,7 +50,8 @@ recovers() {
         says "$WORK/said.log" "start: .*; free space on that disk, then start again$" || return 1
         party "$who"
     fi
-    names_file_and_remedy "$WORK/said.log" || return 1
+    # SQLite tidies up when all is done, and may leave it: that need not be said.
+    [ $rc = 0 ] || names_file_and_remedy "$WORK/said.log" || return 1
     # Whoever was given the result may have left, and the aggregator after them.
     while [ $SECONDS -lt $end ] && [ ${#PID[@]} -gt 0 ]; do
         for name in "${!PID[@]}"; do
@@ -59,7 +60,8 @@ recovers() {
         [ ${#PID[@]} -eq 0 ] || [ -n "${PID[aggregator]:-}" ] || party aggregator
         sleep 0.02
     done
-    [ "$(number "$RUN/aggregator/status.json" round)" = $rounds ] || return 1
+    # Not by the status, which may be the one thing that could not be written any more.
+    says "$RUN/aggregator/log" "finished, $rounds of $rounds rounds" || return 1
     for name in $HOSPITALS; do cmp "$RUN/$name/model.safetensors" "$WORK/model" || return 1; done
 }
 
@@ -71,9 +73,10 @@ sample=${SAMPLE:-8}
 for who in aggregator lakeside; do
     n=${calls[$who]}
     stride=${STRIDE:-$((n / sample + 1))}
+    first=${FIRST:-$((1 + RANDOM % stride))}
     check "$who writes, syncs and makes files ($n times)" [ "$n" -gt 40 ]
     stopped=0
-    for ((k = 1 + RANDOM % stride; k <= n; k += stride)); do
+    for ((k = first; k <= ${LAST:-$n}; k += stride)); do
         check "$who without space from call $k of $n on: says so, and goes on later" recovers "$who" "$k"
         stop_all
         [ -z "${TIMES:-}" ] || echo "  $SECONDS s"

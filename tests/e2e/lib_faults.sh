@@ -35,3 +35,10 @@ stop_all() {
     local name
     for name in "${!PID[@]}"; do kill_party "$name"; done 2>/dev/null
 }
+
+# all_rounds N: what the aggregator's status says.
+all_rounds() {
+    local n
+    n=$(number "$RUN/aggregator/status.json" round)
+    [ "$n" = "$1" ] || { echo "$n rounds, not $1" >&2; return 1; }
+}
