@@ -17,6 +17,7 @@
  *   flip_every  and one bit of every so many bytes
  *   cut_frame   the connection is cut before its so many-th ZMTP frame, both directions together
  *   cut_once    the next cut or flip_at ends this: later connections are left alone
+ *   only        flips and cuts are for connections to the so many-th LISTEN address
  *
  * RECORD is a folder for what comes from the connecting side, one file a connection; "-" for none.
  * Each deed is a line on standard output.
@@ -46,7 +47,8 @@
 #define FLAG_LONG 2u
 
 typedef struct {
-    unsigned long delay_ms, jitter_ms, loss, stall, rate, flip_at, flip_every, cut_frame, cut_once;
+    unsigned long delay_ms, jitter_ms, loss, stall, rate, flip_at, flip_every, cut_frame, cut_once,
+        only;
 } conduct;
 
 typedef struct chunk {
@@ -72,7 +74,7 @@ typedef struct {
 typedef struct {
     half up, down;
     int record;
-    unsigned long frames, number;
+    unsigned long frames, number, door; /* door: the so many-th */
 } line;
 
 typedef struct {
@@ -138,6 +140,7 @@ static void read_conduct(void)
         { "flip_every", offsetof(conduct, flip_every) },
         { "cut_frame", offsetof(conduct, cut_frame) },
         { "cut_once", offsetof(conduct, cut_once) },
+        { "only", offsetof(conduct, only) },
     };
     static struct stat seen;
     struct stat now;
@@ -221,6 +224,7 @@ static void line_open(const door *d)
     }
     (void)fcntl(out, F_SETFL, O_NONBLOCK);
     l->number = ++g_number;
+    l->door = (unsigned long)(d - g_doors) + 1;
     l->up = (half){ .from = in, .to = out, .skip = GREETING_BYTES, .paid_ms = now_ms() };
     l->down = (half){ .from = out, .to = in, .skip = GREETING_BYTES, .paid_ms = now_ms() };
     l->up.last = &l->up.first;
@@ -259,9 +263,14 @@ static unsigned long count_frames(half *h, const uint8_t *data, size_t len)
     return frames;
 }
 
+static bool is_meant(const line *l)
+{
+    return !g_conduct.only || g_conduct.only == l->door;
+}
+
 static void alter(const line *l, half *h, chunk *c)
 {
-    for (size_t i = 0; i < c->len; i++) {
+    for (size_t i = 0; is_meant(l) && i < c->len; i++) {
         const uint64_t at = h->bytes + i + 1;
 
         if ((at == g_conduct.flip_at && !done_once()) ||
@@ -302,7 +311,7 @@ static bool take(line *l, half *h)
     }
     c->len = (size_t)n;
     l->frames += count_frames(h, c->data, c->len);
-    if (g_conduct.cut_frame && l->frames >= g_conduct.cut_frame && !done_once()) {
+    if (g_conduct.cut_frame && is_meant(l) && l->frames >= g_conduct.cut_frame && !done_once()) {
         deed(l, "cut");
         free(c);
         return false;
