@@ -74,7 +74,9 @@ survives() {
     for name in aggregator $HOSPITALS; do
         if [ "$name" = "$who" ]; then party "$name" FAULT_KILL="$at"; else party "$name"; fi
     done
-    everyone_ends && [ $kills -gt 0 ] || return 1
+    everyone_ends || return 1
+    # Lives differ a little: one of the last places may not have come.
+    [ $kills -gt 0 ] || [ "$(count "$WORK/count.$who")" -lt "$at" ] || return 1
     all_rounds $rounds || return 1
     for name in $HOSPITALS; do
         cmp "$RUN/$name/model.safetensors" "$WORK/model" || return 1
@@ -95,6 +97,7 @@ check "with the bit-identical model" cmp "$RUN/northgate/model.safetensors" "$WO
 
 sample=${SAMPLE:-12}
 for who in aggregator lakeside; do
+    all_kills=0
     n=${calls[$who]}
     stride=${STRIDE:-$((n / sample + 1))}
     first=${FIRST:-$((1 + RANDOM % stride))}
@@ -102,8 +105,10 @@ for who in aggregator lakeside; do
     for ((k = first; k <= ${LAST:-$n}; k += stride)); do
         check "$who killed at call $k of $n, twice: all rounds, the same model, nothing twice" \
             survives "$who" "$k"
+        all_kills=$((all_kills + kills))
         stop_all
         [ -z "${TIMES:-}" ] || echo "  $SECONDS s"
     done
+    check "$who was killed ($all_kills times)" [ $all_kills -gt 10 ]
 done
 finish

@@ -94,3 +94,6 @@ relay_conduct_of() {
 }
 more_conducts() { [ "$(grep -c ^conduct "$WORK/relay.$1")" -gt "$2" ]; }
 relay_conduct() { relay_conduct_of lakeside "$@"; }
+
+# more_than BEFORE PATTERN [BY]: so many more lines of the aggregator's log.
+more_than() { [ "$(grep -cE -- "$2" "$RUN/aggregator/log")" -ge $(($1 + ${3:-1})) ]; }
