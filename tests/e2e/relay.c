@@ -17,6 +17,7 @@
  *   flip_every  and one bit of every so many bytes
  *   cut_frame   the connection is cut before its so many-th ZMTP frame, both directions together
  *   cut_once    the next cut or flip_at ends this: later connections are left alone
+ *   way         flips are for what goes up (1) or comes down (2) only
  *   only        flips and cuts are for connections to the so many-th LISTEN address
  *
  * RECORD is a folder for what comes from the connecting side, one file a connection; "-" for none.
@@ -48,7 +49,7 @@
 
 typedef struct {
     unsigned long delay_ms, jitter_ms, loss, stall, rate, flip_at, flip_every, cut_frame, cut_once,
-        only;
+        only, way;
 } conduct;
 
 typedef struct chunk {
@@ -141,6 +142,7 @@ static void read_conduct(void)
         { "cut_frame", offsetof(conduct, cut_frame) },
         { "cut_once", offsetof(conduct, cut_once) },
         { "only", offsetof(conduct, only) },
+        { "way", offsetof(conduct, way) },
     };
     static struct stat seen;
     struct stat now;
@@ -270,7 +272,11 @@ static bool is_meant(const line *l)
 
 static void alter(const line *l, half *h, chunk *c)
 {
-    for (size_t i = 0; is_meant(l) && i < c->len; i++) {
+    const unsigned long way = h == &l->up ? 1 : 2;
+
+    if (!is_meant(l) || (g_conduct.way && g_conduct.way != way))
+        return;
+    for (size_t i = 0; i < c->len; i++) {
         const uint64_t at = h->bytes + i + 1;
 
         if ((at == g_conduct.flip_at && !done_once()) ||
