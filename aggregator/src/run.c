@@ -67,6 +67,7 @@ static fm_status catch_up(fm_run *r)
     uint64_t now_ms = fm_clock_now_ms();
     fm_status st;
 
+    fm_log_clock_set(&r->clock);
     if ((st = fm_coordinator_tick(r->coordinator, now_ms, fm_clock_wall_s())) != FM_OK ||
         (st = fm_run_watch_crl(r, now_ms)) != FM_OK || (st = fm_state_settle(r->state)) != FM_OK)
         return st;
@@ -161,7 +162,7 @@ fm_status fm_aggregator_run(const fm_aggregator_run_options *o)
 {
     struct sigaction on_stop = { .sa_handler = ask_stop };
     fm_run r = { .options = o, .lock = -1 };
-    char why[1024];
+    char why[1024] = "";
     fm_status st;
 
     fm_log_set_name("aggregator");
@@ -179,11 +180,10 @@ fm_status fm_aggregator_run(const fm_aggregator_run_options *o)
     else if (st == FM_OK)
         say_stopped(&r);
 done:
-    if (st != FM_OK && r.lock >= 0) {
+    if (st != FM_OK)
         (void)snprintf(why, sizeof why, "%s", fm_error_text());
+    if (st != FM_OK && r.lock >= 0)
         fm_run_write_failed(&r, why);
-        (void)fm_fail(st, "%s", why);
-    }
-    fm_run_close(&r);
-    return st;
+    fm_run_close(&r); /* which may fail in its turn: the first reason is the one to know */
+    return st == FM_OK ? FM_OK : fm_fail(st, "%s", why);
 }

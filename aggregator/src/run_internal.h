@@ -9,6 +9,7 @@
 #include "fedmoe/aggregator/round.h"
 #include "fedmoe/aggregator/run.h"
 #include "fedmoe/aggregator/state.h"
+#include "fedmoe/base/clock.h"
 #include "fedmoe/proto/link/link.h"
 
 typedef struct {
@@ -42,6 +43,7 @@ typedef struct {
     size_t member_count;
     bool status_due;
     uint64_t status_written_ms;
+    fm_clock_seen clock;
 } fm_run;
 
 /* run_open.c */

@@ -1,5 +1,6 @@
 #include "fedmoe/aggregator/state.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -36,8 +37,20 @@ static const char SCHEMA[] =
 
 static fm_status write_due(fm_state *s);
 
+/* The system's reason. SQLite forgets that of a failed write to its log: the system still knows. */
+static int disk_errno(sqlite3 *db, int last)
+{
+    const int rc = sqlite3_errcode(db) & 0xff;
+
+    if (sqlite3_system_errno(db) != 0)
+        return sqlite3_system_errno(db);
+    return rc == SQLITE_FULL ? ENOSPC : rc == SQLITE_IOERR ? last : 0;
+}
+
 static fm_status db_fail(fm_state *s, const char *what)
 {
+    const int os = disk_errno(s->db, errno);
+
     switch (sqlite3_errcode(s->db)) {
     case SQLITE_BUSY:
         return fm_fail(FM_ESTATE, "state.db: another aggregator is at work in this directory");
@@ -48,7 +61,8 @@ static fm_status db_fail(fm_state *s, const char *what)
                        " from a backup",
                        what, sqlite3_errmsg(s->db));
     default:
-        return fm_fail(FM_EIO, "state.db: %s: %s", what, sqlite3_errmsg(s->db));
+        return fm_fail(FM_EIO, "state.db: %s: %s%s", what, sqlite3_errmsg(s->db),
+                       fm_file_advice(os));
     }
 }
 

@@ -22,6 +22,20 @@ int64_t fm_clock_wall_s(void)
     return (int64_t)time(NULL);
 }
 
+#define STEP_MIN_S 3
+
+int64_t fm_clock_step_s(fm_clock_seen *seen, int64_t wall_s, uint64_t now_ms)
+{
+    const fm_clock_seen before = *seen;
+    int64_t step;
+
+    *seen = (fm_clock_seen){ wall_s, now_ms, true };
+    if (!before.known)
+        return 0;
+    step = wall_s - before.wall_s - (int64_t)((now_ms - before.now_ms) / 1000);
+    return step >= STEP_MIN_S || step <= -STEP_MIN_S ? step : 0;
+}
+
 void fm_clock_format(int64_t wall_s, char *out, size_t cap)
 {
     time_t t = (time_t)wall_s;

@@ -21,10 +21,17 @@ static fm_status fail_errno(const char *path, const char *what)
                    strerror(code));
 }
 
+const char *fm_file_advice(int code)
+{
+    return code == ENOSPC || code == EDQUOT ? "; free space on that disk, then start again" : "";
+}
+
 /* Writing has no FM_ENOTFOUND: a missing folder is a failure of the system to write. */
 static fm_status fail_write(const char *path, const char *what)
 {
-    return fm_fail(FM_EIO, "%s: cannot %s: %s", path, what, strerror(errno));
+    int code = errno;
+
+    return fm_fail(FM_EIO, "%s: cannot %s: %s%s", path, what, strerror(code), fm_file_advice(code));
 }
 
 fm_status fm_path_join(const char *dir, const char *name, char **out)

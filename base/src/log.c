@@ -103,3 +103,14 @@ void fm_log(fm_log_level level, const char *fmt, ...)
     write_all(line, len); /* one write, so that lines of several threads do not mix */
     errno = saved;
 }
+
+void fm_log_clock_set(fm_clock_seen *seen)
+{
+    const int64_t step = fm_clock_step_s(seen, fm_clock_wall_s(), fm_clock_now_ms());
+
+    if (step != 0)
+        fm_log(FM_LOG_WARN,
+               "this machine's clock was set %s by %lld s; certificates are judged by it, and may "
+               "be refused until it is right",
+               step < 0 ? "back" : "forward", (long long)(step < 0 ? -step : step));
+}

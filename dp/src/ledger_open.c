@@ -86,8 +86,8 @@ fm_status fm_ledger_fail(const fm_ledger *l, int rc, const char *what)
         return fm_fail(st, "%s: cannot %s: another process has held the ledger for %d s", l->path,
                        what, FM_LEDGER_BUSY_MS / 1000);
     if (st == FM_EIO && os != 0)
-        return fm_fail(st, "%s: cannot %s: %s (%s)", l->path, what, sqlite3_errmsg(l->db),
-                       strerror(os));
+        return fm_fail(st, "%s: cannot %s: %s (%s)%s", l->path, what, sqlite3_errmsg(l->db),
+                       strerror(os), fm_file_advice(os));
     return fm_fail(st, "%s: cannot %s: %s", l->path, what, sqlite3_errmsg(l->db));
 }
 
@@ -179,13 +179,15 @@ static fm_status make_file(const char *path)
     if (fd < 0 && errno == EEXIST)
         return FM_OK;
     if (fd < 0)
-        return fm_fail(FM_EIO, "%s: cannot create the ledger: %s", path, strerror(errno));
+        return fm_fail(FM_EIO, "%s: cannot create the ledger: %s%s", path, strerror(errno),
+                       fm_file_advice(errno));
     close(fd);
     if ((st = fm_path_dir(path, &dir)) != FM_OK)
         return st;
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0)
-        st = fm_fail(FM_EIO, "%s: cannot sync the folder: %s", dir, strerror(errno));
+        st = fm_fail(FM_EIO, "%s: cannot sync the folder: %s%s", dir, strerror(errno),
+                     fm_file_advice(errno));
     if (fd >= 0)
         close(fd);
     free(dir);

@@ -30,8 +30,17 @@ struct fm_journal {
 
 static fm_status db_fail(const fm_journal *j, const char *doing)
 {
-    return fm_fail(FM_EIO, "%s: cannot %s: %s", j->path, doing,
-                   j->db ? sqlite3_errmsg(j->db) : "out of memory");
+    int os = errno, rc; /* SQLite forgets the reason of a failed write to its log */
+
+    if (!j->db)
+        return fm_fail(FM_EIO, "%s: cannot %s: out of memory", j->path, doing);
+    rc = sqlite3_errcode(j->db) & 0xff;
+    if (sqlite3_system_errno(j->db) != 0)
+        os = sqlite3_system_errno(j->db);
+    else if (rc != SQLITE_IOERR)
+        os = rc == SQLITE_FULL ? ENOSPC : 0;
+    return fm_fail(FM_EIO, "%s: cannot %s: %s%s", j->path, doing, sqlite3_errmsg(j->db),
+                   fm_file_advice(os));
 }
 
 static fm_status db_exec(fm_journal *j, const char *sql, const char *doing)

@@ -67,7 +67,12 @@ static fm_status check_participants(const fm_node_round *m, const fm_msg_round_s
         if (p[i] >= m->roster.count || (i > 0 && p[i] <= p[i - 1]))
             return fm_fail(FM_EPROTO, "its participants are not increasing places in the roster");
         info = fm_peer_info(m->roster.peers[p[i]]);
-        if (now_s < info->not_before_s || now_s > info->not_after_s)
+        if (now_s < info->not_before_s)
+            return fm_fail(FM_EAUTH,
+                           "the certificate of '%s' is not valid yet: this machine's clock was set "
+                           "back since the roster; check it",
+                           info->name);
+        if (now_s > info->not_after_s)
             return fm_fail(FM_EAUTH, "the certificate of '%s' has expired since the roster",
                            info->name);
     }

@@ -161,6 +161,7 @@ static fm_status turn(fm_node_driver *d)
     fm_link_event e = { 0 };
     fm_status st = fm_link_client_poll(d->link, POLL_MS, &e);
 
+    fm_log_clock_set(&d->clock);
     if (st != FM_OK)
         return g_stop ? stopped() : st;
     st = take(d, &e);

@@ -91,7 +91,9 @@ fm_status fm_node_driver_trace(const fm_node_driver *d, uint64_t round, uint64_t
     ok = fd >= 0 && write(fd, line, (size_t)len) == len;
     if (fd >= 0 && close(fd) != 0)
         ok = false;
-    return ok ? FM_OK : fm_fail(FM_EIO, "%s: cannot append: %s", d->o->trace, strerror(errno));
+    return ok ? FM_OK
+              : fm_fail(FM_EIO, "%s: cannot append: %s%s", d->o->trace, strerror(errno),
+                        fm_file_advice(errno));
 }
 
 static const char *task_name(fm_task task)

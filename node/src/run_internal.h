@@ -2,6 +2,7 @@
 #ifndef FEDMOE_NODE_RUN_INTERNAL_H
 #define FEDMOE_NODE_RUN_INTERNAL_H
 
+#include "fedmoe/base/clock.h"
 #include "fedmoe/dp/query.h"
 #include "fedmoe/node/journal.h"
 #include "fedmoe/node/round.h"
@@ -60,6 +61,7 @@ typedef struct {
     bool link_lost, approved, refused, progressed, finished;
     fm_status result; /* of writing the finished model */
     uint64_t deadline_ms;
+    fm_clock_seen clock;
     int64_t revocations_seen; /* change time of crl.pem, ns; 0: none */
 } fm_node_driver;
 

@@ -48,7 +48,21 @@ static void the_monotonic_clock_never_goes_back(void)
     CU_ASSERT(fm_clock_wall_s() > 1700000000);
 }
 
+static void a_clock_that_is_set_is_noticed_once(void)
+{
+    fm_clock_seen seen = { 0 };
+
+    CU_ASSERT_EQUAL(fm_clock_step_s(&seen, 1000000, 500), 0);
+    CU_ASSERT_EQUAL(fm_clock_step_s(&seen, 1000010, 10500), 0);
+    CU_ASSERT_EQUAL(fm_clock_step_s(&seen, 1000012, 12499), 0); /* rounding */
+    CU_ASSERT_EQUAL(fm_clock_step_s(&seen, 913612, 12499), -86400);
+    CU_ASSERT_EQUAL(fm_clock_step_s(&seen, 913613, 13500), 0);
+    CU_ASSERT_EQUAL(fm_clock_step_s(&seen, 917214, 14500), 3600);
+    CU_ASSERT_EQUAL(fm_clock_step_s(&seen, 917215, 15500), 0);
+}
+
 static const fm_test tests[] = {
+    { "a clock that is set is noticed once", a_clock_that_is_set_is_noticed_once },
     { "formats wall times as UTC", formats_wall_times_as_utc },
     { "says so when a time cannot be written", says_so_when_a_time_cannot_be_written },
     { "the monotonic clock never goes back", the_monotonic_clock_never_goes_back },

@@ -62,7 +62,7 @@ replan() {
 }
 
 start_aggregator() {
-    "$BIN/fedmoe-aggregator" start --directory "$RUN/aggregator" --linger 20 "$@" \
+    "$BIN/fedmoe-aggregator" start --directory "$RUN/aggregator" --linger "${LINGER:-20}" "$@" \
         >>"$RUN/aggregator/log" 2>&1 &
     PID[aggregator]=$!
 }

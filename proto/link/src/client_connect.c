@@ -244,8 +244,10 @@ static fm_status await_session(attempt *a, const char *endpoint)
         if (cut && !failed) /* the line, or an aggregator that just ended: worth another try */
             return fm_fail(FM_ETIMEOUT, "the connection to the session at %s was cut", endpoint);
     }
-    return fm_fail(failed ? FM_EAUTH : FM_ETIMEOUT,
-                   "the door let this node in, but its session at %s %s", endpoint,
+    /* A refusal in the handshake bears nobody's signature: a middle-man can forge it, or bring it
+     * about by one altered bit, and an aggregator that was started again since gives it in good
+     * faith. The door's answer is the one that counts: to be asked again. */
+    return fm_fail(FM_ETIMEOUT, "the door let this node in, but its session at %s %s", endpoint,
                    failed ? "refused the connection" : "does not answer: is that port open?");
 }
 

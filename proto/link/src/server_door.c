@@ -157,6 +157,7 @@ static fm_status admit(fm_link_server *s, const fm_packet *from, const fm_msg_he
 static fm_status take_hello(fm_link_server *s, const fm_packet *from, const fm_message *m,
                             uint64_t now)
 {
+    const int64_t wall_s = fm_clock_wall_s();
     fm_statement statement;
     fm_status st;
 
@@ -166,7 +167,8 @@ static fm_status take_hello(fm_link_server *s, const fm_packet *from, const fm_m
     if ((st = verify(s, from, &m->hello, &statement)) != FM_OK ||
         (st = admit(s, from, &m->hello, &statement, now)) != FM_OK)
         return st;
-    if (fm_clock_wall_s() - s->welcome_signed_s > WELCOME_FRESH_S &&
+    /* Signed before the clock was set back, it would reach too far into the future. */
+    if ((wall_s < s->welcome_signed_s || wall_s - s->welcome_signed_s > WELCOME_FRESH_S) &&
         (st = fm_server_make_welcome(s)) != FM_OK)
         return st;
     answer(s, &from->route, &s->welcome);

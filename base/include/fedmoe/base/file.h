@@ -75,6 +75,14 @@ FM_NODISCARD fm_status fm_file_check_private(const char *path);
 
 bool fm_file_exists(const char *path);
 
+/**
+ * What people can do about a failed write, to stand at the end of its error text.
+ *
+ * @param code  errno of the failure; 0 when it is not known.
+ * @return "; free space on that disk, ..." for ENOSPC and EDQUOT, else ""; static.
+ */
+const char *fm_file_advice(int code);
+
 /** mkdir -p; existing directories are fine. @param mode of those made here. */
 FM_NODISCARD fm_status fm_dir_make(const char *path, mode_t mode);
 

@@ -5,6 +5,7 @@
 #ifndef FEDMOE_BASE_LOG_H
 #define FEDMOE_BASE_LOG_H
 
+#include "fedmoe/base/clock.h"
 #include "fedmoe/base/status.h"
 
 typedef enum { FM_LOG_ERROR, FM_LOG_WARN, FM_LOG_INFO, FM_LOG_DEBUG } fm_log_level;
@@ -15,5 +16,11 @@ void fm_log_set_level(fm_log_level level);
 void fm_log_set_name(const char *name);
 /** Control characters in the text are written as '?', so that a peer cannot forge a line. */
 void fm_log(fm_log_level level, const char *fmt, ...) FM_PRINTF(2, 3);
+
+/**
+ * Warn when the wall clock was set since the last call with this `seen`: dates of certificates and
+ * statements are judged by it. Deadlines are not; they follow the monotonic clock.
+ */
+void fm_log_clock_set(fm_clock_seen *seen);
 
 #endif

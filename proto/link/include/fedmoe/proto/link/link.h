@@ -112,7 +112,8 @@ typedef struct {
 /**
  * Say Hello at the door, verify the Welcome (role aggregator, statement, CURVE key of the
  * session), connect to the session. Keys are fresh for each call.
- * @return FM_OK; FM_ETIMEOUT (no answer: text says address, key, or not started);
+ * @return FM_OK; FM_ETIMEOUT (no answer, or a session that broke off in its handshake: worth another
+ *         try; text says address, key, or not started);
  *         FM_EAUTH (their credential, or they refused ours: text says why); FM_EIO.
  */
 FM_NODISCARD fm_status fm_link_client_connect(const fm_link_client_config *c, fm_link_client **out);
