@@ -32,6 +32,30 @@ serve_hostile() {
     return $rc
 }
 
+# After a step from which there is no way back to an honest end: the nodes are told to stop.
+dismiss() {
+    local name
+    check "$1 is told" is_told "$1"
+    for name in $HOSPITALS; do check "$name stops when it is told to" stops "$name"; done
+}
+
+is_told() {
+    local i
+    for ((i = 0; i < 600; i++)); do
+        grep -q "^step $1 " "$WORK/record" 2>/dev/null && return 0
+        sleep 0.05
+    done
+    return 1
+}
+
+stops() {
+    kill -TERM "${PID[$1]}"
+    wait "${PID[$1]}"
+    local rc=$?
+    unset "PID[$1]"
+    [ $rc = 1 ]
+}
+
 # What each step had to come to was compared by the program; here: what the nodes say and wrote.
 check_records() {
     local name want why

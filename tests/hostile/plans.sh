@@ -1,4 +1,4 @@
-# A hostile aggregator offers plans that cost more than they say, and tells two histories.
+# A hostile aggregator offers plans that cost more than they say, or two of them at once.
 . "$(dirname "$0")/lib.sh"
 setup --rounds 100
 sed -i 's/^  unit: record$/&\n  sampling_rate: 0.5/' "$RUN/federation.yaml"
@@ -20,21 +20,7 @@ check "riverside says why" says "$RUN/riverside/log" "refused PlanOffer: the run
 
 # Each of these plans would do; that there are two is what nobody may release under.
 start_hostile --offer clip --offer clip --offer same --offer same split-plans
-end() { kill -TERM "${PID[$1]}"; wait "${PID[$1]}"; local rc=$?; unset "PID[$1]"; [ $rc = 1 ]; }
-sleep_until() {
-    local i
-    for ((i = 0; i < 600; i++)); do grep -q "$1" "$WORK/record" 2>/dev/null && return 0; sleep 0.05; done
-    return 1
-}
-check "two plans are told" sleep_until '^step split-plans'
-for name in $HOSPITALS; do check "$name ends when it is told to" end "$name"; done
-check "the lie is told" serve_hostile 60
-check_records
-
-# Two histories: half of the nodes never believe this aggregator again.
-start_hostile honest honest split-models
-check "two models are told" sleep_until '^step split-models'
-for name in $HOSPITALS; do check "$name ends when it is told to" end "$name"; done
+dismiss split-plans
 check "the lie is told" serve_hostile 60
 check_records
 finish
