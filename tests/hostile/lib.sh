@@ -1,6 +1,13 @@
 # Shared by the tests of a hostile aggregator: real nodes, and the program that lies to them.
 . "$(dirname "$0")/../e2e/lib.sh"
 
+declare -A PROGRAM=() # what a node takes part with, where that is not fedmoe-node
+
+start_party() {
+    "$BIN/${PROGRAM[$1]:-fedmoe-node}" start --config "$RUN/$1/node.yaml" >>"$RUN/$1/log" 2>&1 &
+    PID[$1]=$!
+}
+
 # start_hostile [options of hostile-aggregator] STEP...
 start_hostile() {
     local name list=()
@@ -10,7 +17,7 @@ start_hostile() {
     "$BIN/hostile-aggregator" --directory "$RUN/aggregator" --record "$WORK/record" \
         --updates "$WORK/updates" "${list[@]}" "$@" >"$WORK/hostile.log" 2>&1 &
     PID[hostile]=$!
-    for name in $HOSPITALS; do start_node "$name"; done
+    for name in $HOSPITALS; do start_party "$name"; done
 }
 
 # Until it ends: the nodes that it has killed are killed here, and started again.
@@ -20,7 +27,7 @@ serve_hostile() {
         [ $SECONDS -lt $end ] || { echo "the hostile aggregator still runs" >&2; return 1; }
         while read -r name; do
             kill_party "$name"
-            start_node "$name"
+            start_party "$name"
             done=$((done + 1))
         done < <(sed -n 's/^kill //p' "$WORK/record" 2>/dev/null | tail -n +$((done + 1)))
         sleep 0.05
