@@ -133,6 +133,8 @@ void fm_coord_blame(fm_coordinator *m, const char *name);
 void fm_coord_forgive(fm_coordinator *m, const char *name);
 void fm_coord_set_exhausted(fm_coordinator *m, const char *name, bool exhausted);
 uint32_t fm_coord_count_exhausted(const fm_coordinator *m);
+/** Whether it has done harm more than once, and not long ago. */
+bool fm_coord_is_barred(const fm_coordinator *m, const char *name);
 /** Whether it has to wait before the next roster takes it in. */
 bool fm_coord_is_held(const fm_coordinator *m, const member *who);
 

@@ -86,6 +86,8 @@ fm_status fm_coord_take_plan_answer(fm_coordinator *m, member *who, const fm_msg
 
 void fm_coord_take_roster_answer(fm_coordinator *m, member *who, const fm_msg_roster_answer *a)
 {
+    if (who->exhausted)
+        return; /* the roster crossed its last word */
     if (who->index == NO_INDEX) {
         fm_coord_offend(m, who, "it answers a roster that it was not sent");
     } else if (fm_hash_equal(&a->roster_hash, &m->roster)) { /* else: one that was made again */

@@ -98,6 +98,8 @@ slot *fm_coord_slot(fm_coordinator *m, member *who, uint64_t round, fm_msg_type 
     bool under_way = m->phase == FM_COORD_WAIT_UPDATES || m->phase == FM_COORD_WAIT_COMMITS ||
                      m->phase == FM_COORD_WAIT_RELEASES;
 
+    if (who->exhausted)
+        return NULL; /* what we sent crossed its last word */
     if (who->index == NO_INDEX || round > m->round) {
         fm_coord_offend(m, who, "%s for round %llu, which was not started with it", name,
                         (unsigned long long)round);
@@ -214,14 +216,20 @@ static void choose_survivors(fm_coordinator *m)
     }
 }
 
-static void note_late(fm_coordinator *m)
+/* The others have waited a whole phase for it: once is no more than bad luck. */
+static void blame_late(fm_coordinator *m)
 {
     for (uint32_t i = 0; i < m->lost_count; i++) {
-        const member *who = m->roster_members[m->lost[i]];
+        member *who = m->roster_members[m->lost[i]];
 
-        if (who)
-            fm_coord_note(m, "round %llu: no update from %s in time; left out",
-                          (unsigned long long)m->round, who->name);
+        if (!who)
+            continue;
+        fm_coord_note(m, "round %llu: no update from %s in time; left out",
+                      (unsigned long long)m->round, who->name);
+        fm_coord_blame(m, who->name);
+        if (fm_coord_is_barred(m, who->name))
+            fm_coord_drop(m, who, "no update for round %llu in time, again",
+                          (unsigned long long)m->round);
     }
 }
 
@@ -238,7 +246,7 @@ fm_status fm_coord_settle_updates(fm_coordinator *m)
         return FM_OK;
     choose_survivors(m);
     if (m->overdue)
-        note_late(m);
+        blame_late(m);
     if (came < fm_coord_needed(m))
         return fm_coord_abandon(m, open > 0 && m->overdue ? "too few updates came in time"
                                                           : "too many nodes were lost");

@@ -108,9 +108,14 @@ uint32_t fm_coord_count_exhausted(const fm_coordinator *m)
     return n;
 }
 
-bool fm_coord_is_held(const fm_coordinator *m, const member *who)
+bool fm_coord_is_barred(const fm_coordinator *m, const char *name)
 {
-    const record *r = who->index == NO_INDEX ? find(m, who->name) : NULL;
+    const record *r = find(m, name);
 
     return r && m->now_ms < r->held_until_ms;
+}
+
+bool fm_coord_is_held(const fm_coordinator *m, const member *who)
+{
+    return who->index == NO_INDEX && fm_coord_is_barred(m, who->name);
 }
