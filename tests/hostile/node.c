@@ -17,6 +17,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <zmq.h>
+
 #include "fedmoe/proto/link/link.h"
 
 #define FLOOD 1000
@@ -25,6 +27,8 @@ fm_status __real_fm_message_encode(const fm_message *m, fm_buf *out);
 fm_status __wrap_fm_message_encode(const fm_message *m, fm_buf *out);
 fm_status __real_fm_link_client_send(fm_link_client *l, const fm_message *m);
 fm_status __wrap_fm_link_client_send(fm_link_client *l, const fm_message *m);
+int __real_zmq_setsockopt(void *socket, int option, const void *value, size_t len);
+int __wrap_zmq_setsockopt(void *socket, int option, const void *value, size_t len);
 
 static bool is_deed(const char *name)
 {
@@ -117,4 +121,14 @@ fm_status __wrap_fm_link_client_send(fm_link_client *l, const fm_message *m)
     if (m->type == FM_MSG_MASKED_UPDATE && is_deed("twice"))
         st = __real_fm_link_client_send(l, m);
     return st == FM_OK ? __real_fm_link_client_send(l, m) : st;
+}
+
+/* No limit to what waits to be sent: an honest link ends when that is too much. */
+int __wrap_zmq_setsockopt(void *socket, int option, const void *value, size_t len)
+{
+    const int unlimited = 0;
+
+    return option == ZMQ_SNDHWM
+               ? __real_zmq_setsockopt(socket, option, &unlimited, sizeof unlimited)
+               : __real_zmq_setsockopt(socket, option, value, len);
 }
