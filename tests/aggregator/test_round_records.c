@@ -220,6 +220,30 @@ static void give_up(federation *f, uint32_t i)
     fed_say(f, i, &no);
 }
 
+/* Roster and round start were on their way when it said its last word; it answers them, too. */
+static void what_crosses_the_last_word_is_passed_over(void)
+{
+    fm_message answer;
+    bool answered = false;
+    federation f;
+
+    fed_make(&f, &five);
+    fed_stop_all_at(&f, FM_MSG_ROSTER);
+    fed_join_all(&f, 5);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_WAIT_ROSTER);
+    give_up(&f, 4);
+    node_read(&f, &f.nodes[4], &answered, &answer);
+    CU_ASSERT(answered && answer.type == FM_MSG_ROSTER_ANSWER);
+    fed_say(&f, 4, &answer);
+    give_up(&f, 4);
+    CU_ASSERT_EQUAL(f.drop_count, 0);
+    fed_stop_all_at(&f, 0);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
+    fed_end(&f);
+}
+
 static void a_used_up_node_waits_for_the_result(void)
 {
     federation f;
@@ -324,6 +348,7 @@ static void a_raised_budget_counts_again(void)
 
 static const fm_test tests[] = {
     { "a node lost again and again waits", a_node_lost_again_and_again_waits },
+    { "what crosses a node's last word is passed over", what_crosses_the_last_word_is_passed_over },
     { "four finished rounds make up for a loss", four_finished_rounds_make_up_for_a_loss },
     { "one finished round does not: who spoils every other one waits longer and longer",
       one_finished_round_does_not },
