@@ -129,7 +129,6 @@ void say_roster(hostile *h, unsigned to, telling *t);
 void say_start(hostile *h, unsigned to, telling *t);
 void say_survivors(hostile *h, unsigned to, telling *t);
 void say_commits(hostile *h, unsigned to, telling *t);
-void say_abandon(hostile *h, unsigned to, uint64_t round);
 void say_finish(hostile *h, unsigned to);
 void say_message(hostile *h, unsigned to, const fm_message *m);
 fm_round_view view_of(const telling *t, const char *federation);

@@ -159,15 +159,6 @@ void say_commits(hostile *h, unsigned to, telling *t)
     say_message(h, to, &m);
 }
 
-void say_abandon(hostile *h, unsigned to, uint64_t round)
-{
-    fm_message m = { .type = FM_MSG_ABANDON };
-
-    m.abandon.round = round;
-    fm_reason_set(m.abandon.reason, "the step is over");
-    say_message(h, to, &m);
-}
-
 void say_finish(hostile *h, unsigned to)
 {
     fm_message m = { .type = FM_MSG_FINISH };
