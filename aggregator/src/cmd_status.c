@@ -1,8 +1,10 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "commands.h"
 #include "fedmoe/base/cli.h"
+#include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 
@@ -18,6 +20,17 @@ static long long number_of(const json_t *j, const char *key)
     return (long long)json_integer_value(json_object_get(j, key));
 }
 
+/* Times are all in one form, so that they compare as text. */
+static void print_bar(const json_t *m)
+{
+    const char *until = json_string_value(json_object_get(m, "barred_until"));
+    char now[32];
+
+    fm_clock_format(fm_clock_wall_s(), now, sizeof now);
+    if (until && strcmp(until, now) > 0)
+        printf("; barred until %s for harm done %lld times", until, number_of(m, "harm"));
+}
+
 static void print_members(const json_t *members, bool running)
 {
     size_t i;
@@ -27,9 +40,12 @@ static void print_members(const json_t *members, bool running)
     {
         bool in = running && json_is_true(json_object_get(m, "connected"));
 
-        printf("  %-24s %-9s %14lld bytes received%s%s\n", text_of(m, "name"),
+        printf("  %-24s %-9s %14lld bytes received%s%s", text_of(m, "name"),
                in ? "connected" : "away", number_of(m, "bytes_received"), in ? "" : "  ",
                in ? "" : text_of(m, "state"));
+        if (running)
+            print_bar(m);
+        printf("\n");
     }
 }
 

@@ -183,15 +183,25 @@ fm_status fm_coordinator_joined(fm_coordinator *m, uint64_t peer, const fm_crede
     return st == FM_OK ? settle(m) : st;
 }
 
-fm_status fm_coordinator_gone(fm_coordinator *m, uint64_t peer, uint64_t now_ms)
+static fm_status gone(fm_coordinator *m, uint64_t peer, bool offence, uint64_t now_ms)
 {
     member *who = fm_coord_find(m, peer);
 
     m->now_ms = now_ms;
     if (!who)
         return FM_OK;
-    fm_coord_forget(m, who);
+    fm_coord_lost(m, who, offence);
     return settle(m);
+}
+
+fm_status fm_coordinator_gone(fm_coordinator *m, uint64_t peer, uint64_t now_ms)
+{
+    return gone(m, peer, false, now_ms);
+}
+
+fm_status fm_coordinator_offended(fm_coordinator *m, uint64_t peer, uint64_t now_ms)
+{
+    return gone(m, peer, true, now_ms);
 }
 
 static fm_status take(fm_coordinator *m, member *who, const fm_message *msg)
@@ -217,7 +227,7 @@ static fm_status take(fm_coordinator *m, member *who, const fm_message *msg)
         fm_coord_take_refusal(m, who, &msg->abandon);
         return FM_OK;
     default:
-        fm_coord_drop(m, who, "a node may not send %s", fm_msg_name(msg->type));
+        fm_coord_offend(m, who, "a node may not send %s", fm_msg_name(msg->type));
         return FM_OK;
     }
 }

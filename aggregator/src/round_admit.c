@@ -75,18 +75,42 @@ void fm_coord_forget(fm_coordinator *m, member *who)
         lose(m, index);
 }
 
+void fm_coord_lost(fm_coordinator *m, member *who, bool offence)
+{
+    if (offence && !is_missed(m, who->index)) /* fm_coord_forget does it otherwise */
+        fm_coord_blame(m, who->name);
+    fm_coord_forget(m, who);
+}
+
+static void drop(fm_coordinator *m, member *who, bool offence, const char *reason)
+{
+    uint64_t peer = who->peer;
+
+    fm_coord_note(m, "%s dropped: %s", who->name, reason);
+    fm_coord_lost(m, who, offence);
+    m->c.ports.drop(m->c.ports.ctx, peer, reason);
+}
+
 void fm_coord_drop(fm_coordinator *m, member *who, const char *fmt, ...)
 {
     char reason[FM_MAX_REASON_BYTES + 1];
-    uint64_t peer = who->peer;
     va_list ap;
 
     va_start(ap, fmt);
     (void)vsnprintf(reason, sizeof reason, fmt, ap);
     va_end(ap);
-    fm_coord_note(m, "%s dropped: %s", who->name, reason);
-    fm_coord_forget(m, who);
-    m->c.ports.drop(m->c.ports.ctx, peer, reason);
+    drop(m, who, false, reason);
+}
+
+void fm_coord_offend(fm_coordinator *m, member *who, const char *fmt, ...)
+{
+    char reason[FM_MAX_REASON_BYTES + 1];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(reason, sizeof reason, fmt, ap);
+    va_end(ap);
+    drop(m, who, true, reason);
 }
 
 void fm_coord_exhaust(fm_coordinator *m, member *who, const char *reason)

@@ -115,18 +115,19 @@ fm_status fm_coord_take_release(fm_coordinator *m, member *who, const fm_msg_rel
     if (!s)
         return FM_OK;
     if (!s->updated) {
-        fm_coord_drop(m, who, "a release of round %llu, which it was left out of",
-                      (unsigned long long)r->round);
+        fm_coord_offend(m, who, "a release of round %llu, which it was left out of",
+                        (unsigned long long)r->round);
     } else if (s->released) {
-        fm_coord_drop(m, who, "a second release for round %llu", (unsigned long long)r->round);
+        fm_coord_offend(m, who, "a second release for round %llu", (unsigned long long)r->round);
     } else if (!fits(m, r)) {
-        fm_coord_drop(m, who, "its release is not for the nodes that were lost");
+        fm_coord_offend(m, who, "its release is not for the nodes that were lost");
     } else if (r->surplus_count != fm_dp_shares_surplus(m->shares, m->survivor_count)) {
-        fm_coord_drop(m, who, "its release gives back %u parts of its noise, not %u",
-                      (unsigned)r->surplus_count,
-                      (unsigned)fm_dp_shares_surplus(m->shares, m->survivor_count));
+        fm_coord_offend(m, who, "its release gives back %u parts of its noise, not %u",
+                        (unsigned)r->surplus_count,
+                        (unsigned)fm_dp_shares_surplus(m->shares, m->survivor_count));
     } else if ((st = check_mark(m, who, r)) == FM_EAUTH) {
-        fm_coord_drop(m, who, "the mark of its ledger does not bear its signature for this round");
+        fm_coord_offend(m, who,
+                        "the mark of its ledger does not bear its signature for this round");
     } else {
         if (st != FM_OK || (st = keep_mark(m, who, r)) != FM_OK ||
             (st = unmask(m, who->index, r)) != FM_OK)

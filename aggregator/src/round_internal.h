@@ -33,7 +33,7 @@ typedef struct {
 /* What is remembered of a name, across its sessions. */
 typedef struct {
     char name[FM_NAME_MAX + 1];
-    uint32_t losses; /* that cost the others a round or a roster, since it last finished one */
+    uint32_t harm; /* HARM for each time, less one for each round finished since */
     uint64_t held_until_ms;
     bool exhausted; /* its budget allows no further round */
 } record;
@@ -103,8 +103,12 @@ FM_NODISCARD fm_status fm_coord_admit(fm_coordinator *m, uint64_t peer,
 FM_NODISCARD fm_status fm_coord_recheck(fm_coordinator *m);
 /** Out of the books. `who` is freed. */
 void fm_coord_forget(fm_coordinator *m, member *who);
+/** The same; it has broken the protocol, or has just gone. `who` is freed. */
+void fm_coord_lost(fm_coordinator *m, member *who, bool offence);
 /** Forget the member and tell it why. `who` is freed. */
 void fm_coord_drop(fm_coordinator *m, member *who, const char *fmt, ...) FM_PRINTF(3, 4);
+/** The same for what no honest node does: it counts as a loss of the others. `who` is freed. */
+void fm_coord_offend(fm_coordinator *m, member *who, const char *fmt, ...) FM_PRINTF(3, 4);
 /** No further round with it: it leaves the roster and stays for the result. */
 void fm_coord_exhaust(fm_coordinator *m, member *who, const char *reason);
 
@@ -123,12 +127,14 @@ FM_NODISCARD fm_status fm_coord_send_fitted(fm_coordinator *m, member *const *li
                                             fm_message *msg);
 
 /* round_records.c */
-/** It was lost in the middle of something that now begins again. */
+/** It was lost in the middle of something that now begins again, or broke the protocol. */
 void fm_coord_blame(fm_coordinator *m, const char *name);
-/** A round finished with it. */
+/** A round finished with it: some of these make up for a loss. */
 void fm_coord_forgive(fm_coordinator *m, const char *name);
 void fm_coord_set_exhausted(fm_coordinator *m, const char *name, bool exhausted);
 uint32_t fm_coord_count_exhausted(const fm_coordinator *m);
+/** Whether it has done harm more than once, and not long ago. */
+bool fm_coord_is_barred(const fm_coordinator *m, const char *name);
 /** Whether it has to wait before the next roster takes it in. */
 bool fm_coord_is_held(const fm_coordinator *m, const member *who);
 

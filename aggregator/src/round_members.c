@@ -43,7 +43,7 @@ void fm_coord_take_join(fm_coordinator *m, member *who, const fm_msg_join *j)
     uint32_t count = 0;
 
     if (who->told_state) {
-        fm_coord_drop(m, who, "Join was sent twice");
+        fm_coord_offend(m, who, "Join was sent twice");
         return;
     }
     /* Ours must extend theirs: a coordinator restored from an old backup stops here. */
@@ -64,12 +64,12 @@ void fm_coord_take_join(fm_coordinator *m, member *who, const fm_msg_join *j)
 fm_status fm_coord_take_plan_answer(fm_coordinator *m, member *who, const fm_msg_plan_answer *a)
 {
     if (!fm_hash_equal(&a->plan_hash, &m->plan_hash)) {
-        fm_coord_drop(m, who, "its answer is about another plan");
+        fm_coord_offend(m, who, "its answer is about another plan");
     } else if (!a->approved) {
         fm_coord_drop(m, who, "it refuses the plan: %s", a->reason);
     } else if (!who->told_state || who->ready || who->exhausted) {
-        fm_coord_drop(m, who, "it approved the plan %s",
-                      who->ready ? "twice" : "before it sent Join");
+        fm_coord_offend(m, who, "it approved the plan %s",
+                        who->ready ? "twice" : "before it sent Join");
     } else {
         who->ready = true;
         fm_coord_set_exhausted(m, who->name, false); /* it has more by now */
@@ -86,11 +86,13 @@ fm_status fm_coord_take_plan_answer(fm_coordinator *m, member *who, const fm_msg
 
 void fm_coord_take_roster_answer(fm_coordinator *m, member *who, const fm_msg_roster_answer *a)
 {
+    if (who->exhausted)
+        return; /* the roster crossed its last word */
     if (who->index == NO_INDEX) {
-        fm_coord_drop(m, who, "it answers a roster that it was not sent");
+        fm_coord_offend(m, who, "it answers a roster that it was not sent");
     } else if (fm_hash_equal(&a->roster_hash, &m->roster)) { /* else: one that was made again */
         if (who->acknowledged)
-            fm_coord_drop(m, who, "it answered the roster twice");
+            fm_coord_offend(m, who, "it answered the roster twice");
         else
             who->acknowledged = true;
     }

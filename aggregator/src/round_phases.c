@@ -98,16 +98,18 @@ slot *fm_coord_slot(fm_coordinator *m, member *who, uint64_t round, fm_msg_type 
     bool under_way = m->phase == FM_COORD_WAIT_UPDATES || m->phase == FM_COORD_WAIT_COMMITS ||
                      m->phase == FM_COORD_WAIT_RELEASES;
 
+    if (who->exhausted)
+        return NULL; /* what we sent crossed its last word */
     if (who->index == NO_INDEX || round > m->round) {
-        fm_coord_drop(m, who, "%s for round %llu, which was not started with it", name,
-                      (unsigned long long)round);
+        fm_coord_offend(m, who, "%s for round %llu, which was not started with it", name,
+                        (unsigned long long)round);
         return NULL;
     }
     if (round < m->round || !under_way)
         return NULL;
     if (m->phase < first_phase(type)) {
-        fm_coord_drop(m, who, "%s for round %llu before it was asked for", name,
-                      (unsigned long long)round);
+        fm_coord_offend(m, who, "%s for round %llu before it was asked for", name,
+                        (unsigned long long)round);
         return NULL;
     }
     return &m->slots[who->index];
@@ -145,24 +147,25 @@ void fm_coord_take_update(fm_coordinator *m, member *who, const fm_msg_masked_up
     if (!s)
         return;
     if (s->updated) {
-        fm_coord_drop(m, who, "a second update for round %llu", (unsigned long long)u->round);
+        fm_coord_offend(m, who, "a second update for round %llu", (unsigned long long)u->round);
         return;
     }
     if (m->phase != FM_COORD_WAIT_UPDATES)
         return; /* late: left out */
     if (u->masked.len != (size_t)fm_plan_update_words(m->c.plan) * sizeof *m->sum) {
-        fm_coord_drop(m, who, "its update has %zu bytes, not %zu", u->masked.len,
-                      (size_t)fm_plan_update_words(m->c.plan) * sizeof *m->sum);
+        fm_coord_offend(m, who, "its update has %zu bytes, not %zu", u->masked.len,
+                        (size_t)fm_plan_update_words(m->c.plan) * sizeof *m->sum);
         return;
     }
     if (!update_is_signed(m, who, u, &update) ||
         !keep_signature(s->update_signature, &s->update_signature_len, u->signature)) {
-        fm_coord_drop(m, who, "the signature of its update is wrong");
+        fm_coord_offend(m, who, "the signature of its update is wrong");
         return;
     }
     if (fm_dp_sum_words(m->sum, fm_plan_update_words(m->c.plan), u->masked.data, u->masked.len) !=
         FM_OK) {
-        fm_coord_drop(m, who, "its update cannot be added"); /* cannot be: the length was checked */
+        fm_coord_offend(m, who,
+                        "its update cannot be added"); /* cannot be: the length was checked */
         return;
     }
     s->updated = true;
@@ -213,14 +216,20 @@ static void choose_survivors(fm_coordinator *m)
     }
 }
 
-static void note_late(fm_coordinator *m)
+/* The others have waited a whole phase for it: once is no more than bad luck. */
+static void blame_late(fm_coordinator *m)
 {
     for (uint32_t i = 0; i < m->lost_count; i++) {
-        const member *who = m->roster_members[m->lost[i]];
+        member *who = m->roster_members[m->lost[i]];
 
-        if (who)
-            fm_coord_note(m, "round %llu: no update from %s in time; left out",
-                          (unsigned long long)m->round, who->name);
+        if (!who)
+            continue;
+        fm_coord_note(m, "round %llu: no update from %s in time; left out",
+                      (unsigned long long)m->round, who->name);
+        fm_coord_blame(m, who->name);
+        if (fm_coord_is_barred(m, who->name))
+            fm_coord_drop(m, who, "no update for round %llu in time, again",
+                          (unsigned long long)m->round);
     }
 }
 
@@ -237,7 +246,7 @@ fm_status fm_coord_settle_updates(fm_coordinator *m)
         return FM_OK;
     choose_survivors(m);
     if (m->overdue)
-        note_late(m);
+        blame_late(m);
     if (came < fm_coord_needed(m))
         return fm_coord_abandon(m, open > 0 && m->overdue ? "too few updates came in time"
                                                           : "too many nodes were lost");
@@ -257,14 +266,14 @@ void fm_coord_take_commit(fm_coordinator *m, member *who, const fm_msg_commit *c
     if (!s)
         return;
     if (!s->updated)
-        fm_coord_drop(m, who, "a commit to round %llu, which it was left out of",
-                      (unsigned long long)c->round);
+        fm_coord_offend(m, who, "a commit to round %llu, which it was left out of",
+                        (unsigned long long)c->round);
     else if (s->committed)
-        fm_coord_drop(m, who, "a second commit for round %llu", (unsigned long long)c->round);
+        fm_coord_offend(m, who, "a second commit for round %llu", (unsigned long long)c->round);
     else if (fm_peer_check_signature(who->certificate, FM_LABEL_COMMIT, m->commit_digest.bytes,
                                      FM_HASH_BYTES, c->signature.data, c->signature.len) != FM_OK ||
              !keep_signature(s->commit_signature, &s->commit_signature_len, c->signature))
-        fm_coord_drop(m, who, "its commit signs something else");
+        fm_coord_offend(m, who, "its commit signs something else");
     else
         s->committed = true;
 }

@@ -9,6 +9,7 @@
 
 #define LONGEST_HOLD_MS (3600u * 1000u)
 #define MOST_DOUBLINGS 16u
+#define HARM 4u /* finished rounds that make up for one time */
 
 static record *find(const fm_coordinator *m, const char *name)
 {
@@ -41,28 +42,53 @@ static record *find_or_add(fm_coordinator *m, const char *name)
     return r;
 }
 
-/* The first loss is forgiven at once; then phase_ms, twice that, four times, at most an hour. */
+static uint32_t times(const record *r)
+{
+    return (r->harm + HARM - 1) / HARM;
+}
+
+/* The first time is forgiven at once; then phase_ms, twice that, four times, at most an hour. */
+static uint64_t hold_of(const fm_coordinator *m, uint32_t count)
+{
+    uint32_t doublings = count < 2 ? 0 : count - 2;
+    uint64_t hold_ms;
+
+    if (count < 2)
+        return 0;
+    hold_ms = (uint64_t)m->c.phase_ms << (doublings < MOST_DOUBLINGS ? doublings : MOST_DOUBLINGS);
+    return hold_ms < LONGEST_HOLD_MS ? hold_ms : LONGEST_HOLD_MS;
+}
+
 void fm_coord_blame(fm_coordinator *m, const char *name)
 {
     record *r = find_or_add(m, name);
-    uint64_t hold_ms = 0;
+    uint64_t hold_ms;
 
-    if (r->losses > 0) {
-        uint32_t doublings = r->losses - 1 < MOST_DOUBLINGS ? r->losses - 1 : MOST_DOUBLINGS;
-
-        hold_ms = (uint64_t)m->c.phase_ms << doublings;
-        hold_ms = hold_ms < LONGEST_HOLD_MS ? hold_ms : LONGEST_HOLD_MS;
-    }
-    r->losses++;
+    if (r->harm <= HARM * (MOST_DOUBLINGS + 2)) /* enough for the longest */
+        r->harm += HARM;
+    hold_ms = hold_of(m, times(r));
     r->held_until_ms = m->now_ms + hold_ms;
+    if (hold_ms > 0)
+        fm_coord_note(m, "%s has cost the others a round or a roster %u times: barred for %llu s",
+                      name, times(r), (unsigned long long)(hold_ms + 999) / 1000);
 }
 
+/* One finished round for one lost would let a node spoil every other one. */
 void fm_coord_forgive(fm_coordinator *m, const char *name)
 {
     record *r = find(m, name);
 
-    if (r)
-        r->losses = 0;
+    if (r && r->harm > 0)
+        r->harm--;
+}
+
+uint32_t fm_coordinator_harm(const fm_coordinator *m, const char *name, uint64_t now_ms,
+                             uint64_t *barred_ms)
+{
+    const record *r = find(m, name);
+
+    *barred_ms = r && now_ms < r->held_until_ms ? r->held_until_ms - now_ms : 0;
+    return r ? times(r) : 0;
 }
 
 void fm_coord_set_exhausted(fm_coordinator *m, const char *name, bool exhausted)
@@ -82,9 +108,14 @@ uint32_t fm_coord_count_exhausted(const fm_coordinator *m)
     return n;
 }
 
-bool fm_coord_is_held(const fm_coordinator *m, const member *who)
+bool fm_coord_is_barred(const fm_coordinator *m, const char *name)
 {
-    const record *r = who->index == NO_INDEX ? find(m, who->name) : NULL;
+    const record *r = find(m, name);
 
     return r && m->now_ms < r->held_until_ms;
+}
+
+bool fm_coord_is_held(const fm_coordinator *m, const member *who)
+{
+    return who->index == NO_INDEX && fm_coord_is_barred(m, who->name);
 }

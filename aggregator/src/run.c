@@ -52,7 +52,8 @@ static fm_status handle(fm_run *r, fm_link_event *e)
     case FM_LINK_GONE:
         if ((name = fm_run_member_gone(r, e->peer, e->reason)))
             fm_log(FM_LOG_INFO, "%s is gone: %s", name, e->reason);
-        st = fm_coordinator_gone(r->coordinator, e->peer, now_ms);
+        st = e->offence ? fm_coordinator_offended(r->coordinator, e->peer, now_ms)
+                        : fm_coordinator_gone(r->coordinator, e->peer, now_ms);
         break;
     case FM_LINK_NONE:
         break;

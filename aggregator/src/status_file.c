@@ -38,6 +38,23 @@ static const char *state_now(const fm_run *r)
     }
 }
 
+/* Added to `one`: how often it did harm, and until when it is barred for that. */
+static bool add_harm(const fm_run *r, const char *name, json_t *one)
+{
+    uint64_t barred_ms = 0;
+    uint32_t times = 0;
+    char when[32];
+
+    if (r->coordinator)
+        times = fm_coordinator_harm(r->coordinator, name, fm_clock_now_ms(), &barred_ms);
+    if (json_object_set_new(one, "harm", json_integer(times)) != 0)
+        return false;
+    if (barred_ms == 0)
+        return true;
+    fm_clock_format(fm_clock_wall_s() + (int64_t)(barred_ms + 999) / 1000, when, sizeof when);
+    return json_object_set_new(one, "barred_until", json_string(when)) == 0;
+}
+
 static json_t *members_json(const fm_run *r)
 {
     json_t *list = json_array();
@@ -48,6 +65,10 @@ static json_t *members_json(const fm_run *r)
             json_pack("{s:s, s:s, s:b, s:I}", "name", m->name, "state", m->state, "connected",
                       m->peer != 0, "bytes_received", (json_int_t)(m->bytes_before + m->bytes_now));
 
+        if (one && !add_harm(r, m->name, one)) {
+            json_decref(one);
+            one = NULL;
+        }
         if (!one || json_array_append_new(list, one) != 0) {
             json_decref(list);
             list = NULL;

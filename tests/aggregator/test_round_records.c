@@ -60,20 +60,76 @@ static void a_node_lost_again_and_again_waits(void)
     fed_end(&f);
 }
 
-static void a_finished_round_makes_up_for_a_loss(void)
+static const spec long_run = {
+    .max_nodes = 5, .min_cohort = 3, .quorum = 4, .colluders = 1, .rounds = 40
+};
+
+static void four_finished_rounds_make_up_for_a_loss(void)
 {
     federation f;
 
-    fed_make(&f, &five);
+    fed_make(&f, &long_run);
     fed_stop_all_at(&f, FM_MSG_ROUND_START);
     fed_join_all(&f, 5);
     fed_pump(&f);
     for (int i = 0; i < 3; i++) {
         lose_the_last(&f);
         finish_one(&f); /* without it */
-        finish_one(&f); /* with it */
+        for (int k = 0; k < 4; k++) {
+            finish_one(&f); /* with it */
+            CU_ASSERT_EQUAL(f.rounds[f.round_count - 1].participants, 5);
+        }
+    }
+    fed_end(&f);
+}
+
+/* Else a node could spoil every other round for ever. */
+static void one_finished_round_does_not(void)
+{
+    uint64_t barred_ms = 0;
+    federation f;
+
+    fed_make(&f, &long_run);
+    fed_stop_all_at(&f, FM_MSG_ROUND_START);
+    fed_join_all(&f, 5);
+    fed_pump(&f);
+    for (int i = 0; i < 6; i++) {
+        const uint64_t last_ms = barred_ms;
+
+        lose_the_last(&f);
+        (void)fm_coordinator_harm(f.c, "node-e", f.now_ms, &barred_ms);
+        CU_ASSERT(i == 0 ? barred_ms == 0 : barred_ms >= PHASE_MS);
+        CU_ASSERT(barred_ms >= last_ms);
+        f.now_ms += barred_ms;
+        finish_one(&f); /* without it: it was begun before */
+        finish_one(&f);
         CU_ASSERT_EQUAL(f.rounds[f.round_count - 1].participants, 5);
     }
+    CU_ASSERT(barred_ms >= (uint64_t)4 * PHASE_MS);
+    fed_end(&f);
+}
+
+static void what_no_honest_node_says_counts_as_a_loss(void)
+{
+    fm_message wrong = { .type = FM_MSG_COMMITS };
+    uint64_t barred_ms = 0;
+    federation f;
+
+    fed_make(&f, &long_run);
+    fed_stop_all_at(&f, FM_MSG_ROUND_START);
+    fed_join_all(&f, 5);
+    fed_pump(&f);
+    for (uint32_t i = 0; i < 3; i++) {
+        fed_say(&f, 4, &wrong); /* costs nobody a round: it has sent no update */
+        CU_ASSERT_EQUAL(fm_coordinator_harm(f.c, "node-e", f.now_ms, &barred_ms), i + 1);
+        fed_join(&f, 4);
+        finish_one(&f);
+    }
+    CU_ASSERT_EQUAL(barred_ms, 2 * PHASE_MS);
+    CU_ASSERT(fed_noted(&f, "barred for 2 s"));
+    CU_ASSERT_EQUAL(fm_coordinator_offended(f.c, f.nodes[4].peer, f.now_ms), FM_OK);
+    CU_ASSERT_EQUAL(fm_coordinator_harm(f.c, "node-e", f.now_ms, &barred_ms), 4);
+    CU_ASSERT_EQUAL(fm_coordinator_harm(f.c, "node-a", f.now_ms, &barred_ms), 0);
     fed_end(&f);
 }
 
@@ -162,6 +218,30 @@ static void give_up(federation *f, uint32_t i)
     no.abandon.final = true;
     fm_reason_set(no.abandon.reason, "the budget does not allow the round");
     fed_say(f, i, &no);
+}
+
+/* Roster and round start were on their way when it said its last word; it answers them, too. */
+static void what_crosses_the_last_word_is_passed_over(void)
+{
+    fm_message answer;
+    bool answered = false;
+    federation f;
+
+    fed_make(&f, &five);
+    fed_stop_all_at(&f, FM_MSG_ROSTER);
+    fed_join_all(&f, 5);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_WAIT_ROSTER);
+    give_up(&f, 4);
+    node_read(&f, &f.nodes[4], &answered, &answer);
+    CU_ASSERT(answered && answer.type == FM_MSG_ROSTER_ANSWER);
+    fed_say(&f, 4, &answer);
+    give_up(&f, 4);
+    CU_ASSERT_EQUAL(f.drop_count, 0);
+    fed_stop_all_at(&f, 0);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
+    fed_end(&f);
 }
 
 static void a_used_up_node_waits_for_the_result(void)
@@ -268,7 +348,12 @@ static void a_raised_budget_counts_again(void)
 
 static const fm_test tests[] = {
     { "a node lost again and again waits", a_node_lost_again_and_again_waits },
-    { "a finished round makes up for a loss", a_finished_round_makes_up_for_a_loss },
+    { "what crosses a node's last word is passed over", what_crosses_the_last_word_is_passed_over },
+    { "four finished rounds make up for a loss", four_finished_rounds_make_up_for_a_loss },
+    { "one finished round does not: who spoils every other one waits longer and longer",
+      one_finished_round_does_not },
+    { "what no honest node says counts as a loss, whatever it cost",
+      what_no_honest_node_says_counts_as_a_loss },
     { "a node that is needed does not wait", a_node_that_is_needed_does_not_wait },
     { "a node that refuses every roster costs less and less",
       a_node_that_refuses_every_roster_costs_less_and_less },

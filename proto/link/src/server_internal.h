@@ -34,6 +34,7 @@ struct fm_link_peer {
     uint64_t ping_sequence;
     fm_link_counters counters;
     char reason[256];
+    bool offence; /* what it is lost for is its own doing */
     fm_link_peer *next_buried;
 };
 

@@ -29,6 +29,7 @@ static bool give_gone(fm_link_server *s, fm_link_event *event)
         event->kind = FM_LINK_GONE;
         event->peer = p->id;
         memcpy(event->reason, p->reason, sizeof event->reason);
+        event->offence = p->offence;
         fm_server_bury(s, p);
         return true;
     }
@@ -80,6 +81,12 @@ static void join(fm_link_server *s, fm_link_peer *p, const fm_packet *from)
         fm_server_lose(s, p, "there are as many sessions as this aggregator serves");
 }
 
+static void drop_offender(fm_link_server *s, fm_link_peer *p, const char *reason)
+{
+    p->offence = true;
+    fm_server_lose(s, p, reason);
+}
+
 static void take_message(fm_link_server *s, fm_link_peer *p, fm_packet *from)
 {
     fm_message *m = NULL;
@@ -88,11 +95,11 @@ static void take_message(fm_link_server *s, fm_link_peer *p, fm_packet *from)
 
     data = fm_packet_data(from, &len);
     if (!from->whole) {
-        fm_server_lose(s, p, "it sent a message of several frames");
+        drop_offender(s, p, "it sent a message of several frames");
         return;
     }
     if (fm_message_decode(data, len, &m) != FM_OK) {
-        fm_server_lose(s, p, fm_error_text());
+        drop_offender(s, p, fm_error_text());
         return;
     }
     if (m->type <= FM_MSG_REFUSAL)

@@ -8,9 +8,10 @@
  * session) between rounds, as soon as that many are ready and one of them is new. A roster that
  * some member does not acknowledge in time is made again without it.
  *
- * A member that was lost in the middle of a round or roster more than once since it last finished a
- * round waits before the next roster takes it in (phase_ms, doubled each time, at most an hour),
- * unless a round cannot be without it.
+ * A member does harm when it is lost in the middle of a round or roster, or says what no honest node
+ * says. After the first time it is taken in again at once; after more it is barred: it waits before
+ * the next roster takes it in (phase_ms, doubled each time, at most an hour), unless a round cannot
+ * be without it. Four rounds that it finishes make up for one time.
  *
  * A node whose budget allows no further round (Abandon, final) leaves the roster and waits for the
  * result; when no round can be without such nodes, the run is concluded with the rounds it has.
@@ -104,6 +105,8 @@ FM_NODISCARD fm_status fm_coordinator_joined(fm_coordinator *m, uint64_t peer,
                                              int64_t now_s);
 /** The link lost it (and its driver has logged why). */
 FM_NODISCARD fm_status fm_coordinator_gone(fm_coordinator *m, uint64_t peer, uint64_t now_ms);
+/** The same, where the link dropped it for what no honest node sends. */
+FM_NODISCARD fm_status fm_coordinator_offended(fm_coordinator *m, uint64_t peer, uint64_t now_ms);
 /**
  * Wrong message, wrong time, wrong size, bad signature: the peer is dropped with the reason.
  * What can only have crossed another message on the way is passed over: anything of an older
@@ -122,5 +125,8 @@ fm_coordinator_phase fm_coordinator_get_phase(const fm_coordinator *m);
 /** Members connected. */
 uint32_t fm_coordinator_members(const fm_coordinator *m);
 uint64_t fm_coordinator_finished(const fm_coordinator *m);
+/** How often this name did harm and has not made up for it, and how long it is barred for that. */
+uint32_t fm_coordinator_harm(const fm_coordinator *m, const char *name, uint64_t now_ms,
+                             uint64_t *barred_ms);
 
 #endif

@@ -18,7 +18,8 @@ typedef struct {
  * replaced in the directory takes effect within a second.
  *
  * status.json: {"federation", "state" (waiting, training, finished, stopped, failed), "round"
- * (finished), "rounds", "members": [{"name", "state", "connected", "bytes_received"}],
+ * (finished), "rounds", "members": [{"name", "state", "connected", "bytes_received",
+ * "harm" (times that it cost the others something), "barred_until" (while it is)}],
  * "abandoned", "updated"; "reason" when failed}.
  *
  * @return FM_OK, also when stopped; FM_EEXIST when another process runs this directory; else why

@@ -70,6 +70,7 @@ typedef struct {
     const fm_credential *credential; /* JOINED: verified; borrowed until the peer is gone */
     const fm_statement *statement;   /* JOINED: likewise */
     char reason[256];                /* GONE */
+    bool offence;                    /* GONE: dropped here for what no honest peer sends */
 } fm_link_event;
 
 /**
