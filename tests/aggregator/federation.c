@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fedmoe/base/clock.h"
+#include "fedmoe/proto/entry.h"
 
 #define DIR_CAP 512
 
@@ -137,7 +138,43 @@ static void port_entries(void *ctx, uint64_t round, const fm_transcript_entry **
     *count = f->entry_count - first;
 }
 
-static fm_status port_finish(void *ctx, const fm_transcript_entry *e, const fm_optimizer *o)
+/* The record leads to the same entry, follows the head, and is signed. */
+static void check_record(const federation *f, const fm_transcript_entry *e, fm_bytes bytes)
+{
+    const fm_hash head = fm_transcript_next(&f->head, e);
+    fm_entry *entry = NULL;
+    fm_transcript_entry again;
+    fm_peer *hub = NULL;
+    fm_hash digest;
+
+    CU_ASSERT_EQUAL_FATAL(fm_entry_decode(bytes.data, bytes.len, &entry), FM_OK);
+    again = fm_entry_transcript("heart", entry);
+    CU_ASSERT_EQUAL(again.round, e->round);
+    CU_ASSERT(fm_hash_equal(&again.commit_digest, &e->commit_digest));
+    CU_ASSERT(fm_hash_equal(&again.model_after, &e->model_after));
+    CU_ASSERT(fm_hash_equal(&entry->head_before, &f->head));
+    CU_ASSERT(fm_hash_equal(&entry->roster, &f->roster));
+    digest = fm_entry_digest("heart", &head, bytes.data, fm_entry_body_len(entry, bytes.len));
+    if (!f->trusting) {
+        need(fm_peer_verify(fed_trust, entry->certificate.data, entry->certificate.len,
+                            FM_ROLE_AGGREGATOR, f->now_s, &hub) == FM_OK,
+             "hub's certificate");
+        CU_ASSERT_EQUAL(fm_peer_check_signature(hub, FM_LABEL_ENTRY, digest.bytes, FM_HASH_BYTES,
+                                                entry->signature.data, entry->signature.len),
+                        FM_OK);
+    }
+    fm_peer_free(&hub);
+    free(entry);
+}
+
+static fm_status port_keep_roster(void *ctx, const fm_msg_roster *r)
+{
+    ((federation *)ctx)->roster = fm_roster_digest(r);
+    return FM_OK;
+}
+
+static fm_status port_finish(void *ctx, const fm_transcript_entry *e, fm_bytes record,
+                             const fm_optimizer *o)
 {
     federation *f = ctx;
     fm_hash now = fm_model_digest(o->weights, o->n * sizeof *o->weights);
@@ -145,6 +182,7 @@ static fm_status port_finish(void *ctx, const fm_transcript_entry *e, const fm_o
     if (f->finish_fails != FM_OK)
         return fm_fail(f->finish_fails, "the test says so");
     CU_ASSERT(fm_hash_equal(&now, &e->model_after));
+    check_record(f, e, record);
     f->entries[f->entry_count++] = *e;
     f->head = fm_transcript_next(&f->head, e);
     return FM_OK;
@@ -257,7 +295,7 @@ static void make_coordinator(federation *f, uint32_t join_ms)
         .join_ms = join_ms,
         .phase_ms = PHASE_MS,
         .ports = { f, port_send, port_drop, port_next, port_entries, port_finish, port_random,
-                   port_keep_mark, port_find_mark, port_note, port_ended },
+                   port_keep_mark, port_find_mark, port_keep_roster, NULL, NULL, port_note, port_ended },
     };
 
     need(fm_coordinator_new(&c, &f->c) == FM_OK, "coordinator");
@@ -274,12 +312,12 @@ void fed_make(federation *f, const spec *s)
     f->now_s = fm_clock_wall_s();
     f->rng = fm_rng_seeded(&f->seed, 7);
     make_plan(f, s);
-    lattice = fm_coordinator_lattice_spec(&f->plan);
+    lattice = fm_replay_lattice_spec(&f->plan);
     need(fm_dp_lattice_make(&lattice, &f->lattice) == FM_OK, "lattice");
     for (size_t i = 0; i < PARAMETERS; i++)
         first[i] = 0.25f * (float)i;
-    need(fm_coordinator_optimizer_new(&f->plan, first, PARAMETERS, &f->optimizer) == FM_OK &&
-             fm_coordinator_optimizer_new(&f->plan, first, PARAMETERS, &f->reference) == FM_OK,
+    need(fm_replay_optimizer_new(&f->plan, first, PARAMETERS, &f->optimizer) == FM_OK &&
+             fm_replay_optimizer_new(&f->plan, first, PARAMETERS, &f->reference) == FM_OK,
          "optimizer");
     for (uint32_t i = 0; i < PEOPLE; i++) {
         f->nodes[i].id = people[i];

@@ -98,7 +98,7 @@ typedef struct {
     uint64_t last_given;
     fm_transcript_entry entries[64];
     uint32_t entry_count;
-    fm_hash head;
+    fm_hash head, roster; /* the latter: kept last */
     struct {
         char name[FM_NAME_MAX + 1];
         fm_ledger_mark mark;
