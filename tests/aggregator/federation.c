@@ -59,6 +59,11 @@ static void make_people(void)
     fed_trust = trust;
 }
 
+const char *fed_ca(void)
+{
+    return ca_dir;
+}
+
 fm_trust *fed_trust_without(uint32_t i)
 {
     fm_trust *t = NULL;
@@ -169,7 +174,29 @@ static void check_record(const federation *f, const fm_transcript_entry *e, fm_b
 
 static fm_status port_keep_roster(void *ctx, const fm_msg_roster *r)
 {
-    ((federation *)ctx)->roster = fm_roster_digest(r);
+    federation *f = ctx;
+
+    f->roster = fm_roster_digest(r);
+    if (f->keeper)
+        f->keeper->roster(f->keeper->ctx, r);
+    return FM_OK;
+}
+
+static fm_status port_keep_update(void *ctx, uint32_t index, fm_bytes masked)
+{
+    federation *f = ctx;
+
+    if (f->keeper)
+        f->keeper->update(f->keeper->ctx, f->last_given, index, masked);
+    return FM_OK;
+}
+
+static fm_status port_keep_release(void *ctx, uint32_t index, const fm_msg_release *r)
+{
+    federation *f = ctx;
+
+    if (f->keeper)
+        f->keeper->release(f->keeper->ctx, index, r);
     return FM_OK;
 }
 
@@ -183,6 +210,8 @@ static fm_status port_finish(void *ctx, const fm_transcript_entry *e, fm_bytes r
         return fm_fail(f->finish_fails, "the test says so");
     CU_ASSERT(fm_hash_equal(&now, &e->model_after));
     check_record(f, e, record);
+    if (f->keeper)
+        f->keeper->finish(f->keeper->ctx, record);
     f->entries[f->entry_count++] = *e;
     f->head = fm_transcript_next(&f->head, e);
     return FM_OK;
@@ -244,7 +273,7 @@ static void port_ended(void *ctx, uint64_t round, bool finished, uint32_t surviv
 
 /* ---- life ---- */
 
-static void make_plan(federation *f, const spec *s)
+static void make_plan(federation *f, const spec *s, const float first[PARAMETERS])
 {
     fm_plan *p = &f->plan;
 
@@ -268,6 +297,7 @@ static void make_plan(federation *f, const spec *s)
         .colluders = s->colluders,
         .max_nodes = s->max_nodes,
         .parameters = PARAMETERS,
+        .initial_model = fm_model_digest(first, PARAMETERS * sizeof *first),
         .optimizer = FM_OPTIMIZER_SGD,
         .learning_rate = 1.0,
         .adam_epsilon = 1e-3,
@@ -295,7 +325,8 @@ static void make_coordinator(federation *f, uint32_t join_ms)
         .join_ms = join_ms,
         .phase_ms = PHASE_MS,
         .ports = { f, port_send, port_drop, port_next, port_entries, port_finish, port_random,
-                   port_keep_mark, port_find_mark, port_keep_roster, NULL, NULL, port_note, port_ended },
+                   port_keep_mark, port_find_mark, port_keep_roster, port_keep_update,
+                   port_keep_release, port_note, port_ended },
     };
 
     need(fm_coordinator_new(&c, &f->c) == FM_OK, "coordinator");
@@ -311,11 +342,11 @@ void fed_make(federation *f, const spec *s)
     f->now_ms = 1000;
     f->now_s = fm_clock_wall_s();
     f->rng = fm_rng_seeded(&f->seed, 7);
-    make_plan(f, s);
-    lattice = fm_replay_lattice_spec(&f->plan);
-    need(fm_dp_lattice_make(&lattice, &f->lattice) == FM_OK, "lattice");
     for (size_t i = 0; i < PARAMETERS; i++)
         first[i] = 0.25f * (float)i;
+    make_plan(f, s, first);
+    lattice = fm_replay_lattice_spec(&f->plan);
+    need(fm_dp_lattice_make(&lattice, &f->lattice) == FM_OK, "lattice");
     need(fm_replay_optimizer_new(&f->plan, first, PARAMETERS, &f->optimizer) == FM_OK &&
              fm_replay_optimizer_new(&f->plan, first, PARAMETERS, &f->reference) == FM_OK,
          "optimizer");

@@ -75,7 +75,17 @@ typedef struct {
     uint32_t join_ms;   /* JOIN_MS when 0 */
 } spec;
 
+/* Who keeps what those need who were not there. */
 typedef struct {
+    void *ctx;
+    void (*roster)(void *ctx, const fm_msg_roster *r);
+    void (*update)(void *ctx, uint64_t round, uint32_t index, fm_bytes masked);
+    void (*release)(void *ctx, uint32_t index, const fm_msg_release *r);
+    void (*finish)(void *ctx, fm_bytes record);
+} fed_keeper;
+
+typedef struct {
+    const fed_keeper *keeper; /* NULL: nobody; to be set before anyone joins */
     fm_plan plan;
     fm_buf plan_bytes;
     fm_dp_lattice lattice;
@@ -148,6 +158,10 @@ const fm_dp_shares *fed_shares(federation *f, uint32_t participants);
 
 extern const fm_trust *fed_trust;
 extern const fm_identity *fed_hub;
+/** How long the statements of nodes that join from now on last: an hour, unless a test says else. */
+extern int64_t fed_statement_s;
+/** The CA's folder: ca.crt, crl.pem, and its key. */
+const char *fed_ca(void);
 /** As fed_trust, but with this node revoked; fm_trust_free. */
 fm_trust *fed_trust_without(uint32_t i);
 
