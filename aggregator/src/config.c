@@ -334,15 +334,15 @@ static fm_status read_name(const fm_yaml_node *root, fm_plan *p)
 
 static fm_status check_root_keys(const fm_yaml_node *root, const fm_plan *p)
 {
-    static const char *const training[] = { "name",     "purpose",  "listen",   "model",
-                                            "privacy",  "cohort",   "training", "timeouts",
-                                            "task",     "keep_updates", NULL };
-    static const char *const statistics[] = { "name",     "purpose",  "listen",   "schema",
-                                              "privacy",  "cohort",   "query",    "timeouts",
-                                              "task",     "keep_updates", NULL };
-    static const char *const evaluation[] = { "name",     "purpose",  "listen",   "model",
-                                              "privacy",  "cohort",   "query",    "timeouts",
-                                              "task",     "keep_updates", NULL };
+    static const char *const training[] = { "name",    "purpose",      "listen",   "model",
+                                            "privacy", "cohort",       "training", "timeouts",
+                                            "task",    "keep_updates", NULL };
+    static const char *const statistics[] = { "name",    "purpose",      "listen", "schema",
+                                              "privacy", "cohort",       "query",  "timeouts",
+                                              "task",    "keep_updates", NULL };
+    static const char *const evaluation[] = { "name",    "purpose",      "listen", "model",
+                                              "privacy", "cohort",       "query",  "timeouts",
+                                              "task",    "keep_updates", NULL };
 
     if (p->task == FM_TASK_TRAINING)
         return fm_yaml_check_keys(root, training);

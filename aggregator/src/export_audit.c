@@ -68,9 +68,9 @@ static fm_status put_first(export *e)
     const fm_optimizer *o = e->optimizer;
     fm_status st = put_ca(e);
 
-    return st == FM_OK ? fm_bundle_put(e->out, FM_BUNDLE_MODEL, o->weights,
-                                       o->n * sizeof *o->weights)
-                       : st;
+    return st == FM_OK
+               ? fm_bundle_put(e->out, FM_BUNDLE_MODEL, o->weights, o->n * sizeof *o->weights)
+               : st;
 }
 
 /* ---- a round ---- */
@@ -128,8 +128,8 @@ static fm_status put_round(void *ctx, uint64_t round, fm_bytes record)
                        "rounds: there is nothing to export for others to check",
                        (unsigned long long)round);
     if ((st = fm_entry_decode(record.data, record.len, &entry)) != FM_OK)
-        return fm_fail_context(st, "state.db: the record of round %llu: ",
-                               (unsigned long long)round);
+        return fm_fail_context(st,
+                               "state.db: the record of round %llu: ", (unsigned long long)round);
     if ((st = put_roster(e, &entry->session)) == FM_OK &&
         (st = fm_bundle_put(e->out, FM_BUNDLE_ENTRY, record.data, record.len)) == FM_OK)
         st = put_updates(e, entry);

@@ -111,8 +111,8 @@ static fm_status write_roster(sqlite3 *db, const fm_state_audit *a)
         return st;
     q = with_blob(db, "INSERT OR REPLACE INTO roster(roster, session) VALUES(?, ?)", a->roster.data,
                   a->roster.len);
-    if (q && sqlite3_bind_blob(q, 2, a->session.bytes, FM_SESSION_BYTES, SQLITE_STATIC) !=
-                 SQLITE_OK) {
+    if (q &&
+        sqlite3_bind_blob(q, 2, a->session.bytes, FM_SESSION_BYTES, SQLITE_STATIC) != SQLITE_OK) {
         (void)sqlite3_finalize(q);
         q = NULL;
     }

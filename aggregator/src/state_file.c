@@ -22,7 +22,7 @@
 #define META_STEPS "fedmoe.steps"
 #define META_AVERAGED "fedmoe.averaged"
 
-#define VECTORS "optimizer." /* their names begin so; config.c keeps models from using it */
+#define VECTORS "optimizer."    /* their names begin so; config.c keeps models from using it */
 #define RECORD VECTORS "record" /* no vector, but what the entry stands for: proto/entry.h */
 #define HEX_CAP (2 * FM_HASH_BYTES + 1)
 #define DECIMAL_CAP 24
@@ -99,8 +99,8 @@ static fm_status encode(const fm_safetensors *like, const fm_optimizer *o,
     (void)snprintf(number[1], DECIMAL_CAP, "%" PRIu64, note->entry.round);
     (void)snprintf(number[2], DECIMAL_CAP, "%" PRIu64, o->steps);
     (void)snprintf(number[3], DECIMAL_CAP, "%" PRIu64, o->averaged);
-    st = fm_safetensors_encode(views, collect(like, o, note->record, views), meta, sizeof meta / sizeof meta[0],
-                               out);
+    st = fm_safetensors_encode(views, collect(like, o, note->record, views), meta,
+                               sizeof meta / sizeof meta[0], out);
     free(views);
     return st;
 }

@@ -83,8 +83,7 @@ FM_NODISCARD fm_status fm_state_audit_roster(fm_state_audit *a, const fm_session
 FM_NODISCARD fm_status fm_state_audit_stage(fm_state_audit *a, uint64_t round, fm_bytes record);
 /** What is due, in the open transaction; fm_state_audit_settled after its commit.
  *  @param pending  the round whose record is due; 0: none. */
-FM_NODISCARD fm_status fm_state_audit_write(sqlite3 *db, const fm_state_audit *a,
-                                            uint64_t pending);
+FM_NODISCARD fm_status fm_state_audit_write(sqlite3 *db, const fm_state_audit *a, uint64_t pending);
 void fm_state_audit_settled(fm_state_audit *a); /* also its end */
 FM_NODISCARD fm_status fm_state_audit_each(sqlite3 *db, fm_state_take_record *take, void *ctx);
 FM_NODISCARD fm_status fm_state_audit_read_roster(sqlite3 *db, const fm_session *session,

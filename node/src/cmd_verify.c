@@ -30,8 +30,9 @@ static void print_journal(const fm_verify_report *r)
 static void print_sums(const fm_verify_report *r)
 {
     if (r->recomputed == r->entries)
-        printf("  sums         recomputed in all %llu rounds: each model follows from the updates\n",
-               (ull)r->entries);
+        printf(
+            "  sums         recomputed in all %llu rounds: each model follows from the updates\n",
+            (ull)r->entries);
     else if (r->updates == 0)
         printf("  sums         not recomputed: the masked updates were not kept\n");
     else
@@ -97,8 +98,8 @@ static json_t *members_json(const fm_verify_report *r)
     for (size_t i = 0; list && i < r->member_count; i++) {
         const fm_verify_member *m = &r->members[i];
 
-        if (json_array_append_new(list, json_pack("{s:s s:I s:I s:b}", "name", m->name,
-                                                  "took_part", (json_int_t)m->took_part, "signed",
+        if (json_array_append_new(list, json_pack("{s:s s:I s:I s:b}", "name", m->name, "took_part",
+                                                  (json_int_t)m->took_part, "signed",
                                                   (json_int_t)m->signed_, "revoked_later",
                                                   m->revoked_s != 0)) != 0) {
             json_decref(list);
@@ -117,16 +118,15 @@ static fm_status print_json(const fm_verify_report *r)
     fm_hash_hex(&r->plan_hash, plan);
     fm_hash_hex(&r->head, head);
     fm_hash_hex(&r->model, model);
-    j = members
-            ? json_pack("{s:b s:s s:s s:s s:f s:f s:i s:I s:I s:I s:I s:I s:s s:s s:s s:o}",
-                        "valid", 1, "federation", r->plan.federation, "purpose", r->plan.purpose,
-                        "plan", plan, "epsilon", r->plan.epsilon, "delta", r->plan.delta,
-                        "rounds_planned", (int)r->plan.rounds, "rounds", (json_int_t)r->entries,
-                        "first_round", (json_int_t)r->first_round, "last_round",
-                        (json_int_t)r->last_round, "updates", (json_int_t)r->updates, "recomputed",
-                        (json_int_t)r->recomputed, "head", head, "model", model, "aggregator",
-                        r->aggregator, "members", members)
-            : NULL;
+    j = members ? json_pack("{s:b s:s s:s s:s s:f s:f s:i s:I s:I s:I s:I s:I s:s s:s s:s s:o}",
+                            "valid", 1, "federation", r->plan.federation, "purpose",
+                            r->plan.purpose, "plan", plan, "epsilon", r->plan.epsilon, "delta",
+                            r->plan.delta, "rounds_planned", (int)r->plan.rounds, "rounds",
+                            (json_int_t)r->entries, "first_round", (json_int_t)r->first_round,
+                            "last_round", (json_int_t)r->last_round, "updates",
+                            (json_int_t)r->updates, "recomputed", (json_int_t)r->recomputed, "head",
+                            head, "model", model, "aggregator", r->aggregator, "members", members)
+                : NULL;
     if (j && r->journal &&
         json_object_set_new(j, "journal",
                             json_pack("{s:I s:I s:I}", "released", (json_int_t)r->released,
@@ -230,10 +230,11 @@ int fm_cmd_verify(int argc, char **argv)
     };
     const fm_cli_spec spec = {
         .program = "fedmoe-node verify",
-        .summary = "Check an audit bundle (fedmoe-aggregator export --audit) without the "
-                   "aggregator: who took part, what each signed, that every round follows from the "
-                   "one before, and, where updates were kept, the sums and models. It does not show "
-                   "that anyone's records are right.",
+        .summary =
+            "Check an audit bundle (fedmoe-aggregator export --audit) without the "
+            "aggregator: who took part, what each signed, that every round follows from the "
+            "one before, and, where updates were kept, the sums and models. It does not show "
+            "that anyone's records are right.",
         .examples = "fedmoe-node verify --config node.yaml heart.audit\n"
                     "fedmoe-node verify --trust consortium --recompute heart.audit",
         .options = options,
@@ -254,8 +255,9 @@ int fm_cmd_verify(int argc, char **argv)
         if (bad)
             fprintf(stderr, "%s: --abandoned: '%s' is no round number\n", spec.program, bad);
         else
-            fprintf(stderr, "%s: --trust is for those without a node.yaml: not with --config or "
-                            "--abandoned\n",
+            fprintf(stderr,
+                    "%s: --trust is for those without a node.yaml: not with --config or "
+                    "--abandoned\n",
                     spec.program);
         code = 2;
         goto done;

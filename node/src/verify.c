@@ -62,8 +62,8 @@ static fm_status take_ca(verification *v)
 
     if ((st = fm_path_join(v->o->trust, "ca.crt", &path)) == FM_OK &&
         (st = fm_file_read(path, fm_bundle_limit(FM_BUNDLE_CA), &own)) == FM_OK)
-        v->report.same_ca = own.len == v->at.payload.len &&
-                            memcmp(own.data, v->at.payload.data, own.len) == 0;
+        v->report.same_ca =
+            own.len == v->at.payload.len && memcmp(own.data, v->at.payload.data, own.len) == 0;
     v->report.ca = fm_trust_fingerprint(v->trust);
     fm_buf_fini(&own);
     free(path);

@@ -140,17 +140,20 @@ static fm_status check_place_in_chain(verification *v)
                               "it is not the plan of this bundle: an entry of another run");
     if (e->round <= v->report.last_round)
         return fm_verify_fail(v, FM_EPROTO, "round",
-                              "it stands behind round %llu: entries were swapped or repeated", last);
+                              "it stands behind round %llu: entries were swapped or repeated",
+                              last);
     if (!fm_hash_equal(&e->head_before, &v->head))
-        return fm_verify_fail(v, FM_EPROTO, "head before",
-                              "it does not follow the entry of round %llu: an entry between them is "
-                              "missing, or this one is of another history",
-                              last);
+        return fm_verify_fail(
+            v, FM_EPROTO, "head before",
+            "it does not follow the entry of round %llu: an entry between them is "
+            "missing, or this one is of another history",
+            last);
     if (!fm_hash_equal(&e->model_before, &v->model))
-        return fm_verify_fail(v, FM_EPROTO, "model before",
-                              "it is not the model that the round before (%llu; 0: the plan's first "
-                              "model) ended with",
-                              last);
+        return fm_verify_fail(
+            v, FM_EPROTO, "model before",
+            "it is not the model that the round before (%llu; 0: the plan's first "
+            "model) ended with",
+            last);
     if (v->count == 0 || memcmp(&e->session, &v->session, sizeof v->session) != 0 ||
         !fm_hash_equal(&e->roster, &v->roster))
         return fm_verify_fail(v, FM_EPROTO, "roster",
@@ -303,8 +306,7 @@ fm_status fm_verify_seal(verification *v)
                               (unsigned long long)seal.entries, (unsigned long long)r->entries);
     if (!fm_hash_equal(&seal.head, &r->head))
         return fm_verify_fail(v, FM_EPROTO, "head", "it is not the head that the entries lead to");
-    digest =
-        fm_bundle_seal_digest(r->plan.federation, &r->plan_hash, &v->at.before, &seal);
+    digest = fm_bundle_seal_digest(r->plan.federation, &r->plan_hash, &v->at.before, &seal);
     r->made_s = seal.made_s;
     return check_aggregator(v, seal.certificate, seal.made_s, FM_LABEL_SEAL, &digest,
                             seal.signature);

@@ -53,9 +53,10 @@ fm_status fm_verify_journal_entry(verification *v)
         return FM_OK;
     if (e->round == v->journal.finished_round) {
         if (!fm_hash_equal(&v->head, &v->journal.head))
-            return fm_verify_fail(v, FM_ESTATE, "head after",
-                                  "it is not the one that this node was shown after this round: the "
-                                  "aggregator keeps two histories");
+            return fm_verify_fail(
+                v, FM_ESTATE, "head after",
+                "it is not the one that this node was shown after this round: the "
+                "aggregator keeps two histories");
         v->met = true;
     }
     if (survived(v) && !row)
@@ -63,8 +64,9 @@ fm_status fm_verify_journal_entry(verification *v)
                               "this node is among them, and its journal knows of no commit: the "
                               "journal is not the one of that time, or someone else has its key");
     if (row && (row->released || survived(v)) && !fm_hash_equal(&row->digest, &v->commit))
-        return fm_verify_fail(v, FM_ESTATE, "commit digest",
-                              "it is not the one that this node signed and released its update for");
+        return fm_verify_fail(
+            v, FM_ESTATE, "commit digest",
+            "it is not the one that this node signed and released its update for");
     if (row && survived(v)) {
         v->seen[row - v->rows] = true;
         v->report.released++;
@@ -87,11 +89,12 @@ fm_status fm_verify_journal_end(verification *v)
     if (!r->journal)
         return FM_OK;
     if (!v->met)
-        return fm_fail(FM_ESTATE,
-                       "%s: it has no entry of round %llu, which this node knows to be finished: the "
-                       "bundle is older than that, or the aggregator was set back; ask for a new "
-                       "one",
-                       v->o->bundle, (unsigned long long)v->journal.finished_round);
+        return fm_fail(
+            FM_ESTATE,
+            "%s: it has no entry of round %llu, which this node knows to be finished: the "
+            "bundle is older than that, or the aggregator was set back; ask for a new "
+            "one",
+            v->o->bundle, (unsigned long long)v->journal.finished_round);
     for (size_t i = 0; i < v->row_count; i++) {
         if (!v->rows[i].released || v->seen[i])
             continue;

@@ -111,8 +111,9 @@ static fm_status read_head(fm_bundle_reader *r, uint8_t head[FM_BUNDLE_HEAD_BYTE
     if (r->sealed && n > 0)
         return fail_in(r, "", "there are bytes behind the seal");
     if (n < FM_BUNDLE_HEAD_BYTES)
-        return fail_in(r, "", n == 0 ? "the file ends without the seal: cut off"
-                                     : "the file ends in the middle of its head: cut off");
+        return fail_in(r, "",
+                       n == 0 ? "the file ends without the seal: cut off"
+                              : "the file ends in the middle of its head: cut off");
     return FM_OK;
 }
 

@@ -54,7 +54,7 @@ static double noise_of(const fm_plan *plan)
 }
 
 fm_status fm_replay_optimizer_new(const fm_plan *plan, const float *weights, size_t n,
-                                       fm_optimizer **out)
+                                  fm_optimizer **out)
 {
     if (!plan)
         return fm_fail(FM_EINVAL, "optimizer: no plan");

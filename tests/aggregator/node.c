@@ -32,7 +32,8 @@ void node_new(federation *f, node *n)
     n->finished_round = old.finished_round;
     n->head = old.head;
     need(fm_dp_keypair_new(&n->keys) == FM_OK, "keypair");
-    n->statement = (fm_statement){ .role = FM_ROLE_NODE, .not_after_s = f->now_s + fed_statement_s };
+    n->statement =
+        (fm_statement){ .role = FM_ROLE_NODE, .not_after_s = f->now_s + fed_statement_s };
     memcpy(n->statement.federation, "heart", 6);
     memcpy(n->statement.name, n->name, sizeof n->name);
     fm_rng_system().fill(NULL, n->statement.curve_public, FM_SESSION_KEY_BYTES);

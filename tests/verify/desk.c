@@ -149,8 +149,9 @@ static void put_front(desk *d)
 
 static void make(desk *d, uint32_t rounds, uint32_t lost, bool with_updates, bool skips)
 {
-    const spec s = { .max_nodes = NODES, .min_cohort = 2, .quorum = 3, .colluders = 1,
-                     .rounds = rounds };
+    const spec s = {
+        .max_nodes = NODES, .min_cohort = 2, .quorum = 3, .colluders = 1, .rounds = rounds
+    };
 
     memset(d, 0, sizeof *d);
     fm_test_tmpdir(d->dir, sizeof d->dir);
@@ -158,8 +159,7 @@ static void make(desk *d, uint32_t rounds, uint32_t lost, bool with_updates, boo
     need((d->f = calloc(1, sizeof *d->f)) != NULL, "memory");
     d->with_updates = with_updates;
     d->skips = skips;
-    d->keeper =
-        (fed_keeper){ d, keep_roster, keep_update, keep_release, keep_finish };
+    d->keeper = (fed_keeper){ d, keep_roster, keep_update, keep_release, keep_finish };
     fed_make(d->f, &s);
     d->f->keeper = &d->keeper;
     put_front(d);

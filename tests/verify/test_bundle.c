@@ -24,9 +24,8 @@ static void check_honest(uint32_t rounds, uint32_t lost, bool with_updates)
     for (uint32_t i = 0; i < 4; i++) {
         CU_ASSERT_EQUAL(r.members[i].took_part, rounds);
         CU_ASSERT_EQUAL(r.members[i].signed_,
-                        strcmp(r.members[i].name, d.f->nodes[3].name) == 0 && lost == 3
-                            ? rounds - 1
-                            : rounds);
+                        strcmp(r.members[i].name, d.f->nodes[3].name) == 0 && lost == 3 ? rounds - 1
+                                                                                        : rounds);
     }
     fm_verify_report_fini(&r);
     desk_end(&d);

@@ -110,8 +110,9 @@ static void an_entry_that_is_left_out_breaks_the_chain(void)
     pieces_copy(&d.all, &p);
     piece_remove(&p, piece_at(&p, FM_BUNDLE_ENTRY, 1));
     forge_seal(&p);
-    CU_ASSERT(desk_refuses(&d, &p, "(entry of round 3), head before: it does not follow the entry "
-                                   "of round 1: an entry between them is missing"));
+    CU_ASSERT(desk_refuses(&d, &p,
+                           "(entry of round 3), head before: it does not follow the entry "
+                           "of round 1: an entry between them is missing"));
     /* Heads that fit: then the members have signed other ones. */
     forge_chain(&p);
     forge_seal(&p);
@@ -162,8 +163,9 @@ static void what_is_of_another_run_is_named(void)
     at = piece_at(&p, FM_BUNDLE_ENTRY, 0);
     replace(&p, at, &other.all.pieces[at]);
     forge_seal(&p);
-    CU_ASSERT(desk_refuses(&d, &p, "plan: it is not the plan of this bundle: an entry of another "
-                                   "run"));
+    CU_ASSERT(desk_refuses(&d, &p,
+                           "plan: it is not the plan of this bundle: an entry of another "
+                           "run"));
     pieces_fini(&p);
     pieces_copy(&d.all, &p);
     at = piece_at(&p, FM_BUNDLE_ROSTER, 0);
@@ -192,7 +194,8 @@ static void models_and_seeds_that_were_exchanged_are_named(void)
     pieces_copy(&d.all, &p);
     p.pieces[piece_at(&p, FM_BUNDLE_MODEL, 0)].data.data[2] ^= 1;
     forge_seal(&p);
-    CU_ASSERT(desk_refuses(&d, &p, "(first model), model: it is not the first model that the plan"));
+    CU_ASSERT(
+        desk_refuses(&d, &p, "(first model), model: it is not the first model that the plan"));
     pieces_fini(&p);
     /* A self seed: the sum stays masked. */
     pieces_copy(&d.all, &p);
@@ -206,7 +209,8 @@ static void models_and_seeds_that_were_exchanged_are_named(void)
     memcpy(p.pieces[at].data.data + 33 + 4 * FM_HASH_BYTES, wrong.bytes, FM_HASH_BYTES);
     need(forge_entry_signature(&p, at), "entry");
     forge_seal(&p);
-    CU_ASSERT(desk_refuses(&d, &p, "model after: the updates and seeds that were kept do not lead"));
+    CU_ASSERT(
+        desk_refuses(&d, &p, "model after: the updates and seeds that were kept do not lead"));
     pieces_fini(&p);
     desk_end(&d);
 }
@@ -222,8 +226,9 @@ static void another_signer_is_named(void)
     b = &p.pieces[piece_at(&p, FM_BUNDLE_ENTRY, 0)].data;
     b->data[b->len - 1] ^= 1;
     forge_seal(&p);
-    CU_ASSERT(desk_refuses(&d, &p, "(entry of round 1), aggregator's signature: the signature by "
-                                   "'hub'"));
+    CU_ASSERT(desk_refuses(&d, &p,
+                           "(entry of round 1), aggregator's signature: the signature by "
+                           "'hub'"));
     pieces_fini(&p);
     /* The seal by nobody who may. */
     pieces_copy(&d.all, &p);

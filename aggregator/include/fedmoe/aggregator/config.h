@@ -53,7 +53,7 @@ typedef struct {
     fm_plan plan;          /* with a fresh random `run` */
     fm_safetensors *model; /* first weights, and for a query the sums behind them; owned */
     uint32_t join_s, round_s;
-    bool chosen; /* a setting of the training was left to optim/defaults.h */
+    bool chosen;       /* a setting of the training was left to optim/defaults.h */
     bool keep_updates; /* no part of the plan: what leaves a node is the same */
 } fm_aggregator_config;
 

@@ -31,7 +31,7 @@ typedef struct {
 typedef struct {
     fm_plan plan; /* owned */
     fm_hash plan_hash, head, model;
-    fm_hash ca; /* fingerprint of the CA that everything was checked against */
+    fm_hash ca;   /* fingerprint of the CA that everything was checked against */
     bool same_ca; /* the bundle's own, for information, is the same */
     char aggregator[FM_NAME_MAX + 1];
     uint64_t entries, rosters;

@@ -77,9 +77,9 @@ void fm_bundle_close(fm_bundle_reader **r);
 
 /** u64 entries | head[32] | i64 time | u32 len, certificate | u8 len, signature */
 typedef struct {
-    uint64_t entries;    /* in the bundle */
-    fm_hash head;        /* of the transcript after them */
-    int64_t made_s;      /* when the bundle was made, by the aggregator's clock */
+    uint64_t entries;     /* in the bundle */
+    fm_hash head;         /* of the transcript after them */
+    int64_t made_s;       /* when the bundle was made, by the aggregator's clock */
     fm_bytes certificate; /* of the aggregator, DER */
     fm_bytes signature;   /* over fm_bundle_seal_digest */
 } fm_bundle_seal;
