@@ -190,7 +190,7 @@ static fm_status verify_as_member(fm_verify_options *o, const char *config, bool
     return st;
 }
 
-/* Round numbers as text; NULL and *bad the first that is none. */
+/* Round numbers as text; *bad: the first that is none. NULL without memory. */
 static uint64_t *numbers(const fm_cli_list *list, const char **bad)
 {
     uint64_t *out = calloc(list->count + 1, sizeof *out);
@@ -208,28 +208,58 @@ static uint64_t *numbers(const fm_cli_list *list, const char **bad)
     return out;
 }
 
+#define PROGRAM "fedmoe-node verify"
+
+typedef struct {
+    const char *config, *trust;
+    fm_cli_list abandoned;
+    bool json, recompute;
+} arguments;
+
+static int run(const arguments *a, const char *bundle)
+{
+    fm_verify_options o = { .bundle = bundle, .trust = a->trust, .need_updates = a->recompute };
+    const char *bad = NULL;
+    uint64_t *rounds = numbers(&a->abandoned, &bad);
+    int code = 2;
+
+    o.abandoned = rounds;
+    o.abandoned_count = rounds ? a->abandoned.count : 0;
+    if (bad)
+        fprintf(stderr, PROGRAM ": --abandoned: '%s' is no round number\n", bad);
+    else if (a->trust && (a->config || a->abandoned.count))
+        fprintf(stderr, PROGRAM ": --trust is for those without a node.yaml: not with --config or "
+                                "--abandoned\n");
+    else if (a->trust)
+        code = verify(&o, a->json) == FM_OK ? 0 : failed(PROGRAM, a->json);
+    else
+        code = verify_as_member(&o, a->config ? a->config : "node.yaml", a->json) == FM_OK
+                   ? 0
+                   : failed(PROGRAM, a->json);
+    free(rounds);
+    return code;
+}
+
 int fm_cmd_verify(int argc, char **argv)
 {
-    const char *config = NULL, *trust = NULL, *bad = NULL;
-    bool json = false, recompute = false;
-    fm_cli_list abandoned = { 0 };
+    arguments a = { 0 };
     const fm_cli_option options[] = {
-        { "config", FM_CLI_STRING, &config, "FILE",
+        { "config", FM_CLI_STRING, &a.config, "FILE",
           "node.yaml: check as this member, also against its own journal; default: the one in this "
           "folder",
           false, 0, 0 },
-        { "trust", FM_CLI_STRING, &trust, "DIR",
+        { "trust", FM_CLI_STRING, &a.trust, "DIR",
           "check as an outsider: a folder with the consortium's ca.crt and its newest crl.pem",
           false, 0, 0 },
-        { "recompute", FM_CLI_FLAG, &recompute, NULL,
+        { "recompute", FM_CLI_FLAG, &a.recompute, NULL,
           "fail unless every round's sum and model can be recomputed", false, 0, 0 },
-        { "abandoned", FM_CLI_LIST, &abandoned, "ROUND",
+        { "abandoned", FM_CLI_LIST, &a.abandoned, "ROUND",
           "a round that this node's log shows as abandoned after its release; may be given again",
           false, 0, 0 },
-        FM_CMD_JSON_OPTION(json),
+        FM_CMD_JSON_OPTION(a.json),
     };
     const fm_cli_spec spec = {
-        .program = "fedmoe-node verify",
+        .program = PROGRAM,
         .summary =
             "Check an audit bundle (fedmoe-aggregator export --audit) without the "
             "aggregator: who took part, what each signed, that every round follows from the "
@@ -243,34 +273,10 @@ int fm_cmd_verify(int argc, char **argv)
         .operands_min = 1,
         .operands_max = 1,
     };
-    fm_verify_options o = { 0 };
-    uint64_t *rounds = NULL;
     int first = 0, code = 0;
-    fm_status st;
 
-    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
-        goto done;
-    rounds = numbers(&abandoned, &bad);
-    if (bad || (trust && (config || abandoned.count))) {
-        if (bad)
-            fprintf(stderr, "%s: --abandoned: '%s' is no round number\n", spec.program, bad);
-        else
-            fprintf(stderr,
-                    "%s: --trust is for those without a node.yaml: not with --config or "
-                    "--abandoned\n",
-                    spec.program);
-        code = 2;
-        goto done;
-    }
-    o.bundle = argv[first];
-    o.trust = trust;
-    o.abandoned = rounds;
-    o.abandoned_count = rounds ? abandoned.count : 0;
-    o.need_updates = recompute;
-    st = trust ? verify(&o, json) : verify_as_member(&o, config ? config : "node.yaml", json);
-    code = st == FM_OK ? 0 : failed(spec.program, json);
-done:
-    free(rounds);
-    free(abandoned.items);
+    if (fm_cli_begin(&spec, argc, argv, &first, &code))
+        code = run(&a, argv[first]);
+    free(a.abandoned.items);
     return code;
 }
