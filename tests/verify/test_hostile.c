@@ -28,7 +28,7 @@ static size_t sweep(const desk *d, pieces *p, size_t at, bool re_sign)
 {
     const piece *which = &p->pieces[at];
     const bool entry = which->kind == FM_BUNDLE_ENTRY;
-    const size_t step = which->kind == FM_BUNDLE_ROSTER ? 11 : 3;
+    const size_t step = which->kind == FM_BUNDLE_ROSTER ? 31 : 5;
     fm_buf honest = { 0 };
     size_t missed = 0, end;
 
@@ -239,6 +239,47 @@ static void another_signer_is_named(void)
     desk_end(&d);
 }
 
+/* Two members and the aggregator make a round of their own: all they sign is genuine. */
+static void fewer_survivors_than_the_quorum_are_named(void)
+{
+    uint8_t signatures[2][FM_SIGNATURE_MAX];
+    fm_bytes commits[2] = { { signatures[0], 0 }, { signatures[1], 0 } };
+    fm_buf bytes = { 0 };
+    fm_entry *e = NULL;
+    fm_transcript_entry t;
+    fm_buf *at;
+    desk d;
+    pieces p;
+
+    desk_make(&d, 1, UINT32_MAX, false);
+    pieces_copy(&d.all, &p);
+    at = &p.pieces[piece_at(&p, FM_BUNDLE_ENTRY, 0)].data;
+    need(fm_entry_decode(at->data, at->len, &e) == FM_OK, "entry");
+    e->survivor_count = 2;
+    t = fm_entry_transcript("heart", e);
+    for (uint32_t i = 0; i < 2; i++)
+        need(fm_identity_sign(d.f->nodes[e->survivors[i]].id, FM_LABEL_COMMIT,
+                              t.commit_digest.bytes, FM_HASH_BYTES, signatures[i],
+                              &commits[i].len) == FM_OK,
+             "commit");
+    e->commit_signatures = commits;
+    need(fm_entry_encode_body(e, &bytes) == FM_OK &&
+             fm_entry_encode_signature(commits[0], &bytes) == FM_OK,
+         "entry");
+    free(e);
+    fm_buf_clear(at);
+    need(fm_buf_append(at, bytes.data, bytes.len) == FM_OK &&
+             forge_entry_signature(&p, piece_at(&p, FM_BUNDLE_ENTRY, 0)),
+         "entry");
+    forge_seal(&p);
+    CU_ASSERT(desk_refuses(&d, &p,
+                           "(entry of round 1), survivors: 2 of them, and the plan demands "
+                           "3"));
+    fm_buf_fini(&bytes);
+    pieces_fini(&p);
+    desk_end(&d);
+}
+
 /* ---- whose CA ---- */
 
 static fm_status verify_with(const desk *d, const char *trust, fm_verify_report *r)
@@ -309,6 +350,7 @@ static const fm_test tests[] = {
     { "models and seeds that were exchanged are named",
       models_and_seeds_that_were_exchanged_are_named },
     { "another signer is named", another_signer_is_named },
+    { "fewer survivors than the quorum are named", fewer_survivors_than_the_quorum_are_named },
     { "members of an unknown CA are refused", members_of_an_unknown_ca_are_refused },
     { "a revoked member counts until it was revoked",
       a_revoked_member_counts_until_it_was_revoked },
