@@ -2,7 +2,8 @@
  * Updates that are kept (federation.yaml, keep_updates): one file for each finished round,
  * updates/ROUND in the aggregator's directory, 0600, whole or not there.
  *
- *   file = record ...,  record = kind u8 (1 update, 2 seeds) | roster index u32 | u64 length | bytes
+ *   file   = record ...
+ *   record = kind u8 (1 update, 2 seeds) | roster index u32 | u64 length | bytes
  *
  * in the order of arrival. Seeds: self, then the pair seeds in the order of the lost, then surplus.
  */

@@ -254,8 +254,7 @@ int fm_cmd_verify(int argc, char **argv)
         { "recompute", FM_CLI_FLAG, &a.recompute, NULL,
           "fail unless every round's sum and model can be recomputed", false, 0, 0 },
         { "abandoned", FM_CLI_LIST, &a.abandoned, "ROUND",
-          "a round that this node's log shows as abandoned after its release; may be given again",
-          false, 0, 0 },
+          "a round that this node's log shows as abandoned after its release", false, 0, 0 },
         FM_CMD_JSON_OPTION(a.json),
     };
     const fm_cli_spec spec = {

@@ -49,7 +49,7 @@ typedef struct {
     bool met; /* the bundle had the head that the journal knows */
 } verification;
 
-/** The text behind file, section and round: "heart.audit: section 7 (entry of round 3), FIELD: WHY" */
+/** The text behind file, section and round: "run.audit: section 7 (entry of round 3), FIELD: WHY" */
 #define fm_verify_fail(v, st, field, ...) \
     (fm_error_record((st), __VA_ARGS__), fm_verify_place((v), (st), (field)))
 /** The same in front of the text that there is. */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "fedmoe/base/clock.h"
-#include "fedmoe/proto/entry.h"
 
 #define DIR_CAP 512
 
@@ -143,63 +142,6 @@ static void port_entries(void *ctx, uint64_t round, const fm_transcript_entry **
     *count = f->entry_count - first;
 }
 
-/* The record leads to the same entry, follows the head, and is signed. */
-static void check_record(const federation *f, const fm_transcript_entry *e, fm_bytes bytes)
-{
-    const fm_hash head = fm_transcript_next(&f->head, e);
-    fm_entry *entry = NULL;
-    fm_transcript_entry again;
-    fm_peer *hub = NULL;
-    fm_hash digest;
-
-    CU_ASSERT_EQUAL_FATAL(fm_entry_decode(bytes.data, bytes.len, &entry), FM_OK);
-    again = fm_entry_transcript("heart", entry);
-    CU_ASSERT_EQUAL(again.round, e->round);
-    CU_ASSERT(fm_hash_equal(&again.commit_digest, &e->commit_digest));
-    CU_ASSERT(fm_hash_equal(&again.model_after, &e->model_after));
-    CU_ASSERT(fm_hash_equal(&entry->head_before, &f->head));
-    CU_ASSERT(fm_hash_equal(&entry->roster, &f->roster));
-    digest = fm_entry_digest("heart", &head, bytes.data, fm_entry_body_len(entry, bytes.len));
-    if (!f->trusting) {
-        need(fm_peer_verify(fed_trust, entry->certificate.data, entry->certificate.len,
-                            FM_ROLE_AGGREGATOR, f->now_s, &hub) == FM_OK,
-             "hub's certificate");
-        CU_ASSERT_EQUAL(fm_peer_check_signature(hub, FM_LABEL_ENTRY, digest.bytes, FM_HASH_BYTES,
-                                                entry->signature.data, entry->signature.len),
-                        FM_OK);
-    }
-    fm_peer_free(&hub);
-    free(entry);
-}
-
-static fm_status port_keep_roster(void *ctx, const fm_msg_roster *r)
-{
-    federation *f = ctx;
-
-    f->roster = fm_roster_digest(r);
-    if (f->keeper)
-        f->keeper->roster(f->keeper->ctx, r);
-    return FM_OK;
-}
-
-static fm_status port_keep_update(void *ctx, uint32_t index, fm_bytes masked)
-{
-    federation *f = ctx;
-
-    if (f->keeper)
-        f->keeper->update(f->keeper->ctx, f->last_given, index, masked);
-    return FM_OK;
-}
-
-static fm_status port_keep_release(void *ctx, uint32_t index, const fm_msg_release *r)
-{
-    federation *f = ctx;
-
-    if (f->keeper)
-        f->keeper->release(f->keeper->ctx, index, r);
-    return FM_OK;
-}
-
 static fm_status port_finish(void *ctx, const fm_transcript_entry *e, fm_bytes record,
                              const fm_optimizer *o)
 {
@@ -209,7 +151,7 @@ static fm_status port_finish(void *ctx, const fm_transcript_entry *e, fm_bytes r
     if (f->finish_fails != FM_OK)
         return fm_fail(f->finish_fails, "the test says so");
     CU_ASSERT(fm_hash_equal(&now, &e->model_after));
-    check_record(f, e, record);
+    fed_check_record(f, e, record);
     if (f->keeper)
         f->keeper->finish(f->keeper->ctx, record);
     f->entries[f->entry_count++] = *e;
@@ -325,8 +267,8 @@ static void make_coordinator(federation *f, uint32_t join_ms)
         .join_ms = join_ms,
         .phase_ms = PHASE_MS,
         .ports = { f, port_send, port_drop, port_next, port_entries, port_finish, port_random,
-                   port_keep_mark, port_find_mark, port_keep_roster, port_keep_update,
-                   port_keep_release, port_note, port_ended },
+                   port_keep_mark, port_find_mark, fed_keep_roster, fed_keep_update,
+                   fed_keep_release, port_note, port_ended },
     };
 
     need(fm_coordinator_new(&c, &f->c) == FM_OK, "coordinator");

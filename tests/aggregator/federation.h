@@ -172,6 +172,12 @@ void fed_bring_to(federation *f, fm_coordinator_phase p);
 /** Whatever happened before: whoever is away comes back, and all rounds finish with exact sums. */
 void fed_finishes(federation *f);
 
+/* keeper.c: ports; the record of a round must lead to its entry, and be signed */
+void fed_check_record(const federation *f, const fm_transcript_entry *e, fm_bytes bytes);
+fm_status fed_keep_roster(void *ctx, const fm_msg_roster *r);
+fm_status fed_keep_update(void *ctx, uint32_t index, fm_bytes masked);
+fm_status fed_keep_release(void *ctx, uint32_t index, const fm_msg_release *r);
+
 /* node.c */
 void node_new(federation *f, node *n);
 void node_fini(node *n);

@@ -1,6 +1,6 @@
 /*
- * Bundles by an aggregator that lies: it makes marks and seal anew, and signs entries anew where that
- * helps. What the members signed it cannot make, and what they did not is recomputed.
+ * Bundles by an aggregator that lies: it makes marks and seal anew, and signs entries anew where
+ * that helps. What the members signed it cannot make, and what they did not is recomputed.
  */
 #include <stdio.h>
 #include <stdlib.h>

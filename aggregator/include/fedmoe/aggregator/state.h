@@ -8,8 +8,8 @@
  * ledger marks of the nodes follow with it: what a crash takes of them is those of the last round,
  * and each node then finds an older one of its own, which it can check all the same.
  *
- * For those who were not there it keeps a signed record of each finished round (the checkpoint brings
- * it along, too) and the roster of each session that has one: never more records than rounds, nor
+ * For those who were not there it keeps a signed record of each finished round (the checkpoint
+ * brings it along, too) and the roster of each session that has one: never more records than rounds, nor
  * more than one roster without a round.
  */
 #ifndef FEDMOE_AGGREGATOR_STATE_H
