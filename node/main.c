@@ -18,6 +18,7 @@ static const fm_cli_command commands[] = {
     { "predict", "apply a model to records, into a CSV file", fm_cmd_predict },
     { "audit", "see whether canaries among the records show more than epsilon allows",
       fm_cmd_audit },
+    { "verify", "check an audit bundle of a run, without the aggregator", fm_cmd_verify },
 };
 
 int main(int argc, char **argv)

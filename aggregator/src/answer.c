@@ -12,7 +12,7 @@ fm_status fm_directory_answer(const fm_aggregator_config *c, const fm_optimizer 
                               const fm_hash *plan, json_t **out)
 {
     const fm_plan *p = &c->plan;
-    const fm_dp_lattice_spec spec = fm_coordinator_lattice_spec(p);
+    const fm_dp_lattice_spec spec = fm_replay_lattice_spec(p);
     char hash[2 * FM_HASH_BYTES + 1];
     fm_query_report report = { .federation = p->federation,
                                .purpose = p->purpose,

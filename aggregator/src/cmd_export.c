@@ -4,20 +4,41 @@
 #include "fedmoe/aggregator/directory.h"
 #include "fedmoe/base/cli.h"
 
+static int export_audit(const char *dir, const char *path, const char *program)
+{
+    char head[2 * FM_HASH_BYTES + 1];
+    fm_audit_report r;
+
+    if (fm_aggregator_export_audit(dir, path, &r) != FM_OK)
+        return fm_cli_failed(program);
+    fm_hash_hex(&r.head, head);
+    printf("%s: %llu round%s, the updates of %llu; transcript head %s\n", path,
+           (unsigned long long)r.entries, r.entries == 1 ? "" : "s", (unsigned long long)r.updates,
+           head);
+    return 0;
+}
+
 int fm_cmd_export(int argc, char **argv)
 {
-    const char *dir = ".", *output = NULL;
+    const char *dir = ".", *output = NULL, *audit = NULL;
     const fm_cli_option options[] = {
         { "directory", FM_CLI_STRING, &dir, "DIR", "made by init; default: here", false, 0, 0 },
         { "output", FM_CLI_STRING, &output, "FILE",
-          "the model, or the answer; replaced if it is there", true, 0, 0 },
+          "the model, or the answer; replaced if it is there", false, 0, 0 },
+        { "audit", FM_CLI_STRING, &audit, "FILE",
+          "the audit bundle of all finished rounds, for fedmoe-node verify; not while the "
+          "aggregator runs",
+          false, 0, 0 },
     };
     const fm_cli_spec spec = {
         .program = "fedmoe-aggregator export",
         .summary =
             "Write the model as it stands after the last finished round, for fedmoe-model; of "
-            "a query the answer, as JSON. Works while the aggregator runs.",
-        .examples = "fedmoe-aggregator export --directory agg --output model-now.safetensors",
+            "a query the answer, as JSON. Works while the aggregator runs. With --audit: the "
+            "signed record of every finished round, with which anyone who has the consortium's "
+            "CA certificate can check them.",
+        .examples = "fedmoe-aggregator export --directory agg --output model-now.safetensors\n"
+                    "fedmoe-aggregator export --directory agg --audit heart.audit",
         .options = options,
         .option_count = sizeof options / sizeof options[0],
     };
@@ -26,6 +47,12 @@ int fm_cmd_export(int argc, char **argv)
 
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
+    if (!output == !audit) {
+        fprintf(stderr, "%s: give --output FILE or --audit FILE; try --help\n", spec.program);
+        return 2;
+    }
+    if (audit)
+        return export_audit(dir, audit, spec.program);
     if (fm_aggregator_export(dir, output, &rounds) != FM_OK)
         return fm_cli_failed(spec.program);
     printf("%s: the result of %llu round%s\n", output, (unsigned long long)rounds,

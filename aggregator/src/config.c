@@ -218,6 +218,7 @@ fm_status fm_config_check_file(const fm_yaml_node *root, const char *key, const 
         "state.db",
         "state.db-wal",
         "state.db-shm",
+        "updates",
     };
 
     if (strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
@@ -339,12 +340,15 @@ static fm_status read_name(const fm_yaml_node *root, fm_plan *p)
 
 static fm_status check_root_keys(const fm_yaml_node *root, const fm_plan *p)
 {
-    static const char *const training[] = { "name",   "purpose",  "listen",   "model", "privacy",
-                                            "cohort", "training", "timeouts", "task",  NULL };
-    static const char *const statistics[] = { "name",   "purpose", "listen",   "schema", "privacy",
-                                              "cohort", "query",   "timeouts", "task",   NULL };
-    static const char *const evaluation[] = { "name",   "purpose", "listen",   "model", "privacy",
-                                              "cohort", "query",   "timeouts", "task",  NULL };
+    static const char *const training[] = { "name",    "purpose",      "listen",   "model",
+                                            "privacy", "cohort",       "training", "timeouts",
+                                            "task",    "keep_updates", NULL };
+    static const char *const statistics[] = { "name",    "purpose",      "listen", "schema",
+                                              "privacy", "cohort",       "query",  "timeouts",
+                                              "task",    "keep_updates", NULL };
+    static const char *const evaluation[] = { "name",    "purpose",      "listen", "model",
+                                              "privacy", "cohort",       "query",  "timeouts",
+                                              "task",    "keep_updates", NULL };
 
     if (p->task == FM_TASK_TRAINING)
         return fm_yaml_check_keys(root, training);
@@ -360,7 +364,8 @@ static fm_status read_root(const fm_yaml_node *root, fm_aggregator_config *c)
         (st = read_name(root, p)) != FM_OK ||
         (st = copy_text(root, "purpose", p->purpose, sizeof p->purpose)) != FM_OK ||
         (st = fm_config_read_listen(root, c)) != FM_OK || (st = read_privacy(root, p)) != FM_OK ||
-        (st = read_cohort(root, p)) != FM_OK || (st = read_timeouts(root, c)) != FM_OK)
+        (st = read_cohort(root, p)) != FM_OK || (st = read_timeouts(root, c)) != FM_OK ||
+        (st = fm_yaml_get_bool_or(root, "keep_updates", false, &c->keep_updates)) != FM_OK)
         return st;
     if (p->task != FM_TASK_TRAINING) {
         fm_config_set_query(p);
@@ -373,7 +378,7 @@ static fm_status read_root(const fm_yaml_node *root, fm_aggregator_config *c)
 /* What members would refuse, or nodes could not encode, is refused here. */
 static fm_status check_plan(const char *path, const fm_plan *p)
 {
-    const fm_dp_lattice_spec spec = fm_coordinator_lattice_spec(p);
+    const fm_dp_lattice_spec spec = fm_replay_lattice_spec(p);
     fm_dp_lattice lattice;
     fm_status st;
 

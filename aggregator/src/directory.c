@@ -74,7 +74,7 @@ fm_status fm_directory_optimizer(const fm_aggregator_config *c, fm_optimizer **o
 
     if ((st = fm_alloc(n, sizeof(float), &first)) == FM_OK &&
         (st = fm_safetensors_flat_read(c->model, first, n)) == FM_OK)
-        st = fm_coordinator_optimizer_new(&c->plan, first, n, out);
+        st = fm_replay_optimizer_new(&c->plan, first, n, out);
     free(first);
     return st;
 }
@@ -202,7 +202,8 @@ fm_status fm_directory_write_result(const fm_aggregator_config *c, const fm_opti
 /* ---- export ---- */
 
 /* Whatever the directory holds but result.safetensors must stay as it is. */
-static fm_status check_output(const char *dir, const fm_aggregator_config *c, const char *output)
+fm_status fm_directory_check_output(const char *dir, const fm_aggregator_config *c,
+                                    const char *output)
 {
     const char *const own[] = { "federation.yaml", c->model_file,
                                 c->schema_file,    c->query_file,
@@ -240,7 +241,7 @@ fm_status fm_aggregator_export(const char *dir, const char *output, uint64_t *ro
     if (!dir || !output || !rounds)
         return fm_fail(FM_EINVAL, "export: an argument is missing");
     if ((st = fm_directory_open(dir, &c, &plan)) != FM_OK ||
-        (st = check_output(dir, &c, output)) != FM_OK ||
+        (st = fm_directory_check_output(dir, &c, output)) != FM_OK ||
         (st = fm_directory_optimizer(&c, &o)) != FM_OK)
         goto done;
     hash = fm_plan_hash(plan.data, plan.len);

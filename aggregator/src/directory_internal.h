@@ -26,6 +26,10 @@ FM_NODISCARD fm_status fm_directory_open(const char *dir, fm_aggregator_config *
 /** The optimizer at the first weights. */
 FM_NODISCARD fm_status fm_directory_optimizer(const fm_aggregator_config *c, fm_optimizer **out);
 
+/** FM_EEXIST when `output` is a file that the directory needs. */
+FM_NODISCARD fm_status fm_directory_check_output(const char *dir, const fm_aggregator_config *c,
+                                                 const char *output);
+
 /** fm_optimizer_result as a model file for fedmoe-model. */
 FM_NODISCARD fm_status fm_directory_write_model(const fm_aggregator_config *c,
                                                 const fm_optimizer *o, uint64_t rounds,

@@ -36,6 +36,7 @@ static fm_status take_room(fm_coordinator *m)
         (st = room(nodes, sizeof *m->peers, &m->peers)) != FM_OK ||
         (st = room(nodes, sizeof *m->update_hashes, &m->update_hashes)) != FM_OK ||
         (st = room(nodes, sizeof *m->signatures, &m->signatures)) != FM_OK ||
+        (st = room(nodes, sizeof *m->update_signatures, &m->update_signatures)) != FM_OK ||
         (st = room(n, sizeof *m->sum, &m->sum)) != FM_OK ||
         (st = room(n, sizeof *m->surplus, &m->surplus)) != FM_OK)
         return st;
@@ -56,7 +57,7 @@ fm_status fm_coordinator_new(const fm_coordinator_config *c, fm_coordinator **ou
     m->c = *c;
     m->plan_hash = fm_plan_hash(c->plan_bytes, c->plan_len);
     m->model = fm_model_digest(c->optimizer->weights, c->optimizer->n * sizeof(float));
-    spec = fm_coordinator_lattice_spec(c->plan);
+    spec = fm_replay_lattice_spec(c->plan);
     if ((st = fm_dp_lattice_make(&spec, &m->lattice)) != FM_OK || (st = take_room(m)) != FM_OK)
         goto done;
     m->phase = c->finished >= c->plan->rounds ? FM_COORD_FINISHED : FM_COORD_WAIT_MEMBERS;
@@ -86,6 +87,7 @@ void fm_coordinator_free(fm_coordinator **mp)
     free(m->peers);
     free(m->update_hashes);
     free(m->signatures);
+    free(m->update_signatures);
     free(m->sum);
     free(m->surplus);
     fm_dp_shares_free(&m->shares);
@@ -216,8 +218,7 @@ static fm_status take(fm_coordinator *m, member *who, const fm_message *msg)
         fm_coord_take_roster_answer(m, who, &msg->roster_answer);
         return FM_OK;
     case FM_MSG_MASKED_UPDATE:
-        fm_coord_take_update(m, who, &msg->masked_update);
-        return FM_OK;
+        return fm_coord_take_update(m, who, &msg->masked_update);
     case FM_MSG_COMMIT:
         fm_coord_take_commit(m, who, &msg->commit);
         return FM_OK;

@@ -1,16 +1,9 @@
 /* Steps 6 and 7: releases, the sum, the optimizer step; and how a round is abandoned. */
-#include <math.h>
 #include <stdio.h>
 
 #include <sodium.h>
 
-#include "fedmoe/dp/mask.h"
 #include "round_internal.h"
-
-/* As in dp/src/lattice.c, which chooses the scale with it. */
-#define NOISE_SIGMAS 12.0
-/* Far more than the doubles of check_sum can be wrong by. */
-#define ROUNDING 1e-9
 
 static void clear_round(fm_coordinator *m)
 {
@@ -75,17 +68,26 @@ static bool fits(const fm_coordinator *m, const fm_msg_release *r)
     return true;
 }
 
+static fm_replay_sum sum_of(const fm_coordinator *m)
+{
+    return (fm_replay_sum){
+        .lattice = &m->lattice,
+        .shares = m->shares,
+        .round = m->round,
+        .survivors = m->survivor_count,
+        .sum = m->sum,
+        .words = fm_plan_update_words(m->c.plan),
+    };
+}
+
 /* At once, so that only the last one's are left to subtract when all have come. */
 static fm_status unmask(fm_coordinator *m, uint32_t at, const fm_msg_release *r)
 {
-    size_t n = fm_plan_update_words(m->c.plan);
-    fm_status st = fm_dp_mask_apply(m->sum, n, r->self_seed, -1);
+    const fm_replay_sum sum = sum_of(m);
+    fm_status st = fm_replay_unmask(&sum, at, r, m->surplus);
 
-    for (uint32_t i = 0; st == FM_OK && i < m->lost_count; i++)
-        st = fm_dp_mask_apply(m->sum, n, r->pair_seeds[i], -fm_dp_mask_sign(at, m->lost[i]));
-    if (st == FM_OK)
-        st = fm_dp_shares_subtract(m->shares, m->survivor_count, r->surplus_seeds, r->surplus_count,
-                                   m->surplus, m->sum, n);
+    if (st == FM_OK && m->c.ports.keep_release)
+        st = m->c.ports.keep_release(m->c.ports.ctx, at, r);
     return st;
 }
 
@@ -139,58 +141,32 @@ fm_status fm_coord_take_release(fm_coordinator *m, member *who, const fm_msg_rel
 
 /* ---- 7: the sum ---- */
 
-/*
- * A mask that did not cancel leaves uniform words. Honest updates stay below max_units clipped
- * units and the noise that the survivors did not give back; what is longer must not reach the
- * model, and another try would only cost the nodes more of their budgets.
- */
-static fm_status check_sum(const fm_coordinator *m)
-{
-    const fm_dp_lattice *l = &m->lattice;
-    size_t n = fm_plan_update_words(m->c.plan);
-    double square = 0.0;
-    double noise = (double)m->survivor_count * NOISE_SIGMAS *
-                   fm_dp_shares_sigma(m->shares, m->survivor_count) * sqrt((double)n);
-    double limit = (double)l->max_units * (double)l->sensitivity + noise;
-
-    for (size_t i = 0; i < n; i++) {
-        double v = (double)(int32_t)m->sum[i];
-
-        square += v * v;
-    }
-    if (sqrt(square) <= limit * (1.0 + ROUNDING))
-        return FM_OK;
-    return fm_fail(FM_EPROTO,
-                   "round %llu: the unmasked sum is longer than max_units records and the noise "
-                   "can make it: a node released wrong seeds, or the nodes sum more than "
-                   "max_units (%u) records; the model is unchanged",
-                   (unsigned long long)m->round, l->max_units);
-}
-
 static fm_status step(fm_coordinator *m)
 {
+    const fm_replay_sum sum = sum_of(m);
     fm_optimizer *o = m->c.optimizer;
-    size_t n = fm_plan_update_words(m->c.plan);
-    fm_status st = check_sum(m);
+    fm_status st = fm_replay_step(&sum, m->gradient, o);
 
-    if (st != FM_OK)
-        return st;
-    fm_dp_decode_sum(&m->lattice, m->sum, n, m->gradient);
-    if ((st = fm_optimizer_step(o, m->gradient, n)) != FM_OK)
-        return fm_fail_context(st, "round %llu: ", (unsigned long long)m->round);
-    m->model = fm_model_digest(o->weights, o->n * sizeof *o->weights);
-    return FM_OK;
+    if (st == FM_OK)
+        m->model = fm_model_digest(o->weights, o->n * sizeof *o->weights);
+    return st;
 }
 
 static fm_status finish(fm_coordinator *m)
 {
     fm_transcript_entry entry = { .round = m->round, .commit_digest = m->commit_digest };
+    const fm_hash model_before = m->model;
+    fm_buf full = { 0 };
     fm_status st;
 
     if ((st = step(m)) != FM_OK)
         return st;
     entry.model_after = m->model;
-    if ((st = m->c.ports.finish_round(m->c.ports.ctx, &entry, m->c.optimizer)) != FM_OK)
+    if ((st = fm_coord_record(m, &entry, &model_before, &full)) == FM_OK)
+        st = m->c.ports.finish_round(m->c.ports.ctx, &entry, (fm_bytes){ full.data, full.len },
+                                     m->c.optimizer);
+    fm_buf_fini(&full);
+    if (st != FM_OK)
         return st;
     m->c.head = fm_transcript_next(&m->c.head, &entry);
     m->c.last_round = m->round;

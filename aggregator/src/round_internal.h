@@ -79,7 +79,9 @@ struct fm_coordinator {
     member **targets;       /* [max_nodes] and these: */
     uint64_t *peers;        /* [max_nodes] whom a message goes to */
     fm_hash *update_hashes; /* [max_nodes] of the survivors, in order */
-    fm_bytes *signatures;   /* [max_nodes] likewise, borrowed from the slots */
+    fm_bytes *signatures;   /* [max_nodes] likewise, borrowed from the slots: of updates, then of
+                               commits */
+    fm_bytes *update_signatures; /* [max_nodes] likewise, for the record */
     fm_hash commit_digest;
     uint32_t *sum;    /* [words] masked words added, then masks and surplus subtracted */
     int32_t *surplus; /* [words] scratch: noise that was given back */
@@ -149,7 +151,8 @@ FM_NODISCARD fm_status fm_coord_settle_roster(fm_coordinator *m);
 
 /* round_phases.c */
 FM_NODISCARD fm_status fm_coord_start_round(fm_coordinator *m);
-void fm_coord_take_update(fm_coordinator *m, member *who, const fm_msg_masked_update *u);
+FM_NODISCARD fm_status fm_coord_take_update(fm_coordinator *m, member *who,
+                                            const fm_msg_masked_update *u);
 void fm_coord_take_commit(fm_coordinator *m, member *who, const fm_msg_commit *c);
 void fm_coord_take_refusal(fm_coordinator *m, member *who, const fm_msg_abandon *a);
 /** The slot of a message about the round under way; NULL when there is nothing more to do: the
@@ -157,6 +160,11 @@ void fm_coord_take_refusal(fm_coordinator *m, member *who, const fm_msg_abandon 
 slot *fm_coord_slot(fm_coordinator *m, member *who, uint64_t round, fm_msg_type type);
 FM_NODISCARD fm_status fm_coord_settle_updates(fm_coordinator *m);
 FM_NODISCARD fm_status fm_coord_settle_commits(fm_coordinator *m);
+
+/* round_record.c */
+/** Encode and sign the entry of the round that `e` finishes. @param out  empty. */
+FM_NODISCARD fm_status fm_coord_record(fm_coordinator *m, const fm_transcript_entry *e,
+                                       const fm_hash *model_before, fm_buf *out);
 
 /* round_finish.c */
 FM_NODISCARD fm_status fm_coord_take_release(fm_coordinator *m, member *who,

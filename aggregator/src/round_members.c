@@ -153,7 +153,8 @@ static fm_status make_roster(fm_coordinator *m, bool all)
     fm_coord_note(m, "roster of %u nodes", count);
     for (uint32_t i = 0; i < count; i++)
         m->participants[i] = i;
-    st = fm_coord_send_all(m, m->participants, count, &msg);
+    if ((st = m->c.ports.keep_roster(m->c.ports.ctx, &msg.roster)) == FM_OK)
+        st = fm_coord_send_all(m, m->participants, count, &msg);
 done:
     free(list);
     free(credentials);

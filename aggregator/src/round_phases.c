@@ -139,38 +139,50 @@ static bool update_is_signed(fm_coordinator *m, const member *who, const fm_msg_
                                    u->signature.data, u->signature.len) == FM_OK;
 }
 
-void fm_coord_take_update(fm_coordinator *m, member *who, const fm_msg_masked_update *u)
+/* An update of the right size and signature that is the first of its node: whether it is one. */
+static bool update_counts(fm_coordinator *m, member *who, slot *s, const fm_msg_masked_update *u,
+                          fm_hash *update)
+{
+    const size_t bytes = (size_t)fm_plan_update_words(m->c.plan) * sizeof *m->sum;
+
+    if (s->updated) {
+        fm_coord_offend(m, who, "a second update for round %llu", (unsigned long long)u->round);
+        return false;
+    }
+    if (m->phase != FM_COORD_WAIT_UPDATES)
+        return false; /* late: left out */
+    if (u->masked.len != bytes) {
+        fm_coord_offend(m, who, "its update has %zu bytes, not %zu", u->masked.len, bytes);
+        return false;
+    }
+    if (!update_is_signed(m, who, u, update) ||
+        !keep_signature(s->update_signature, &s->update_signature_len, u->signature)) {
+        fm_coord_offend(m, who, "the signature of its update is wrong");
+        return false;
+    }
+    return true;
+}
+
+fm_status fm_coord_take_update(fm_coordinator *m, member *who, const fm_msg_masked_update *u)
 {
     slot *s = fm_coord_slot(m, who, u->round, FM_MSG_MASKED_UPDATE);
     fm_hash update;
+    fm_status st = FM_OK;
 
-    if (!s)
-        return;
-    if (s->updated) {
-        fm_coord_offend(m, who, "a second update for round %llu", (unsigned long long)u->round);
-        return;
-    }
-    if (m->phase != FM_COORD_WAIT_UPDATES)
-        return; /* late: left out */
-    if (u->masked.len != (size_t)fm_plan_update_words(m->c.plan) * sizeof *m->sum) {
-        fm_coord_offend(m, who, "its update has %zu bytes, not %zu", u->masked.len,
-                        (size_t)fm_plan_update_words(m->c.plan) * sizeof *m->sum);
-        return;
-    }
-    if (!update_is_signed(m, who, u, &update) ||
-        !keep_signature(s->update_signature, &s->update_signature_len, u->signature)) {
-        fm_coord_offend(m, who, "the signature of its update is wrong");
-        return;
-    }
+    if (!s || !update_counts(m, who, s, u, &update))
+        return FM_OK;
     if (fm_dp_sum_words(m->sum, fm_plan_update_words(m->c.plan), u->masked.data, u->masked.len) !=
         FM_OK) {
         fm_coord_offend(m, who,
                         "its update cannot be added"); /* cannot be: the length was checked */
-        return;
+        return FM_OK;
     }
+    if (m->c.ports.keep_update)
+        st = m->c.ports.keep_update(m->c.ports.ctx, who->index, u->masked);
     s->updated = true;
     s->update = update;
     who->known_round = m->c.last_round; /* it followed the transcript to send this */
+    return st;
 }
 
 void fm_coord_take_refusal(fm_coordinator *m, member *who, const fm_msg_abandon *a)
@@ -210,7 +222,7 @@ static void choose_survivors(fm_coordinator *m)
             continue;
         }
         m->update_hashes[m->survivor_count] = s->update;
-        m->signatures[m->survivor_count] =
+        m->signatures[m->survivor_count] = m->update_signatures[m->survivor_count] =
             (fm_bytes){ s->update_signature, s->update_signature_len };
         m->survivors[m->survivor_count++] = at;
     }

@@ -11,6 +11,7 @@
 #include "fedmoe/aggregator/state.h"
 #include "fedmoe/base/clock.h"
 #include "fedmoe/proto/link/link.h"
+#include "kept_internal.h"
 
 typedef struct {
     uint64_t peer; /* 0: not connected */
@@ -34,6 +35,7 @@ typedef struct {
     uint8_t *door_secret; /* guarded memory */
     fm_optimizer *optimizer;
     fm_state *state;
+    fm_kept *kept; /* updates are kept; NULL: they are not */
     fm_link_server *link;
     fm_coordinator *coordinator;
     FILE *trace;

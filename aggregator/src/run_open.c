@@ -39,6 +39,17 @@ done:
     return st;
 }
 
+static fm_status open_kept(fm_run *r)
+{
+    const fm_transcript_entry *entries = NULL;
+    uint32_t count = 0;
+
+    if (!r->config.keep_updates)
+        return FM_OK;
+    fm_state_entries(r->state, 0, &entries, &count);
+    return fm_kept_open(r->options->dir, entries, count, &r->kept);
+}
+
 static fm_status open_files(fm_run *r)
 {
     const char *dir = r->options->dir;
@@ -54,7 +65,8 @@ static fm_status open_files(fm_run *r)
         (st = fm_directory_optimizer(&r->config, &r->optimizer)) != FM_OK)
         return st;
     plan = fm_plan_hash(r->plan.data, r->plan.len);
-    return fm_state_open(dir, &plan, r->config.model, r->optimizer, &r->state);
+    st = fm_state_open(dir, &plan, r->config.model, r->optimizer, &r->state);
+    return st == FM_OK ? open_kept(r) : st;
 }
 
 static fm_status open_coordinator(fm_run *r)
@@ -116,6 +128,7 @@ void fm_run_close(fm_run *r)
 {
     fm_coordinator_free(&r->coordinator);
     fm_link_server_free(&r->link);
+    fm_kept_close(&r->kept);
     fm_state_close(&r->state);
     fm_optimizer_free(&r->optimizer);
     fm_identity_free(&r->identity);

@@ -59,7 +59,12 @@ static void port_drop(void *ctx, uint64_t peer, const char *reason)
 
 static fm_status port_next_round(void *ctx, uint64_t *round)
 {
-    return fm_state_next_round(((fm_run *)ctx)->state, round);
+    fm_run *r = ctx;
+    fm_status st = fm_state_next_round(r->state, round);
+
+    if (st == FM_OK && r->kept)
+        fm_kept_begin(r->kept, *round);
+    return st;
 }
 
 static void port_entries(void *ctx, uint64_t round, const fm_transcript_entry **entries,
@@ -68,9 +73,38 @@ static void port_entries(void *ctx, uint64_t round, const fm_transcript_entry **
     fm_state_entries(((fm_run *)ctx)->state, round, entries, count);
 }
 
-static fm_status port_finish(void *ctx, const fm_transcript_entry *e, const fm_optimizer *o)
+/* The updates first: a finished round has them. */
+static fm_status port_finish(void *ctx, const fm_transcript_entry *e, fm_bytes record,
+                             const fm_optimizer *o)
 {
-    return fm_state_finish_round(((fm_run *)ctx)->state, e, o);
+    fm_run *r = ctx;
+    fm_status st = r->kept ? fm_kept_finish(r->kept) : FM_OK;
+
+    return st == FM_OK ? fm_state_finish_round(r->state, e, record, o) : st;
+}
+
+static fm_status port_keep_roster(void *ctx, const fm_msg_roster *roster)
+{
+    const fm_message m = { .type = FM_MSG_ROSTER, .roster = *roster };
+    fm_buf bytes;
+    fm_status st;
+
+    fm_buf_init(&bytes, FM_MAX_MESSAGE_BYTES);
+    if ((st = fm_message_encode(&m, &bytes)) == FM_OK)
+        st = fm_state_keep_roster(((fm_run *)ctx)->state, &roster->session,
+                                  (fm_bytes){ bytes.data, bytes.len });
+    fm_buf_fini(&bytes);
+    return st;
+}
+
+static fm_status port_keep_update(void *ctx, uint32_t index, fm_bytes masked)
+{
+    return fm_kept_update(((fm_run *)ctx)->kept, index, masked);
+}
+
+static fm_status port_keep_release(void *ctx, uint32_t index, const fm_msg_release *release)
+{
+    return fm_kept_release(((fm_run *)ctx)->kept, index, release);
 }
 
 static void port_random(void *ctx, void *out, size_t len)
@@ -126,6 +160,9 @@ fm_coordinator_ports fm_run_ports(fm_run *r)
         .random = port_random,
         .keep_mark = port_keep_mark,
         .find_mark = port_find_mark,
+        .keep_roster = port_keep_roster,
+        .keep_update = r->kept ? port_keep_update : NULL,
+        .keep_release = r->kept ? port_keep_release : NULL,
         .note = port_note,
         .round_ended = port_round_ended,
     };

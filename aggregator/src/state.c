@@ -22,6 +22,7 @@ struct fm_state {
     bool pending;      /* the last entry is in the checkpoint, but not yet in the database */
     uint64_t reserved; /* a number given out in advance; 0: none */
     fm_state_marks marks;
+    fm_state_audit audit;
 };
 
 /* Exclusive: a second aggregator in the directory finds it locked. */
@@ -33,7 +34,10 @@ static const char SCHEMA[] =
     "CREATE TABLE IF NOT EXISTS transcript(round INTEGER PRIMARY KEY, commit_digest BLOB NOT NULL,"
     " model_after BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS mark(name TEXT PRIMARY KEY, round INTEGER NOT NULL,"
-    " head BLOB NOT NULL, signature BLOB NOT NULL) WITHOUT ROWID;";
+    " head BLOB NOT NULL, signature BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS entry(round INTEGER PRIMARY KEY, session BLOB NOT NULL,"
+    " record BLOB NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS roster(session BLOB PRIMARY KEY, roster BLOB NOT NULL);";
 
 static fm_status write_due(fm_state *s);
 
@@ -176,7 +180,8 @@ static fm_status follow_checkpoint(fm_state *s, const fm_checkpoint_note *note)
                        "%s: is not of the transcript in state.db (%u finished rounds there, %llu "
                        "here); restore both files from the same backup",
                        s->checkpoint, s->count, (unsigned long long)note->finished);
-    if ((st = make_room(s)) != FM_OK)
+    if ((st = make_room(s)) != FM_OK ||
+        (st = fm_state_audit_stage(&s->audit, note->entry.round, note->record)) != FM_OK)
         return st;
     push_entry(s, &note->entry);
     s->pending = true;
@@ -237,6 +242,7 @@ void fm_state_close(fm_state **s)
     if (((*s)->pending || (*s)->marks.due) && write_due(*s) != FM_OK)
         fm_error_clear(); /* the checkpoint brings the entry along */
     fm_state_marks_fini(&(*s)->marks);
+    fm_state_audit_settled(&(*s)->audit);
     (void)sqlite3_close((*s)->db);
     free((*s)->checkpoint);
     free((*s)->entries);
@@ -341,6 +347,8 @@ static fm_status write_due(fm_state *s)
     if (s->pending)
         st = insert_entry(s, &s->entries[s->count - 1]);
     if (st == FM_OK)
+        st = fm_state_audit_write(s->db, &s->audit, s->pending ? fm_state_last_round(s) : 0);
+    if (st == FM_OK)
         st = fm_state_marks_write(s->db, &s->marks);
     if (st == FM_OK && !s->reserved)
         st = give_number(s, &given);
@@ -353,13 +361,31 @@ static fm_status write_due(fm_state *s)
     s->pending = false;
     s->reserved = given;
     fm_state_marks_settled(&s->marks);
+    fm_state_audit_settled(&s->audit);
     return FM_OK;
 }
 
 /* Marks alone can wait: each comes with a round that ends, one way or the other. */
 fm_status fm_state_settle(fm_state *s)
 {
-    return !s->pending && s->reserved ? FM_OK : write_due(s);
+    return !s->pending && !s->audit.roster_due && s->reserved ? FM_OK : write_due(s);
+}
+
+fm_status fm_state_keep_roster(fm_state *s, const fm_session *session, fm_bytes roster)
+{
+    if (!s || !session)
+        return fm_fail(FM_EINVAL, "aggregator state: an argument is missing");
+    return fm_state_audit_roster(&s->audit, session, roster);
+}
+
+fm_status fm_state_each_record(fm_state *s, fm_state_take_record *take, void *ctx)
+{
+    return fm_state_audit_each(s->db, take, ctx);
+}
+
+fm_status fm_state_read_roster(fm_state *s, const fm_session *session, fm_buf *out)
+{
+    return fm_state_audit_read_roster(s->db, session, out);
 }
 
 fm_status fm_state_keep_mark(fm_state *s, const char *name, const fm_ledger_mark *mark)
@@ -389,16 +415,21 @@ fm_status fm_state_next_round(fm_state *s, uint64_t *round)
     return FM_OK;
 }
 
-fm_status fm_state_finish_round(fm_state *s, const fm_transcript_entry *e, const fm_optimizer *o)
+fm_status fm_state_finish_round(fm_state *s, const fm_transcript_entry *e, fm_bytes record,
+                                const fm_optimizer *o)
 {
-    fm_checkpoint_note note = { .plan = s->plan, .finished = (uint64_t)s->count + 1, .entry = *e };
+    fm_checkpoint_note note = {
+        .plan = s->plan, .finished = (uint64_t)s->count + 1, .entry = *e, .record = record
+    };
     fm_status st;
 
     if (e->round <= fm_state_last_round(s))
         return fm_fail(FM_EREPLAY, "round %llu is not after the last finished one, %llu",
                        (unsigned long long)e->round, (unsigned long long)fm_state_last_round(s));
-    /* The next checkpoint brings only its own entry along. */
-    if ((s->pending && (st = fm_state_settle(s)) != FM_OK) || (st = make_room(s)) != FM_OK)
+    /* The next checkpoint brings only its own entry along, and no roster. */
+    if (((s->pending || s->audit.roster_due) && (st = fm_state_settle(s)) != FM_OK) ||
+        (st = make_room(s)) != FM_OK ||
+        (st = fm_state_audit_stage(&s->audit, e->round, record)) != FM_OK)
         return st;
     note.head = fm_transcript_next(&s->head, e);
     if ((st = fm_checkpoint_write(s->checkpoint, s->like, o, &note)) != FM_OK)

@@ -18,15 +18,17 @@
 #define META_ROUND "fedmoe.round"
 #define META_COMMIT "fedmoe.commit"
 #define META_AFTER "fedmoe.model_after" /* also the checksum of the weights */
-#define META_VECTORS "fedmoe.optimizer" /* checksum of the optimizer's vectors */
+#define META_VECTORS "fedmoe.optimizer" /* checksum of the optimizer's vectors, and the record */
 #define META_STEPS "fedmoe.steps"
 #define META_AVERAGED "fedmoe.averaged"
 
-#define VECTORS "optimizer." /* their names begin so; config.c keeps models from using it */
+#define VECTORS "optimizer."    /* their names begin so; config.c keeps models from using it */
+#define RECORD VECTORS "record" /* no vector, but what the entry stands for: proto/entry.h */
 #define HEX_CAP (2 * FM_HASH_BYTES + 1)
 #define DECIMAL_CAP 24
 
-static fm_hash vectors_digest(size_t n, const void *m, const void *v, const void *average)
+static fm_hash vectors_digest(size_t n, const void *m, const void *v, const void *average,
+                              fm_bytes record)
 {
     fm_hasher h;
 
@@ -36,6 +38,8 @@ static fm_hash vectors_digest(size_t n, const void *m, const void *v, const void
         fm_hasher_add_part(&h, v, n * sizeof(float));
     if (average)
         fm_hasher_add_part(&h, average, n * sizeof(double));
+    if (record.len > 0)
+        fm_hasher_add_part(&h, record.data, record.len);
     return fm_hasher_end(&h);
 }
 
@@ -49,7 +53,8 @@ static fm_tensor_view flat_view(const char *name, const char *dtype, const void 
     };
 }
 
-static size_t collect(const fm_safetensors *like, const fm_optimizer *o, fm_tensor_view *views)
+static size_t collect(const fm_safetensors *like, const fm_optimizer *o, fm_bytes record,
+                      fm_tensor_view *views)
 {
     size_t count = fm_safetensors_count(like), offset = 0;
 
@@ -63,13 +68,15 @@ static size_t collect(const fm_safetensors *like, const fm_optimizer *o, fm_tens
         views[count++] = flat_view(VECTORS "v", "F32", o->v, o->n, sizeof(float));
     if (o->average)
         views[count++] = flat_view(VECTORS "average", "F64", o->average, o->n, sizeof(double));
+    if (record.len > 0)
+        views[count++] = flat_view(RECORD, "U8", record.data, record.len, 1);
     return count;
 }
 
 static fm_status encode(const fm_safetensors *like, const fm_optimizer *o,
                         const fm_checkpoint_note *note, fm_buf *out)
 {
-    fm_hash vectors = vectors_digest(o->n, o->m, o->v, o->average);
+    fm_hash vectors = vectors_digest(o->n, o->m, o->v, o->average, note->record);
     char hex[5][HEX_CAP], number[4][DECIMAL_CAP];
     const fm_safetensors_meta meta[] = {
         { META_PLAN, hex[0] },     { META_HEAD, hex[1] },     { META_COMMIT, hex[2] },
@@ -78,7 +85,7 @@ static fm_status encode(const fm_safetensors *like, const fm_optimizer *o,
     };
     fm_tensor_view *views;
     void *p = NULL;
-    fm_status st = fm_alloc(fm_safetensors_count(like) + 3, sizeof *views, &p);
+    fm_status st = fm_alloc(fm_safetensors_count(like) + 4, sizeof *views, &p);
 
     if (st != FM_OK)
         return st;
@@ -92,8 +99,8 @@ static fm_status encode(const fm_safetensors *like, const fm_optimizer *o,
     (void)snprintf(number[1], DECIMAL_CAP, "%" PRIu64, note->entry.round);
     (void)snprintf(number[2], DECIMAL_CAP, "%" PRIu64, o->steps);
     (void)snprintf(number[3], DECIMAL_CAP, "%" PRIu64, o->averaged);
-    st = fm_safetensors_encode(views, collect(like, o, views), meta, sizeof meta / sizeof meta[0],
-                               out);
+    st = fm_safetensors_encode(views, collect(like, o, note->record, views), meta,
+                               sizeof meta / sizeof meta[0], out);
     free(views);
     return st;
 }
@@ -154,6 +161,15 @@ static const void *vector(const fm_safetensors *s, const char *name, const char 
     return t && strcmp(t->dtype, dtype) == 0 && t->bytes == bytes ? t->data : NULL;
 }
 
+/* Empty in a checkpoint without one. */
+static fm_bytes record_of(const fm_safetensors *s)
+{
+    const fm_tensor_view *t = fm_safetensors_find(s, RECORD);
+
+    return t && strcmp(t->dtype, "U8") == 0 ? (fm_bytes){ t->data, t->bytes }
+                                            : (fm_bytes){ NULL, 0 };
+}
+
 /* The optimizer's vectors, shaped as those of *o and with their checksum. */
 static bool vectors_fit(const fm_safetensors *s, const fm_optimizer *o)
 {
@@ -165,7 +181,7 @@ static bool vectors_fit(const fm_safetensors *s, const fm_optimizer *o)
 
     if (!m || (o->v && !v) || (o->average && !average) || !meta_hash(s, META_VECTORS, &want))
         return false;
-    got = vectors_digest(o->n, m, v, average);
+    got = vectors_digest(o->n, m, v, average, record_of(s));
     return fm_hash_equal(&want, &got);
 }
 
@@ -219,6 +235,7 @@ fm_status fm_checkpoint_load(const char *path, const fm_hash *plan, const fm_opt
                      "%s: damaged, its values do not have the checksums that it names; restore it "
                      "together with state.db from a backup",
                      path);
+    c.note.record = record_of(c.file);
     if (st == FM_OK)
         *out = c;
     else

@@ -14,6 +14,7 @@ typedef struct {
     uint64_t finished; /* count of finished rounds, this one included */
     fm_hash head;      /* after `entry` */
     fm_transcript_entry entry;
+    fm_bytes record; /* of the same round (proto/entry.h), borrowed; may be empty */
 } fm_checkpoint_note;
 
 FM_NODISCARD fm_status fm_checkpoint_write(const char *path, const fm_safetensors *like,
@@ -21,7 +22,7 @@ FM_NODISCARD fm_status fm_checkpoint_write(const char *path, const fm_safetensor
 
 /** A checkpoint that was read and found whole, but not yet taken over. */
 typedef struct {
-    fm_checkpoint_note note;
+    fm_checkpoint_note note; /* its record borrows from the file */
     uint64_t steps, averaged;
     fm_safetensors *file; /* owned */
 } fm_checkpoint;
@@ -65,5 +66,27 @@ FM_NODISCARD fm_status fm_state_marks_load(sqlite3 *db, fm_state_marks *t);
 FM_NODISCARD fm_status fm_state_marks_write(sqlite3 *db, const fm_state_marks *t);
 void fm_state_marks_settled(fm_state_marks *t);
 void fm_state_marks_fini(fm_state_marks *t);
+
+/* ---- state_audit.c: records of finished rounds, rosters of their sessions ---- */
+
+typedef struct {
+    fm_session session;
+    fm_buf roster;   /* encoded Roster message of that session */
+    bool roster_due; /* not in the database yet */
+    fm_session record_session;
+    fm_buf record; /* of the last finished round, while it is not in the database */
+} fm_state_audit;
+
+FM_NODISCARD fm_status fm_state_audit_roster(fm_state_audit *a, const fm_session *session,
+                                             fm_bytes roster);
+/** FM_EPROTO, FM_EINVAL for what is not an entry of the round; an empty one is passed over. */
+FM_NODISCARD fm_status fm_state_audit_stage(fm_state_audit *a, uint64_t round, fm_bytes record);
+/** What is due, in the open transaction; fm_state_audit_settled after its commit.
+ *  @param pending  the round whose record is due; 0: none. */
+FM_NODISCARD fm_status fm_state_audit_write(sqlite3 *db, const fm_state_audit *a, uint64_t pending);
+void fm_state_audit_settled(fm_state_audit *a); /* also its end */
+FM_NODISCARD fm_status fm_state_audit_each(sqlite3 *db, fm_state_take_record *take, void *ctx);
+FM_NODISCARD fm_status fm_state_audit_read_roster(sqlite3 *db, const fm_session *session,
+                                                  fm_buf *out);
 
 #endif

@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 
 #include "certs_internal.h"
+#include "fedmoe/certs/past.h"
 #include "trust_internal.h"
 
 struct fm_peer {
@@ -18,8 +19,24 @@ static fm_status as_auth(fm_status st)
     return st == FM_OK || st == FM_ENOMEM ? st : FM_EAUTH;
 }
 
+/** When it must be good: now, or (with past) then. */
+typedef struct {
+    int64_t s; /* or FM_PAST_ANY */
+    bool past;
+    int64_t *revoked_s; /* out, with past; NULL: not wanted */
+} moment;
+
+static fm_status check_chain(const fm_trust *t, X509 *x, const fm_cert_info *info,
+                             const moment *when)
+{
+    if (!when->past)
+        return fm_trust_check_chain(t, x, info, when->s);
+    return fm_trust_check_past(t, x, info, when->s, when->revoked_s);
+}
+
 /** The checks in the order in which their texts help most: form, chain, place, role. */
-static fm_status check(const fm_trust *t, X509 *x, fm_role role, int64_t now_s, fm_cert_info *info)
+static fm_status check(const fm_trust *t, X509 *x, fm_role role, const moment *when,
+                       fm_cert_info *info)
 {
     fm_cert_facts f;
     fm_status st;
@@ -28,7 +45,7 @@ static fm_status check(const fm_trust *t, X509 *x, fm_role role, int64_t now_s, 
         return fm_fail_context(st, "a peer's certificate: ");
     if (f.is_ca)
         return fm_fail(FM_EAUTH, "a peer shows a CA's certificate, which is nobody's identity");
-    if ((st = fm_trust_check_chain(t, x, &f.info, now_s)) != FM_OK)
+    if ((st = check_chain(t, x, &f.info, when)) != FM_OK)
         return fm_fail_context(
             st, "the certificate that names %s '%s': ", fm_role_name(f.info.role), f.info.name);
     if (strcmp(f.info.federation, fm_trust_federation(t)) != 0)
@@ -43,8 +60,8 @@ static fm_status check(const fm_trust *t, X509 *x, fm_role role, int64_t now_s, 
     return FM_OK;
 }
 
-fm_status fm_peer_verify(const fm_trust *t, const uint8_t *der, size_t len, fm_role role,
-                         int64_t now_s, fm_peer **out)
+static fm_status verify(const fm_trust *t, const uint8_t *der, size_t len, fm_role role,
+                        const moment *when, fm_peer **out)
 {
     fm_peer *p = NULL;
     X509 *x = NULL;
@@ -57,7 +74,7 @@ fm_status fm_peer_verify(const fm_trust *t, const uint8_t *der, size_t len, fm_r
         goto done;
     }
     if ((st = fm_alloc(1, sizeof *p, (void **)&p)) != FM_OK ||
-        (st = check(t, x, role, now_s, &p->info)) != FM_OK)
+        (st = check(t, x, role, when, &p->info)) != FM_OK)
         goto done;
     if (!(p->key = X509_get_pubkey(x))) {
         st = fm_ssl_fail(FM_EAUTH, "the certificate of '%s': no usable key", p->info.name);
@@ -70,6 +87,22 @@ done:
     fm_peer_free(&p);
     ERR_clear_error();
     return as_auth(st);
+}
+
+fm_status fm_peer_verify(const fm_trust *t, const uint8_t *der, size_t len, fm_role role,
+                         int64_t now_s, fm_peer **out)
+{
+    const moment now = { .s = now_s };
+
+    return verify(t, der, len, role, &now, out);
+}
+
+fm_status fm_peer_verify_past(const fm_trust *t, const uint8_t *der, size_t len, fm_role role,
+                              int64_t at_s, fm_peer **out, int64_t *revoked_s)
+{
+    const moment then = { .s = at_s, .past = true, .revoked_s = revoked_s };
+
+    return verify(t, der, len, role, &then, out);
 }
 
 void fm_peer_free(fm_peer **p)

@@ -7,6 +7,7 @@
 
 #include "certs_internal.h"
 #include "fedmoe/base/clock.h"
+#include "fedmoe/certs/past.h"
 #include "trust_internal.h"
 
 struct fm_trust {
@@ -165,4 +166,47 @@ fm_status fm_trust_check_chain(const fm_trust *t, X509 *x, const fm_cert_info *i
                           X509_STORE_CTX_get_error_depth(ctx));
     X509_STORE_CTX_free(ctx);
     return st;
+}
+
+/** When one of the lists that this trust holds says that the CA revoked it; 0: none does. */
+static fm_status revocation_of(const fm_trust *t, X509 *x, int64_t *out)
+{
+    const STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(t->store);
+
+    *out = 0;
+    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
+        X509_CRL *crl = X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(objects, i));
+        X509_REVOKED *entry = NULL;
+
+        if (crl && X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_issuer_name(x)) == 0 &&
+            X509_CRL_get0_by_cert(crl, &entry, x) == 1)
+            return fm_ssl_time(X509_REVOKED_get0_revocationDate(entry), out);
+    }
+    return FM_OK;
+}
+
+fm_status fm_trust_check_past(const fm_trust *t, X509 *x, const fm_cert_info *info, int64_t at_s,
+                              int64_t *revoked_s)
+{
+    X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+    int64_t revoked = 0;
+    char when[32];
+    fm_status st = FM_OK;
+
+    if (!set_up(ctx, t, x, at_s == FM_PAST_ANY ? info->not_before_s : at_s) ||
+        X509_VERIFY_PARAM_clear_flags(X509_STORE_CTX_get0_param(ctx), X509_V_FLAG_CRL_CHECK) != 1)
+        st = fm_ssl_fail(FM_ENOMEM, "cannot set up the check of a certificate");
+    else if (X509_verify_cert(ctx) != 1)
+        st = chain_failed(t, info, X509_STORE_CTX_get_error(ctx),
+                          X509_STORE_CTX_get_error_depth(ctx));
+    X509_STORE_CTX_free(ctx);
+    if (st != FM_OK || (st = revocation_of(t, x, &revoked)) != FM_OK)
+        return st;
+    if (revoked != 0 && at_s != FM_PAST_ANY && revoked <= at_s) {
+        fm_clock_format(revoked, when, sizeof when);
+        return fm_fail(FM_EAUTH, "revoked by the CA on %s, before this was signed", when);
+    }
+    if (revoked_s)
+        *revoked_s = revoked;
+    return FM_OK;
 }

@@ -12,4 +12,8 @@
 FM_NODISCARD fm_status fm_trust_check_chain(const fm_trust *t, X509 *x, const fm_cert_info *info,
                                             int64_t now_s);
 
+/** The same as of a time in the past, or FM_PAST_ANY: fedmoe/certs/past.h. */
+FM_NODISCARD fm_status fm_trust_check_past(const fm_trust *t, X509 *x, const fm_cert_info *info,
+                                           int64_t at_s, int64_t *revoked_s);
+
 #endif

@@ -33,7 +33,7 @@ static fm_status make_room(simulation *r)
         (st = fm_alloc(n, sizeof *r->surplus, (void **)&r->surplus)) != FM_OK ||
         (st = fm_alloc(n, sizeof *r->gradient, (void **)&r->gradient)) != FM_OK)
         return st;
-    return fm_coordinator_optimizer_new(r->s->plan, r->s->initial, n, &r->optimizer);
+    return fm_replay_optimizer_new(r->s->plan, r->s->initial, n, &r->optimizer);
 }
 
 static fm_status make_pairs(simulation *r)

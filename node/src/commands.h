@@ -20,6 +20,7 @@ int fm_cmd_report(int argc, char **argv);
 int fm_cmd_evaluate(int argc, char **argv);
 int fm_cmd_predict(int argc, char **argv);
 int fm_cmd_audit(int argc, char **argv);
+int fm_cmd_verify(int argc, char **argv);
 
 /* command.c */
 /** Read the JSON file `name` that the driver left beside the configuration file. */

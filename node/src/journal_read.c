@@ -1,4 +1,7 @@
 /* A look into the journal while the node may be at work: nothing is made or changed. */
+#include <stdlib.h>
+#include <string.h>
+
 #include <sqlite3.h>
 
 #include "fedmoe/base/clock.h"
@@ -37,6 +40,12 @@ static int count_released(sqlite3 *db, int64_t *out)
     return rc;
 }
 
+static fm_status read_fail(const char *path, sqlite3 *db)
+{
+    return fm_fail(FM_EIO, "%s: cannot read the journal: %s", path,
+                   db ? sqlite3_errmsg(db) : "out of memory");
+}
+
 fm_status fm_journal_read_released(const char *path, uint64_t *count)
 {
     uint64_t until_ms = fm_clock_now_ms() + BUSY_MS;
@@ -59,8 +68,124 @@ fm_status fm_journal_read_released(const char *path, uint64_t *count)
     if (rc == SQLITE_OK)
         *count = (uint64_t)n;
     else
-        st = fm_fail(FM_EIO, "%s: cannot read the journal: %s", path,
-                     db ? sqlite3_errmsg(db) : "out of memory");
+        st = read_fail(path, db);
     (void)sqlite3_close(db);
     return st;
+}
+
+/* ---- the rounds of a plan ---- */
+
+typedef struct {
+    const char *path, *federation;
+    const fm_hash *plan;
+    sqlite3 *db;
+    fm_journal_row *rows;
+    size_t count, room;
+} listing;
+
+static fm_status add_row(listing *l, sqlite3_stmt *s)
+{
+    const size_t room = l->room ? 2 * l->room : 64;
+    fm_journal_row *grown;
+
+    if (sqlite3_column_bytes(s, 1) != FM_HASH_BYTES)
+        return fm_fail(FM_EPROTO, "%s: a commit of the wrong length", l->path);
+    if (l->count == l->room) {
+        if (!(grown = realloc(l->rows, room * sizeof *grown)))
+            return fm_fail(FM_ENOMEM, "%s: no memory for %zu rounds", l->path, room);
+        l->rows = grown;
+        l->room = room;
+    }
+    l->rows[l->count] = (fm_journal_row){ .round = (uint64_t)sqlite3_column_int64(s, 0),
+                                          .released = sqlite3_column_int(s, 2) != 0 };
+    memcpy(l->rows[l->count++].digest.bytes, sqlite3_column_blob(s, 1), FM_HASH_BYTES);
+    return FM_OK;
+}
+
+static fm_status prepare(const listing *l, const char *sql, sqlite3_stmt **out)
+{
+    if (sqlite3_prepare_v2(l->db, sql, -1, out, NULL) != SQLITE_OK ||
+        sqlite3_bind_text(*out, 1, l->federation, -1, SQLITE_STATIC) != SQLITE_OK ||
+        sqlite3_bind_blob(*out, 2, l->plan->bytes, FM_HASH_BYTES, SQLITE_STATIC) != SQLITE_OK)
+        return read_fail(l->path, l->db);
+    return FM_OK;
+}
+
+static fm_status list_rows(listing *l)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = SQLITE_DONE;
+    fm_status st = prepare(l,
+                           "SELECT round, committed, released_s IS NOT NULL FROM rounds WHERE "
+                           "federation = ?1 AND plan = ?2 AND committed IS NOT NULL ORDER BY round",
+                           &s);
+
+    while (st == FM_OK && (rc = sqlite3_step(s)) == SQLITE_ROW)
+        st = add_row(l, s);
+    if (st == FM_OK && rc != SQLITE_DONE)
+        st = read_fail(l->path, l->db);
+    sqlite3_finalize(s);
+    return st;
+}
+
+static fm_status read_head(const listing *l, fm_journal_state *out)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = SQLITE_DONE;
+    fm_status st =
+        prepare(l, "SELECT round, head FROM heads WHERE federation = ?1 AND plan = ?2", &s);
+
+    if (st == FM_OK && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        if (sqlite3_column_bytes(s, 1) != FM_HASH_BYTES) {
+            st = fm_fail(FM_EPROTO, "%s: a head of the wrong length", l->path);
+        } else {
+            out->finished_round = (uint64_t)sqlite3_column_int64(s, 0);
+            memcpy(out->head.bytes, sqlite3_column_blob(s, 1), FM_HASH_BYTES);
+        }
+    } else if (st == FM_OK && rc != SQLITE_DONE) {
+        st = read_fail(l->path, l->db);
+    }
+    sqlite3_finalize(s);
+    return st;
+}
+
+/* One transaction for both. */
+static fm_status list(listing *l, fm_journal_state *state)
+{
+    fm_status st;
+
+    if (sqlite3_exec(l->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
+        return read_fail(l->path, l->db);
+    if ((st = list_rows(l)) == FM_OK)
+        st = read_head(l, state);
+    (void)sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
+    return st;
+}
+
+fm_status fm_journal_read_rounds(const char *path, const char *federation, const fm_hash *plan,
+                                 fm_journal_row **rows, size_t *count, fm_journal_state *state)
+{
+    listing l = { .path = path, .federation = federation, .plan = plan };
+    fm_journal_state s = { 0 };
+    fm_status st;
+
+    if (!path || !federation || !plan || !rows || !count || !state)
+        return fm_fail(FM_EINVAL, "fm_journal_read_rounds: NULL argument");
+    if ((st = fm_file_check_private(path)) != FM_OK)
+        return st;
+    if (sqlite3_open_v2(path, &l.db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK) {
+        (void)sqlite3_busy_timeout(l.db, BUSY_MS);
+        st = list(&l, &s);
+    } else {
+        st = read_fail(path, l.db);
+    }
+    (void)sqlite3_close(l.db);
+    if (st != FM_OK) {
+        free(l.rows);
+        return st;
+    }
+    *rows = l.rows;
+    *count = l.count;
+    *state = s;
+    return FM_OK;
 }

@@ -58,6 +58,11 @@ static void make_people(void)
     fed_trust = trust;
 }
 
+const char *fed_ca(void)
+{
+    return ca_dir;
+}
+
 fm_trust *fed_trust_without(uint32_t i)
 {
     fm_trust *t = NULL;
@@ -137,7 +142,8 @@ static void port_entries(void *ctx, uint64_t round, const fm_transcript_entry **
     *count = f->entry_count - first;
 }
 
-static fm_status port_finish(void *ctx, const fm_transcript_entry *e, const fm_optimizer *o)
+static fm_status port_finish(void *ctx, const fm_transcript_entry *e, fm_bytes record,
+                             const fm_optimizer *o)
 {
     federation *f = ctx;
     fm_hash now = fm_model_digest(o->weights, o->n * sizeof *o->weights);
@@ -145,6 +151,9 @@ static fm_status port_finish(void *ctx, const fm_transcript_entry *e, const fm_o
     if (f->finish_fails != FM_OK)
         return fm_fail(f->finish_fails, "the test says so");
     CU_ASSERT(fm_hash_equal(&now, &e->model_after));
+    fed_check_record(f, e, record);
+    if (f->keeper)
+        f->keeper->finish(f->keeper->ctx, record);
     f->entries[f->entry_count++] = *e;
     f->head = fm_transcript_next(&f->head, e);
     return FM_OK;
@@ -206,7 +215,7 @@ static void port_ended(void *ctx, uint64_t round, bool finished, uint32_t surviv
 
 /* ---- life ---- */
 
-static void make_plan(federation *f, const spec *s)
+static void make_plan(federation *f, const spec *s, const float first[PARAMETERS])
 {
     fm_plan *p = &f->plan;
 
@@ -230,6 +239,7 @@ static void make_plan(federation *f, const spec *s)
         .colluders = s->colluders,
         .max_nodes = s->max_nodes,
         .parameters = PARAMETERS,
+        .initial_model = fm_model_digest(first, PARAMETERS * sizeof *first),
         .optimizer = FM_OPTIMIZER_SGD,
         .learning_rate = 1.0,
         .adam_epsilon = 1e-3,
@@ -257,7 +267,8 @@ static void make_coordinator(federation *f, uint32_t join_ms)
         .join_ms = join_ms,
         .phase_ms = PHASE_MS,
         .ports = { f, port_send, port_drop, port_next, port_entries, port_finish, port_random,
-                   port_keep_mark, port_find_mark, port_note, port_ended },
+                   port_keep_mark, port_find_mark, fed_keep_roster, fed_keep_update,
+                   fed_keep_release, port_note, port_ended },
     };
 
     need(fm_coordinator_new(&c, &f->c) == FM_OK, "coordinator");
@@ -273,13 +284,13 @@ void fed_make(federation *f, const spec *s)
     f->now_ms = 1000;
     f->now_s = fm_clock_wall_s();
     f->rng = fm_rng_seeded(&f->seed, 7);
-    make_plan(f, s);
-    lattice = fm_coordinator_lattice_spec(&f->plan);
-    need(fm_dp_lattice_make(&lattice, &f->lattice) == FM_OK, "lattice");
     for (size_t i = 0; i < PARAMETERS; i++)
         first[i] = 0.25f * (float)i;
-    need(fm_coordinator_optimizer_new(&f->plan, first, PARAMETERS, &f->optimizer) == FM_OK &&
-             fm_coordinator_optimizer_new(&f->plan, first, PARAMETERS, &f->reference) == FM_OK,
+    make_plan(f, s, first);
+    lattice = fm_replay_lattice_spec(&f->plan);
+    need(fm_dp_lattice_make(&lattice, &f->lattice) == FM_OK, "lattice");
+    need(fm_replay_optimizer_new(&f->plan, first, PARAMETERS, &f->optimizer) == FM_OK &&
+             fm_replay_optimizer_new(&f->plan, first, PARAMETERS, &f->reference) == FM_OK,
          "optimizer");
     for (uint32_t i = 0; i < PEOPLE; i++) {
         f->nodes[i].id = people[i];

@@ -75,7 +75,17 @@ typedef struct {
     uint32_t join_ms;   /* JOIN_MS when 0 */
 } spec;
 
+/* Who keeps what those need who were not there. */
 typedef struct {
+    void *ctx;
+    void (*roster)(void *ctx, const fm_msg_roster *r);
+    void (*update)(void *ctx, uint64_t round, uint32_t index, fm_bytes masked);
+    void (*release)(void *ctx, uint32_t index, const fm_msg_release *r);
+    void (*finish)(void *ctx, fm_bytes record);
+} fed_keeper;
+
+typedef struct {
+    const fed_keeper *keeper; /* NULL: nobody; to be set before anyone joins */
     fm_plan plan;
     fm_buf plan_bytes;
     fm_dp_lattice lattice;
@@ -98,7 +108,7 @@ typedef struct {
     uint64_t last_given;
     fm_transcript_entry entries[64];
     uint32_t entry_count;
-    fm_hash head;
+    fm_hash head, roster; /* the latter: kept last */
     struct {
         char name[FM_NAME_MAX + 1];
         fm_ledger_mark mark;
@@ -148,6 +158,10 @@ const fm_dp_shares *fed_shares(federation *f, uint32_t participants);
 
 extern const fm_trust *fed_trust;
 extern const fm_identity *fed_hub;
+/** How long the statements of nodes that join from now on last: an hour, unless a test says else. */
+extern int64_t fed_statement_s;
+/** The CA's folder: ca.crt, crl.pem, and its key. */
+const char *fed_ca(void);
 /** As fed_trust, but with this node revoked; fm_trust_free. */
 fm_trust *fed_trust_without(uint32_t i);
 
@@ -157,6 +171,12 @@ extern const spec fed_five;
 void fed_bring_to(federation *f, fm_coordinator_phase p);
 /** Whatever happened before: whoever is away comes back, and all rounds finish with exact sums. */
 void fed_finishes(federation *f);
+
+/* keeper.c: ports; the record of a round must lead to its entry, and be signed */
+void fed_check_record(const federation *f, const fm_transcript_entry *e, fm_bytes bytes);
+fm_status fed_keep_roster(void *ctx, const fm_msg_roster *r);
+fm_status fed_keep_update(void *ctx, uint32_t index, fm_bytes masked);
+fm_status fed_keep_release(void *ctx, uint32_t index, const fm_msg_release *r);
 
 /* node.c */
 void node_new(federation *f, node *n);

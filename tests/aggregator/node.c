@@ -6,6 +6,8 @@
 
 #include "federation.h"
 
+int64_t fed_statement_s = 3600;
+
 void node_fini(node *n)
 {
     for (size_t i = 0; i < n->waiting; i++)
@@ -30,7 +32,8 @@ void node_new(federation *f, node *n)
     n->finished_round = old.finished_round;
     n->head = old.head;
     need(fm_dp_keypair_new(&n->keys) == FM_OK, "keypair");
-    n->statement = (fm_statement){ .role = FM_ROLE_NODE, .not_after_s = f->now_s + 3600 };
+    n->statement =
+        (fm_statement){ .role = FM_ROLE_NODE, .not_after_s = f->now_s + fed_statement_s };
     memcpy(n->statement.federation, "heart", 6);
     memcpy(n->statement.name, n->name, sizeof n->name);
     fm_rng_system().fill(NULL, n->statement.curve_public, FM_SESSION_KEY_BYTES);

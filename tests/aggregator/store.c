@@ -4,6 +4,7 @@
 
 #include "federation.h"
 #include "fedmoe/base/file.h"
+#include "fedmoe/proto/entry.h"
 
 void store_make(store *t)
 {
@@ -43,7 +44,7 @@ fm_status store_open(store *t)
         plan.start_scale = 0.5;
         first[YAML_PARAMETERS - 1] = 0.0f;
     }
-    need(fm_coordinator_optimizer_new(&plan, first, YAML_PARAMETERS, &t->o) == FM_OK, "optimizer");
+    need(fm_replay_optimizer_new(&plan, first, YAML_PARAMETERS, &t->o) == FM_OK, "optimizer");
     return fm_state_open(t->dir, &t->plan, t->like, t->o, &t->s);
 }
 
@@ -81,6 +82,7 @@ fm_status store_finish_one(store *t, uint64_t *round)
 {
     float gradient[YAML_PARAMETERS];
     fm_transcript_entry e;
+    fm_buf record;
     fm_status st;
 
     if ((st = fm_state_next_round(t->s, round)) != FM_OK)
@@ -88,7 +90,44 @@ fm_status store_finish_one(store *t, uint64_t *round)
     store_gradient(fm_state_finished(t->s), gradient);
     need(fm_optimizer_step(t->o, gradient, YAML_PARAMETERS) == FM_OK, "step");
     e = store_entry(*round, t->o);
-    return fm_state_finish_round(t->s, &e, t->o);
+    record = store_record(&e, 1);
+    st = fm_state_finish_round(t->s, &e, (fm_bytes){ record.data, record.len }, t->o);
+    fm_buf_fini(&record);
+    return st;
+}
+
+fm_buf store_record(const fm_transcript_entry *e, uint8_t session)
+{
+    static const uint8_t some[4] = "some";
+    static const uint32_t nodes[] = { 0, 2 };
+    static const fm_hash updates[2];
+    static const fm_bytes signatures[2] = { { some, 4 }, { some, 4 } };
+    const fm_entry entry = {
+        .round = e->round,
+        .session = { { session } },
+        .model_after = e->model_after,
+        .participants = nodes,
+        .participant_count = 2,
+        .survivors = nodes,
+        .updates = updates,
+        .update_signatures = signatures,
+        .commit_signatures = signatures,
+        .survivor_count = 2,
+        .certificate = { some, 4 },
+    };
+    fm_buf b = { 0 };
+
+    need(fm_entry_encode_body(&entry, &b) == FM_OK &&
+             fm_entry_encode_signature(signatures[0], &b) == FM_OK,
+         "record");
+    return b;
+}
+
+fm_status store_keep_roster(store *t, uint8_t session)
+{
+    const fm_session s = { { session } };
+
+    return fm_state_keep_roster(t->s, &s, (fm_bytes){ s.bytes, sizeof s.bytes });
 }
 
 fm_buf store_read(const store *t, const char *name)

@@ -24,6 +24,10 @@ void store_end(store *t);
 /** The same gradient for the same number; the entry of a round that ended with these weights. */
 void store_gradient(uint64_t number, float out[YAML_PARAMETERS]);
 fm_transcript_entry store_entry(uint64_t round, const fm_optimizer *o);
+/** The record of that round, as the checkpoint brings it along; of session number `session`. */
+fm_buf store_record(const fm_transcript_entry *e, uint8_t session);
+/** The roster of that session: any bytes. */
+fm_status store_keep_roster(store *t, uint8_t session);
 /** A number, a step with the gradient of fm_state_finished, and its end. */
 fm_status store_finish_one(store *t, uint64_t *round);
 /** The bytes of a file of the folder. */

@@ -452,6 +452,28 @@ static void a_plan_without_a_lattice_is_refused(void)
     CU_ASSERT(says("federation.yaml: "));
 }
 
+/* Kept or not, members approve the same plan. */
+static void that_updates_are_kept_is_no_part_of_the_plan(void)
+{
+    static const char *const from = "timeouts: {join_s: 60, round_s: 30}";
+    fm_aggregator_config with, without;
+    fm_buf a = { 0 }, b = { 0 };
+
+    CU_ASSERT_EQUAL_FATAL(load(NULL, NULL, &without), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(load(from, "keep_updates: true", &with), FM_OK);
+    CU_ASSERT(with.keep_updates && !without.keep_updates);
+    memcpy(with.plan.run, without.plan.run, sizeof with.plan.run);
+    CU_ASSERT(fm_plan_encode(&with.plan, &a) == FM_OK &&
+              fm_plan_encode(&without.plan, &b) == FM_OK);
+    CU_ASSERT(a.len == b.len && memcmp(a.data, b.data, a.len) == 0);
+    fm_aggregator_config_fini(&with);
+    fm_aggregator_config_fini(&without);
+    CU_ASSERT_EQUAL(load(from, "keep_updates: often", &with), FM_EPARSE);
+    CU_ASSERT(says("keep_updates"));
+    fm_buf_fini(&a);
+    fm_buf_fini(&b);
+}
+
 static const fm_test tests[] = {
     { "everything given is read", everything_given_is_read },
     { "what is left out follows from the case", what_is_left_out_follows_from_the_case },
@@ -472,5 +494,7 @@ static const fm_test tests[] = {
     { "the model is a plain name beside the file", the_model_is_a_plain_name_beside_the_file },
     { "a model that cannot be trained is refused", a_model_that_cannot_be_trained_is_refused },
     { "a plan without a lattice is refused", a_plan_without_a_lattice_is_refused },
+    { "that updates are kept is no part of the plan",
+      that_updates_are_kept_is_no_part_of_the_plan },
 };
 const fm_test_suite suite_config = { "aggregator.config", tests, FM_TEST_COUNT(tests) };

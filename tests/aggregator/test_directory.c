@@ -310,7 +310,7 @@ static void finish_rounds(const desk *d, int rounds, float average[YAML_PARAMETE
         store_gradient(round, gradient);
         need(fm_optimizer_step(o, gradient, YAML_PARAMETERS) == FM_OK, "step");
         e = store_entry(round, o);
-        need(fm_state_finish_round(s, &e, o) == FM_OK, "finish");
+        need(fm_state_finish_round(s, &e, (fm_bytes){ NULL, 0 }, o) == FM_OK, "finish");
     }
     fm_optimizer_result(o, average);
     fm_state_close(&s);

@@ -304,7 +304,7 @@ static void finish_round(desk *d, const float *sum, size_t n)
     CU_ASSERT_EQUAL_FATAL(fm_optimizer_step(d->o, sum, n), FM_OK);
     e.commit_digest = fm_hash_of("a commit", &e.round, sizeof e.round);
     e.model_after = fm_model_digest(d->o->weights, d->o->n * sizeof(float));
-    CU_ASSERT_EQUAL_FATAL(fm_state_finish_round(d->s, &e, d->o), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_state_finish_round(d->s, &e, (fm_bytes){ NULL, 0 }, d->o), FM_OK);
 }
 
 static double figure(const json_t *answer, size_t item, const char *key)

@@ -140,7 +140,7 @@ static void a_round_cannot_finish_twice_or_before_an_older_one(void)
     CU_ASSERT_EQUAL_FATAL(store_open(&t), FM_OK);
     CU_ASSERT_EQUAL(store_finish_one(&t, &round), FM_OK);
     e = store_entry(round, t.o);
-    CU_ASSERT_EQUAL(fm_state_finish_round(t.s, &e, t.o), FM_EREPLAY);
+    CU_ASSERT_EQUAL(fm_state_finish_round(t.s, &e, (fm_bytes){ NULL, 0 }, t.o), FM_EREPLAY);
     CU_ASSERT_EQUAL(fm_state_finished(t.s), 1);
     store_end(&t);
 }

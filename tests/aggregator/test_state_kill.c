@@ -1,4 +1,5 @@
 /* kill -9 at random instants, and a disk that is full: no acknowledged round is lost. */
+#include <dirent.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #include "federation.h"
+#include "fedmoe/proto/entry.h"
+#include "kept_internal.h"
 #include "store.h"
 #include "suites.h"
 
@@ -32,28 +35,70 @@ static void tell(int fd, uint64_t round, uint8_t finished)
         _exit(3);
 }
 
-/* Rounds without end, some of them abandoned. Never returns. */
-static void work(store *t, int fd)
+static fm_status open_kept(store *t, fm_kept **out)
+{
+    const fm_transcript_entry *entries = NULL;
+    uint32_t count = 0;
+
+    fm_state_entries(t->s, 0, &entries, &count);
+    return fm_kept_open(t->dir, entries, count, out);
+}
+
+/* What an aggregator with keep_updates writes of a round before it finishes. */
+static fm_status keep_updates(fm_kept *kept, uint64_t round)
+{
+    fm_msg_release r = { .round = round };
+    uint8_t words[8];
+    fm_status st = FM_OK;
+
+    fm_put_u64le(words, round);
+    for (uint32_t at = 0; st == FM_OK && at <= 2; at += 2)
+        if ((st = fm_kept_update(kept, at, (fm_bytes){ words, sizeof words })) == FM_OK)
+            st = fm_kept_release(kept, at, &r);
+    return st;
+}
+
+static fm_status finish(store *t, fm_kept *kept, uint64_t round)
 {
     float gradient[YAML_PARAMETERS];
     fm_transcript_entry e;
-    uint64_t round = 0;
+    fm_buf record;
+    fm_status st;
 
-    if (store_open(t) != FM_OK)
+    store_gradient(round, gradient);
+    if (fm_optimizer_step(t->o, gradient, YAML_PARAMETERS) != FM_OK)
+        _exit(2);
+    e = store_entry(round, t->o);
+    record = store_record(&e, (uint8_t)(round / 7));
+    if ((st = fm_kept_finish(kept)) == FM_OK)
+        st = fm_state_finish_round(t->s, &e, (fm_bytes){ record.data, record.len }, t->o);
+    fm_buf_fini(&record);
+    return st;
+}
+
+/* Rounds without end, some of them abandoned. Never returns. */
+static void work(store *t, int fd)
+{
+    fm_kept *kept = NULL;
+    uint64_t round = 0, session = UINT64_MAX;
+
+    if (store_open(t) != FM_OK || open_kept(t, &kept) != FM_OK)
         _exit(1);
     for (;;) {
         if (fm_state_next_round(t->s, &round) != FM_OK)
             _exit(2);
+        fm_kept_begin(kept, round);
         tell(fd, round, 0);
+        if (session != round / 7 && store_keep_roster(t, (uint8_t)(round / 7)) != FM_OK)
+            _exit(2);
+        session = round / 7;
         if (round % 3 != 0 && fm_state_settle(t->s) != FM_OK)
+            _exit(2);
+        if (keep_updates(kept, round) != FM_OK)
             _exit(2);
         if (round % 5 == 0)
             continue;
-        store_gradient(round, gradient);
-        if (fm_optimizer_step(t->o, gradient, YAML_PARAMETERS) != FM_OK)
-            _exit(2);
-        e = store_entry(round, t->o);
-        if (fm_state_finish_round(t->s, &e, t->o) != FM_OK)
+        if (finish(t, kept, round) != FM_OK)
             _exit(2);
         tell(fd, round, 1);
     }
@@ -90,8 +135,69 @@ static uint64_t read_reports(int fd, uint64_t *greatest_given, uint64_t acknowle
     return acknowledged;
 }
 
+typedef struct {
+    store *t;
+    uint32_t records, with_updates;
+} audit;
+
+/* Whole, of this round, its roster there. */
+static fm_status check_record(void *ctx, uint64_t round, fm_bytes record)
+{
+    audit *a = ctx;
+    fm_kept_file *kept = NULL;
+    fm_entry *e = NULL;
+    fm_buf roster = { 0 }, bytes = { 0 };
+
+    CU_ASSERT_EQUAL_FATAL(fm_entry_decode(record.data, record.len, &e), FM_OK);
+    CU_ASSERT_EQUAL(e->round, round);
+    CU_ASSERT_EQUAL(fm_state_read_roster(a->t->s, &e->session, &roster), FM_OK);
+    CU_ASSERT(roster.len == FM_SESSION_BYTES && roster.data[0] == e->session.bytes[0]);
+    a->records++;
+    if (fm_kept_read(a->t->dir, round, &kept) == FM_OK) {
+        a->with_updates++;
+        for (uint32_t i = 0; i < e->survivor_count; i++) {
+            CU_ASSERT_EQUAL(fm_kept_get(kept, FM_KEPT_UPDATE, e->survivors[i], &bytes), FM_OK);
+            CU_ASSERT(bytes.len == 8 && fm_get_u64le(bytes.data) == round);
+            CU_ASSERT_EQUAL(fm_kept_get(kept, FM_KEPT_SEEDS, e->survivors[i], &bytes), FM_OK);
+        }
+    }
+    fm_kept_file_close(&kept);
+    fm_buf_fini(&roster);
+    fm_buf_fini(&bytes);
+    free(e);
+    return FM_OK;
+}
+
+static uint32_t count_files(const store *t)
+{
+    char path[PATH_CAP];
+    uint32_t n = 0;
+    DIR *d;
+
+    yaml_path(path, t->dir, FM_KEPT_DIR);
+    need((d = opendir(path)) != NULL, path);
+    for (struct dirent *e; (e = readdir(d));)
+        n += e->d_name[0] != '.' || strlen(e->d_name) > 2;
+    (void)closedir(d);
+    return n;
+}
+
+/* Every finished round has its record and its updates, and no other round has any. */
+static void check_audit(store *t, uint32_t finished)
+{
+    audit a = { .t = t };
+    fm_kept *kept = NULL;
+
+    CU_ASSERT_EQUAL(open_kept(t, &kept), FM_OK);
+    CU_ASSERT_EQUAL(fm_state_each_record(t->s, check_record, &a), FM_OK);
+    CU_ASSERT_EQUAL(a.records, finished);
+    CU_ASSERT_EQUAL(a.with_updates, finished);
+    CU_ASSERT_EQUAL(count_files(t), finished);
+    fm_kept_close(&kept);
+}
+
 /* The files agree with each other and with what the entries say of the model. */
-static void check_reopened(store *t, uint64_t acknowledged)
+static void check_reopened(store *t, uint64_t acknowledged, bool audited)
 {
     const fm_transcript_entry *entries = NULL;
     uint32_t count = 0;
@@ -106,6 +212,8 @@ static void check_reopened(store *t, uint64_t acknowledged)
         model = fm_model_digest(t->o->weights, YAML_PARAMETERS * sizeof(float));
         CU_ASSERT(fm_hash_equal(&model, &entries[count - 1].model_after));
     }
+    if (audited)
+        check_audit(t, count);
     store_close(t);
 }
 
@@ -136,7 +244,7 @@ static void killed_at_any_instant_nothing_acknowledged_is_lost(void)
         (void)close(pipe_fds[0]);
         need(waitpid(child, &status, 0) == child, "wait");
         CU_ASSERT(WIFSIGNALED(status));
-        check_reopened(&t, acknowledged);
+        check_reopened(&t, acknowledged, true);
     }
     printf("\n    %llu rounds were given out over %d kills", (unsigned long long)greatest, KILLS);
     CU_ASSERT(acknowledged > 0);
@@ -186,7 +294,7 @@ static void a_full_disk_is_an_error_and_costs_no_finished_round(void)
         need(waitpid(child, &status, 0) == child, "wait");
         CU_ASSERT(WIFEXITED(status));
         CU_ASSERT_EQUAL(WEXITSTATUS(status), 0);
-        check_reopened(&t, before);
+        check_reopened(&t, before, false);
         CU_ASSERT_EQUAL_FATAL(store_open(&t), FM_OK); /* and it goes on */
         CU_ASSERT_EQUAL(store_finish_one(&t, &round), FM_OK);
         store_end(&t);

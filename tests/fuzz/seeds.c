@@ -49,6 +49,30 @@ static void put_plan(void)
     fm_buf_fini(&b);
 }
 
+/* An entry, a seal, and both in a file. */
+static void put_bundle(void)
+{
+    const fm_bundle_seal seal = sample_seal();
+    fm_bundle_writer *w = NULL;
+    fm_buf entry = { .len = 0 }, sealed = { .len = 0 };
+    char path[1024];
+
+    if (sample_entry_bytes(&entry) == FM_OK)
+        put("bundle", "entry", entry.data, entry.len);
+    if (fm_bundle_seal_encode(&seal, &sealed) == FM_OK)
+        put("bundle", "seal", sealed.data, sealed.len);
+    (void)snprintf(path, sizeof path, "%s/bundle/file", g_root);
+    if (fm_bundle_create(path, &w) != FM_OK ||
+        fm_bundle_put(w, FM_BUNDLE_PLAN, "abcd", 4) != FM_OK ||
+        fm_bundle_put(w, FM_BUNDLE_ENTRY, entry.data, entry.len) != FM_OK ||
+        fm_bundle_put(w, FM_BUNDLE_SEAL, sealed.data, sealed.len) != FM_OK ||
+        fm_bundle_finish(&w) != FM_OK)
+        fprintf(stderr, "%s\n", fm_error_text());
+    fm_bundle_abort(&w);
+    fm_buf_fini(&entry);
+    fm_buf_fini(&sealed);
+}
+
 static void put_safetensors(void)
 {
     static const uint8_t values[32] = { 0, 0, 0x80, 0x3f };
@@ -90,6 +114,7 @@ int main(int argc, char **argv)
     g_root = argv[1];
     put_messages();
     put_plan();
+    put_bundle();
     put_safetensors();
     put_yaml();
     return 0;

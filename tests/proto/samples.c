@@ -233,3 +233,58 @@ fm_plan sample_fast_plan(void)
     p.start_scale = 0.3;
     return p;
 }
+
+fm_entry sample_entry(void)
+{
+    static const uint32_t participants[] = { 0, 2, 5 };
+    static fm_hash updates[2];
+    static uint8_t bytes[4][FM_SIGNATURE_MAX], certificate[40];
+    static fm_bytes update_signatures[2], commit_signatures[2];
+
+    fill(certificate, sizeof certificate, 17);
+    for (unsigned i = 0; i < 2; i++) {
+        updates[i] = sample_hash((uint8_t)(10 + i));
+        fill(bytes[i], 64, 19 + i);
+        fill(bytes[2 + i], 64, 23 + i);
+        update_signatures[i] = (fm_bytes){ bytes[i], 64 - i };
+        commit_signatures[i] = (fm_bytes){ bytes[2 + i], 64 - i };
+    }
+    return (fm_entry){
+        .round = 7,
+        .finished_s = 1767225600,
+        .session = { { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 } },
+        .roster = sample_hash(1),
+        .plan = sample_hash(2),
+        .model_before = sample_hash(3),
+        .head_before = sample_hash(4),
+        .model_after = sample_hash(5),
+        .participants = participants,
+        .participant_count = 3,
+        .survivors = participants,
+        .updates = updates,
+        .update_signatures = update_signatures,
+        .commit_signatures = commit_signatures,
+        .survivor_count = 2,
+        .certificate = { certificate, sizeof certificate },
+        .signature = { bytes[0], 64 },
+    };
+}
+
+fm_status sample_entry_bytes(fm_buf *out)
+{
+    const fm_entry e = sample_entry();
+    fm_status st = fm_entry_encode_body(&e, out);
+
+    return st == FM_OK ? fm_entry_encode_signature(e.signature, out) : st;
+}
+
+fm_bundle_seal sample_seal(void)
+{
+    const fm_entry e = sample_entry();
+
+    return (fm_bundle_seal){ .entries = 1,
+                             .head = sample_hash(6),
+                             .made_s = 1767229200,
+                             .certificate = e.certificate,
+                             .signature = e.signature };
+}

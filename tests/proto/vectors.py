@@ -47,6 +47,32 @@ START = view(fill(16, 81), sample(6), sample(7), sample(8), sample(9), 7, [0, 3,
 ROSTER = fill(16, 80) + u64(3) + b"".join(
     part(fill(50 + i, i + 1)) + part(fill(20 + i, i + 2)) + part(fill(64, i + 3)) for i in range(3))
 
+COMMIT = digest("fedmoe commit v1", V, indices([0, 2]), sample(10), sample(11)).digest()
+
+
+def u32(v):
+    return v.to_bytes(4, "little")
+
+
+def short(b):
+    return bytes([len(b)]) + b
+
+
+def survivor(i, index):
+    return (u32(index) + sample(10 + i) + short(fill(64 - i, 19 + i))
+            + short(fill(64 - i, 23 + i)))
+
+
+# The sample entry of samples.c, and the bundle of test_bundle.c.
+BODY = (b"\x01" + u64(7) + u64(1767225600) + bytes(range(1, 17)) + sample(1) + sample(2)
+        + sample(3) + sample(4) + sample(5) + u32(3) + u32(0) + u32(2) + u32(5) + u32(2)
+        + survivor(0, 0) + survivor(1, 2) + u32(40) + fill(40, 17))
+HEAD_AFTER = digest("fedmoe transcript v1", sample(4), u64(7), COMMIT, sample(5)).digest()
+ENTRY = BODY + short(fill(64, 19))
+MARK = bytes(32)
+for tag, payload in ((b"plan", b"abcd"), (b"entr", ENTRY)):
+    MARK = digest("fedmoe bundle v1", MARK, tag, part(payload)).digest()
+
 VECTORS = {
     "model": hash_of("fedmoe model v1", b"abcd"),
     "update_bytes": hash_of("fedmoe update v1", b"abcd"),
@@ -58,6 +84,10 @@ VECTORS = {
     "commit": digest("fedmoe commit v1", V, indices([0, 2]), sample(10), sample(11)).hexdigest(),
     "finish": digest("fedmoe finish v1", part(b"heart-2026"), u64(9), sample(4),
                      sample(5)).hexdigest(),
+    "entry": digest("fedmoe entry v1", part(b"heart-2026"), HEAD_AFTER, part(BODY)).hexdigest(),
+    "mark": MARK.hex(),
+    "seal": digest("fedmoe bundle seal v1", part(b"heart-2026"), sample(2), MARK, u64(1),
+                   sample(6), u64(1767229200)).hexdigest(),
     "transcript": digest("fedmoe transcript v1", sample(4), u64(3), sample(40),
                          sample(50)).hexdigest(),
 }

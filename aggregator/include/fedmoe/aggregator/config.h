@@ -24,6 +24,8 @@
  *              balance: {share: 0.1, rate: 0.02}}      # each key, and all of it: by
  *                                                      # optim/defaults.h
  *   timeouts: {join_s: 60, round_s: 30}                  # the defaults
+ *   keep_updates: false                  # default; true: masked updates and released seeds of each
+ *                                        # finished round stay in updates/, for the audit bundle
  *
  * A query (docs/queries.md) is one round, without `training`, `clip_norm` and `sampling_rate`:
  *
@@ -51,7 +53,8 @@ typedef struct {
     fm_plan plan;          /* with a fresh random `run` */
     fm_safetensors *model; /* first weights, and for a query the sums behind them; owned */
     uint32_t join_s, round_s;
-    bool chosen; /* a setting of the training was left to optim/defaults.h */
+    bool chosen;       /* a setting of the training was left to optim/defaults.h */
+    bool keep_updates; /* no part of the plan: what leaves a node is the same */
 } fm_aggregator_config;
 
 /**

@@ -54,4 +54,21 @@ FM_NODISCARD fm_status fm_aggregator_init(const fm_aggregator_init_options *o,
  */
 FM_NODISCARD fm_status fm_aggregator_export(const char *dir, const char *output, uint64_t *rounds);
 
+typedef struct {
+    uint64_t entries; /* finished rounds */
+    uint64_t updates; /* rounds of them whose masked updates are in the bundle, too */
+    fm_hash head;     /* of the transcript after them */
+} fm_audit_report;
+
+/**
+ * The audit bundle (proto/bundle.h) of all finished rounds, signed by the aggregator: what
+ * fedmoe-node verify checks. The state belongs to a running aggregator alone.
+ *
+ * @return FM_OK; FM_EEXIST while an aggregator runs there, or for one of its own files;
+ *         FM_ENOTFOUND no round is finished yet; FM_ESTATE a round was finished by a version that kept no
+ *         records; what the readers return. On error nothing is at `output`, or what was there.
+ */
+FM_NODISCARD fm_status fm_aggregator_export_audit(const char *dir, const char *output,
+                                                  fm_audit_report *out);
+
 #endif

@@ -28,6 +28,7 @@
 #include "fedmoe/optim/optimizer.h"
 #include "fedmoe/proto/digest.h"
 #include "fedmoe/proto/plan.h"
+#include "fedmoe/replay/replay.h"
 
 /** None of them calls back into the machine. */
 typedef struct {
@@ -42,14 +43,22 @@ typedef struct {
     /* Entries are borrowed until the next call of finish_round. */
     void (*entries_after)(void *ctx, uint64_t round, const fm_transcript_entry **entries,
                           uint32_t *count);
-    /* Durable when it returns FM_OK. */
-    fm_status (*finish_round)(void *ctx, const fm_transcript_entry *e, const fm_optimizer *o);
+    /* Durable when it returns FM_OK: model, transcript entry, and `record`, the same entry with all
+     * that it stands for (proto/entry.h), signed. */
+    fm_status (*finish_round)(void *ctx, const fm_transcript_entry *e, fm_bytes record,
+                              const fm_optimizer *o);
     void (*random)(void *ctx, void *out, size_t len); /* sessions */
     /* The newest ledger mark that a node has signed: kept before anything of the release is used
      * (copied), and handed back to the node when it joins; *found false when there is none
      * (otherwise borrowed until the next keep_mark). */
     fm_status (*keep_mark)(void *ctx, const char *name, const fm_ledger_mark *mark);
     void (*find_mark)(void *ctx, const char *name, bool *found, fm_ledger_mark *mark);
+    /* For those who were not there. A roster, before it is told to anyone: durable before a round
+     * of its session finishes. The two below, where updates are kept (else NULL): an update that
+     * counts, and a release that was used; durable before the round finishes. */
+    fm_status (*keep_roster)(void *ctx, const fm_msg_roster *r);
+    fm_status (*keep_update)(void *ctx, uint32_t index, fm_bytes masked);
+    fm_status (*keep_release)(void *ctx, uint32_t index, const fm_msg_release *r);
     /* For log, status and trace; each may be NULL. */
     void (*note)(void *ctx, const char *text);
     void (*round_ended)(void *ctx, uint64_t round, bool finished, uint32_t survivors,
@@ -80,12 +89,6 @@ typedef enum {
 } fm_coordinator_phase;
 
 typedef struct fm_coordinator fm_coordinator;
-
-/** The lattice that a plan implies; fm_dp_lattice_make says whether there is one. */
-fm_dp_lattice_spec fm_coordinator_lattice_spec(const fm_plan *plan);
-/** The optimizer that a plan asks for, at these first weights: FM_EINVAL, FM_ENOMEM. */
-FM_NODISCARD fm_status fm_coordinator_optimizer_new(const fm_plan *plan, const float *weights,
-                                                    size_t n, fm_optimizer **out);
 
 /** FM_EINVAL: also when the plan allows no lattice. */
 FM_NODISCARD fm_status fm_coordinator_new(const fm_coordinator_config *c, fm_coordinator **out);

@@ -7,6 +7,10 @@
  * nodes compute the next round (fm_state_settle), because the checkpoint brings it along. The
  * ledger marks of the nodes follow with it: what a crash takes of them is those of the last round,
  * and each node then finds an older one of its own, which it can check all the same.
+ *
+ * For those who were not there it keeps a signed record of each finished round (the checkpoint
+ * brings it along, too) and the roster of each session that has one: never more records than rounds, nor
+ * more than one roster without a round.
  */
 #ifndef FEDMOE_AGGREGATOR_STATE_H
 #define FEDMOE_AGGREGATOR_STATE_H
@@ -39,9 +43,26 @@ FM_NODISCARD fm_status fm_state_next_round(fm_state *s, uint64_t *round);
 /** Entries after `round` (all when 0); borrowed until the next fm_state_finish_round. */
 void fm_state_entries(const fm_state *s, uint64_t round, const fm_transcript_entry **entries,
                       uint32_t *count);
-/** Durable when FM_OK: the checkpoint. */
+/**
+ * Durable when FM_OK: the checkpoint, which brings entry and record along.
+ * @param record  what the entry stands for (proto/entry.h), copied; empty: none is kept.
+ * @return also FM_EPROTO, FM_EINVAL for a record that is none of this round.
+ */
 FM_NODISCARD fm_status fm_state_finish_round(fm_state *s, const fm_transcript_entry *e,
-                                             const fm_optimizer *o);
+                                             fm_bytes record, const fm_optimizer *o);
+/**
+ * The roster of the session that begins, an encoded Roster message (copied): durable before a round
+ * finishes, or with the next settle. Those of sessions without a finished round are forgotten.
+ */
+FM_NODISCARD fm_status fm_state_keep_roster(fm_state *s, const fm_session *session,
+                                            fm_bytes roster);
+
+/** `record` is borrowed for the call; empty when the round has none. */
+typedef fm_status fm_state_take_record(void *ctx, uint64_t round, fm_bytes record);
+/** The records of all finished rounds in order, as far as they are settled; ends at a failure. */
+FM_NODISCARD fm_status fm_state_each_record(fm_state *s, fm_state_take_record *take, void *ctx);
+/** Append the roster of a session to `out`; FM_EPROTO when it is not there. */
+FM_NODISCARD fm_status fm_state_read_roster(fm_state *s, const fm_session *session, fm_buf *out);
 /**
  * One transaction, if anything is left to write: the transcript entry of the last finished round,
  * new ledger marks, and the next round number, given out in advance. To be called when nobody waits

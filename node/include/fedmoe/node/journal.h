@@ -36,6 +36,22 @@ FM_NODISCARD fm_status fm_journal_released(fm_journal *j, uint64_t *count);
  */
 FM_NODISCARD fm_status fm_journal_read_released(const char *path, uint64_t *count);
 
+typedef struct {
+    uint64_t round;
+    fm_hash digest; /* that it committed to */
+    bool released;  /* and released */
+} fm_journal_row;
+
+/**
+ * All rounds of a plan that have a commit, by round, and how far the transcript is known; of a file
+ * that is not opened for writing, as above. Nothing is made up for a plan that it does not know.
+ * @param rows  out, [*count], owned by the caller: free(); NULL when there are none.
+ * @return as fm_journal_read_released; FM_EPROTO a damaged row; FM_ENOMEM.
+ */
+FM_NODISCARD fm_status fm_journal_read_rounds(const char *path, const char *federation,
+                                              const fm_hash *plan, fm_journal_row **rows,
+                                              size_t *count, fm_journal_state *state);
+
 /** Digest that `round` was released with; *found false when it was not released. */
 FM_NODISCARD fm_status fm_journal_released_commit(fm_journal *j, uint64_t round, bool *found,
                                                   fm_hash *digest);

@@ -1,9 +1,9 @@
 /* What a plan says of lattice and optimizer, in the words of dp/ and optim/. */
 #include <math.h>
 
-#include "fedmoe/aggregator/round.h"
+#include "fedmoe/replay/replay.h"
 
-fm_dp_lattice_spec fm_coordinator_lattice_spec(const fm_plan *plan)
+fm_dp_lattice_spec fm_replay_lattice_spec(const fm_plan *plan)
 {
     return (fm_dp_lattice_spec){
         .clip_norm = plan->clip_norm,
@@ -29,7 +29,7 @@ _Static_assert((int)FM_OPTIM_SGD == (int)FM_OPTIMIZER_SGD &&
 /* What a vote is, decoded: rounded down to the lattice. */
 static fm_status vote_of(const fm_plan *plan, double *out)
 {
-    const fm_dp_lattice_spec spec = fm_coordinator_lattice_spec(plan);
+    const fm_dp_lattice_spec spec = fm_replay_lattice_spec(plan);
     fm_dp_lattice lattice;
     fm_dp_parts parts;
     fm_status st;
@@ -53,8 +53,8 @@ static double noise_of(const fm_plan *plan)
     return plan->noise_multiplier * plan->clip_norm * times;
 }
 
-fm_status fm_coordinator_optimizer_new(const fm_plan *plan, const float *weights, size_t n,
-                                       fm_optimizer **out)
+fm_status fm_replay_optimizer_new(const fm_plan *plan, const float *weights, size_t n,
+                                  fm_optimizer **out)
 {
     if (!plan)
         return fm_fail(FM_EINVAL, "optimizer: no plan");

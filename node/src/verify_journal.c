@@ -1,0 +1,116 @@
+/* The bundle against the node's own journal: nothing that it released is left out or changed. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "verify_internal.h"
+
+fm_status fm_verify_journal_open(verification *v)
+{
+    void *p = NULL;
+    fm_status st;
+
+    if (!v->o->journal)
+        return FM_OK;
+    st = fm_journal_read_rounds(v->o->journal, v->report.plan.federation, &v->report.plan_hash,
+                                &v->rows, &v->row_count, &v->journal);
+    if (st == FM_OK && v->row_count > 0 && (st = fm_alloc(v->row_count, 1, &p)) == FM_OK)
+        v->seen = p;
+    v->report.journal = st == FM_OK;
+    v->met = v->journal.finished_round == 0;
+    return st;
+}
+
+/* NULL when the journal has no commit to the round. */
+static const fm_journal_row *find(const verification *v, uint64_t round)
+{
+    size_t from = 0, to = v->row_count;
+
+    while (from < to) {
+        const size_t middle = from + (to - from) / 2;
+
+        if (v->rows[middle].round < round)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from < v->row_count && v->rows[from].round == round ? &v->rows[from] : NULL;
+}
+
+static bool survived(const verification *v)
+{
+    for (uint32_t i = 0; i < v->entry->survivor_count; i++)
+        if (strcmp(fm_peer_info(v->places[v->entry->survivors[i]].peer)->name, v->o->name) == 0)
+            return true;
+    return false;
+}
+
+fm_status fm_verify_journal_entry(verification *v)
+{
+    const fm_entry *e = v->entry;
+    const fm_journal_row *row = v->report.journal ? find(v, e->round) : NULL;
+
+    if (!v->report.journal)
+        return FM_OK;
+    if (e->round == v->journal.finished_round) {
+        if (!fm_hash_equal(&v->head, &v->journal.head))
+            return fm_verify_fail(
+                v, FM_ESTATE, "head after",
+                "it is not the one that this node was shown after this round: the "
+                "aggregator keeps two histories");
+        v->met = true;
+    }
+    if (survived(v) && !row)
+        return fm_verify_fail(v, FM_ESTATE, "survivors",
+                              "this node is among them, and its journal knows of no commit: the "
+                              "journal is not the one of that time, or someone else has its key");
+    if (row && (row->released || survived(v)) && !fm_hash_equal(&row->digest, &v->commit))
+        return fm_verify_fail(
+            v, FM_ESTATE, "commit digest",
+            "it is not the one that this node signed and released its update for");
+    if (row && survived(v)) {
+        v->seen[row - v->rows] = true;
+        v->report.released++;
+    }
+    return FM_OK;
+}
+
+static bool is_abandoned(const fm_verify_options *o, uint64_t round)
+{
+    for (size_t i = 0; i < o->abandoned_count; i++)
+        if (o->abandoned[i] == round)
+            return true;
+    return false;
+}
+
+fm_status fm_verify_journal_end(verification *v)
+{
+    fm_verify_report *r = &v->report;
+
+    if (!r->journal)
+        return FM_OK;
+    if (!v->met)
+        return fm_fail(
+            FM_ESTATE,
+            "%s: it has no entry of round %llu, which this node knows to be finished: the "
+            "bundle is older than that, or the aggregator was set back; ask for a new "
+            "one",
+            v->o->bundle, (unsigned long long)v->journal.finished_round);
+    for (size_t i = 0; i < v->row_count; i++) {
+        if (!v->rows[i].released || v->seen[i])
+            continue;
+        if (v->rows[i].round > r->last_round) {
+            r->later++;
+        } else if (is_abandoned(v->o, v->rows[i].round)) {
+            r->missing++;
+        } else {
+            return fm_fail(FM_ESTATE,
+                           "%s: it has no entry of round %llu, which this node released its update "
+                           "for: the round was abandoned after that (the node's log says so then; "
+                           "give --abandoned %llu), or it is withheld, and the aggregator may know "
+                           "its sum",
+                           v->o->bundle, (unsigned long long)v->rows[i].round,
+                           (unsigned long long)v->rows[i].round);
+        }
+    }
+    return FM_OK;
+}
