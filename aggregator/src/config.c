@@ -212,6 +212,7 @@ fm_status fm_config_check_file(const fm_yaml_node *root, const char *key, const 
         "state.db",
         "state.db-wal",
         "state.db-shm",
+        "invitations.db",
     };
 
     if (strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)

@@ -205,7 +205,8 @@ static fm_status check_output(const char *dir, const fm_aggregator_config *c, co
                                 "identity.key",    "identity.crt",
                                 "ca.crt",          "crl.pem",
                                 "state.db",        "state.db-wal",
-                                "status.json",     "checkpoint.safetensors" };
+                                "status.json",     "checkpoint.safetensors",
+                                "invitations.db" };
     struct stat target, mine;
     fm_status st = FM_OK;
 

@@ -7,6 +7,7 @@
 #include "fedmoe/base/cli.h"
 
 int fm_cmd_init(int argc, char **argv);
+int fm_cmd_join(int argc, char **argv);
 int fm_cmd_check(int argc, char **argv);
 int fm_cmd_plan(int argc, char **argv);
 int fm_cmd_start(int argc, char **argv);

@@ -59,7 +59,7 @@ static fm_status revocations_path(const fm_node_driver *d, char **out)
     return fm_path_join(d->config.identity_dir, "crl.pem", out);
 }
 
-static int64_t revocations_changed(const fm_node_driver *d)
+int64_t fm_node_driver_revocations_changed(const fm_node_driver *d)
 {
     struct stat s;
     char *path = NULL;
@@ -74,7 +74,7 @@ static int64_t revocations_changed(const fm_node_driver *d)
 static fm_status load_trust(fm_node_driver *d)
 {
     fm_trust *t = NULL;
-    int64_t seen = revocations_changed(d);
+    int64_t seen = fm_node_driver_revocations_changed(d);
     fm_status st = fm_trust_load(d->config.identity_dir, &t);
 
     if (st == FM_OK && d->revocations_seen && !seen) {
@@ -147,7 +147,7 @@ static fm_status take(fm_node_driver *d, fm_link_event *e)
                        "or have the certificate revoked if the other is not yours");
     if (e->kind == FM_LINK_GONE)
         return fm_fail(FM_ENOTFOUND, "%s", e->reason);
-    if (revocations_changed(d) != d->revocations_seen)
+    if (fm_node_driver_revocations_changed(d) != d->revocations_seen)
         return fm_fail(FM_ENOTFOUND, "the revocation list has changed");
     if (e->kind == FM_LINK_MESSAGE)
         st = fm_node_round_take(d->machine, e->message, fm_clock_wall_s());

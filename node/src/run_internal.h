@@ -63,6 +63,10 @@ typedef struct {
     int64_t revocations_seen; /* change time of crl.pem, ns; 0: none */
 } fm_node_driver;
 
+/* run.c */
+/** Change time of crl.pem, ns; 0: there is none. */
+int64_t fm_node_driver_revocations_changed(const fm_node_driver *d);
+
 /* run_ports.c */
 fm_node_ports fm_node_driver_ports(fm_node_driver *d);
 fm_ledger_entry fm_node_driver_entry(const fm_node_driver *d, uint64_t round);

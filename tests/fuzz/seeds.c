@@ -21,7 +21,7 @@ static void put(const char *folder, const char *name, const void *data, size_t l
 
 static void put_messages(void)
 {
-    for (int t = FM_MSG_HELLO; t <= FM_MSG_PING; t++) {
+    for (int t = FM_MSG_HELLO; t <= FM_MSG_LAST; t++) {
         fm_buf b = { .len = 0 };
 
         if (fm_message_encode(sample_message((fm_msg_type)t), &b) == FM_OK)

@@ -266,7 +266,7 @@ void double_init(port_double *d, unsigned node, const fm_dp_lattice *lattice)
 void double_restart(port_double *d)
 {
     d->count = d->refusals = 0;
-    for (unsigned t = 0; t <= FM_MSG_PING; t++) {
+    for (unsigned t = 0; t <= FM_MSG_LAST; t++) {
         fm_message_free(&d->sent[t]);
         d->sent_count[t] = 0;
     }

@@ -43,8 +43,8 @@ typedef struct {
     unsigned count;
     unsigned refusals;
     char why[1024];                    /* of the last refusal */
-    fm_message *sent[FM_MSG_PING + 1]; /* last of each type, owned */
-    unsigned sent_count[FM_MSG_PING + 1];
+    fm_message *sent[FM_MSG_LAST + 1]; /* last of each type, owned */
+    unsigned sent_count[FM_MSG_LAST + 1];
     uint64_t finished_rounds;
     /* what to do */
     int fail;            /* this effect fails ... */

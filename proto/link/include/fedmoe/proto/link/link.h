@@ -3,8 +3,9 @@
  * before anything else is said (docs/protocol.md, "Door" and "Session").
  *
  *   door     ROUTER, long-lived CURVE key whose public half stands in every node.yaml.
- *            Only Hello is understood, FM_MAX_DOOR_BYTES at most. A good Hello admits its CURVE
- *            key to the session socket.
+ *            Only Hello and Enrol are understood, FM_MAX_DOOR_BYTES at most. A good Hello admits
+ *            its CURVE key to the session socket; Enrol is for those who have no certificate yet
+ *            (proto/link/enrol.h).
  *   session  ROUTER with a CURVE key made at this start and proved by the statement in Welcome.
  *            ZAP refuses every key that the door has not admitted.
  *
@@ -43,12 +44,25 @@ typedef struct {
 
 typedef struct fm_link_server fm_link_server;
 
+/**
+ * Who answers Enrol: called within _poll, after the proof was checked (the sender holds the key
+ * m->invitation; whether that was ever invited is for the issuer to know).
+ *
+ * @param out  borrowed from the issuer until the next call; empty: the request waits.
+ * @return FM_OK; else refused: the error text is told to the sender.
+ */
+typedef struct {
+    void *ctx;
+    fm_status (*enrol)(void *ctx, const fm_msg_enrol *m, fm_msg_enrolled *out); /* NULL: nobody */
+} fm_link_issuer;
+
 typedef struct {
     const char *door;           /* "tcp://0.0.0.0:7300"; port 0 or "*" picks one */
     const char *session;        /* "tcp://0.0.0.0:7301" */
     const uint8_t *door_secret; /* [32] */
     const fm_identity *identity;
     const fm_trust *trust;
+    fm_link_issuer issuer;
     fm_link_limits limits; /* zero fields mean the defaults */
 } fm_link_server_config;
 
