@@ -62,7 +62,7 @@ int main(int argc, char **argv)
     static demo d = { .lock = -1,
                       .o = { .epsilon = 1.0,
                              .delta = 1e-4,
-                             .rounds = 160,
+                             .rounds = 161,
                              .seed = 1,
                              .quorum = 3,
                              .colluders = 1,
@@ -73,7 +73,7 @@ int main(int argc, char **argv)
         { "epsilon", FM_CLI_DOUBLE, &d.o.epsilon, "E", "privacy budget (default 1)", false, 0.01,
           100 },
         { "delta", FM_CLI_DOUBLE, &d.o.delta, "D", "its delta (default 1e-4)", false, 1e-12, 0.1 },
-        { "rounds", FM_CLI_U64, &d.o.rounds, "N", "rounds (default 160)", false, 1, 10000 },
+        { "rounds", FM_CLI_U64, &d.o.rounds, "N", "rounds (default 161)", false, 1, 10000 },
         { "seed", FM_CLI_U64, &d.o.seed, "N",
           "of the split, the synthetic records and the first weights; never of the noise "
           "(default 1)",
@@ -102,11 +102,11 @@ int main(int argc, char **argv)
     if (fm_random_init() != FM_OK)
         return fm_cli_failed(spec.program);
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
-        return code;
+        return fm_cli_end(spec.program, code);
     if (!(d.root = realpath(d.o.keep, NULL)) && fm_strdup(d.o.keep, &d.root) != FM_OK)
         return fm_cli_failed(spec.program);
     if (run(&d) != FM_OK)
         code = fm_cli_failed(spec.program);
     fini(&d);
-    return code;
+    return fm_cli_end(spec.program, code);
 }

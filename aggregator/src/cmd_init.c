@@ -6,6 +6,8 @@
 #include "fedmoe/base/cli.h"
 #include "fedmoe/base/json.h"
 
+#define DELTA_LARGE 0.01 /* from here on a warning */
+
 static const char *rule(const fm_plan *p)
 {
     return p->optimizer == FM_OPTIMIZER_ADAM ? "adam" : "sgd";
@@ -38,9 +40,26 @@ static void print_training(const fm_aggregator_init_report *r)
     printf("\n");
     if (r->chosen)
         printf("                  what federation.yaml leaves out follows from %g expected units, "
-               "epsilon %g,\n"
-               "                  delta %g and the model of %u parameters (docs/model.md)\n",
-               p->expected_units, p->epsilon, p->delta, p->parameters);
+               "delta %g\n"
+               "                  and what the model's outputs are (docs/model.md)\n",
+               p->expected_units, p->delta);
+}
+
+/* What members' data-protection officers would stumble over. */
+static void warn(const char *program, const fm_aggregator_init_report *r)
+{
+    if (!isfinite(r->epsilon))
+        return;
+    if (r->delta >= DELTA_LARGE)
+        fprintf(stderr,
+                "%s: delta %g is large: with this probability the promise may fail altogether, "
+                "for as many as one unit in %.0f; 0.001 or less is usual\n",
+                program, r->delta, 1.0 / r->delta);
+    else if (r->delta * r->expected_units > 1.0)
+        fprintf(stderr,
+                "%s: delta %g is above 1 / expected_units (%g): what tells one of the %g units "
+                "altogether would count as private; take a delta well below that\n",
+                program, r->delta, 1.0 / r->expected_units, r->expected_units);
 }
 
 static void print_text(const char *dir, const fm_aggregator_init_report *r, const char *plan)
@@ -129,6 +148,7 @@ int fm_cmd_init(int argc, char **argv)
     if (fm_aggregator_init(&o, &r) != FM_OK)
         return fm_cli_failed(spec.program);
     fm_hash_hex(&r.plan, plan);
+    warn(spec.program, &r);
     if (json)
         return print_json(o.dir, &r, plan) == 0 ? 0 : fm_cli_failed(spec.program);
     print_text(o.dir, &r, plan);

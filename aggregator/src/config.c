@@ -19,6 +19,7 @@
 
 #define NO_PRIVACY_EPSILON 1000.0
 #define MAX_UNITS (1u << 24)
+#define DELTA_NEVER 0.1
 #define DEFAULT_UNIT_ROWS 16
 #define BELOW_ONE 0.999999
 
@@ -141,6 +142,11 @@ static fm_status read_privacy(const fm_yaml_node *root, fm_plan *p)
         (st = get_u32(m, "max_units", 1, MAX_UNITS, &p->max_units)) != FM_OK ||
         (st = read_expected(m, p)) != FM_OK)
         return st;
+    if (p->delta >= DELTA_NEVER)
+        return fm_yaml_fail(fm_yaml_find(m, "delta"),
+                            "delta must be below %g, and should be well below 1 / expected_units: "
+                            "with this probability the promise may fail altogether",
+                            DELTA_NEVER);
     p->sampling_rate = 1.0; /* a training may say another one */
     if (p->max_units < p->expected_units)
         return fm_yaml_fail(fm_yaml_find(m, "max_units"),

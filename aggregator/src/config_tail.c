@@ -80,6 +80,10 @@ static fm_status read_balance(const fm_yaml_node *training, const fm_training *d
         return st;
     if (p->load_share > 0.0)
         return count_experts(m, model, p);
+    if (fm_yaml_find(m, "rate"))
+        return fm_yaml_fail(fm_yaml_find(m, "rate"),
+                            "rate has no use with share: 0, by which nothing is counted; leave it "
+                            "out, or give share above 0");
     p->balance_rate = 0.0;
     return FM_OK;
 }
@@ -107,8 +111,15 @@ static fm_status read_adaptive(const fm_yaml_node *privacy, const fm_training *d
         (st = fm_yaml_get_double_or(m, "share", 1e-3, 0.5, usual ? d->clip_share : CLIP_SHARE,
                                     &p->clip_share)) != FM_OK)
         return st;
-    if (!(p->clip_quantile > 0.0)) /* a fixed clip norm, said so */
-        p->clip_rate = p->clip_share = 0.0;
+    if (p->clip_quantile > 0.0)
+        return FM_OK;
+    p->clip_rate = p->clip_share = 0.0; /* a fixed clip norm, said so */
+    for (size_t i = 1; i < 3; i++)
+        if (fm_yaml_find(m, keys[i]))
+            return fm_yaml_fail(fm_yaml_find(m, keys[i]),
+                                "%s has no use with quantile: 0, which is a fixed clip norm "
+                                "without votes; leave it out, or give quantile above 0",
+                                keys[i]);
     return FM_OK;
 }
 

@@ -55,6 +55,25 @@ static fm_status read_step(const fm_yaml_node *m, const fm_training *d, fm_plan 
     return FM_OK;
 }
 
+/* A figure that is said but would change nothing: whoever wrote it meant something else. */
+static fm_status check_used(const fm_yaml_node *m, const fm_plan *p)
+{
+    static const char *const adam[] = { "beta2", "adam_epsilon" };
+    const fm_yaml_node *at;
+
+    for (size_t i = 0; p->optimizer == FM_OPTIMIZER_SGD && i < sizeof adam / sizeof *adam; i++)
+        if ((at = fm_yaml_find(m, adam[i])))
+            return fm_yaml_fail(at,
+                                "%s is a figure of adam, and optimizer: sgd has no use for it; "
+                                "leave it out, or say optimizer: adam",
+                                adam[i]);
+    if (p->schedule == FM_SCHEDULE_CONSTANT && (at = fm_yaml_find(m, "final_rate")))
+        return fm_yaml_fail(at, "final_rate is what the learning rate falls to, and with schedule: "
+                                "constant it does not fall; leave it out, or say schedule: linear "
+                                "or cosine");
+    return FM_OK;
+}
+
 static fm_status read_reals(const fm_yaml_node *m, const fm_training *d, fm_plan *p)
 {
     const struct {
@@ -97,12 +116,13 @@ static size_t count_outputs(const fm_safetensors *model)
 /* What federation.yaml leaves out. */
 static void choose(const fm_plan *p, const fm_safetensors *model, fm_training *out)
 {
+    const size_t outputs = count_outputs(model);
     const fm_training_case given = { .units = p->expected_units,
-                                     .epsilon = p->epsilon,
                                      .delta = p->delta,
-                                     .parameters = p->parameters,
                                      .start = p->start_scale > 0.0,
-                                     .outputs = count_outputs(model) };
+                                     .outputs = outputs,
+                                     /* a center is for labels of two values */
+                                     .number = outputs == 1 && p->start_count == 0 };
 
     fm_training_defaults(&given, out);
 }
@@ -152,7 +172,7 @@ fm_status fm_config_read_training(const fm_yaml_node *root, fm_aggregator_config
     choose(p, c->model, &d);
     c->chosen = leaves_out(privacy, m);
     if ((st = read_privacy(privacy, &d, p)) != FM_OK || (st = read_step(m, &d, p)) != FM_OK ||
-        (st = read_reals(m, &d, p)) != FM_OK)
+        (st = read_reals(m, &d, p)) != FM_OK || (m && (st = check_used(m, p)) != FM_OK))
         return st;
     return fm_config_read_tail(root, &d, c);
 }

@@ -12,6 +12,7 @@
 #include "fedmoe/aggregator/state.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
+#include "fedmoe/base/text.h"
 
 /* fm_dp_calibrate is exact to 1e-4. */
 #define NOISE_TOLERANCE 1e-3
@@ -128,8 +129,12 @@ static void own_meta(const fm_plan *p, uint64_t rounds, double clip_norm, own_te
     const bool private = p->noise_multiplier > 0.0;
 
     (void)snprintf(t->rounds, sizeof t->rounds, "%" PRIu64, rounds);
-    (void)snprintf(t->epsilon, sizeof t->epsilon, private ? "%.9g" : "none", p->epsilon);
-    (void)snprintf(t->delta, sizeof t->delta, private ? "%.9g" : "none", p->delta);
+    (void)snprintf(t->epsilon, sizeof t->epsilon, "none");
+    (void)snprintf(t->delta, sizeof t->delta, "none");
+    if (private) {
+        fm_text_up(p->epsilon, t->epsilon);
+        fm_text_up(p->delta, t->delta);
+    }
     (void)snprintf(t->clip_norm, sizeof t->clip_norm, "%.9g", clip_norm);
     (void)snprintf(t->mechanism, sizeof t->mechanism,
                    private

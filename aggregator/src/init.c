@@ -266,6 +266,7 @@ static fm_status report(const fm_aggregator_config *c, fm_aggregator_init_report
     (void)snprintf(out->door, sizeof out->door, "%s", c->door);
     out->noise_multiplier = p->noise_multiplier;
     out->delta = p->delta;
+    out->expected_units = p->expected_units;
     out->rounds = p->rounds;
     out->parameters = p->parameters;
     if (p->task == FM_TASK_TRAINING) {

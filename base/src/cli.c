@@ -1,6 +1,7 @@
 #include "fedmoe/base/cli.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,16 +27,39 @@ bool fm_cli_colour(int fd)
            !(term && strcmp(term, "dumb") == 0);
 }
 
+/* A text of several lines, as lists of problems are: those behind the first are set in, so that
+ * nothing in a text can pass for another message of the program. */
 int fm_cli_failed(const char *program)
 {
     const char *recorded = fm_error_text();
     char *text = strdup(*recorded ? recorded : "failed");
+    char *rest = text, *line;
 
-    if (text)
-        fm_text_clean(text);
-    fprintf(stderr, "%s: %s\n", program, text ? text : "out of memory");
+    if (!text)
+        fprintf(stderr, "%s: out of memory\n", program);
+    while ((line = strsep(&rest, "\n"))) {
+        fm_text_clean(line);
+        if (line == text)
+            fprintf(stderr, "%s: %s\n", program, line);
+        else if (*line)
+            fprintf(stderr, "  %s\n", line);
+    }
     free(text);
     return 1;
+}
+
+int fm_cli_end(const char *program, int code)
+{
+    const bool failed_before = ferror(stdout) != 0; /* the reason is gone with the write */
+    const bool lost = fflush(stdout) != 0;
+
+    if (code != 0 || (!lost && !failed_before))
+        return code;
+    if (lost && !failed_before)
+        (void)fm_fail(FM_EIO, "cannot write to standard output: %s", strerror(errno));
+    else
+        (void)fm_fail(FM_EIO, "cannot write to standard output");
+    return fm_cli_failed(program);
 }
 
 /* One parse under way. */

@@ -127,6 +127,5 @@ bool fm_cli_answer(const fm_cli_spec *spec, const char *arg)
         print_program_completion(spec->program);
     else
         return false;
-    fflush(stdout);
     return true;
 }

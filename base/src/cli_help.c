@@ -95,5 +95,4 @@ void fm_cli_print_help(const fm_cli_spec *spec)
     for (size_t i = 0; i < own_count; i++)
         print_option(&own[i], width);
     fm_cli_print_examples(stdout, spec->examples);
-    fflush(stdout);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli_internal.h"
+#include "fedmoe/base/file.h"
 #include "fedmoe/base/random.h"
 #include "fedmoe/base/text.h"
 
@@ -124,7 +125,6 @@ static bool answer(const fm_cli_program *p, int argc, char **argv)
         fm_cli_print_completion(p);
     else
         return false;
-    fflush(stdout);
     return true;
 }
 
@@ -136,11 +136,12 @@ int fm_cli_main(const fm_cli_program *p, int argc, char **argv)
     }
     if (fm_random_init() != FM_OK)
         return fm_cli_failed(p->program);
+    fm_file_remove_on_signals();
     for (size_t i = 0; i < p->command_count; i++) {
         int words = match(p->commands[i].name, argc, argv);
 
         if (words > 0)
-            return p->commands[i].run(argc - words, argv + words);
+            return fm_cli_end(p->program, p->commands[i].run(argc - words, argv + words));
     }
-    return answer(p, argc, argv) ? 0 : unknown_command(p, argc, argv);
+    return answer(p, argc, argv) ? fm_cli_end(p->program, 0) : unknown_command(p, argc, argv);
 }

@@ -1,4 +1,4 @@
-#include "fedmoe/base/file.h"
+#include "file_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -124,9 +124,17 @@ static fm_status publish(const char *temp, const char *path, bool overwrite)
 }
 
 struct fm_file_writer {
-    char *path, *dir, *temp;
-    int fd; /* of the temporary file, or -1 */
+    char *path, *dir;
+    fm_temp_file temp; /* its path NULL: none */
+    int fd;            /* of the temporary file, or -1 */
 };
+
+static void forget_temp(fm_file_writer *w)
+{
+    fm_temp_drop(&w->temp);
+    free(w->temp.path);
+    w->temp.path = NULL;
+}
 
 void fm_file_abort(fm_file_writer **w)
 {
@@ -134,9 +142,9 @@ void fm_file_abort(fm_file_writer **w)
         return;
     if ((*w)->fd >= 0)
         (void)close((*w)->fd);
-    if ((*w)->temp)
-        (void)unlink((*w)->temp);
-    free((*w)->temp);
+    if ((*w)->temp.path)
+        (void)unlink((*w)->temp.path);
+    forget_temp(*w);
     free((*w)->dir);
     free((*w)->path);
     free(*w);
@@ -145,15 +153,14 @@ void fm_file_abort(fm_file_writer **w)
 
 static fm_status make_temp(fm_file_writer *w, mode_t mode)
 {
-    if (asprintf(&w->temp, "%s/.%s.XXXXXX.tmp", w->dir, base_name(w->path)) < 0) {
-        w->temp = NULL;
+    if (asprintf(&w->temp.path, "%s/.%s.XXXXXX.tmp", w->dir, base_name(w->path)) < 0) {
+        w->temp.path = NULL;
         return fm_fail(FM_ENOMEM, "no memory for a temporary name of %s", w->path);
     }
-    if ((w->fd = mkostemps(w->temp, 4, O_CLOEXEC)) < 0) {
+    if ((w->fd = fm_temp_make(&w->temp, 4)) < 0) {
         const fm_status st = fail_write(w->path, "create a temporary file beside it");
 
-        free(w->temp); /* it is not there to be removed */
-        w->temp = NULL;
+        forget_temp(w); /* it is not there to be removed */
         return st;
     }
     return fchmod(w->fd, mode) == 0
@@ -197,9 +204,8 @@ static fm_status finish(fm_file_writer **writer, bool overwrite)
     w->fd = -1;
     if (close(fd) != 0 && st == FM_OK)
         st = fail_write(w->path, "close a temporary file beside it");
-    if (st == FM_OK && (st = publish(w->temp, w->path, overwrite)) == FM_OK) {
-        free(w->temp); /* it has the other name now */
-        w->temp = NULL;
+    if (st == FM_OK && (st = publish(w->temp.path, w->path, overwrite)) == FM_OK) {
+        forget_temp(w); /* it has the other name now */
         st = sync_dir(w->dir);
     }
     fm_file_abort(writer);
@@ -209,6 +215,11 @@ static fm_status finish(fm_file_writer **writer, bool overwrite)
 fm_status fm_file_finish(fm_file_writer **w)
 {
     return finish(w, true);
+}
+
+fm_status fm_file_finish_new(fm_file_writer **w)
+{
+    return finish(w, false);
 }
 
 static fm_status check_regular(const char *path)

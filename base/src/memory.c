@@ -138,6 +138,11 @@ void fm_arena_reset(fm_arena *a)
     a->used = 0;
 }
 
+void fm_arena_wipe(fm_arena *a)
+{
+    sodium_memzero(a->base, a->used);
+}
+
 size_t fm_arena_used(const fm_arena *a)
 {
     return a->used;

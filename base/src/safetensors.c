@@ -213,6 +213,25 @@ static fm_status read_tensors(fm_safetensors *s)
     return check_tiling(s);
 }
 
+#define NOT_SAFETENSORS "not a safetensors file, as models are"
+
+static fm_status fail_other(const fm_safetensors *s, const char *why)
+{
+    return fm_fail(FM_EPROTO, "%s: " NOT_SAFETENSORS ": %s", s->name, why);
+}
+
+/* The first 8 bytes of a true one are a length below 2^32: its last four are zero. */
+static bool looks_like_text(const fm_safetensors *s)
+{
+    for (size_t i = 0; i < LENGTH_BYTES; i++) {
+        const uint8_t c = s->bytes.data[i];
+
+        if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c >= 0x7f)
+            return false;
+    }
+    return true;
+}
+
 static fm_status read_header(fm_safetensors *s)
 {
     uint64_t header_len;
@@ -221,19 +240,26 @@ static fm_status read_header(fm_safetensors *s)
     json_error_t error;
 
     if (s->bytes.len < LENGTH_BYTES)
-        return fm_fail(FM_EPROTO, "%s: %zu bytes are too few for a safetensors file", s->name,
-                       s->bytes.len);
+        return fail_other(s, "too few bytes");
     header_len = fm_get_u64le(s->bytes.data);
     rest = s->bytes.len - LENGTH_BYTES;
+    if (looks_like_text(s))
+        return fail_other(s, "it begins with text, as a schema or records do");
     if (header_len > FM_SAFETENSORS_MAX_HEADER)
-        return fm_fail(FM_EPROTO, "%s: a header of %llu bytes is longer than the limit of %zu",
+        return fm_fail(FM_EPROTO,
+                       "%s: " NOT_SAFETENSORS
+                       ": a header of %llu bytes is longer than the limit of "
+                       "%zu",
                        s->name, (unsigned long long)header_len, FM_SAFETENSORS_MAX_HEADER);
     if (header_len > rest)
-        return fm_fail(FM_EPROTO, "%s: a header of %llu bytes, but only %zu bytes follow", s->name,
-                       (unsigned long long)header_len, rest);
+        return fm_fail(FM_EPROTO,
+                       "%s: cut short, or " NOT_SAFETENSORS
+                       ": a header of %llu bytes, but only %zu "
+                       "bytes follow",
+                       s->name, (unsigned long long)header_len, rest);
     text = (const char *)s->bytes.data + LENGTH_BYTES;
     if (header_len == 0 || text[0] != '{')
-        return fm_fail(FM_EPROTO, "%s: the header does not begin with '{'", s->name);
+        return fail_other(s, "the header does not begin with '{'");
     s->header = json_loadb(text, (size_t)header_len, JSON_REJECT_DUPLICATES, &error);
     if (!s->header && json_error_code(&error) == json_error_out_of_memory)
         return fm_fail(FM_ENOMEM, "%s: no memory to parse its header", s->name);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,6 +160,15 @@ bool fm_text_is_near(size_t distance, const char *word)
     size_t len = strlen(word);
 
     return distance <= (len < 4 ? 1 : len / 3 + 1);
+}
+
+void fm_text_up(double v, char out[FM_TEXT_UP])
+{
+    const double step = pow(10.0, floor(log10(v)) - 8.0); /* of the ninth digit, or a tenth of it */
+
+    (void)snprintf(out, FM_TEXT_UP, "%.9g", v);
+    for (int i = 1; i <= 64 && strtod(out, NULL) < v; i++)
+        (void)snprintf(out, FM_TEXT_UP, "%.9g", v + i * step / 2.0);
 }
 
 void fm_text_clean(char *s)

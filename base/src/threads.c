@@ -93,6 +93,20 @@ static void *serve(void *arg)
     return NULL;
 }
 
+/* All three, or none. */
+static fm_status make_locks(fm_threads *t)
+{
+    if (pthread_mutex_init(&t->lock, NULL) != 0)
+        return fm_fail(FM_ENOMEM, "threads: no lock");
+    if (pthread_cond_init(&t->begin, NULL) == 0) {
+        if (pthread_cond_init(&t->end, NULL) == 0)
+            return FM_OK;
+        (void)pthread_cond_destroy(&t->begin);
+    }
+    (void)pthread_mutex_destroy(&t->lock);
+    return fm_fail(FM_ENOMEM, "threads: no lock");
+}
+
 /* Signals are the caller's affair: a thread inherits the mask that it is made under. */
 static fm_status start_hands(fm_threads *t)
 {
@@ -125,10 +139,9 @@ fm_status fm_threads_new(unsigned count, fm_threads **out)
         return st;
     t = p;
     t->count = count;
-    if (pthread_mutex_init(&t->lock, NULL) != 0 || pthread_cond_init(&t->begin, NULL) != 0 ||
-        pthread_cond_init(&t->end, NULL) != 0) {
+    if ((st = make_locks(t)) != FM_OK) {
         free(t);
-        return fm_fail(FM_ENOMEM, "threads: no lock");
+        return st;
     }
     if ((st = start_hands(t)) == FM_OK)
         *out = t;

@@ -1,4 +1,3 @@
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,10 +55,10 @@ static fm_status measure_all(const char *model, char **files, size_t count, row 
 
 static void put_cell(double v)
 {
-    if (isnan(v))
-        printf(" %9s", "-"); /* one class only, for one */
-    else
-        printf(" %9.4f", v);
+    char text[FM_METRICS_FIGURE]; /* "-" with one class only, for one */
+
+    fm_metrics_figure(v, text);
+    printf(" %9s", text);
 }
 
 static void print_row(const row *r, int width)
@@ -112,6 +111,19 @@ static fm_status write_diagram(const fm_metrics *m, const char *title, const cha
     if (!st) /* counts of private records: private */
         st = fm_file_replace(path, svg.data, svg.len, 0600);
     fm_buf_fini(&svg);
+    return st;
+}
+
+/* Before the work: it may replace a diagram, but nothing that is read. */
+static fm_status check_diagram(const char *path, const char *model, char **files, size_t count)
+{
+    fm_status st = path ? fm_file_check_output(path, true, &model, 1) : FM_OK;
+
+    for (size_t i = 0; path && !st && i < count; i++) {
+        const char *const file = files[i];
+
+        st = fm_file_check_apart(path, &file, 1);
+    }
     return st;
 }
 
@@ -170,7 +182,8 @@ int fm_cmd_evaluate(int argc, char **argv)
         return code;
     const size_t count = (size_t)(argc - first);
 
-    if (!(st = fm_alloc(count + 1, sizeof *rows, (void **)&rows)) &&
+    if (!(st = check_diagram(reliability, model, argv + first, count)) &&
+        !(st = fm_alloc(count + 1, sizeof *rows, (void **)&rows)) &&
         !(st = measure_all(model, argv + first, count, rows))) {
         if (reliability)
             st = write_diagram(&rows[count].metrics, count > 1 ? "all together" : rows[0].name,

@@ -61,6 +61,7 @@ int fm_cmd_new(int argc, char **argv)
         .options = options,
         .option_count = FM_CMD_COUNT(options),
     };
+    const char *inputs[2];
     fm_schema *schema = NULL;
     fm_tabular_config config;
     fm_buf file;
@@ -71,7 +72,10 @@ int fm_cmd_new(int argc, char **argv)
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     fm_buf_init(&file, 4 * FM_TABULAR_MAX_PARAMETERS + FM_SAFETENSORS_MAX_HEADER + 8);
-    if (!(st = fm_schema_load(schema_path, &schema)) &&
+    inputs[0] = schema_path;
+    inputs[1] = config_path;
+    if (!(st = fm_file_check_output(output, force, inputs, FM_CMD_COUNT(inputs))) &&
+        !(st = fm_schema_load(schema_path, &schema)) &&
         !(st = configure(config_path, schema, &config)) &&
         !(st = fm_tabular_parameters(&config, &parameters)) &&
         !(st = encode(schema, &config, seed, &file)))

@@ -12,6 +12,7 @@ int fm_cmd_predict(int argc, char **argv)
           0, 0 },
         { "output", FM_CLI_STRING, &o.output, "CSV", "where to (default: standard output)", false,
           0, 0 },
+        { "force", FM_CLI_FLAG, &o.force, NULL, "replace the output if it is there", false, 0, 0 },
         { "id", FM_CLI_STRING, &o.id, "COLUMN", "a column of the records to pass through", false, 0,
           0 },
         { "threads", FM_CLI_U64, &threads, "N", "at a time (default: one for each processor)",

@@ -8,6 +8,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 #include "fedmoe/base/log.h"
+#include "fedmoe/base/text.h"
 #include "fedmoe/base/threads.h"
 #include "fedmoe/model/metrics.h"
 #include "fedmoe/train/run.h"
@@ -17,6 +18,8 @@ static const char program[] = "fedmoe-model train";
 #define UNIT_ROWS_DEFAULT 16u
 #define RECORD "record"
 #define MAX_UNITS (1u << 24)
+#define DELTA_LARGE 0.01 /* from here on a warning */
+#define DELTA_NEVER 0.1
 
 typedef struct {
     const char *schema_path, *data, *unit, *config_path, *test, *output;
@@ -58,9 +61,22 @@ static fm_status check_words(const request *r)
                                   "its records; not both");
     if (r->no_privacy && r->delta > 0.0)
         return fm_fail(FM_EINVAL, "--delta has no meaning with --no-privacy");
+    if (r->delta >= DELTA_NEVER)
+        return fm_fail(FM_EINVAL,
+                       "--delta must be below %g, and should be well below 1/n of n privacy units: "
+                       "with this probability the promise may fail altogether",
+                       DELTA_NEVER);
     if (is_record(r) && r->unit_rows > 0)
         return fm_fail(FM_EINVAL, "--max-unit-rows goes with --unit COLUMN; a record is one row");
     return FM_OK;
+}
+
+/* Not after minutes of training. */
+static fm_status check_output(const request *r)
+{
+    const char *const inputs[] = { r->schema_path, r->data, r->config_path, r->test };
+
+    return fm_file_check_output(r->output, r->force, inputs, FM_CMD_COUNT(inputs));
 }
 
 /* ---- files ---- */
@@ -122,27 +138,38 @@ static fm_status count_units(request *r)
     return FM_OK;
 }
 
-static fm_status choose(request *r)
+static fm_status choose_delta(request *r)
 {
-    fm_training_case given = { .parameters = r->parameters, .outputs = r->model.outputs };
-    fm_training *t = &r->training;
-    fm_status st = count_units(r);
-
-    if (st)
-        return st;
     if (r->no_privacy) {
         r->epsilon = FM_TRAINING_NO_PRIVACY;
         r->delta = pow(r->units + 1.0, -1.1);
-    } else if (r->delta == 0.0) {
-        r->delta = fmin(pow(r->units, -1.1), 0.1);
+        return FM_OK;
     }
-    if (!r->no_privacy && r->delta * r->units > 1.0)
+    if (r->delta == 0.0)
+        r->delta = fmin(pow(r->units, -1.1), DELTA_LARGE);
+    if (r->delta * r->units > 1.0)
         return fm_fail(FM_EINVAL,
                        "with delta %g and %g units a training that tells more than one record "
                        "altogether would count as private; give a --delta well below %g",
                        r->delta, r->units, 1.0 / r->units);
+    if (r->delta >= DELTA_LARGE)
+        fprintf(stderr,
+                "%s: delta %g is large: with this probability the promise may fail altogether, "
+                "for as many as one unit in %.0f; 0.001 or less is usual\n",
+                program, r->delta, 1.0 / r->delta);
+    return FM_OK;
+}
+
+static fm_status choose(request *r)
+{
+    fm_training_case given = { .outputs = r->model.outputs,
+                               .number = r->model.target == FM_TARGET_NUMBER };
+    fm_training *t = &r->training;
+    fm_status st;
+
+    if ((st = count_units(r)) || (st = choose_delta(r)))
+        return st;
     given.units = r->units;
-    given.epsilon = r->epsilon;
     given.delta = r->delta;
     given.start = r->model.center && !r->no_start && r->rounds != 1;
     fm_training_defaults(&given, t);
@@ -222,12 +249,13 @@ static fm_status write_model(const request *r)
                                          { "fedmoe.privacy_unit", r->unit },
                                          { "fedmoe.mechanism", mechanism } };
     const size_t count = sizeof meta / sizeof meta[0];
+    const mode_t mode = r->no_privacy ? 0600 : 0644; /* its weights may hold records */
     fm_buf file;
     fm_status st;
 
     fm_buf_init(&file, SIZE_MAX);
-    (void)snprintf(epsilon, sizeof epsilon, "%.9g", r->spent);
-    (void)snprintf(delta, sizeof delta, "%.9g", r->delta);
+    fm_text_up(r->spent, epsilon);
+    fm_text_up(r->delta, delta);
     (void)snprintf(mechanism, sizeof mechanism,
                    "discrete Gaussian, noise multiplier %.9g, Poisson sampling rate %.9g, %llu "
                    "rounds, clip norm %.9g; add or remove one unit",
@@ -238,8 +266,8 @@ static fm_status write_model(const request *r)
         (void)snprintf(mechanism, sizeof mechanism, "none: trained without privacy");
     }
     if (!(st = fm_tabular_encode(r->trained, r->schema, meta, count, &file)))
-        st = r->force ? fm_file_replace(r->output, file.data, file.len, 0644)
-                      : fm_file_create(r->output, file.data, file.len, 0644);
+        st = r->force ? fm_file_replace(r->output, file.data, file.len, mode)
+                      : fm_file_create(r->output, file.data, file.len, mode);
     fm_buf_fini(&file);
     return st;
 }
@@ -310,7 +338,7 @@ static fm_status run(request *r)
 {
     fm_status st;
 
-    if ((st = read_files(r)) || (st = choose(r)))
+    if ((st = check_output(r)) || (st = read_files(r)) || (st = choose(r)))
         return st;
     if (r->no_privacy)
         fprintf(stderr,
@@ -322,52 +350,86 @@ static fm_status run(request *r)
     return r->json ? print_json(r) : print_text(r);
 }
 
-int fm_cmd_train(int argc, char **argv)
+/* ---- the command line ---- */
+
+#define OPTIONS_MAX 24
+
+/* What is trained, and what it promises. */
+static size_t add_promise(request *r, fm_cli_option *to)
 {
-    request r = { .unit = RECORD };
     const fm_cli_option options[] = {
-        { "schema", FM_CLI_STRING, &r.schema_path, "FILE", "what the records are", true, 0, 0 },
-        { "data", FM_CLI_STRING, &r.data, "CSV", "labelled records to train on", true, 0, 0 },
-        { "epsilon", FM_CLI_DOUBLE, &r.epsilon, "E",
+        { "schema", FM_CLI_STRING, &r->schema_path, "FILE", "what the records are", true, 0, 0 },
+        { "data", FM_CLI_STRING, &r->data, "CSV", "labelled records to train on", true, 0, 0 },
+        { "epsilon", FM_CLI_DOUBLE, &r->epsilon, "E",
           "the privacy that each unit is promised, for the whole training", false, 1e-3, 100 },
-        { "delta", FM_CLI_DOUBLE, &r.delta, "D", "default n^-1.1, n the number of units", false,
-          1e-12, 0.1 },
-        { "unit", FM_CLI_STRING, &r.unit, "COLUMN",
+        { "delta", FM_CLI_DOUBLE, &r->delta, "D",
+          "default n^-1.1, n the number of units, at most 0.01", false, 1e-12, 1 },
+        { "unit", FM_CLI_STRING, &r->unit, "COLUMN",
           "all rows of one value are one privacy unit (default: each record)", false, 0, 0 },
-        { "max-unit-rows", FM_CLI_U64, &r.unit_rows, "N",
+        { "max-unit-rows", FM_CLI_U64, &r->unit_rows, "N",
           "most rows of one unit that count in a round (default 16)", false, 1, 4096 },
-        { "expected-units", FM_CLI_DOUBLE, &r.units, "N",
+        { "expected-units", FM_CLI_DOUBLE, &r->units, "N",
           "a public round figure of how many units there are (default: their number, which is then "
           "treated as public)",
           false, 1, MAX_UNITS },
-        { "model-config", FM_CLI_STRING, &r.config_path, "FILE",
+    };
+
+    memcpy(to, options, sizeof options);
+    return FM_CMD_COUNT(options);
+}
+
+/* How. */
+static size_t add_training(request *r, fm_cli_option *to)
+{
+    const fm_cli_option options[] = {
+        { "model-config", FM_CLI_STRING, &r->config_path, "FILE",
           "model.yaml (default: docs/model.md)", false, 0, 0 },
-        { "seed", FM_CLI_U64, &r.seed, "N", "of the first weights; public (default 0)", false, 0,
+        { "seed", FM_CLI_U64, &r->seed, "N", "of the first weights; public (default 0)", false, 0,
           0 },
-        { "rounds", FM_CLI_U64, &r.rounds, "N", "instead of the default for the case", false, 1,
+        { "rounds", FM_CLI_U64, &r->rounds, "N", "instead of the default for the case", false, 1,
           1000000 },
-        { "sampling-rate", FM_CLI_DOUBLE, &r.rate, "Q", "likewise", false, 1e-6, 1 },
-        { "learning-rate", FM_CLI_DOUBLE, &r.learning_rate, "R", "likewise", false, 1e-9, 1e6 },
-        { "clip-norm", FM_CLI_DOUBLE, &r.clip, "C", "likewise", false, 1e-6, 1e6 },
-        { "no-statistics-round", FM_CLI_FLAG, &r.no_start, NULL,
+        { "sampling-rate", FM_CLI_DOUBLE, &r->rate, "Q", "likewise", false, 1e-6, 1 },
+        { "learning-rate", FM_CLI_DOUBLE, &r->learning_rate, "R", "likewise", false, 1e-9, 1e6 },
+        { "clip-norm", FM_CLI_DOUBLE, &r->clip, "C", "likewise", false, 1e-6, 1e6 },
+        { "no-statistics-round", FM_CLI_FLAG, &r->no_start, NULL,
           "begin with gradients: the first round is otherwise for the features' means and the "
-          "share "
-          "of positives, where the label has two values",
+          "share of positives, where the label has two values",
           false, 0, 0 },
-        { "exact", FM_CLI_FLAG, &r.exact, NULL,
+        { "exact", FM_CLI_FLAG, &r->exact, NULL,
           "round each unit's whole gradient by itself: slower, no more private", false, 0, 0 },
-        { "threads", FM_CLI_U64, &r.threads, "N",
+        { "threads", FM_CLI_U64, &r->threads, "N",
           "default all processors, at most 16; the model does not depend on it", false, 1,
           FM_THREADS_MAX },
-        { "test", FM_CLI_STRING, &r.test, "CSV", "measure the model on these records", false, 0,
-          0 },
-        { "output", FM_CLI_STRING, &r.output, "FILE", "the model, as safetensors", true, 0, 0 },
-        { "force", FM_CLI_FLAG, &r.force, NULL, "replace the output if it is there", false, 0, 0 },
-        { "no-privacy", FM_CLI_FLAG, &r.no_privacy, NULL,
-          "no noise: the model may tell its records. For comparison only", false, 0, 0 },
-        { "json", FM_CLI_FLAG, &r.json, NULL, "as JSON", false, 0, 0 },
     };
-    const fm_cli_spec spec = {
+
+    memcpy(to, options, sizeof options);
+    return FM_CMD_COUNT(options);
+}
+
+/* What becomes of it. */
+static size_t add_results(request *r, fm_cli_option *to)
+{
+    const fm_cli_option options[] = {
+        { "test", FM_CLI_STRING, &r->test, "CSV", "measure the model on these records", false, 0,
+          0 },
+        { "output", FM_CLI_STRING, &r->output, "FILE", "the model, as safetensors", true, 0, 0 },
+        { "force", FM_CLI_FLAG, &r->force, NULL, "replace the output if it is there", false, 0, 0 },
+        { "no-privacy", FM_CLI_FLAG, &r->no_privacy, NULL,
+          "no noise: the model may tell its records, and only its owner can read the file. For "
+          "comparison only",
+          false, 0, 0 },
+        { "json", FM_CLI_FLAG, &r->json, NULL, "as JSON", false, 0, 0 },
+    };
+
+    memcpy(to, options, sizeof options);
+    return FM_CMD_COUNT(options);
+}
+
+int fm_cmd_train(int argc, char **argv)
+{
+    request r = { .unit = RECORD };
+    fm_cli_option options[OPTIONS_MAX];
+    fm_cli_spec spec = {
         .program = program,
         .summary = "Train a model on one file of records with differential privacy: the training "
                    "of a federation, on one machine. Nothing needs tuning; what was chosen is "
@@ -377,11 +439,13 @@ int fm_cmd_train(int argc, char **argv)
                     "fedmoe-model train --schema visits.yaml --data visits.csv --unit patient_nbr "
                     "--epsilon 4 --delta 1e-6 --output m.safetensors",
         .options = options,
-        .option_count = FM_CMD_COUNT(options),
     };
     int first, code;
     fm_status st;
 
+    spec.option_count = add_promise(&r, options);
+    spec.option_count += add_training(&r, options + spec.option_count);
+    spec.option_count += add_results(&r, options + spec.option_count);
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     if (check_words(&r)) {

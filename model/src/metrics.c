@@ -178,6 +178,22 @@ fm_status fm_metrics_number(const float *outputs, const float *labels, size_t n,
     return FM_OK;
 }
 
+/* Of the predictions as they are given out: within the label's declared range. */
+static fm_status measure_numbers(const fm_schema *s, const float *outputs, const float *labels,
+                                 size_t n, fm_metrics *out)
+{
+    float *given = NULL;
+    fm_status st = n && !outputs ? fm_fail(FM_EINVAL, "metrics: an argument is missing")
+                                 : fm_alloc(n ? n : 1, sizeof *given, (void **)&given);
+
+    for (size_t i = 0; !st && i < n; i++)
+        given[i] = fm_schema_bound(s, outputs[i]);
+    if (!st)
+        st = fm_metrics_number(given, labels, n, fm_schema_number_scale(s), out);
+    free(given);
+    return st;
+}
+
 fm_status fm_metrics_of(const fm_schema *s, const float *outputs, const float *labels, size_t n,
                         fm_metrics *out)
 {
@@ -185,8 +201,7 @@ fm_status fm_metrics_of(const fm_schema *s, const float *outputs, const float *l
     case FM_TARGET_CLASSES:
         return fm_metrics_classes(outputs, labels, n, fm_schema_outputs(s), out);
     case FM_TARGET_NUMBER:
-        return fm_metrics_number(outputs, labels, n,
-                                 fm_schema_number(s, 1.0) - fm_schema_number(s, 0.0), out);
+        return measure_numbers(s, outputs, labels, n, out);
     case FM_TARGET_BINARY:
         break;
     }

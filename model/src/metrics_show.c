@@ -119,6 +119,20 @@ fm_status fm_metrics_json(const fm_metrics *m, const char *name, json_t **out)
     return FM_OK;
 }
 
+void fm_metrics_figure(double v, char out[FM_METRICS_FIGURE])
+{
+    const double size = fabs(v);
+
+    if (!isfinite(v))
+        (void)snprintf(out, FM_METRICS_FIGURE, "-");
+    else if (size > 0.0 && (size < 0.01 || size >= 1e7))
+        (void)snprintf(out, FM_METRICS_FIGURE, "%.4g", v);
+    else if (size >= 1000.0)
+        (void)snprintf(out, FM_METRICS_FIGURE, "%.*f", size < 1e5 ? 1 : 0, v);
+    else
+        (void)snprintf(out, FM_METRICS_FIGURE, "%.4f", v);
+}
+
 fm_status fm_metrics_text(const fm_metrics *m, fm_buf *out)
 {
     fm_status st;
@@ -133,14 +147,15 @@ fm_status fm_metrics_text(const fm_metrics *m, fm_buf *out)
     for (size_t i = 0; !st && i < FIGURES; i++) {
         const figure *f = &figures[i];
         const fm_range r = range_of(m, f);
-        char value[32] = "-", range[64] = "";
+        char value[FM_METRICS_FIGURE], lo[FM_METRICS_FIGURE], hi[FM_METRICS_FIGURE], range[64] = "";
 
         if (!(f->targets & (1u << m->target)))
             continue;
-        if (isfinite(value_of(m, f)))
-            (void)snprintf(value, sizeof value, "%.4f", value_of(m, f));
+        fm_metrics_figure(value_of(m, f), value);
+        fm_metrics_figure(r.lo, lo);
+        fm_metrics_figure(r.hi, hi);
         if (isfinite(r.lo) && isfinite(r.hi))
-            (void)snprintf(range, sizeof range, "%.4f to %.4f", r.lo, r.hi);
+            (void)snprintf(range, sizeof range, "%s to %s", lo, hi);
         st = fm_buf_printf(out, "%-22s %9s  %-22s %s\n", f->words, value, range, f->note);
     }
     return st;

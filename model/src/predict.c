@@ -4,6 +4,7 @@
  */
 #include "fedmoe/model/predict.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -196,15 +197,18 @@ static void keep_error(job *j, fm_status st)
     j->stop = true;
 }
 
+static fm_status fail_stdout(void)
+{
+    return fm_fail(FM_EIO, "cannot write to standard output: %s", strerror(errno));
+}
+
 static fm_status write_out(job *j, const fm_buf *out)
 {
     if (!out->len)
         return FM_OK;
     if (j->writer)
         return fm_file_write(j->writer, out->data, out->len);
-    return fwrite(out->data, 1, out->len, stdout) == out->len
-               ? FM_OK
-               : fm_fail(FM_EIO, "cannot write to standard output");
+    return fwrite(out->data, 1, out->len, stdout) == out->len ? FM_OK : fail_stdout();
 }
 
 /* Problems of this block behind those of the blocks before. */
@@ -326,10 +330,17 @@ static fm_status predict(job *j)
     if (!st)
         st = run(j);
     if (!st && j->writer)
-        return fm_file_finish(&j->writer);
+        return o->force ? fm_file_finish(&j->writer) : fm_file_finish_new(&j->writer);
     if (!st && fflush(stdout) != 0)
-        return fm_fail(FM_EIO, "cannot write to standard output");
+        return fail_stdout();
     return st;
+}
+
+static fm_status check_output(const fm_predict_options *o)
+{
+    const char *const inputs[] = { o->model, o->input };
+
+    return o->output ? fm_file_check_output(o->output, o->force, inputs, 2) : FM_OK;
 }
 
 fm_status fm_predict_file(const fm_predict_options *o, uint64_t *rows)
@@ -339,6 +350,8 @@ fm_status fm_predict_file(const fm_predict_options *o, uint64_t *rows)
 
     if (!o || !o->model || !o->input)
         return fm_fail(FM_EINVAL, "predict: an argument is missing");
+    if ((st = check_output(o)))
+        return st;
     if (pthread_mutex_init(&j.lock, NULL) != 0)
         return fm_fail(FM_ENOMEM, "predict: no memory for a lock");
     if (pthread_cond_init(&j.turned, NULL) != 0) {

@@ -1,4 +1,5 @@
 /* The object: made from text, asked for its shape. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -218,5 +219,30 @@ double fm_schema_number(const fm_schema *s, double output)
 {
     const fm_column *c = s->label == SIZE_MAX ? NULL : &s->columns[s->label];
 
-    return c && c->target == FM_TARGET_NUMBER ? c->center + c->scale * output : output;
+    double v;
+
+    if (!c || c->target != FM_TARGET_NUMBER)
+        return output;
+    v = c->center + c->scale * output;
+    /* The range is public and holds every label: outside of it no prediction can be right. */
+    return v < c->lo ? c->lo : v > c->hi ? c->hi : v;
+}
+
+float fm_schema_bound(const fm_schema *s, float output)
+{
+    const fm_column *c = s->label == SIZE_MAX ? NULL : &s->columns[s->label];
+    float lo, hi;
+
+    if (!c || c->target != FM_TARGET_NUMBER || !isfinite(output))
+        return output;
+    lo = (float)((c->lo - c->center) / c->scale); /* as a label of that value is encoded */
+    hi = (float)((c->hi - c->center) / c->scale);
+    return output < lo ? lo : output > hi ? hi : output;
+}
+
+double fm_schema_number_scale(const fm_schema *s)
+{
+    const fm_column *c = s->label == SIZE_MAX ? NULL : &s->columns[s->label];
+
+    return c && c->target == FM_TARGET_NUMBER ? c->scale : 1.0;
 }

@@ -1,6 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "schema_internal.h"
 #include "table_internal.h"
 
@@ -20,43 +22,45 @@ typedef struct {
     fm_raw *raw; /* NULL: the records are encoded */
 } loader;
 
+static void wipe_free(void *p, size_t count, size_t size)
+{
+    if (p)
+        sodium_memzero(p, count * size);
+    free(p);
+}
+
+/* Room for `cap` elements in *at, of which there are `used`. Never realloc: it would leave a copy
+ * of records that is not wiped. */
+static fm_status widen(void **at, size_t used, size_t cap, size_t size)
+{
+    void *p = NULL;
+    fm_status st = fm_alloc(cap, size, &p);
+
+    if (st)
+        return st;
+    if (used)
+        memcpy(p, *at, used * size);
+    wipe_free(*at, used, size);
+    *at = p;
+    return FM_OK;
+}
+
 static fm_status grow(loader *l)
 {
     const size_t cap = l->cap ? 2 * l->cap : 256;
     fm_table *t = &l->table;
-    size_t count, bytes, line_bytes;
-    void *p;
+    const size_t n = t->rows, x = t->features * sizeof *t->x, raw = t->raw_count * sizeof *t->raw;
+    fm_status st;
 
-    if (fm_mul_size(cap, t->features, &count) || fm_mul_size(count, sizeof *t->x, &bytes) ||
-        fm_mul_size(cap, sizeof *t->lines, &line_bytes) || t->rows >= FM_TABLE_MAX_ROWS)
+    if (n >= FM_TABLE_MAX_ROWS)
         return fm_fail(FM_ENOMEM, "%s: too many records", l->name);
-    if (l->raw) {
-        if (fm_mul_size(cap, t->raw_count * sizeof *t->raw, &bytes) ||
-            !(p = realloc(t->raw, bytes)))
-            goto none;
-        t->raw = p;
-    } else {
-        if (!(p = realloc(t->x, bytes)))
-            goto none;
-        t->x = p;
-    }
-    if (!(p = realloc(t->lines, line_bytes)))
-        goto none;
-    t->lines = p;
-    if (l->options->labels) {
-        if (!(p = realloc(t->y, cap * sizeof *t->y)))
-            goto none;
-        t->y = p;
-    }
-    if (l->options->unit) {
-        if (!(p = realloc(l->unit_of, cap * sizeof *l->unit_of)))
-            goto none;
-        l->unit_of = p;
-    }
+    if ((st = l->raw ? widen((void **)&t->raw, n, cap, raw) : widen((void **)&t->x, n, cap, x)) ||
+        (st = widen((void **)&t->lines, n, cap, sizeof *t->lines)) ||
+        (l->options->labels && (st = widen((void **)&t->y, n, cap, sizeof *t->y))) ||
+        (l->options->unit && (st = widen((void **)&l->unit_of, n, cap, sizeof *l->unit_of))))
+        return fm_fail(st, "%s: no memory for %zu records", l->name, cap);
     l->cap = cap;
     return FM_OK;
-none:
-    return fm_fail(FM_ENOMEM, "%s: no memory for %zu records", l->name, cap);
 }
 
 /* Whose record it is: `len` bytes of `cell`. @return false when it does not say. */
@@ -213,14 +217,16 @@ static fm_status load_from(fm_csv_source *source, const fm_schema *s, const fm_t
     l.table.features = o->raw_count ? 0 : s->features;
     l.table.raw_count = o->raw_count;
     st = load(&l, source);
-    if (!st)
+    if (!st) {
         *out = l.table; /* ownership moves to the caller */
-    else
+    } else {
+        l.table.rows = l.cap; /* a record with a problem is behind the others */
         fm_table_fini(&l.table);
+    }
     fm_raw_close(&l.raw);
     fm_binding_fini(&l.binding);
     free(l.cells);
-    free(l.unit_of);
+    wipe_free(l.unit_of, l.cap, sizeof *l.unit_of);
     fm_unit_index_fini(&l.index);
     fm_buf_fini(&l.problems.text);
     return st;
@@ -266,14 +272,11 @@ fm_status fm_table_load(const char *path, const fm_schema *s, const fm_table_opt
 /* [from + more] elements in *at, the new ones copied from `tail`. */
 static fm_status extend(void **at, size_t from, size_t more, size_t size, const void *tail)
 {
-    size_t count, bytes;
-    void *p;
+    size_t count;
 
-    if (fm_add_size(from, more, &count) || fm_mul_size(count, size, &bytes) ||
-        !(p = realloc(*at, bytes)))
+    if (fm_add_size(from, more, &count) || widen(at, from, count, size))
         return fm_fail(FM_ENOMEM, "table: no memory for %zu more records", more);
-    memcpy((char *)p + from * size, tail, more * size);
-    *at = p;
+    memcpy((char *)*at + from * size, tail, more * size);
     return FM_OK;
 }
 
@@ -303,11 +306,11 @@ void fm_table_fini(fm_table *t)
 {
     if (!t)
         return;
-    free(t->x);
-    free(t->y);
-    free(t->raw);
-    free(t->lines);
-    free(t->unit_start);
-    free(t->unit_rows);
+    wipe_free(t->x, t->rows * t->features, sizeof *t->x);
+    wipe_free(t->y, t->rows, sizeof *t->y);
+    wipe_free(t->raw, t->rows * t->raw_count, sizeof *t->raw);
+    wipe_free(t->lines, t->rows, sizeof *t->lines);
+    wipe_free(t->unit_start, t->units + 1, sizeof *t->unit_start);
+    wipe_free(t->unit_rows, t->rows, sizeof *t->unit_rows);
     *t = (fm_table){ 0 };
 }

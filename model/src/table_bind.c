@@ -2,16 +2,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fedmoe/base/text.h"
 #include "table_internal.h"
 
 #define ABSENT SIZE_MAX
 
+/* What an error text can hold of a list, with a line behind it. */
+#define SHOWN_MAX ((size_t)900)
+
+/* One line each, whatever a file's or a column's name holds. */
 fm_status fm_problem(fm_problems *p)
 {
-    fm_status st = fm_buf_printf(&p->text, "%s%s", p->count ? "\n" : "", fm_error_text());
+    char *line = NULL;
+    fm_status st = fm_strdup(fm_error_text(), &line);
 
-    if (!st && p->all)
-        st = fm_buf_printf(p->all, "%s\n", fm_error_text());
+    if (st)
+        return st;
+    fm_text_clean(line);
+    if (!(st = fm_buf_printf(&p->text, "%s%s", p->count ? "\n" : "", line)) && p->all)
+        st = fm_buf_printf(p->all, "%s\n", line);
+    free(line);
     if (st)
         return st;
     p->gave_up = ++p->count >= p->max;
@@ -28,8 +38,20 @@ fm_status fm_problem_last(fm_problems *p)
 
 fm_status fm_problems_fail(const fm_problems *p)
 {
-    return fm_fail(FM_EPARSE, "%s%s", (const char *)p->text.data,
-                   p->count >= p->max && p->max > 1 ? "\n(and perhaps more)" : "");
+    const char *text = (const char *)p->text.data;
+    bool more = p->count >= p->max && p->max > 1;
+    size_t n = strlen(text);
+
+    while (n > SHOWN_MAX) { /* whole lines */
+        const char *end = memrchr(text, '\n', n);
+
+        if (!end)
+            break;
+        n = (size_t)(end - text);
+        more = true;
+    }
+    return fm_fail(FM_EPARSE, "%.*s%s", (int)n, text,
+                   more ? "\n(and perhaps more); fedmoe-model check lists all" : "");
 }
 
 static bool is_wanted(const fm_binding *b, size_t column)
@@ -66,11 +88,50 @@ static fm_status find_field(const fm_binding *b, const fm_csv_record *r, const c
     return st;
 }
 
+/*
+ * Several columns are wanted and the first record is one field with another delimiter in it: one
+ * problem that says so, in place of one for each column or record. @return FM_OK: it is not so.
+ */
+static fm_status check_delimiter(const fm_binding *b, const fm_csv_record *r, size_t wanted,
+                                 fm_problems *p)
+{
+    static const struct {
+        char c;
+        const char *yaml;
+    } others[] = { { ';', ";" }, { '\t', "\\t" }, { ',', "," }, { '|', "|" } };
+    const char mine = b->schema->delimiter;
+
+    if (r->count != 1 || wanted < 2)
+        return FM_OK;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (others[i].c == mine || !memchr(r->cells[0].at, others[i].c, r->cells[0].len))
+            continue;
+        (void)fm_fail(FM_EPARSE,
+                      "%s:%zu: one column by the delimiter \"%s\", but it holds \"%s\"; if that is "
+                      "what separates the columns say so in the schema: csv: {delimiter: \"%s\"}",
+                      b->name, r->line, mine == '\t' ? "\\t" : (const char[]){ mine, '\0' },
+                      others[i].yaml, others[i].yaml);
+        return fm_problem_last(p);
+    }
+    return FM_OK;
+}
+
+/* Fields that a file with a header must have. */
+static size_t wanted_fields(const fm_binding *b)
+{
+    size_t n = b->unit ? 1 : 0;
+
+    n += b->id ? 1 : 0;
+    for (size_t c = 0; c < b->schema->column_count; c++)
+        n += is_wanted(b, c) && !b->schema->columns[c].from ? 1 : 0;
+    return n;
+}
+
 /* Field of each column by the names of the first record; every fault is a problem. */
 static fm_status read_header(fm_binding *b, const fm_csv_record *r, fm_problems *p)
 {
     const fm_schema *s = b->schema;
-    fm_status st = FM_OK;
+    fm_status st = check_delimiter(b, r, wanted_fields(b), p);
 
     b->fields = r->count;
     for (size_t c = 0; !st && c < s->column_count; c++) {
@@ -128,6 +189,10 @@ static fm_status by_position(fm_binding *b, const fm_csv_record *r, fm_problems 
     const bool unlabelled = !b->labels && !(b->raw && fm_raw_wants(b->raw, s->label)) &&
                             s->label != SIZE_MAX && r->count + 1 == fields;
 
+    const fm_status st = check_delimiter(b, r, fields - (unlabelled ? 1 : 0), p);
+
+    if (st)
+        return st;
     b->fields = fields - (unlabelled ? 1 : 0);
     b->unit_place = b->id_place = ABSENT;
     for (size_t c = 0, f = 0; c < s->column_count; c++) {

@@ -146,6 +146,12 @@ fm_status fm_tabular_new_worker(const fm_tabular *m, size_t max_rows, fm_tabular
     return make(NULL, m, max_rows, out);
 }
 
+void fm_tabular_forget(fm_tabular *m)
+{
+    fm_tape_set_rows(&m->tape, 0);
+    fm_arena_wipe(m->arena); /* nothing in it outlives a batch */
+}
+
 static void free_weights(fm_tabular_weights *w)
 {
     if (!w)

@@ -220,6 +220,7 @@ static fm_status audit(request *r)
     fm_status st;
 
     if ((st = fm_node_config_load(r->config_path, &r->config)) != FM_OK ||
+        (r->output && (st = fm_cmd_check_apart(r->output, r->config_path, &r->config)) != FM_OK) ||
         (st = take_plan(r)) != FM_OK || (st = take_figures(r)) != FM_OK ||
         (st = take_records(r)) != FM_OK || (st = run(r, &rng)) != FM_OK)
         return st;

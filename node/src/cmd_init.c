@@ -15,10 +15,11 @@ static fm_status check_identity(const fm_node_yaml *o)
     fm_status st = fm_identity_load(o->identity, &id);
 
     if (st != FM_OK)
-        return st;
+        return fm_fail_context(st, "--identity %s: ", o->identity);
     info = fm_identity_info(id);
     if (info->role != FM_ROLE_NODE || strcmp(info->name, o->name) != 0)
-        st = fm_fail(FM_EINVAL, "the certificate in %s is that of %s '%s', not of node '%s'",
+        st = fm_fail(FM_EINVAL,
+                     "--identity %s: the certificate is that of %s '%s', not of node '%s' (--name)",
                      o->identity, fm_role_name(info->role), info->name, o->name);
     fm_identity_free(&id);
     return st;
@@ -65,8 +66,10 @@ int fm_cmd_init(int argc, char **argv)
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         goto done;
     if (o.purposes.count == 0) {
-        fprintf(stderr, "%s: give at least one --purpose\nTry '%s --help'.\n", spec.program,
-                spec.program);
+        fprintf(stderr,
+                "%s: --purpose TEXT is required; it may be given again for another purpose\n"
+                "Try '%s --help'.\n",
+                spec.program, spec.program);
         code = 2;
         goto done;
     }

@@ -135,7 +135,8 @@ int fm_cmd_ledger_export(int argc, char **argv)
         fprintf(stderr, "%s: --format is json or csv, not '%s'\n", spec.program, format);
         return 2;
     }
-    if ((st = fm_node_config_load(config, &c)) == FM_OK)
+    if ((st = fm_node_config_load(config, &c)) == FM_OK &&
+        (!output || (st = fm_cmd_check_apart(output, config, &c)) == FM_OK))
         st = export_to(&c, *format == 'c' ? FM_LEDGER_CSV : FM_LEDGER_JSON, output);
     fm_node_config_fini(&c);
     return st == FM_OK ? 0 : fm_cli_failed(spec.program);

@@ -111,6 +111,22 @@ static fm_status write_diagram(const fm_metrics *m, const char *path)
     return st;
 }
 
+/** It may replace a diagram, but nothing that is read. */
+static fm_status check_diagram(const loaded *m, const char *const *files, size_t count,
+                               const char *path)
+{
+    char *model = NULL;
+    const char *inputs[2] = { m->config, m->model };
+    fm_status st = path ? model_path(m, &model) : FM_OK;
+
+    if (st == FM_OK && model)
+        inputs[1] = model;
+    if (st == FM_OK && path && (st = fm_file_check_output(path, true, inputs, 2)) == FM_OK)
+        st = fm_file_check_apart(path, files, count);
+    free(model);
+    return st;
+}
+
 static fm_status evaluate(loaded *m, const char *const *files, size_t count,
                           const char *reliability, bool json)
 {
@@ -119,7 +135,8 @@ static fm_status evaluate(loaded *m, const char *const *files, size_t count,
     float *outputs = NULL;
     fm_status st;
 
-    if ((st = load_model(m)) == FM_OK && (st = load_tables(m, files, count, &t)) == FM_OK &&
+    if ((st = check_diagram(m, files, count, reliability)) == FM_OK &&
+        (st = load_model(m)) == FM_OK && (st = load_tables(m, files, count, &t)) == FM_OK &&
         (st = predict(m, &t, &outputs)) == FM_OK &&
         (st = fm_metrics_of(m->schema, outputs, t.y, t.rows, &figures)) == FM_OK &&
         (!reliability || (st = write_diagram(&figures, reliability)) == FM_OK))
@@ -216,6 +233,7 @@ int fm_cmd_predict(int argc, char **argv)
         { "input", FM_CLI_STRING, &o.input, "CSV", "records; labels are not needed", true, 0, 0 },
         { "output", FM_CLI_STRING, &o.output, "CSV", "line, logit, probability; mode 0600", true, 0,
           0 },
+        { "force", FM_CLI_FLAG, &o.force, NULL, "replace the output if it is there", false, 0, 0 },
         { "model", FM_CLI_STRING, &m.model, "FILE",
           "safetensors (default: model.safetensors beside node.yaml)", false, 0, 0 },
         { "id", FM_CLI_STRING, &o.id, "COLUMN", "a column of the records to pass through", false, 0,

@@ -63,7 +63,8 @@ int fm_cmd_report(int argc, char **argv)
 
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
-    if ((st = fm_report_gather(config, fm_clock_wall_s(), &r)) == FM_OK)
+    if ((st = fm_report_gather(config, fm_clock_wall_s(), &r)) == FM_OK &&
+        (json || (st = fm_cmd_check_apart(output, config, &r.config)) == FM_OK))
         st = json ? print_json(&r) : write_page(&r, output);
     fm_report_fini(&r);
     return st == FM_OK ? 0 : fm_cli_failed(spec.program);

@@ -17,6 +17,13 @@ fm_status fm_cmd_read_json(const char *config, const char *name, json_t **out)
     return st;
 }
 
+fm_status fm_cmd_check_apart(const char *output, const char *config, const fm_node_config *c)
+{
+    const char *const kept[] = { config, c->records, c->ledger };
+
+    return fm_file_check_apart(output, kept, sizeof kept / sizeof kept[0]);
+}
+
 const char *fm_cmd_text(const json_t *o, const char *key)
 {
     const char *s = json_string_value(json_object_get(o, key));

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "fedmoe/base/cli.h"
+#include "fedmoe/node/config.h"
 
 int fm_cmd_init(int argc, char **argv);
 int fm_cmd_join(int argc, char **argv);
@@ -27,6 +28,10 @@ fm_status fm_cmd_read_json(const char *config, const char *name, json_t **out);
 const char *fm_cmd_text(const json_t *o, const char *key); /* "" when absent */
 double fm_cmd_real(const json_t *o, const char *key);      /* 0 when absent */
 long long fm_cmd_whole(const json_t *o, const char *key);  /* 0 when absent */
+
+/** FM_EINVAL when what is to be written is node.yaml, the records or the ledger. */
+FM_NODISCARD fm_status fm_cmd_check_apart(const char *output, const char *config,
+                                          const fm_node_config *c);
 
 #define FM_CMD_CONFIG_OPTION(variable)                                \
     {                                                                 \

@@ -9,6 +9,7 @@
 #include "fedmoe/base/yaml.h"
 
 #define MAX_ROWS_DEFAULT 100000u
+#define DELTA_NEVER 0.1
 #define MAX_ROWS_LIMIT ((uint64_t)1 << 24)
 
 /** Copy text of printable bytes into a fixed field. */
@@ -161,6 +162,19 @@ static fm_status read_tasks(const fm_yaml_node *m, fm_node_policy *p)
     return FM_OK;
 }
 
+static fm_status read_delta(const fm_yaml_node *m, double *out)
+{
+    fm_status st = fm_yaml_get_double(m, "delta", 1e-15, DELTA_NEVER, out);
+
+    if (st != FM_OK || *out < DELTA_NEVER)
+        return st;
+    return fm_yaml_fail(
+        fm_yaml_find(m, "delta"),
+        "delta must be below %g, and should be well below 1/n of n units: with this "
+        "probability the promise may fail altogether",
+        DELTA_NEVER);
+}
+
 static fm_status read_policy(const fm_yaml_node *root, fm_node_policy *p)
 {
     static const char *const keys[] = { "epsilon",  "delta",      "purposes",
@@ -172,9 +186,8 @@ static fm_status read_policy(const fm_yaml_node *root, fm_node_policy *p)
     if ((st = fm_yaml_get_map(root, "policy", &m)) != FM_OK ||
         (st = fm_yaml_check_keys(m, keys)) != FM_OK ||
         (st = fm_yaml_get_double(m, "epsilon", 1e-6, 1000.0, &p->epsilon)) != FM_OK ||
-        (st = fm_yaml_get_double(m, "delta", 1e-15, 0.1, &p->delta)) != FM_OK ||
-        (st = read_purposes(m, p)) != FM_OK || (st = read_unit(m, p)) != FM_OK ||
-        (st = read_tasks(m, p)) != FM_OK ||
+        (st = read_delta(m, &p->delta)) != FM_OK || (st = read_purposes(m, p)) != FM_OK ||
+        (st = read_unit(m, p)) != FM_OK || (st = read_tasks(m, p)) != FM_OK ||
         (st = read_u32(m, "min_cohort", 2, FM_MAX_NODES, 3, &p->min_cohort)) != FM_OK ||
         (st = read_u32(m, "min_colluders", 0, FM_MAX_NODES, 1, &p->min_colluders)) != FM_OK)
         return st;

@@ -33,15 +33,15 @@ static fm_status put_quoted(fm_buf *b, const char *s)
 }
 
 /** `target` as node.yaml in `directory` should name it: relative if within, else absolute. */
-static fm_status put_path(fm_buf *b, const fm_node_yaml *o, const char *target)
+static fm_status put_path(fm_buf *b, const fm_node_yaml *o, const char *option, const char *target)
 {
     char base[PATH_MAX], real[PATH_MAX];
     size_t n;
 
     if (!realpath(target, real))
-        return fm_fail(FM_ENOTFOUND, "%s is not there", target);
+        return fm_fail(FM_ENOTFOUND, "%s %s: is not there", option, target);
     if (!realpath(o->directory, base))
-        return fm_fail(FM_ENOTFOUND, "%s is not there", o->directory);
+        return fm_fail(FM_ENOTFOUND, "--directory %s: is not there", o->directory);
     n = strlen(base);
     if (strcmp(base, real) == 0)
         return put_quoted(b, ".");
@@ -80,18 +80,19 @@ static fm_status put_places(fm_buf *b, const fm_node_yaml *o)
     if ((st = fm_buf_printf(b, "\n\n# Folder of identity.key (mode 0600), identity.crt, ca.crt "
                                "and, when there is one, crl.pem.\n"
                                "identity: ")) != FM_OK ||
-        (st = put_path(b, o, o->identity)) != FM_OK ||
+        (st = put_path(b, o, "--identity", o->identity)) != FM_OK ||
         (st = fm_buf_printf(b, "\n\n# The records never leave. The ledger adds up what is spent "
                                "under the data set's name:\n"
                                "# never give the same records a second name.\n"
                                "data:\n  name: ")) != FM_OK ||
         (st = put_quoted(b, o->data_name ? o->data_name : o->name)) != FM_OK ||
         (st = fm_buf_printf(b, "\n  records: ")) != FM_OK ||
-        (st = (o->draft ? put_quoted(b, o->records) : put_path(b, o, o->records))) != FM_OK)
+        (st = (o->draft ? put_quoted(b, o->records) : put_path(b, o, "--records", o->records))) !=
+            FM_OK)
         return st;
     if (o->schema && ((st = fm_buf_printf(b, "\n  # A plan with any other schema is refused.\n"
                                              "  schema: ")) != FM_OK ||
-                      (st = put_path(b, o, o->schema)) != FM_OK))
+                      (st = put_path(b, o, "--schema", o->schema)) != FM_OK))
         return st;
     return fm_buf_printf(b, "\n\n# The book of what was spent; several federations may share it. "
                             "Keep it, back it up.\n"
@@ -130,6 +131,44 @@ static fm_status put_policy(fm_buf *b, const fm_node_yaml *o)
                          (unsigned long long)o->min_cohort, (unsigned long long)o->min_colluders);
 }
 
+/** The file is not kept, so that its place means nothing: name the option that stands there. */
+static fm_status blame_option(const char *path, const char *yaml, fm_status st)
+{
+    static const struct {
+        const char *line, *option;
+    } places[] = {
+        { "name: ", "--name" },
+        { "  door: ", "--door" },
+        { "  door_key: ", "--door-key" },
+        { "identity: ", "--identity" },
+        { "  name: ", "--data-name" },
+        { "  records: ", "--records" },
+        { "  schema: ", "--schema" },
+        { "  epsilon: ", "--epsilon" },
+        { "  delta: ", "--delta" },
+        { "    - ", "--purpose" },
+        { "  unit: ", "--unit" },
+        { "  min_cohort: ", "--min-cohort" },
+        { "  min_colluders: ", "--min-colluders" },
+    };
+    const char *text = fm_error_text();
+    const size_t n = strlen(path);
+    unsigned long line = 0;
+    int used = 0;
+
+    if (strncmp(text, path, n) != 0 || sscanf(text + n, ":%lu:%*u: %n", &line, &used) < 1 || !used)
+        return st;
+    while (line > 1 && *yaml) {
+        yaml += strcspn(yaml, "\n");
+        yaml += *yaml == '\n';
+        line--;
+    }
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
+        if (strncmp(yaml, places[i].line, strlen(places[i].line)) == 0)
+            return fm_fail(st, "%s: %s", places[i].option, text + n + used);
+    return st;
+}
+
 fm_status fm_node_yaml_write(const fm_node_yaml *o)
 {
     fm_node_config c = { 0 };
@@ -148,6 +187,7 @@ fm_status fm_node_yaml_write(const fm_node_yaml *o)
     if (st != FM_OK)
         goto done;
     if ((st = fm_node_config_load(path, &c)) != FM_OK) { /* a wrong value: leave nothing behind */
+        st = blame_option(path, (const char *)b.data, st);
         (void)remove(path);
         goto done;
     }

@@ -11,6 +11,7 @@
 
 #define COLUMNS 80u
 #define INDENT "  "
+#define DELTA_LARGE 0.01
 
 /** A paragraph: words of `text` in lines of COLUMNS, and an empty line. */
 static fm_status paragraph(fm_buf *out, const char *text)
@@ -79,9 +80,10 @@ static fm_status say_task(const json_t *j, const fm_plan_means *m, fm_buf *t)
                              m->update_words, rounds, rounds == 1 ? "" : "s");
     return fm_buf_printf(t,
                          "All institutions train one model of %lld parameters, in %lld finished "
-                         "rounds. What each computes on its records stays with it; only the sum of "
-                         "a round is read.",
-                         fm_cmd_whole(j, "parameters") - m->tail_words, rounds);
+                         "round%s. What each computes on its records stays with it; only the sum "
+                         "of a round is read.",
+                         fm_cmd_whole(j, "parameters") - m->tail_words, rounds,
+                         rounds == 1 ? "" : "s");
 }
 
 static fm_status say_sampling(const json_t *j, fm_buf *t)
@@ -105,46 +107,16 @@ static fm_status say_sampling(const json_t *j, fm_buf *t)
                          fm_cmd_real(j, "clip_norm"));
 }
 
-/** How that bound is kept; a plan that was offered by an older version does not say. */
-static fm_status say_encoding(const json_t *j, fm_buf *t)
-{
-    const char *encoding = fm_cmd_text(j, "encoding");
-
-    if (strcmp(encoding, "fast") == 0)
-        return fm_buf_printf(t,
-                             " What it adds are whole numbers from the start, products of rounded "
-                             "factors; no unit's own gradient is ever stored. Their length is "
-                             "known exactly, and is checked (encoding: fast).");
-    if (strcmp(encoding, "exact") == 0)
-        return fm_buf_printf(t, " What it adds is rounded to whole numbers by itself, and their "
-                                "length is checked before they are added (encoding: exact).");
-    return FM_OK;
-}
-
 /** What else than its gradient a unit adds, under the same bound. */
 static fm_status say_tail(const json_t *j, fm_buf *t)
 {
-    long long groups = fm_cmd_whole(j, "load_groups");
-    double quantile = fm_cmd_real(j, "clip_quantile");
-    fm_status st = FM_OK;
+    const fm_words_tail tail = { .load_groups = fm_cmd_whole(j, "load_groups"),
+                                 .load_experts = fm_cmd_whole(j, "load_experts"),
+                                 .load_share = fm_cmd_real(j, "load_share"),
+                                 .clip_quantile = fm_cmd_real(j, "clip_quantile"),
+                                 .clip_share = fm_cmd_real(j, "clip_share") };
 
-    if (groups > 0)
-        st = fm_buf_printf(t,
-                           " A part of that length, %g of it, goes to counts: which of the %lld "
-                           "experts in each of %lld parts of the model its records were sent to. "
-                           "Training evens out the experts' load by the noised sums of these.",
-                           fm_cmd_real(j, "load_share"), fm_cmd_whole(j, "load_experts"), groups);
-    if (st == FM_OK && quantile > 0.0)
-        st = fm_buf_printf(t,
-                           " A part of that length, %g of it, goes to one vote: whether the unit "
-                           "was cut. By the noised sum of the votes the length to which gradients "
-                           "are cut moves from round to round, so that about %g%% of the units are "
-                           "not cut.",
-                           fm_cmd_real(j, "clip_share"), 100.0 * quantile);
-    if (st == FM_OK && (groups > 0 || quantile > 0.0))
-        st = fm_buf_printf(t, " This needs no noise and no budget of its own: gradient, counts and "
-                              "vote together stay within the one bound, in every round.");
-    return st;
+    return fm_words_tail_of(t, &tail);
 }
 
 /** The first round, when it is not for a gradient. */
@@ -163,7 +135,7 @@ static fm_status say_bound(const json_t *j, fm_buf *t)
     fm_status st = say_sampling(j, t);
 
     if (st == FM_OK)
-        st = say_encoding(j, t);
+        st = fm_words_encoding(t, fm_cmd_text(j, "encoding"));
     if (st == FM_OK)
         st = say_tail(j, t);
     return st == FM_OK ? say_start(j, t) : st;
@@ -188,9 +160,15 @@ static fm_status say_noise(const json_t *j, fm_buf *t)
 
 static fm_status say_cost(const json_t *j, const fm_plan_means *m, fm_buf *t)
 {
+    const double delta = fm_cmd_real(j, "delta"), units = fm_cmd_real(j, "expected_units");
     fm_status st = fm_buf_printf(t, "For each unit the whole run costs epsilon %g at delta %g. ",
-                                 fm_cmd_real(j, "epsilon"), fm_cmd_real(j, "delta"));
+                                 fm_cmd_real(j, "epsilon"), delta);
 
+    if (st == FM_OK && (delta >= DELTA_LARGE || delta * units > 1.0))
+        st = fm_buf_printf(t,
+                           "THIS DELTA IS LARGE: with this probability the promise may fail "
+                           "altogether, and of %g expected units that may be %.2g. ",
+                           units, delta * units);
     if (st != FM_OK)
         return st;
     if (!m->books_known)

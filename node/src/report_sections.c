@@ -107,25 +107,44 @@ static void write_who(fm_html *h, const fm_report *r)
     fm_html_raw(h, "</section>\n");
 }
 
+static double real_of(const json_t *o, const char *key)
+{
+    return json_number_value(json_object_get(o, key));
+}
+
+static fm_status add_tail(const json_t *plan, fm_buf *out)
+{
+    const fm_words_tail tail = { .load_groups = whole_of(plan, "load_groups"),
+                                 .load_experts = whole_of(plan, "load_experts"),
+                                 .load_share = real_of(plan, "load_share"),
+                                 .clip_quantile = real_of(plan, "clip_quantile"),
+                                 .clip_share = real_of(plan, "clip_share") };
+
+    return fm_words_tail_of(out, &tail);
+}
+
 /** The last plan's unit and noise, in words. */
 static void write_plan_words(fm_html *h, const fm_report *r, const char *unit)
 {
-    fm_buf words = { 0 }, noise = { 0 };
+    fm_buf words = { 0 }, noise = { 0 }, added = { 0 };
     fm_status st;
 
     if ((st = fm_words_unit_meaning(&words, unit, whole_of(r->plan, "max_unit_rows"))) == FM_OK &&
         (st = fm_words_noise(&noise, text_of(r->plan, "noise"), whole_of(r->plan, "quorum"),
-                             whole_of(r->plan, "colluders"))) == FM_OK) {
+                             whole_of(r->plan, "colluders"))) == FM_OK &&
+        (st = fm_words_encoding(&added, text_of(r->plan, "encoding"))) == FM_OK &&
+        (st = add_tail(r->plan, &added)) == FM_OK) {
         fm_html_element(h, "p", NULL, "%s", (const char *)words.data);
         fm_html_element(h, "p", NULL,
                         "In each round every unit is drawn with probability %g, and what it may "
-                        "add to the sum is cut to a fixed length. Noise hides it. %s",
-                        json_number_value(json_object_get(r->plan, "sampling_rate")),
-                        (const char *)noise.data);
+                        "add to the sum is cut to a fixed length.%s Noise hides what it adds. %s",
+                        real_of(r->plan, "sampling_rate"),
+                        added.len > 0 ? (const char *)added.data : "", (const char *)noise.data);
     } else if (h->st == FM_OK)
         h->st = st;
     fm_buf_fini(&words);
     fm_buf_fini(&noise);
+    fm_buf_fini(&added);
 }
 
 static void write_unit(fm_html *h, const fm_report *r)

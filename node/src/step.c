@@ -196,11 +196,14 @@ static fm_status run_query(fm_node_step *s, const fm_node_step_input *in, fm_dp_
     fm_status st;
 
     fm_dp_sum_reset(s->ask.sum);
-    if ((st = fm_node_query_begin(s->ask.query, in)) != FM_OK)
-        return st;
-    fm_train_sample_draw(&s->ask.sample, in->rng);
-    *sum = s->ask.sum;
-    if ((st = add_answers(s)) != FM_OK)
+    if ((st = fm_node_query_begin(s->ask.query, in)) == FM_OK) {
+        fm_train_sample_draw(&s->ask.sample, in->rng);
+        *sum = s->ask.sum;
+        st = add_answers(s);
+    }
+    fm_node_query_end(s->ask.query);
+    fm_train_sample_forget(&s->ask.sample);
+    if (st != FM_OK)
         fm_dp_sum_reset(s->ask.sum);
     return st;
 }

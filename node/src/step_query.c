@@ -120,8 +120,7 @@ void fm_node_query_free(fm_node_query **q)
 {
     if (!q || !*q)
         return;
-    if ((*q)->logits)
-        sodium_memzero((*q)->logits, (*q)->table->rows * sizeof *(*q)->logits);
+    fm_node_query_end(*q);
     free((*q)->logits);
     fm_tabular_free(&(*q)->model);
     fm_query_free(&(*q)->query);
@@ -144,7 +143,14 @@ fm_status fm_node_query_begin(fm_node_query *q, const fm_node_step_input *in)
         if (in->keepalive)
             in->keepalive(in->keepalive_ctx);
     }
+    fm_tabular_forget(q->model);
     return st;
+}
+
+void fm_node_query_end(fm_node_query *q)
+{
+    if (q->logits)
+        sodium_memzero(q->logits, q->table->rows * sizeof *q->logits);
 }
 
 void fm_node_query_unit(const fm_node_query *q, const uint32_t *rows, size_t count, float *out)

@@ -22,6 +22,8 @@ FM_NODISCARD fm_status fm_node_query_new(const fm_plan *plan, const fm_table *ta
 void fm_node_query_free(fm_node_query **q);
 /** Before the units of a round: the scores of all records by the model in in->model. */
 FM_NODISCARD fm_status fm_node_query_begin(fm_node_query *q, const fm_node_step_input *in);
+/** After them: wipes the scores. */
+void fm_node_query_end(fm_node_query *q);
 /** The vector of the unit that these records are: the mean of theirs. out: float32[words]. */
 void fm_node_query_unit(const fm_node_query *q, const uint32_t *rows, size_t count, float *out);
 

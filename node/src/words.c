@@ -103,3 +103,47 @@ fm_status fm_words_noise(fm_buf *out, const char *noise, long long quorum, long 
                          "guarantee needs.",
                          quorum, colluders, colluders);
 }
+
+fm_status fm_words_encoding(fm_buf *out, const char *encoding)
+{
+    if (strcmp(encoding, "fast") == 0)
+        return fm_buf_printf(out,
+                             " What it adds are whole numbers from the start, products of rounded "
+                             "factors; no unit's own gradient is ever stored. Their length is "
+                             "known exactly, and is checked (encoding: fast).");
+    if (strcmp(encoding, "exact") == 0)
+        return fm_buf_printf(out, " What it adds is rounded to whole numbers by itself, and their "
+                                  "length is checked before they are added (encoding: exact).");
+    return FM_OK;
+}
+
+fm_status fm_words_tail_of(fm_buf *out, const fm_words_tail *tail)
+{
+    const bool counts = tail->load_groups > 0, vote = tail->clip_quantile > 0.0;
+    const bool one = tail->load_groups == 1;
+    fm_status st = FM_OK;
+
+    if (counts)
+        st = fm_buf_printf(out,
+                           " A part of that length, %g of it, goes to counts: which of the %lld "
+                           "experts in %s%lld part%s of the model its records were sent to. "
+                           "Training evens out the experts' load by the noised sums of these.",
+                           tail->load_share, tail->load_experts, one ? "" : "each of ",
+                           tail->load_groups, one ? "" : "s");
+    if (st == FM_OK && vote)
+        st = fm_buf_printf(out,
+                           " A part of that length, %g of it, goes to one vote: whether the unit "
+                           "was cut. By the noised sum of the votes the length to which gradients "
+                           "are cut moves from round to round, so that about %g%% of the units are "
+                           "not cut.",
+                           tail->clip_share, 100.0 * tail->clip_quantile);
+    if (st == FM_OK && (counts || vote))
+        st = fm_buf_printf(out,
+                           " This needs no noise and no budget of its own: gradient%s%s together "
+                           "stay within the one bound, in every round.",
+                           counts && vote ? ", counts"
+                           : counts       ? " and counts"
+                                          : "",
+                           vote ? " and vote" : "");
+    return st;
+}

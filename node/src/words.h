@@ -46,4 +46,16 @@ FM_NODISCARD fm_status fm_words_unit_meaning(fm_buf *out, const char *unit, long
 FM_NODISCARD fm_status fm_words_noise(fm_buf *out, const char *noise, long long quorum,
                                       long long colluders);
 
+/** How the bound on what a unit adds is kept: a sentence or two, each with a blank before it;
+ *  nothing for a plan that an older version wrote down. @param encoding "fast" or "exact". */
+FM_NODISCARD fm_status fm_words_encoding(fm_buf *out, const char *encoding);
+
+/** A plan's figures of what a unit adds beside its gradient. */
+typedef struct {
+    long long load_groups, load_experts;
+    double load_share, clip_quantile, clip_share;
+} fm_words_tail;
+/** Likewise: counts of experts and a vote on the clip norm; nothing when there is neither. */
+FM_NODISCARD fm_status fm_words_tail_of(fm_buf *out, const fm_words_tail *tail);
+
 #endif

@@ -3,8 +3,9 @@
 #include <math.h>
 
 #define ROUNDS 160
-#define CLIP_NORM 0.5     /* the least at which both classes are not clipped at once */
-#define CLIP_CLASSES 0.8  /* about the root of the mean of |p - y|^2 over several classes */
+#define CLIP_NORM 0.5    /* the least at which both classes are not clipped at once */
+#define CLIP_CLASSES 0.8 /* about the root of the mean of |p - y|^2 over several classes */
+#define RATE 0.1
 #define FLOOR_EPSILON 8.0 /* whose noise Adam's divisor is held against */
 #define FLOOR_SHARE 0.5   /* added to it, where the study took the larger of the two */
 #define BISECTIONS 60
@@ -44,6 +45,8 @@ static double adam_floor(const fm_training_case *c, double clip_norm)
 
 void fm_training_defaults(const fm_training_case *c, fm_training *out)
 {
+    /* A number's gradient is as long as it is far off, and clipped nearly always at first. */
+    const double rate = c->number ? RATE / 2.0 : RATE;
     const double clip_norm = c->outputs > 1 ? CLIP_CLASSES : CLIP_NORM;
 
     *out = (fm_training){ .clip_norm = clip_norm,
@@ -51,7 +54,7 @@ void fm_training_defaults(const fm_training_case *c, fm_training *out)
                           .rounds = ROUNDS + (c->start ? 1 : 0),
                           .start = c->start,
                           .rule = FM_OPTIM_ADAM,
-                          .learning_rate = 0.1,
+                          .learning_rate = rate,
                           .momentum = 0.9,
                           .beta2 = 0.9,
                           .adam_epsilon = adam_floor(c, clip_norm),

@@ -36,6 +36,8 @@ static fm_status check_spec(const fm_optimizer_spec *s, size_t n)
 {
     if (s->frozen >= n || fm_optimizer_tail(s) >= n - s->frozen)
         return fm_fail(FM_EINVAL, "optimizer: no room for the result");
+    if (s->frozen > 0 && s->rule != FM_OPTIM_SUM)
+        return fm_fail(FM_EINVAL, "optimizer: only sums are added behind frozen weights");
     if (!(s->divisor > 0.0) || (s->clip_quantile > 0.0 && !(s->clip_vote > 0.0)))
         return fm_fail(FM_EINVAL, "optimizer: no expected units, or votes that count nothing");
     if ((s->start_count > 0 || s->start_scale > 0.0) &&

@@ -72,11 +72,7 @@ static void compare_defaults(const fm_aggregator_config *c)
 {
     const fm_plan *p = &c->plan;
     const fm_training_case given = {
-        .units = 600.0,
-        .epsilon = 1.0,
-        .delta = 1e-4,
-        .parameters = YAML_PARAMETERS,
-        .outputs = 3 /* rows of the model's linear.weight */
+        .units = 600.0, .delta = 1e-4, .outputs = 3 /* rows of the model's linear.weight */
     };
     fm_training t;
 
@@ -111,7 +107,11 @@ static void what_is_left_out_follows_from_the_case(void)
     CU_ASSERT_EQUAL_FATAL(load(stated, "", &c), FM_OK);
     compare_defaults(&c);
     fm_aggregator_config_fini(&c);
-    CU_ASSERT_EQUAL_FATAL(load("optimizer: adam", "optimizer: sgd", &c), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(
+        load("optimizer: adam, learning_rate: 0.05, momentum: 0.9, beta2: 0.999,\n"
+             "           adam_epsilon: 1.0e-3,",
+             "optimizer: sgd, learning_rate: 0.05,", &c),
+        FM_OK);
     CU_ASSERT_EQUAL(c.plan.optimizer, FM_OPTIMIZER_SGD);
     CU_ASSERT_EQUAL(c.plan.learning_rate, 0.05);
     fm_aggregator_config_fini(&c);
@@ -182,6 +182,7 @@ static void a_statistics_round_is_planned_where_the_model_can_take_one(void)
         CU_ASSERT_EQUAL(c.plan.start_center, 3);
         CU_ASSERT_EQUAL(c.plan.start_bias, cases[i].planned ? 2 : 0);
         CU_ASSERT_EQUAL(c.plan.start_scale, cases[i].planned ? 0.25 : 0.0);
+        CU_ASSERT_EQUAL(c.plan.learning_rate, 0.1);
         CU_ASSERT_EQUAL(c.plan.parameters, cases[i].planned ? 6 : 5); /* the phase */
         CU_ASSERT_EQUAL(fm_plan_check(&c.plan), FM_OK);
         fm_aggregator_config_fini(&c);
@@ -262,6 +263,7 @@ static void values_out_of_range_are_refused_with_their_place(void)
         { "epsilon: 1.0", "epsilon: one", "7:12", "must be a number" },
         { "delta: 1.0e-4", "delta: 0", "8:10", "between 1e-12 and 0.1" },
         { "delta: 1.0e-4", "delta: 0.5", "8:10", "between 1e-12 and 0.1" },
+        { "delta: 1.0e-4", "delta: 0.1", "8:10", "must be below 0.1" },
         { "clip_norm: 1.0", "clip_norm: 0", "9:14", "between 1e-06 and 1000000" },
         { "sampling_rate: 1.0", "sampling_rate: 1.5", "10:18", "between 1e-06 and 1" },
         { "expected_units: 600", "expected_units: 0", "11:19", "between 1 and" },
@@ -284,6 +286,26 @@ static void values_out_of_range_are_refused_with_their_place(void)
         { "averaging: 0.5", "averaging: 1", "15:45", "between 0 and 0.999999" },
         { "join_s: 60", "join_s: 86401", "16:20", "between 0 and 86400" },
         { "round_s: 30", "round_s: 0", "16:33", "between 1 and 86400" },
+    };
+
+    refuse_all(cases, FM_TEST_COUNT(cases));
+}
+
+/* Said, but without effect: what its writer meant is something else. */
+static void figures_without_use_are_refused_with_their_place(void)
+{
+    static const bad cases[] = {
+        { "optimizer: adam", "optimizer: sgd", "14:83", "optimizer: sgd has no use for it" },
+        { "optimizer: adam, learning_rate: 0.05, momentum: 0.9, beta2: 0.999,",
+          "optimizer: sgd, learning_rate: 0.05,", "15:26", "adam_epsilon is a figure of adam" },
+        { "averaging: 0.5", "schedule: constant, final_rate: 0.5", "15:66",
+          "leave it out, or say schedule: linear" },
+        { "averaging: 0.5}", "balance: {share: 0, rate: 0.1}}", "15:60",
+          "rate has no use with share: 0" },
+        { "unit: record", "unit: record\n  adaptive_clip: {quantile: 0, rate: 0.1}", "7:38",
+          "rate has no use with quantile: 0" },
+        { "unit: record", "unit: record\n  adaptive_clip: {quantile: 0, share: 0.1}", "7:39",
+          "share has no use with quantile: 0" },
     };
 
     refuse_all(cases, FM_TEST_COUNT(cases));
@@ -438,6 +460,8 @@ static const fm_test tests[] = {
       a_statistics_round_is_planned_where_the_model_can_take_one },
     { "two loads are two runs", two_loads_are_two_runs },
     { "unknown keys are refused with their place", unknown_keys_are_refused_with_their_place },
+    { "figures without use are refused with their place",
+      figures_without_use_are_refused_with_their_place },
     { "values out of range are refused with their place",
       values_out_of_range_are_refused_with_their_place },
     { "endpoints that cannot be bound are refused with their place",

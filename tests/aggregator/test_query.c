@@ -188,6 +188,7 @@ static void training_is_the_default_and_has_no_query(void)
                           FM_OK);
     CU_ASSERT_EQUAL(c.plan.task, FM_TASK_TRAINING);
     CU_ASSERT_EQUAL(c.plan.frozen, 0);
+    CU_ASSERT_EQUAL(c.plan.learning_rate, 0.05); /* one output, no center: perhaps a number */
     CU_ASSERT_PTR_NULL(c.query);
     CU_ASSERT_PTR_NULL(c.plan.query_text);
     fm_aggregator_config_fini(&c);

@@ -382,6 +382,12 @@ static void failures_print_the_clean_error_text(void)
     CU_ASSERT_EQUAL(fm_cli_failed("fedmoe-node"), 1);
     out = capture_end(stderr);
     CU_ASSERT_STRING_EQUAL(out, "fedmoe-node: a.csv:7: ?[2J bad\n");
+    (void)fm_fail(FM_EPARSE, "a.csv:7: bad\na.csv:9:\tworse\n\nfedmoe-node: all is well\n");
+    capture_begin(stderr);
+    CU_ASSERT_EQUAL(fm_cli_failed("fedmoe-node"), 1);
+    out = capture_end(stderr); /* one line each; none looks as if the program had begun anew */
+    CU_ASSERT_STRING_EQUAL(out, "fedmoe-node: a.csv:7: bad\n  a.csv:9:?worse\n"
+                                "  fedmoe-node: all is well\n");
     fm_error_clear();
     capture_begin(stderr);
     CU_ASSERT_EQUAL(fm_cli_failed("fedmoe-node"), 1);

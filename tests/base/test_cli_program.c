@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "capture.h"
@@ -185,12 +186,50 @@ static void completion_works_in_bash(void)
     CU_ASSERT_STRING_EQUAL(out, "\n");
 }
 
+/* A child whose standard output is `to`; what it says on standard error is in g_complained. */
+static int run_into(const char *to, size_t bytes, int code)
+{
+    int status = -1;
+    pid_t pid;
+
+    capture_begin(stderr);
+    fflush(NULL);
+    if ((pid = fork()) == 0) {
+        if (!freopen(to, "w", stdout))
+            _exit(9);
+        for (size_t i = 0; i < bytes; i++)
+            (void)putchar('x');
+        code = fm_cli_end("fedmoe-test", code);
+        fflush(stderr);
+        _exit(code);
+    }
+    CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+    g_complained = capture_end(stderr);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void output_that_does_not_arrive_is_a_failure(void)
+{
+    CU_ASSERT_EQUAL(run_into("/dev/null", 10, 0), 0);
+    CU_ASSERT_EQUAL(run_into("/dev/full", 0, 0), 0); /* nothing to say, nothing lost */
+    CU_ASSERT_STRING_EQUAL(g_complained, "");
+    CU_ASSERT_EQUAL(run_into("/dev/full", 10, 0), 1);
+    CU_ASSERT_STRING_EQUAL(g_complained,
+                           "fedmoe-test: cannot write to standard output: No space left on "
+                           "device\n");
+    CU_ASSERT_EQUAL(run_into("/dev/full", 1000000, 0), 1); /* more than is held back */
+    assert_has(g_complained, "fedmoe-test: cannot write to standard output");
+    CU_ASSERT_EQUAL(run_into("/dev/full", 10, 2), 2); /* it has failed, and said why */
+    CU_ASSERT_STRING_EQUAL(g_complained, "");
+}
+
 static const fm_test tests[] = {
     { "runs commands of one and two words", runs_commands_of_one_and_two_words },
     { "wrong words are usage errors", wrong_words_are_usage_errors },
     { "without a command it shows help and fails", without_a_command_it_shows_help_and_fails },
     { "help lists commands and examples", help_lists_commands_and_examples },
     { "version is name and number", version_is_name_and_number },
+    { "output that does not arrive is a failure", output_that_does_not_arrive_is_a_failure },
     { "completion works in bash", completion_works_in_bash },
 };
 const fm_test_suite suite_cli_program = { "base.cli_program", tests, FM_TEST_COUNT(tests) };

@@ -4,6 +4,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,11 +17,11 @@
 enum call { NONE, FCHMOD, WRITE, FSYNC, CLOSE, RENAME, RENAMEAT2, LINK, READ, FSTAT };
 
 static enum call g_failing;
-static int g_errno;     /* what it fails with */
-static size_t g_skip;   /* calls that succeed before */
-static bool g_once;     /* fails only once (EINTR) */
-static bool g_short;    /* writes take at most 7 bytes */
-static size_t g_fsyncs; /* calls seen */
+static int g_errno;            /* what it fails with */
+static size_t g_skip;          /* calls that succeed before */
+static bool g_once;            /* fails only once (EINTR) */
+static bool g_short;           /* writes take at most 7 bytes */
+static atomic_size_t g_fsyncs; /* calls seen; another test has threads */
 
 static bool fails(enum call c)
 {

@@ -64,6 +64,12 @@ static void carves_aligned_zeroed_pieces_and_reuses_them(void)
     CU_ASSERT_EQUAL((uintptr_t)q % 64, 0);
     CU_ASSERT_EQUAL((uint8_t *)q - (uint8_t *)p, 64);
     CU_ASSERT_EQUAL(fm_arena_used(a), 192);
+    memset(p, 7, 12);
+    memset(q, 7, 65);
+    fm_arena_wipe(a);
+    CU_ASSERT_EQUAL(fm_arena_used(a), 192);
+    for (size_t i = 0; i < 65; i++)
+        CU_ASSERT(((uint8_t *)q)[i] == 0 && ((uint8_t *)p)[i % 12] == 0);
     memset(p, 0xff, 12);
     fm_arena_reset(a);
     CU_ASSERT_EQUAL(fm_arena_used(a), 0);

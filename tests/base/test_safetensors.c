@@ -219,6 +219,24 @@ static void refuses_malformed_headers(void)
     assert_all_refused(cases, FM_TEST_COUNT(cases));
 }
 
+/* A schema, records or nothing where a model was expected. */
+static void says_when_it_is_another_kind_of_file(void)
+{
+    static const char *const texts[] = { "name: heart\ncolumns: []\n", "who,a,b\n1,2,3\n",
+                                         "{\"a\": 1, \"b\": 2}" };
+    fm_safetensors *s = NULL;
+
+    for (size_t i = 0; i < FM_TEST_COUNT(texts); i++) {
+        CU_ASSERT_EQUAL(fm_safetensors_parse("m", texts[i], strlen(texts[i]), &s), FM_EPROTO);
+        assert_error_has("m: not a safetensors file, as models are: it begins with text");
+    }
+    CU_ASSERT_EQUAL(fm_safetensors_parse("m", "abc", 3, &s), FM_EPROTO);
+    assert_error_has("m: not a safetensors file, as models are: too few bytes");
+    CU_ASSERT_EQUAL(fm_safetensors_parse("m", "\0\0\0\0\0\0\0\0[]", 10, &s), FM_EPROTO);
+    assert_error_has("m: not a safetensors file, as models are: the header does not begin");
+    CU_ASSERT_PTR_NULL(s);
+}
+
 static void refuses_lengths_that_lie(void)
 {
     static const struct {
@@ -352,6 +370,7 @@ static const fm_test tests[] = {
     { "refuses offsets that do not tile the data", refuses_offsets_that_do_not_tile_the_data },
     { "refuses shapes that do not fit", refuses_shapes_that_do_not_fit },
     { "refuses malformed headers", refuses_malformed_headers },
+    { "says when it is another kind of file", says_when_it_is_another_kind_of_file },
     { "refuses lengths that lie", refuses_lengths_that_lie },
     { "every truncation and a trailing byte are refused",
       every_truncation_and_a_trailing_byte_are_refused },

@@ -72,7 +72,45 @@ static void only_decimal_notation_is_a_number(void)
     }
 }
 
+/* Nine digits, never below, and below the next such decimal but one. */
+static void privacy_figures_are_rounded_up(void)
+{
+    static const struct {
+        double v;
+        const char *text;
+    } cases[] = {
+        { 1.0, "1" },
+        { 0.9998907961, "0.999890797" },
+        { 0.9998907960001, "0.999890797" },
+        { 0.99999999901, "1" },
+        { 1.0000000001, "1.00000001" },
+        { 2.0000000049, "2.00000001" },
+        { 1e-5, "1e-05" },
+        { 1.00000000001e-5, "1.00000001e-05" },
+        { 123456789.01, "123456790" },
+    };
+    uint64_t seed = 12345;
+
+    for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {
+        char text[FM_TEXT_UP];
+
+        fm_text_up(cases[i].v, text);
+        CU_ASSERT_STRING_EQUAL(text, cases[i].text);
+    }
+    for (int i = 0; i < 20000; i++) {
+        char text[FM_TEXT_UP];
+        double v, back;
+
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        v = ldexp((double)(seed >> 11) + 1.0, -53 + (int)(seed % 41) - 30);
+        fm_text_up(v, text);
+        back = strtod(text, NULL);
+        CU_ASSERT_FATAL(back >= v && back <= v * (1.0 + 1.1e-8));
+    }
+}
+
 static const fm_test tests[] = {
+    { "privacy figures are rounded up", privacy_figures_are_rounded_up },
     { "numbers are the nearest doubles", numbers_are_the_nearest_doubles },
     { "only decimal notation is a number", only_decimal_notation_is_a_number },
 };

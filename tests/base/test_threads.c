@@ -1,4 +1,8 @@
-/* Fork and join: every job once, failures told, threads that end. */
+/* Fork and join: every job once, failures told, threads that end. The linker's --wrap sends what a
+ * pool is made of through here. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -80,10 +84,100 @@ static void numbers_out_of_range_are_refused(void)
     fm_threads_free(NULL);
 }
 
+int __real_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *), void *arg);
+int __real_pthread_join(pthread_t t, void **out);
+int __real_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *a);
+int __real_pthread_mutex_destroy(pthread_mutex_t *m);
+int __real_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *a);
+int __real_pthread_cond_destroy(pthread_cond_t *c);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *), void *arg);
+int __wrap_pthread_join(pthread_t t, void **out);
+int __wrap_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *a);
+int __wrap_pthread_mutex_destroy(pthread_mutex_t *m);
+int __wrap_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *a);
+int __wrap_pthread_cond_destroy(pthread_cond_t *c);
+
+static int g_calls;   /* that make something */
+static int g_fail_at; /* the call that fails; 0: none */
+static int g_alive;   /* made, and not ended */
+
+static bool fails(void)
+{
+    return ++g_calls == g_fail_at;
+}
+
+static int made(int error)
+{
+    g_alive += error == 0;
+    return error;
+}
+
+static int ended(int error)
+{
+    g_alive -= error == 0;
+    return error;
+}
+
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *), void *arg)
+{
+    return fails() ? EAGAIN : made(__real_pthread_create(t, a, f, arg));
+}
+
+int __wrap_pthread_join(pthread_t t, void **out)
+{
+    return ended(__real_pthread_join(t, out));
+}
+
+int __wrap_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *a)
+{
+    return fails() ? ENOMEM : made(__real_pthread_mutex_init(m, a));
+}
+
+int __wrap_pthread_mutex_destroy(pthread_mutex_t *m)
+{
+    return ended(__real_pthread_mutex_destroy(m));
+}
+
+int __wrap_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *a)
+{
+    return fails() ? ENOMEM : made(__real_pthread_cond_init(c, a));
+}
+
+int __wrap_pthread_cond_destroy(pthread_cond_t *c)
+{
+    return ended(__real_pthread_cond_destroy(c));
+}
+
+/* Of four threads: a lock, two conditions, three threads beside the caller's own. */
+static void a_pool_that_cannot_be_made_leaves_nothing(void)
+{
+    enum { MADE = 6 };
+    fm_threads *t = NULL;
+    sigset_t before, after;
+
+    CU_ASSERT_EQUAL(pthread_sigmask(SIG_SETMASK, NULL, &before), 0);
+    for (int at = 1; at <= MADE; at++) {
+        g_calls = g_alive = 0;
+        g_fail_at = at;
+        CU_ASSERT_EQUAL(fm_threads_new(4, &t), FM_ENOMEM);
+        CU_ASSERT_PTR_NULL(t);
+        CU_ASSERT_EQUAL(g_alive, 0);
+    }
+    CU_ASSERT_EQUAL(pthread_sigmask(SIG_SETMASK, NULL, &after), 0);
+    CU_ASSERT_EQUAL(sigismember(&before, SIGTERM), sigismember(&after, SIGTERM));
+    g_calls = g_alive = g_fail_at = 0;
+    CU_ASSERT_EQUAL(fm_threads_new(4, &t), FM_OK);
+    CU_ASSERT_EQUAL(g_calls, MADE);
+    CU_ASSERT_EQUAL(g_alive, MADE);
+    fm_threads_free(&t);
+    CU_ASSERT_EQUAL(g_alive, 0);
+}
+
 static const fm_test tests[] = {
     { "every job is done once", every_job_is_done_once },
     { "a failure is told with its text, and the next run is clean",
       a_failure_is_told_with_its_text_and_the_next_run_is_clean },
+    { "a pool that cannot be made leaves nothing", a_pool_that_cannot_be_made_leaves_nothing },
     { "numbers out of range are refused", numbers_out_of_range_are_refused },
 };
 

@@ -242,7 +242,7 @@ int main(int argc, char **argv)
     bench_options o = { .shared = "../shared",
                         .seeds = 20,
                         .first_seed = 1,
-                        .rounds = 160,
+                        .rounds = 161,
                         .quorum = 3,
                         .colluders = 1,
                         .delta = 1e-4 };
@@ -253,7 +253,7 @@ int main(int argc, char **argv)
           false, 0, 0 },
         { "seeds", FM_CLI_U64, &o.seeds, "N", "how many (default 20)", false, 1, 10000 },
         { "first-seed", FM_CLI_U64, &o.first_seed, "N", "default 1", false, 0, 1e9 },
-        { "rounds", FM_CLI_U64, &o.rounds, "N", "default 160", false, 1, 10000 },
+        { "rounds", FM_CLI_U64, &o.rounds, "N", "default 161", false, 1, 10000 },
         { "quorum", FM_CLI_U64, &o.quorum, "N", "default 3", false, 3, 4 },
         { "colluders", FM_CLI_U64, &o.colluders, "N", "default 1", false, 0, 2 },
         { "delta", FM_CLI_DOUBLE, &o.delta, "D", "default 1e-4", false, 1e-12, 0.1 },

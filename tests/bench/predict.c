@@ -201,10 +201,11 @@ static bool measure(const char *name, const column *c, size_t count, uint64_t ro
                    FEDMOE_MODEL, dir, dir);
     if (!run(line, &one))
         return false;
-    (void)snprintf(line, sizeof line,
-                   "exec '%s' predict --threads %llu --model %s/m --input %s/in.csv --output "
-                   "%s/out.csv",
-                   FEDMOE_MODEL, (unsigned long long)threads, dir, dir, dir);
+    (void)snprintf(
+        line, sizeof line,
+        "exec '%s' predict --force --threads %llu --model %s/m --input %s/in.csv --output "
+        "%s/out.csv",
+        FEDMOE_MODEL, (unsigned long long)threads, dir, dir, dir);
     for (int i = 0; i < REPEATS; i++) {
         if (!run(line, &one))
             return false;

@@ -34,9 +34,7 @@ static fm_status choose_training(const tabular_split *data, const tabular_settin
 {
     const double units = (double)tabular_units(&data->train);
     const fm_training_case given = { .units = units,
-                                     .epsilon = s->epsilon,
                                      .delta = pow(units, -1.1),
-                                     .parameters = r->parameters,
                                      .start = center && !s->no_start };
 
     r->delta = given.delta;

@@ -99,7 +99,7 @@ truths() {
 }
 
 # ---- without noise: the same figures as from the pooled file ----
-setup --rounds 4 --epsilon 100
+setup --rounds 40 --epsilon 100 # scores that are spread over the bins
 write_queries
 truths
 start_all

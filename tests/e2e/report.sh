@@ -35,6 +35,7 @@ check "the head of the ledger" grep -q "$(grep '"hash"' "$WORK/ledger.json" | ta
 check "the plan's checksum" grep -q "$(sha256sum "$RUN/northgate/plan.json" | grep -oE '^[0-9a-f]{64}' || echo none)" "$page"
 check "who: the certificate" says "$page" "node &#39;northgate&#39; of federation &#39;heart-demo&#39;, ed25519, valid from"
 check "the journal bears it out" says "$page" "knows of $rounds released rounds"
+check "how units are added" says "$page" "encoding: fast"
 check "no record leaves" says "$page" "No record, no value of a record"
 
 # ---- what a reviewer does: run the commands of the page ----

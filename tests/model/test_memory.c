@@ -2,6 +2,7 @@
  * Steps never allocate, and every allocation that fails is survived. The linker sends this
  * program's allocations, the libraries' of fedmoe included, through the counters below.
  */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,23 @@ int __wrap_posix_memalign(void **out, size_t alignment, size_t size)
 void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
     return fails() ? NULL : __real_aligned_alloc(alignment, size);
+}
+
+/* What stands in memory that is given back: with `armed`, `mark` is looked for in it. */
+static float mark;
+static bool armed;
+static size_t marks_freed;
+
+void __real_free(void *p);
+void __wrap_free(void *p);
+
+void __wrap_free(void *p)
+{
+    const size_t bytes = armed && p ? malloc_usable_size(p) : 0;
+
+    for (size_t i = 0; i + sizeof mark <= bytes; i += sizeof mark)
+        marks_freed += memcmp((const char *)p + i, &mark, sizeof mark) == 0;
+    __real_free(p);
 }
 
 static void steps_never_allocate(void)
@@ -142,9 +160,12 @@ static char model_path[300], input_path[300], output_path[300];
 
 static fm_status predict_file(void)
 {
-    const fm_predict_options o = {
-        .model = model_path, .input = input_path, .output = output_path, .id = "c", .threads = 1
-    };
+    const fm_predict_options o = { .model = model_path,
+                                   .input = input_path,
+                                   .output = output_path,
+                                   .id = "c",
+                                   .threads = 1,
+                                   .force = true };
 
     return fm_predict_file(&o, NULL);
 }
@@ -215,8 +236,71 @@ static void every_allocation_that_fails_is_survived(void)
     CU_ASSERT_EQUAL(other, 0);
 }
 
+#define WIPE_SCHEMA                                                         \
+    "name: t\ncsv: {header: false}\ncolumns:\n"                             \
+    "  - {name: x, kind: numeric, range: [0, 1000], center: 0, scale: 1}\n" \
+    "  - {name: who, kind: ignore}\n"                                       \
+    "  - {name: y, kind: label, range: [0, 1000]}\n"
+
+/* So many records with one figure; the last one is `last`. */
+static void make_csv(size_t rows, const char *last, fm_buf *csv)
+{
+    for (size_t i = 0; i < rows; i++)
+        CU_ASSERT_EQUAL_FATAL(fm_buf_printf(csv, "712.3457,%zu,712.3457\n", i / 3), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_buf_printf(csv, "%s", last), FM_OK);
+}
+
+static void read_armed(const fm_schema *s, const char *last, const char *unit, fm_status want)
+{
+    const fm_table_options o = { .labels = true, .unit = unit };
+    fm_table t = { 0 }, all = { 0 };
+    fm_buf csv = { 0 };
+
+    make_csv(2000, last, &csv); /* tables grow three times */
+    armed = true;
+    CU_ASSERT_EQUAL(fm_table_parse("d", csv.data, csv.len, s, &o, &t), want);
+    if (want == FM_OK && !unit)
+        for (int i = 0; i < 3; i++)
+            CU_ASSERT_EQUAL(fm_table_append(&all, &t), FM_OK);
+    fm_table_fini(&t);
+    fm_table_fini(&all);
+    armed = false;
+    fm_buf_fini(&csv);
+}
+
+static void what_tables_give_back_holds_no_records(void)
+{
+    const fm_table_options o = { .labels = true };
+    const char *const one = "712.3457,1,712.3457\n";
+    volatile float *seen;
+    fm_schema *s = NULL;
+    fm_table t = { 0 };
+
+    CU_ASSERT_EQUAL_FATAL(fm_schema_parse("s", WIPE_SCHEMA, strlen(WIPE_SCHEMA), &s), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_table_parse("d", one, strlen(one), s, &o, &t), FM_OK);
+    for (int label = 0; label < 2; label++) {
+        mark = label ? t.y[0] : t.x[0];
+        CU_ASSERT_FATAL(mark != 0.0f && mark != 1.0f);
+        marks_freed = 0;
+        read_armed(s, one, NULL, FM_OK);
+        read_armed(s, one, "who", FM_OK);
+        read_armed(s, "712.3457,4,x\n", NULL, FM_EPARSE);
+        CU_ASSERT_EQUAL(marks_freed, 0);
+    }
+    armed = true;
+    seen = malloc(sizeof *seen);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(seen);
+    *seen = mark;
+    free((void *)seen);
+    armed = false;
+    CU_ASSERT(marks_freed > 0);
+    fm_table_fini(&t);
+    fm_schema_free(&s);
+}
+
 static const fm_test tests[] = {
     { "steps never allocate", steps_never_allocate },
     { "every allocation that fails is survived", every_allocation_that_fails_is_survived },
+    { "what tables give back holds no records", what_tables_give_back_holds_no_records },
 };
 const fm_test_suite suite_memory = { "model.memory", tests, FM_TEST_COUNT(tests) };

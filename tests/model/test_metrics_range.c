@@ -208,6 +208,57 @@ static void numbers_have_their_figures(void)
     CU_ASSERT_TRUE(isnan(m.auc) && isnan(m.log_loss));
 }
 
+/* Predictions outside of the label's range are given out, and measured, at its ends. */
+static void numbers_are_measured_within_the_labels_range(void)
+{
+    static const char text[] = "name: t\ncolumns:\n"
+                               "  - {name: x, kind: numeric, range: [0, 8]}\n"
+                               "  - {name: y, kind: label, range: [0, 40], center: 10, scale: 5}\n";
+    const float outputs[] = { 100.0f, -100.0f, 2.0f }, labels[] = { 6.0f, -2.0f, 1.0f };
+    const float wrong[] = { INFINITY, 0.0f, 0.0f };
+    fm_schema *s = NULL;
+    fm_metrics m;
+
+    CU_ASSERT_EQUAL_FATAL(fm_schema_parse("s", text, strlen(text), &s), FM_OK);
+    CU_ASSERT_EQUAL(fm_metrics_of(s, outputs, labels, 3, &m), FM_OK);
+    CU_ASSERT_DOUBLE_EQUAL(m.mae, 5.0 / 3.0, 1e-9);
+    CU_ASSERT_DOUBLE_EQUAL(m.rmse, sqrt(25.0 / 3.0), 1e-9);
+    CU_ASSERT_EQUAL(fm_metrics_of(s, wrong, labels, 3, &m), FM_ENONFINITE); /* not hidden */
+    fm_schema_free(&s);
+}
+
+static void figures_are_readable_whatever_their_size(void)
+{
+    static const struct {
+        double v;
+        const char *text;
+    } cases[] = { { 0.0, "0.0000" },
+                  { 0.75, "0.7500" },
+                  { -0.25, "-0.2500" },
+                  { 12.5, "12.5000" },
+                  { 0.00001234567, "1.235e-05" },
+                  { 0.0034567, "0.003457" },
+                  { -0.0034567, "-0.003457" },
+                  { 1234.5678, "1234.6" },
+                  { 123456.789, "123457" },
+                  { 4.5678e9, "4.568e+09" },
+                  { (double)NAN, "-" },
+                  { HUGE_VAL, "-" } };
+    fm_metrics m = { .target = FM_TARGET_NUMBER, .rows = 3, .rmse = 2.5e-7, .mae = 123456789.0 };
+    fm_buf text = { 0 };
+
+    for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {
+        char got[FM_METRICS_FIGURE];
+
+        fm_metrics_figure(cases[i].v, got);
+        CU_ASSERT_STRING_EQUAL(got, cases[i].text);
+    }
+    CU_ASSERT_EQUAL(fm_metrics_text(&m, &text), FM_OK);
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)text.data, " 2.5e-07 "));
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)text.data, " 1.235e+08 "));
+    fm_buf_fini(&text);
+}
+
 /* The interval of R2 holds the truth about as often as it says: slope b and unit noise explain
  * b^2 / (b^2 + 1). Of 500, outside of 91 to 98.5 % with probability below 1e-3. */
 static void the_interval_of_r2_covers_the_truth(void)
@@ -263,6 +314,9 @@ static const fm_test tests[] = {
     { "several classes have their figures", several_classes_have_their_figures },
     { "two of several classes are a binary label", two_of_several_classes_are_a_binary_label },
     { "numbers have their figures", numbers_have_their_figures },
+    { "numbers are measured within the label's range",
+      numbers_are_measured_within_the_labels_range },
+    { "figures are readable, whatever their size", figures_are_readable_whatever_their_size },
     { "the interval of R2 covers the truth", the_interval_of_r2_covers_the_truth },
     { "the diagram stands alone and speaks", the_diagram_stands_alone_and_speaks },
 };

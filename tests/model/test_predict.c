@@ -62,6 +62,7 @@ static fm_status predict(const char *id, size_t threads, bool lines, fm_buf *out
                                    .input = input,
                                    .output = output,
                                    .id = id,
+                                   .force = true,
                                    .lines = lines,
                                    .threads = threads };
     uint64_t rows = 0;
@@ -241,6 +242,32 @@ static void numbers_are_in_the_labels_unit(void)
     fm_schema_free(&s);
 }
 
+/* A range so narrow that the first weights leave it on both sides. */
+static void numbers_stay_in_the_labels_range(void)
+{
+    const char *at;
+    fm_buf csv = { 0 }, out = { 0 };
+    size_t below = 0, above = 0;
+
+    begin("  - {name: y, kind: label, range: [1000, 1000.001], center: 1000.0005, scale: 500}\n");
+    CU_ASSERT_EQUAL(fm_buf_printf(&csv, "x,c\n"), FM_OK);
+    for (int i = 0; i <= 1000; i += 20)
+        CU_ASSERT_EQUAL(fm_buf_printf(&csv, "%d,%c\n", i, "ab"[i / 20 % 2]), FM_OK);
+    put("in.csv", csv.data, csv.len);
+    CU_ASSERT_EQUAL_FATAL(predict(NULL, 1, false, &out), FM_OK);
+    at = strchr((const char *)out.data, '\n') + 1;
+    for (char *end; *at; at = end + 1) {
+        const double v = strtod(at, &end);
+
+        CU_ASSERT_FATAL(*end == '\n' && v >= 1000.0 && v <= 1000.001);
+        below += v == 1000.0;
+        above += v == 1000.001;
+    }
+    CU_ASSERT_TRUE(below + above > 25);
+    fm_buf_fini(&csv);
+    fm_buf_fini(&out);
+}
+
 static void numbers_are_written_as_printf_writes_them(void)
 {
     static const double odd[] = { 0.0,         -0.0,        1.0,          0.5,
@@ -300,6 +327,7 @@ static const fm_test tests[] = {
     { "what cannot be read is said", what_cannot_be_read_is_said },
     { "classes are named with their probabilities", classes_are_named_with_their_probabilities },
     { "numbers are in the label's unit", numbers_are_in_the_labels_unit },
+    { "numbers stay in the label's range", numbers_stay_in_the_labels_range },
     { "numbers are written as printf writes them", numbers_are_written_as_printf_writes_them },
     { "cells are quoted when they must be", cells_are_quoted_when_they_must_be },
 };

@@ -117,7 +117,7 @@ static void inspect_shows_what_is_inside(void)
                    0.0);
     json_decref(j);
     CU_ASSERT_EQUAL(run("inspect a.csv"), 1);
-    CU_ASSERT_TRUE(printed("a.csv"));
+    CU_ASSERT_TRUE(printed("a.csv: not a safetensors file, as models are: it begins with text"));
 }
 
 static void evaluate_measures_each_file_and_all(void)
@@ -188,6 +188,67 @@ static void predict_writes_one_probability_a_record(void)
     fm_buf_fini(&text);
 }
 
+static void problems_have_a_line_each(void)
+{
+    begin();
+    put("c.csv", "9,0\n1,2\n1\n");
+    CU_ASSERT_EQUAL(run("evaluate --model m.safetensors a.csv c.csv"), 1);
+    CU_ASSERT_STRING_EQUAL(
+        output, "fedmoe-model evaluate: c.csv:1, column x: 9 is outside the declared range 0 to 8\n"
+                "  c.csv:2, column y: \"2\" is neither a negative nor a positive label\n"
+                "  c.csv:3: 1 field where 2 belong\n");
+    CU_ASSERT_EQUAL(run("predict --model m.safetensors --input c.csv --output p.csv"), 1);
+    CU_ASSERT_TRUE(printed("0 to 8\n  c.csv:3"));
+}
+
+static void an_output_is_never_an_input_nor_replaced_unasked(void)
+{
+    static const char *const outputs[] = { "a.csv", "./a.csv", "soft.csv", "hard.csv",
+                                           "m.safetensors" };
+
+    begin();
+    CU_ASSERT_EQUAL(run("--version; ln -s a.csv soft.csv; ln a.csv hard.csv; cp a.csv keep.csv"),
+                    0);
+    for (size_t i = 0; i < FM_TEST_COUNT(outputs); i++) {
+        CU_ASSERT_EQUAL(
+            run("predict --model m.safetensors --input a.csv --output %s --force", outputs[i]), 1);
+        CU_ASSERT_TRUE(printed("same file as the input"));
+        CU_ASSERT_EQUAL(
+            run("evaluate --model m.safetensors --reliability %s b.csv a.csv", outputs[i]), 1);
+        CU_ASSERT_TRUE(printed("same file as the input"));
+    }
+    CU_ASSERT_EQUAL(run("new --schema s.yaml --output s.yaml --force"), 1);
+    CU_ASSERT_TRUE(printed("same file as the input"));
+    CU_ASSERT_EQUAL(run("--version; cmp a.csv keep.csv"), 0);
+    CU_ASSERT_EQUAL(run("predict --model m.safetensors --input a.csv --output p.csv"), 0);
+    CU_ASSERT_EQUAL(run("predict --model m.safetensors --input b.csv --output p.csv"), 1);
+    CU_ASSERT_TRUE(printed("--force"));
+    CU_ASSERT_EQUAL(run("predict --model m.safetensors --input b.csv --output p.csv --force"), 0);
+    CU_ASSERT_EQUAL(run("predict --model m.safetensors --input b.csv --output no/p.csv"), 1);
+    CU_ASSERT_TRUE(printed("folder no: No such file"));
+}
+
+static void a_full_disk_is_a_failure(void)
+{
+    static const char *const commands[] = { "evaluate --model m.safetensors a.csv",
+                                            "evaluate --json --model m.safetensors a.csv",
+                                            "predict --model m.safetensors --input a.csv",
+                                            "inspect m.safetensors",
+                                            "check --schema s.yaml a.csv",
+                                            "new --schema s.yaml --output n.safetensors --force",
+                                            "--help",
+                                            "new --help",
+                                            "--version" };
+
+    begin();
+    for (size_t i = 0; i < FM_TEST_COUNT(commands); i++) {
+        /* Before the redirection of run(): standard error is what is read. */
+        CU_ASSERT_EQUAL(run("%s 3>&1 >/dev/full 2>&3 3>&-; echo code $?", commands[i]), 0);
+        CU_ASSERT_TRUE(printed("cannot write to standard output: No space left") &&
+                       printed("code 1\n"));
+    }
+}
+
 static void check_lists_everything_that_is_wrong(void)
 {
     begin();
@@ -228,6 +289,10 @@ static const fm_test tests[] = {
     { "evaluate measures each file and all", evaluate_measures_each_file_and_all },
     { "evaluate draws how predictions come true", evaluate_draws_how_predictions_come_true },
     { "predict writes one probability a record", predict_writes_one_probability_a_record },
+    { "problems have a line each", problems_have_a_line_each },
+    { "an output is never an input, nor replaced unasked",
+      an_output_is_never_an_input_nor_replaced_unasked },
+    { "a full disk is a failure", a_full_disk_is_a_failure },
     { "check lists everything that is wrong", check_lists_everything_that_is_wrong },
     { "help has examples", help_has_examples },
 };

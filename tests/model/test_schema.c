@@ -25,70 +25,65 @@ typedef struct {
     const char *text, *place, *says;
 } bad_schema;
 
+static const bad_schema bad_schemas[] = {
+    { "columns: []", "s.yaml:1:", "name" },
+    { "name: t", "s.yaml:1:", "columns" },
+    { "name: t\ncolumns: []", "s.yaml:2:10:", "0 entries" },
+    { "name: t\ncolums: []", "s.yaml:2:", "columns" },
+    { "name: t\ncolumns:\n  - 7", "s.yaml:3:5:", "must be a map" },
+    { "name: t\ncsv: {header: maybe}\ncolumns:\n" X, "s.yaml:2:15:", "maybe" },
+    { "name: t\ncsv: {delimiter: ab}\ncolumns:\n" X, "s.yaml:2:18:", "delimiter" },
+    { "name: t\ncsv: {delimiter: \"-\"}\ncolumns:\n" X, "s.yaml:2:18:", "delimiter" },
+    { "name: t\ncsv: {missing: [\"?\", \"?\"]}\ncolumns:\n" X, "s.yaml:2:22:", "twice" },
+    { "name: t\nencoding: {weight: -1}\ncolumns:\n" X, "s.yaml:2:20:", "weight" },
+    { HEAD "  - {name: x}", "s.yaml:3:5:", "kind" },
+    { HEAD "  - {name: x, kind: number}", "s.yaml:3:21:", "numeric, date" },
+    { HEAD "  - {kind: ignore}", "s.yaml:3:5:", "name" },
+    { HEAD "  - {name: x, kind: numeric}", "s.yaml:3:5:", "range" },
+    { HEAD "  - {name: x, kind: numeric, range: [1]}", "s.yaml:3:37:", "two" },
+    { HEAD "  - {name: x, kind: numeric, range: [2, 1]}", "s.yaml:3:37:", "lower" },
+    { HEAD "  - {name: x, kind: numeric, range: [1, x]}", "s.yaml:3:41:", "number" },
+    { HEAD "  - {name: x, kind: numeric, range: [1, 2], scale: 0}", "s.yaml:3:52:", "scale" },
+    { HEAD "  - {name: x, kind: numeric, range: [1, 2], scale: 1e-9}", "s.yaml:3:52:", "scale" },
+    { HEAD "  - {name: x, kind: numeric, range: [1, 2], outside: drop}", "s.yaml:3:54:", "clip" },
+    { HEAD "  - {name: x, kind: numeric, range: [1, 2], knots: [2]}", "s.yaml:3:53:", "inside" },
+    { HEAD "  - {name: x, kind: numeric, range: [0, 9], knots: [2, 2]}",
+      "s.yaml:3:56:", "increase" },
+    { HEAD "  - {name: x, kind: numeric, range: [0, 9], values: [2, 2]}", "s.yaml:3:", "values" },
+    { HEAD "  - {name: x, kind: numeric, range: [0, 9], required: true, outside: missing}",
+      "s.yaml:3:5:", "required" },
+    { HEAD "  - {name: x, kind: date, range: [2001-01-01, 2001-02-29]}", "s.yaml:3:47:", "date" },
+    { HEAD "  - {name: x, kind: categorical, values: [a]}", "s.yaml:3:42:", "two" },
+    { HEAD "  - {name: x, kind: categorical, values: [\"1\", \"1.0\"]}", "s.yaml:3:48:", "twice" },
+    { HEAD "  - {name: x, kind: categorical, values: [a, b], unknown: clip}",
+      "s.yaml:3:59:", "missing" },
+    { HEAD "  - {name: x, kind: categorical, values: [a, b], missing: [b]}",
+      "s.yaml:3:60:", "missing" },
+    { HEAD "  - {name: x, kind: categorical, values: [a, \"\"]}", "s.yaml:3:5:", "csv.missing" },
+    { HEAD X "  - {name: x, kind: ignore}", "s.yaml:4:5:", "twice" },
+    { HEAD X "  - {name: y, kind: label, negative: [0], positive: [0.0]}",
+      "s.yaml:4:54:", "negative and positive" },
+    { HEAD X "  - {name: y, kind: label, negative: [], positive: [1]}",
+      "s.yaml:4:5:", "at least one" },
+    { HEAD X "  - {name: y, kind: label, negative: [0], positive: [1]}\n"
+             "  - {name: z, kind: label, negative: [0], positive: [1]}",
+      "s.yaml:5:5:", "both labels" },
+    { HEAD "  - {name: y, kind: label, negative: [0], positive: [1]}",
+      "s.yaml:3:3:", "no column gives a feature" },
+    { "", "s.yaml:1:", "empty" },
+    { "name: [", "s.yaml:", "" },
+};
+
 static void every_mistake_is_named_with_its_place(void)
 {
-    static const bad_schema cases[] = {
-        { "columns: []", "s.yaml:1:", "name" },
-        { "name: t", "s.yaml:1:", "columns" },
-        { "name: t\ncolumns: []", "s.yaml:2:10:", "0 entries" },
-        { "name: t\ncolums: []", "s.yaml:2:", "columns" },
-        { "name: t\ncolumns:\n  - 7", "s.yaml:3:5:", "must be a map" },
-        { "name: t\ncsv: {header: maybe}\ncolumns:\n" X, "s.yaml:2:15:", "maybe" },
-        { "name: t\ncsv: {delimiter: ab}\ncolumns:\n" X, "s.yaml:2:18:", "delimiter" },
-        { "name: t\ncsv: {delimiter: \"-\"}\ncolumns:\n" X, "s.yaml:2:18:", "delimiter" },
-        { "name: t\ncsv: {missing: [\"?\", \"?\"]}\ncolumns:\n" X, "s.yaml:2:22:", "twice" },
-        { "name: t\nencoding: {weight: -1}\ncolumns:\n" X, "s.yaml:2:20:", "weight" },
-        { HEAD "  - {name: x}", "s.yaml:3:5:", "kind" },
-        { HEAD "  - {name: x, kind: number}", "s.yaml:3:21:", "numeric, date" },
-        { HEAD "  - {kind: ignore}", "s.yaml:3:5:", "name" },
-        { HEAD "  - {name: x, kind: numeric}", "s.yaml:3:5:", "range" },
-        { HEAD "  - {name: x, kind: numeric, range: [1]}", "s.yaml:3:37:", "two" },
-        { HEAD "  - {name: x, kind: numeric, range: [2, 1]}", "s.yaml:3:37:", "lower" },
-        { HEAD "  - {name: x, kind: numeric, range: [1, x]}", "s.yaml:3:41:", "number" },
-        { HEAD "  - {name: x, kind: numeric, range: [1, 2], scale: 0}", "s.yaml:3:52:", "scale" },
-        { HEAD "  - {name: x, kind: numeric, range: [1, 2], scale: 1e-9}",
-          "s.yaml:3:52:", "scale" },
-        { HEAD "  - {name: x, kind: numeric, range: [1, 2], outside: drop}",
-          "s.yaml:3:54:", "clip" },
-        { HEAD "  - {name: x, kind: numeric, range: [1, 2], knots: [2]}",
-          "s.yaml:3:53:", "inside" },
-        { HEAD "  - {name: x, kind: numeric, range: [0, 9], knots: [2, 2]}",
-          "s.yaml:3:56:", "increase" },
-        { HEAD "  - {name: x, kind: numeric, range: [0, 9], values: [2, 2]}",
-          "s.yaml:3:", "values" },
-        { HEAD "  - {name: x, kind: numeric, range: [0, 9], required: true, outside: missing}",
-          "s.yaml:3:5:", "required" },
-        { HEAD "  - {name: x, kind: date, range: [2001-01-01, 2001-02-29]}",
-          "s.yaml:3:47:", "date" },
-        { HEAD "  - {name: x, kind: categorical, values: [a]}", "s.yaml:3:42:", "two" },
-        { HEAD "  - {name: x, kind: categorical, values: [\"1\", \"1.0\"]}",
-          "s.yaml:3:48:", "twice" },
-        { HEAD "  - {name: x, kind: categorical, values: [a, b], unknown: clip}",
-          "s.yaml:3:59:", "missing" },
-        { HEAD "  - {name: x, kind: categorical, values: [a, b], missing: [b]}",
-          "s.yaml:3:60:", "missing" },
-        { HEAD "  - {name: x, kind: categorical, values: [a, \"\"]}",
-          "s.yaml:3:5:", "csv.missing" },
-        { HEAD X "  - {name: x, kind: ignore}", "s.yaml:4:5:", "twice" },
-        { HEAD X "  - {name: y, kind: label, negative: [0], positive: [0.0]}",
-          "s.yaml:4:54:", "negative and positive" },
-        { HEAD X "  - {name: y, kind: label, negative: [], positive: [1]}",
-          "s.yaml:4:5:", "at least one" },
-        { HEAD X "  - {name: y, kind: label, negative: [0], positive: [1]}\n"
-                 "  - {name: z, kind: label, negative: [0], positive: [1]}",
-          "s.yaml:5:5:", "both labels" },
-        { HEAD "  - {name: y, kind: label, negative: [0], positive: [1]}",
-          "s.yaml:3:3:", "no column gives a feature" },
-        { "", "s.yaml:1:", "empty" },
-        { "name: [", "s.yaml:", "" },
-    };
-
-    for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {
+    for (size_t i = 0; i < FM_TEST_COUNT(bad_schemas); i++) {
         fm_schema *s = NULL;
-        const fm_status st = fm_schema_parse("s.yaml", cases[i].text, strlen(cases[i].text), &s);
-        const bool right = st == FM_EPARSE && !s &&
-                           strncmp(fm_error_text(), cases[i].place, strlen(cases[i].place)) == 0 &&
-                           strstr(fm_error_text(), cases[i].says);
+        const fm_status st =
+            fm_schema_parse("s.yaml", bad_schemas[i].text, strlen(bad_schemas[i].text), &s);
+        const bool right =
+            st == FM_EPARSE && !s &&
+            strncmp(fm_error_text(), bad_schemas[i].place, strlen(bad_schemas[i].place)) == 0 &&
+            strstr(fm_error_text(), bad_schemas[i].says);
 
         if (!right)
             printf("    case %zu: %s\n", i, fm_error_text());

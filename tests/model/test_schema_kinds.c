@@ -320,6 +320,15 @@ static void a_number_can_be_the_label(void)
     CU_ASSERT_EQUAL(encode(s, "1", "20", f, &y), FM_OK);
     CU_ASSERT_EQUAL(y, 2.0f);
     CU_ASSERT_EQUAL(fm_schema_number(s, 2.0), 20.0);
+    CU_ASSERT_EQUAL(fm_schema_number(s, 6.001),
+                    40.0); /* within the range, whatever the model says */
+    CU_ASSERT_EQUAL(fm_schema_number(s, -1e30), 0.0);
+    CU_ASSERT_TRUE(isnan(fm_schema_number(s, (double)NAN)));
+    CU_ASSERT_EQUAL(fm_schema_bound(s, 7.0f), 6.0f);
+    CU_ASSERT_EQUAL(fm_schema_bound(s, -3.0f), -2.0f);
+    CU_ASSERT_EQUAL(fm_schema_bound(s, 1.25f), 1.25f);
+    CU_ASSERT_TRUE(isinf(fm_schema_bound(s, INFINITY)));
+    CU_ASSERT_EQUAL(fm_schema_number_scale(s), 5.0);
     CU_ASSERT_EQUAL(encode(s, "1", "50", f, &y), FM_OK);
     CU_ASSERT_EQUAL(y, 6.0f);
     CU_ASSERT_EQUAL(encode(s, "1", "", f, &y), FM_EPARSE); /* a label is never missing */

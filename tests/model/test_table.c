@@ -209,6 +209,56 @@ static void problems_stop_at_the_limit_and_go_to_the_list(void)
     fm_schema_free(&s);
 }
 
+/* However many there are: whole lines, and a word of the rest. */
+static void a_long_list_of_problems_ends_in_a_whole_line(void)
+{
+    fm_buf csv = { 0 };
+    const char *text, *end;
+    loaded l;
+
+    for (int i = 0; i < 19; i++)
+        CU_ASSERT_EQUAL(fm_buf_printf(&csv, "a rather long cell that is no number %d,,m,0\n", i),
+                        FM_OK);
+    l = load(NO_HEADER, (const char *)csv.data);
+    CU_ASSERT_EQUAL(l.st, FM_EPARSE);
+    text = fm_error_text();
+    CU_ASSERT_TRUE(strlen(text) < 1023);
+    end = strstr(text, "is not a number\n(and perhaps more); fedmoe-model check lists all");
+    CU_ASSERT_PTR_NOT_NULL(end);
+    CU_ASSERT_TRUE(end && !strchr(strchr(end, '\n') + 1, '\n'));
+    done(&l);
+    fm_buf_fini(&csv);
+}
+
+static void a_name_cannot_break_a_problem_into_lines(void)
+{
+    fm_schema *s = NULL;
+    fm_buf problems = { 0 };
+    fm_table t = { 0 };
+    const fm_table_options options = { .labels = true, .problems = &problems };
+
+    CU_ASSERT_EQUAL_FATAL(fm_schema_parse("s.yaml", NO_HEADER, strlen(NO_HEADER), &s), FM_OK);
+    CU_ASSERT_EQUAL(fm_table_parse("d\n\x1b[2J.csv", "bad,,m,0\n", 9, s, &options, &t), FM_EPARSE);
+    CU_ASSERT_STRING_EQUAL((const char *)problems.data,
+                           "d??[2J.csv:1, column age: \"bad\" is not a number\n");
+    fm_buf_fini(&problems);
+    fm_schema_free(&s);
+}
+
+/* One problem that says what to do, not one for each column or record. */
+static void the_wrong_delimiter_is_named(void)
+{
+    refuse(WITH_HEADER, "age;note;sex;y\n1;;m;0\n",
+           "d.csv:1: one column by the delimiter \",\", but it holds \";\"; if that is what "
+           "separates the columns say so in the schema: csv: {delimiter: \";\"}");
+    refuse(WITH_HEADER, "age\tnote\tsex\ty\n1\t\tm\t0\n",
+           "d.csv:1: one column by the delimiter \",\", but it holds \"\\t\"; if that is what "
+           "separates the columns say so in the schema: csv: {delimiter: \"\\t\"}");
+    refuse(NO_HEADER, "1;;m;0\n2;;m;1\n",
+           "d.csv:1: one column by the delimiter \",\", but it holds \";\"; if that is what "
+           "separates the columns say so in the schema: csv: {delimiter: \";\"}");
+}
+
 static void hidden_values_do_not_stand_in_the_problems(void)
 {
     fm_schema *s = NULL;
@@ -330,6 +380,10 @@ static const fm_test tests[] = {
     { "blank lines do not add up to a long record", blank_lines_do_not_add_up_to_a_long_record },
     { "problems stop at the limit and go to the list",
       problems_stop_at_the_limit_and_go_to_the_list },
+    { "a long list of problems ends in a whole line",
+      a_long_list_of_problems_ends_in_a_whole_line },
+    { "a name cannot break a problem into lines", a_name_cannot_break_a_problem_into_lines },
+    { "the wrong delimiter is named", the_wrong_delimiter_is_named },
     { "hidden values do not stand in the problems", hidden_values_do_not_stand_in_the_problems },
     { "labels may be absent when they are not wanted",
       labels_may_be_absent_when_they_are_not_wanted },

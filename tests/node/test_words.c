@@ -181,7 +181,13 @@ static void plan_says_how_units_are_added_and_what_rides_with_them(void)
     CU_ASSERT(means(&d, "0.125 of it, goes to counts: which of the 8 experts in each of 3 parts"));
     CU_ASSERT(means(&d, "one model of 976 parameters")); /* 1000 words, 24 of them counts */
     CU_ASSERT(means(&d, "no budget of its own"));
+    CU_ASSERT(means(&d, "gradient and counts together stay"));
     CU_ASSERT_FALSE(means(&d, "one vote"));
+    offer(&d, true, "record", 0, "training", "distributed",
+          ", \"load_groups\": 1, \"load_experts\": 8, \"load_share\": 0.125, "
+          "\"clip_quantile\": 0.75, \"clip_share\": 0.05");
+    CU_ASSERT(means(&d, "which of the 8 experts in 1 part of the model"));
+    CU_ASSERT(means(&d, "gradient, counts and vote together stay"));
     offer(&d, true, "record", 0, "training", "distributed",
           ", \"encoding\": \"fast\", \"clip_quantile\": 0.75, \"clip_share\": 0.05");
     CU_ASSERT(means(&d, "0.05 of it, goes to one vote: whether the unit was cut"));
@@ -193,6 +199,64 @@ static void plan_says_how_units_are_added_and_what_rides_with_them(void)
     CU_ASSERT(
         means(&d, "In the first round a unit adds no gradient, but the average of its rows'"));
     CU_ASSERT(means(&d, "one model of 999 parameters"));
+    fm_buf_fini(&d.said);
+}
+
+/** The usual plan at another delta and number of units, each of as many characters. */
+static void offer_at(shell *d, const char *delta, const char *units)
+{
+    char text[2048];
+
+    (void)snprintf(text, sizeof text, plan_json, "true", "record", 0, "training", "local", "");
+    memcpy(strstr(text, "0.0001"), delta, 6);
+    memcpy(strstr(text, "25.0"), units, 4);
+    write_file(d->desk.dir, "plan.json", text);
+    CU_ASSERT_EQUAL(run(d, "plan", "--config", d->desk.config, NULL), 0);
+}
+
+static void plan_says_when_delta_is_large(void)
+{
+    shell d;
+
+    open_shell(&d);
+    offer_at(&d, "0.0001", "25.0");
+    CU_ASSERT_FALSE(means(&d, "THIS DELTA"));
+    offer_at(&d, "0.0500", "10.0");
+    CU_ASSERT(means(&d, "THIS DELTA IS LARGE"));
+    CU_ASSERT(means(&d, "of 10 expected units that may be 0.5."));
+    offer_at(&d, "0.0020", "1000");
+    CU_ASSERT(means(&d, "of 1000 expected units that may be 2."));
+    fm_buf_fini(&d.said);
+}
+
+/* What a unit adds beside its gradient stands on the officer's page, too. */
+static void report_says_how_units_are_added_and_what_rides_with_them(void)
+{
+    char page[PATH_CAP];
+    fm_buf html = { 0 };
+    shell d;
+
+    open_shell(&d);
+    make_path(page, d.desk.dir, "report.html");
+    charge(&d.desk, "alpha", "heart", "heart disease risk", 1, 20.0, 1);
+    offer(&d, true, "record", 0, "training", "distributed",
+          ", \"encoding\": \"fast\", \"load_groups\": 1, \"load_experts\": 8, "
+          "\"load_share\": 0.125, \"clip_quantile\": 0.75, \"clip_share\": 0.05");
+    CU_ASSERT_EQUAL(run(&d, "report", "--config", d.desk.config, "--output", page, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(fm_file_read(page, 1 << 20, &html), FM_OK);
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)html.data, "is checked (encoding: fast). A part "));
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)html.data, "experts in 1 part of the model"));
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)html.data, "goes to one vote"));
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)html.data, "in every round. Noise hides what it"));
+    /* Never over the books. */
+    CU_ASSERT_EQUAL(run(&d, "report", "--config", d.desk.config, "--output", d.desk.ledger, NULL),
+                    1);
+    CU_ASSERT(said(&d, "same file as the input"));
+    CU_ASSERT_EQUAL(
+        run(&d, "ledger", "export", "--config", d.desk.config, "--output", d.desk.ledger, NULL), 1);
+    CU_ASSERT(said(&d, "same file as the input"));
+    CU_ASSERT_EQUAL(run(&d, "ledger", "verify", "--config", d.desk.config, NULL), 0);
+    fm_buf_fini(&html);
     fm_buf_fini(&d.said);
 }
 
@@ -282,6 +346,9 @@ static const fm_test tests[] = {
       plan_says_what_training_with_shared_noise_means },
     { "plan says how units are added, and what rides with them",
       plan_says_how_units_are_added_and_what_rides_with_them },
+    { "plan says when delta is large", plan_says_when_delta_is_large },
+    { "report says how units are added, and what rides with them",
+      report_says_how_units_are_added_and_what_rides_with_them },
     { "plan says what other units, tasks and noise mean",
       plan_says_what_other_units_tasks_and_noise_mean },
     { "plan reckons with what is spent", plan_reckons_with_what_is_spent },

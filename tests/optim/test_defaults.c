@@ -7,16 +7,14 @@
 static void any_case_has_settings_within_their_ranges(void)
 {
     static const double units[] = { 1, 30, 600, 5e3, 3e4, 1e6, 1.6e7 };
-    static const double epsilons[] = { 1e-3, 0.1, 1, 4, 100, 1000 };
-    static const size_t parameters[] = { 1, 100, 1774, 100000, 10000000 };
+    static const double deltas[] = { 0.1, 1e-3, 1e-6, 1e-12 }; /* those of a plan */
 
     for (size_t i = 0; i < FM_TEST_COUNT(units); i++)
-        for (size_t j = 0; j < FM_TEST_COUNT(epsilons); j++)
-            for (size_t k = 0; k < FM_TEST_COUNT(parameters); k++) {
+        for (size_t j = 0; j < FM_TEST_COUNT(deltas); j++)
+            for (size_t outputs = 0; outputs <= 5; outputs += 5) {
                 const fm_training_case c = { .units = units[i],
-                                             .epsilon = epsilons[j],
-                                             .delta = pow(units[i] + 1.0, -1.1),
-                                             .parameters = parameters[k] };
+                                             .delta = deltas[j],
+                                             .outputs = outputs };
                 fm_training t;
 
                 fm_training_defaults(&c, &t);
@@ -26,7 +24,7 @@ static void any_case_has_settings_within_their_ranges(void)
                 CU_ASSERT(t.learning_rate >= 1e-9 && t.learning_rate <= 1e6);
                 CU_ASSERT(t.momentum >= 0.0 && t.momentum < 1.0);
                 CU_ASSERT(t.beta2 >= 0.0 && t.beta2 < 1.0);
-                CU_ASSERT(t.adam_epsilon > 0.0 && t.adam_epsilon <= 1.0);
+                CU_ASSERT(t.adam_epsilon >= 1e-12 && t.adam_epsilon <= 1.0);
                 CU_ASSERT(t.averaging >= 0.0 && t.averaging < 1.0);
                 CU_ASSERT(t.warmup >= 0.0 && t.warmup < 1.0);
                 CU_ASSERT(t.final_rate >= 0.0 && t.final_rate <= 1.0);
@@ -37,10 +35,22 @@ static void any_case_has_settings_within_their_ranges(void)
             }
 }
 
+/* docs/model.md: sqrt(T) C / (2 mu n), and mu is that of epsilon 8 at delta 1e-4 (delta of
+ * mu: Balle and Wang 2018, theorem 8, solved elsewhere). */
+static void adams_divisor_is_half_of_the_noise_at_epsilon_8(void)
+{
+    const fm_training_case c = { .units = 1000.0, .delta = 1e-4 };
+    const double mu = 1.84136627;
+    fm_training t;
+
+    fm_training_defaults(&c, &t);
+    CU_ASSERT_DOUBLE_EQUAL(t.adam_epsilon, sqrt(160.0) * 0.5 / (2.0 * mu * 1000.0), 1e-9);
+}
+
 /* The statistics round is a round more: the others are not fewer for it. */
 static void a_statistics_round_is_one_round_more(void)
 {
-    fm_training_case c = { .units = 600.0, .epsilon = 1.0, .delta = 1e-4, .parameters = 100 };
+    fm_training_case c = { .units = 600.0, .delta = 1e-4 };
     fm_training without, with;
 
     fm_training_defaults(&c, &without);
@@ -54,7 +64,7 @@ static void a_statistics_round_is_one_round_more(void)
 /* Among several classes a record's gradient is longer: p - y has more than one part. */
 static void classes_are_clipped_later(void)
 {
-    fm_training_case c = { .units = 5e3, .epsilon = 1.0, .delta = 1e-4, .parameters = 100 };
+    fm_training_case c = { .units = 5e3, .delta = 1e-4 };
     fm_training one, several;
 
     fm_training_defaults(&c, &one);
@@ -68,10 +78,27 @@ static void classes_are_clipped_later(void)
                            one.adam_epsilon / one.clip_norm, 1e-12);
 }
 
+/* A number's learning rate is half of the others', whatever else. */
+static void a_number_is_learned_more_slowly(void)
+{
+    fm_training_case c = { .units = 5e3, .delta = 1e-4 };
+    fm_training binary, number;
+
+    fm_training_defaults(&c, &binary);
+    c.number = true;
+    c.outputs = 1;
+    fm_training_defaults(&c, &number);
+    CU_ASSERT_EQUAL(number.learning_rate, binary.learning_rate / 2.0);
+    CU_ASSERT_EQUAL(number.clip_norm, binary.clip_norm);
+}
+
 static const fm_test tests[] = {
     { "a statistics round is one round more", a_statistics_round_is_one_round_more },
     { "any case has settings within their ranges", any_case_has_settings_within_their_ranges },
+    { "Adam's divisor is half of the noise at epsilon 8",
+      adams_divisor_is_half_of_the_noise_at_epsilon_8 },
     { "classes are clipped later", classes_are_clipped_later },
+    { "a number is learned more slowly", a_number_is_learned_more_slowly },
 };
 
 const fm_test_suite suite_defaults = { "optim.defaults", tests, FM_TEST_COUNT(tests) };

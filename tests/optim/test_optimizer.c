@@ -262,6 +262,23 @@ static void a_sum_that_cannot_be_leaves_all_unchanged(void)
     CU_ASSERT_PTR_NULL(o);
 }
 
+/* Their steps would read a gradient for the frozen weights, too, which it does not have. */
+static void a_gradient_moves_all_weights(void)
+{
+    const float first[N] = { 0 };
+
+    for (int rule = FM_OPTIM_SGD; rule <= FM_OPTIM_SUM; rule++) {
+        fm_optimizer_spec spec = spec_of((fm_optim_rule)rule, 0.0);
+        fm_optimizer *o = NULL;
+
+        spec.frozen = 1;
+        CU_ASSERT_EQUAL(fm_optimizer_new(&spec, first, N, &o),
+                        rule == FM_OPTIM_SUM ? FM_OK : FM_EINVAL);
+        CU_ASSERT_EQUAL(o != NULL, rule == FM_OPTIM_SUM);
+        fm_optimizer_free(&o);
+    }
+}
+
 static const fm_test tests[] = {
     { "Adam is algorithm 1 of the paper", adam_is_algorithm_1_of_the_paper },
     { "SGD has a heavy ball", sgd_has_a_heavy_ball },
@@ -270,6 +287,7 @@ static const fm_test tests[] = {
     { "NaN and infinity leave all unchanged", nan_and_infinity_leave_all_unchanged },
     { "a step out of range leaves all unchanged", a_step_out_of_range_leaves_all_unchanged },
     { "a sum adds up and leaves the frozen part", a_sum_adds_up_and_leaves_the_frozen_part },
+    { "a gradient moves all weights: none is frozen", a_gradient_moves_all_weights },
     { "a sum that cannot be leaves all unchanged", a_sum_that_cannot_be_leaves_all_unchanged },
 };
 const fm_test_suite suite_optimizer = { "optim.optimizer", tests, FM_TEST_COUNT(tests) };

@@ -92,6 +92,8 @@ static double figure(const char *key)
 
 static void it_trains_without_tuning(void)
 {
+    double spent, delta;
+
     begin();
     CU_ASSERT_EQUAL(run("train --schema s.yaml --data train.csv --epsilon 1 --test test.csv "
                         "--output m.safetensors --json"),
@@ -101,7 +103,10 @@ static void it_trains_without_tuning(void)
     CU_ASSERT_DOUBLE_EQUAL(figure("\"delta\": "), pow(3000.0, -1.1), 1e-9);
     printf("    AUC %.3f\n", figure("\"auc\": "));
     CU_ASSERT(figure("\"auc\": ") > 0.9);
+    spent = figure("\"epsilon\": ");
+    delta = figure("\"delta\": ");
     CU_ASSERT_EQUAL(run("inspect m.safetensors"), 0);
+    CU_ASSERT(figure("fedmoe.epsilon: ") >= spent && figure("fedmoe.delta: ") >= delta);
     CU_ASSERT(printed("fedmoe.epsilon: 0.9") && printed("fedmoe.mechanism: discrete Gaussian") &&
               printed("fedmoe.delta: 0.0001"));
     CU_ASSERT_EQUAL(run("evaluate --model m.safetensors --json test.csv"), 0);
@@ -139,6 +144,65 @@ static void without_privacy_it_is_loud_and_the_same_again(void)
     CU_ASSERT_EQUAL(run("--version; cmp 0.safetensors 1.safetensors"), 0);
     CU_ASSERT_EQUAL(run("inspect 0.safetensors"), 0);
     CU_ASSERT(printed("fedmoe.epsilon: none"));
+    CU_ASSERT_EQUAL(run("--version; stat -c 'mode %%a' 0.safetensors"), 0);
+    CU_ASSERT(printed("mode 600\n")); /* its weights may hold records */
+    CU_ASSERT_EQUAL(run("--version; chmod 644 0.safetensors"), 0);
+    CU_ASSERT_EQUAL(run("train --schema s.yaml --data train.csv --no-privacy --rounds 2 --force "
+                        "--output 0.safetensors"),
+                    0);
+    CU_ASSERT_EQUAL(run("--version; stat -c 'mode %%a' 0.safetensors"), 0);
+    CU_ASSERT(printed("mode 600\n"));
+}
+
+/* Before anything is read: the data that is named last is not even there. */
+static void the_output_is_looked_at_before_the_training(void)
+{
+    static const struct {
+        const char *output, *word;
+    } cases[] = {
+        { "there.safetensors", "--force" },
+        { "no/m.safetensors", "folder no: No such file" },
+        { "s.yaml/m.safetensors", "s.yaml is not a folder" },
+        { "/dev/null --force", "regular file" },
+        { "s.yaml --force", "same file as the input" },
+        { "link.yaml --force", "same file as the input" },
+        { "hard.yaml --force", "same file as the input" },
+        { "test.csv --force --test test.csv", "same file as the input" },
+    };
+
+    begin();
+    put("there.safetensors", "x", 1);
+    CU_ASSERT_EQUAL(run("--version; ln -s s.yaml link.yaml; ln s.yaml hard.yaml"), 0);
+    for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {
+        CU_ASSERT_EQUAL(
+            run("train --schema s.yaml --epsilon 1 --output %s --data none.csv", cases[i].output),
+            1);
+        CU_ASSERT(printed(cases[i].word));
+        CU_ASSERT_FALSE(strstr(g_output, "none.csv"));
+    }
+}
+
+static void a_large_delta_is_said_to_be_one(void)
+{
+    begin();
+    put_records("few.csv", 60, 0);
+    CU_ASSERT_EQUAL(run("train --schema s.yaml --data few.csv --epsilon 5 --delta 0.0125 --rounds "
+                        "2 --output m.safetensors"),
+                    0);
+    CU_ASSERT(printed("delta 0.0125 is large") && printed("one unit in 80"));
+    CU_ASSERT_EQUAL(run("train --schema s.yaml --data few.csv --epsilon 5 --delta 0.001 --rounds "
+                        "2 --output n.safetensors"),
+                    0);
+    CU_ASSERT_FALSE(strstr(g_output, "is large"));
+    put_records("fewer.csv", 5, 0);
+    CU_ASSERT_EQUAL(run("train --schema s.yaml --data fewer.csv --epsilon 5 --rounds 2 --output "
+                        "o.safetensors"),
+                    0);
+    CU_ASSERT(printed("at delta 0.01,") && printed("is large"));
+    CU_ASSERT_EQUAL(run("train --schema s.yaml --data fewer.csv --epsilon 5 --delta 0.1 --output "
+                        "p.safetensors"),
+                    2);
+    CU_ASSERT(printed("--delta must be below 0.1"));
 }
 
 static void nonsense_is_refused(void)
@@ -184,6 +248,8 @@ static const fm_test tests[] = {
       a_unit_may_be_a_column_and_their_number_unsaid },
     { "without privacy it is loud, and the same again",
       without_privacy_it_is_loud_and_the_same_again },
+    { "the output is looked at before the training", the_output_is_looked_at_before_the_training },
+    { "a large delta is said to be one", a_large_delta_is_said_to_be_one },
     { "nonsense is refused", nonsense_is_refused },
 };
 

@@ -1,5 +1,6 @@
 /* The private step: the same bits by any number of threads, and what a unit can do to a sum. */
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #include "rig.h"
 #include "step_internal.h"
 #include "suites.h"
+#include "tabular_internal.h"
 
 static bool same(const rig *r, const int64_t *a, const int64_t *b)
 {
@@ -348,10 +350,75 @@ static void a_runs_figures_of_units_are_wiped(void)
             CU_ASSERT(is_zero(w->clipped, s->batch_units * sizeof *w->clipped));
             CU_ASSERT(is_zero(w->loads, (size_t)RIG_BLOCKS * RIG_EXPERTS * sizeof *w->loads));
             CU_ASSERT(encoding == FM_DP_FAST || is_zero(w->gradient, r.length * sizeof(float)));
+            /* Activations, gradients, integers: from the first piece of the arena on. */
+            CU_ASSERT(fm_arena_used(w->model->arena) > 100000);
+            CU_ASSERT(is_zero(w->model->panels, fm_arena_used(w->model->arena)));
         }
+        CU_ASSERT(is_zero(s->sample.rows, r.table.rows * sizeof *s->sample.rows));
+        CU_ASSERT(is_zero(s->sample.ends, r.table.units * sizeof *s->sample.ends));
+        CU_ASSERT(is_zero(s->batches, (s->batch_room + 1) * sizeof *s->batches));
         fm_train_step_free(&s);
         rig_close(&r);
     }
+}
+
+#define STACK ((size_t)1 << 20)
+#define STACK_TOP ((size_t)16 << 10) /* of threads, and of what calls the kernels */
+
+typedef struct {
+    fm_train_step *s;
+    fm_train_step_input in;
+    fm_status st;
+} stack_run;
+
+static void *run_on_stack(void *arg)
+{
+    stack_run *t = arg;
+    fm_dp_sum *sum = NULL;
+
+    t->st = fm_train_step_run(t->s, &t->in, &sum);
+    return NULL;
+}
+
+/* Words that are not zero, of those that only what is far down in calls reaches. */
+static size_t left_over(const unsigned char *stack)
+{
+    uint64_t word;
+    size_t found = 0;
+
+    for (size_t at = 0; at < STACK - STACK_TOP; at += sizeof word) {
+        memcpy(&word, stack + at, sizeof word);
+        found += word != 0;
+    }
+    return found;
+}
+
+/* Kernels pack rows on the stack. A run on a stack that can be looked at afterwards: without the
+ * wiping hundreds of words are left. */
+static void nothing_of_records_stays_on_a_stack(void)
+{
+    fm_rng rng = fm_rng_system();
+    unsigned char *stack = aligned_alloc(4096, STACK);
+    stack_run t = { .in.rng = &rng, .st = FM_EINTERNAL };
+    pthread_attr_t attr;
+    pthread_t thread;
+    rig r;
+
+    rig_open(&r, 300, 7, FM_DP_FAST, true);
+    t.s = rig_step(&r, 1);
+    t.in.state = r.state;
+    need(stack != NULL, "a stack");
+    memset(stack, 0, STACK);
+    need(pthread_attr_init(&attr) == 0 && pthread_attr_setstack(&attr, stack, STACK) == 0 &&
+             pthread_create(&thread, &attr, run_on_stack, &t) == 0 &&
+             pthread_join(thread, NULL) == 0,
+         "a thread");
+    CU_ASSERT_EQUAL(t.st, FM_OK);
+    CU_ASSERT(left_over(stack) <= 32); /* return addresses of the wiping itself */
+    (void)pthread_attr_destroy(&attr);
+    fm_train_step_free(&t.s);
+    rig_close(&r);
+    free(stack);
 }
 
 static const fm_test tests[] = {
@@ -365,6 +432,7 @@ static const fm_test tests[] = {
     { "what cannot be is refused", what_cannot_be_is_refused },
     { "loads and votes count in a unit's length", loads_and_votes_count_in_a_units_length },
     { "a run's figures of units are wiped", a_runs_figures_of_units_are_wiped },
+    { "nothing of records stays on a stack", nothing_of_records_stays_on_a_stack },
 };
 
 const fm_test_suite suite_step = { "train.step", tests, FM_TEST_COUNT(tests) };

@@ -32,14 +32,20 @@ fm_status fm_train_sample_init(fm_train_sample *s, const fm_table *table, double
     return FM_OK;
 }
 
-void fm_train_sample_fini(fm_train_sample *s)
+void fm_train_sample_forget(fm_train_sample *s)
 {
-    if (!s)
-        return;
     if (s->rows)
         sodium_memzero(s->rows, s->table->rows * sizeof *s->rows);
     if (s->ends)
         sodium_memzero(s->ends, s->table->units * sizeof *s->ends);
+    s->units = s->count = 0;
+}
+
+void fm_train_sample_fini(fm_train_sample *s)
+{
+    if (!s)
+        return;
+    fm_train_sample_forget(s);
     free(s->rows);
     free(s->ends);
     *s = (fm_train_sample){ 0 };

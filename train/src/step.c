@@ -11,6 +11,9 @@
 #define EXPERT_ROWS 64u /* of each expert, so that its weights and sums are worth fetching */
 #define BATCH_BYTES (32u << 20) /* of activations and gradients, if that is more than BATCH_ROWS */
 #define BATCH_LEAST 64u         /* fewer are not worth a thread of their own */
+/* More than what a batch's functions have on the stack, of which the kernels' packed rows (33 KiB)
+ * are the most. */
+#define BATCH_STACK ((size_t)64 << 10)
 
 /* ---- buffers ---- */
 
@@ -116,6 +119,8 @@ static void wipe_worker(const fm_train_step *s, fm_train_worker *w)
     wipe(w->loads, s->tail.load_groups * s->tail.load_experts, sizeof *w->loads);
     wipe(w->gradient, s->length, sizeof *w->gradient);
     wipe(w->means, s->model.features + 1, sizeof *w->means);
+    if (w->model)
+        fm_tabular_forget(w->model);
 }
 
 static void free_worker(const fm_train_step *s, fm_train_worker *w)
@@ -248,24 +253,31 @@ static void cut_batches(fm_train_step *s)
     s->batches[s->batch_count] = (uint32_t)d->units;
 }
 
-static fm_status run_batch(void *ctx, unsigned thread, size_t number)
+static fm_status sum_batch(const fm_train_step *s, fm_train_worker *w, size_t number)
 {
-    const fm_train_step *s = ctx;
     const fm_train_sample *d = &s->sample;
     const fm_table *t = d->table;
-    fm_train_worker *w = &s->workers[thread];
     const size_t first = s->batches[number], units = s->batches[number + 1] - first;
     const size_t from = fm_train_unit_start(d, first);
     const size_t rows = fm_train_unit_start(d, first + units) - from;
     const uint32_t *ends = d->ends ? w->ends : NULL;
-    fm_status st = FM_OK;
+    fm_status st;
 
     for (size_t u = 0; ends && u < units; u++)
         w->ends[u] = (uint32_t)(d->ends[first + u] - from);
     if (s->statistics)
-        st = fm_train_add_statistics(s, w, d->rows + from, ends, units);
-    else if ((st = fm_tabular_backward(w->model, t->x, t->y, d->rows + from, rows, NULL)) == FM_OK)
-        st = fm_train_add_batch(s, w, ends, units);
+        return fm_train_add_statistics(s, w, d->rows + from, ends, units);
+    if ((st = fm_tabular_backward(w->model, t->x, t->y, d->rows + from, rows, NULL)) != FM_OK)
+        return st;
+    return fm_train_add_batch(s, w, ends, units);
+}
+
+static fm_status run_batch(void *ctx, unsigned thread, size_t number)
+{
+    const fm_train_step *s = ctx;
+    const fm_status st = sum_batch(s, &s->workers[thread], number);
+
+    sodium_stackzero(BATCH_STACK); /* rows that kernels packed, and sums of theirs */
     if (st != FM_OK)
         return st;
     if (thread == 0 && s->in->keepalive)
@@ -291,10 +303,27 @@ static fm_status set_state(fm_train_step *s, const float *state)
     return fm_train_state_set(s->workers->model, &s->tail, state, s->length);
 }
 
+static fm_status forget_worker(void *ctx, unsigned thread, size_t number)
+{
+    fm_train_step *s = ctx;
+
+    (void)thread;
+    wipe_worker(s, &s->workers[number]);
+    return FM_OK;
+}
+
+/* Who was sampled, and what was made of them but for the sum. Megabytes for each thread. */
+static fm_status forget(fm_train_step *s)
+{
+    fm_train_sample_forget(&s->sample);
+    wipe(s->batches, s->batch_room + 1, sizeof *s->batches);
+    return fm_threads_run(s->threads, fm_threads_count(s->threads), forget_worker, s);
+}
+
 fm_status fm_train_step_run(fm_train_step *s, const fm_train_step_input *in, fm_dp_sum **sum)
 {
     const unsigned threads = s ? fm_threads_count(s->threads) : 0;
-    fm_status st;
+    fm_status st, forgot;
 
     if (!s || !in || !in->state || !in->rng || !sum)
         return fm_fail(FM_EINVAL, "fm_train_step_run: NULL argument");
@@ -308,13 +337,11 @@ fm_status fm_train_step_run(fm_train_step *s, const fm_train_step_input *in, fm_
     st = fm_threads_run(s->threads, s->batch_count, run_batch, s);
     for (unsigned i = 1; st == FM_OK && i < threads; i++)
         st = fm_dp_sum_merge(s->workers->sum, s->workers[i].sum);
-    for (unsigned i = 0; i < threads; i++) {
-        wipe_worker(s, &s->workers[i]);
-        if (st != FM_OK)
-            fm_dp_sum_reset(s->workers[i].sum);
-    }
+    for (unsigned i = 0; st != FM_OK && i < threads; i++)
+        fm_dp_sum_reset(s->workers[i].sum);
+    forgot = forget(s);
     s->in = NULL;
-    if (st == FM_OK)
+    if (st == FM_OK && (st = forgot) == FM_OK)
         *sum = s->workers->sum;
     return st;
 }

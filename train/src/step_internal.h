@@ -6,8 +6,8 @@
 #include "fedmoe/train/sample.h"
 #include "fedmoe/train/step.h"
 
-/** One thread's own buffers. All of what they hold is of units: wiped after each run, but for the
- *  model's, which the next run writes over, and the sum, which its release wipes. */
+/** One thread's own buffers. All of what they hold is of units: wiped after each run, the model's
+ *  activations too, but for the sum, which its release wipes. */
 typedef struct {
     fm_tabular *model;
     fm_dp_sum *sum;

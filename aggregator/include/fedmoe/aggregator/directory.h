@@ -26,6 +26,7 @@ typedef struct {
     fm_hash plan;
     double noise_multiplier;
     double epsilon, delta; /* what the rounds cost at this noise; epsilon infinite: no privacy */
+    double expected_units;
     uint32_t rounds, parameters;
     /* How it is to be trained; all zero for a query. */
     fm_plan training; /* its figures alone: no texts */

@@ -79,12 +79,21 @@ typedef struct {
 
 /**
  * Dispatch to a command. Knows --help, --version and --completion (prints a bash completion
- * script) by itself; calls fm_random_init. @return the exit code.
+ * script) by itself; calls fm_random_init and fm_file_remove_on_signals, and ends with fm_cli_end.
+ * @return the exit code.
  */
 int fm_cli_main(const fm_cli_program *p, int argc, char **argv);
 
-/** "program: <error text>" on standard error; returns 1, the exit code of a failure. */
+/** "program: <error text>" on standard error, a line for each of the text's, further ones set in;
+ *  control characters are shown as '?'. Returns 1, the exit code of a failure. */
 int fm_cli_failed(const char *program);
+
+/**
+ * What a program ends with (fm_cli_main does): what it printed must have arrived.
+ * @param code  the exit code so far.
+ * @return it, or 1 instead of 0 with the reason on standard error (a full disk, for one).
+ */
+int fm_cli_end(const char *program, int code);
 
 /** Whether to use colour and redraw lines: a terminal, and NO_COLOR is not set. */
 bool fm_cli_is_terminal(int fd);

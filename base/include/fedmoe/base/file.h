@@ -32,6 +32,30 @@ FM_NODISCARD fm_status fm_file_begin(const char *path, mode_t mode, fm_file_writ
 FM_NODISCARD fm_status fm_file_write(fm_file_writer *w, const void *data, size_t len);
 FM_NODISCARD fm_status fm_file_finish(fm_file_writer **w);
 void fm_file_abort(fm_file_writer **w); /* NULL: nothing to do */
+/** As fm_file_finish, but FM_EEXIST when `path` is there by now. */
+FM_NODISCARD fm_status fm_file_finish_new(fm_file_writer **w);
+
+/**
+ * From now on SIGINT, SIGTERM and SIGHUP remove what writers of this process have under way before
+ * they end it; one that is ignored or handled by somebody stays as it is. For the main thread, at
+ * the program's beginning: fm_cli_main calls it.
+ */
+void fm_file_remove_on_signals(void);
+
+/**
+ * FM_EINVAL when `output` is one of the inputs: by name, through links, or as a second name (hard
+ * link) of the same file.
+ * @param inputs [count] paths; NULL ones, and files that are not there, are skipped.
+ */
+FM_NODISCARD fm_status fm_file_check_apart(const char *output, const char *const *inputs,
+                                           size_t count);
+/**
+ * What can be said of an output before the work that fills it: fm_file_check_apart; FM_EEXIST when
+ * it is there and not `force` (the text names --force); FM_EIO when it is no regular file, or its
+ * folder is not there or cannot be written.
+ */
+FM_NODISCARD fm_status fm_file_check_output(const char *output, bool force,
+                                            const char *const *inputs, size_t count);
 
 /** What is not a regular file (a pipe, a device) is read to this many bytes at most. */
 #define FM_FILE_MAX_STREAM ((size_t)256 * 1024 * 1024)

@@ -27,6 +27,8 @@ void fm_arena_free(fm_arena **a);
 /** 64-byte-aligned, zeroed piece of count * size bytes; FM_ENOMEM when the plan was too small. */
 FM_NODISCARD fm_status fm_arena_take(fm_arena *a, size_t count, size_t size, void **out);
 void fm_arena_reset(fm_arena *a);
+/** Zeroes every piece that was taken, as on the day it was: they stay taken. */
+void fm_arena_wipe(fm_arena *a);
 size_t fm_arena_used(const fm_arena *a);
 
 /** Bytes an arena needs for one piece: the size rounded up to the alignment. */

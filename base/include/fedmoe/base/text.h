@@ -21,6 +21,11 @@ size_t fm_text_distance(const char *a, const char *b);
 /** Whether `distance` is near enough to a word of this length to be suggested. */
 bool fm_text_is_near(size_t distance, const char *word);
 
+/** What printf's %.9g has of `v`, or the next such decimal: never below `v`. For what a privacy
+ *  guarantee promises. @param v above 0, finite. @param out room for FM_TEXT_UP. */
+#define FM_TEXT_UP ((size_t)24)
+void fm_text_up(double v, char out[FM_TEXT_UP]);
+
 /** Control characters (C0, DEL, and C1 in UTF-8) become '?', in place. */
 void fm_text_clean(char *s);
 

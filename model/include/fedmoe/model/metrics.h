@@ -66,12 +66,17 @@ FM_NODISCARD fm_status fm_metrics_classes(const float *outputs, const float *lab
 /** NUMBER. @param scale the label's unit in units of the outputs, above 0. */
 FM_NODISCARD fm_status fm_metrics_number(const float *outputs, const float *labels, size_t n,
                                          double scale, fm_metrics *out);
-/** Whichever of them the schema's label asks for. @param outputs float32[n, outputs]. */
+/** Whichever of them the schema's label asks for; a number is first brought within the label's
+ *  declared range, as predictions are. @param outputs float32[n, outputs]. */
 FM_NODISCARD fm_status fm_metrics_of(const fm_schema *s, const float *outputs, const float *labels,
                                      size_t n, fm_metrics *out);
 
 /** All that applies; intervals as "NAME_ci": [lo, hi], null for NaN. @param name NULL, or "name". */
 FM_NODISCARD fm_status fm_metrics_json(const fm_metrics *m, const char *name, json_t **out);
+/** A figure for people: four decimals, fewer of what is large; of what is small or huge four
+ *  significant digits; "-" unless finite. @param out room for FM_METRICS_FIGURE. */
+#define FM_METRICS_FIGURE ((size_t)24)
+void fm_metrics_figure(double v, char out[FM_METRICS_FIGURE]);
 /** Lines for people: each figure with its interval. */
 FM_NODISCARD fm_status fm_metrics_text(const fm_metrics *m, fm_buf *out);
 /**

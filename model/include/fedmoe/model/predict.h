@@ -22,6 +22,7 @@ typedef struct {
     const char *input;  /* CSV; the label column may be absent */
     const char *output; /* written whole or not at all, mode 0600; NULL: standard output, as far as
                            it goes: after an error it is incomplete */
+    bool force;         /* replace the output if it is there; never one of the inputs */
     const char *id;     /* NULL, or a column to pass through: any of the header, or without a header
                            one of the schema's */
     bool lines;         /* the column `line`, and logits */
@@ -34,7 +35,8 @@ typedef struct {
  * The same bytes for any number of threads. Problems of the records are collected as fm_table_load
  * does.
  * @param rows out: how many records there were; or NULL.
- * @return FM_OK; what fm_tabular_load and fm_table_load return; FM_ENONFINITE when a prediction is
+ * @return FM_OK; before anything is read, what fm_file_check_output says of the output; what
+ *         fm_tabular_load and fm_table_load return; FM_ENONFINITE when a prediction is
  *         no finite number; FM_EIO.
  */
 FM_NODISCARD fm_status fm_predict_file(const fm_predict_options *o, uint64_t *rows);

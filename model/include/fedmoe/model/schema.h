@@ -86,8 +86,14 @@ const char *fm_schema_label_name(const fm_schema *s);
 /** The class as the records write it, borrowed: of BINARY the first negative (0) or positive (1)
  *  value. Not for NUMBER. @param class 0 or 1, or 0..K-1. */
 const char *fm_schema_class_name(const fm_schema *s, size_t class);
-/** The model's output in the label's own unit: center + scale * output; itself unless NUMBER. */
+/** The model's output in the label's own unit: center + scale * output, within the declared range
+ *  (NaN stays NaN); itself unless NUMBER. */
 double fm_schema_number(const fm_schema *s, double output);
+/** The model's output within the declared range, in the model's unit; what is not finite, and any
+ *  output unless NUMBER, as it is. */
+float fm_schema_bound(const fm_schema *s, float output);
+/** `scale` of NUMBER: what one unit of the model's output is in the label's; else 1. */
+double fm_schema_number_scale(const fm_schema *s);
 
 /**
  * Encode one record. cells[columns] are NUL-terminated texts in schema order.

@@ -72,6 +72,7 @@ FM_NODISCARD fm_status fm_table_parse(const char *name, const void *text, size_t
  *  and both or neither have labels, and when one was loaded with a unit: the keys are gone by then,
  *  and a unit with rows in both would become two; nor with raw columns. On error a is unchanged. */
 FM_NODISCARD fm_status fm_table_append(fm_table *a, const fm_table *b);
+/** Wipes and frees; NULL-safe, and safe on a zeroed table. */
 void fm_table_fini(fm_table *t);
 
 #endif

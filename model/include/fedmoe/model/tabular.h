@@ -206,6 +206,10 @@ void fm_tabular_add_units(fm_tabular *m, const uint32_t *ends, size_t units, con
 FM_NODISCARD fm_status fm_tabular_new_worker(const fm_tabular *m, size_t max_rows,
                                              fm_tabular **out);
 
+/** Wipe what backward and predict left of records: activations, gradients, integers, routes. The
+ *  weights stay; the next batch finds the object as if it were new. */
+void fm_tabular_forget(fm_tabular *m);
+
 /** How often the unit's rows chose each expert, over all its choices in that block: out
  *  float32[blocks, E], each block's sum is 1; in [0, 1]. */
 void fm_tabular_unit_loads(const fm_tabular *m, const uint32_t *ends, size_t unit, float *out);

@@ -11,13 +11,14 @@
 
 /** All public: nothing of the records but the round figure of how many units they are about. */
 typedef struct {
-    double units;          /* expected privacy units of all parties together, >= 1 */
-    double epsilon, delta; /* epsilon FM_TRAINING_NO_PRIVACY or more: no noise */
-    size_t parameters;     /* of the model, >= 1 */
-    bool start;            /* a statistics round is wanted, and the model can take one */
-    size_t outputs;        /* of the model; 2 or more when it tells classes apart, else 0 or 1 */
+    double units;   /* expected privacy units of all parties together, >= 1 */
+    double delta;   /* of the guarantee, in (0, 1) */
+    bool start;     /* a statistics round is wanted, and the model can take one */
+    size_t outputs; /* of the model; 2 or more when it tells classes apart, else 0 or 1 */
+    bool number;    /* the label is a number, or may be one for all that is known */
 } fm_training_case;
 
+/** An epsilon of this or more: no noise. */
 #define FM_TRAINING_NO_PRIVACY 1000.0
 
 /** The settings of a training. */
@@ -33,7 +34,8 @@ typedef struct {
     double clip_quantile, clip_rate, clip_share; /* clip_quantile 0: the clip norm is fixed */
 } fm_training;
 
-/** @thread pure. */
+/** The same for every epsilon, which decides the noise alone.
+ *  @thread pure. */
 void fm_training_defaults(const fm_training_case *c, fm_training *out);
 
 #endif

@@ -33,7 +33,8 @@ typedef struct {
                           whole number) are averaged; 0: none. Of no effect with SUM. */
     uint64_t rounds;   /* steps of the whole run, a statistics round included */
     double divisor;    /* units that a step is expected to sum, > 0 */
-    size_t frozen;     /* the first weights that no step changes: the model that is evaluated */
+    size_t frozen;     /* the first weights that no step changes: the model that is evaluated. Of
+                          SUM alone; otherwise 0 */
 
     /* The tail. */
     size_t load_groups, load_experts; /* load_groups * load_experts biases; 0: none */
@@ -72,8 +73,8 @@ size_t fm_optimizer_tail(const fm_optimizer_spec *spec);
 
 /**
  * @param weights  the first ones, float32[n], copied.
- * @return FM_OK; FM_EINVAL no room for frozen weights, tail and one more, or a statistics round
- *         that has no place; FM_ENOMEM.
+ * @return FM_OK; FM_EINVAL no room for frozen weights, tail and one more, frozen weights without
+ *         SUM, or a statistics round that has no place; FM_ENOMEM.
  */
 FM_NODISCARD fm_status fm_optimizer_new(const fm_optimizer_spec *spec, const float *weights,
                                         size_t n, fm_optimizer **out);

@@ -28,6 +28,8 @@ size_t fm_train_sample_units(const fm_table *table);
  * one unit depends on no other unit's rows. Never allocates.
  */
 void fm_train_sample_draw(fm_train_sample *s, fm_rng *rng);
+/** Wipes who takes part: there is no sample until the next draw. */
+void fm_train_sample_forget(fm_train_sample *s);
 /** Wipes and frees; NULL-safe, and safe on a zeroed sample. */
 void fm_train_sample_fini(fm_train_sample *s);
 
