@@ -181,14 +181,47 @@ fm_status fm_enroller_take(fm_enroller *e, const fm_msg_enrol *m, int64_t now_s,
     return FM_OK;
 }
 
+fm_status fm_enroller_renew(fm_enroller *e, const char *name, fm_bytes request,
+                            fm_msg_enrolled *out)
+{
+    fm_request_info info;
+    fm_buf made = { 0 };
+    fm_status st;
+
+    if (!e->ca)
+        return fm_fail(FM_EPERM,
+                       "this aggregator cannot renew; the coordinator must revoke and "
+                       "invite '%s' before its certificate ends",
+                       name);
+    if ((st = fm_request_check(request.data, request.len, &info)) != FM_OK)
+        return st;
+    if (info.role != FM_ROLE_NODE || strcmp(info.name, name) != 0)
+        return fm_fail(FM_EPERM, "'%s' asks for the certificate of another", name);
+    fm_buf_clear(&e->certificate);
+    if ((st = refresh(e)) == FM_OK &&
+        (st = fm_ca_renew_request(e->ca, request.data, request.len, &made)) == FM_OK)
+        st = fm_buf_append(&e->certificate, made.data, made.len);
+    fm_buf_fini(&made);
+    if (st != FM_OK)
+        return not_now(name, st);
+    fm_log(FM_LOG_INFO, "'%s' has its next certificate", name);
+    lend(e, out);
+    return FM_OK;
+}
+
 static fm_status answer_enrol(void *ctx, const fm_msg_enrol *m, fm_msg_enrolled *out)
 {
     return fm_enroller_take(ctx, m, fm_clock_wall_s(), out);
 }
 
+static fm_status answer_renew(void *ctx, const char *name, fm_bytes request, fm_msg_enrolled *out)
+{
+    return fm_enroller_renew(ctx, name, request, out);
+}
+
 fm_link_issuer fm_enroller_issuer(fm_enroller *e)
 {
-    return (fm_link_issuer){ e, answer_enrol };
+    return (fm_link_issuer){ e, answer_enrol, answer_renew };
 }
 
 /* ---- at the desk ---- */

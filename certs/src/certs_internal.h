@@ -69,6 +69,7 @@ FM_NODISCARD fm_status fm_key_load(const char *dir, const char *name, EVP_PKEY *
 
 /** BLAKE2b-256 of the SubjectPublicKeyInfo, label "fedmoe key". */
 FM_NODISCARD fm_status fm_key_fingerprint(const EVP_PKEY *k, fm_hash *out);
+FM_NODISCARD fm_status fm_request_sign(EVP_PKEY *key, const fm_cert_uri *uri, fm_buf *out);
 /** fm_request_check, and the key that asks (EVP_PKEY_free). */
 FM_NODISCARD fm_status fm_request_open(const uint8_t *der, size_t len, fm_request_info *info,
                                        EVP_PKEY **key);

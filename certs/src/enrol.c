@@ -109,6 +109,93 @@ done:
     return st;
 }
 
+/* ---- the next one of a key ---- */
+
+bool fm_cert_is_due(const fm_cert_info *info, int64_t now_s)
+{
+    return (info->not_after_s - now_s) < (info->not_after_s - info->not_before_s) / 3;
+}
+
+/** The certificate of this key that lasts longest. @param found  borrowed from the list, or NULL. */
+static fm_status find_last(const fm_ca *ca, const EVP_PKEY *key, const fm_request_info *info,
+                           STACK_OF(X509) * certs, X509 **found, fm_cert_info *last)
+{
+    fm_cert_facts f;
+
+    *found = NULL;
+    for (int i = 0; i < sk_X509_num(certs); i++) {
+        X509 *x = sk_X509_value(certs, i);
+        fm_status st;
+
+        if (!answers(ca, x, key, info))
+            continue;
+        if ((st = fm_cert_facts_of(x, &f)) != FM_OK)
+            return st;
+        if (*found && f.info.not_after_s <= last->not_after_s)
+            continue;
+        *found = x;
+        *last = f.info;
+    }
+    if (!*found)
+        return fm_fail(FM_EAUTH, "the key of '%s' holds no certificate that could be renewed",
+                       info->name);
+    return FM_OK;
+}
+
+static fm_status renew(const fm_ca *ca, EVP_PKEY *key, const fm_request_info *info, fm_buf *out)
+{
+    STACK_OF(X509) *certs = NULL;
+    fm_cert_info last = { 0 };
+    fm_cert_plan plan;
+    X509 *found = NULL, *made = NULL;
+    const int64_t now_s = fm_clock_wall_s();
+    fm_ca_request req = { .role = info->role, .name = info->name };
+    fm_status st;
+
+    if ((st = fm_issued_find(ca, info->name, &certs)) != FM_OK ||
+        (st = find_last(ca, key, info, certs, &found, &last)) != FM_OK)
+        goto done;
+    if (!fm_cert_is_due(&last, now_s)) {
+        st = encode(found, out);
+        goto done;
+    }
+    req.not_before_s = now_s - FM_CLOCK_SLACK_S;
+    req.not_after_s = now_s + (last.not_after_s - last.not_before_s);
+    if (req.not_after_s > ca->info.not_after_s)
+        req.not_after_s = ca->info.not_after_s;
+    if ((st = fm_issue_plan(ca, &req, &plan)) == FM_OK &&
+        (st = fm_cert_sign(&plan, key, ca->cert, ca->key, &made)) == FM_OK &&
+        (st = record(ca, &plan, made)) == FM_OK)
+        st = encode(made, out);
+done:
+    X509_free(made);
+    sk_X509_pop_free(certs, X509_free);
+    return st;
+}
+
+fm_status fm_ca_renew_request(const char *ca_dir, const uint8_t *der, size_t len, fm_buf *cert)
+{
+    fm_request_info info;
+    EVP_PKEY *key = NULL;
+    fm_ca *ca = NULL;
+    fm_status st;
+
+    if (!ca_dir || !cert)
+        return fm_fail(FM_EINVAL, "fm_ca_renew_request: NULL argument");
+    fm_buf_init(cert, FM_CERT_MAX_BYTES);
+    if ((st = fm_request_open(der, len, &info, &key)) == FM_OK &&
+        (st = fm_ca_open(ca_dir, &ca)) == FM_OK)
+        st = strcmp(info.federation, ca->info.federation) == 0
+                 ? renew(ca, key, &info, cert)
+                 : fm_fail(FM_EAUTH, "a request for federation '%s'; this CA is that of '%s'",
+                           info.federation, ca->info.federation);
+    fm_ca_close(&ca);
+    EVP_PKEY_free(key);
+    if (st != FM_OK)
+        fm_buf_fini(cert);
+    return st;
+}
+
 fm_status fm_ca_cert_read(const char *dir, fm_buf *out)
 {
     return fm_pem_read_in(dir, "ca.crt", "CERTIFICATE", FM_CERT_FILE_LIMIT, out);

@@ -197,9 +197,10 @@ static int revoke(int argc, char **argv)
         return bad_usage(program);
     if (fm_ca_revoke(ca_dir, name) != FM_OK)
         return fm_cli_failed(program);
-    printf("'%s' is revoked\nCopy %s/crl.pem over the crl.pem of the aggregator, which brings it to "
-           "every member\n",
-           name, ca_dir);
+    printf(
+        "'%s' is revoked\nCopy %s/crl.pem over the crl.pem of the aggregator, which brings it to "
+        "every member\n",
+        name, ca_dir);
     return 0;
 }
 

@@ -56,7 +56,7 @@ static fm_status encode(X509_REQ *r, fm_buf *out)
     return st;
 }
 
-static fm_status sign(EVP_PKEY *key, const fm_cert_uri *uri, fm_buf *out)
+fm_status fm_request_sign(EVP_PKEY *key, const fm_cert_uri *uri, fm_buf *out)
 {
     X509_REQ *r = X509_REQ_new();
     X509_NAME *subject = r ? X509_REQ_get_subject_name(r) : NULL;
@@ -119,7 +119,7 @@ fm_status fm_request_make(const char *dir, fm_key_type type, const char *federat
     memcpy(uri.name, name, strlen(name) + 1);
     fm_buf_init(out, FM_REQUEST_MAX_BYTES);
     if ((st = own_key(dir, type, &key)) == FM_OK)
-        st = sign(key, &uri, out);
+        st = fm_request_sign(key, &uri, out);
     EVP_PKEY_free(key); /* wipes the private key */
     if (st != FM_OK)
         fm_buf_fini(out);

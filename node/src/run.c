@@ -113,7 +113,8 @@ static fm_status begin_session(fm_node_driver *d)
 
     d->link_lost = d->approved = d->refused = d->progressed = false;
     d->refusals = 0;
-    if ((st = load_trust(d)) != FM_OK || (st = fm_dp_keypair_new(&d->keypair)) != FM_OK)
+    if ((st = fm_node_driver_use_renewed(d)) != FM_OK || (st = load_trust(d)) != FM_OK ||
+        (st = fm_dp_keypair_new(&d->keypair)) != FM_OK)
         return st;
     link = (fm_link_client_config){
         .door = d->config.door,
@@ -177,6 +178,7 @@ static fm_status run_session(fm_node_driver *d)
             return stopped();
         if ((st = turn(d)) != FM_OK)
             break;
+        fm_node_driver_renew(d);
         fm_node_driver_status_flush(d);
         if (!d->approved && fm_clock_now_ms() > d->deadline_ms)
             return d->refused

@@ -1,4 +1,4 @@
-/* Enrol and Enrolled at the door; Revocations in a session. */
+/* Enrol, Renew and Enrolled at the door; Revocations in a session. */
 #include "codec_internal.h"
 
 /* ---- Enrol ---- */
@@ -107,9 +107,47 @@ static fm_status revocations_get(const fm_codec *c, const fm_wire *w, fm_message
     return FM_OK;
 }
 
+/* ---- Renew ---- */
+
+static fm_status renew_check(const fm_codec *c, const fm_message *m)
+{
+    fm_status st;
+
+    if (m->renew.version == 0)
+        return fm_codec_fail(c, "version", "must be at least 1");
+    if ((st = fm_codec_check_credential(c, &m->renew.credential)) != FM_OK)
+        return st;
+    return fm_codec_check_bytes(c, "request", m->renew.request, 1, FM_REQUEST_MAX_BYTES);
+}
+
+static fm_status renew_put(const fm_codec *c, const fm_message *m, fm_wire *w)
+{
+    void *p, *q;
+    fm_status st;
+
+    if ((st = fm_codec_take(c, 1, sizeof *w->renew, &p)) != FM_OK ||
+        (st = fm_codec_take(c, 1, sizeof *w->renew->credential, &q)) != FM_OK)
+        return st;
+    w->renew = p;
+    fedmoe__v1__renew__init(w->renew);
+    w->renew->version = m->renew.version;
+    w->renew->credential = q;
+    fm_codec_put_credential(&m->renew.credential, w->renew->credential);
+    w->renew->request = fm_codec_put_bytes(m->renew.request.data, m->renew.request.len);
+    return FM_OK;
+}
+
+static fm_status renew_get(const fm_codec *c, const fm_wire *w, fm_message *m)
+{
+    m->renew.version = w->renew->version;
+    m->renew.request = fm_codec_get_bytes(w->renew->request);
+    return fm_codec_get_credential(c, w->renew->credential, &m->renew.credential);
+}
+
 const fm_codec_message fm_codec_enrol[] = {
     { "Enrol", FEDMOE__V1__ENVELOPE__BODY_ENROL, enrol_check, enrol_put, enrol_get },
     { "Enrolled", FEDMOE__V1__ENVELOPE__BODY_ENROLLED, enrolled_check, enrolled_put, enrolled_get },
     { "Revocations", FEDMOE__V1__ENVELOPE__BODY_REVOCATIONS, revocations_check, revocations_put,
       revocations_get },
+    { "Renew", FEDMOE__V1__ENVELOPE__BODY_RENEW, renew_check, renew_put, renew_get },
 };

@@ -305,6 +305,47 @@ static void what_the_ca_signed_before_a_kill_is_answered(void)
     desk_end(&d);
 }
 
+static void a_member_renews_its_own_certificate_and_no_other(void)
+{
+    fm_msg_enrolled out;
+    fm_identity *id = NULL;
+    fm_buf r, own, other;
+    char dir[PATH_CAP];
+    desk d;
+
+    desk_make(&d, true);
+    r = request(&d, "alpha", "heart", "alpha");
+    need(take(&d, &r, &out) == FM_OK, "enrolled");
+    yaml_path(dir, d.root, "beta");
+    need(fm_ca_issue(d.ca,
+                     &(fm_ca_request){ .role = FM_ROLE_NODE,
+                                       .name = "beta",
+                                       .not_before_s = d.now_s - 100 * HOUR_S,
+                                       .not_after_s = d.now_s + HOUR_S },
+                     dir) == FM_OK &&
+             fm_identity_load(dir, &id) == FM_OK && fm_identity_request(id, &own) == FM_OK,
+         "beta");
+    CU_ASSERT_EQUAL_FATAL(fm_enroller_renew(d.e, "beta", (fm_bytes){ own.data, own.len }, &out),
+                          FM_OK);
+    CU_ASSERT_TRUE(out.certificate.len > 0 && out.authority.len > 0);
+    CU_ASSERT_EQUAL(issued(&d, "beta"), 2);
+    /* beta's credential, alpha's request; and beta's name under a key that is not beta's. */
+    CU_ASSERT_EQUAL(fm_enroller_renew(d.e, "beta", (fm_bytes){ r.data, r.len }, &out), FM_EPERM);
+    other = request(&d, "thief", "heart", "beta");
+    CU_ASSERT_NOT_EQUAL(fm_enroller_renew(d.e, "beta", (fm_bytes){ other.data, other.len }, &out),
+                        FM_OK);
+    CU_ASSERT_EQUAL(issued(&d, "beta"), 2);
+    desk_open(&d, false);
+    CU_ASSERT_EQUAL(fm_enroller_renew(d.e, "beta", (fm_bytes){ own.data, own.len }, &out),
+                    FM_EPERM);
+    CU_ASSERT_TRUE(says("revoke and invite 'beta'"));
+    fm_identity_free(&id);
+    fm_buf_fini(&own);
+    fm_buf_fini(&other);
+    fm_buf_fini(&r);
+    desk_end(&d);
+}
+
 static const fm_test tests[] = {
     { "a code is good for one key", a_code_is_good_for_one_key },
     { "each refusal says why", each_refusal_says_why },
@@ -314,5 +355,7 @@ static const fm_test tests[] = {
       killed_anywhere_one_key_gets_one_certificate },
     { "what the CA signed before a kill is answered",
       what_the_ca_signed_before_a_kill_is_answered },
+    { "a member renews its own certificate, and no other",
+      a_member_renews_its_own_certificate_and_no_other },
 };
 const fm_test_suite suite_enrol = { "aggregator.enrol", tests, FM_TEST_COUNT(tests) };

@@ -1,7 +1,7 @@
 # A year's operation in a minute: invited, joined, trained, one revoked; and codes that are refused.
 . "$(dirname "$0")/lib.sh"
 setup --rounds 300
-NODES="alpha beta gamma delta"
+NODES="alpha beta omega delta"
 aggregator() { "$BIN/fedmoe-aggregator" "$1" --directory "$RUN/aggregator" "${@:2}"; }
 
 # invite NAME [options]: its code alone.
@@ -74,20 +74,34 @@ check "another federation's code is refused" refused "$WORK/out" "does not answe
 # ---- training, and a revocation in the middle of it
 equip alpha northgate
 equip beta lakeside
-equip gamma hillcrest
 equip delta riverside
+# omega has no code, and a certificate that ends in an hour after a day of life.
+key=$(sed -n 's/^  door_key: "\(.*\)"$/\1/p' "$RUN/alpha/node.yaml")
+door=$(sed -n 's/^  door: "\(.*\)"$/\1/p' "$RUN/alpha/node.yaml")
+"$BIN/fedmoe-certs" issue --ca "$RUN/ca" --role node --name omega --output "$RUN/omega" \
+    --not-before "$(date -u -d '23 hours ago' +%Y-%m-%dT%H:%M:%SZ)" \
+    --not-after "$(date -u -d '1 hour' +%Y-%m-%dT%H:%M:%SZ)" >"$WORK/out"
+cp "$RUN/hillcrest/records.csv" "$RUN/omega/records.csv"
+"$BIN/fedmoe-node" init --directory "$RUN/omega" --name omega --door "$door" --door-key "$key" \
+    --identity "$RUN/omega" --records "$RUN/omega/records.csv" --delta 1e-4 \
+    --purpose 'heart disease risk' >"$WORK/out"
+cp "$RUN/omega/identity.crt" "$WORK/omega.crt"
 for name in $NODES; do start_node "$name"; done
 check "round 5 is reached" wait_round aggregator 5 60
+check "omega renewed its certificate while it takes part" says "$RUN/omega/log" "was renewed"
+renewed() { ! cmp -s "$WORK/omega.crt" "$RUN/omega/identity.crt"; }
+check "and has a new one" renewed
+check "of the same key" "$BIN/fedmoe-node" check --config "$RUN/omega/node.yaml"
 check "delta is revoked" aggregator revoke delta --ca "$RUN/ca"
 ended() { wait "${PID[delta]}"; local rc=$?; unset "PID[delta]"; [ $rc = 1 ]; }
 check "its process ends, with exit 1" ended
 check "and says why" says "$RUN/delta/log" "revoked by the CA"
 at=$(number "$RUN/aggregator/status.json" round)
 check "the others go on" wait_round aggregator $((at + 10)) 90
-for name in alpha beta gamma; do
+for name in alpha beta omega; do
     check "$name holds the CA's new list" cmp "$RUN/ca/crl.pem" "$RUN/$name/crl.pem"
 done
 check "delta is not let in again" refused "$WORK/out" "revoked by the CA" \
     "$BIN/fedmoe-node" start --config "$RUN/delta/node.yaml" --retry-s 3
-for name in alpha beta gamma aggregator; do check "$name ends well" wait_end "$name" 150; done
+for name in alpha beta omega aggregator; do check "$name ends well" wait_end "$name" 150; done
 finish

@@ -172,6 +172,9 @@ static void fill_enrolment(fm_message *m)
     case FM_MSG_ENROLLED:
         m->enrolled = (fm_msg_enrolled){ a, b, { g_model, sizeof g_model } };
         break;
+    case FM_MSG_RENEW:
+        m->renew = (fm_msg_renew){ FM_PROTO_VERSION, g_credentials[2], a };
+        break;
     case FM_MSG_REVOCATIONS:
         m->revocations = (fm_msg_revocations){ b };
         break;

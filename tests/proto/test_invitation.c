@@ -175,6 +175,14 @@ static void limits_of_enrolment_are_kept(void)
     m = *sample_message(FM_MSG_ENROL);
     m.enrol.version = 0;
     CU_ASSERT_EQUAL(encodes(&m), FM_EINVAL);
+    m = *sample_message(FM_MSG_RENEW);
+    m.renew.request = (fm_bytes){ bytes, FM_REQUEST_MAX_BYTES };
+    CU_ASSERT_EQUAL(encodes(&m), FM_OK);
+    m.renew.request.len++;
+    CU_ASSERT_EQUAL(encodes(&m), FM_EINVAL);
+    m = *sample_message(FM_MSG_RENEW);
+    m.renew.credential.cert_len = 0;
+    CU_ASSERT_EQUAL(encodes(&m), FM_EINVAL);
     m = *sample_message(FM_MSG_REVOCATIONS);
     m.revocations.list = (fm_bytes){ bytes, FM_CRL_MAX_BYTES };
     CU_ASSERT_EQUAL(encodes(&m), FM_OK);

@@ -17,6 +17,7 @@ static const uint8_t g_answer[] = { 1, 2, 3 };
 typedef struct {
     unsigned asked;
     uint8_t invitation[FM_INVITATION_KEY_BYTES];
+    char renews[FM_NAME_MAX + 1]; /* who asked for the next certificate */
     bool refuses, waits;
 } desk;
 
@@ -33,12 +34,23 @@ static fm_status answer(void *ctx, const fm_msg_enrol *m, fm_msg_enrolled *out)
     return FM_OK;
 }
 
+static fm_status answer_renew(void *ctx, const char *name, fm_bytes request, fm_msg_enrolled *out)
+{
+    desk *d = ctx;
+    const fm_bytes b = { g_answer, sizeof g_answer };
+
+    CU_ASSERT_EQUAL(request.len, sizeof g_request);
+    (void)snprintf(d->renews, sizeof d->renews, "%s", name);
+    *out = (fm_msg_enrolled){ b, b, { 0 } };
+    return FM_OK;
+}
+
 static fm_link_server *server_of(desk *d)
 {
     fm_link_server_config c = world_server_config((fm_link_limits){ 0 });
     fm_link_server *s = NULL;
 
-    c.issuer = (fm_link_issuer){ d, d ? answer : NULL };
+    c.issuer = (fm_link_issuer){ d, d ? answer : NULL, d ? answer_renew : NULL };
     CU_ASSERT_EQUAL_FATAL(fm_link_server_new(&c, &s), FM_OK);
     return s;
 }
@@ -182,6 +194,46 @@ static void in_a_session_it_ends_the_session(void)
     fm_link_server_free(&s);
 }
 
+static fm_message renew_of(const raw_peer *r)
+{
+    return (fm_message){ .type = FM_MSG_RENEW,
+                         .renew = {
+                             FM_PROTO_VERSION, r->credential, { g_request, sizeof g_request } } };
+}
+
+/* By whom the credential names, on the connection that it is for, as long as it stands. */
+static void only_a_member_renews_and_only_for_itself(void)
+{
+    desk d = { .asked = 0 };
+    fm_link_server *s = server_of(&d), *bare;
+    raw_peer *r = raw_new(world_identity("riga")), *oslo = raw_new(world_identity("oslo"));
+    raw_peer *stranger = raw_new(world_identity("stranger")), *late = raw_new(world_expired());
+    fm_message m = renew_of(r), *got;
+
+    refused(oslo, s, &m, "another CURVE key"); /* riga's credential, seen by oslo */
+    m = renew_of(stranger);
+    refused(stranger, s, &m, "not issued by the pinned CA");
+    m = renew_of(late);
+    refused(late, s, &m, "expired");
+    CU_ASSERT_STRING_EQUAL(d.renews, "");
+    m = renew_of(r);
+    got = ask(r, s, &m);
+    CU_ASSERT_EQUAL(got->type, FM_MSG_ENROLLED);
+    CU_ASSERT_STRING_EQUAL(d.renews, "riga");
+    fm_message_free(&got);
+    raw_free(&stranger);
+    raw_free(&late);
+    raw_free(&oslo);
+    raw_free(&r);
+    fm_link_server_free(&s);
+    bare = server_of(NULL);
+    r = raw_new(world_identity("riga"));
+    m = renew_of(r);
+    refused(r, bare, &m, "issues no certificates");
+    raw_free(&r);
+    fm_link_server_free(&bare);
+}
+
 /* ---- fm_link_enrol ---- */
 
 typedef struct {
@@ -267,6 +319,7 @@ static const fm_test tests[] = {
     { "an aggregator without an issuer says so", an_aggregator_without_an_issuer_says_so },
     { "a flood of requests is not looked at", a_flood_of_requests_is_not_looked_at },
     { "in a session it ends the session", in_a_session_it_ends_the_session },
+    { "only a member renews, and only for itself", only_a_member_renews_and_only_for_itself },
     { "a newcomer gets what the desk says", a_newcomer_gets_what_the_desk_says },
     { "a middle-man without the door key hears nothing",
       a_middle_man_without_the_door_key_hears_nothing },

@@ -67,10 +67,8 @@ static fm_status take_answer(attempt *a, const fm_message *m)
     return fm_fail(FM_EAUTH, "the aggregator answered Hello with %s", fm_msg_name(m->type));
 }
 
-static fm_status pass_door(attempt *a)
+static fm_status visit_door(attempt *a, const fm_message *say, fm_message **answer)
 {
-    const fm_message hello = { .type = FM_MSG_HELLO,
-                               .hello = { FM_PROTO_VERSION, a->link->credential } };
     fm_door_visit v = {
         .context = a->link->context,
         .endpoint = a->config->door,
@@ -79,11 +77,19 @@ static fm_status pass_door(attempt *a)
         .secret_key = a->secret_key,
         .limits = a->link->limits,
         .deadline_ms = a->deadline_ms,
-        .say = &hello,
+        .say = say,
         .counters = &a->link->counters,
     };
+
+    return fm_client_visit_door(&v, answer);
+}
+
+static fm_status pass_door(attempt *a)
+{
+    const fm_message hello = { .type = FM_MSG_HELLO,
+                               .hello = { FM_PROTO_VERSION, a->link->credential } };
     fm_message *m = NULL;
-    fm_status st = fm_client_visit_door(&v, &m);
+    fm_status st = visit_door(a, &hello, &m);
 
     if (st == FM_OK)
         st = take_answer(a, m);
@@ -167,30 +173,51 @@ static fm_status enter_session(attempt *a)
     return fm_client_ping(l, now); /* the first message makes the server's JOINED */
 }
 
-static fm_status connect_link(attempt *a)
+/* ---- both: connecting, and asking for the next certificate ---- */
+
+static fm_status prepare(attempt *a)
 {
     fm_status st;
 
     a->link->limits = fm_link_limits_or_default(a->config->limits);
     a->link->fd = -1;
     a->deadline_ms = fm_clock_now_ms() + a->link->limits.connect_ms;
-    if ((st = make_credential(a)) != FM_OK ||
-        (st = fm_socket_context(&a->link->context)) != FM_OK || (st = pass_door(a)) != FM_OK)
+    if ((st = make_credential(a)) != FM_OK)
+        return st;
+    return fm_socket_context(&a->link->context);
+}
+
+static fm_status connect_link(attempt *a)
+{
+    fm_status st;
+
+    if ((st = prepare(a)) != FM_OK || (st = pass_door(a)) != FM_OK)
         return st;
     return enter_session(a);
+}
+
+static fm_status begin(attempt *a, const fm_link_client_config *c)
+{
+    void *p;
+    fm_status st;
+
+    if (!c || !c->door || !c->door_public || !c->identity || !c->trust || !c->x25519_public)
+        return fm_fail(FM_EINVAL, "a node's link: a field is missing");
+    if ((st = fm_random_init()) != FM_OK || (st = fm_alloc(1, sizeof *a->link, &p)) != FM_OK)
+        return st;
+    a->link = p;
+    return FM_OK;
 }
 
 fm_status fm_link_client_connect(const fm_link_client_config *c, fm_link_client **out)
 {
     attempt a = { .config = c };
-    void *p;
     fm_status st;
 
-    if (!c || !out || !c->door || !c->door_public || !c->identity || !c->trust || !c->x25519_public)
-        return fm_fail(FM_EINVAL, "fm_link_client_connect: a field is missing");
-    if ((st = fm_random_init()) != FM_OK || (st = fm_alloc(1, sizeof *a.link, &p)) != FM_OK)
+    if (!out)
+        return fm_fail(FM_EINVAL, "fm_link_client_connect: no place for the link");
+    if ((st = begin(&a, c)) != FM_OK)
         return st;
-    a.link = p;
     st = connect_link(&a);
     sodium_free(a.secret_key); /* wipes; NULL is fine */
     if (st != FM_OK) {
@@ -199,4 +226,32 @@ fm_status fm_link_client_connect(const fm_link_client_config *c, fm_link_client 
     }
     *out = a.link;
     return FM_OK;
+}
+
+fm_status fm_link_renew(const fm_link_client_config *c, fm_bytes request, fm_message **answer)
+{
+    fm_message say = { .type = FM_MSG_RENEW }, *m = NULL;
+    attempt a = { .config = c };
+    fm_status st;
+
+    if (!answer)
+        return fm_fail(FM_EINVAL, "fm_link_renew: no place for the answer");
+    if ((st = begin(&a, c)) != FM_OK)
+        return st;
+    if ((st = prepare(&a)) == FM_OK) {
+        say.renew = (fm_msg_renew){ FM_PROTO_VERSION, a.link->credential, request };
+        st = visit_door(&a, &say, &m);
+    }
+    if (st == FM_OK && m->type == FM_MSG_REFUSAL)
+        st = fm_fail(FM_EPERM, "the aggregator refuses: %s", m->refusal.reason);
+    else if (st == FM_OK && m->type != FM_MSG_ENROLLED)
+        st = fm_fail(FM_EAUTH, "the aggregator answered Renew with %s", fm_msg_name(m->type));
+    sodium_free(a.secret_key);
+    fm_link_client_free(&a.link);
+    if (st == FM_OK) {
+        *answer = m;
+        m = NULL;
+    }
+    fm_message_free(&m);
+    return st;
 }

@@ -191,19 +191,37 @@ static fm_status take_enrol(fm_link_server *s, const fm_packet *from, const fm_m
     return FM_OK;
 }
 
-/* ---- both ---- */
+/* As a Hello, by the same checks; but it asks for the next certificate, not for a session. */
+static fm_status take_renew(fm_link_server *s, const fm_packet *from, const fm_msg_renew *r)
+{
+    const fm_msg_hello as_hello = { r->version, r->credential };
+    fm_message m = { .type = FM_MSG_ENROLLED };
+    fm_statement statement;
+    fm_status st;
+
+    if (!s->issuer.renew)
+        return fm_fail(FM_EPERM, "this aggregator issues no certificates");
+    if ((st = verify(s, from, &as_hello, &statement)) != FM_OK ||
+        (st = s->issuer.renew(s->issuer.ctx, statement.name, r->request, &m.enrolled)) != FM_OK)
+        return st;
+    answer(s, &from->route, &m);
+    return FM_OK;
+}
+
+/* ---- all ---- */
 
 static fm_status take_message(fm_link_server *s, const fm_packet *from, const fm_message *m,
                               uint64_t now)
 {
     if (m->type == FM_MSG_HELLO)
         return take_hello(s, from, m, now);
-    if (m->type != FM_MSG_ENROL)
-        return fm_fail(FM_EPROTO, "only Hello and Enrol are understood at the door, not %s",
+    if (m->type != FM_MSG_ENROL && m->type != FM_MSG_RENEW)
+        return fm_fail(FM_EPROTO, "only Hello, Enrol and Renew are understood at the door, not %s",
                        fm_msg_name(m->type));
     if (!fm_bucket_take(&s->enrols, now))
         return FM_OK; /* nothing is answered: a node asks again after a second */
-    return take_enrol(s, from, &m->enrol);
+    return m->type == FM_MSG_ENROL ? take_enrol(s, from, &m->enrol)
+                                   : take_renew(s, from, &m->renew);
 }
 
 static void take_packet(fm_link_server *s, fm_packet *from, uint64_t now)

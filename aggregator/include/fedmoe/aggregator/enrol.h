@@ -24,6 +24,9 @@ void fm_enroller_free(fm_enroller **e);
  */
 FM_NODISCARD fm_status fm_enroller_take(fm_enroller *e, const fm_msg_enrol *m, int64_t now_s,
                                         fm_msg_enrolled *out);
+/** The next certificate of a member whose credential was verified. Only with the CA at hand. */
+FM_NODISCARD fm_status fm_enroller_renew(fm_enroller *e, const char *name, fm_bytes request,
+                                         fm_msg_enrolled *out);
 /** The same as the link wants it, at the wall clock's time. */
 fm_link_issuer fm_enroller_issuer(fm_enroller *e);
 

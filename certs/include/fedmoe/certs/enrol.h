@@ -47,6 +47,28 @@ FM_NODISCARD fm_status fm_request_check(const uint8_t *der, size_t len, fm_reque
 FM_NODISCARD fm_status fm_ca_sign_request(const char *ca_dir, const uint8_t *der, size_t len,
                                           unsigned days, fm_buf *cert);
 
+/**
+ * The same for a certificate that nears its end: the next one of the same key, name and length of
+ * life. One that was made already (its answer was lost) is given again until a third of its own
+ * life is left. Old and new are both valid then; revoking the name covers both.
+ *
+ * @return FM_OK; FM_EAUTH when the key holds no certificate of that name that still stands.
+ */
+FM_NODISCARD fm_status fm_ca_renew_request(const char *ca_dir, const uint8_t *der, size_t len,
+                                           fm_buf *cert);
+
+/** Whether less than a third of a certificate's life is left. */
+bool fm_cert_is_due(const fm_cert_info *info, int64_t now_s);
+/** A request by the identity's own key, for its own name. @param out  DER; initialised here. */
+FM_NODISCARD fm_status fm_identity_request(const fm_identity *id, fm_buf *out);
+/**
+ * Put the next certificate of this identity in place of dir/identity.crt, if it is one: under `t`,
+ * for the same key, role, name, valid now and for longer. The identity itself stays as it is; load
+ * it again. FM_EAUTH, FM_EPROTO, FM_EIO.
+ */
+FM_NODISCARD fm_status fm_identity_renew(const char *dir, const fm_identity *id, const fm_trust *t,
+                                         const uint8_t *der, size_t len, int64_t now_s);
+
 /** dir/ca.crt as DER. @param out  initialised here. */
 FM_NODISCARD fm_status fm_ca_cert_read(const char *dir, fm_buf *out);
 

@@ -34,8 +34,9 @@ typedef enum {
     FM_MSG_ENROL,
     FM_MSG_ENROLLED,
     FM_MSG_REVOCATIONS,
+    FM_MSG_RENEW,
 } fm_msg_type;
-#define FM_MSG_LAST FM_MSG_REVOCATIONS
+#define FM_MSG_LAST FM_MSG_RENEW
 
 const char *fm_msg_name(fm_msg_type t); /* "RoundStart" */
 bool fm_msg_is_of_door(fm_msg_type t);  /* else it belongs to a session */
@@ -174,6 +175,11 @@ typedef struct {
 typedef struct {
     fm_bytes list; /* 1..FM_CRL_MAX_BYTES */
 } fm_msg_revocations;
+typedef struct {
+    uint32_t version;
+    fm_credential credential;
+    fm_bytes request; /* 1..FM_REQUEST_MAX_BYTES */
+} fm_msg_renew;
 
 typedef struct {
     fm_msg_type type;
@@ -198,6 +204,7 @@ typedef struct {
         fm_msg_enrol enrol;
         fm_msg_enrolled enrolled;
         fm_msg_revocations revocations;
+        fm_msg_renew renew;
     };
 } fm_message;
 
