@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "fedmoe.pb-c.h"
-#include "fedmoe/proto/invitation.h"
+#include "fedmoe/proto/link/enrol.h"
 #include "samples.h"
 #include "suites.h"
 
@@ -54,6 +56,36 @@ static void a_code_comes_back_as_it_was(void)
     memset(&back, 0, sizeof back);
     CU_ASSERT_EQUAL(fm_invitation_decode(loose, &back), FM_OK);
     CU_ASSERT_EQUAL(memcmp(&back, &i, sizeof i), 0);
+}
+
+/* docs/protocol.md, section 10; computed by tests/proto/vectors.py, and the signature from RFC 8032. */
+static void code_and_proof_are_those_of_the_document(void)
+{
+    static const char code[] = "fedmoe1aebagbafaydqqcikbmga2dqpcaireeyuculbogazdinryhi6d4qibamcq"
+                               "ocilbuhrceyvc4mrwhi7eerskjzjfmws6mjtgu3tsoz5hzxhi6uaq2gjfge6usvl"
+                               "bnv4yleadjes2yaaaaaac3imvqxe5bnon2hkzdzbjug643qnf2gc3bnmenhiy3qh"
+                               "ixs6ylhm4xgk6dbnvygyzjon5zgoorxgmydbwrxk4wa";
+    static const char key_hex[] =
+        "b9e666e9c74f4d96b3c2b1a7c1cd40e7d4ca3f7cdfea2eb3672b86bc6df2e7c9";
+    static const char proof_hex[] =
+        "63742aa23871b1782425e983f76839b3291a1b3dda2120a948aaee68e91a9614"
+        "e9e4b332170e8e4314670cb4a2fccca470e1dbb20843d9328a921daba919ac01";
+    fm_invitation i = sample();
+    char text[FM_INVITATION_TEXT_MAX + 1], hex[2 * FM_INVITATION_PROOF_BYTES + 1];
+    uint8_t key[FM_INVITATION_KEY_BYTES], client[32];
+    const fm_enrol_channel channel = { client, i.door_public };
+    fm_msg_enrol m;
+
+    encode(&i, text);
+    CU_ASSERT_STRING_EQUAL(text, code);
+    for (unsigned n = 0; n < 32; n++)
+        client[n] = (uint8_t)(0x20 + n);
+    CU_ASSERT_EQUAL(fm_enrol_public(i.token, key), FM_OK);
+    CU_ASSERT_STRING_EQUAL(sodium_bin2hex(hex, sizeof hex, key, sizeof key), key_hex);
+    CU_ASSERT_EQUAL_FATAL(
+        fm_enrol_prove(i.token, &channel, (fm_bytes){ (const uint8_t *)"abcd", 4 }, &m), FM_OK);
+    CU_ASSERT_STRING_EQUAL(sodium_bin2hex(hex, sizeof hex, m.proof, sizeof m.proof), proof_hex);
+    CU_ASSERT_EQUAL(fm_enrol_check(&m, &channel), FM_OK);
 }
 
 static void the_longest_fields_fit(void)
@@ -249,6 +281,7 @@ static void fixed_lengths_are_exact(void)
 
 static const fm_test tests[] = {
     { "a code comes back as it was", a_code_comes_back_as_it_was },
+    { "code and proof are those of the document", code_and_proof_are_those_of_the_document },
     { "the longest fields fit", the_longest_fields_fit },
     { "a mistyped code is named as such", a_mistyped_code_is_named_as_such },
     { "what is no code is told apart", what_is_no_code_is_told_apart },
