@@ -1,5 +1,4 @@
 /* join: from a join code to an identity and a node.yaml. The key is made here and stays here. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

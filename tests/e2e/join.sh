@@ -1,6 +1,6 @@
 # A year's operation in a minute: invited, joined, trained, one revoked; and codes that are refused.
 . "$(dirname "$0")/lib.sh"
-setup --rounds 300
+setup --rounds 200
 NODES="alpha beta omega delta"
 aggregator() { "$BIN/fedmoe-aggregator" "$1" --directory "$RUN/aggregator" "${@:2}"; }
 
@@ -20,8 +20,11 @@ has_mode() { [ "$(stat -c %a "$1")" = "$2" ]; }
 # ---- by hand: the aggregator has no CA, the coordinator signs at a desk
 start_aggregator
 code=$(invite alpha)
-join "$code" alpha >"$WORK/alpha" 2>&1 &
-PID[join]=$!
+start_join() {
+    join "$code" alpha >"$WORK/alpha" 2>&1 &
+    PID[join]=$!
+}
+start_join
 waits() {
     local i
     for ((i = 0; i < 200; i++)); do
@@ -32,15 +35,27 @@ waits() {
 }
 check "without a CA the request waits" waits
 key=$(sed -n 's/^alpha *key //p' "$WORK/enrol")
-reads_out() { sleep 0.3; says "$WORK/alpha" "^  $key\$"; }
+reads_out() {
+    local i
+    for ((i = 0; i < 200; i++)); do
+        grep -q "^  $key\$" "$WORK/alpha" && return 0
+        sleep 0.05
+    done
+    return 1
+}
 check "the hospital reads out the key that the desk shows" reads_out
+kill_party join
+start_join
+check "killed and started again, it goes on with the same key" reads_out
 check "the desk signs it" aggregator enrol alpha --ca "$RUN/ca"
 check "and the node has its identity" wait_end join 30
 check "nothing waits any more" says <(aggregator enrol) "no request waits"
 
 # ---- at once: the aggregator has the CA
 kill_party aggregator
-start_aggregator --ca "$RUN/ca"
+# A short --linger: delta does not come for the result.
+aggregator start --ca "$RUN/ca" --linger 3 >>"$RUN/aggregator/log" 2>&1 &
+PID[aggregator]=$!
 for name in beta gamma delta; do
     code=$(invite "$name")
     check "$name joins with its code alone" join "$code" "$name"
