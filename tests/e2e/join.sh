@@ -107,6 +107,7 @@ check "omega renewed its certificate while it takes part" says "$RUN/omega/log" 
 renewed() { ! cmp -s "$WORK/omega.crt" "$RUN/omega/identity.crt"; }
 check "and has a new one" renewed
 check "of the same key" "$BIN/fedmoe-node" check --config "$RUN/omega/node.yaml"
+cp "$RUN/ca/crl.pem" "$WORK/old.pem"
 check "delta is revoked" aggregator revoke delta --ca "$RUN/ca"
 ended() { wait "${PID[delta]}"; local rc=$?; unset "PID[delta]"; [ $rc = 1 ]; }
 check "its process ends, with exit 1" ended
@@ -116,6 +117,16 @@ check "the others go on" wait_round aggregator $((at + 10)) 90
 for name in alpha beta omega; do
     check "$name holds the CA's new list" cmp "$RUN/ca/crl.pem" "$RUN/$name/crl.pem"
 done
+cp "$WORK/old.pem" "$RUN/aggregator/crl.pem"
+notices() {
+    local i
+    for ((i = 0; i < 100; i++)); do
+        grep -q "the new crl.pem is number 1 and refused" "$RUN/aggregator/log" && return 0
+        sleep 0.05
+    done
+    return 1
+}
+check "an older list that is put back is refused" notices
 check "delta is not let in again" refused "$WORK/out" "revoked by the CA" \
     "$BIN/fedmoe-node" start --config "$RUN/delta/node.yaml" --retry-s 3
 for name in alpha beta omega aggregator; do check "$name ends well" wait_end "$name" 150; done
