@@ -21,6 +21,9 @@ int main(int argc, char **argv)
 {
     static const fm_cli_command commands[] = {
         { "init", "make a federation's directory: plan, door key, identity", fm_cmd_init },
+        { "invite", "print a join code for a new node", fm_cmd_invite },
+        { "enrol", "show and sign requests that wait for the CA", fm_cmd_enrol },
+        { "revoke", "take a node out of the federation", fm_cmd_revoke },
         { "start", "run the federation until all rounds are finished", fm_cmd_start },
         { "status", "show how far a federation is, and who takes part", fm_cmd_status },
         { "export", "write the model, or a query's answer, after the last finished round",
@@ -32,6 +35,7 @@ int main(int argc, char **argv)
                    "redistributes the model. It can read only sums.",
         .examples =
             "fedmoe-aggregator init --directory agg --config federation.yaml --identity agg-id\n"
+            "fedmoe-aggregator invite hospital-a --directory agg --address tcp://agg.example:7300\n"
             "fedmoe-aggregator start --directory agg",
         .commands = commands,
         .command_count = sizeof commands / sizeof commands[0],

@@ -2,6 +2,7 @@
 #include "src/commands.h"
 
 static const fm_cli_command commands[] = {
+    { "join", "join a federation with a code from its coordinator", fm_cmd_join },
     { "init", "write a node.yaml for this institution", fm_cmd_init },
     { "check", "check configuration, identity, files and records", fm_cmd_check },
     { "plan", "show the plan that was last offered, in words and numbers", fm_cmd_plan },
@@ -27,7 +28,8 @@ int main(int argc, char **argv)
         .program = "fedmoe-node",
         .summary = "An institution's part in a federation: records stay here, only masked and "
                    "noised sums leave.",
-        .examples = "fedmoe-node check --config node.yaml\n"
+        .examples = "fedmoe-node join fedmoe1...\n"
+                    "fedmoe-node check --config node.yaml\n"
                     "fedmoe-node start --config node.yaml\n"
                     "fedmoe-node ledger show --config node.yaml",
         .commands = commands,

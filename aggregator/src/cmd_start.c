@@ -7,6 +7,9 @@ int fm_cmd_start(int argc, char **argv)
     fm_aggregator_run_options o = { .dir = ".", .linger_s = 30 };
     const fm_cli_option options[] = {
         { "directory", FM_CLI_STRING, &o.dir, "DIR", "made by init; default: here", false, 0, 0 },
+        { "ca", FM_CLI_STRING, &o.ca, "DIR",
+          "the CA's directory: invited nodes get their certificates at once, without 'enrol'",
+          false, 0, 0 },
         { "linger", FM_CLI_U64, &o.linger_s, "SECONDS",
           "serve the result to late members for so long (default 30)", false, 0, 86400 },
         { "trace", FM_CLI_STRING, &o.trace, "FILE", "write one JSON line a round", false, 0, 0 },

@@ -219,6 +219,7 @@ fm_status fm_config_check_file(const fm_yaml_node *root, const char *key, const 
         "state.db-wal",
         "state.db-shm",
         "updates",
+        "invitations.db",
     };
 
     if (strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)

@@ -211,7 +211,8 @@ fm_status fm_directory_check_output(const char *dir, const fm_aggregator_config 
                                 "identity.key",    "identity.crt",
                                 "ca.crt",          "crl.pem",
                                 "state.db",        "state.db-wal",
-                                "status.json",     "checkpoint.safetensors" };
+                                "status.json",     "checkpoint.safetensors",
+                                "invitations.db" };
     struct stat target, mine;
     fm_status st = FM_OK;
 

@@ -8,6 +8,7 @@
 
 #include "fedmoe/aggregator/directory.h"
 #include "fedmoe/optim/optimizer.h"
+#include "fedmoe/proto/link/link.h"
 
 #define FM_RESULT_FILE "result.safetensors"
 #define FM_ANSWER_FILE "result.json" /* of a query */
@@ -22,6 +23,13 @@
  */
 FM_NODISCARD fm_status fm_directory_open(const char *dir, fm_aggregator_config *config,
                                          fm_buf *plan_bytes);
+
+/** door.key. @param out  guarded memory, FM_CURVE_KEY_BYTES; sodium_free. FM_EPARSE, FM_EPERM. */
+FM_NODISCARD fm_status fm_directory_door_secret(const char *dir, uint8_t **out);
+/** The half that members are given. */
+FM_NODISCARD fm_status fm_directory_door_public(const char *dir, uint8_t out[FM_CURVE_KEY_BYTES]);
+/** listen.door of federation.yaml, without reading the model; free. */
+FM_NODISCARD fm_status fm_directory_door_address(const char *dir, char **out);
 
 /** The optimizer at the first weights. */
 FM_NODISCARD fm_status fm_directory_optimizer(const fm_aggregator_config *c, fm_optimizer **out);

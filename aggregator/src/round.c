@@ -266,8 +266,10 @@ fm_status fm_coordinator_set_trust(fm_coordinator *m, const fm_trust *trust, uin
     m->now_ms = now_ms;
     m->now_s = now_s;
     m->c.trust = trust;
-    st = fm_coord_recheck(m);
-    return st == FM_OK ? settle(m) : st;
+    if ((st = fm_coord_recheck(m)) != FM_OK ||
+        (st = fm_coord_send_revocations(m, m->members, m->member_count)) != FM_OK)
+        return st;
+    return settle(m);
 }
 
 /* ---- what a driver asks ---- */

@@ -223,6 +223,8 @@ fm_status fm_coord_admit(fm_coordinator *m, uint64_t peer, const fm_credential *
     who->peer = peer;
     m->members[m->member_count++] = who;
     fm_coord_note(m, "%s joined", who->name);
+    if ((st = fm_coord_send_revocations(m, &who, 1)) != FM_OK)
+        return st;
     offer.plan_offer.plan = (fm_bytes){ m->c.plan_bytes, m->c.plan_len };
     m->c.ports.find_mark(m->c.ports.ctx, who->name, &marked, &mark);
     if (marked)

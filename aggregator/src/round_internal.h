@@ -119,6 +119,9 @@ FM_NODISCARD fm_status fm_coord_send(fm_coordinator *m, const member *who, const
 /** To those of the roster's members `indices` that are here. */
 FM_NODISCARD fm_status fm_coord_send_all(fm_coordinator *m, const uint32_t *indices, uint32_t count,
                                          const fm_message *msg);
+/** The revocation list in force, if there is one: before whatever a node has to verify by it. */
+FM_NODISCARD fm_status fm_coord_send_revocations(fm_coordinator *m, member *const *list,
+                                                 uint32_t count);
 /**
  * To each of `list` what `fit` makes of the message for it. Those that know the same transcript
  * and hold the same model get one message, encoded once.

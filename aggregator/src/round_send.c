@@ -23,6 +23,23 @@ fm_status fm_coord_send_all(fm_coordinator *m, const uint32_t *indices, uint32_t
     return send_to_peers(m, here, msg);
 }
 
+fm_status fm_coord_send_revocations(fm_coordinator *m, member *const *list, uint32_t count)
+{
+    fm_message msg = { .type = FM_MSG_REVOCATIONS };
+    fm_bytes *crl = &msg.revocations.list;
+
+    fm_trust_crl(m->c.trust, &crl->data, &crl->len);
+    if (crl->len == 0)
+        return FM_OK;
+    if (crl->len > FM_CRL_MAX_BYTES || fm_trust_crl_number(m->c.trust) == 0) {
+        fm_coord_note(m, "crl.pem is too long to be sent, or has no number: the nodes keep theirs");
+        return FM_OK;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        m->peers[i] = list[i]->peer;
+    return send_to_peers(m, count, &msg);
+}
+
 static bool alike(const member *a, const member *b)
 {
     return a->known_round == b->known_round && fm_hash_equal(&a->holds_model, &b->holds_model);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "directory_internal.h"
+#include "fedmoe/aggregator/enrol.h"
 #include "fedmoe/aggregator/round.h"
 #include "fedmoe/aggregator/run.h"
 #include "fedmoe/aggregator/state.h"
@@ -36,6 +37,7 @@ typedef struct {
     fm_optimizer *optimizer;
     fm_state *state;
     fm_kept *kept; /* updates are kept; NULL: they are not */
+    fm_enroller *enroller;
     fm_link_server *link;
     fm_coordinator *coordinator;
     FILE *trace;

@@ -12,32 +12,6 @@
 #include "run_internal.h"
 
 #define CRL_CHECK_MS 1000
-#define Z85_LEN 40
-
-static fm_status read_door_key(fm_run *r)
-{
-    char *path = NULL;
-    fm_buf text = { 0 };
-    fm_status st;
-
-    if (!(r->door_secret = sodium_malloc(FM_CURVE_KEY_BYTES)))
-        return fm_fail(FM_ENOMEM, "no guarded memory for the door key");
-    if ((st = fm_path_join(r->options->dir, "door.key", &path)) != FM_OK ||
-        (st = fm_file_read_private(path, 64, &text)) != FM_OK)
-        goto done;
-    if (text.len == Z85_LEN + 1 && text.data[Z85_LEN] == '\n') {
-        text.data[Z85_LEN] = '\0';
-        st = fm_curve_parse((const char *)text.data, r->door_secret);
-    } else {
-        st = FM_EPARSE;
-    }
-    if (st == FM_EPARSE) /* without the text: it is a key, if a damaged one */
-        st = fm_fail(FM_EPARSE, "%s: not a door key; fedmoe-aggregator init makes one", path);
-done:
-    fm_buf_fini(&text);
-    free(path);
-    return st;
-}
 
 static fm_status open_kept(fm_run *r)
 {
@@ -57,12 +31,14 @@ static fm_status open_files(fm_run *r)
     fm_status st;
 
     if ((st = fm_directory_open(dir, &r->config, &r->plan)) != FM_OK ||
-        (st = read_door_key(r)) != FM_OK || (st = fm_identity_load(dir, &r->identity)) != FM_OK ||
+        (st = fm_directory_door_secret(dir, &r->door_secret)) != FM_OK ||
+        (st = fm_identity_load(dir, &r->identity)) != FM_OK ||
         (st = fm_path_join(dir, "crl.pem", &r->crl)) != FM_OK)
         return st;
     (void)stat(r->crl, &r->crl_seen);
     if ((st = fm_trust_load(dir, &r->trust)) != FM_OK ||
-        (st = fm_directory_optimizer(&r->config, &r->optimizer)) != FM_OK)
+        (st = fm_directory_optimizer(&r->config, &r->optimizer)) != FM_OK ||
+        (st = fm_enroller_new(dir, r->options->ca, &r->enroller)) != FM_OK)
         return st;
     plan = fm_plan_hash(r->plan.data, r->plan.len);
     st = fm_state_open(dir, &plan, r->config.model, r->optimizer, &r->state);
@@ -77,6 +53,7 @@ static fm_status open_coordinator(fm_run *r)
         .door_secret = r->door_secret,
         .identity = r->identity,
         .trust = r->trust,
+        .issuer = fm_enroller_issuer(r->enroller),
         .limits = { .max_peers = r->config.plan.max_nodes },
     };
     const fm_coordinator_config c = {
@@ -129,6 +106,7 @@ void fm_run_close(fm_run *r)
     fm_coordinator_free(&r->coordinator);
     fm_link_server_free(&r->link);
     fm_kept_close(&r->kept);
+    fm_enroller_free(&r->enroller);
     fm_state_close(&r->state);
     fm_optimizer_free(&r->optimizer);
     fm_identity_free(&r->identity);
@@ -166,7 +144,15 @@ fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms)
                fm_error_text());
         return FM_OK;
     }
-    fm_log(FM_LOG_INFO, "crl.pem was read again");
+    if (fm_trust_crl_number(fresh) < fm_trust_crl_number(r->trust)) {
+        fm_log(FM_LOG_ERROR, "the new crl.pem is number %llu and refused: list %llu counts",
+               (unsigned long long)fm_trust_crl_number(fresh),
+               (unsigned long long)fm_trust_crl_number(r->trust));
+        fm_trust_free(&fresh);
+        return FM_OK;
+    }
+    fm_log(FM_LOG_INFO, "crl.pem was read again: list %llu",
+           (unsigned long long)fm_trust_crl_number(fresh));
     fm_link_server_set_trust(r->link, fresh);
     st = fm_coordinator_set_trust(r->coordinator, fresh, now_ms, fm_clock_wall_s());
     fm_trust_free(&r->trust);

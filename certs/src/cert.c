@@ -50,12 +50,10 @@ static bool is_fedmoe_uri(const GENERAL_NAME *g)
                        strlen(URN)) == 0;
 }
 
-static fm_status read_uri(const X509 *x, fm_cert_uri *out)
+fm_status fm_cert_uri_among(const GENERAL_NAMES *names, const char *what, fm_cert_uri *out)
 {
-    int critical = 0, found = 0;
-    GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, &critical, NULL);
     const ASN1_IA5STRING *uri = NULL;
-    fm_status st;
+    int found = 0;
 
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
@@ -66,12 +64,19 @@ static fm_status read_uri(const X509 *x, fm_cert_uri *out)
         }
     }
     if (found != 1)
-        st = fm_ssl_fail(FM_EPROTO,
-                         "the certificate has %d URIs " URN "..., not exactly one: it was not "
-                         "issued for fedmoe",
-                         found);
-    else
-        st = fm_cert_uri_parse(ASN1_STRING_get0_data(uri), (size_t)ASN1_STRING_length(uri), out);
+        return fm_ssl_fail(FM_EPROTO,
+                           "the %s has %d URIs " URN "..., not exactly one: it was not made for "
+                           "fedmoe",
+                           what, found);
+    return fm_cert_uri_parse(ASN1_STRING_get0_data(uri), (size_t)ASN1_STRING_length(uri), out);
+}
+
+static fm_status read_uri(const X509 *x, fm_cert_uri *out)
+{
+    int critical = 0;
+    GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, &critical, NULL);
+    fm_status st = fm_cert_uri_among(names, "certificate", out);
+
     GENERAL_NAMES_free(names);
     return st;
 }
@@ -158,21 +163,41 @@ fm_status fm_cert_load_in(const char *dir, const char *name, X509 **out, fm_cert
     return st;
 }
 
+fm_status fm_crl_parse(const uint8_t *der, size_t len, X509_CRL **out)
+{
+    const unsigned char *p = der;
+    unsigned char *again = NULL;
+    X509_CRL *crl = d2i_X509_CRL(NULL, &p, (long)len);
+    int again_len = crl ? i2d_X509_CRL(crl, &again) : -1;
+    bool exact = crl && p == der + len && again_len > 0 && (size_t)again_len == len &&
+                 memcmp(again, der, len) == 0;
+
+    OPENSSL_free(again);
+    if (!exact) {
+        X509_CRL_free(crl);
+        return fm_ssl_fail(FM_EPROTO, "not a revocation list");
+    }
+    *out = crl;
+    return FM_OK;
+}
+
+bool fm_crl_is_signed_by(X509_CRL *crl, X509 *ca)
+{
+    return X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(ca)) == 0 &&
+           X509_CRL_verify(crl, X509_get0_pubkey(ca)) == 1;
+}
+
 fm_status fm_crl_load(const char *dir, const char *name, X509 *ca, X509_CRL **out)
 {
     fm_buf der;
-    const unsigned char *p;
     X509_CRL *crl = NULL;
     fm_status st;
 
     if ((st = fm_pem_read_in(dir, name, "X509 CRL", FM_CRL_FILE_LIMIT, &der)) != FM_OK)
         return st;
-    p = der.data;
-    crl = d2i_X509_CRL(NULL, &p, (long)der.len);
-    if (!crl || p != der.data + der.len)
+    if (fm_crl_parse(der.data, der.len, &crl) != FM_OK)
         st = fm_ssl_fail(FM_EPARSE, "%s/%s: not a revocation list; copy it again", dir, name);
-    else if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(ca)) != 0 ||
-             X509_CRL_verify(crl, X509_get0_pubkey(ca)) != 1)
+    else if (!fm_crl_is_signed_by(crl, ca))
         st = fm_ssl_fail(FM_EAUTH,
                          "%s/%s: the revocation list is not signed by this CA; fetch the CA's "
                          "own crl.pem",

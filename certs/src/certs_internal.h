@@ -4,8 +4,9 @@
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
-#include "fedmoe/certs/identity.h"
+#include "fedmoe/certs/enrol.h"
 
 #define FM_CERT_LABEL "fedmoe certificate"
 #define FM_CERT_FILE_LIMIT ((size_t)64 * 1024)
@@ -64,6 +65,15 @@ FM_NODISCARD fm_status fm_key_pem(const EVP_PKEY *k, BIO **out);
 /** dir/name, mode 0600 or narrower, not encrypted. */
 FM_NODISCARD fm_status fm_key_load(const char *dir, const char *name, EVP_PKEY **out);
 
+/* ---- request.c ---- */
+
+/** BLAKE2b-256 of the SubjectPublicKeyInfo, label "fedmoe key". */
+FM_NODISCARD fm_status fm_key_fingerprint(const EVP_PKEY *k, fm_hash *out);
+FM_NODISCARD fm_status fm_request_sign(EVP_PKEY *key, const fm_cert_uri *uri, fm_buf *out);
+/** fm_request_check, and the key that asks (EVP_PKEY_free). */
+FM_NODISCARD fm_status fm_request_open(const uint8_t *der, size_t len, fm_request_info *info,
+                                       EVP_PKEY **key);
+
 /* ---- identity.c ---- */
 
 /** What a signature covers: label, zero byte, message. @param out  initialised here. */
@@ -78,6 +88,9 @@ typedef struct {
     bool is_ca;
 } fm_cert_facts;
 
+/** The one urn:fedmoe: URI among the names (NULL: none); `what` they stand in. FM_EPROTO. */
+FM_NODISCARD fm_status fm_cert_uri_among(const GENERAL_NAMES *names, const char *what,
+                                         fm_cert_uri *out);
 /** Exactly one certificate and nothing behind it; FM_EPROTO. */
 FM_NODISCARD fm_status fm_cert_parse(const uint8_t *der, size_t len, X509 **out);
 /** The facts, if the certificate has the form that fedmoe issues; FM_EPROTO. No signature check. */
@@ -86,6 +99,9 @@ FM_NODISCARD fm_status fm_cert_facts_of(X509 *x, fm_cert_facts *out);
 FM_NODISCARD fm_status fm_cert_load(const char *path, X509 **out, fm_cert_facts *facts);
 FM_NODISCARD fm_status fm_cert_load_in(const char *dir, const char *name, X509 **out,
                                        fm_cert_facts *facts);
+/** Exactly one list, DER, and nothing behind it; FM_EPROTO. */
+FM_NODISCARD fm_status fm_crl_parse(const uint8_t *der, size_t len, X509_CRL **out);
+bool fm_crl_is_signed_by(X509_CRL *crl, X509 *ca);
 /** A revocation list signed by `ca`; FM_EPARSE, FM_EAUTH. */
 FM_NODISCARD fm_status fm_crl_load(const char *dir, const char *name, X509 *ca, X509_CRL **out);
 
@@ -106,6 +122,8 @@ FM_NODISCARD fm_status fm_cert_sign(const fm_cert_plan *plan, EVP_PKEY *subject_
  */
 FM_NODISCARD fm_status fm_crl_sign(X509 *ca, EVP_PKEY *key, const X509_CRL *old,
                                    STACK_OF(X509) * add, X509_CRL **out);
+/** The list's number; 0 when it has none (or one that no list of ours can have). */
+uint64_t fm_crl_number(const X509_CRL *crl);
 /** Whether the list names the certificate. */
 bool fm_crl_has(const X509_CRL *crl, X509 *x);
 
@@ -122,6 +140,14 @@ typedef struct {
 
 FM_NODISCARD fm_status fm_ca_open(const char *dir, fm_ca **out);
 void fm_ca_close(fm_ca **ca);
+
+/* ---- issue.c ---- */
+
+/** What is to be signed, with times within the CA's and a fresh serial number. */
+FM_NODISCARD fm_status fm_issue_plan(const fm_ca *ca, const fm_ca_request *req, fm_cert_plan *plan);
+/** One certificate per name at any instant: two that are valid at once must not both stand
+ *  (FM_EEXIST). */
+FM_NODISCARD fm_status fm_issue_check_unique(const fm_ca *ca, const fm_cert_plan *plan);
 
 /* ---- issued.c: the record of what the CA signed, issued/NAME-SERIAL.crt ---- */
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "certs_internal.h"
+#include "fedmoe/base/file.h"
 
 struct fm_identity {
     EVP_PKEY *key;
@@ -121,5 +122,57 @@ fm_status fm_signed_bytes(const char *label, const void *message, size_t len, fm
     fm_buf_init(out, total);
     if ((st = fm_buf_append(out, label, label_bytes)) == FM_OK && len > 0)
         st = fm_buf_append(out, message, len);
+    return st;
+}
+
+/* ---- the next certificate ---- */
+
+fm_status fm_identity_request(const fm_identity *id, fm_buf *out)
+{
+    fm_cert_uri uri = { 0 };
+    fm_status st;
+
+    if (!id || !out)
+        return fm_fail(FM_EINVAL, "fm_identity_request: NULL argument");
+    uri.role = id->info.role;
+    memcpy(uri.federation, id->info.federation, sizeof uri.federation);
+    memcpy(uri.name, id->info.name, sizeof uri.name);
+    fm_buf_init(out, FM_REQUEST_MAX_BYTES);
+    if ((st = fm_request_sign(id->key, &uri, out)) != FM_OK)
+        fm_buf_fini(out);
+    return st;
+}
+
+static fm_status check_next(const fm_identity *id, const fm_cert_info *next, const X509 *x)
+{
+    if (strcmp(next->name, id->info.name) != 0 || next->not_after_s <= id->info.not_after_s)
+        return fm_fail(FM_EAUTH, "a certificate that is not the next one of '%s'", id->info.name);
+    if (EVP_PKEY_eq(X509_get0_pubkey(x), id->key) != 1)
+        return fm_ssl_fail(FM_EAUTH, "a certificate for another key than that of '%s'",
+                           id->info.name);
+    return FM_OK;
+}
+
+fm_status fm_identity_renew(const char *dir, const fm_identity *id, const fm_trust *t,
+                            const uint8_t *der, size_t len, int64_t now_s)
+{
+    fm_peer *next = NULL;
+    X509 *x = NULL;
+    fm_buf pem = { 0 };
+    char *path = NULL;
+    fm_status st;
+
+    if (!dir || !id || !t)
+        return fm_fail(FM_EINVAL, "fm_identity_renew: NULL argument");
+    if ((st = fm_peer_verify(t, der, len, id->info.role, now_s, &next)) == FM_OK &&
+        (st = fm_cert_parse(der, len, &x)) == FM_OK &&
+        (st = check_next(id, fm_peer_info(next), x)) == FM_OK &&
+        (st = fm_pem_cert(x, &pem)) == FM_OK &&
+        (st = fm_path_join(dir, "identity.crt", &path)) == FM_OK)
+        st = fm_file_replace(path, pem.data, pem.len, 0644);
+    free(path);
+    fm_buf_fini(&pem);
+    X509_free(x);
+    fm_peer_free(&next);
     return st;
 }

@@ -32,8 +32,7 @@ static fm_status plan_times(const fm_ca *ca, const fm_ca_request *req, fm_cert_p
     return FM_OK;
 }
 
-/** One certificate per name at any instant: two that are valid at once must not both stand. */
-static fm_status check_unique(const fm_ca *ca, const fm_cert_plan *plan)
+fm_status fm_issue_check_unique(const fm_ca *ca, const fm_cert_plan *plan)
 {
     STACK_OF(X509) *certs = NULL;
     char when[32];
@@ -135,7 +134,7 @@ done:
     return st;
 }
 
-static fm_status make_plan(const fm_ca *ca, const fm_ca_request *req, fm_cert_plan *plan)
+fm_status fm_issue_plan(const fm_ca *ca, const fm_ca_request *req, fm_cert_plan *plan)
 {
     fm_status st;
 
@@ -164,9 +163,10 @@ fm_status fm_ca_issue(const char *ca_dir, const fm_ca_request *req, const char *
     if (req->role != FM_ROLE_NODE && req->role != FM_ROLE_AGGREGATOR)
         return fm_fail(FM_EINVAL, "role %d is not known; use node or aggregator", (int)req->role);
 
-    if ((st = fm_ca_open(ca_dir, &ca)) == FM_OK && (st = make_plan(ca, req, &plan)) == FM_OK &&
+    if ((st = fm_ca_open(ca_dir, &ca)) == FM_OK && (st = fm_issue_plan(ca, req, &plan)) == FM_OK &&
         (st = check_output(ca, out_dir, &has_ca)) == FM_OK &&
-        (st = check_unique(ca, &plan)) == FM_OK && (st = fm_key_new(req->type, &key)) == FM_OK &&
+        (st = fm_issue_check_unique(ca, &plan)) == FM_OK &&
+        (st = fm_key_new(req->type, &key)) == FM_OK &&
         (st = fm_cert_sign(&plan, key, ca->cert, ca->key, &cert)) == FM_OK)
         st = write_identity(ca, &plan, key, cert, out_dir, has_ca);
     X509_free(cert);

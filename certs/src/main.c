@@ -197,9 +197,10 @@ static int revoke(int argc, char **argv)
         return bad_usage(program);
     if (fm_ca_revoke(ca_dir, name) != FM_OK)
         return fm_cli_failed(program);
-    printf("'%s' is revoked\nCopy %s/crl.pem over the crl.pem of the aggregator and of every "
-           "member\n",
-           name, ca_dir);
+    printf(
+        "'%s' is revoked\nCopy %s/crl.pem over the crl.pem of the aggregator, which brings it to "
+        "every member\n",
+        name, ca_dir);
     return 0;
 }
 
@@ -223,7 +224,8 @@ static int refresh(int argc, char **argv)
         return code;
     if (fm_ca_refresh(ca_dir) != FM_OK)
         return fm_cli_failed(program);
-    printf("Copy %s/crl.pem over the crl.pem of the aggregator and of every member\n", ca_dir);
+    printf("Copy %s/crl.pem over the crl.pem of the aggregator, which brings it to every member\n",
+           ca_dir);
     return 0;
 }
 

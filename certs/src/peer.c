@@ -10,6 +10,7 @@
 
 struct fm_peer {
     EVP_PKEY *key; /* public */
+    X509 *cert;
     fm_cert_info info;
 };
 
@@ -80,6 +81,8 @@ static fm_status verify(const fm_trust *t, const uint8_t *der, size_t len, fm_ro
         st = fm_ssl_fail(FM_EAUTH, "the certificate of '%s': no usable key", p->info.name);
         goto done;
     }
+    p->cert = x;
+    x = NULL;
     *out = p;
     p = NULL;
 done:
@@ -110,8 +113,20 @@ void fm_peer_free(fm_peer **p)
     if (!p || !*p)
         return;
     EVP_PKEY_free((*p)->key);
+    X509_free((*p)->cert);
     free(*p);
     *p = NULL;
+}
+
+fm_status fm_peer_recheck(const fm_trust *t, const fm_peer *p, int64_t now_s)
+{
+    fm_status st;
+
+    if (!t || !p)
+        return fm_fail(FM_EINVAL, "fm_peer_recheck: NULL argument");
+    if ((st = fm_trust_check_chain(t, p->cert, &p->info, now_s)) != FM_OK)
+        st = fm_fail_context(st, "the certificate of '%s': ", p->info.name);
+    return as_auth(st);
 }
 
 const fm_cert_info *fm_peer_info(const fm_peer *p)

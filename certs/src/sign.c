@@ -109,6 +109,18 @@ static bool add_revoked(X509_CRL *crl, X509 *x, int64_t now_s)
     return ok;
 }
 
+uint64_t fm_crl_number(const X509_CRL *crl)
+{
+    ASN1_INTEGER *number = X509_CRL_get_ext_d2i(crl, NID_crl_number, NULL, NULL);
+    uint64_t n = 0;
+
+    if (!number || ASN1_INTEGER_get_uint64(&n, number) != 1)
+        n = 0;
+    ASN1_INTEGER_free(number);
+    ERR_clear_error();
+    return n;
+}
+
 /** One higher than before; 1 for the first. */
 static bool set_crl_number(X509_CRL *crl)
 {

@@ -7,50 +7,92 @@
 
 #include "certs_internal.h"
 #include "fedmoe/base/clock.h"
+#include "fedmoe/base/file.h"
 #include "fedmoe/certs/past.h"
 #include "trust_internal.h"
 
 struct fm_trust {
     X509_STORE *store; /* the CA and, when there is one, the list; nothing else */
+    X509 *ca;
+    X509_CRL *crl; /* NULL: none */
+    fm_buf crl_der;
+    uint64_t crl_number;
     fm_cert_info info; /* of the CA */
     int64_t crl_ends_s;
 };
 
 /** A CA that did not sign itself is a damaged file, or an intermediate one: fedmoe has none. */
-static fm_status check_ca(const char *dir, X509 *ca, const fm_cert_facts *facts)
+fm_status fm_ca_cert_check(const char *where, X509 *ca, const fm_cert_facts *facts)
 {
     if (!facts->is_ca)
-        return fm_fail(FM_EAUTH, "%s/ca.crt: a member's certificate, not a CA's; copy the CA's",
-                       dir);
+        return fm_fail(FM_EAUTH, "%s: a member's certificate, not a CA's; copy the CA's", where);
     if (X509_verify(ca, X509_get0_pubkey(ca)) != 1)
         return fm_ssl_fail(FM_EAUTH,
-                           "%s/ca.crt: not signed by its own key: altered, or not the consortium's "
+                           "%s: not signed by its own key: altered, or not the consortium's "
                            "CA; copy it again and compare the fingerprint",
-                           dir);
+                           where);
     return FM_OK;
 }
 
-static fm_status add_crl(fm_trust *t, const char *dir, X509 *ca)
+/** @param where  of the list, for the text. Ownership of `crl` moves to the trust. */
+static fm_status add_crl(fm_trust *t, const char *where, X509_CRL *crl)
+{
+    const ASN1_TIME *next = X509_CRL_get0_nextUpdate(crl);
+    unsigned char *der = NULL;
+    int len;
+    fm_status st;
+
+    t->crl = crl;
+    t->crl_number = fm_crl_number(crl);
+    if (!next)
+        return fm_fail(FM_EPARSE, "%s does not say when the next list is due; fetch the CA's own",
+                       where);
+    if ((st = fm_ssl_time(next, &t->crl_ends_s)) != FM_OK)
+        return st;
+    if ((len = i2d_X509_CRL(crl, &der)) <= 0)
+        return fm_ssl_fail(FM_ENOMEM, "%s cannot be kept", where);
+    fm_buf_init(&t->crl_der, FM_CRL_FILE_LIMIT);
+    st = fm_buf_append(&t->crl_der, der, (size_t)len);
+    OPENSSL_free(der);
+    if (st == FM_OK && (X509_STORE_add_crl(t->store, crl) != 1 ||
+                        X509_STORE_set_flags(t->store, X509_V_FLAG_CRL_CHECK) != 1))
+        st = fm_ssl_fail(FM_ENOMEM, "%s cannot be kept", where);
+    return st;
+}
+
+static fm_status load_crl(fm_trust *t, const char *dir)
 {
     X509_CRL *crl = NULL;
-    const ASN1_TIME *next;
+    char *path = NULL;
     bool there = false;
     fm_status st;
 
     if ((st = fm_exists_in(dir, "crl.pem", &there)) != FM_OK || !there)
         return st;
-    if ((st = fm_crl_load(dir, "crl.pem", ca, &crl)) != FM_OK)
-        return st;
-    next = X509_CRL_get0_nextUpdate(crl);
-    if (!next)
-        st = fm_fail(FM_EPARSE,
-                     "%s/crl.pem: does not say when the next list is due; fetch the CA's own", dir);
-    else if ((st = fm_ssl_time(next, &t->crl_ends_s)) == FM_OK &&
-             (X509_STORE_add_crl(t->store, crl) != 1 ||
-              X509_STORE_set_flags(t->store, X509_V_FLAG_CRL_CHECK) != 1))
-        st = fm_ssl_fail(FM_ENOMEM, "%s/crl.pem: cannot be kept", dir);
-    X509_CRL_free(crl);
+    if ((st = fm_path_join(dir, "crl.pem", &path)) == FM_OK &&
+        (st = fm_crl_load(dir, "crl.pem", t->ca, &crl)) == FM_OK)
+        st = add_crl(t, path, crl);
+    free(path);
     return st;
+}
+
+fm_status fm_trust_new(X509 *ca, const fm_cert_info *info, fm_trust **out)
+{
+    fm_trust *t = NULL;
+    fm_status st = fm_alloc(1, sizeof *t, (void **)&t);
+
+    if (st != FM_OK)
+        return st;
+    t->info = *info;
+    if (X509_up_ref(ca) == 1)
+        t->ca = ca;
+    if (!t->ca || !(t->store = X509_STORE_new()) || X509_STORE_add_cert(t->store, ca) != 1 ||
+        X509_STORE_set_flags(t->store, X509_V_FLAG_X509_STRICT) != 1) {
+        fm_trust_free(&t);
+        return fm_ssl_fail(FM_ENOMEM, "the CA's certificate cannot be kept");
+    }
+    *out = t;
+    return FM_OK;
 }
 
 fm_status fm_trust_load(const char *dir, fm_trust **out)
@@ -58,25 +100,20 @@ fm_status fm_trust_load(const char *dir, fm_trust **out)
     fm_trust *t = NULL;
     X509 *ca = NULL;
     fm_cert_facts facts;
+    char *path = NULL;
     fm_status st;
 
     if (!dir || !out)
         return fm_fail(FM_EINVAL, "fm_trust_load: NULL argument");
-    if ((st = fm_alloc(1, sizeof *t, (void **)&t)) != FM_OK ||
-        (st = fm_cert_load_in(dir, "ca.crt", &ca, &facts)) != FM_OK ||
-        (st = check_ca(dir, ca, &facts)) != FM_OK)
-        goto done;
-    t->info = facts.info;
-    if (!(t->store = X509_STORE_new()) || X509_STORE_add_cert(t->store, ca) != 1 ||
-        X509_STORE_set_flags(t->store, X509_V_FLAG_X509_STRICT) != 1) {
-        st = fm_ssl_fail(FM_ENOMEM, "%s/ca.crt: cannot be kept", dir);
-        goto done;
-    }
-    if ((st = add_crl(t, dir, ca)) != FM_OK)
+    if ((st = fm_path_join(dir, "ca.crt", &path)) != FM_OK ||
+        (st = fm_cert_load(path, &ca, &facts)) != FM_OK ||
+        (st = fm_ca_cert_check(path, ca, &facts)) != FM_OK ||
+        (st = fm_trust_new(ca, &facts.info, &t)) != FM_OK || (st = load_crl(t, dir)) != FM_OK)
         goto done;
     *out = t;
     t = NULL;
 done:
+    free(path);
     X509_free(ca);
     fm_trust_free(&t);
     return st;
@@ -87,8 +124,93 @@ void fm_trust_free(fm_trust **t)
     if (!t || !*t)
         return;
     X509_STORE_free((*t)->store);
+    X509_free((*t)->ca);
+    X509_CRL_free((*t)->crl);
+    fm_buf_fini(&(*t)->crl_der);
     free(*t);
     *t = NULL;
+}
+
+void fm_trust_crl(const fm_trust *t, const uint8_t **der, size_t *len)
+{
+    *der = t->crl ? t->crl_der.data : NULL;
+    *len = t->crl ? t->crl_der.len : 0;
+}
+
+uint64_t fm_trust_crl_number(const fm_trust *t)
+{
+    return t->crl_number;
+}
+
+/** Strictly one list, signed by the CA, with number and end. */
+static fm_status read_crl(const fm_trust *t, const uint8_t *der, size_t len, X509_CRL **out)
+{
+    fm_status st;
+
+    if (!der || len == 0 || len > FM_CRL_MAX_BYTES)
+        return fm_fail(FM_EPROTO, "a revocation list of %zu bytes; 1 to %u are allowed", len,
+                       FM_CRL_MAX_BYTES);
+    if ((st = fm_crl_parse(der, len, out)) != FM_OK)
+        return st;
+    if (!fm_crl_is_signed_by(*out, t->ca))
+        return fm_ssl_fail(FM_EAUTH, "a revocation list that is not signed by the pinned CA");
+    if (fm_crl_number(*out) == 0 || !X509_CRL_get0_nextUpdate(*out))
+        return fm_fail(FM_EPROTO, "a revocation list without a number or an end");
+    return FM_OK;
+}
+
+fm_status fm_trust_revise(const fm_trust *t, const uint8_t *der, size_t len, fm_trust **out)
+{
+    fm_trust *fresh = NULL;
+    X509_CRL *crl = NULL;
+    uint64_t number;
+    fm_status st;
+
+    if (!t || !out)
+        return fm_fail(FM_EINVAL, "fm_trust_revise: NULL argument");
+    *out = NULL;
+    if ((st = read_crl(t, der, len, &crl)) != FM_OK)
+        goto done;
+    number = fm_crl_number(crl);
+    if (t->crl && number == t->crl_number && len == t->crl_der.len &&
+        memcmp(der, t->crl_der.data, len) == 0)
+        goto done;
+    if (number <= t->crl_number) {
+        st = fm_fail(FM_EREPLAY,
+                     "revocation list %llu where list %llu is held: only a higher number counts",
+                     (unsigned long long)number, (unsigned long long)t->crl_number);
+        goto done;
+    }
+    if ((st = fm_trust_new(t->ca, &t->info, &fresh)) != FM_OK)
+        goto done;
+    st = add_crl(fresh, "the revocation list", crl);
+    crl = NULL; /* the trust's */
+    if (st != FM_OK)
+        goto done;
+    *out = fresh;
+    fresh = NULL;
+done:
+    X509_CRL_free(crl);
+    fm_trust_free(&fresh);
+    return st;
+}
+
+fm_status fm_trust_save_crl(const fm_trust *t, const char *dir)
+{
+    fm_buf pem = { 0 };
+    char *path = NULL;
+    fm_status st;
+
+    if (!t || !dir)
+        return fm_fail(FM_EINVAL, "fm_trust_save_crl: NULL argument");
+    if (!t->crl)
+        return fm_fail(FM_ENOTFOUND, "%s: there is no revocation list to keep", dir);
+    if ((st = fm_pem_crl(t->crl, &pem)) == FM_OK &&
+        (st = fm_path_join(dir, "crl.pem", &path)) == FM_OK)
+        st = fm_file_replace(path, pem.data, pem.len, 0644);
+    free(path);
+    fm_buf_fini(&pem);
+    return st;
 }
 
 fm_hash fm_trust_fingerprint(const fm_trust *t)

@@ -4,6 +4,12 @@
 
 #include "certs_internal.h"
 
+/** Whether it is a CA's own certificate, signed by its own key. @param where for the text. */
+FM_NODISCARD fm_status fm_ca_cert_check(const char *where, X509 *ca, const fm_cert_facts *facts);
+
+/** A trust in `ca` alone, without a list; takes a reference of its own. FM_ENOMEM. */
+FM_NODISCARD fm_status fm_trust_new(X509 *ca, const fm_cert_info *info, fm_trust **out);
+
 /**
  * Chain to the pinned CA, signature, validity at now_s, revocation.
  * @param info  of x, for the error text.

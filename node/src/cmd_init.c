@@ -1,137 +1,14 @@
-/* init: a commented node.yaml, checked by reading it back. */
-#include <limits.h>
+/* init: a commented node.yaml for an identity that is there. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
-#include "fedmoe/base/file.h"
 #include "fedmoe/node/config.h"
-
-typedef struct {
-    const char *directory, *name, *door, *door_key, *identity, *records, *schema, *data_name, *unit;
-    double epsilon, delta;
-    uint64_t min_cohort, min_colluders;
-    fm_cli_list purposes;
-} init_options;
-
-/** A double-quoted YAML scalar. */
-static fm_status put_quoted(fm_buf *b, const char *s)
-{
-    fm_status st = fm_buf_append(b, "\"", 1);
-
-    for (; st == FM_OK && *s; s++) {
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            return fm_fail(FM_EINVAL, "a value given on the command line holds a control "
-                                      "character");
-        if (*s == '"' || *s == '\\')
-            st = fm_buf_append(b, "\\", 1);
-        if (st == FM_OK)
-            st = fm_buf_append(b, s, 1);
-    }
-    return st == FM_OK ? fm_buf_append(b, "\"", 1) : st;
-}
-
-/** `target` as node.yaml in `directory` should name it: relative if within, else absolute. */
-static fm_status put_path(fm_buf *b, const char *directory, const char *option, const char *target)
-{
-    char base[PATH_MAX], real[PATH_MAX];
-    size_t n;
-
-    if (!realpath(target, real))
-        return fm_fail(FM_ENOTFOUND, "%s %s: is not there", option, target);
-    if (!realpath(directory, base))
-        return fm_fail(FM_ENOTFOUND, "--directory %s: is not there", directory);
-    n = strlen(base);
-    if (strcmp(base, real) == 0)
-        return put_quoted(b, ".");
-    if (strncmp(real, base, n) == 0 && real[n] == '/')
-        return put_quoted(b, real + n + 1);
-    return put_quoted(b, real);
-}
-
-static fm_status put_head(fm_buf *b, const init_options *o)
-{
-    fm_status st;
-
-    /* The name is that of a certificate by now: it needs no quotes. */
-    if ((st = fm_buf_printf(b,
-                            "# Who this node is, where its records are, and what it allows. Every "
-                            "key is explained in\n"
-                            "# docs/guide-hospital.md. Relative paths are relative to this "
-                            "file.\n\n"
-                            "# As in the certificate.\n"
-                            "name: %s\n\n"
-                            "# What the coordinator told you; the key proves that the door is "
-                            "theirs.\n"
-                            "aggregator:\n  door: ",
-                            o->name)) != FM_OK ||
-        (st = put_quoted(b, o->door)) != FM_OK ||
-        (st = fm_buf_printf(b, "\n  door_key: ")) != FM_OK ||
-        (st = put_quoted(b, o->door_key)) != FM_OK)
-        return st;
-    return FM_OK;
-}
-
-static fm_status put_places(fm_buf *b, const init_options *o)
-{
-    fm_status st;
-
-    if ((st = fm_buf_printf(b, "\n\n# Folder of identity.key (mode 0600), identity.crt, ca.crt "
-                               "and, when there is one, crl.pem.\n"
-                               "identity: ")) != FM_OK ||
-        (st = put_path(b, o->directory, "--identity", o->identity)) != FM_OK ||
-        (st = fm_buf_printf(b, "\n\n# The records never leave. The ledger adds up what is spent "
-                               "under the data set's name:\n"
-                               "# never give the same records a second name.\n"
-                               "data:\n  name: ")) != FM_OK ||
-        (st = put_quoted(b, o->data_name ? o->data_name : o->name)) != FM_OK ||
-        (st = fm_buf_printf(b, "\n  records: ")) != FM_OK ||
-        (st = put_path(b, o->directory, "--records", o->records)) != FM_OK)
-        return st;
-    if (o->schema && ((st = fm_buf_printf(b, "\n  # A plan with any other schema is refused.\n"
-                                             "  schema: ")) != FM_OK ||
-                      (st = put_path(b, o->directory, "--schema", o->schema)) != FM_OK))
-        return st;
-    return fm_buf_printf(b, "\n\n# The book of what was spent; several federations may share it. "
-                            "Keep it, back it up.\n"
-                            "ledger: ledger.db\n\n");
-}
-
-static fm_status put_policy(fm_buf *b, const init_options *o)
-{
-    fm_status st;
-
-    if ((st = fm_buf_printf(b,
-                            "# Set by the data-protection officer.\n"
-                            "policy:\n"
-                            "  epsilon: %.17g   # budget of the data set, over everything\n"
-                            "  delta: %.17g\n"
-                            "  purposes:       # a plan's purpose must be one of these\n",
-                            o->epsilon, o->delta)) != FM_OK)
-        return st;
-    for (size_t i = 0; i < o->purposes.count; i++)
-        if ((st = fm_buf_printf(b, "    - ")) != FM_OK ||
-            (st = put_quoted(b, o->purposes.items[i])) != FM_OK ||
-            (st = fm_buf_printf(b, "\n")) != FM_OK)
-            return st;
-    if ((st = fm_buf_printf(b, "  # Whose influence is bounded: record, or the column that says "
-                               "whose record a row is.\n"
-                               "  # Never changed once the data set has been used.\n"
-                               "  unit: ")) != FM_OK ||
-        (st = put_quoted(b, o->unit)) != FM_OK)
-        return st;
-    return fm_buf_printf(b,
-                         "\n  tasks: [training]  # also: statistics, evaluation "
-                         "(docs/queries.md)\n"
-                         "  min_cohort: %llu     # fewest nodes over which a sum may be read\n"
-                         "  min_colluders: %llu  # a plan must withstand so many colluding nodes\n"
-                         "  max_rows: 100000  # more records in the file are an error\n",
-                         (unsigned long long)o->min_cohort, (unsigned long long)o->min_colluders);
-}
+#include "node_yaml.h"
 
 /** The certificate in --identity must be that of --name. */
-static fm_status check_identity(const init_options *o)
+static fm_status check_identity(const fm_node_yaml *o)
 {
     fm_identity *id = NULL;
     const fm_cert_info *info;
@@ -148,80 +25,9 @@ static fm_status check_identity(const init_options *o)
     return st;
 }
 
-/** The file is not kept, so that its place means nothing: name the option that stands there. */
-static fm_status blame_option(const char *path, const char *yaml, fm_status st)
-{
-    static const struct {
-        const char *line, *option;
-    } places[] = {
-        { "name: ", "--name" },
-        { "  door: ", "--door" },
-        { "  door_key: ", "--door-key" },
-        { "identity: ", "--identity" },
-        { "  name: ", "--data-name" },
-        { "  records: ", "--records" },
-        { "  schema: ", "--schema" },
-        { "  epsilon: ", "--epsilon" },
-        { "  delta: ", "--delta" },
-        { "    - ", "--purpose" },
-        { "  unit: ", "--unit" },
-        { "  min_cohort: ", "--min-cohort" },
-        { "  min_colluders: ", "--min-colluders" },
-    };
-    const char *text = fm_error_text();
-    const size_t n = strlen(path);
-    unsigned long line = 0;
-    int used = 0;
-
-    if (strncmp(text, path, n) != 0 || sscanf(text + n, ":%lu:%*u: %n", &line, &used) < 1 || !used)
-        return st;
-    while (line > 1 && *yaml) {
-        yaml += strcspn(yaml, "\n");
-        yaml += *yaml == '\n';
-        line--;
-    }
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
-        if (strncmp(yaml, places[i].line, strlen(places[i].line)) == 0)
-            return fm_fail(st, "%s: %s", places[i].option, text + n + used);
-    return st;
-}
-
-static fm_status write_config(const init_options *o)
-{
-    fm_node_config c = { 0 };
-    char *path = NULL;
-    fm_buf b = { 0 };
-    fm_status st;
-
-    if ((st = fm_dir_make(o->directory, 0700)) != FM_OK || (st = check_identity(o)) != FM_OK ||
-        (st = put_head(&b, o)) != FM_OK || (st = put_places(&b, o)) != FM_OK ||
-        (st = put_policy(&b, o)) != FM_OK ||
-        (st = fm_path_join(o->directory, "node.yaml", &path)) != FM_OK)
-        goto done;
-    if ((st = fm_file_create(path, b.data, b.len, 0600)) == FM_EEXIST) {
-        st = fm_fail(st, "%s is there already; remove it, or edit it", path);
-        goto done;
-    }
-    if (st != FM_OK)
-        goto done;
-    if ((st = fm_node_config_load(path, &c)) != FM_OK) { /* a wrong value: leave nothing behind */
-        st = blame_option(path, (const char *)b.data, st);
-        (void)remove(path);
-        goto done;
-    }
-    printf("%s is written. Next: fedmoe-node check --config %s\n", path, path);
-done:
-    fm_node_config_fini(&c);
-    fm_buf_fini(&b);
-    free(path);
-    return st;
-}
-
 int fm_cmd_init(int argc, char **argv)
 {
-    init_options o = {
-        .unit = FM_UNIT_RECORD, .epsilon = 1.0, .delta = 1e-5, .min_cohort = 3, .min_colluders = 1
-    };
+    fm_node_yaml o = fm_node_yaml_defaults();
     const fm_cli_option options[] = {
         { "directory", FM_CLI_STRING, &o.directory, "DIR", "where node.yaml is to be", true, 0, 0 },
         { "name", FM_CLI_STRING, &o.name, "NAME", "as in the certificate", true, 0, 0 },
@@ -267,7 +73,12 @@ int fm_cmd_init(int argc, char **argv)
         code = 2;
         goto done;
     }
-    code = write_config(&o) == FM_OK ? 0 : fm_cli_failed(spec.program);
+    if (check_identity(&o) != FM_OK || fm_node_yaml_write(&o) != FM_OK) {
+        code = fm_cli_failed(spec.program);
+        goto done;
+    }
+    printf("%s/node.yaml is written. Next: fedmoe-node check --config %s/node.yaml\n", o.directory,
+           o.directory);
 done:
     free(o.purposes.items);
     return code;

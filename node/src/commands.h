@@ -8,6 +8,7 @@
 #include "fedmoe/node/config.h"
 
 int fm_cmd_init(int argc, char **argv);
+int fm_cmd_join(int argc, char **argv);
 int fm_cmd_check(int argc, char **argv);
 int fm_cmd_plan(int argc, char **argv);
 int fm_cmd_start(int argc, char **argv);

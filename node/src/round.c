@@ -124,6 +124,7 @@ static unsigned legal_phases(fm_msg_type t)
     case FM_MSG_COMMITS:
         return 1u << FM_NODE_WAIT_COMMITS;
     case FM_MSG_PING:
+    case FM_MSG_REVOCATIONS:
         return planned | 1u << FM_NODE_WAIT_PLAN | 1u << FM_NODE_FINISHED;
     default:
         return 0; /* a node's own messages, and those of the door */
@@ -165,6 +166,8 @@ static fm_status dispatch(fm_node_round *m, const fm_message *msg, int64_t now_s
         return fm_node_take_abandon(m, &msg->abandon);
     case FM_MSG_FINISH:
         return fm_node_take_finish(m, &msg->finish);
+    case FM_MSG_REVOCATIONS:
+        return fm_node_take_revocations(m, &msg->revocations, now_s);
     default:
         return FM_OK; /* Ping */
     }

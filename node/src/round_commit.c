@@ -32,7 +32,7 @@ static fm_status check_set(const fm_node_round *m, const fm_msg_survivors *msg)
     }
     if (!fm_node_contains(msg->survivors, msg->count, m->roster.self))
         return fm_fail(FM_EPROTO, "this node is not among the survivors: its update came late");
-    return FM_OK;
+    return fm_node_check_barred(m, msg->survivors, msg->count);
 }
 
 /** Own update as sent; every update signed by its node for this very round. */

@@ -14,6 +14,7 @@ typedef struct {
     fm_peer **peers; /* [count], owned */
     uint32_t count, self;
     fm_dp_pairs *pairs; /* owned */
+    bool *barred;       /* [count], owned: revoked since the roster came; NULL: nobody is */
 } fm_node_roster;
 
 /** The round under way; `number` 0 when there is none. */
@@ -60,6 +61,7 @@ fm_status fm_node_take_round_start(fm_node_round *m, const fm_msg_round_start *m
 fm_status fm_node_take_survivors(fm_node_round *m, const fm_msg_survivors *msg);
 fm_status fm_node_take_commits(fm_node_round *m, const fm_msg_commits *msg);
 fm_status fm_node_take_abandon(fm_node_round *m, const fm_msg_abandon *msg);
+fm_status fm_node_take_revocations(fm_node_round *m, const fm_msg_revocations *msg, int64_t now_s);
 fm_status fm_node_take_finish(fm_node_round *m, const fm_msg_finish *msg);
 
 /* ---- shared ---- */
@@ -69,6 +71,8 @@ void fm_node_round_close(fm_node_round *m);
  *  that it need not wait), and return `st` with its text as it was. */
 fm_status fm_node_round_give_up(fm_node_round *m, uint64_t round, fm_status st);
 void fm_node_roster_fini(fm_node_roster *r);
+/** FM_EAUTH when one of these places in the roster has been revoked since. */
+fm_status fm_node_check_barred(const fm_node_round *m, const uint32_t *places, uint32_t count);
 /** The open round as signatures see it; borrows from m. */
 fm_round_view fm_node_round_view(const fm_node_round *m);
 void fm_node_progress(fm_node_round *m, uint64_t round, const char *phase);

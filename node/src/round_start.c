@@ -78,7 +78,7 @@ static fm_status check_participants(const fm_node_round *m, const fm_msg_round_s
     }
     if (!fm_node_contains(p, msg->participant_count, m->roster.self))
         return fm_fail(FM_EPROTO, "this node is not among its participants");
-    return FM_OK;
+    return fm_node_check_barred(m, p, msg->participant_count);
 }
 
 /** Where the transcript ends, the model is the one that it names. */

@@ -59,7 +59,7 @@ static fm_status revocations_path(const fm_node_driver *d, char **out)
     return fm_path_join(d->config.identity_dir, "crl.pem", out);
 }
 
-static int64_t revocations_changed(const fm_node_driver *d)
+int64_t fm_node_driver_revocations_changed(const fm_node_driver *d)
 {
     struct stat s;
     char *path = NULL;
@@ -74,7 +74,7 @@ static int64_t revocations_changed(const fm_node_driver *d)
 static fm_status load_trust(fm_node_driver *d)
 {
     fm_trust *t = NULL;
-    int64_t seen = revocations_changed(d);
+    int64_t seen = fm_node_driver_revocations_changed(d);
     fm_status st = fm_trust_load(d->config.identity_dir, &t);
 
     if (st == FM_OK && d->revocations_seen && !seen) {
@@ -113,7 +113,8 @@ static fm_status begin_session(fm_node_driver *d)
 
     d->link_lost = d->approved = d->refused = d->progressed = false;
     d->refusals = 0;
-    if ((st = load_trust(d)) != FM_OK || (st = fm_dp_keypair_new(&d->keypair)) != FM_OK)
+    if ((st = fm_node_driver_use_renewed(d)) != FM_OK || (st = load_trust(d)) != FM_OK ||
+        (st = fm_dp_keypair_new(&d->keypair)) != FM_OK)
         return st;
     link = (fm_link_client_config){
         .door = d->config.door,
@@ -147,7 +148,7 @@ static fm_status take(fm_node_driver *d, fm_link_event *e)
                        "or have the certificate revoked if the other is not yours");
     if (e->kind == FM_LINK_GONE)
         return fm_fail(FM_ENOTFOUND, "%s", e->reason);
-    if (revocations_changed(d) != d->revocations_seen)
+    if (fm_node_driver_revocations_changed(d) != d->revocations_seen)
         return fm_fail(FM_ENOTFOUND, "the revocation list has changed");
     if (e->kind == FM_LINK_MESSAGE)
         st = fm_node_round_take(d->machine, e->message, fm_clock_wall_s());
@@ -178,6 +179,7 @@ static fm_status run_session(fm_node_driver *d)
             return stopped();
         if ((st = turn(d)) != FM_OK)
             break;
+        fm_node_driver_renew(d);
         fm_node_driver_status_flush(d);
         if (!d->approved && fm_clock_now_ms() > d->deadline_ms)
             return d->refused

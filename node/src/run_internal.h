@@ -62,8 +62,21 @@ typedef struct {
     fm_status result; /* of writing the finished model */
     uint64_t deadline_ms;
     fm_clock_seen clock;
+    uint64_t renew_after_ms;  /* not before; 0: at once */
+    bool renewed;             /* identity.crt is newer than `identity` */
     int64_t revocations_seen; /* change time of crl.pem, ns; 0: none */
 } fm_node_driver;
+
+/* run.c */
+/** Change time of crl.pem, ns; 0: there is none. */
+int64_t fm_node_driver_revocations_changed(const fm_node_driver *d);
+
+/* run_renew.c */
+/** Ask for the next certificate when less than a third of this one's life is left: between rounds,
+ *  once an hour. Nothing of it ends the run; the next session begins with what came. */
+void fm_node_driver_renew(fm_node_driver *d);
+/** With the certificate that came meanwhile, if one did. */
+FM_NODISCARD fm_status fm_node_driver_use_renewed(fm_node_driver *d);
 
 /* run_ports.c */
 fm_node_ports fm_node_driver_ports(fm_node_driver *d);

@@ -83,6 +83,24 @@ static fm_status port_check_mark(void *ctx, const fm_ledger_mark *mark)
     return fm_node_books_check_mark(ctx, mark);
 }
 
+static fm_status port_keep_revocations(void *ctx, fm_trust *fresh)
+{
+    fm_node_driver *d = ctx;
+    fm_status st = fm_trust_save_crl(fresh, d->config.identity_dir);
+
+    if (st != FM_OK)
+        return st;
+    fm_log(FM_LOG_INFO, "revocation list %llu of the CA is in force here",
+           (unsigned long long)fm_trust_crl_number(fresh));
+    fm_trust_free(&d->trust);
+    d->trust = fresh;
+    /* Of a list that revokes the aggregator the driver is to see that it has changed: its next
+     * session is not to be. */
+    if (fm_peer_recheck(fresh, fm_link_client_server(d->link), fm_clock_wall_s()) == FM_OK)
+        d->revocations_seen = fm_node_driver_revocations_changed(d);
+    return FM_OK;
+}
+
 static fm_status approve(fm_node_driver *d, const fm_plan *plan, const fm_hash *hash,
                          fm_journal_state *state)
 {
@@ -208,6 +226,7 @@ fm_node_ports fm_node_driver_ports(fm_node_driver *d)
         .released_commit = port_released_commit,
         .can_afford = port_can_afford,
         .charge = port_charge,
+        .keep_revocations = port_keep_revocations,
         .check_mark = port_check_mark,
         .approve_plan = port_approve_plan,
         .train = port_train,

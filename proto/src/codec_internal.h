@@ -33,6 +33,7 @@ extern const fm_codec_message fm_codec_session[]; /* Join .. RosterAnswer */
 extern const fm_codec_message fm_codec_round[];   /* RoundStart .. Abandon */
 extern const fm_codec_message fm_codec_finish[];  /* Finish */
 extern const fm_codec_message fm_codec_ping[];    /* Ping */
+extern const fm_codec_message fm_codec_enrol[];   /* Enrol .. Renew */
 
 /** "RoundStart.model: <text>", status c->bad. */
 fm_status fm_codec_fail(const fm_codec *c, const char *field, const char *fmt, ...) FM_PRINTF(3, 4);

@@ -26,7 +26,15 @@ static const fm_codec_message *codec_of(fm_msg_type t)
         return &fm_codec_round[t - FM_MSG_ROUND_START];
     if (t == FM_MSG_FINISH)
         return fm_codec_finish;
+    if (t >= FM_MSG_ENROL && t <= FM_MSG_RENEW)
+        return &fm_codec_enrol[t - FM_MSG_ENROL];
     return t == FM_MSG_PING ? fm_codec_ping : NULL;
+}
+
+bool fm_msg_is_of_door(fm_msg_type t)
+{
+    return (t >= FM_MSG_HELLO && t <= FM_MSG_REFUSAL) || t == FM_MSG_ENROL ||
+           t == FM_MSG_ENROLLED || t == FM_MSG_RENEW;
 }
 
 const char *fm_msg_name(fm_msg_type t)
@@ -63,7 +71,8 @@ done:
 /* The body's number is the message's type: fedmoe.proto and fm_msg_type agree. */
 _Static_assert((int)FEDMOE__V1__ENVELOPE__BODY_HELLO == (int)FM_MSG_HELLO &&
                    (int)FEDMOE__V1__ENVELOPE__BODY_ROUND_START == (int)FM_MSG_ROUND_START &&
-                   (int)FEDMOE__V1__ENVELOPE__BODY_PING == (int)FM_MSG_PING,
+                   (int)FEDMOE__V1__ENVELOPE__BODY_PING == (int)FM_MSG_PING &&
+                   (int)FEDMOE__V1__ENVELOPE__BODY_RENEW == (int)FM_MSG_RENEW,
                "Envelope's field numbers are fm_msg_type");
 
 static fm_status unpack_failed(const fm_scratch *s, size_t len)

@@ -47,6 +47,7 @@ typedef struct {
     fm_dp_release *release;
     fm_hash commit;
 
+    uint32_t lists_heard; /* revocation lists */
     /* its own ledger mark, as the last PlanOffer had it; 0: none */
     uint64_t offered_mark;
     fm_hash offered_head;
@@ -116,7 +117,7 @@ typedef struct {
     } marks[PEOPLE];
     uint32_t mark_count;
     fm_status next_fails, finish_fails; /* FM_OK: they do not */
-    uint32_t sent[FM_MSG_PING + 1], models_sent;
+    uint32_t sent[FM_MSG_LAST + 1], models_sent;
     dropped drops[LOG_CAP];
     ended rounds[LOG_CAP];
     size_t drop_count, round_count;

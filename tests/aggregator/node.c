@@ -338,8 +338,9 @@ void node_read(federation *f, node *n, bool *answered, fm_message *out)
         read_finish(f, n, &m->finish);
         *answered = false;
         break;
-    default: /* Abandon */
-        CU_ASSERT_EQUAL(m->type, FM_MSG_ABANDON);
+    default: /* Abandon; Revocations */
+        CU_ASSERT(m->type == FM_MSG_ABANDON || m->type == FM_MSG_REVOCATIONS);
+        n->lists_heard += m->type == FM_MSG_REVOCATIONS;
         *answered = false;
         break;
     }

@@ -210,7 +210,7 @@ static void try_one(fm_coordinator_phase p, speaker who, fm_msg_type type)
 static void try_all(speaker who, fm_coordinator_phase from, fm_coordinator_phase to)
 {
     for (fm_coordinator_phase p = from; p <= to; p++)
-        for (fm_msg_type t = FM_MSG_HELLO; t <= FM_MSG_PING; t++)
+        for (fm_msg_type t = FM_MSG_HELLO; t <= FM_MSG_LAST; t++)
             try_one(p, who, t);
 }
 

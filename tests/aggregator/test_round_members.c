@@ -391,7 +391,10 @@ static void a_revoked_member_is_dropped_at_once(void)
     CU_ASSERT_EQUAL(f.drop_count, 1);
     for (uint32_t i = 0; i < 3; i++)
         f.nodes[i].stop_at = 0;
+    CU_ASSERT_EQUAL(f.nodes[0].lists_heard, 1); /* with which it came in */
     fed_pump(&f);
+    for (uint32_t i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL(f.nodes[i].lists_heard, 2);
     CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
     CU_ASSERT_EQUAL(f.rounds[0].survivors, 3);
     fed_join(&f, revoked);

@@ -60,7 +60,7 @@ static void read_one(federation *f, uint32_t i)
 static void lie(federation *f, uint32_t i)
 {
     static const uint8_t bytes[PARAMETERS * 4];
-    fm_message m = { .type = (fm_msg_type)(1 + fm_rng_below(&f->rng, FM_MSG_PING)) };
+    fm_message m = { .type = (fm_msg_type)(1 + fm_rng_below(&f->rng, FM_MSG_LAST)) };
     uint64_t round = f->last_given + 1 - fm_rng_below(&f->rng, 3);
 
     if (f->nodes[i].peer == 0)

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "fedmoe/aggregator/round.h"
 #include "fedmoe/node/step.h"
+#include "fedmoe/replay/replay.h"
 #include "samples.h"
 #include "suites.h"
 
@@ -72,7 +72,7 @@ static void both_ends_make_the_same_lattice_of_a_plan(void)
     for (size_t i = 0; i < PLANS; i++) {
         const fm_plan p = any_plan(&rng);
         const fm_dp_lattice_spec node = fm_node_lattice_spec(&p);
-        const fm_dp_lattice_spec aggregator = fm_coordinator_lattice_spec(&p);
+        const fm_dp_lattice_spec aggregator = fm_replay_lattice_spec(&p);
         fm_dp_lattice a, b;
         const fm_status st = fm_dp_lattice_make(&node, &a);
 
@@ -109,7 +109,7 @@ static void both_ends_see_the_same_tail_of_a_plan(void)
         CU_ASSERT_EQUAL(fm_train_tail_length(&tail), fm_plan_tail(&p));
         if (fm_dp_lattice_make(&spec, &lattice) != FM_OK ||
             fm_dp_parts_make(&lattice, p.load_share, p.clip_share, &parts) != FM_OK ||
-            fm_coordinator_optimizer_new(&p, first, FM_TEST_COUNT(first), &o) != FM_OK)
+            fm_replay_optimizer_new(&p, first, FM_TEST_COUNT(first), &o) != FM_OK)
             continue;
         made++;
         CU_ASSERT_EQUAL(o->tail, fm_train_tail_length(&tail));

@@ -1,10 +1,12 @@
 /* The committed corpus: one valid input of each kind. fuzz-seeds FOLDER */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/random.h"
 #include "fedmoe/base/safetensors.h"
+#include "fedmoe/proto/invitation.h"
 #include "samples.h"
 
 static const char *g_root;
@@ -21,13 +23,49 @@ static void put(const char *folder, const char *name, const void *data, size_t l
 
 static void put_messages(void)
 {
-    for (int t = FM_MSG_HELLO; t <= FM_MSG_PING; t++) {
+    for (int t = FM_MSG_HELLO; t <= FM_MSG_LAST; t++) {
         fm_buf b = { .len = 0 };
 
         if (fm_message_encode(sample_message((fm_msg_type)t), &b) == FM_OK)
             put("message", fm_msg_name((fm_msg_type)t), b.data, b.len);
         fm_buf_fini(&b);
     }
+}
+
+static void put_invitation(void)
+{
+    fm_invitation i = { .door = "tcp://127.0.0.1:7300",
+                        .federation = "heart",
+                        .name = "riga",
+                        .token = { 1, 2, 3 },
+                        .expires_s = 1800000000 };
+    char text[FM_INVITATION_TEXT_MAX + 1];
+
+    if (fm_invitation_encode(&i, text) == FM_OK)
+        put("invitation", "code", text, strlen(text));
+}
+
+/* Of a key and a CA that are thrown away. */
+static void put_request(fm_key_type type)
+{
+    char dir[] = "/tmp/fuzz-seeds-XXXXXX", ca[sizeof dir + 4];
+    fm_buf request = { .len = 0 };
+    fm_trust *t = NULL;
+    const uint8_t *crl;
+    size_t len;
+
+    if (!mkdtemp(dir))
+        return;
+    (void)snprintf(ca, sizeof ca, "%s/ca", dir);
+    if (fm_request_make(dir, type, "heart", "riga", &request) == FM_OK)
+        put("certs_request", fm_key_type_name(type), request.data, request.len);
+    fm_buf_fini(&request);
+    if (fm_ca_new(ca, "heart", type, 30) == FM_OK && fm_trust_load(ca, &t) == FM_OK) {
+        fm_trust_crl(t, &crl, &len);
+        put("certs_request", "list", crl, len);
+    }
+    fm_trust_free(&t);
+    printf("remove %s\n", dir);
 }
 
 static void put_plan(void)
@@ -113,6 +151,9 @@ int main(int argc, char **argv)
     }
     g_root = argv[1];
     put_messages();
+    put_invitation();
+    put_request(FM_KEY_ED25519);
+    put_request(FM_KEY_P256);
     put_plan();
     put_bundle();
     put_safetensors();

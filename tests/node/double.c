@@ -216,6 +216,17 @@ static fm_status port_train(void *ctx, const uint8_t *model, const fm_dp_pairs *
     return st;
 }
 
+static fm_status port_keep(void *ctx, fm_trust *fresh)
+{
+    port_double *d = ctx;
+
+    if (note(d, DID_KEEP))
+        return d->fail_with;
+    fm_trust_free(&d->kept);
+    d->kept = fresh;
+    return FM_OK;
+}
+
 static void port_finished(void *ctx, const uint8_t *model, size_t len, uint64_t rounds)
 {
     port_double *d = ctx;
@@ -251,6 +262,7 @@ fm_node_ports double_ports(port_double *d)
         .check_mark = port_check_mark,
         .approve_plan = port_approve,
         .train = port_train,
+        .keep_revocations = port_keep,
         .finished = port_finished,
         .refused = port_refused,
     };
@@ -266,7 +278,7 @@ void double_init(port_double *d, unsigned node, const fm_dp_lattice *lattice)
 void double_restart(port_double *d)
 {
     d->count = d->refusals = 0;
-    for (unsigned t = 0; t <= FM_MSG_PING; t++) {
+    for (unsigned t = 0; t <= FM_MSG_LAST; t++) {
         fm_message_free(&d->sent[t]);
         d->sent_count[t] = 0;
     }
@@ -275,4 +287,5 @@ void double_restart(port_double *d)
 void double_fini(port_double *d)
 {
     double_restart(d);
+    fm_trust_free(&d->kept);
 }

@@ -23,6 +23,7 @@ typedef enum {
     DID_CHARGE,
     DID_RELEASE,
     DID_FINISH,
+    DID_KEEP,
     DID_SEND, /* + the message's type */
 } effect;
 
@@ -43,8 +44,9 @@ typedef struct {
     unsigned count;
     unsigned refusals;
     char why[1024];                    /* of the last refusal */
-    fm_message *sent[FM_MSG_PING + 1]; /* last of each type, owned */
-    unsigned sent_count[FM_MSG_PING + 1];
+    fm_message *sent[FM_MSG_LAST + 1]; /* last of each type, owned */
+    unsigned sent_count[FM_MSG_LAST + 1];
+    fm_trust *kept; /* the newest revocation list, owned */
     uint64_t finished_rounds;
     /* what to do */
     int fail;            /* this effect fails ... */

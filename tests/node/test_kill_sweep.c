@@ -140,7 +140,7 @@ static _Noreturn void live(char *dir, uint64_t round, bool traced, bool limit)
 /* ---- the tracer ---- */
 
 typedef struct {
-    unsigned sent[FM_MSG_PING + 1];
+    unsigned sent[FM_MSG_LAST + 1];
     bool ended;     /* by itself: there is no k-th call */
     unsigned calls; /* that were begun */
 } outcome;
@@ -150,7 +150,7 @@ static void read_sent(int fd, outcome *o)
     uint8_t type;
 
     while (read(fd, &type, 1) == 1)
-        if (type <= FM_MSG_PING)
+        if (type <= FM_MSG_LAST)
             o->sent[type]++;
     close(fd);
 }

@@ -49,7 +49,7 @@ static void hear_all_that_is_illegal(bench *b, bench_message *before, unsigned b
     unsigned refusals;
 
     need(o != NULL, "memory");
-    for (int t = FM_MSG_HELLO; t <= FM_MSG_PING; t++) {
+    for (int t = FM_MSG_HELLO; t <= FM_MSG_LAST; t++) {
         if (is_legal(victim_phase(b), (fm_msg_type)t))
             continue;
         say(b, (fm_msg_type)t, o);

@@ -116,3 +116,19 @@ void make_credential(const fm_identity *id, const uint8_t x25519[FM_SESSION_KEY_
     memcpy(s.curve_public, curve, FM_SESSION_KEY_BYTES);
     need(fm_credential_make(id, &s, out) == FM_OK, "a credential");
 }
+
+fm_buf world_revoke(const char *name, bool foreign)
+{
+    char ca[PATH_CAP];
+    fm_trust *t = NULL;
+    const uint8_t *der = NULL;
+    size_t len = 0;
+    fm_buf out = { 0 };
+
+    make_path(ca, the_world()->root, foreign ? "other-ca" : "ca");
+    need(fm_ca_revoke(ca, name) == FM_OK && fm_trust_load(ca, &t) == FM_OK, "a list");
+    fm_trust_crl(t, &der, &len);
+    need(fm_buf_append(&out, der, len) == FM_OK, "memory");
+    fm_trust_free(&t);
+    return out;
+}

@@ -21,6 +21,9 @@ typedef struct {
 
 /** Made once; lives until the program ends. */
 const world *the_world(void);
+/** The CA's list after this name was revoked too, DER; and that of the other CA when `foreign`.
+ *  Owned by the caller. */
+fm_buf world_revoke(const char *name, bool foreign);
 /** dir/name */
 void make_path(char out[PATH_CAP], const char *dir, const char *name);
 /** A folder under the world's with node 0's identity.key, identity.crt and ca.crt. */

@@ -159,6 +159,30 @@ static void fill_door(fm_message *m)
     }
 }
 
+static void fill_enrolment(fm_message *m)
+{
+    const fm_bytes a = { g_plan, sizeof g_plan }, b = { g_masked, sizeof g_masked };
+
+    switch (m->type) {
+    case FM_MSG_ENROL:
+        m->enrol = (fm_msg_enrol){ .version = FM_PROTO_VERSION, .request = a };
+        fill(m->enrol.invitation, sizeof m->enrol.invitation, 15);
+        fill(m->enrol.proof, sizeof m->enrol.proof, 17);
+        break;
+    case FM_MSG_ENROLLED:
+        m->enrolled = (fm_msg_enrolled){ a, b, { g_model, sizeof g_model } };
+        break;
+    case FM_MSG_RENEW:
+        m->renew = (fm_msg_renew){ FM_PROTO_VERSION, g_credentials[2], a };
+        break;
+    case FM_MSG_REVOCATIONS:
+        m->revocations = (fm_msg_revocations){ b };
+        break;
+    default:
+        break;
+    }
+}
+
 const fm_message *sample_message(fm_msg_type t)
 {
     static fm_message m;
@@ -167,6 +191,7 @@ const fm_message *sample_message(fm_msg_type t)
     memset(&m, 0, sizeof m);
     m.type = t;
     fill_door(&m);
+    fill_enrolment(&m);
     fill_session(&m);
     fill_round(&m);
     return &m;

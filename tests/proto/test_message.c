@@ -32,7 +32,7 @@ static bool same_or_refused(const uint8_t *data, size_t len)
 
 static void every_message_comes_back_as_it_was(void)
 {
-    for (int t = FM_MSG_HELLO; t <= FM_MSG_PING; t++) {
+    for (int t = FM_MSG_HELLO; t <= FM_MSG_LAST; t++) {
         fm_buf b = encoded(sample_message((fm_msg_type)t));
         fm_message *m = NULL;
 
@@ -213,7 +213,7 @@ static void a_ping_is_these_twelve_bytes(void)
 
 static void every_truncation_is_refused(void)
 {
-    for (int t = FM_MSG_HELLO; t <= FM_MSG_PING; t++) {
+    for (int t = FM_MSG_HELLO; t <= FM_MSG_LAST; t++) {
         fm_buf b = encoded(sample_message((fm_msg_type)t));
         size_t accepted = 0;
 
@@ -230,7 +230,7 @@ static void every_truncation_is_refused(void)
 
 static void one_trailing_byte_is_refused(void)
 {
-    for (int t = FM_MSG_HELLO; t <= FM_MSG_PING; t++) {
+    for (int t = FM_MSG_HELLO; t <= FM_MSG_LAST; t++) {
         fm_buf b = encoded(sample_message((fm_msg_type)t));
         uint8_t *last;
         int accepted = 0;
@@ -252,7 +252,7 @@ static void a_changed_byte_is_refused_or_another_message(void)
 {
     size_t ambiguous = 0;
 
-    for (int t = FM_MSG_HELLO; t <= FM_MSG_PING; t++) {
+    for (int t = FM_MSG_HELLO; t <= FM_MSG_LAST; t++) {
         fm_buf b = encoded(sample_message((fm_msg_type)t));
 
         for (size_t i = 0; i < b.len; i++) {
@@ -317,8 +317,9 @@ static void every_type_has_its_name(void)
     CU_ASSERT_STRING_EQUAL(fm_msg_name(FM_MSG_ABANDON), "Abandon");
     CU_ASSERT_STRING_EQUAL(fm_msg_name(FM_MSG_FINISH), "Finish");
     CU_ASSERT_STRING_EQUAL(fm_msg_name(FM_MSG_PING), "Ping");
+    CU_ASSERT_STRING_EQUAL(fm_msg_name(FM_MSG_REVOCATIONS), "Revocations");
     CU_ASSERT_STRING_EQUAL(fm_msg_name((fm_msg_type)0), "unknown message");
-    CU_ASSERT_STRING_EQUAL(fm_msg_name((fm_msg_type)18), "unknown message");
+    CU_ASSERT_STRING_EQUAL(fm_msg_name((fm_msg_type)(FM_MSG_LAST + 1)), "unknown message");
 }
 
 static const fm_test tests[] = {

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""The known values of test_digest.c and of tests/dp/test_lattice.c, computed from docs/protocol.md
-alone (sections 10 and 11)."""
+"""The known values of test_digest.c, of test_invitation.c and of tests/dp/test_lattice.c, computed
+from docs/protocol.md alone (sections 4, 10 and 11)."""
 import math
+from base64 import b32encode
 from hashlib import blake2b
 
 
@@ -92,6 +93,24 @@ VECTORS = {
                          sample(50)).hexdigest(),
 }
 
+
+def join_code(door_key, ca, token, expires, federation, name, door):
+    raw = door_key + ca + token + u64(expires)
+    raw += b"".join(bytes([len(t)]) + t for t in (federation, name, door))
+    raw += digest("fedmoe join code v1", part(raw)).digest()[:4]
+    return "fedmoe1" + b32encode(raw).decode().lower().rstrip("=")
+
+
+TOKEN = bytes((3 * n + 7) % 256 for n in range(16, 32))
+ENROLMENT = {
+    "join code": join_code(sample(1), sample(0x80), TOKEN, 1800000000, b"heart-study",
+                           b"hospital-a", b"tcp://agg.example.org:7300"),
+    "seed": hash_of("fedmoe invitation seed v1", TOKEN),
+    # Of the invitation below, which is the Ed25519 public key of that seed (RFC 8032).
+    "enrolment": digest("fedmoe enrol v1", sample(0x20), sample(1), bytes.fromhex(
+        "b9e666e9c74f4d96b3c2b1a7c1cd40e7d4ca3f7cdfea2eb3672b86bc6df2e7c9"), part(b"abcd")).hexdigest(),
+}
+
 NOISE_MOST = 2.0**26 * (1 - 2.0**-40)
 
 
@@ -128,6 +147,8 @@ LATTICES = [(c, z, n, h, u, fast) for c, z, n, h, u in
 
 if __name__ == "__main__":
     for name, value in VECTORS.items():
+        print(f"{name:13} {value}")
+    for name, value in ENROLMENT.items():
         print(f"{name:13} {value}")
     for spec in LATTICES:
         e, shift, delta, sigma = lattice(*spec)

@@ -92,7 +92,7 @@ static void take_message(fm_link_client *l, fm_packet *p, fm_link_event *event)
         lose(l, fm_error_text());
     } else if (m->type == FM_MSG_REFUSAL) {
         lose(l, m->refusal.reason);
-    } else if (m->type < FM_MSG_REFUSAL) {
+    } else if (fm_msg_is_of_door(m->type)) {
         lose(l, "the aggregator sent a message that belongs to the door");
     } else if (m->type != FM_MSG_PING) {
         *event = (fm_link_event){ .kind = FM_LINK_MESSAGE, .message = m };

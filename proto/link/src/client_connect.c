@@ -10,7 +10,6 @@
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/random.h"
 
-#define HELLO_AGAIN_MS 1000 /* the door may have been shut and opened, or be busy */
 #define ENDPOINT_MAX 256
 
 typedef struct {
@@ -19,8 +18,7 @@ typedef struct {
     uint8_t public_key[FM_CURVE_KEY_BYTES];
     uint8_t *secret_key; /* sodium_malloc */
     uint64_t deadline_ms;
-    bool reached, handshaken; /* how far the door let us */
-    fm_statement server;      /* from Welcome, verified */
+    fm_statement server; /* from Welcome, verified */
     uint16_t session_port;
 } attempt;
 
@@ -44,60 +42,7 @@ static fm_status make_credential(attempt *a)
     return fm_credential_make(a->config->identity, &s, &a->link->credential);
 }
 
-static fm_status open_socket(attempt *a, const char *endpoint, const uint8_t *server_key, bool door,
-                             void **socket, void **monitor)
-{
-    fm_socket_options o = {
-        .type = ZMQ_DEALER,
-        .message_bytes = door ? FM_MAX_DOOR_BYTES : FM_MAX_MESSAGE_BYTES,
-        .send_queue = door ? FM_DOOR_QUEUE : FM_SESSION_SEND_QUEUE,
-        .receive_queue = door ? FM_DOOR_QUEUE : FM_SESSION_RECEIVE_QUEUE,
-        .public_key = a->public_key,
-        .secret_key = a->secret_key,
-        .server_key = server_key,
-        .endpoint = endpoint,
-        .reconnect = door, /* a session is one connection */
-        .handshake_ms = (int)a->link->limits.connect_ms,
-    };
-    fm_status st;
-
-    if ((st = fm_socket_new(a->link->context, &o, socket)) != FM_OK ||
-        (st = fm_monitor_new(a->link->context, *socket, door ? "door" : "session", monitor)) !=
-            FM_OK)
-        return st;
-    if (zmq_connect(*socket, endpoint) != 0)
-        return fm_fail(FM_EIO, "cannot connect to %s: %s", endpoint, zmq_strerror(zmq_errno()));
-    return FM_OK;
-}
-
-/* Until `until`, or something can be read on either. */
-static fm_status wait_for(void *socket, void *monitor, uint64_t until, bool *readable)
-{
-    zmq_pollitem_t items[] = { { socket, 0, ZMQ_POLLIN, 0 }, { monitor, 0, ZMQ_POLLIN, 0 } };
-    uint64_t now = fm_clock_now_ms();
-
-    if (zmq_poll(items, 2, until > now ? (long)(until - now) : 0) < 0)
-        return zmq_errno() == EINTR ? fm_fail(FM_EIO, "interrupted while connecting")
-                                    : fm_socket_failed("poll");
-    *readable = items[0].revents != 0;
-    return FM_OK;
-}
-
 /* ---- door ---- */
-
-static fm_status say_hello(attempt *a, void *door)
-{
-    fm_message m = { .type = FM_MSG_HELLO, .hello = { FM_PROTO_VERSION, a->link->credential } };
-    size_t bytes;
-    fm_status st = fm_packet_send_message(door, NULL, &m, &bytes);
-
-    if (st == FM_OK) {
-        a->link->counters.bytes_sent += bytes;
-        a->link->counters.messages_sent++;
-    }
-    /* No connection at this instant: the next handshake says it again. */
-    return st == FM_ESTATE || st == FM_ENOTFOUND ? FM_OK : st;
-}
 
 static fm_status take_welcome(attempt *a, const fm_msg_welcome *w)
 {
@@ -113,95 +58,42 @@ static fm_status take_welcome(attempt *a, const fm_msg_welcome *w)
     return FM_OK;
 }
 
-static fm_status take_answer(attempt *a, void *door)
+static fm_status take_answer(attempt *a, const fm_message *m)
 {
-    fm_message *m = NULL;
-    const uint8_t *data;
-    fm_packet p;
-    size_t len;
-    fm_status st;
-
-    if ((st = fm_packet_receive(door, false, &p)) != FM_OK)
-        return st;
-    data = fm_packet_data(&p, &len);
-    a->link->counters.bytes_received += len;
-    a->link->counters.messages_received++;
-    if (!p.whole)
-        st = fm_fail(FM_EPROTO, "a message of several frames");
-    else
-        st = fm_message_decode(data, len, &m);
-    if (st != FM_OK)
-        st = fm_fail_context(FM_EAUTH, "the aggregator's answer at the door: ");
-    else if (m->type == FM_MSG_WELCOME)
-        st = take_welcome(a, &m->welcome);
-    else if (m->type == FM_MSG_REFUSAL)
-        st = fm_fail(FM_EAUTH, "the aggregator refused this node: %s", m->refusal.reason);
-    else
-        st = fm_fail(FM_EAUTH, "the aggregator answered Hello with %s", fm_msg_name(m->type));
-    fm_message_free(&m);
-    fm_packet_close(&p);
-    return st;
+    if (m->type == FM_MSG_WELCOME)
+        return take_welcome(a, &m->welcome);
+    if (m->type == FM_MSG_REFUSAL)
+        return fm_fail(FM_EAUTH, "the aggregator refused this node: %s", m->refusal.reason);
+    return fm_fail(FM_EAUTH, "the aggregator answered Hello with %s", fm_msg_name(m->type));
 }
 
-static fm_status no_answer(const attempt *a)
+static fm_status visit_door(attempt *a, const fm_message *say, fm_message **answer)
 {
-    const char *door = a->config->door;
-    uint32_t ms = a->link->limits.connect_ms;
+    fm_door_visit v = {
+        .context = a->link->context,
+        .endpoint = a->config->door,
+        .server_key = a->config->door_public,
+        .public_key = a->public_key,
+        .secret_key = a->secret_key,
+        .limits = a->link->limits,
+        .deadline_ms = a->deadline_ms,
+        .say = say,
+        .counters = &a->link->counters,
+    };
 
-    if (!a->reached)
-        return fm_fail(FM_ETIMEOUT,
-                       "nothing listens at %s (%u ms): is the aggregator started, is the address "
-                       "right, does a firewall stand between?",
-                       door, ms);
-    if (!a->handshaken)
-        return fm_fail(FM_ETIMEOUT,
-                       "%s does not answer to the door key (%u ms): is it the aggregator's, and "
-                       "is the key the one of the invitation?",
-                       door, ms);
-    return fm_fail(FM_ETIMEOUT, "the aggregator at %s did not answer Hello within %u ms", door, ms);
-}
-
-/* Hello goes out when the CURVE handshake is done, and again each second until an answer. */
-static fm_status knock(attempt *a, void *door, void *monitor)
-{
-    uint64_t again_ms = UINT64_MAX, now;
-    bool readable = false;
-    fm_monitor_event e;
-    fm_status st;
-
-    while ((now = fm_clock_now_ms()) < a->deadline_ms) {
-        uint64_t until = again_ms < a->deadline_ms ? again_ms : a->deadline_ms;
-
-        if ((st = wait_for(door, monitor, until, &readable)) != FM_OK)
-            return st;
-        if (readable)
-            return take_answer(a, door);
-        now = fm_clock_now_ms();
-        while ((e = fm_monitor_next(monitor)).kind != FM_MONITOR_NOTHING) {
-            a->reached = a->reached || e.kind == FM_MONITOR_CONNECTED;
-            if (e.kind == FM_MONITOR_HANDSHAKEN) {
-                a->handshaken = true;
-                again_ms = now;
-            }
-        }
-        if (now >= again_ms) {
-            if ((st = say_hello(a, door)) != FM_OK)
-                return st;
-            again_ms = now + HELLO_AGAIN_MS;
-        }
-    }
-    return no_answer(a);
+    return fm_client_visit_door(&v, answer);
 }
 
 static fm_status pass_door(attempt *a)
 {
-    void *door = NULL, *monitor = NULL;
-    fm_status st = open_socket(a, a->config->door, a->config->door_public, true, &door, &monitor);
+    const fm_message hello = { .type = FM_MSG_HELLO,
+                               .hello = { FM_PROTO_VERSION, a->link->credential } };
+    fm_message *m = NULL;
+    fm_status st = visit_door(a, &hello, &m);
 
     if (st == FM_OK)
-        st = knock(a, door, monitor);
-    fm_monitor_free(door, &monitor);
-    fm_socket_free(&door, 0);
+        st = take_answer(a, m);
+    fm_message_free(&m);
     return st;
 }
 
@@ -231,7 +123,7 @@ static fm_status await_session(attempt *a, const char *endpoint)
 
     while (fm_clock_now_ms() < a->deadline_ms && !failed) {
         /* Only the monitor is awaited: an early message of the server's is the caller's. */
-        if ((st = wait_for(l->monitor, l->monitor, a->deadline_ms, &readable)) != FM_OK)
+        if ((st = fm_client_wait_for(l->monitor, l->monitor, a->deadline_ms, &readable)) != FM_OK)
             return st;
         while ((e = fm_monitor_next(l->monitor)).kind != FM_MONITOR_NOTHING) {
             if (e.kind == FM_MONITOR_CONNECTED)
@@ -251,6 +143,23 @@ static fm_status await_session(attempt *a, const char *endpoint)
                    failed ? "refused the connection" : "does not answer: is that port open?");
 }
 
+static fm_status open_session(attempt *a, const char *endpoint)
+{
+    const fm_socket_options o = {
+        .type = ZMQ_DEALER,
+        .message_bytes = FM_MAX_MESSAGE_BYTES,
+        .send_queue = FM_SESSION_SEND_QUEUE,
+        .receive_queue = FM_SESSION_RECEIVE_QUEUE,
+        .public_key = a->public_key,
+        .secret_key = a->secret_key,
+        .server_key = a->server.curve_public,
+        .endpoint = endpoint,
+        .handshake_ms = (int)a->link->limits.connect_ms, /* and no second: one connection */
+    };
+
+    return fm_client_open(a->link->context, &o, "session", &a->link->session, &a->link->monitor);
+}
+
 static fm_status enter_session(attempt *a)
 {
     fm_link_client *l = a->link;
@@ -259,39 +168,58 @@ static fm_status enter_session(attempt *a)
     fm_status st;
 
     if ((st = session_endpoint(a, endpoint, sizeof endpoint)) != FM_OK ||
-        (st = open_socket(a, endpoint, a->server.curve_public, false, &l->session, &l->monitor)) !=
-            FM_OK ||
-        (st = await_session(a, endpoint)) != FM_OK)
+        (st = open_session(a, endpoint)) != FM_OK || (st = await_session(a, endpoint)) != FM_OK)
         return st;
     now = fm_clock_now_ms();
     l->heard_ms = l->polled_ms = now;
     return fm_client_ping(l, now); /* the first message makes the server's JOINED */
 }
 
-static fm_status connect_link(attempt *a)
+/* ---- both: connecting, and asking for the next certificate ---- */
+
+static fm_status prepare(attempt *a)
 {
     fm_status st;
 
     a->link->limits = fm_link_limits_or_default(a->config->limits);
     a->link->fd = -1;
     a->deadline_ms = fm_clock_now_ms() + a->link->limits.connect_ms;
-    if ((st = make_credential(a)) != FM_OK ||
-        (st = fm_socket_context(&a->link->context)) != FM_OK || (st = pass_door(a)) != FM_OK)
+    if ((st = make_credential(a)) != FM_OK)
+        return st;
+    return fm_socket_context(&a->link->context);
+}
+
+static fm_status connect_link(attempt *a)
+{
+    fm_status st;
+
+    if ((st = prepare(a)) != FM_OK || (st = pass_door(a)) != FM_OK)
         return st;
     return enter_session(a);
+}
+
+static fm_status begin(attempt *a, const fm_link_client_config *c)
+{
+    void *p;
+    fm_status st;
+
+    if (!c || !c->door || !c->door_public || !c->identity || !c->trust || !c->x25519_public)
+        return fm_fail(FM_EINVAL, "a node's link: a field is missing");
+    if ((st = fm_random_init()) != FM_OK || (st = fm_alloc(1, sizeof *a->link, &p)) != FM_OK)
+        return st;
+    a->link = p;
+    return FM_OK;
 }
 
 fm_status fm_link_client_connect(const fm_link_client_config *c, fm_link_client **out)
 {
     attempt a = { .config = c };
-    void *p;
     fm_status st;
 
-    if (!c || !out || !c->door || !c->door_public || !c->identity || !c->trust || !c->x25519_public)
-        return fm_fail(FM_EINVAL, "fm_link_client_connect: a field is missing");
-    if ((st = fm_random_init()) != FM_OK || (st = fm_alloc(1, sizeof *a.link, &p)) != FM_OK)
+    if (!out)
+        return fm_fail(FM_EINVAL, "fm_link_client_connect: no place for the link");
+    if ((st = begin(&a, c)) != FM_OK)
         return st;
-    a.link = p;
     st = connect_link(&a);
     sodium_free(a.secret_key); /* wipes; NULL is fine */
     if (st != FM_OK) {
@@ -300,4 +228,32 @@ fm_status fm_link_client_connect(const fm_link_client_config *c, fm_link_client 
     }
     *out = a.link;
     return FM_OK;
+}
+
+fm_status fm_link_renew(const fm_link_client_config *c, fm_bytes request, fm_message **answer)
+{
+    fm_message say = { .type = FM_MSG_RENEW }, *m = NULL;
+    attempt a = { .config = c };
+    fm_status st;
+
+    if (!answer)
+        return fm_fail(FM_EINVAL, "fm_link_renew: no place for the answer");
+    if ((st = begin(&a, c)) != FM_OK)
+        return st;
+    if ((st = prepare(&a)) == FM_OK) {
+        say.renew = (fm_msg_renew){ FM_PROTO_VERSION, a.link->credential, request };
+        st = visit_door(&a, &say, &m);
+    }
+    if (st == FM_OK && m->type == FM_MSG_REFUSAL)
+        st = fm_fail(FM_EPERM, "the aggregator refuses: %s", m->refusal.reason);
+    else if (st == FM_OK && m->type != FM_MSG_ENROLLED)
+        st = fm_fail(FM_EAUTH, "the aggregator answered Renew with %s", fm_msg_name(m->type));
+    sodium_free(a.secret_key);
+    fm_link_client_free(&a.link);
+    if (st == FM_OK) {
+        *answer = m;
+        m = NULL;
+    }
+    fm_message_free(&m);
+    return st;
 }

@@ -21,6 +21,32 @@ struct fm_link_client {
     char reason[256];
 };
 
+/* client_door.c */
+
+/** One message said at the door until one comes back. */
+typedef struct {
+    void *context;
+    const char *endpoint;
+    const uint8_t *server_key, *public_key, *secret_key; /* [32] each */
+    fm_link_limits limits;
+    uint64_t deadline_ms;
+    const fm_message *say;
+    fm_link_counters *counters;
+    bool reached, handshaken; /* how far the door let us */
+} fm_door_visit;
+
+/**
+ * @param answer  whatever the door said, owned by the caller.
+ * @return FM_OK; FM_ETIMEOUT (text: address, key, or no answer); FM_EAUTH not a message; FM_EIO.
+ */
+FM_NODISCARD fm_status fm_client_visit_door(fm_door_visit *v, fm_message **answer);
+/** A socket and its monitor, connecting to o->endpoint. */
+FM_NODISCARD fm_status fm_client_open(void *context, const fm_socket_options *o, const char *name,
+                                      void **socket, void **monitor);
+/** Until `until`, or something can be read on either. */
+FM_NODISCARD fm_status fm_client_wait_for(void *socket, void *monitor, uint64_t until,
+                                          bool *readable);
+
 FM_NODISCARD fm_status fm_client_ping(fm_link_client *l, uint64_t now);
 
 #endif

@@ -9,6 +9,7 @@
 #include "server_internal.h"
 
 #define PER_SECOND 200u
+#define ENROLS 32u /* at once, and half as many each second: a node asks once a second */
 
 /* ---- making ---- */
 
@@ -47,7 +48,7 @@ static fm_status keep_door(fm_link_server *s, const fm_link_server_config *c)
     if (!(s->door_secret = sodium_malloc(FM_CURVE_KEY_BYTES)))
         return fm_fail(FM_ENOMEM, "no guarded memory for the door key");
     memcpy(s->door_secret, c->door_secret, FM_CURVE_KEY_BYTES);
-    return FM_OK;
+    return fm_curve_public(s->door_secret, s->door_public);
 }
 
 /* Twice as many places as sessions: a member may be on its way in while its old session stands. */
@@ -71,11 +72,13 @@ static fm_status start(fm_link_server *s, const fm_link_server_config *c)
 
     s->identity = c->identity;
     s->trust = c->trust;
+    s->issuer = c->issuer;
     s->limits = fm_link_limits_or_default(c->limits);
     s->polled_ms = s->tick_ms = now;
     s->probe_ms = UINT64_MAX;
     fm_bucket_init(&s->doors, 2 * (uint64_t)s->limits.max_peers + 64, PER_SECOND, now);
     fm_bucket_init(&s->hellos, s->limits.max_peers + (uint64_t)64, PER_SECOND, now);
+    fm_bucket_init(&s->enrols, ENROLS, ENROLS / 2, now);
     if ((st = make_table(s)) != FM_OK || (st = keep_door(s, c)) != FM_OK ||
         (st = fm_socket_context(&s->context)) != FM_OK ||
         (st = fm_zap_new(s->context, &s->zap)) != FM_OK ||

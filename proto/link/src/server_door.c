@@ -6,6 +6,7 @@
 
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/log.h"
+#include "fedmoe/proto/link/enrol.h"
 #include "server_internal.h"
 
 #define HELLOS_PER_TURN 4
@@ -161,9 +162,6 @@ static fm_status take_hello(fm_link_server *s, const fm_packet *from, const fm_m
     fm_statement statement;
     fm_status st;
 
-    if (m->type != FM_MSG_HELLO)
-        return fm_fail(FM_EPROTO, "only Hello is understood at the door, not %s",
-                       fm_msg_name(m->type));
     if ((st = verify(s, from, &m->hello, &statement)) != FM_OK ||
         (st = admit(s, from, &m->hello, &statement, now)) != FM_OK)
         return st;
@@ -173,6 +171,59 @@ static fm_status take_hello(fm_link_server *s, const fm_packet *from, const fm_m
         return st;
     answer(s, &from->route, &s->welcome);
     return FM_OK;
+}
+
+/* ---- Enrol ---- */
+
+static fm_status take_enrol(fm_link_server *s, const fm_packet *from, const fm_msg_enrol *e)
+{
+    const fm_enrol_channel channel = { from->key, s->door_public };
+    fm_message m = { .type = FM_MSG_ENROLLED };
+    fm_status st;
+
+    if (e->version != FM_PROTO_VERSION)
+        return fm_fail(FM_EPROTO, "it speaks version %u of the protocol, this aggregator %u",
+                       e->version, FM_PROTO_VERSION);
+    if (!s->issuer.enrol)
+        return fm_fail(FM_EPERM, "this aggregator issues no certificates");
+    if ((st = fm_enrol_check(e, &channel)) != FM_OK ||
+        (st = s->issuer.enrol(s->issuer.ctx, e, &m.enrolled)) != FM_OK)
+        return st;
+    answer(s, &from->route, &m);
+    return FM_OK;
+}
+
+/* As a Hello, by the same checks; but it asks for the next certificate, not for a session. */
+static fm_status take_renew(fm_link_server *s, const fm_packet *from, const fm_msg_renew *r)
+{
+    const fm_msg_hello as_hello = { r->version, r->credential };
+    fm_message m = { .type = FM_MSG_ENROLLED };
+    fm_statement statement;
+    fm_status st;
+
+    if (!s->issuer.renew)
+        return fm_fail(FM_EPERM, "this aggregator issues no certificates");
+    if ((st = verify(s, from, &as_hello, &statement)) != FM_OK ||
+        (st = s->issuer.renew(s->issuer.ctx, statement.name, r->request, &m.enrolled)) != FM_OK)
+        return st;
+    answer(s, &from->route, &m);
+    return FM_OK;
+}
+
+/* ---- all ---- */
+
+static fm_status take_message(fm_link_server *s, const fm_packet *from, const fm_message *m,
+                              uint64_t now)
+{
+    if (m->type == FM_MSG_HELLO)
+        return take_hello(s, from, m, now);
+    if (m->type != FM_MSG_ENROL && m->type != FM_MSG_RENEW)
+        return fm_fail(FM_EPROTO, "only Hello, Enrol and Renew are understood at the door, not %s",
+                       fm_msg_name(m->type));
+    if (!fm_bucket_take(&s->enrols, now))
+        return FM_OK; /* nothing is answered: a node asks again after a second */
+    return m->type == FM_MSG_ENROL ? take_enrol(s, from, &m->enrol)
+                                   : take_renew(s, from, &m->renew);
 }
 
 static void take_packet(fm_link_server *s, fm_packet *from, uint64_t now)
@@ -189,7 +240,7 @@ static void take_packet(fm_link_server *s, fm_packet *from, uint64_t now)
         return;
     if (!from->whole || len > FM_MAX_DOOR_BYTES)
         refuse(s, &from->route, "not one frame of a door's length");
-    else if (fm_message_decode(data, len, &m) != FM_OK || take_hello(s, from, m, now) != FM_OK)
+    else if (fm_message_decode(data, len, &m) != FM_OK || take_message(s, from, m, now) != FM_OK)
         refuse(s, &from->route, fm_error_text());
     fm_message_free(&m);
 }

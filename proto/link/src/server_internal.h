@@ -48,17 +48,20 @@ typedef struct {
 struct fm_link_server {
     const fm_identity *identity;
     const fm_trust *trust;
+    fm_link_issuer issuer;
     fm_link_limits limits;
     fm_link_counters counters;
 
     void *context, *zap, *door, *session, *door_monitor, *session_monitor;
     char door_endpoint[FM_ENDPOINT_MAX], session_endpoint[FM_ENDPOINT_MAX];
+    uint8_t door_public[FM_CURVE_KEY_BYTES];
     uint8_t *door_secret;                       /* sodium_malloc; the door can be opened anew */
     uint8_t session_public[FM_CURVE_KEY_BYTES]; /* its secret half is only in ZeroMQ */
     fm_message welcome;
     int64_t welcome_signed_s;
 
-    fm_bucket doors, hellos; /* CURVE handshakes at the door; credentials verified */
+    fm_bucket doors, hellos; /* CURVE handshakes at the door; messages read */
+    fm_bucket enrols;        /* of those, requests for a certificate */
     int64_t door_open;       /* connections */
     uint64_t door_opened_ms;
 

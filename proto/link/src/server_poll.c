@@ -102,9 +102,9 @@ static void take_message(fm_link_server *s, fm_link_peer *p, fm_packet *from)
         drop_offender(s, p, fm_error_text());
         return;
     }
-    if (m->type <= FM_MSG_REFUSAL)
+    if (fm_msg_is_of_door(m->type))
         fm_server_lose(s, p, "it sent a message that belongs to the door");
-    if (m->type <= FM_MSG_REFUSAL || m->type == FM_MSG_PING) {
+    if (fm_msg_is_of_door(m->type) || m->type == FM_MSG_PING) {
         fm_message_free(&m);
         return;
     }

@@ -118,7 +118,8 @@ FM_NODISCARD fm_status fm_coordinator_offended(fm_coordinator *m, uint64_t peer,
 FM_NODISCARD fm_status fm_coordinator_take(fm_coordinator *m, uint64_t peer, const fm_message *msg,
                                            uint64_t now_ms, int64_t now_s);
 FM_NODISCARD fm_status fm_coordinator_tick(fm_coordinator *m, uint64_t now_ms, int64_t now_s);
-/** Another revocation list: every member that it does not admit is dropped. Borrowed. */
+/** Another revocation list: every member that it does not admit is dropped, and all others are sent
+ *  the list. Borrowed. */
 FM_NODISCARD fm_status fm_coordinator_set_trust(fm_coordinator *m, const fm_trust *trust,
                                                 uint64_t now_ms, int64_t now_s);
 /** Milliseconds until tick has something to do; at most 1000. */

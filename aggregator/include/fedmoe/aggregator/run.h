@@ -6,6 +6,7 @@
 
 typedef struct {
     const char *dir;   /* made by fedmoe-aggregator init */
+    const char *ca;    /* CA folder: join codes are answered at once; NULL: by enrol */
     const char *trace; /* one JSON line a round {round, wall_ns, finished}; NULL: none */
     uint64_t linger_s; /* serve Finish to late members for so long after the last round */
 } fm_aggregator_run_options;

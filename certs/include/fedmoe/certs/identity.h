@@ -100,6 +100,27 @@ void fm_trust_free(fm_trust **t);
 fm_hash fm_trust_fingerprint(const fm_trust *t);
 const char *fm_trust_federation(const fm_trust *t);
 
+/**
+ * The revocation list in use, DER; borrowed. NULL and 0 when there is none.
+ */
+void fm_trust_crl(const fm_trust *t, const uint8_t **der, size_t *len);
+/** Its number (RFC 5280, 5.2.3); 0 when there is no list. A list of a higher number replaces it. */
+uint64_t fm_trust_crl_number(const fm_trust *t);
+
+/**
+ * The same CA under a newer revocation list, as it came from outside.
+ *
+ * @param der  exactly one list, at most FM_CRL_MAX_BYTES.
+ * @param out  owned by the caller; NULL when it is the list that is in use already.
+ * @return FM_OK; FM_EREPLAY of a lower number, or another list of the same number; FM_EAUTH not
+ *         signed by this CA; FM_EPROTO not a list, or without number or end; FM_ENOMEM.
+ */
+#define FM_CRL_MAX_BYTES (1u << 20)
+FM_NODISCARD fm_status fm_trust_revise(const fm_trust *t, const uint8_t *der, size_t len,
+                                       fm_trust **out);
+/** The list in use to dir/crl.pem, whole and synced. FM_ENOTFOUND when there is none; FM_EIO. */
+FM_NODISCARD fm_status fm_trust_save_crl(const fm_trust *t, const char *dir);
+
 typedef struct fm_peer fm_peer; /* a verified certificate: its public key and info */
 
 /**
@@ -112,6 +133,8 @@ typedef struct fm_peer fm_peer; /* a verified certificate: its public key and in
 FM_NODISCARD fm_status fm_peer_verify(const fm_trust *t, const uint8_t *der, size_t len,
                                       fm_role role, int64_t now_s, fm_peer **out);
 void fm_peer_free(fm_peer **p);
+/** The certificate of a verified peer again, under a newer list or at a later time. */
+FM_NODISCARD fm_status fm_peer_recheck(const fm_trust *t, const fm_peer *p, int64_t now_s);
 const fm_cert_info *fm_peer_info(const fm_peer *p);
 /** FM_OK or FM_EAUTH. */
 FM_NODISCARD fm_status fm_peer_check_signature(const fm_peer *p, const char *label,

@@ -33,6 +33,10 @@ typedef struct {
     /* Whether the ledger holds the entry of a mark that this node has signed; a failure ends the
      * process: what was spent after the ledger's last entry is missing from it. */
     fm_status (*check_mark)(void *ctx, const fm_ledger_mark *mark);
+    /* A newer revocation list: durable when it returns FM_OK. The trust is the port's from then on
+     * and lives as long as the machine; the one before is not used any more. NULL: no list is
+     * taken. */
+    fm_status (*keep_revocations)(void *ctx, fm_trust *fresh);
     /* Policy on a plan that is offered; FM_OK approves (and the driver prepares for it:
      * opens the journal for it, tells its state). */
     fm_status (*approve_plan)(void *ctx, const fm_plan *plan, const fm_hash *hash,

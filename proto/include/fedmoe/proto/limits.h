@@ -8,6 +8,7 @@
 #define FM_MAX_PARAMETERS (1u << 24)     /* flat model vector: 64 MiB of float32 */
 #define FM_MAX_MESSAGE_BYTES (72u << 20) /* one message in a session */
 #define FM_MAX_DOOR_BYTES 32768u         /* one message at the door */
+#define FM_MAX_DOOR_CRL_BYTES 12288u     /* a longer list is left to the session */
 #define FM_MAX_PLAN_BYTES (1u << 20)
 #define FM_MAX_TEXT_BYTES (512u << 10) /* model and schema text within a plan */
 #define FM_MAX_UNIT_ROWS 4096u
@@ -17,5 +18,7 @@
 #define FM_MAX_ROUNDS 1000000u
 #define FM_SESSION_BYTES 16u
 #define FM_SEED_BYTES 32u
+#define FM_INVITATION_KEY_BYTES 32u /* Ed25519 */
+#define FM_INVITATION_PROOF_BYTES 64u
 
 #endif

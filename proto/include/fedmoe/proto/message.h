@@ -9,6 +9,7 @@
 
 #include "fedmoe/base/hash.h"
 #include "fedmoe/base/memory.h"
+#include "fedmoe/certs/enrol.h"
 #include "fedmoe/certs/statement.h"
 #include "fedmoe/proto/limits.h"
 
@@ -30,9 +31,15 @@ typedef enum {
     FM_MSG_ABANDON,
     FM_MSG_FINISH,
     FM_MSG_PING,
+    FM_MSG_ENROL,
+    FM_MSG_ENROLLED,
+    FM_MSG_REVOCATIONS,
+    FM_MSG_RENEW,
 } fm_msg_type;
+#define FM_MSG_LAST FM_MSG_RENEW
 
 const char *fm_msg_name(fm_msg_type t); /* "RoundStart" */
+bool fm_msg_is_of_door(fm_msg_type t);  /* else it belongs to a session */
 
 /** Bytes borrowed from the message's owner (or, when encoding, from the caller). */
 typedef struct {
@@ -154,6 +161,25 @@ typedef struct {
 typedef struct {
     uint64_t sequence;
 } fm_msg_ping;
+typedef struct {
+    uint32_t version;
+    uint8_t invitation[FM_INVITATION_KEY_BYTES];
+    fm_bytes request; /* 1..FM_REQUEST_MAX_BYTES */
+    uint8_t proof[FM_INVITATION_PROOF_BYTES];
+} fm_msg_enrol;
+/** All empty: the request was taken down and waits. */
+typedef struct {
+    fm_bytes certificate, authority; /* both or neither; at most FM_CERT_MAX_BYTES */
+    fm_bytes revocations;            /* 0..FM_MAX_DOOR_CRL_BYTES; empty where the others are */
+} fm_msg_enrolled;
+typedef struct {
+    fm_bytes list; /* 1..FM_CRL_MAX_BYTES */
+} fm_msg_revocations;
+typedef struct {
+    uint32_t version;
+    fm_credential credential;
+    fm_bytes request; /* 1..FM_REQUEST_MAX_BYTES */
+} fm_msg_renew;
 
 typedef struct {
     fm_msg_type type;
@@ -175,6 +201,10 @@ typedef struct {
         fm_msg_abandon abandon;
         fm_msg_finish finish;
         fm_msg_ping ping;
+        fm_msg_enrol enrol;
+        fm_msg_enrolled enrolled;
+        fm_msg_revocations revocations;
+        fm_msg_renew renew;
     };
 } fm_message;
 

@@ -3,8 +3,9 @@
  * before anything else is said (docs/protocol.md, "Door" and "Session").
  *
  *   door     ROUTER, long-lived CURVE key whose public half stands in every node.yaml.
- *            Only Hello is understood, FM_MAX_DOOR_BYTES at most. A good Hello admits its CURVE
- *            key to the session socket.
+ *            Only Hello, Enrol and Renew are understood, FM_MAX_DOOR_BYTES at most. A good Hello
+ *            admits its CURVE key to the session socket; Enrol is for those who have no certificate
+ *            yet (proto/link/enrol.h), Renew for those whose certificate nears its end.
  *   session  ROUTER with a CURVE key made at this start and proved by the statement in Welcome.
  *            ZAP refuses every key that the door has not admitted.
  *
@@ -43,12 +44,27 @@ typedef struct {
 
 typedef struct fm_link_server fm_link_server;
 
+/**
+ * Who answers Enrol: called within _poll, after the proof was checked (the sender holds the key
+ * m->invitation; whether that was ever invited is for the issuer to know).
+ *
+ * @param out  borrowed from the issuer until the next call; empty: the request waits.
+ * @return FM_OK; else refused: the error text is told to the sender.
+ */
+typedef struct {
+    void *ctx;
+    fm_status (*enrol)(void *ctx, const fm_msg_enrol *m, fm_msg_enrolled *out); /* NULL: nobody */
+    /* Renew, by the member `name`, whose credential was verified for this connection. */
+    fm_status (*renew)(void *ctx, const char *name, fm_bytes request, fm_msg_enrolled *out);
+} fm_link_issuer;
+
 typedef struct {
     const char *door;           /* "tcp://0.0.0.0:7300"; port 0 or "*" picks one */
     const char *session;        /* "tcp://0.0.0.0:7301" */
     const uint8_t *door_secret; /* [32] */
     const fm_identity *identity;
     const fm_trust *trust;
+    fm_link_issuer issuer;
     fm_link_limits limits; /* zero fields mean the defaults */
 } fm_link_server_config;
 
@@ -118,6 +134,16 @@ typedef struct {
  *         FM_EAUTH (their credential, or they refused ours: text says why); FM_EIO.
  */
 FM_NODISCARD fm_status fm_link_client_connect(const fm_link_client_config *c, fm_link_client **out);
+/**
+ * Ask at the door for the next certificate, as the identity of `c` and on a connection of its own;
+ * a session that stands is not touched. Blocks for limits.connect_ms at most.
+ *
+ * @param answer  an Enrolled, owned by the caller (fm_message_free), not checked
+ *                (fm_identity_renew); empty: not yet.
+ * @return FM_OK; FM_EPERM refused (text says why); FM_ETIMEOUT; FM_EAUTH; FM_EIO.
+ */
+FM_NODISCARD fm_status fm_link_renew(const fm_link_client_config *c, fm_bytes request,
+                                     fm_message **answer);
 void fm_link_client_free(fm_link_client **l);
 /** As the server's; FM_LINK_GONE when the aggregator is silent or refused us. */
 FM_NODISCARD fm_status fm_link_client_poll(fm_link_client *l, int timeout_ms, fm_link_event *event);

@@ -1,0 +1,119 @@
+/* What came back for a request: checked whole, then made the identity of a folder. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "certs_internal.h"
+#include "fedmoe/base/file.h"
+#include "fedmoe/certs/enrol.h"
+#include "trust_internal.h"
+
+typedef struct {
+    X509 *ca, *cert;
+    fm_trust *trust;
+    fm_peer *self;
+} answer;
+
+static void answer_fini(answer *a)
+{
+    fm_peer_free(&a->self);
+    fm_trust_free(&a->trust);
+    X509_free(a->cert);
+    X509_free(a->ca);
+}
+
+/** The CA that the code names, and no other. */
+static fm_status check_ca(const fm_enrolment *e, const fm_hash *fingerprint, answer *a)
+{
+    fm_cert_facts facts;
+    fm_status st;
+
+    if ((st = fm_cert_parse(e->ca, e->ca_len, &a->ca)) != FM_OK ||
+        (st = fm_cert_facts_of(a->ca, &facts)) != FM_OK)
+        return fm_fail_context(FM_EAUTH, "the CA that was sent: ");
+    if (!fm_hash_equal(&facts.info.fingerprint, fingerprint))
+        return fm_fail(FM_EAUTH, "the CA that was sent is not the one that the join code names: "
+                                 "somebody stands between, or the federation has a new CA; ask the "
+                                 "coordinator");
+    if ((st = fm_ca_cert_check("the CA that was sent", a->ca, &facts)) != FM_OK)
+        return st;
+    return fm_trust_new(a->ca, &facts.info, &a->trust);
+}
+
+static fm_status take_crl(const fm_enrolment *e, answer *a)
+{
+    fm_trust *revised = NULL;
+    fm_status st;
+
+    if (e->crl_len == 0)
+        return FM_OK;
+    if ((st = fm_trust_revise(a->trust, e->crl, e->crl_len, &revised)) != FM_OK)
+        return fm_fail_context(st, "the revocation list that was sent: ");
+    if (revised) {
+        fm_trust_free(&a->trust);
+        a->trust = revised;
+    }
+    return FM_OK;
+}
+
+static fm_status check_own(const char *dir, const char *federation, const char *name,
+                           const fm_enrolment *e, int64_t now_s, answer *a)
+{
+    EVP_PKEY *key = NULL;
+    fm_status st;
+
+    if (strcmp(fm_trust_federation(a->trust), federation) != 0)
+        return fm_fail(FM_EAUTH, "the CA that was sent is that of federation '%s', not '%s'",
+                       fm_trust_federation(a->trust), federation);
+    if ((st = fm_peer_verify(a->trust, e->cert, e->cert_len, FM_ROLE_NODE, now_s, &a->self)) !=
+            FM_OK ||
+        (st = fm_cert_parse(e->cert, e->cert_len, &a->cert)) != FM_OK)
+        return fm_fail_context(st, "the certificate that was sent: ");
+    if (strcmp(fm_peer_info(a->self)->name, name) != 0)
+        return fm_fail(FM_EAUTH, "the certificate that was sent names '%s', not '%s'",
+                       fm_peer_info(a->self)->name, name);
+    if ((st = fm_key_load(dir, "identity.key", &key)) != FM_OK)
+        return st;
+    if (EVP_PKEY_eq(X509_get0_pubkey(a->cert), key) != 1)
+        st = fm_ssl_fail(FM_EAUTH, "the certificate that was sent is not for the key in %s", dir);
+    EVP_PKEY_free(key);
+    return st;
+}
+
+static fm_status replace_pem(const char *dir, const char *name, const X509 *x)
+{
+    fm_buf pem = { 0 };
+    char *path = NULL;
+    fm_status st;
+
+    if ((st = fm_pem_cert(x, &pem)) == FM_OK && (st = fm_path_join(dir, name, &path)) == FM_OK)
+        st = fm_file_replace(path, pem.data, pem.len, 0644);
+    free(path);
+    fm_buf_fini(&pem);
+    return st;
+}
+
+/** identity.crt last: where it is, all is. */
+static fm_status write_files(const char *dir, const answer *a)
+{
+    fm_status st = replace_pem(dir, "ca.crt", a->ca);
+
+    if (st == FM_OK && fm_trust_crl_number(a->trust) > 0)
+        st = fm_trust_save_crl(a->trust, dir);
+    return st == FM_OK ? replace_pem(dir, "identity.crt", a->cert) : st;
+}
+
+fm_status fm_identity_install(const char *dir, const fm_hash *ca_fingerprint,
+                              const char *federation, const char *name, const fm_enrolment *e,
+                              int64_t now_s)
+{
+    answer a = { 0 };
+    fm_status st;
+
+    if (!dir || !ca_fingerprint || !federation || !name || !e)
+        return fm_fail(FM_EINVAL, "fm_identity_install: NULL argument");
+    if ((st = check_ca(e, ca_fingerprint, &a)) == FM_OK && (st = take_crl(e, &a)) == FM_OK &&
+        (st = check_own(dir, federation, name, e, now_s, &a)) == FM_OK)
+        st = write_files(dir, &a);
+    answer_fini(&a);
+    return st;
+}

@@ -1,0 +1,206 @@
+/* join: from a join code to an identity and a node.yaml. The key is made here and stays here. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <sodium.h>
+
+#include "commands.h"
+#include "fedmoe/base/clock.h"
+#include "fedmoe/base/file.h"
+#include "fedmoe/certs/enrol.h"
+#include "fedmoe/proto/link/enrol.h"
+#include "node_yaml.h"
+
+#define ASK_FIRST_MS 1000
+#define ASK_LAST_MS 15000
+#define PURPOSE "put the purpose that was agreed here"
+
+typedef struct {
+    const char *output;
+    uint64_t wait_s;
+    fm_key_type type;
+    fm_invitation code;
+    fm_buf request;
+} join;
+
+static void wait_ms(uint64_t ms)
+{
+    struct timespec t = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000L };
+
+    (void)nanosleep(&t, NULL);
+}
+
+/** By telephone, so that the coordinator signs this key and no other. */
+static fm_status say_waiting(const join *j)
+{
+    char key[2 * FM_HASH_BYTES + 1];
+    fm_request_info info;
+    fm_status st = fm_request_check(j->request.data, j->request.len, &info);
+
+    if (st != FM_OK)
+        return st;
+    fm_hash_hex(&info.key, key);
+    fprintf(stderr,
+            "The request is with the coordinator, who signs it by hand. Read them this key:\n"
+            "  %s\n"
+            "Waiting; to go on later, stop here and give the same command again.\n",
+            key);
+    return FM_OK;
+}
+
+static fm_status install(const join *j, const fm_msg_enrolled *a)
+{
+    const fm_enrolment e = { a->certificate.data, a->authority.data, a->revocations.data,
+                             a->certificate.len,  a->authority.len,  a->revocations.len };
+
+    return fm_identity_install(j->output, &j->code.ca, j->code.federation, j->code.name, &e,
+                               fm_clock_wall_s());
+}
+
+/** Ask until there is a certificate, a refusal, or no more patience. */
+static fm_status ask(const join *j)
+{
+    const fm_link_enrol_config c = { .invitation = &j->code,
+                                     .request = { j->request.data, j->request.len } };
+    const uint64_t end_ms = fm_clock_now_ms() + j->wait_s * 1000;
+    uint64_t pause_ms = ASK_FIRST_MS;
+    bool told = false;
+
+    for (;;) {
+        fm_message *m = NULL;
+        fm_status st = fm_link_enrol(&c, &m);
+        bool waits = st == FM_OK && m->enrolled.certificate.len == 0;
+
+        if (st == FM_OK && !waits)
+            st = install(j, &m->enrolled);
+        fm_message_free(&m);
+        if (waits && !told && (st = say_waiting(j)) != FM_OK)
+            return st;
+        told = told || waits;
+        if (!waits && st != FM_ETIMEOUT)
+            return st;
+        if (fm_clock_now_ms() + pause_ms >= end_ms)
+            return waits ? fm_fail(FM_ETIMEOUT,
+                                   "the coordinator has not signed the request yet; give the same "
+                                   "command again later, it goes on with the same key")
+                         : st;
+        wait_ms(pause_ms);
+        pause_ms = pause_ms * 2 < ASK_LAST_MS ? pause_ms * 2 : ASK_LAST_MS;
+    }
+}
+
+/** One that is there is somebody's work, and stays. */
+static fm_status write_config(const join *j)
+{
+    const char *const purpose[] = { PURPOSE };
+    fm_node_yaml o = fm_node_yaml_defaults();
+    char door_key[41];
+    char *path = NULL;
+    fm_status st;
+
+    if ((st = fm_path_join(j->output, "node.yaml", &path)) != FM_OK)
+        return st;
+    if (!fm_file_exists(path)) {
+        fm_curve_text(j->code.door_public, door_key);
+        o.directory = o.identity = j->output;
+        o.name = j->code.name;
+        o.door = j->code.door;
+        o.door_key = door_key;
+        o.records = "records.csv";
+        o.draft = true;
+        o.purposes = (fm_cli_list){ (const char **)(uintptr_t)purpose, 1 };
+        st = fm_node_yaml_write(&o);
+    }
+    free(path);
+    return st;
+}
+
+/** An identity that came with this very code before: only node.yaml may be missing. */
+static fm_status is_done(const join *j, bool *done)
+{
+    fm_identity *id = NULL;
+    const fm_cert_info *info;
+    char *path = NULL;
+    fm_status st;
+
+    *done = false;
+    if ((st = fm_path_join(j->output, "identity.crt", &path)) != FM_OK)
+        return st;
+    if (fm_file_exists(path) && (st = fm_identity_load(j->output, &id)) == FM_OK) {
+        info = fm_identity_info(id);
+        *done = info->role == FM_ROLE_NODE && strcmp(info->name, j->code.name) == 0 &&
+                strcmp(info->federation, j->code.federation) == 0;
+        if (!*done)
+            st = fm_fail(FM_EEXIST,
+                         "%s holds the identity of %s '%s' already; name another folder with "
+                         "--output",
+                         j->output, fm_role_name(info->role), info->name);
+    }
+    fm_identity_free(&id);
+    free(path);
+    return st;
+}
+
+static fm_status run(join *j)
+{
+    bool done = false;
+    fm_status st;
+
+    if ((st = is_done(j, &done)) != FM_OK)
+        return st;
+    if (!done && ((st = fm_request_make(j->output, j->type, j->code.federation, j->code.name,
+                                        &j->request)) != FM_OK ||
+                  (st = ask(j)) != FM_OK))
+        return st;
+    if ((st = write_config(j)) != FM_OK)
+        return st;
+    printf("%s '%s' of federation '%s'; identity and node.yaml are in %s\n"
+           "Next: put records, purpose and budget into %s/node.yaml, then\n"
+           "  fedmoe-node check --config %s/node.yaml\n",
+           done ? "this is node" : "joined as node", j->code.name, j->code.federation, j->output,
+           j->output, j->output);
+    return FM_OK;
+}
+
+int fm_cmd_join(int argc, char **argv)
+{
+    join j = { .wait_s = 60 };
+    const char *type = "ed25519";
+    const fm_cli_option options[] = {
+        { "output", FM_CLI_STRING, &j.output, "DIR",
+          "folder of the new identity (default: the node's name)", false, 0, 0 },
+        { "key-type", FM_CLI_STRING, &type, "TYPE", "ed25519 (default) or p256", false, 0, 0 },
+        { "wait-s", FM_CLI_U64, &j.wait_s, "SECONDS", "keep asking for so long (default 60)", false,
+          1, 31536000 },
+    };
+    const fm_cli_spec spec = {
+        .program = "fedmoe-node join",
+        .summary = "Join a federation with the code that its coordinator sent: makes a key, which "
+                   "never leaves this machine, has it certified, and writes a commented node.yaml. "
+                   "Interrupted, the same command goes on with the same key.",
+        .examples = "fedmoe-node join fedmoe1...\n"
+                    "fedmoe-node join fedmoe1... --output /srv/fedmoe",
+        .options = options,
+        .option_count = sizeof options / sizeof options[0],
+        .operands = "CODE",
+        .operands_min = 1,
+        .operands_max = 1,
+    };
+    int first = 0, code = 0;
+
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
+    if (fm_key_type_parse(type, &j.type) != FM_OK ||
+        fm_invitation_decode(argv[first], &j.code) != FM_OK) {
+        code = fm_cli_failed(spec.program);
+    } else {
+        if (!j.output)
+            j.output = j.code.name;
+        code = run(&j) == FM_OK ? 0 : fm_cli_failed(spec.program);
+    }
+    fm_buf_fini(&j.request);
+    sodium_memzero(&j.code, sizeof j.code);
+    return code;
+}

@@ -1,0 +1,74 @@
+/*
+ * Revocations: the CA's list, brought by the aggregator. Only a higher number under the own CA's
+ * signature counts, so the aggregator can bring a newer list or none, but no other. Whoever is
+ * revoked is in no round, commit or release of this node from here on.
+ */
+#include <stdlib.h>
+
+#include "round_internal.h"
+
+fm_status fm_node_check_barred(const fm_node_round *m, const uint32_t *places, uint32_t count)
+{
+    for (uint32_t i = 0; m->roster.barred && i < count; i++)
+        if (m->roster.barred[places[i]])
+            return fm_fail(FM_EAUTH, "'%s' was revoked by the CA since the roster",
+                           fm_peer_info(m->roster.peers[places[i]])->name);
+    return FM_OK;
+}
+
+/** Every member of the roster under the fresh list. */
+static fm_status bar(fm_node_round *m, const fm_trust *fresh, int64_t now_s, bool **out)
+{
+    const fm_node_roster *r = &m->roster;
+    bool *barred;
+    void *p = NULL;
+    fm_status st;
+
+    if (r->count == 0)
+        return FM_OK;
+    if ((st = fm_alloc(r->count, sizeof *barred, &p)) != FM_OK)
+        return st;
+    barred = p;
+    for (uint32_t i = 0; i < r->count; i++)
+        barred[i] = fm_peer_recheck(fresh, r->peers[i], now_s) != FM_OK;
+    *out = barred;
+    return FM_OK;
+}
+
+/** A set that was agreed on already and holds someone who is revoked: not released any more. */
+static void leave_open_round(fm_node_round *m)
+{
+    uint64_t round = m->open.number;
+
+    if (round == 0 || m->phase != FM_NODE_WAIT_COMMITS ||
+        fm_node_check_barred(m, m->open.survivors, m->open.survivor_count) == FM_OK)
+        return;
+    fm_node_round_close(m);
+    if (fm_node_send_abandon(m, round, "a member of the round was revoked", false) == FM_OK)
+        fm_node_progress(m, round, "abandoned");
+}
+
+fm_status fm_node_take_revocations(fm_node_round *m, const fm_msg_revocations *msg, int64_t now_s)
+{
+    const fm_node_ports *ports = &m->c.ports;
+    fm_trust *fresh = NULL;
+    bool *barred = NULL;
+    fm_status st;
+
+    if (!ports->keep_revocations)
+        return fm_fail(FM_ESTATE, "this node keeps no revocation list");
+    if ((st = fm_trust_revise(m->c.trust, msg->list.data, msg->list.len, &fresh)) != FM_OK ||
+        !fresh)
+        return st;
+    if ((st = bar(m, fresh, now_s, &barred)) != FM_OK ||
+        (st = ports->keep_revocations(ports->ctx, fresh)) != FM_OK) {
+        free(barred);
+        fm_trust_free(&fresh);
+        return st;
+    }
+    m->c.trust = fresh; /* the port's */
+    free(m->roster.barred);
+    m->roster.barred = barred;
+    leave_open_round(m);
+    return FM_OK;
+}

@@ -1,0 +1,133 @@
+# A year's operation in a minute: invited, joined, trained, one revoked; and codes that are refused.
+. "$(dirname "$0")/lib.sh"
+setup --rounds 200
+NODES="alpha beta omega delta"
+aggregator() { "$BIN/fedmoe-aggregator" "$1" --directory "$RUN/aggregator" "${@:2}"; }
+
+# invite NAME [options]: its code alone.
+invite() { aggregator invite "$@" | grep '^fedmoe1'; }
+join() { "$BIN/fedmoe-node" join "$1" --output "$RUN/$2" "${@:3}"; }
+
+# equip NAME HOSPITAL: records, and what the hospital's people would write into node.yaml.
+equip() {
+    cp "$RUN/$2/records.csv" "$RUN/$1/records.csv"
+    sed -i -e 's/put the purpose that was agreed here/heart disease risk/' -e 's/delta: .*/delta: 0.0001/' \
+        "$RUN/$1/node.yaml"
+}
+
+has_mode() { [ "$(stat -c %a "$1")" = "$2" ]; }
+
+# ---- by hand: the aggregator has no CA, the coordinator signs at a desk
+start_aggregator
+code=$(invite alpha)
+start_join() {
+    join "$code" alpha >"$WORK/alpha" 2>&1 &
+    PID[join]=$!
+}
+start_join
+waits() {
+    local i
+    for ((i = 0; i < 200; i++)); do
+        aggregator enrol >"$WORK/enrol" && grep -q '^alpha' "$WORK/enrol" && return 0
+        sleep 0.05
+    done
+    return 1
+}
+check "without a CA the request waits" waits
+key=$(sed -n 's/^alpha *key //p' "$WORK/enrol")
+reads_out() {
+    local i
+    for ((i = 0; i < 200; i++)); do
+        grep -q "^  $key\$" "$WORK/alpha" && return 0
+        sleep 0.05
+    done
+    return 1
+}
+check "the hospital reads out the key that the desk shows" reads_out
+kill_party join
+start_join
+check "killed and started again, it goes on with the same key" reads_out
+check "the desk signs it" aggregator enrol alpha --ca "$RUN/ca"
+check "and the node has its identity" wait_end join 30
+check "nothing waits any more" says <(aggregator enrol) "no request waits"
+
+# ---- at once: the aggregator has the CA
+kill_party aggregator
+# A short --linger: delta does not come for the result.
+aggregator start --ca "$RUN/ca" --linger 3 >>"$RUN/aggregator/log" 2>&1 &
+PID[aggregator]=$!
+for name in beta gamma delta; do
+    code=$(invite "$name")
+    check "$name joins with its code alone" join "$code" "$name"
+done
+check "the key is private" has_mode "$RUN/delta/identity.key" 600
+check "the same command again changes nothing" says <(join "$code" delta 2>&1) "this is node 'delta'"
+check "the code is good once" refused "$WORK/out" "used already, with another key" \
+    "$BIN/fedmoe-node" join "$code" --output "$RUN/thief" --wait-s 2
+check "a mistyped code is named as such" refused "$WORK/out" "mistyped or cut" \
+    "$BIN/fedmoe-node" join "${code%?????}aaaaa" --output "$RUN/typo"
+code=$(invite epsilon)
+check "a code that is open is not made twice" refused "$WORK/out" "has an open invitation" \
+    "$BIN/fedmoe-aggregator" invite epsilon --directory "$RUN/aggregator"
+check "an invitation can be withdrawn" aggregator invite --withdraw epsilon
+check "and its code is refused" refused "$WORK/out" "was withdrawn" \
+    "$BIN/fedmoe-node" join "$code" --output "$RUN/epsilon" --wait-s 2
+check "a name that has a certificate cannot be taken" refused "$WORK/out" "must revoke it first" \
+    "$BIN/fedmoe-node" join "$(invite northgate)" --output "$RUN/imposter" --wait-s 2
+check "the list tells what became of each" says <(aggregator invite --list) "^beta +used"
+
+# ---- another federation, which says that it is at the same address
+"$BIN/fedmoe-certs" ca new --directory "$RUN/ca2" --federation other >"$WORK/out"
+"$BIN/fedmoe-certs" issue --ca "$RUN/ca2" --role aggregator --name hub --output "$RUN/hub" >"$WORK/out"
+sed 's/^name: .*/name: other/' "$RUN/federation.yaml" >"$RUN/other.yaml"
+"$BIN/fedmoe-aggregator" init --directory "$RUN/aggregator2" --config "$RUN/other.yaml" \
+    --identity "$RUN/hub" >"$WORK/out"
+code=$("$BIN/fedmoe-aggregator" invite beta --directory "$RUN/aggregator2" | grep '^fedmoe1')
+check "another federation's code is refused" refused "$WORK/out" "does not answer to the door key" \
+    "$BIN/fedmoe-node" join "$code" --output "$RUN/lost" --wait-s 1
+
+# ---- training, and a revocation in the middle of it
+equip alpha northgate
+equip beta lakeside
+equip delta riverside
+# omega has no code, and a certificate that ends in an hour after a day of life.
+key=$(sed -n 's/^  door_key: "\(.*\)"$/\1/p' "$RUN/alpha/node.yaml")
+door=$(sed -n 's/^  door: "\(.*\)"$/\1/p' "$RUN/alpha/node.yaml")
+"$BIN/fedmoe-certs" issue --ca "$RUN/ca" --role node --name omega --output "$RUN/omega" \
+    --not-before "$(date -u -d '23 hours ago' +%Y-%m-%dT%H:%M:%SZ)" \
+    --not-after "$(date -u -d '1 hour' +%Y-%m-%dT%H:%M:%SZ)" >"$WORK/out"
+cp "$RUN/hillcrest/records.csv" "$RUN/omega/records.csv"
+"$BIN/fedmoe-node" init --directory "$RUN/omega" --name omega --door "$door" --door-key "$key" \
+    --identity "$RUN/omega" --records "$RUN/omega/records.csv" --delta 1e-4 \
+    --purpose 'heart disease risk' >"$WORK/out"
+cp "$RUN/omega/identity.crt" "$WORK/omega.crt"
+for name in $NODES; do start_node "$name"; done
+check "round 5 is reached" wait_round aggregator 5 60
+check "omega renewed its certificate while it takes part" says "$RUN/omega/log" "was renewed"
+renewed() { ! cmp -s "$WORK/omega.crt" "$RUN/omega/identity.crt"; }
+check "and has a new one" renewed
+check "of the same key" "$BIN/fedmoe-node" check --config "$RUN/omega/node.yaml"
+cp "$RUN/ca/crl.pem" "$WORK/old.pem"
+check "delta is revoked" aggregator revoke delta --ca "$RUN/ca"
+ended() { wait "${PID[delta]}"; local rc=$?; unset "PID[delta]"; [ $rc = 1 ]; }
+check "its process ends, with exit 1" ended
+check "and says why" says "$RUN/delta/log" "revoked by the CA"
+at=$(number "$RUN/aggregator/status.json" round)
+check "the others go on" wait_round aggregator $((at + 10)) 90
+for name in alpha beta omega; do
+    check "$name holds the CA's new list" cmp "$RUN/ca/crl.pem" "$RUN/$name/crl.pem"
+done
+cp "$WORK/old.pem" "$RUN/aggregator/crl.pem"
+notices() {
+    local i
+    for ((i = 0; i < 100; i++)); do
+        grep -q "the new crl.pem is number 1 and refused" "$RUN/aggregator/log" && return 0
+        sleep 0.05
+    done
+    return 1
+}
+check "an older list that is put back is refused" notices
+check "delta is not let in again" refused "$WORK/out" "revoked by the CA" \
+    "$BIN/fedmoe-node" start --config "$RUN/delta/node.yaml" --retry-s 3
+for name in alpha beta omega aggregator; do check "$name ends well" wait_end "$name" 150; done
+finish
