@@ -90,7 +90,7 @@ missed='no update from lakeside in time; left out|lakeside dropped: no (commit|r
 check "it is missed" until_true 20 says "$RUN/aggregator/log" "$missed"
 at=$(round_now)
 check "the others go on without it" wait_round aggregator $((at + 10)) 30
-check "its going is noticed" until_true 20 says "$RUN/aggregator/log" "lakeside (is gone: silent|dropped: no (commit|release))"
+check "its going is noticed" until_true 20 says "$RUN/aggregator/log" "lakeside (is gone: silent|dropped: no (update|commit|release))"
 check "it notices, too" until_true 20 says "$RUN/lakeside/log" "silent|trying again"
 ip link set to-lakeside up
 at=$(number "$RUN/lakeside/status.json" round)
