@@ -1,5 +1,6 @@
 #include "fedmoe/aggregator/invitations.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -7,6 +8,7 @@
 #include <sqlite3.h>
 
 #include "fedmoe/base/file.h"
+#include "state_internal.h"
 
 #define FILE_NAME "invitations.db"
 #define BUSY_MS 1000
@@ -28,13 +30,15 @@ static const char SCHEMA[] =
 
 static fm_status db_fail(const fm_invitations *s, const char *what)
 {
+    const char *advice = fm_db_advice(s->db, errno);
+
     switch (sqlite3_errcode(s->db)) {
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
         return fm_fail(FM_EPROTO, FILE_NAME ": %s: damaged (%s); restore it from a backup", what,
                        sqlite3_errmsg(s->db));
     default:
-        return fm_fail(FM_EIO, FILE_NAME ": %s: %s", what, sqlite3_errmsg(s->db));
+        return fm_fail(FM_EIO, FILE_NAME ": %s: %s%s", what, sqlite3_errmsg(s->db), advice);
     }
 }
 

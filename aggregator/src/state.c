@@ -41,19 +41,18 @@ static const char SCHEMA[] =
 
 static fm_status write_due(fm_state *s);
 
-/* The system's reason. SQLite forgets that of a failed write to its log: the system still knows. */
-static int disk_errno(sqlite3 *db, int last)
+const char *fm_db_advice(sqlite3 *db, int last)
 {
     const int rc = sqlite3_errcode(db) & 0xff;
 
     if (sqlite3_system_errno(db) != 0)
-        return sqlite3_system_errno(db);
-    return rc == SQLITE_FULL ? ENOSPC : rc == SQLITE_IOERR ? last : 0;
+        return fm_file_advice(sqlite3_system_errno(db));
+    return fm_file_advice(rc == SQLITE_FULL ? ENOSPC : rc == SQLITE_IOERR ? last : 0);
 }
 
 static fm_status db_fail(fm_state *s, const char *what)
 {
-    const int os = disk_errno(s->db, errno);
+    const char *advice = fm_db_advice(s->db, errno);
 
     switch (sqlite3_errcode(s->db)) {
     case SQLITE_BUSY:
@@ -65,8 +64,7 @@ static fm_status db_fail(fm_state *s, const char *what)
                        " from a backup",
                        what, sqlite3_errmsg(s->db));
     default:
-        return fm_fail(FM_EIO, "state.db: %s: %s%s", what, sqlite3_errmsg(s->db),
-                       fm_file_advice(os));
+        return fm_fail(FM_EIO, "state.db: %s: %s%s", what, sqlite3_errmsg(s->db), advice);
     }
 }
 

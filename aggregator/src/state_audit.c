@@ -2,6 +2,7 @@
  * What those who were not there will ask for: the signed record of each finished round, and the
  * roster of each session that has one.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "fedmoe/proto/entry.h"
@@ -9,7 +10,9 @@
 
 static fm_status db_fail(sqlite3 *db, const char *what)
 {
-    return fm_fail(FM_EIO, "state.db: %s: %s", what, sqlite3_errmsg(db));
+    const char *advice = fm_db_advice(db, errno);
+
+    return fm_fail(FM_EIO, "state.db: %s: %s%s", what, sqlite3_errmsg(db), advice);
 }
 
 /* `at` takes the place of what is in it, which stays when there is no memory. */

@@ -67,6 +67,10 @@ FM_NODISCARD fm_status fm_state_marks_write(sqlite3 *db, const fm_state_marks *t
 void fm_state_marks_settled(fm_state_marks *t);
 void fm_state_marks_fini(fm_state_marks *t);
 
+/** What to do about the database's last failure, to stand at the end of its text: fm_file_advice.
+ *  @param last  errno of just then: SQLite forgets that of a failed write to its log. */
+const char *fm_db_advice(sqlite3 *db, int last);
+
 /* ---- state_audit.c: records of finished rounds, rosters of their sessions ---- */
 
 typedef struct {

@@ -2,6 +2,7 @@
  * The newest ledger mark of each node, as the node signed it: kept for the node, which alone can
  * tell what it means, and handed back when it joins.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,9 @@
 
 static fm_status db_fail(sqlite3 *db, const char *what)
 {
-    return fm_fail(FM_EIO, "state.db: %s: %s", what, sqlite3_errmsg(db));
+    const char *advice = fm_db_advice(db, errno);
+
+    return fm_fail(FM_EIO, "state.db: %s: %s%s", what, sqlite3_errmsg(db), advice);
 }
 
 static fm_state_mark *find(const fm_state_marks *t, const char *name)
