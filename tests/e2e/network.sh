@@ -97,7 +97,7 @@ at=$(number "$RUN/lakeside/status.json" round)
 check "and takes part again once it can" wait_round lakeside $((at + 10)) 40
 
 # ---- all are cut off ----
-going='is gone: silent|dropped: no (commit|release)'
+going='is gone: silent|dropped: no (update|commit|release)'
 gone=$(grep -cE "$going" "$RUN/aggregator/log")
 # By the log: the status may be a second old.
 finished() { grep -cE 'round [0-9]+ finished: ' "$RUN/aggregator/log"; }
