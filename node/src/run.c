@@ -198,12 +198,23 @@ static void wait_ms(uint64_t ms)
     (void)nanosleep(&t, NULL); /* a signal ends it early, and is seen by the loop */
 }
 
-/** Whether trying again may help. A credential that was refused stays refused. */
+/** Since the start: what was valid then may now seem to come from the future. */
+static bool clock_was_set_back(const fm_node_driver *d)
+{
+    fm_clock_seen at_start = d->started;
+
+    return fm_clock_step_s(&at_start, fm_clock_wall_s(), fm_clock_now_ms()) < 0;
+}
+
+/** Whether trying again may help. A credential that was refused stays refused, unless by a clock
+ *  that will be set right. */
 static bool is_passing(const fm_node_driver *d, fm_status st)
 {
     if (st == FM_ENOTFOUND)
         return !d->refused;
-    return !d->link && (st == FM_ETIMEOUT || st == FM_EIO);
+    if (d->link)
+        return false;
+    return st == FM_ETIMEOUT || st == FM_EIO || (st == FM_EAUTH && clock_was_set_back(d));
 }
 
 static fm_status explain_refusal(const fm_node_driver *d, fm_status st)
@@ -340,6 +351,7 @@ fm_status fm_node_run(const fm_node_run_options *o)
     if (!o || !o->config)
         return fm_fail(FM_EINVAL, "fm_node_run: NULL argument");
     watch_signals();
+    (void)fm_clock_step_s(&d.started, fm_clock_wall_s(), fm_clock_now_ms());
     if ((st = open_house(&d)) == FM_OK) {
         if (fm_node_policy_is_open(&d.config.policy))
             fm_log(FM_LOG_WARN, "policy.epsilon is %g: nothing in these records is kept private",
