@@ -43,15 +43,13 @@ fm_status fm_codec_check_signature(const fm_codec *c, const char *field, fm_byte
     return fm_codec_check_bytes(c, field, b, 1, FM_SIGNATURE_MAX);
 }
 
-fm_status fm_codec_check_words(const fm_codec *c, const char *field, fm_bytes b, size_t min)
+fm_status fm_codec_check_place(const fm_codec *c, const char *field, uint64_t at)
 {
-    fm_status st = fm_codec_check_bytes(c, field, b, min, (size_t)4 * FM_MAX_PARAMETERS);
+    const uint64_t most = (uint64_t)4 * FM_MAX_PARAMETERS;
 
-    if (st != FM_OK)
-        return st;
-    if (b.len % 4 != 0)
-        return fm_codec_fail(c, field, "%zu bytes, must be a multiple of 4", b.len);
-    return FM_OK;
+    return at <= most ? FM_OK
+                      : fm_codec_fail(c, field, "byte %llu, must be at most %llu",
+                                      (unsigned long long)at, (unsigned long long)most);
 }
 
 fm_status fm_codec_check_reason(const fm_codec *c, const char *reason)

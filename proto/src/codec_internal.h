@@ -34,6 +34,7 @@ extern const fm_codec_message fm_codec_round[];   /* RoundStart .. Abandon */
 extern const fm_codec_message fm_codec_finish[];  /* Finish */
 extern const fm_codec_message fm_codec_ping[];    /* Ping */
 extern const fm_codec_message fm_codec_enrol[];   /* Enrol .. Renew */
+extern const fm_codec_message fm_codec_piece[];   /* ModelWant .. UpdateWant */
 
 /** "RoundStart.model: <text>", status c->bad. */
 fm_status fm_codec_fail(const fm_codec *c, const char *field, const char *fmt, ...) FM_PRINTF(3, 4);
@@ -44,9 +45,8 @@ FM_NODISCARD fm_status fm_codec_take(const fm_codec *c, size_t count, size_t siz
 FM_NODISCARD fm_status fm_codec_check_bytes(const fm_codec *c, const char *field, fm_bytes b,
                                             size_t min, size_t max);
 FM_NODISCARD fm_status fm_codec_check_signature(const fm_codec *c, const char *field, fm_bytes b);
-/** A flat vector of 4-byte words, `min` to 4 * FM_MAX_PARAMETERS bytes. */
-FM_NODISCARD fm_status fm_codec_check_words(const fm_codec *c, const char *field, fm_bytes b,
-                                            size_t min);
+/** A place in a flat vector, in bytes: at most 4 * FM_MAX_PARAMETERS. */
+FM_NODISCARD fm_status fm_codec_check_place(const fm_codec *c, const char *field, uint64_t at);
 FM_NODISCARD fm_status fm_codec_check_reason(const fm_codec *c, const char *reason);
 FM_NODISCARD fm_status fm_codec_check_round(const fm_codec *c, uint64_t round);
 FM_NODISCARD fm_status fm_codec_check_count(const fm_codec *c, const char *field, const void *list,

@@ -28,6 +28,8 @@ static const fm_codec_message *codec_of(fm_msg_type t)
         return fm_codec_finish;
     if (t >= FM_MSG_ENROL && t <= FM_MSG_RENEW)
         return &fm_codec_enrol[t - FM_MSG_ENROL];
+    if (t >= FM_MSG_MODEL_WANT && t <= FM_MSG_UPDATE_WANT)
+        return &fm_codec_piece[t - FM_MSG_MODEL_WANT];
     return t == FM_MSG_PING ? fm_codec_ping : NULL;
 }
 
@@ -72,7 +74,8 @@ done:
 _Static_assert((int)FEDMOE__V1__ENVELOPE__BODY_HELLO == (int)FM_MSG_HELLO &&
                    (int)FEDMOE__V1__ENVELOPE__BODY_ROUND_START == (int)FM_MSG_ROUND_START &&
                    (int)FEDMOE__V1__ENVELOPE__BODY_PING == (int)FM_MSG_PING &&
-                   (int)FEDMOE__V1__ENVELOPE__BODY_RENEW == (int)FM_MSG_RENEW,
+                   (int)FEDMOE__V1__ENVELOPE__BODY_RENEW == (int)FM_MSG_RENEW &&
+                   (int)FEDMOE__V1__ENVELOPE__BODY_UPDATE_WANT == (int)FM_MSG_UPDATE_WANT,
                "Envelope's field numbers are fm_msg_type");
 
 static fm_status unpack_failed(const fm_scratch *s, size_t len)

@@ -11,7 +11,6 @@ static fm_status round_start_check(const fm_codec *c, const fm_message *m)
     fm_status st;
 
     if ((st = fm_codec_check_round(c, r->round)) != FM_OK ||
-        (st = fm_codec_check_words(c, "model", r->model, 0)) != FM_OK ||
         (st = fm_codec_check_indices(c, "participants", r->participants, r->participant_count,
                                      1)) != FM_OK ||
         (st = fm_codec_check_entries(c, r->entries, r->entry_count, r->round)) != FM_OK)
@@ -35,7 +34,6 @@ static fm_status round_start_put(const fm_codec *c, const fm_message *m, fm_wire
     out->roster_hash = fm_codec_put_bytes(r->roster_hash.bytes, FM_HASH_BYTES);
     out->plan_hash = fm_codec_put_bytes(r->plan_hash.bytes, FM_HASH_BYTES);
     out->model_hash = fm_codec_put_bytes(r->model_hash.bytes, FM_HASH_BYTES);
-    out->model = fm_codec_put_bytes(r->model.data, r->model.len);
     out->n_participants = r->participant_count;
     out->participants = (uint32_t *)(uintptr_t)r->participants;
     out->head = fm_codec_put_bytes(r->head.bytes, FM_HASH_BYTES);
@@ -59,7 +57,6 @@ static fm_status round_start_get(const fm_codec *c, const fm_wire *w, fm_message
                                  &r->participant_count)) != FM_OK)
         return st;
     r->round = in->round;
-    r->model = fm_codec_get_bytes(in->model);
     r->participants = in->participants;
     r->signature = fm_codec_get_bytes(in->signature);
     return fm_codec_get_entries(c, in->n_entries, in->entries, &r->entries, &r->entry_count);
@@ -69,12 +66,9 @@ static fm_status round_start_get(const fm_codec *c, const fm_wire *w, fm_message
 
 static fm_status masked_update_check(const fm_codec *c, const fm_message *m)
 {
-    fm_status st;
+    fm_status st = fm_codec_check_round(c, m->masked_update.round);
 
-    if ((st = fm_codec_check_round(c, m->masked_update.round)) != FM_OK ||
-        (st = fm_codec_check_words(c, "masked", m->masked_update.masked, 4)) != FM_OK)
-        return st;
-    return fm_codec_check_signature(c, "signature", m->masked_update.signature);
+    return st == FM_OK ? fm_codec_check_signature(c, "signature", m->masked_update.signature) : st;
 }
 
 static fm_status masked_update_put(const fm_codec *c, const fm_message *m, fm_wire *w)
@@ -88,7 +82,6 @@ static fm_status masked_update_put(const fm_codec *c, const fm_message *m, fm_wi
     w->masked_update = p;
     fedmoe__v1__masked_update__init(w->masked_update);
     w->masked_update->round = u->round;
-    w->masked_update->masked = fm_codec_put_bytes(u->masked.data, u->masked.len);
     w->masked_update->signature = fm_codec_put_bytes(u->signature.data, u->signature.len);
     return FM_OK;
 }
@@ -97,7 +90,6 @@ static fm_status masked_update_get(const fm_codec *c, const fm_wire *w, fm_messa
 {
     (void)c;
     m->masked_update.round = w->masked_update->round;
-    m->masked_update.masked = fm_codec_get_bytes(w->masked_update->masked);
     m->masked_update.signature = fm_codec_get_bytes(w->masked_update->signature);
     return FM_OK;
 }

@@ -211,12 +211,9 @@ static fm_status roster_answer_get(const fm_codec *c, const fm_wire *w, fm_messa
 static fm_status finish_check(const fm_codec *c, const fm_message *m)
 {
     const fm_msg_finish *f = &m->finish;
-    fm_status st;
+    fm_status st = fm_codec_check_entries(c, f->entries, f->entry_count, 0);
 
-    if ((st = fm_codec_check_words(c, "model", f->model, 0)) != FM_OK ||
-        (st = fm_codec_check_entries(c, f->entries, f->entry_count, 0)) != FM_OK)
-        return st;
-    return fm_codec_check_signature(c, "signature", f->signature);
+    return st == FM_OK ? fm_codec_check_signature(c, "signature", f->signature) : st;
 }
 
 static fm_status finish_put(const fm_codec *c, const fm_message *m, fm_wire *w)
@@ -231,7 +228,6 @@ static fm_status finish_put(const fm_codec *c, const fm_message *m, fm_wire *w)
     fedmoe__v1__finish__init(w->finish);
     w->finish->rounds = f->rounds;
     w->finish->model_hash = fm_codec_put_bytes(f->model_hash.bytes, FM_HASH_BYTES);
-    w->finish->model = fm_codec_put_bytes(f->model.data, f->model.len);
     w->finish->head = fm_codec_put_bytes(f->head.bytes, FM_HASH_BYTES);
     w->finish->signature = fm_codec_put_bytes(f->signature.data, f->signature.len);
     return fm_codec_put_entries(c, f->entries, f->entry_count, &w->finish->n_entries,
@@ -244,7 +240,6 @@ static fm_status finish_get(const fm_codec *c, const fm_wire *w, fm_message *m)
     fm_status st;
 
     m->finish.rounds = f->rounds;
-    m->finish.model = fm_codec_get_bytes(f->model);
     m->finish.signature = fm_codec_get_bytes(f->signature);
     if ((st = fm_codec_get_hash(c, "model_hash", f->model_hash, &m->finish.model_hash)) != FM_OK ||
         (st = fm_codec_get_hash(c, "head", f->head, &m->finish.head)) != FM_OK)

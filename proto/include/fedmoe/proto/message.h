@@ -35,8 +35,12 @@ typedef enum {
     FM_MSG_ENROLLED,
     FM_MSG_REVOCATIONS,
     FM_MSG_RENEW,
+    FM_MSG_MODEL_WANT,
+    FM_MSG_MODEL_PIECE,
+    FM_MSG_UPDATE_PIECE,
+    FM_MSG_UPDATE_WANT,
 } fm_msg_type;
-#define FM_MSG_LAST FM_MSG_RENEW
+#define FM_MSG_LAST FM_MSG_UPDATE_WANT
 
 const char *fm_msg_name(fm_msg_type t); /* "RoundStart" */
 bool fm_msg_is_of_door(fm_msg_type t);  /* else it belongs to a session */
@@ -104,7 +108,6 @@ typedef struct {
     uint64_t round; /* >= 1 */
     fm_session session;
     fm_hash roster_hash, plan_hash, model_hash;
-    fm_bytes model;               /* 0 or 4 * parameters bytes; at most 4 * FM_MAX_PARAMETERS */
     const uint32_t *participants; /* strictly increasing, each < FM_MAX_NODES */
     uint32_t participant_count;   /* 1..FM_MAX_NODES */
     fm_hash head;
@@ -113,8 +116,25 @@ typedef struct {
     fm_bytes signature;
 } fm_msg_round_start;
 typedef struct {
+    fm_hash model_hash;
+    uint64_t at; /* at most 4 * FM_MAX_PARAMETERS, as every place below */
+} fm_msg_model_want;
+typedef struct {
+    fm_hash model_hash;
+    uint64_t at;
+    fm_bytes piece; /* 1..FM_MAX_PIECE_BYTES */
+} fm_msg_model_piece;
+typedef struct {
     uint64_t round;
-    fm_bytes masked; /* 4..4 * FM_MAX_PARAMETERS bytes, a multiple of 4 */
+    uint64_t at;
+    fm_bytes piece; /* 1..FM_MAX_PIECE_BYTES */
+} fm_msg_update_piece;
+typedef struct {
+    uint64_t round;
+    uint64_t until;
+} fm_msg_update_want;
+typedef struct {
+    uint64_t round;
     fm_bytes signature;
 } fm_msg_masked_update;
 typedef struct {
@@ -152,7 +172,6 @@ typedef struct {
 typedef struct {
     uint64_t rounds;
     fm_hash model_hash;
-    fm_bytes model;
     fm_hash head;
     const fm_transcript_entry *entries;
     uint32_t entry_count;
@@ -205,6 +224,10 @@ typedef struct {
         fm_msg_enrolled enrolled;
         fm_msg_revocations revocations;
         fm_msg_renew renew;
+        fm_msg_model_want model_want;
+        fm_msg_model_piece model_piece;
+        fm_msg_update_piece update_piece;
+        fm_msg_update_want update_want;
     };
 } fm_message;
 
