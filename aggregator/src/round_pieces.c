@@ -89,10 +89,7 @@ static bool piece_fits(fm_coordinator *m, member *who, const slot *s, const fm_m
     const uint64_t size = size_of(m);
     const uint64_t until = s->until ? s->until : FM_FIRST_PIECE_BYTES;
 
-    if (s->updated)
-        fm_coord_offend(m, who, "a piece after its update for round %llu",
-                        (unsigned long long)u->round);
-    else if (u->at != s->at)
+    if (u->at != s->at)
         fm_coord_offend(m, who, "a piece at byte %llu of its update; byte %llu is next",
                         (unsigned long long)u->at, (unsigned long long)s->at);
     else if (u->piece.len > size - s->at)
@@ -124,8 +121,15 @@ fm_status fm_coord_take_update_piece(fm_coordinator *m, member *who, const fm_ms
     const fm_coordinator_ports *ports = &m->c.ports;
     fm_status st = FM_OK;
 
-    if (!s || m->phase != FM_COORD_WAIT_UPDATES || !piece_fits(m, who, s, u))
-        return FM_OK; /* late, or dropped for it */
+    if (!s)
+        return FM_OK;
+    if (s->updated) {
+        fm_coord_offend(m, who, "a piece after its update for round %llu",
+                        (unsigned long long)u->round);
+        return FM_OK;
+    }
+    if (m->phase != FM_COORD_WAIT_UPDATES || !piece_fits(m, who, s, u))
+        return FM_OK; /* late: left out; or dropped for it */
     if (!s->hasher)
         st = fm_update_bytes_digest_begin(size_of(m), &s->hasher);
     if (st != FM_OK ||
