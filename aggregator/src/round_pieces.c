@@ -29,8 +29,7 @@ static fm_status serve(fm_coordinator *m, member *who, const uint8_t *model, uin
         const uint64_t n = until - who->served_to;
 
         msg.model_piece.at = who->served_to;
-        msg.model_piece.piece =
-            (fm_bytes){ model + who->served_to, (size_t)(n < most ? n : most) };
+        msg.model_piece.piece = (fm_bytes){ model + who->served_to, (size_t)(n < most ? n : most) };
         st = fm_coord_send(m, who, &msg);
         who->served_to += msg.model_piece.piece.len;
     }
@@ -188,8 +187,8 @@ static fm_status add(fm_coordinator *m, uint32_t index)
         const size_t n = size - at < FM_COORD_BLOCK ? size - at : FM_COORD_BLOCK;
 
         if ((st = ports->get_piece(ports->ctx, index, at, m->block, n)) == FM_OK &&
-            (st = fm_dp_sum_words(m->sum + at / sizeof *m->sum, n / sizeof *m->sum, m->block,
-                                  n)) == FM_OK &&
+            (st = fm_dp_sum_words(m->sum + at / sizeof *m->sum, n / sizeof *m->sum, m->block, n)) ==
+                FM_OK &&
             ports->keep_update)
             st = ports->keep_update(ports->ctx, index, size, at, (fm_bytes){ m->block, n });
     }
