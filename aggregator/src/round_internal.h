@@ -83,10 +83,10 @@ struct fm_coordinator {
                                commits */
     fm_bytes *update_signatures; /* [max_nodes] likewise, for the record */
     fm_hash commit_digest;
-    uint32_t *sum;    /* [words] masked words added, then masks and surplus subtracted */
-    int32_t *surplus; /* [words] scratch: noise that was given back */
-    float *gradient;  /* [words] */
-    float *result;    /* [parameters] once finished, else NULL */
+    void *sum;       /* [words] masked words added, then masks and surplus subtracted; as dp has the
+                        lattice's: fm_dp_sum_word_bytes each */
+    float *gradient; /* [words] */
+    float *result;   /* [parameters] once finished, else NULL */
 };
 
 /* round.c */

@@ -69,7 +69,7 @@ fm_status fm_coord_start_round(fm_coordinator *m)
     m->waiting_noted = false;
     st = send_start(m, &msg);
     /* While the nodes compute. */
-    memset(m->sum, 0, (size_t)fm_plan_update_words(m->c.plan) * sizeof *m->sum);
+    memset(m->sum, 0, fm_plan_update_words(m->c.plan) * fm_dp_sum_word_bytes(m->lattice.word_bits));
     return st;
 }
 
@@ -143,7 +143,7 @@ static bool update_is_signed(fm_coordinator *m, const member *who, const fm_msg_
 static bool update_counts(fm_coordinator *m, member *who, slot *s, const fm_msg_masked_update *u,
                           fm_hash *update)
 {
-    const size_t bytes = (size_t)fm_plan_update_words(m->c.plan) * sizeof *m->sum;
+    const size_t bytes = fm_plan_update_bytes(m->c.plan);
 
     if (s->updated) {
         fm_coord_offend(m, who, "a second update for round %llu", (unsigned long long)u->round);
@@ -171,8 +171,8 @@ fm_status fm_coord_take_update(fm_coordinator *m, member *who, const fm_msg_mask
 
     if (!s || !update_counts(m, who, s, u, &update))
         return FM_OK;
-    if (fm_dp_sum_words(m->sum, fm_plan_update_words(m->c.plan), u->masked.data, u->masked.len) !=
-        FM_OK) {
+    if (fm_dp_sum_words(m->lattice.word_bits, m->sum, fm_plan_update_words(m->c.plan),
+                        u->masked.data, u->masked.len) != FM_OK) {
         fm_coord_offend(m, who,
                         "its update cannot be added"); /* cannot be: the length was checked */
         return FM_OK;

@@ -72,7 +72,8 @@ static fm_status masked_update_check(const fm_codec *c, const fm_message *m)
     fm_status st;
 
     if ((st = fm_codec_check_round(c, m->masked_update.round)) != FM_OK ||
-        (st = fm_codec_check_words(c, "masked", m->masked_update.masked, 4)) != FM_OK)
+        (st = fm_codec_check_bytes(c, "masked", m->masked_update.masked, 2,
+                                   (size_t)4 * FM_MAX_PARAMETERS)) != FM_OK)
         return st;
     return fm_codec_check_signature(c, "signature", m->masked_update.signature);
 }

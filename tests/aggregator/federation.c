@@ -238,6 +238,7 @@ static void make_plan(federation *f, const spec *s, const float first[PARAMETERS
         .quorum = s->quorum,
         .colluders = s->colluders,
         .max_nodes = s->max_nodes,
+        .word_bits = 32,
         .parameters = PARAMETERS,
         .initial_model = fm_model_digest(first, PARAMETERS * sizeof *first),
         .optimizer = FM_OPTIMIZER_SGD,

@@ -42,7 +42,7 @@ static fm_status mask_once(void *ctx)
 {
     one_mask *m = ctx;
     fm_dp_mask_stream s;
-    fm_status st = fm_dp_mask_begin(&s, m->path, g_seed);
+    fm_status st = fm_dp_mask_begin(&s, m->path, 32, g_seed);
 
     for (size_t at = 0; st == FM_OK && at < m->n; at += m->near)
         st = fm_dp_mask_next(&s, m->sum, m->n - at < m->near ? m->n - at : m->near, m->sign);

@@ -142,10 +142,10 @@ fm_status bench_mask_aggregator(uint32_t *sum, size_t n, uint32_t updates)
     memset(bytes, 3, 4 * n); /* pages of its own */
     start = cpu_s();
     for (uint32_t u = 0; st == FM_OK && u < updates; u++)
-        st = fm_dp_sum_words(sum, n, bytes, 4 * n);
+        st = fm_dp_sum_words(32, sum, n, bytes, 4 * n);
     added = cpu_s();
     for (uint32_t u = 0; st == FM_OK && u < updates; u++)
-        st = fm_dp_mask_apply(sum, n, seed, -1);
+        st = fm_dp_mask_apply(32, sum, n, seed, -1);
     unmasked = cpu_s();
     if (st == FM_OK)
         printf(

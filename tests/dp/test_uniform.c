@@ -52,7 +52,7 @@ static void make_updates(fixture *f)
             FM_OK);
         fm_dp_release_bytes(f->releases[u], &bytes, &len);
         memset(g_update[u], 0, sizeof g_update[u]);
-        CU_ASSERT_EQUAL_FATAL(fm_dp_sum_words(g_update[u], WORDS, bytes, len), FM_OK);
+        CU_ASSERT_EQUAL_FATAL(fm_dp_sum_words(32, g_update[u], WORDS, bytes, len), FM_OK);
         fm_dp_sum_free(&sum);
     }
 }
@@ -122,9 +122,9 @@ static void strip(fixture *f, uint32_t u, uint32_t w)
     fm_dp_unmask *seeds = NULL;
 
     CU_ASSERT_EQUAL_FATAL(fm_dp_release_unmask(f->releases[u], survivors, 2, &seeds), FM_OK);
-    CU_ASSERT_EQUAL(fm_dp_mask_apply(g_update[u], WORDS, seeds->self_seed, -1), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_mask_apply(32, g_update[u], WORDS, seeds->self_seed, -1), FM_OK);
     for (uint32_t i = 0; i < seeds->lost_count; i++)
-        CU_ASSERT_EQUAL(fm_dp_mask_apply(g_update[u], WORDS, seeds->pair_seeds[i],
+        CU_ASSERT_EQUAL(fm_dp_mask_apply(32, g_update[u], WORDS, seeds->pair_seeds[i],
                                          -fm_dp_mask_sign(u, seeds->lost[i])),
                         FM_OK);
     fm_dp_unmask_free(&seeds);

@@ -114,7 +114,7 @@ typedef struct {
 } fm_msg_round_start;
 typedef struct {
     uint64_t round;
-    fm_bytes masked; /* 4..4 * FM_MAX_PARAMETERS bytes, a multiple of 4 */
+    fm_bytes masked; /* fm_plan_update_bytes; 2..4 * FM_MAX_PARAMETERS */
     fm_bytes signature;
 } fm_msg_masked_update;
 typedef struct {
