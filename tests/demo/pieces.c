@@ -288,6 +288,7 @@ static void make_plan(house *h, uint32_t rounds, const float *first)
         .min_cohort = 3,
         .quorum = 3,
         .max_nodes = NODES,
+        .word_bits = 32,
         .parameters = WORDS,
         .initial_model = fm_model_digest(first, SIZE),
         .optimizer = FM_OPTIMIZER_SGD,

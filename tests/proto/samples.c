@@ -230,6 +230,7 @@ fm_plan sample_plan(void)
         .quorum = 4,
         .colluders = 1,
         .max_nodes = 5,
+        .word_bits = 32,
         .parameters = 12345,
         .model_text = model,
         .schema_text = schema,

@@ -114,43 +114,71 @@ ENROLMENT = {
 NOISE_MOST = 2.0**26 * (1 - 2.0**-40)
 
 
-def lattice(clip_norm, z, max_nodes, honest, max_units, fast):
-    """(e, f - e, delta, sigma); f is e where the encoding is exact."""
-    def delta(e):
-        return math.floor(math.ldexp(clip_norm, e))
+class Lattice:
+    """Section 11 at one width: units' scale 2^f, the wire's 2^e."""
 
-    def share(e):
-        return z * delta(e) / math.sqrt(honest)
+    def __init__(self, clip_norm, z, nodes, quorum, colluders, max_units, fast, bits):
+        self.z, self.nodes, self.quorum, self.colluders = z, nodes, quorum, colluders
+        self.clip_norm, self.max_units = clip_norm, max_units
+        self.fast = fast
+        self.f = self.unit_scale(fast)
+        self.e = self.f
+        while not self.fits(self.e, bits):
+            self.e -= 1
+        self.bits = bits
+        self.delta = self.delta_at(self.e)
+        self.sigma = z * self.delta
 
-    def fits(e):
-        return (max_units * delta(e) + max_nodes * 12 * share(e) < 2**31 - 1
-                and share(e) <= NOISE_MOST)
+    def steps(self, f):
+        return math.floor(math.ldexp(self.clip_norm, f))
 
-    f = 31 - math.frexp(clip_norm)[1]  # clip_norm 2^f < 2^31
-    if fast:
-        top = f
+    def delta_at(self, e):
+        return math.ldexp(self.steps(self.f), e - self.f)
+
+    def share(self, delta):
+        return self.z * delta / math.sqrt(self.quorum - self.colluders)
+
+    def fits(self, e, bits):
+        delta = self.delta_at(e)
+        return (self.max_units * delta + self.nodes * (12 * self.share(delta) + 0.5)
+                < 2**(bits - 1) - 1 and self.share(delta) <= NOISE_MOST)
+
+    def unit_scale(self, fast):
+        self.f = top = 31 - math.frexp(self.clip_norm)[1]  # clip_norm 2^f < 2^31
+        if not fast:
+            while not self.fits(self.f, 32):
+                self.f -= 1
+            return self.f
         for most in (2.0**11, 2.0**16, 2.0**21, NOISE_MOST):
             f = top
-            while delta(f) > 2**20 or share(f) > most:
+            while self.steps(f) > 2**20 or self.share(self.steps(f)) > most:
                 f -= 1
-            if delta(f) >= 2048 and z * delta(f) >= 4 * max_units:
+            if self.steps(f) >= 2048 and self.z * self.steps(f) >= 4 * self.max_units:
                 break
-    e = f
-    while not fits(e):
-        e -= 1
-    return e, f - e if fast else 0, delta(e), z * delta(e)
+        return f
+
+    def serves(self):
+        honest = self.nodes - self.colluders
+        return (self.steps(self.f) >= 64 and self.share(self.delta) >= 10
+                and self.z * self.sigma >= 27
+                and (self.bits == 32 or self.nodes == self.quorum
+                     or self.sigma >= 10 * math.sqrt(honest * (honest - 1))))
 
 
-LATTICES = [(c, z, n, h, u, fast) for c, z, n, h, u in
-            ((1.0, 1.0, 3, 3, 400), (1.0, 1.0, 3, 3, 10000), (1.0, 1.0, 3, 3, 1 << 20),
-             (0.3, 2.5, 5, 1, 50000)) for fast in (False, True)]
+PLANS = ((1.0, 1.0, 3, 3, 0, 400), (1.0, 1.0, 3, 3, 0, 10000), (1.0, 1.0, 3, 3, 0, 1 << 20),
+         (0.3, 2.5, 5, 5, 4, 50000), (1.0, 1.0, 5, 4, 1, 400), (1.0, 1.0, 5, 4, 1, 600),
+         (0.7, 45.0, 4, 3, 1, 2000), (1.0, 20.0, 100, 60, 10, 100000))
+LATTICES = [Lattice(*plan, fast, bits) for plan in PLANS for fast in (False, True)
+            for bits in (16, 24, 32)]
 
 if __name__ == "__main__":
     for name, value in VECTORS.items():
         print(f"{name:13} {value}")
     for name, value in ENROLMENT.items():
         print(f"{name:13} {value}")
-    for spec in LATTICES:
-        e, shift, delta, sigma = lattice(*spec)
-        print(f"| {spec[0]:g} | {spec[1]:g} | {spec[2]} | {spec[3]} | {spec[4]} | "
-              f"{'fast' if spec[5] else 'exact'} | {e} | {shift} | {delta} | {sigma:.10g} |")
+    for m in LATTICES:
+        fast = "fast" if m.fast else "exact"
+        if m.serves():
+            print(f"| {m.clip_norm:g} | {m.z:g} | {m.nodes} | {m.quorum} | {m.colluders} | "
+                  f"{m.max_units} | {fast} | {m.bits} | {m.e} | {m.f - m.e} | {m.delta:.12g} | "
+                  f"{m.sigma:.12g} |")
