@@ -37,7 +37,7 @@ typedef struct {
     fm_hash model, update, commit;
     uint8_t *vector; /* owned where nodes are lost, else the swarm's */
     uint64_t sent, until;
-    bool told;
+    bool told, waits; /* waits: for the others to have the model */
 } scale_node;
 
 typedef struct swarm {
@@ -55,6 +55,12 @@ typedef struct swarm {
     fm_hash update;
     scale_node node[SCALE_NODES_MAX];
     uint32_t finished;
+    /* All have the model before the first one sends its update: what comes then, up to the next model,
+     * is the aggregator's work on updates alone. */
+    uint32_t ready;
+    bool updating;
+    void (*mark)(struct swarm *s, bool begin);
+    void *ctx; /* mark's */
     /* when the first node heard of a round's start */
     uint64_t started_ms[SCALE_ROUNDS_MAX], rounds;
 } swarm;

@@ -203,12 +203,31 @@ static fm_status send_update(scale_node *n)
 
 static fm_status begin_update(scale_node *n)
 {
-    fm_status st = n->swarm->lost > 0 ? make_vector(n) : share_vector(n);
+    swarm *s = n->swarm;
+    fm_status st = s->lost > 0 ? make_vector(n) : share_vector(n);
 
     n->sent = 0;
     n->told = false;
     n->until = FM_FIRST_PIECE_BYTES;
-    return st == FM_OK ? send_update(n) : st;
+    n->waits = true;
+    if (st != FM_OK || ++s->ready < s->count - s->lost)
+        return st;
+    s->ready = 0;
+    s->updating = true;
+    s->mark(s, true);
+    for (uint32_t i = 0; st == FM_OK && i < s->count; i++)
+        if (s->node[i].waits) {
+            s->node[i].waits = false;
+            st = send_update(&s->node[i]);
+        }
+    return st;
+}
+
+static void end_updates(swarm *s)
+{
+    if (s->updating)
+        s->mark(s, false);
+    s->updating = false;
 }
 
 /* ---- the model: what is asked for is only counted ---- */
@@ -276,6 +295,7 @@ static fm_status take_start(scale_node *n, const fm_msg_round_start *m)
         return FM_OK;
     if (s->rounds == 0 || m->round > s->started_ms[0]) { /* [0]: the newest round's number */
         s->started_ms[0] = m->round;
+        end_updates(s);
         if (++s->rounds < SCALE_ROUNDS_MAX)
             s->started_ms[s->rounds] = fm_clock_now_ms();
     }
@@ -369,6 +389,7 @@ static fm_status take(scale_node *n, const fm_message *m)
     case FM_MSG_COMMITS:
         return release(n);
     case FM_MSG_FINISH:
+        end_updates(n->swarm);
         follow(n, m->finish.entries, m->finish.entry_count, &m->finish.head);
         return await_model(n, &m->finish.model_hash, FM_MSG_FINISH);
     default:
