@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""Keys and certificates of tests/vectors, and certificates and signatures that are good or bad in one
+way each, made by other software than ours (the Python package cryptography) from docs/protocol.md,
+section 2. usage: identities.py FOLDER. Run once: ECDSA draws a number, so another run gives other bytes.
+"""
+import datetime
+import json
+import os
+import sys
+from hashlib import sha256
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import NameOID
+
+FEDERATION = "heart-2026"
+START, END = datetime.datetime(2026, 1, 1), datetime.datetime(2125, 1, 1)
+NOW = 1800000000
+
+
+def seed(name):
+    return sha256(b"fedmoe vectors " + name.encode()).digest()
+
+
+def ed(name):
+    return ed25519.Ed25519PrivateKey.from_private_bytes(seed(name))
+
+
+def p256(name, curve=None):
+    return ec.derive_private_key(int.from_bytes(seed(name), "big") >> 8, curve or ec.SECP256R1())
+
+
+def uri(*fields):
+    return x509.UniformResourceIdentifier(":".join(("urn:fedmoe",) + fields))
+
+
+def usage(*names):
+    flags = dict.fromkeys(("digital_signature", "content_commitment", "key_encipherment",
+                           "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign",
+                           "encipher_only", "decipher_only"), False)
+    flags.update(dict.fromkeys(names, True))
+    return x509.KeyUsage(**flags)
+
+
+CA_KEY, OTHER_KEY = ed("ca"), ed("other ca")
+
+
+def subject(name):
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def sign(builder, key):
+    return builder.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+
+
+def certificate(name, key, names, issuer="ca", issuer_key=CA_KEY, start=START, end=END, ca=False,
+                path=None, basic=True, use=None, extra=()):
+    use = use or (("key_cert_sign", "crl_sign") if ca else ("digital_signature",))
+    b = (x509.CertificateBuilder().subject_name(subject(name)).issuer_name(subject(issuer))
+         .public_key(key.public_key()).not_valid_before(start).not_valid_after(end)
+         .serial_number(int.from_bytes(sha256(repr((name, names, use, len(extra), str(end))).encode())
+                                       .digest()[:15], "big"))
+         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
+                        False)
+         .add_extension(x509.SubjectAlternativeName(names), False))
+    if basic:
+        b = b.add_extension(x509.BasicConstraints(ca, path), True)
+    if use != ("none",):
+        b = b.add_extension(usage(*use), True)
+    for value, critical in extra:
+        b = b.add_extension(value, critical)
+    return sign(b, issuer_key)
+
+
+def der(c):
+    return c.public_bytes(serialization.Encoding.DER)
+
+
+def node(name="node-x", key=None, names=None, **more):
+    return certificate(name, key or ed("x"), names or [uri("node", FEDERATION, name)], **more)
+
+
+def year(n):
+    return datetime.datetime(n, 1, 1)
+
+
+def cases():
+    """(why, certificate's bytes, role, seconds since 1970, accept)"""
+    unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x05\x00")
+    dns = x509.DNSName("node-x.example.org")
+    good = der(node())
+    yield "Ed25519", good, "node", NOW, True
+    yield "P-256", der(node(key=p256("x"))), "node", NOW, True
+    yield "another alternative name beside the URI", der(node(names=[dns, uri(
+        "node", FEDERATION, "node-x")])), "node", NOW, True
+    yield "an extension that is not known, not critical", der(node(extra=[(unknown, False)])), \
+        "node", NOW, True
+    yield "another key usage beside", der(node(use=("digital_signature", "key_agreement"))), "node", \
+        NOW, True
+    yield "an aggregator", der(node(names=[uri("aggregator", FEDERATION, "node-x")])), \
+        "aggregator", NOW, True
+    yield "the other role", good, "aggregator", NOW, False
+    yield "an aggregator where a node is asked for", der(node(names=[uri(
+        "aggregator", FEDERATION, "node-x")])), "node", NOW, False
+    yield "before its time", good, "node", 1767225599, False
+    yield "after its time", der(node(end=year(2026) + datetime.timedelta(1))), "node", NOW, False
+    yield "a byte behind it", good + b"\0", "node", NOW, False
+    yield "cut off", good[:-1], "node", NOW, False
+    yield "altered", good[:-1] + bytes([good[-1] ^ 1]), "node", NOW, False
+    yield "another CA of the same name", der(node(issuer_key=OTHER_KEY)), "node", NOW, False
+    yield "signed by itself", der(node(issuer="node-x", issuer_key=ed("x"))), "node", NOW, False
+    yield "another federation", der(node(names=[uri("node", "heart-2027", "node-x")])), "node", NOW, \
+        False
+    yield "no URI", der(node(names=[dns])), "node", NOW, False
+    yield "two URIs", der(node(names=[uri("node", FEDERATION, "node-x"), uri(
+        "node", FEDERATION, "node-y")])), "node", NOW, False
+    yield "a second URI in capitals", der(node(names=[
+        uri("node", FEDERATION, "node-x"),
+        x509.UniformResourceIdentifier(f"URN:FEDMOE:node:{FEDERATION}:node-y")])), "node", NOW, False
+    yield "a URI in capitals", der(node(names=[x509.UniformResourceIdentifier(
+        f"URN:fedmoe:node:{FEDERATION}:node-x")])), "node", NOW, False
+    for name in ("Node-x", "-node", "node-", "", "a" * 64, "node_x"):
+        yield f"the name '{name}'", der(node(names=[uri("node", FEDERATION, name)])), "node", NOW, \
+            False
+    yield "a name of 63 bytes", der(node(names=[uri("node", FEDERATION, "a" * 63)])), "node", NOW, True
+    yield "a field more", der(node(names=[uri("node", FEDERATION, "node-x", "y")])), "node", NOW, False
+    yield "an unknown role", der(node(names=[uri("viewer", FEDERATION, "node-x")])), "node", NOW, False
+    yield "no basicConstraints", der(node(basic=False)), "node", NOW, False
+    yield "a CA that says it is a node", der(node(ca=True)), "node", NOW, False
+    yield "no keyUsage", der(node(use=("none",))), "node", NOW, False
+    yield "keyUsage without digitalSignature", der(node(use=("key_agreement",))), "node", NOW, False
+    yield "keyUsage with cRLSign", der(node(use=("digital_signature", "crl_sign"))), "node", NOW, False
+    yield "a critical extension that is not known", der(node(extra=[(unknown, True)])), "node", NOW, \
+        False
+    yield "P-384", der(node(key=p256("x", ec.SECP384R1()))), "node", NOW, False
+    yield "RSA", der(node(key=rsa.generate_private_key(65537, 3072))), "node", NOW, False
+    yield "the CA's own", der(CA), "node", NOW, False
+
+
+def signature(name, key, label, message):
+    data = label.encode() + b"\0" + message
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return key.sign(data)
+    return key.sign(data, ec.ECDSA(hashes.SHA256()))
+
+
+def signatures(certificates):
+    for name, key in (("alpha", ed("alpha")), ("delta", p256("delta"))):
+        good = signature(name, key, "fedmoe commit v1", b"message")
+        for why, label, message, bytes_, accept in (
+                ("as it must be", "fedmoe commit v1", b"message", good, True),
+                ("another label", "fedmoe update v1", b"message", good, False),
+                ("another message", "fedmoe commit v1", b"massage", good, False),
+                ("a byte behind it", "fedmoe commit v1", b"message", good + b"\0", False),
+                ("cut off", "fedmoe commit v1", b"message", good[:-1], False),
+                ("without the zero byte", "fedmoe commit v1", b"message", key.sign(
+                    b"fedmoe commit v1message", *(() if name == "alpha" else (
+                        ec.ECDSA(hashes.SHA256()),))), False),
+                ("no bytes", "fedmoe commit v1", b"message", b"", False)):
+            yield {"why": f"{name}: {why}", "certificate": der(certificates[name]).hex(),
+                   "label": label, "message": message.hex(), "signature": bytes_.hex(),
+                   "accept": accept}
+
+
+CA = certificate("ca", CA_KEY, [uri("ca", FEDERATION)], ca=True, path=0)
+
+
+def main():
+    folder = sys.argv[1]
+    os.makedirs(f"{folder}/identities", exist_ok=True)
+
+    def write(name, data):
+        with open(f"{folder}/identities/{name}", "wb") as f:
+            f.write(data)
+
+    made = {}
+    for name in ("alpha", "beta", "gamma", "delta", "hub"):
+        key = p256(name) if name == "delta" else ed(name)
+        role = "aggregator" if name == "hub" else "node"
+        made[name] = certificate(name, key, [uri(role, FEDERATION, name)])
+        write(f"{name}.key", key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption()))
+        write(f"{name}.crt", made[name].public_bytes(serialization.Encoding.PEM))
+    write("ca.crt", CA.public_bytes(serialization.Encoding.PEM))
+    with open(f"{folder}/certificates.json", "w") as f:
+        json.dump({"ca": der(CA).hex(), "federation": FEDERATION,
+                   "certificates": [{"why": w, "der": d.hex(), "role": r, "time": t, "accept": a}
+                                    for w, d, r, t, a in cases()],
+                   "signatures": list(signatures(made))}, f, indent=1)
+        f.write("\n")
+
+
+main()

@@ -1,0 +1,107 @@
+/* The committed files are what the code gives today; and our code judges what other software made. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "suites.h"
+#include "vec.h"
+
+static void each_file_is_what_the_code_gives(void)
+{
+    for (size_t i = 0; i < vec_topic_count; i++) {
+        json_t *ours = vec_topics[i].make(), *theirs = vec_load(vec_topics[i].file);
+        char *a = vec_text(ours), *b = vec_text(theirs);
+
+        if (strcmp(a, b) != 0) {
+            size_t at = 0;
+
+            while (a[at] == b[at])
+                at++;
+            at = at > 60 ? at - 60 : 0;
+            printf("\n  %s: the code gives ...%.160s\n  the file has ...%.160s\n",
+                   vec_topics[i].file, a + at, b + at);
+        }
+        CU_ASSERT_STRING_EQUAL(a, b);
+        free(a);
+        free(b);
+        json_decref(ours);
+        json_decref(theirs);
+    }
+}
+
+/** Of a hexadecimal text; *len its bytes. */
+static uint8_t *bytes_of(const json_t *j, const char *key, size_t *len)
+{
+    const char *hex = json_string_value(json_object_get(j, key));
+    const size_t cap = hex ? strlen(hex) / 2 + 1 : 1;
+    uint8_t *out = malloc(cap);
+
+    vec_need(hex && out && sodium_hex2bin(out, cap, hex, strlen(hex), NULL, len, NULL) == 0, key);
+    return out;
+}
+
+static void certificates_are_judged(void)
+{
+    json_t *file = vec_load("certificates.json"), *one;
+    size_t i;
+
+    json_array_foreach(json_object_get(file, "certificates"), i, one)
+    {
+        const bool node = strcmp(json_string_value(json_object_get(one, "role")), "node") == 0;
+        const bool accept = json_is_true(json_object_get(one, "accept"));
+        fm_peer *peer = NULL;
+        size_t len = 0;
+        uint8_t *der = bytes_of(one, "der", &len);
+        fm_status st =
+            fm_peer_verify(vec_trust(), der, len, node ? FM_ROLE_NODE : FM_ROLE_AGGREGATOR,
+                           json_integer_value(json_object_get(one, "time")), &peer);
+
+        if (st != (accept ? FM_OK : FM_EAUTH))
+            printf("\n  %s: %s\n", json_string_value(json_object_get(one, "why")),
+                   st == FM_OK ? "accepted" : fm_error_text());
+        CU_ASSERT_EQUAL(st, accept ? FM_OK : FM_EAUTH);
+        fm_peer_free(&peer);
+        free(der);
+    }
+    CU_ASSERT(i > 30);
+    json_decref(file);
+}
+
+static void signatures_are_judged(void)
+{
+    json_t *file = vec_load("certificates.json"), *one;
+    size_t i;
+
+    json_array_foreach(json_object_get(file, "signatures"), i, one)
+    {
+        const bool accept = json_is_true(json_object_get(one, "accept"));
+        fm_peer *peer = NULL;
+        size_t der_len = 0, message_len = 0, len = 0;
+        uint8_t *der = bytes_of(one, "certificate", &der_len);
+        uint8_t *message = bytes_of(one, "message", &message_len);
+        uint8_t *signature = bytes_of(one, "signature", &len);
+
+        CU_ASSERT_EQUAL_FATAL(
+            fm_peer_verify(vec_trust(), der, der_len, FM_ROLE_NODE, VEC_NOW_S, &peer), FM_OK);
+        CU_ASSERT_EQUAL(fm_peer_check_signature(peer,
+                                                json_string_value(json_object_get(one, "label")),
+                                                message, message_len, signature, len),
+                        accept ? FM_OK : FM_EAUTH);
+        fm_peer_free(&peer);
+        free(der);
+        free(message);
+        free(signature);
+    }
+    CU_ASSERT_EQUAL(i, 14);
+    json_decref(file);
+}
+
+static const fm_test tests[] = {
+    { "each file is what the code gives", each_file_is_what_the_code_gives },
+    { "certificates of other software are judged as the file says", certificates_are_judged },
+    { "signatures of other software are judged as the file says", signatures_are_judged },
+};
+
+const fm_test_suite suite_vectors = { "vectors.files", tests, FM_TEST_COUNT(tests) };
