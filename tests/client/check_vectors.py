@@ -4,7 +4,6 @@
 A value that differs is a fault here, in docs/protocol.md, or in fedmoe: each of them is to be mended.
 """
 import json
-import math
 import sys
 
 try:
@@ -400,17 +399,21 @@ def audits():
     judged("the bundle cut off", False, audit.verify, data[:-1], t)
 
 
-def step_rules():
-    """Rules of section 17 that the rounds above do not need, against their closed forms."""
-    p = dict(load("plans.json")["plans"][1]["fields"], warmup=0.0, rounds=11)
-    o = step.Optimizer(p, None, [0.0] * 40)
-    same("the rate begins whole", o.rate(1), p["learning_rate"])
-    same("the rate in the middle", math.isclose(o.rate(6), p["learning_rate"] * 0.55), True)
+def steps():
+    kinds = {name: kind for _, name, kind in wire.fields_of("Plan")}
+    for v in load("step.json"):
+        p = {name: unhex(x) if kinds[name] == "bytes" else x for name, x in v["plan"].items()}
+        plans.check(p)
+        o = step.Optimizer(p, plans.lattice(p), v["first"])
+        for s in v["steps"]:
+            o.step(s["gradient"])
+            same(f"state, {v['name']}", o.state, s["state"])
+        same(f"result, {v['name']}", o.result(), v["result"])
 
 
 def main():
     for topic in (messages, all_digests, identities, certificates, enrolment, all_plans, noise, rounds,
-                  audits, step_rules):
+                  audits, steps):
         before = done
         topic()
         print(f"{topic.__name__}: {done - before} values agree")
