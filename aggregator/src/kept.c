@@ -121,11 +121,11 @@ static fm_status put_head(fm_kept *k, fm_kept_kind kind, uint32_t index, size_t 
     return st == FM_OK ? fm_file_write(k->file, head, sizeof head) : st;
 }
 
-fm_status fm_kept_update(fm_kept *k, uint32_t index, fm_bytes masked)
+fm_status fm_kept_update(fm_kept *k, uint32_t index, size_t size, uint64_t at, fm_bytes piece)
 {
-    fm_status st = put_head(k, FM_KEPT_UPDATE, index, masked.len);
+    fm_status st = at == 0 ? put_head(k, FM_KEPT_UPDATE, index, size) : FM_OK;
 
-    return st == FM_OK ? fm_file_write(k->file, masked.data, masked.len) : st;
+    return st == FM_OK ? fm_file_write(k->file, piece.data, piece.len) : st;
 }
 
 fm_status fm_kept_release(fm_kept *k, uint32_t index, const fm_msg_release *r)

@@ -30,7 +30,9 @@ FM_NODISCARD fm_status fm_kept_open(const char *dir, const fm_transcript_entry *
 void fm_kept_close(fm_kept **k);
 /** Another round begins: what came of the one before and was not finished goes. */
 void fm_kept_begin(fm_kept *k, uint64_t round);
-FM_NODISCARD fm_status fm_kept_update(fm_kept *k, uint32_t index, fm_bytes masked);
+/** An update of `size` bytes, in pieces in order, without anything else between them. */
+FM_NODISCARD fm_status fm_kept_update(fm_kept *k, uint32_t index, size_t size, uint64_t at,
+                                      fm_bytes piece);
 FM_NODISCARD fm_status fm_kept_release(fm_kept *k, uint32_t index, const fm_msg_release *r);
 /** The file is whole and synced. */
 FM_NODISCARD fm_status fm_kept_finish(fm_kept *k);

@@ -38,6 +38,7 @@ static fm_status take_room(fm_coordinator *m)
         (st = room(nodes, sizeof *m->signatures, &m->signatures)) != FM_OK ||
         (st = room(nodes, sizeof *m->update_signatures, &m->update_signatures)) != FM_OK ||
         (st = room(n, sizeof *m->sum, &m->sum)) != FM_OK ||
+        (st = room(FM_COORD_BLOCK, 1, &m->block)) != FM_OK ||
         (st = room(n, sizeof *m->surplus, &m->surplus)) != FM_OK)
         return st;
     m->record_room = (uint32_t)(2 * nodes);
@@ -79,6 +80,8 @@ void fm_coordinator_free(fm_coordinator **mp)
     free(m->members);
     free(m->records);
     free(m->roster_members);
+    for (uint32_t i = 0; m->slots && i < m->c.plan->max_nodes; i++)
+        fm_hasher_free(&m->slots[i].hasher);
     free(m->slots);
     free(m->participants);
     free(m->survivors);
@@ -90,6 +93,7 @@ void fm_coordinator_free(fm_coordinator **mp)
     free(m->update_signatures);
     free(m->sum);
     free(m->surplus);
+    free(m->block);
     fm_dp_shares_free(&m->shares);
     free(m->gradient);
     free(m->result);
@@ -217,6 +221,10 @@ static fm_status take(fm_coordinator *m, member *who, const fm_message *msg)
     case FM_MSG_ROSTER_ANSWER:
         fm_coord_take_roster_answer(m, who, &msg->roster_answer);
         return FM_OK;
+    case FM_MSG_MODEL_WANT:
+        return fm_coord_take_model_want(m, who, &msg->model_want);
+    case FM_MSG_UPDATE_PIECE:
+        return fm_coord_take_update_piece(m, who, &msg->update_piece);
     case FM_MSG_MASKED_UPDATE:
         return fm_coord_take_update(m, who, &msg->masked_update);
     case FM_MSG_COMMIT:

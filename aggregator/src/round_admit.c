@@ -25,6 +25,7 @@ static void lose(fm_coordinator *m, uint32_t index)
     const slot *s = &m->slots[index];
 
     m->roster_members[index] = NULL;
+    fm_coord_drop_pieces(m, index);
     switch (m->phase) {
     case FM_COORD_WAIT_ROSTER: /* to be made again, without it */
         m->roster_count = 0;

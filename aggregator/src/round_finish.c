@@ -7,6 +7,8 @@
 
 static void clear_round(fm_coordinator *m)
 {
+    for (uint32_t i = 0; i < m->participant_count; i++)
+        fm_coord_drop_pieces(m, m->participants[i]);
     sodium_memzero(m->slots, m->c.plan->max_nodes * sizeof *m->slots);
     m->participant_count = m->survivor_count = m->lost_count = 0;
     m->broken = NULL;
@@ -222,6 +224,7 @@ static fm_status make_result(fm_coordinator *m)
     if (!m->result && (st = fm_alloc(m->c.optimizer->n, sizeof *m->result, &p)) == FM_OK) {
         m->result = p;
         fm_optimizer_result(m->c.optimizer, m->result);
+        m->result_hash = fm_model_digest(p, m->c.optimizer->n * sizeof *m->result);
     }
     return st;
 }
@@ -235,7 +238,7 @@ static void fit_finish(fm_coordinator *m, const member *who, fm_message *msg)
 
 fm_status fm_coord_send_finish(fm_coordinator *m, member *const *list, uint32_t count)
 {
-    size_t bytes = m->c.optimizer->n * sizeof *m->result, len = 0;
+    size_t len = 0;
     fm_message msg = { .type = FM_MSG_FINISH };
     uint8_t signature[FM_SIGNATURE_MAX];
     fm_hash digest;
@@ -245,8 +248,7 @@ fm_status fm_coord_send_finish(fm_coordinator *m, member *const *list, uint32_t 
         return st;
     msg.finish = (fm_msg_finish){
         .rounds = m->c.finished,
-        .model_hash = fm_model_digest(m->result, bytes),
-        .model = { (const uint8_t *)m->result, bytes },
+        .model_hash = m->result_hash,
         .head = m->c.head,
     };
     digest = fm_finish_digest(m->c.plan->federation, &msg.finish);

@@ -12,6 +12,7 @@
 #include "fedmoe/dp/mask.h"
 
 #define NO_INDEX UINT32_MAX
+#define FM_COORD_BLOCK ((size_t)256 << 10)
 
 typedef struct {
     uint64_t peer;
@@ -22,7 +23,8 @@ typedef struct {
     bool acknowledged;    /* the roster */
     bool told;            /* within fm_coord_send_fitted */
     uint64_t known_round; /* transcript that the member surely has */
-    fm_hash holds_model;  /* last model sent to it */
+    fm_hash served;       /* the model that pieces were sent of, */
+    uint64_t served_to;   /* up to this byte */
     uint32_t index;       /* in the roster, or NO_INDEX */
     int64_t not_after_s;  /* end of its certificate or its statement */
     fm_statement statement;
@@ -41,6 +43,8 @@ typedef struct {
 /* What the round under way holds of one roster index. */
 typedef struct {
     bool updated, committed, released;
+    uint64_t at, until; /* bytes of its update: here, and asked for */
+    fm_hasher *hasher;  /* of those that are here, owned; NULL: none came, or all have */
     fm_hash update;
     uint8_t update_signature[FM_SIGNATURE_MAX], commit_signature[FM_SIGNATURE_MAX];
     size_t update_signature_len, commit_signature_len;
@@ -86,7 +90,9 @@ struct fm_coordinator {
     uint32_t *sum;    /* [words] masked words added, then masks and surplus subtracted */
     int32_t *surplus; /* [words] scratch: noise that was given back */
     float *gradient;  /* [words] */
+    uint8_t *block;   /* [FM_COORD_BLOCK] of an update that is added */
     float *result;    /* [parameters] once finished, else NULL */
+    fm_hash result_hash;
 };
 
 /* round.c */
@@ -124,7 +130,7 @@ FM_NODISCARD fm_status fm_coord_send_revocations(fm_coordinator *m, member *cons
                                                  uint32_t count);
 /**
  * To each of `list` what `fit` makes of the message for it. Those that know the same transcript
- * and hold the same model get one message, encoded once.
+ * get one message, encoded once.
  */
 FM_NODISCARD fm_status fm_coord_send_fitted(fm_coordinator *m, member *const *list, uint32_t count,
                                             void (*fit)(fm_coordinator *m, const member *who,
@@ -152,10 +158,19 @@ void fm_coord_take_roster_answer(fm_coordinator *m, member *who, const fm_msg_ro
 FM_NODISCARD fm_status fm_coord_settle_members(fm_coordinator *m);
 FM_NODISCARD fm_status fm_coord_settle_roster(fm_coordinator *m);
 
-/* round_phases.c */
-FM_NODISCARD fm_status fm_coord_start_round(fm_coordinator *m);
+/* round_pieces.c */
+FM_NODISCARD fm_status fm_coord_take_model_want(fm_coordinator *m, member *who,
+                                                const fm_msg_model_want *w);
+FM_NODISCARD fm_status fm_coord_take_update_piece(fm_coordinator *m, member *who,
+                                                  const fm_msg_update_piece *u);
 FM_NODISCARD fm_status fm_coord_take_update(fm_coordinator *m, member *who,
                                             const fm_msg_masked_update *u);
+/** What came of an update that is not whole is of no use any more. */
+void fm_coord_drop_pieces(fm_coordinator *m, uint32_t index);
+bool fm_coord_keep_signature(uint8_t to[FM_SIGNATURE_MAX], size_t *len, fm_bytes from);
+
+/* round_phases.c */
+FM_NODISCARD fm_status fm_coord_start_round(fm_coordinator *m);
 void fm_coord_take_commit(fm_coordinator *m, member *who, const fm_msg_commit *c);
 void fm_coord_take_refusal(fm_coordinator *m, member *who, const fm_msg_abandon *a);
 /** The slot of a message about the round under way; NULL when there is nothing more to do: the

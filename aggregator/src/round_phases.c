@@ -13,28 +13,19 @@ static void choose_participants(fm_coordinator *m)
             m->participants[m->participant_count++] = i;
 }
 
-/* The model unless it is held, and the transcript from where it is surely known. */
+/* The transcript from where it is surely known. */
 static void fit_start(fm_coordinator *m, const member *who, fm_message *msg)
 {
     fm_msg_round_start *s = &msg->round_start;
-    const fm_optimizer *o = m->c.optimizer;
 
-    s->model = (fm_bytes){ NULL, 0 };
-    if (!fm_hash_equal(&who->holds_model, &m->model))
-        s->model = (fm_bytes){ (const uint8_t *)o->weights, o->n * sizeof *o->weights };
     m->c.ports.entries_after(m->c.ports.ctx, who->known_round, &s->entries, &s->entry_count);
 }
 
 static fm_status send_start(fm_coordinator *m, fm_message *msg)
 {
-    fm_status st;
-
     for (uint32_t i = 0; i < m->participant_count; i++)
         m->targets[i] = m->roster_members[m->participants[i]];
-    st = fm_coord_send_fitted(m, m->targets, m->participant_count, fit_start, msg);
-    for (uint32_t i = 0; i < m->participant_count; i++)
-        m->targets[i]->holds_model = m->model;
-    return st;
+    return fm_coord_send_fitted(m, m->targets, m->participant_count, fit_start, msg);
 }
 
 fm_status fm_coord_start_round(fm_coordinator *m)
@@ -83,7 +74,7 @@ static fm_coordinator_phase first_phase(fm_msg_type type)
         return FM_COORD_WAIT_RELEASES;
     case FM_MSG_COMMIT:
         return FM_COORD_WAIT_COMMITS;
-    default: /* MaskedUpdate; Abandon */
+    default: /* UpdatePiece, MaskedUpdate; Abandon */
         return FM_COORD_WAIT_UPDATES;
     }
 }
@@ -113,76 +104,6 @@ slot *fm_coord_slot(fm_coordinator *m, member *who, uint64_t round, fm_msg_type 
         return NULL;
     }
     return &m->slots[who->index];
-}
-
-/* ---- 2: MaskedUpdate ---- */
-
-static bool keep_signature(uint8_t to[FM_SIGNATURE_MAX], size_t *len, fm_bytes from)
-{
-    if (from.len > FM_SIGNATURE_MAX)
-        return false;
-    memcpy(to, from.data, from.len);
-    *len = from.len;
-    return true;
-}
-
-/* Signed by the member, for this very round; *update is its hash. */
-static bool update_is_signed(fm_coordinator *m, const member *who, const fm_msg_masked_update *u,
-                             fm_hash *update)
-{
-    fm_round_view view = fm_coord_view(m);
-    fm_hash digest;
-
-    *update = fm_update_bytes_digest(u->masked.data, u->masked.len);
-    digest = fm_update_digest(&view, who->index, update);
-    return fm_peer_check_signature(who->certificate, FM_LABEL_UPDATE, digest.bytes, FM_HASH_BYTES,
-                                   u->signature.data, u->signature.len) == FM_OK;
-}
-
-/* An update of the right size and signature that is the first of its node: whether it is one. */
-static bool update_counts(fm_coordinator *m, member *who, slot *s, const fm_msg_masked_update *u,
-                          fm_hash *update)
-{
-    const size_t bytes = (size_t)fm_plan_update_words(m->c.plan) * sizeof *m->sum;
-
-    if (s->updated) {
-        fm_coord_offend(m, who, "a second update for round %llu", (unsigned long long)u->round);
-        return false;
-    }
-    if (m->phase != FM_COORD_WAIT_UPDATES)
-        return false; /* late: left out */
-    if (u->masked.len != bytes) {
-        fm_coord_offend(m, who, "its update has %zu bytes, not %zu", u->masked.len, bytes);
-        return false;
-    }
-    if (!update_is_signed(m, who, u, update) ||
-        !keep_signature(s->update_signature, &s->update_signature_len, u->signature)) {
-        fm_coord_offend(m, who, "the signature of its update is wrong");
-        return false;
-    }
-    return true;
-}
-
-fm_status fm_coord_take_update(fm_coordinator *m, member *who, const fm_msg_masked_update *u)
-{
-    slot *s = fm_coord_slot(m, who, u->round, FM_MSG_MASKED_UPDATE);
-    fm_hash update;
-    fm_status st = FM_OK;
-
-    if (!s || !update_counts(m, who, s, u, &update))
-        return FM_OK;
-    if (fm_dp_sum_words(m->sum, fm_plan_update_words(m->c.plan), u->masked.data, u->masked.len) !=
-        FM_OK) {
-        fm_coord_offend(m, who,
-                        "its update cannot be added"); /* cannot be: the length was checked */
-        return FM_OK;
-    }
-    if (m->c.ports.keep_update)
-        st = m->c.ports.keep_update(m->c.ports.ctx, who->index, u->masked);
-    s->updated = true;
-    s->update = update;
-    who->known_round = m->c.last_round; /* it followed the transcript to send this */
-    return st;
 }
 
 void fm_coord_take_refusal(fm_coordinator *m, member *who, const fm_msg_abandon *a)
@@ -284,7 +205,7 @@ void fm_coord_take_commit(fm_coordinator *m, member *who, const fm_msg_commit *c
         fm_coord_offend(m, who, "a second commit for round %llu", (unsigned long long)c->round);
     else if (fm_peer_check_signature(who->certificate, FM_LABEL_COMMIT, m->commit_digest.bytes,
                                      FM_HASH_BYTES, c->signature.data, c->signature.len) != FM_OK ||
-             !keep_signature(s->commit_signature, &s->commit_signature_len, c->signature))
+             !fm_coord_keep_signature(s->commit_signature, &s->commit_signature_len, c->signature))
         fm_coord_offend(m, who, "its commit signs something else");
     else
         s->committed = true;

@@ -40,11 +40,6 @@ fm_status fm_coord_send_revocations(fm_coordinator *m, member *const *list, uint
     return send_to_peers(m, count, &msg);
 }
 
-static bool alike(const member *a, const member *b)
-{
-    return a->known_round == b->known_round && fm_hash_equal(&a->holds_model, &b->holds_model);
-}
-
 fm_status fm_coord_send_fitted(fm_coordinator *m, member *const *list, uint32_t count,
                                void (*fit)(fm_coordinator *m, const member *who, fm_message *msg),
                                fm_message *msg)
@@ -59,7 +54,7 @@ fm_status fm_coord_send_fitted(fm_coordinator *m, member *const *list, uint32_t 
         if (list[i]->told)
             continue;
         for (uint32_t k = i; k < count; k++) {
-            if (list[k]->told || !alike(list[i], list[k]))
+            if (list[k]->told || list[k]->known_round != list[i]->known_round)
                 continue;
             list[k]->told = true;
             m->peers[same++] = list[k]->peer;

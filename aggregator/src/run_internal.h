@@ -13,12 +13,13 @@
 #include "fedmoe/base/clock.h"
 #include "fedmoe/proto/link/link.h"
 #include "kept_internal.h"
+#include "spool_internal.h"
 
 typedef struct {
     uint64_t peer; /* 0: not connected */
     char name[FM_NAME_MAX + 1];
     char state[FM_MAX_REASON_BYTES + 1]; /* "in", or why it is gone */
-    bool has_result;                     /* Finish was sent */
+    bool has_result;                     /* it said so */
     uint64_t bytes_before;               /* received in sessions that have ended */
     uint64_t bytes_now;                  /* in this one */
 } run_member;
@@ -37,6 +38,7 @@ typedef struct {
     fm_optimizer *optimizer;
     fm_state *state;
     fm_kept *kept; /* updates are kept; NULL: they are not */
+    fm_spool *spool;
     fm_enroller *enroller;
     fm_link_server *link;
     fm_coordinator *coordinator;

@@ -70,8 +70,10 @@ static fm_status open_coordinator(fm_run *r)
         .phase_ms = r->config.round_s * 1000,
         .ports = fm_run_ports(r),
     };
-    fm_status st = fm_coordinator_new(&c, &r->coordinator);
+    fm_status st = fm_spool_new(r->options->dir, r->config.plan.max_nodes, &r->spool);
 
+    if (st == FM_OK)
+        st = fm_coordinator_new(&c, &r->coordinator);
     return st == FM_OK ? fm_link_server_new(&link, &r->link) : st;
 }
 
@@ -104,6 +106,7 @@ fm_status fm_run_open(fm_run *r)
 void fm_run_close(fm_run *r)
 {
     fm_coordinator_free(&r->coordinator);
+    fm_spool_free(&r->spool);
     fm_link_server_free(&r->link);
     fm_kept_close(&r->kept);
     fm_enroller_free(&r->enroller);

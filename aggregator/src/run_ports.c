@@ -40,12 +40,6 @@ static fm_status port_send(void *ctx, const uint64_t *peers, size_t count, const
 
     if (m->type == FM_MSG_ROUND_START && r->round_started_ns == 0)
         r->round_started_ns = fm_clock_now_ns();
-    for (size_t i = 0; m->type == FM_MSG_FINISH && i < count; i++) {
-        run_member *to = by_peer(r, peers[i]);
-
-        if (to)
-            to->has_result = true;
-    }
     return fm_link_server_broadcast(r->link, peers, count, m);
 }
 
@@ -97,14 +91,38 @@ static fm_status port_keep_roster(void *ctx, const fm_msg_roster *roster)
     return st;
 }
 
-static fm_status port_keep_update(void *ctx, uint32_t index, fm_bytes masked)
+static fm_status port_put_piece(void *ctx, uint32_t index, size_t size, uint64_t at, fm_bytes piece)
 {
-    return fm_kept_update(((fm_run *)ctx)->kept, index, masked);
+    return fm_spool_put(((fm_run *)ctx)->spool, index, size, at, piece);
+}
+
+static fm_status port_get_piece(void *ctx, uint32_t index, uint64_t at, uint8_t *out, size_t len)
+{
+    return fm_spool_get(((fm_run *)ctx)->spool, index, at, out, len);
+}
+
+static void port_drop_pieces(void *ctx, uint32_t index)
+{
+    fm_spool_drop(((fm_run *)ctx)->spool, index);
+}
+
+static fm_status port_keep_update(void *ctx, uint32_t index, size_t size, uint64_t at,
+                                  fm_bytes piece)
+{
+    return fm_kept_update(((fm_run *)ctx)->kept, index, size, at, piece);
 }
 
 static fm_status port_keep_release(void *ctx, uint32_t index, const fm_msg_release *release)
 {
     return fm_kept_release(((fm_run *)ctx)->kept, index, release);
+}
+
+static void port_has_result(void *ctx, uint64_t peer)
+{
+    run_member *m = by_peer(ctx, peer);
+
+    if (m)
+        m->has_result = true;
 }
 
 static void port_random(void *ctx, void *out, size_t len)
@@ -161,9 +179,13 @@ fm_coordinator_ports fm_run_ports(fm_run *r)
         .keep_mark = port_keep_mark,
         .find_mark = port_find_mark,
         .keep_roster = port_keep_roster,
+        .put_piece = port_put_piece,
+        .get_piece = port_get_piece,
+        .drop_pieces = port_drop_pieces,
         .keep_update = r->kept ? port_keep_update : NULL,
         .keep_release = r->kept ? port_keep_release : NULL,
         .note = port_note,
+        .has_result = port_has_result,
         .round_ended = port_round_ended,
     };
 }

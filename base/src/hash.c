@@ -1,5 +1,6 @@
 #include "fedmoe/base/hash.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <sodium.h>
@@ -49,6 +50,26 @@ fm_hash fm_hasher_end(fm_hasher *h)
     (void)crypto_generichash_final(state_of(h), out.bytes, sizeof out.bytes);
     sodium_memzero(h, sizeof *h);
     return out;
+}
+
+fm_status fm_hasher_new(const char *label, fm_hasher **out)
+{
+    fm_hasher *h = aligned_alloc(_Alignof(fm_hasher), sizeof *h);
+
+    if (!h)
+        return fm_fail(FM_ENOMEM, "no memory for a digest");
+    fm_hasher_begin(h, label);
+    *out = h;
+    return FM_OK;
+}
+
+void fm_hasher_free(fm_hasher **h)
+{
+    if (!h || !*h)
+        return;
+    sodium_memzero(*h, sizeof **h);
+    free(*h);
+    *h = NULL;
 }
 
 fm_hash fm_hash_of(const char *label, const void *data, size_t len)

@@ -29,7 +29,7 @@ void fm_node_round_free(fm_node_round **m)
     fm_node_round_close(*m);
     fm_node_roster_fini(&(*m)->roster);
     fm_plan_fini(&(*m)->plan);
-    free((*m)->model);
+    fm_node_model_fini(&(*m)->model);
     free(*m);
     *m = NULL;
 }
@@ -40,7 +40,8 @@ void fm_node_round_close(fm_node_round *m)
     free(m->open.participants);
     free(m->open.survivors);
     m->open = (fm_node_open_round){ 0 };
-    if (m->phase == FM_NODE_WAIT_SURVIVORS || m->phase == FM_NODE_WAIT_COMMITS)
+    if (m->phase == FM_NODE_WAIT_SURVIVORS || m->phase == FM_NODE_WAIT_COMMITS ||
+        (m->phase == FM_NODE_WAIT_MODEL && m->pending.what == FM_MSG_ROUND_START))
         m->phase = FM_NODE_WAIT_START;
 }
 
@@ -106,7 +107,8 @@ fm_status fm_node_take_abandon(fm_node_round *m, const fm_msg_abandon *msg)
 /** Bit p: the message may come in phase p. */
 static unsigned legal_phases(fm_msg_type t)
 {
-    const unsigned in_round = 1u << FM_NODE_WAIT_SURVIVORS | 1u << FM_NODE_WAIT_COMMITS;
+    const unsigned in_round =
+        1u << FM_NODE_WAIT_MODEL | 1u << FM_NODE_WAIT_SURVIVORS | 1u << FM_NODE_WAIT_COMMITS;
     const unsigned rostered = in_round | 1u << FM_NODE_WAIT_START;
     const unsigned planned = rostered | 1u << FM_NODE_WAIT_ROSTER;
 
@@ -123,6 +125,9 @@ static unsigned legal_phases(fm_msg_type t)
         return 1u << FM_NODE_WAIT_SURVIVORS;
     case FM_MSG_COMMITS:
         return 1u << FM_NODE_WAIT_COMMITS;
+    case FM_MSG_MODEL_PIECE: /* these two: also when they have crossed another message */
+    case FM_MSG_UPDATE_WANT:
+        return planned | 1u << FM_NODE_FINISHED;
     case FM_MSG_PING:
     case FM_MSG_REVOCATIONS:
         return planned | 1u << FM_NODE_WAIT_PLAN | 1u << FM_NODE_FINISHED;
@@ -137,6 +142,7 @@ static const char *waits_for(fm_node_phase p)
         [FM_NODE_WAIT_PLAN] = "a plan",
         [FM_NODE_WAIT_ROSTER] = "a roster",
         [FM_NODE_WAIT_START] = "the start of a round",
+        [FM_NODE_WAIT_MODEL] = "the model",
         [FM_NODE_WAIT_SURVIVORS] = "the survivors of the round",
         [FM_NODE_WAIT_COMMITS] = "the commits of the round",
         [FM_NODE_FINISHED] = "nothing more: the federation has finished",
@@ -166,6 +172,10 @@ static fm_status dispatch(fm_node_round *m, const fm_message *msg, int64_t now_s
         return fm_node_take_abandon(m, &msg->abandon);
     case FM_MSG_FINISH:
         return fm_node_take_finish(m, &msg->finish);
+    case FM_MSG_MODEL_PIECE:
+        return fm_node_take_model_piece(m, &msg->model_piece);
+    case FM_MSG_UPDATE_WANT:
+        return fm_node_take_update_want(m, &msg->update_want);
     case FM_MSG_REVOCATIONS:
         return fm_node_take_revocations(m, &msg->revocations, now_s);
     default:
@@ -184,6 +194,8 @@ static uint64_t round_of(const fm_message *msg)
         return msg->commits.round;
     case FM_MSG_ABANDON:
         return msg->abandon.round;
+    case FM_MSG_UPDATE_WANT:
+        return msg->update_want.round;
     default:
         return 0;
     }

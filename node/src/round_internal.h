@@ -25,6 +25,8 @@ typedef struct {
     uint32_t participant_count;
     fm_dp_release *release; /* owned; its seeds die with it */
     fm_hash update;         /* own, as sent */
+    uint64_t sent, until;   /* bytes of it: sent, and that may be */
+    bool told;              /* all were sent, and signed for */
     uint32_t *survivors;    /* [survivor_count], owned */
     uint32_t survivor_count;
     fm_hash commit;
@@ -38,6 +40,22 @@ typedef struct {
     bool model_known;
 } fm_node_transcript;
 
+/** What waits for the model to be here. */
+typedef struct {
+    fm_msg_type what; /* RoundStart or Finish */
+    fm_node_transcript known;
+    uint64_t rounds; /* of Finish */
+} fm_node_pending;
+
+/** The model: held, or on its way here. */
+typedef struct {
+    uint8_t *bytes; /* plan.parameters * 4, owned; NULL: none */
+    fm_hash hash;   /* of what is held, or is to come */
+    bool held, coming;
+    uint64_t at;       /* bytes that have come */
+    fm_hasher *hasher; /* of them, owned; NULL when nothing is coming */
+} fm_node_model;
+
 struct fm_node_round {
     fm_node_round_config c;
     const char *federation; /* of the own certificate */
@@ -50,8 +68,8 @@ struct fm_node_round {
     fm_node_open_round open;
     uint64_t released; /* last round released in this session, and its commit */
     fm_hash released_commit;
-    uint8_t *model; /* held: plan.parameters * 4 bytes, owned; NULL: none */
-    fm_hash model_hash;
+    fm_node_model model;
+    fm_node_pending pending; /* in FM_NODE_WAIT_MODEL */
 };
 
 /* ---- one handler a message ---- */
@@ -63,6 +81,13 @@ fm_status fm_node_take_commits(fm_node_round *m, const fm_msg_commits *msg);
 fm_status fm_node_take_abandon(fm_node_round *m, const fm_msg_abandon *msg);
 fm_status fm_node_take_revocations(fm_node_round *m, const fm_msg_revocations *msg, int64_t now_s);
 fm_status fm_node_take_finish(fm_node_round *m, const fm_msg_finish *msg);
+fm_status fm_node_take_model_piece(fm_node_round *m, const fm_msg_model_piece *msg);
+fm_status fm_node_take_update_want(fm_node_round *m, const fm_msg_update_want *msg);
+
+/* ---- what follows when the model is here ---- */
+/** The open round's part of this node. */
+fm_status fm_node_begin_round(fm_node_round *m);
+fm_status fm_node_end(fm_node_round *m);
 
 /* ---- shared ---- */
 /** End the open round, if any: masks are wiped, nothing more of it can be sent. */
@@ -84,19 +109,22 @@ fm_status fm_node_transcript_check(const fm_node_round *m, const fm_transcript_e
 /** Record it through the ports, then remember it. */
 fm_status fm_node_transcript_record(fm_node_round *m, const fm_node_transcript *t);
 
-/** The bytes given, or the model held when there are none; length, hash, finite numbers. */
-fm_status fm_node_model_check(const fm_node_round *m, fm_bytes given, const fm_hash *hash,
-                              const uint8_t **out);
-/** Hold a copy of a checked model. */
-fm_status fm_node_model_hold(fm_node_round *m, const uint8_t *model, const fm_hash *hash);
+/* round_model.c */
+bool fm_node_model_is_held(const fm_node_round *m, const fm_hash *hash);
+/** Ask for it, or for the rest of it if it is coming already; what was held is not any more. */
+fm_status fm_node_model_fetch(fm_node_round *m, const fm_hash *hash);
+void fm_node_model_fini(fm_node_model *model);
 
 /* ---- the way out: every message this node sends is made in round_send.c ---- */
 fm_status fm_node_send_join(fm_node_round *m, uint64_t finished_round, const fm_hash *head);
 /** why NULL: approved. */
 fm_status fm_node_send_plan_answer(fm_node_round *m, const fm_hash *plan, const char *why);
 fm_status fm_node_send_roster_answer(fm_node_round *m, const fm_hash *roster);
-/** The only maker of a MaskedUpdate; signs its hash. */
-fm_status fm_node_send_update(fm_node_round *m, const fm_dp_release *release);
+/** The only maker of UpdatePiece and MaskedUpdate: as much of the open round's update as may be
+ *  sent; once all of it was, its signed hash. */
+fm_status fm_node_send_update(fm_node_round *m);
+/** at: how much of the model that is held or coming is here. */
+fm_status fm_node_send_model_want(fm_node_round *m, uint64_t at);
 fm_status fm_node_send_commit(fm_node_round *m);
 /** With the mark of the ledger that holds the round's charge, signed. */
 fm_status fm_node_send_release(fm_node_round *m, const fm_dp_unmask *unmask,

@@ -43,12 +43,12 @@ fm_status fm_node_send_roster_answer(fm_node_round *m, const fm_hash *roster)
     return send(m, &msg);
 }
 
-fm_status fm_node_send_update(fm_node_round *m, const fm_dp_release *release)
+/* For what was sent in pieces. */
+static fm_status sign_update(fm_node_round *m)
 {
     fm_message msg = { .type = FM_MSG_MASKED_UPDATE };
     fm_round_view view = fm_node_round_view(m);
-    fm_hash update = fm_dp_release_hash(release);
-    fm_hash digest = fm_update_digest(&view, m->roster.self, &update);
+    fm_hash digest = fm_update_digest(&view, m->roster.self, &m->open.update);
     uint8_t signature[FM_SIGNATURE_MAX];
     size_t len = 0;
     fm_status st;
@@ -57,8 +57,42 @@ fm_status fm_node_send_update(fm_node_round *m, const fm_dp_release *release)
                                signature, &len)) != FM_OK)
         return st;
     msg.masked_update.round = m->open.number;
-    fm_dp_release_bytes(release, &msg.masked_update.masked.data, &msg.masked_update.masked.len);
     msg.masked_update.signature = (fm_bytes){ signature, len };
+    return send(m, &msg);
+}
+
+fm_status fm_node_send_update(fm_node_round *m)
+{
+    const size_t piece = fm_plan_piece_bytes(&m->plan);
+    fm_node_open_round *o = &m->open;
+    const uint8_t *bytes = NULL;
+    size_t len = 0;
+    fm_status st = FM_OK;
+
+    fm_dp_release_bytes(o->release, &bytes, &len);
+    while (st == FM_OK && o->sent < len && o->sent < o->until) {
+        fm_message msg = { .type = FM_MSG_UPDATE_PIECE };
+        size_t n = (o->until < len ? (size_t)o->until : len) - (size_t)o->sent;
+
+        n = n < piece ? n : piece;
+        msg.update_piece = (fm_msg_update_piece){ o->number, o->sent, { bytes + o->sent, n } };
+        if ((st = send(m, &msg)) == FM_OK)
+            o->sent += n;
+    }
+    if (st != FM_OK || o->sent < len || o->told)
+        return st;
+    if ((st = sign_update(m)) == FM_OK) {
+        o->told = true;
+        fm_node_progress(m, o->number, "update sent");
+    }
+    return st;
+}
+
+fm_status fm_node_send_model_want(fm_node_round *m, uint64_t at)
+{
+    fm_message msg = { .type = FM_MSG_MODEL_WANT };
+
+    msg.model_want = (fm_msg_model_want){ m->model.hash, at };
     return send(m, &msg);
 }
 

@@ -1,6 +1,7 @@
 /*
  * RoundStart: the whole message is checked, then the effects follow in the order in which they
- * must become durable: transcript head, budget, round number, training, sending.
+ * must become durable: transcript head, budget, round number, training, sending. Where the model is
+ * not held, they wait until it has come.
  */
 #include "round_internal.h"
 
@@ -82,19 +83,19 @@ static fm_status check_participants(const fm_node_round *m, const fm_msg_round_s
 }
 
 /** Where the transcript ends, the model is the one that it names. */
-static fm_status check_model(const fm_node_round *m, const fm_msg_round_start *msg,
-                             const fm_node_transcript *known, const uint8_t **model)
+static fm_status check_model(const fm_msg_round_start *msg, const fm_node_transcript *known)
 {
     if (msg->round <= known->round)
         return fm_fail(FM_EREPLAY, "round %llu is in its own transcript already",
                        (unsigned long long)msg->round);
     if (known->model_known && !fm_hash_equal(&known->model, &msg->model_hash))
         return fm_fail(FM_EPROTO, "its model is not the one that the transcript ends with");
-    return fm_node_model_check(m, msg->model, &msg->model_hash, model);
+    return FM_OK;
 }
 
-/** Copy what the round is about into m->open. */
-static fm_status open_round(fm_node_round *m, const fm_msg_round_start *msg)
+/** Copy what the round is about into m->open and m->pending. */
+static fm_status open_round(fm_node_round *m, const fm_msg_round_start *msg,
+                            const fm_node_transcript *known)
 {
     void *p = NULL;
     fm_status st = fm_alloc(msg->participant_count, sizeof *m->open.participants, &p);
@@ -106,6 +107,9 @@ static fm_status open_round(fm_node_round *m, const fm_msg_round_start *msg)
     m->open.participant_count = msg->participant_count;
     m->open.number = msg->round;
     m->open.model = msg->model_hash;
+    m->open.until = FM_FIRST_PIECE_BYTES;
+    m->pending = (fm_node_pending){ .what = FM_MSG_ROUND_START, .known = *known };
+    m->phase = FM_NODE_WAIT_MODEL;
     return FM_OK;
 }
 
@@ -126,17 +130,39 @@ static fm_status make_update(fm_node_round *m)
         return st;
     m->last_used = round.round; /* whatever happens from here on */
     fm_node_progress(m, round.round, "training");
-    if ((st = ports->train(ports->ctx, m->model, m->roster.pairs, &round, &m->open.release)) !=
+    if ((st = ports->train(ports->ctx, m->model.bytes, m->roster.pairs, &round, &m->open.release)) !=
         FM_OK)
         return st;
     m->open.update = fm_dp_release_hash(m->open.release);
-    return fm_node_send_update(m, m->open.release);
+    m->phase = FM_NODE_WAIT_SURVIVORS;
+    return fm_node_send_update(m);
+}
+
+fm_status fm_node_begin_round(fm_node_round *m)
+{
+    const uint64_t round = m->open.number;
+    fm_status st = fm_node_transcript_record(m, &m->pending.known);
+
+    if (st == FM_OK)
+        st = make_update(m);
+    return st == FM_OK ? FM_OK : fm_node_round_give_up(m, round, st);
+}
+
+fm_status fm_node_take_update_want(fm_node_round *m, const fm_msg_update_want *msg)
+{
+    const uint64_t round = m->open.number;
+    fm_status st;
+
+    if (msg->round != round || m->phase != FM_NODE_WAIT_SURVIVORS || msg->until <= m->open.until)
+        return FM_OK; /* it crossed the end of its round, or says nothing new */
+    m->open.until = msg->until;
+    st = fm_node_send_update(m);
+    return st == FM_OK ? FM_OK : fm_node_round_give_up(m, round, st);
 }
 
 fm_status fm_node_take_round_start(fm_node_round *m, const fm_msg_round_start *msg, int64_t now_s)
 {
     fm_node_transcript known = { 0 };
-    const uint8_t *model = NULL;
     fm_status st;
 
     if ((st = check_number(m, msg->round)) != FM_OK || (st = check_binding(m, msg)) != FM_OK ||
@@ -144,18 +170,16 @@ fm_status fm_node_take_round_start(fm_node_round *m, const fm_msg_round_start *m
         (st = check_participants(m, msg, now_s)) != FM_OK ||
         (st = fm_node_transcript_check(m, msg->entries, msg->entry_count, &msg->head, &known)) !=
             FM_OK ||
-        (st = check_model(m, msg, &known, &model)) != FM_OK)
+        (st = check_model(msg, &known)) != FM_OK)
         return st;
 
     if (m->open.number)
         fm_node_progress(m, m->open.number, "abandoned");
     fm_node_round_close(m);
-    if ((st = fm_node_model_hold(m, model, &msg->model_hash)) == FM_OK &&
-        (st = fm_node_transcript_record(m, &known)) == FM_OK &&
-        (st = open_round(m, msg)) == FM_OK && (st = make_update(m)) == FM_OK) {
-        m->phase = FM_NODE_WAIT_SURVIVORS;
-        fm_node_progress(m, msg->round, "update sent");
-        return FM_OK;
+    if ((st = open_round(m, msg, &known)) == FM_OK) {
+        if (fm_node_model_is_held(m, &msg->model_hash))
+            return fm_node_begin_round(m);
+        st = fm_node_model_fetch(m, &msg->model_hash);
     }
-    return fm_node_round_give_up(m, msg->round, st);
+    return st == FM_OK ? FM_OK : fm_node_round_give_up(m, msg->round, st);
 }

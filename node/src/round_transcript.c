@@ -1,7 +1,5 @@
-/* The transcript and the model: what RoundStart and Finish have in common. */
+/* The transcript: what RoundStart and Finish have in common. */
 #include "round_internal.h"
-
-#include <string.h>
 
 /** A round that this node released stands in the transcript as it was released. */
 static fm_status check_released(const fm_node_round *m, const fm_transcript_entry *e)
@@ -54,53 +52,4 @@ fm_status fm_node_transcript_record(fm_node_round *m, const fm_node_transcript *
     if (st == FM_OK)
         m->transcript = *t;
     return st;
-}
-
-static bool all_finite(const uint8_t *model, size_t parameters)
-{
-    for (size_t i = 0; i < parameters; i++)
-        if ((fm_get_u32le(model + 4 * i) & 0x7f800000u) == 0x7f800000u) /* IEEE 754: exponent */
-            return false;
-    return true;
-}
-
-fm_status fm_node_model_check(const fm_node_round *m, fm_bytes given, const fm_hash *hash,
-                              const uint8_t **out)
-{
-    fm_hash digest;
-
-    if (given.len == 0) {
-        if (!m->model || !fm_hash_equal(&m->model_hash, hash))
-            return fm_fail(FM_EPROTO, "it comes without a model, and this node does not hold the "
-                                      "one that it names");
-        *out = m->model;
-        return FM_OK;
-    }
-    if (given.len != 4u * (size_t)m->plan.parameters)
-        return fm_fail(FM_EPROTO, "its model has %zu bytes; %u parameters are 4 times as many",
-                       given.len, m->plan.parameters);
-    digest = fm_model_digest(given.data, given.len);
-    if (!fm_hash_equal(&digest, hash))
-        return fm_fail(FM_EPROTO, "its model is not the one that it names by hash");
-    if (!all_finite(given.data, m->plan.parameters))
-        return fm_fail(FM_ENONFINITE, "its model holds a weight that is not a finite number");
-    *out = given.data;
-    return FM_OK;
-}
-
-fm_status fm_node_model_hold(fm_node_round *m, const uint8_t *model, const fm_hash *hash)
-{
-    void *p = NULL;
-    fm_status st;
-
-    if (model == m->model)
-        return FM_OK;
-    if (!m->model) {
-        if ((st = fm_alloc(m->plan.parameters, 4, &p)) != FM_OK)
-            return st;
-        m->model = p;
-    }
-    memcpy(m->model, model, 4u * (size_t)m->plan.parameters);
-    m->model_hash = *hash;
-    return FM_OK;
 }

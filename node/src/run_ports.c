@@ -169,13 +169,14 @@ static fm_status port_train(void *ctx, const uint8_t *model, const fm_dp_pairs *
     return FM_OK;
 }
 
-static void port_finished(void *ctx, const uint8_t *model, size_t len, uint64_t rounds)
+static fm_status port_finished(void *ctx, const uint8_t *model, size_t len, uint64_t rounds)
 {
     fm_node_driver *d = ctx;
 
     (void)len;
     d->finished = true;
     d->result = fm_node_driver_write_result(d, model, rounds);
+    return d->result;
 }
 
 static void port_refused(void *ctx, fm_msg_type what, uint64_t round, const char *why)

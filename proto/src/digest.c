@@ -7,6 +7,8 @@
  * bytes), hashes and sessions raw (their length is fixed), numbers u64le.
  */
 
+#define LABEL_MODEL "fedmoe model v1"
+
 static void add_text(fm_hasher *h, const char *s)
 {
     fm_hasher_add_part(h, s, strlen(s));
@@ -43,7 +45,26 @@ fm_hash fm_roster_digest(const fm_msg_roster *r)
 
 fm_hash fm_model_digest(const void *bytes, size_t len)
 {
-    return fm_hash_of("fedmoe model v1", bytes, len);
+    return fm_hash_of(LABEL_MODEL, bytes, len);
+}
+
+static fm_status begin(const char *label, size_t len, fm_hasher **out)
+{
+    fm_status st = fm_hasher_new(label, out);
+
+    if (st == FM_OK)
+        fm_hasher_add_u64(*out, len);
+    return st;
+}
+
+fm_status fm_model_digest_begin(size_t len, fm_hasher **out)
+{
+    return begin(LABEL_MODEL, len, out);
+}
+
+fm_status fm_update_bytes_digest_begin(size_t len, fm_hasher **out)
+{
+    return begin(FM_LABEL_UPDATE, len, out);
 }
 
 fm_hash fm_participants_digest(const uint32_t *p, uint32_t count)
@@ -57,7 +78,7 @@ fm_hash fm_participants_digest(const uint32_t *p, uint32_t count)
 
 fm_hash fm_update_bytes_digest(const void *bytes, size_t len)
 {
-    return fm_hash_of("fedmoe update v1", bytes, len);
+    return fm_hash_of(FM_LABEL_UPDATE, bytes, len);
 }
 
 fm_hash fm_round_start_digest(const char *federation, const fm_msg_round_start *m)

@@ -223,3 +223,25 @@ fm_hash fm_plan_hash(const void *bytes, size_t len)
 {
     return fm_hash_of("fedmoe plan v1", bytes, len);
 }
+
+#define WINDOWS_BYTES (16u << 20)
+#define WINDOW_MIN_BYTES (64u << 10)
+#define WINDOW_MAX_BYTES (4u << 20)
+#define PIECE_MAX_BYTES (256u << 10)
+#define PIECES_OF_WINDOW 4u
+
+uint32_t fm_plan_window_bytes(const fm_plan *p)
+{
+    const uint32_t share = WINDOWS_BYTES / p->max_nodes;
+
+    if (share < WINDOW_MIN_BYTES)
+        return WINDOW_MIN_BYTES;
+    return share > WINDOW_MAX_BYTES ? WINDOW_MAX_BYTES : share;
+}
+
+uint32_t fm_plan_piece_bytes(const fm_plan *p)
+{
+    const uint32_t piece = fm_plan_window_bytes(p) / PIECES_OF_WINDOW;
+
+    return piece > PIECE_MAX_BYTES ? PIECE_MAX_BYTES : piece;
+}

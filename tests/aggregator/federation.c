@@ -90,8 +90,6 @@ static fm_status port_send(void *ctx, const uint64_t *peers, size_t count, const
     fm_buf bytes = { 0 };
 
     f->sent[m->type] += (uint32_t)count;
-    if (m->type == FM_MSG_ROUND_START && m->round_start.model.len > 0)
-        f->models_sent += (uint32_t)count;
     need(fm_message_encode(m, &bytes) == FM_OK, "encode");
     for (size_t i = 0; i < count; i++) {
         node *to = by_peer(f, peers[i]);
@@ -194,6 +192,41 @@ static void port_find_mark(void *ctx, const char *name, bool *found, fm_ledger_m
         }
 }
 
+/* ---- pieces of updates ---- */
+
+static fm_status port_put(void *ctx, uint32_t index, size_t size, uint64_t at, fm_bytes piece)
+{
+    federation *f = ctx;
+
+    need(index < PEOPLE && size == sizeof f->pieces[0] && at + piece.len <= size, "a piece");
+    memcpy(f->pieces[index] + at, piece.data, piece.len);
+    return FM_OK;
+}
+
+static fm_status port_get(void *ctx, uint32_t index, uint64_t at, uint8_t *out, size_t len)
+{
+    federation *f = ctx;
+
+    need(index < PEOPLE && at + len <= sizeof f->pieces[0], "bytes of an update");
+    memcpy(out, f->pieces[index] + at, len);
+    return FM_OK;
+}
+
+static void port_drop_pieces(void *ctx, uint32_t index)
+{
+    federation *f = ctx;
+
+    need(index < PEOPLE, "a place");
+    memset(f->pieces[index], 0xee, sizeof f->pieces[index]);
+    f->dropped_pieces++;
+}
+
+static void port_has_result(void *ctx, uint64_t peer)
+{
+    (void)peer;
+    ((federation *)ctx)->results++;
+}
+
 static void port_note(void *ctx, const char *text)
 {
     federation *f = ctx;
@@ -266,9 +299,24 @@ static void make_coordinator(federation *f, uint32_t join_ms)
         .head = f->head,
         .join_ms = join_ms,
         .phase_ms = PHASE_MS,
-        .ports = { f, port_send, port_drop, port_next, port_entries, port_finish, port_random,
-                   port_keep_mark, port_find_mark, fed_keep_roster, fed_keep_update,
-                   fed_keep_release, port_note, port_ended },
+        .ports = { .ctx = f,
+                   .send = port_send,
+                   .drop = port_drop,
+                   .next_round = port_next,
+                   .entries_after = port_entries,
+                   .finish_round = port_finish,
+                   .random = port_random,
+                   .keep_mark = port_keep_mark,
+                   .find_mark = port_find_mark,
+                   .put_piece = port_put,
+                   .get_piece = port_get,
+                   .drop_pieces = port_drop_pieces,
+                   .keep_roster = fed_keep_roster,
+                   .keep_update = fed_keep_update,
+                   .keep_release = fed_keep_release,
+                   .note = port_note,
+                   .has_result = port_has_result,
+                   .round_ended = port_ended },
     };
 
     need(fm_coordinator_new(&c, &f->c) == FM_OK, "coordinator");

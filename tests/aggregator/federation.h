@@ -31,7 +31,7 @@ typedef struct {
     /* what it knows */
     uint64_t finished_round;
     fm_hash head;
-    float model[PARAMETERS];
+    float model[PARAMETERS]; /* looked up in the optimizer: test_round_pieces.c asks for it */
     fm_hash model_hash;
     fm_session session;
     fm_hash roster;
@@ -47,6 +47,7 @@ typedef struct {
     fm_dp_release *release;
     fm_hash commit;
 
+    bool quiet;           /* its updates' pieces are not said */
     uint32_t lists_heard; /* revocation lists */
     /* its own ledger mark, as the last PlanOffer had it; 0: none */
     uint64_t offered_mark;
@@ -117,7 +118,9 @@ typedef struct {
     } marks[PEOPLE];
     uint32_t mark_count;
     fm_status next_fails, finish_fails; /* FM_OK: they do not */
-    uint32_t sent[FM_MSG_LAST + 1], models_sent;
+    uint32_t sent[FM_MSG_LAST + 1];
+    uint8_t pieces[PEOPLE][4 * PARAMETERS]; /* of updates, by roster index */
+    uint32_t dropped_pieces, results;       /* how often; nodes that have said to have it */
     dropped drops[LOG_CAP];
     ended rounds[LOG_CAP];
     size_t drop_count, round_count;
@@ -176,7 +179,7 @@ void fed_finishes(federation *f);
 /* keeper.c: ports; the record of a round must lead to its entry, and be signed */
 void fed_check_record(const federation *f, const fm_transcript_entry *e, fm_bytes bytes);
 fm_status fed_keep_roster(void *ctx, const fm_msg_roster *r);
-fm_status fed_keep_update(void *ctx, uint32_t index, fm_bytes masked);
+fm_status fed_keep_update(void *ctx, uint32_t index, size_t size, uint64_t at, fm_bytes piece);
 fm_status fed_keep_release(void *ctx, uint32_t index, const fm_msg_release *r);
 
 /* node.c */
@@ -185,7 +188,9 @@ void node_fini(node *n);
 /** Read the first message of the inbox; *answered: *out is its answer, to be said, then cleared
  *  with node_answer_fini. */
 void node_read(federation *f, node *n, bool *answered, fm_message *out);
-/** What an honest node says to the round that it is in. Signatures lie in `room`. */
+/** What an honest node says to the round that it is in. Signatures lie in `room`. An update's piece
+ *  is said here, unless `bytes` is to have it. */
+fm_message node_update_of(federation *f, node *n, uint8_t room[FM_SIGNATURE_MAX], fm_bytes *bytes);
 fm_message node_update(federation *f, node *n, uint8_t room[FM_SIGNATURE_MAX]);
 fm_message node_commit(node *n, uint8_t room[FM_SIGNATURE_MAX]);
 /** Borrows from *unmask. */

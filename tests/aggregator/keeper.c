@@ -43,12 +43,13 @@ fm_status fed_keep_roster(void *ctx, const fm_msg_roster *r)
     return FM_OK;
 }
 
-fm_status fed_keep_update(void *ctx, uint32_t index, fm_bytes masked)
+fm_status fed_keep_update(void *ctx, uint32_t index, size_t size, uint64_t at, fm_bytes piece)
 {
     federation *f = ctx;
 
+    need(at == 0 && piece.len == size, "an update that is one block");
     if (f->keeper)
-        f->keeper->update(f->keeper->ctx, f->last_given, index, masked);
+        f->keeper->update(f->keeper->ctx, f->last_given, index, piece);
     return FM_OK;
 }
 

@@ -156,26 +156,6 @@ static void a_left_out_node_takes_part_in_the_next_round(void)
     fed_end(&f);
 }
 
-static void the_model_is_sent_once_unless_it_changes(void)
-{
-    federation f;
-
-    fed_make(&f, &six);
-    fed_join_all(&f, 6);
-    fed_stop_all_at(&f, FM_MSG_SURVIVORS);
-    fed_pump(&f);
-    CU_ASSERT_EQUAL(f.models_sent, 6);
-    fed_leave(&f, 0); /* after its update: the round is abandoned, the model stays */
-    CU_ASSERT_EQUAL(f.round_count, 1);
-    CU_ASSERT_EQUAL(f.sent[FM_MSG_ROUND_START], 11);
-    CU_ASSERT_EQUAL(f.models_sent, 6);
-    fed_stop_all_at(&f, 0);
-    fed_pump(&f);
-    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
-    CU_ASSERT_EQUAL(f.models_sent, 6 + 2 * 5); /* after rounds 2 and 3; Finish is not counted */
-    fed_end(&f);
-}
-
 static void a_number_is_never_used_twice_and_only_grows(void)
 {
     federation f;
@@ -263,7 +243,6 @@ static const fm_test tests[] = {
     { "two late nodes are left out", two_late_nodes_are_left_out },
     { "a left out node takes part in the next round",
       a_left_out_node_takes_part_in_the_next_round },
-    { "the model is sent once unless it changes", the_model_is_sent_once_unless_it_changes },
     { "a number is never used twice and only grows", a_number_is_never_used_twice_and_only_grows },
     { "a restart goes on from the last finished round",
       a_restart_goes_on_from_the_last_finished_round },

@@ -220,21 +220,24 @@ typedef enum { WRONG_SIZE, WRONG_BYTES, WRONG_ROUND, OTHERS_SIGNATURE, LONG_SIGN
 static void lie_about_update(update_lie lie, const char *reason)
 {
     uint8_t room[FM_SIGNATURE_MAX], longer[FM_SIGNATURE_MAX + 8] = { 0 }, words[PARAMETERS * 4];
-    fm_message m, start;
+    fm_message m, start, piece = { .type = FM_MSG_UPDATE_PIECE };
+    fm_bytes *bytes = &piece.update_piece.piece;
     federation f;
     bool answered;
 
     fed_bring_to(&f, FM_COORD_WAIT_UPDATES);
+    f.nodes[0].quiet = f.nodes[1].quiet = true;
     node_read(&f, &f.nodes[0], &answered, &start); /* now it knows the round */
-    m = node_update(&f, &f.nodes[0], room);
-    memcpy(words, m.masked_update.masked.data, sizeof words);
+    m = node_update_of(&f, &f.nodes[0], room, bytes);
+    memcpy(words, bytes->data, sizeof words);
+    piece.update_piece.round = 1;
     switch (lie) {
     case WRONG_SIZE:
-        m.masked_update.masked.len -= 4;
+        bytes->len -= 4;
         break;
     case WRONG_BYTES:
         words[5] ^= 1;
-        m.masked_update.masked.data = words;
+        bytes->data = words;
         break;
     case WRONG_ROUND:
         m.masked_update.round = 2;
@@ -248,9 +251,11 @@ static void lie_about_update(update_lie lie, const char *reason)
         m.masked_update.signature = (fm_bytes){ longer, sizeof longer };
         break;
     }
+    fed_say(&f, 0, &piece);
     fed_say(&f, 0, &m);
     CU_ASSERT(fed_dropped(&f, 1, reason));
     CU_ASSERT_EQUAL(f.round_count, 0);
+    f.nodes[0].quiet = f.nodes[1].quiet = false;
     fed_finishes(&f);
     fed_end(&f);
 }

@@ -75,13 +75,14 @@ static uint32_t index_of(speaker who)
 static fm_message make(federation *f, uint32_t i, fm_msg_type type)
 {
     static uint8_t room[FM_SIGNATURE_MAX];
-    static const uint8_t words[PARAMETERS * 4];
     node *n = &f->nodes[i];
     fm_message m = { .type = type };
     fm_message start = { 0 };
     bool answered = false;
 
-    /* Who has a round or roster to read reads it, so that it knows what to lie about. */
+    /* Who has a round or roster to read reads it, so that it knows what to lie about. Its update is
+     * for the message under test to say, and its piece for that of an update. */
+    n->quiet = true;
     if (n->waiting &&
         (n->inbox[0]->type == FM_MSG_ROUND_START || n->inbox[0]->type == FM_MSG_ROSTER ||
          n->inbox[0]->type == FM_MSG_SURVIVORS || n->inbox[0]->type == FM_MSG_COMMITS))
@@ -98,8 +99,8 @@ static fm_message make(federation *f, uint32_t i, fm_msg_type type)
         break;
     case FM_MSG_MASKED_UPDATE:
         m.masked_update.round = 1;
-        m.masked_update.masked = (fm_bytes){ words, sizeof words };
         m.masked_update.signature = (fm_bytes){ room, 64 };
+        n->quiet = fed_phase(f) != FM_COORD_WAIT_UPDATES;
         if (n->round)
             m = node_update(f, n, room);
         break;
@@ -117,9 +118,14 @@ static fm_message make(federation *f, uint32_t i, fm_msg_type type)
     case FM_MSG_ABANDON:
         m.abandon.round = 1;
         break;
-    default:
+    case FM_MSG_UPDATE_PIECE:
+        m.update_piece.round = 1;
+        m.update_piece.piece = (fm_bytes){ room, 4 };
+        break;
+    default: /* among them a ModelWant of a model that nobody names */
         break;
     }
+    n->quiet = false;
     return m;
 }
 
@@ -134,6 +140,9 @@ static outcome expected(fm_coordinator_phase p, speaker who, fm_msg_type type)
         return p == FM_COORD_WAIT_MEMBERS && who == MEMBER ? TAKEN : DROPPED;
     case FM_MSG_ROSTER_ANSWER:
         return p == FM_COORD_WAIT_ROSTER && who == MEMBER ? TAKEN : DROPPED;
+    case FM_MSG_MODEL_WANT:
+        return p == FM_COORD_WAIT_MEMBERS && who == MEMBER ? DROPPED : PASSED_OVER;
+    case FM_MSG_UPDATE_PIECE:
     case FM_MSG_MASKED_UPDATE:
         if (who == LEFT_OUT || (over && who == MEMBER))
             return PASSED_OVER; /* late */

@@ -66,9 +66,17 @@ static void lie(federation *f, uint32_t i)
     if (f->nodes[i].peer == 0)
         return;
     switch (m.type) {
+    case FM_MSG_MODEL_WANT:
+        fm_rng_below(&f->rng, 2) ? (void)(m.model_want.model_hash = f->nodes[i].model_hash)
+                                 : (void)(m.model_want.at = 5);
+        break;
+    case FM_MSG_UPDATE_PIECE:
+        m.update_piece.round = round;
+        m.update_piece.at = 4 * fm_rng_below(&f->rng, 2);
+        m.update_piece.piece = (fm_bytes){ bytes, sizeof bytes - (size_t)fm_rng_below(&f->rng, 9) };
+        break;
     case FM_MSG_MASKED_UPDATE:
         m.masked_update.round = round;
-        m.masked_update.masked = (fm_bytes){ bytes, sizeof bytes };
         m.masked_update.signature = (fm_bytes){ bytes, 8 };
         break;
     case FM_MSG_COMMIT:

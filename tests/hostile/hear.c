@@ -74,21 +74,37 @@ static void keep_update(hostile *h, party *p, const fm_msg_masked_update *u)
 {
     char path[1024];
 
-    fm_buf_clear(&p->masked);
-    need(fm_buf_append(&p->masked, u->masked.data, u->masked.len) == FM_OK, "memory");
-    p->update = fm_update_bytes_digest(u->masked.data, u->masked.len);
+    p->update = fm_update_bytes_digest(p->masked.data, p->masked.len);
     p->update_signature_len = keep(p->update_signature, u->signature);
     p->updated += u->round == h->round;
     if (!h->updates_dir)
         return;
     (void)snprintf(path, sizeof path, "%s/%s-%llu", h->updates_dir, p->name,
                    (unsigned long long)u->round);
-    need(fm_file_create(path, u->masked.data, u->masked.len, 0600) == FM_OK, "an update's file");
+    need(fm_file_create(path, p->masked.data, p->masked.len, 0600) == FM_OK, "an update's file");
+}
+
+static void keep_piece(hostile *h, party *p, const fm_msg_update_piece *u)
+{
+    fm_message more = { .type = FM_MSG_UPDATE_WANT };
+
+    if (u->at == 0)
+        fm_buf_clear(&p->masked);
+    need(fm_buf_append(&p->masked, u->piece.data, u->piece.len) == FM_OK, "memory");
+    more.update_want = (fm_msg_update_want){ u->round, (uint64_t)4 * FM_MAX_PARAMETERS };
+    say_message(h, (unsigned)(p - h->parties), &more);
 }
 
 static void take(hostile *h, party *p, const fm_message *m)
 {
     switch (m->type) {
+    case FM_MSG_MODEL_WANT:
+        if (m->model_want.at == 0) /* all of it, whatever the window */
+            say_model(h, (unsigned)(p - h->parties), &m->model_want.model_hash);
+        break;
+    case FM_MSG_UPDATE_PIECE:
+        keep_piece(h, p, &m->update_piece);
+        break;
     case FM_MSG_PLAN_ANSWER:
         p->approved = m->plan_answer.approved;
         p->declined = !p->approved;

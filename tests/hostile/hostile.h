@@ -127,6 +127,8 @@ void offer_plan(hostile *h, const party *p);
 /* say.c */
 void say_roster(hostile *h, unsigned to, telling *t);
 void say_start(hostile *h, unsigned to, telling *t);
+/** The model of that hash, or what this node is to take for it. */
+void say_model(hostile *h, unsigned to, const fm_hash *hash);
 void say_survivors(hostile *h, unsigned to, telling *t);
 void say_commits(hostile *h, unsigned to, telling *t);
 void say_finish(hostile *h, unsigned to);

@@ -312,7 +312,7 @@ static const lie lies[] = {
     { "swapped-update", swap_its_update, "0123", ALL, ALL, NONE, NONE, KEEP, ALL,
       "hash of this node's update is not that of what was sent" },
     { "other-weights", send_other_weights, "0123", ALL, NONE, NONE, NONE, KEEP, ALL,
-      "its model is not the one that it names by hash" },
+      "refused ModelPiece: its model is not the one that it names by hash" },
     { "other-model", name_other_weights, "0123", ALL, NONE, NONE, NONE, KEEP, ALL,
       "its model is not the one that the transcript ends with" },
     { "other-plan", name_another_plan, "0123", ALL, NONE, NONE, NONE, KEEP, ALL,

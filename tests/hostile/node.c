@@ -69,8 +69,8 @@ static fm_message lie(const fm_message *m)
 
     if (m->type == FM_MSG_HELLO && is_deed("other-name"))
         borrow_certificate(&said);
-    if (m->type == FM_MSG_MASKED_UPDATE && is_deed("wrong-size"))
-        said.masked_update.masked.len -= 4;
+    if (m->type == FM_MSG_UPDATE_PIECE && is_deed("wrong-size"))
+        said.update_piece.piece.len -= 4;
     if (m->type == FM_MSG_MASKED_UPDATE && is_deed("late"))
         wait_ms();
     if (m->type == FM_MSG_COMMIT && is_deed("withhold"))
@@ -83,12 +83,12 @@ static fm_message lie(const fm_message *m)
 /* Each message that stands here is spoilt once, and then the next: another bit of it each time. */
 static bool is_due(fm_msg_type type, unsigned *turn)
 {
-    static const fm_msg_type order[] = { FM_MSG_MASKED_UPDATE, FM_MSG_COMMIT,
-                                         FM_MSG_RELEASE,       FM_MSG_JOIN,
-                                         FM_MSG_PLAN_ANSWER,   FM_MSG_ROSTER_ANSWER };
+    static const fm_msg_type order[] = { FM_MSG_MASKED_UPDATE, FM_MSG_COMMIT,      FM_MSG_RELEASE,
+                                         FM_MSG_JOIN,          FM_MSG_PLAN_ANSWER, FM_MSG_ROSTER_ANSWER,
+                                         FM_MSG_UPDATE_PIECE,  FM_MSG_MODEL_WANT };
     static unsigned next;
 
-    if (order[next % 6] != type)
+    if (order[next % 8] != type)
         return false;
     *turn = next++;
     return true;

@@ -61,7 +61,6 @@ void say_start(hostile *h, unsigned to, telling *t)
         .roster_hash = t->roster,
         .plan_hash = t->plan,
         .model_hash = t->model_hash,
-        .model = { t->model.data, t->model.len },
         .participants = t->participants,
         .participant_count = t->participant_count,
         .head = t->head,
@@ -75,6 +74,24 @@ void say_start(hostile *h, unsigned to, telling *t)
         return;
     fm_buf_clear(&h->last_start);
     need(fm_message_encode(&m, &h->last_start) == FM_OK, "an encoding");
+}
+
+/* What the node was told that it is; else it can only be the result. */
+void say_model(hostile *h, unsigned to, const fm_hash *hash)
+{
+    const telling *t = &h->told[to];
+    const fm_buf *model = fm_hash_equal(hash, &t->model_hash) ? &t->model : &h->model;
+    fm_message m = { .type = FM_MSG_MODEL_PIECE };
+
+    m.model_piece.model_hash = *hash;
+    for (size_t at = 0; at < model->len; at += m.model_piece.piece.len) {
+        const size_t n = model->len - at;
+
+        m.model_piece.at = at;
+        m.model_piece.piece =
+            (fm_bytes){ model->data + at, n < FM_MAX_PIECE_BYTES ? n : FM_MAX_PIECE_BYTES };
+        say_message(h, to, &m);
+    }
 }
 
 /* A colluder's update: nobody can tell it from another. */
@@ -167,7 +184,6 @@ void say_finish(hostile *h, unsigned to)
 
     m.finish = (fm_msg_finish){ .rounds = h->finished,
                                 .model_hash = fm_model_digest(h->model.data, h->model.len),
-                                .model = { h->model.data, h->model.len },
                                 .head = h->head,
                                 .entries = h->entries,
                                 .entry_count = h->finished };

@@ -142,9 +142,23 @@ void restart_victim(bench *b)
     make_node(b, VICTIM);
 }
 
-fm_status hear(bench *b, unsigned node, const bench_message *o)
+fm_status hear_alone(bench *b, unsigned node, const bench_message *o)
 {
     return fm_node_round_take(b->node[node].machine, &o->m, the_world()->now_s);
+}
+
+fm_status hear(bench *b, unsigned node, const bench_message *o)
+{
+    fm_status st = hear_alone(b, node, o);
+    bench_message *piece;
+
+    if (st != FM_OK || fm_node_round_phase(b->node[node].machine) != FM_NODE_WAIT_MODEL)
+        return st;
+    need((piece = calloc(1, sizeof *piece)) != NULL, "memory");
+    say_piece(b, piece);
+    st = hear_alone(b, node, piece);
+    free(piece);
+    return st;
 }
 
 void tell(bench *b, fm_msg_type what, bool spare_victim)

@@ -59,6 +59,8 @@ void say_survivors(bench *b, bench_message *o);
 void say_commits(bench *b, bench_message *o);
 void say_abandon(bench *b, bench_message *o);
 void say_finish(bench *b, bench_message *o);
+/** The whole model in one. */
+void say_piece(bench *b, bench_message *o);
 void say(bench *b, fm_msg_type what, bench_message *o);
 /** Sign a RoundStart or Finish (again) as `by`. */
 void sign_start(bench_message *o, const fm_identity *by);
@@ -67,7 +69,9 @@ fm_round_view bench_view(const bench *b);
 fm_hash bench_commit_digest(const bench *b);
 
 /** Give a message to a node; the machine's status. */
+/** And the whole model, if it asks for that. */
 fm_status hear(bench *b, unsigned node, const bench_message *o);
+fm_status hear_alone(bench *b, unsigned node, const bench_message *o);
 /** The honest message of that kind to all nodes (but the victim when `spare_victim`). */
 void tell(bench *b, fm_msg_type what, bool spare_victim);
 /** Take all nodes honestly to where the victim waits in this phase, of round b->round. */

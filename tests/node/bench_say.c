@@ -48,7 +48,6 @@ void say_start(bench *b, bench_message *o)
     s->roster_hash = b->roster;
     s->plan_hash = b->plan_hash;
     s->model_hash = b->model_hash;
-    s->model = (fm_bytes){ o->model, sizeof b->model };
     s->participants = o->indices;
     s->participant_count = b->participant_count;
     s->head = b->head;
@@ -80,7 +79,7 @@ static void update_of(const bench *b, unsigned i, fm_hash *hash, uint8_t *signat
     *view = (fm_bytes){ signature, 64 };
     if (!m)
         return;
-    *hash = fm_update_bytes_digest(m->masked_update.masked.data, m->masked_update.masked.len);
+    *hash = fm_update_bytes_digest(b->node[i].ports.update, sizeof b->node[i].ports.update);
     memcpy(signature, m->masked_update.signature.data, m->masked_update.signature.len);
     view->len = m->masked_update.signature.len;
 }
@@ -144,11 +143,17 @@ void say_finish(bench *b, bench_message *o)
     memcpy(o->entries, b->entries, sizeof b->entries);
     o->m.finish = (fm_msg_finish){ .rounds = b->entry_count,
                                    .model_hash = b->model_hash,
-                                   .model = { o->model, sizeof b->model },
                                    .head = b->head,
                                    .entries = o->entries,
                                    .entry_count = b->entry_count };
     sign_finish(o, the_world()->aggregator);
+}
+
+void say_piece(bench *b, bench_message *o)
+{
+    o->m = (fm_message){ .type = FM_MSG_MODEL_PIECE };
+    memcpy(o->model, b->model, sizeof b->model);
+    o->m.model_piece = (fm_msg_model_piece){ b->model_hash, 0, { o->model, sizeof b->model } };
 }
 
 void say(bench *b, fm_msg_type what, bench_message *o)
@@ -174,6 +179,9 @@ void say(bench *b, fm_msg_type what, bench_message *o)
         break;
     case FM_MSG_FINISH:
         say_finish(b, o);
+        break;
+    case FM_MSG_MODEL_PIECE:
+        say_piece(b, o);
         break;
     default: /* nothing that an aggregator says: an empty one of that type */
         o->m = (fm_message){ .type = what };

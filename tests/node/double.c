@@ -30,14 +30,24 @@ unsigned times(const port_double *d, int what)
     return n;
 }
 
+static void keep_piece(port_double *d, const fm_msg_update_piece *u)
+{
+    need(u->at <= sizeof d->update && u->piece.len <= sizeof d->update - u->at, "an update's size");
+    memcpy(d->update + u->at, u->piece.data, u->piece.len);
+}
+
 /** As the link does it: the message becomes bytes, and bytes another message. */
 static fm_status port_send(void *ctx, const fm_message *m)
 {
+    const bool piece = m->type == FM_MSG_UPDATE_PIECE || m->type == FM_MSG_MODEL_WANT;
+    const int what = DID_SEND + (int)m->type;
     port_double *d = ctx;
     fm_buf bytes = { .limit = FM_MAX_MESSAGE_BYTES };
 
-    if (note(d, DID_SEND + (int)m->type))
+    if ((!piece || d->fail == what) && note(d, what))
         return d->fail_with;
+    if (m->type == FM_MSG_UPDATE_PIECE)
+        keep_piece(d, &m->update_piece);
     fm_message_free(&d->sent[m->type]);
     need(fm_message_encode(m, &bytes) == FM_OK, "an encoding");
     need(fm_message_decode(bytes.data, bytes.len, &d->sent[m->type]) == FM_OK, "a decoding");
@@ -227,14 +237,16 @@ static fm_status port_keep(void *ctx, fm_trust *fresh)
     return FM_OK;
 }
 
-static void port_finished(void *ctx, const uint8_t *model, size_t len, uint64_t rounds)
+static fm_status port_finished(void *ctx, const uint8_t *model, size_t len, uint64_t rounds)
 {
     port_double *d = ctx;
 
     (void)model;
     need(len == 4 * P, "a model's length");
-    (void)note(d, DID_FINISH);
+    if (note(d, DID_FINISH))
+        return d->fail_with;
     d->finished_rounds = rounds;
+    return FM_OK;
 }
 
 static void port_refused(void *ctx, fm_msg_type what, uint64_t round, const char *why)

@@ -24,7 +24,7 @@ typedef enum {
     DID_RELEASE,
     DID_FINISH,
     DID_KEEP,
-    DID_SEND, /* + the message's type */
+    DID_SEND, /* + the message's type; pieces are not written down, but can be made to fail */
 } effect;
 
 typedef struct {
@@ -45,6 +45,7 @@ typedef struct {
     unsigned refusals;
     char why[1024];                    /* of the last refusal */
     fm_message *sent[FM_MSG_LAST + 1]; /* last of each type, owned */
+    uint8_t update[4 * P];             /* the last one, of its pieces */
     unsigned sent_count[FM_MSG_LAST + 1];
     fm_trust *kept; /* the newest revocation list, owned */
     uint64_t finished_rounds;

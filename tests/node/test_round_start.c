@@ -8,23 +8,10 @@
 #define START o->m.round_start
 #define SIGN sign_start(o, the_world()->aggregator);
 
-LIE(bytes_of_another_model, FM_MSG_ROUND_START, "by hash", { o->model[0] ^= 1; })
 LIE(hash_of_another_model, FM_MSG_ROUND_START, "ends with", {
     o->model[0] ^= 1;
     START.model_hash = fm_model_digest(o->model, 4 * P);
     SIGN
-})
-/* The transcript names it, so that nothing but its length is wrong. */
-LIE(a_model_that_is_too_long, FM_MSG_ROUND_START, "bytes", {
-    fm_hash empty = { 0 };
-    START.model.len = 4 * P + 4;
-    START.model_hash = fm_model_digest(o->model, 4 * P + 4);
-    o->entries[0].model_after = START.model_hash;
-    START.head = fm_transcript_next(&empty, &o->entries[0]);
-    SIGN
-})
-LIE(a_model_that_is_not_held, FM_MSG_ROUND_START, "not hold", {
-    START.model = (fm_bytes){ NULL, 0 };
 })
 LIE(another_plan, FM_MSG_ROUND_START, "another plan", {
     START.plan_hash.bytes[3] ^= 1;
@@ -243,7 +230,6 @@ static void a_certificate_that_expires_between_roster_and_round(void)
 
 LIE(a_result_signed_by_another, FM_MSG_FINISH, "signature",
     { sign_finish(o, the_world()->other_aggregator); })
-LIE(a_result_with_other_bytes, FM_MSG_FINISH, "by hash", { o->model[1] ^= 1; })
 LIE(a_result_on_another_transcript, FM_MSG_FINISH, "does not continue", {
     o->m.finish.head.bytes[0] ^= 1;
     sign_finish(o, the_world()->aggregator);
@@ -256,12 +242,8 @@ LIE(a_result_that_leaves_out_a_released_round, FM_MSG_FINISH, "this node release
 })
 
 static const fm_test tests[] = {
-    { "bytes of another model than the hash names are refused (else: two nodes, two models)",
-      bytes_of_another_model },
     { "another model than the transcript ends with is refused", hash_of_another_model },
     { "a first model other than the plan's is refused", a_first_model_other_than_the_plans },
-    { "a model that is too long is refused", a_model_that_is_too_long },
-    { "a model that is named but not held is refused", a_model_that_is_not_held },
     { "a weight that is no number is refused", a_weight_that_is_no_number },
     { "another plan than the approved one is refused (else: less noise)", another_plan },
     { "another session is refused (else: masks of an old session)", another_session },
@@ -289,7 +271,6 @@ static const fm_test tests[] = {
     { "a certificate that expires between roster and round stops the round",
       a_certificate_that_expires_between_roster_and_round },
     { "a result signed by another is refused", a_result_signed_by_another },
-    { "a result with other bytes is refused", a_result_with_other_bytes },
     { "a result on another transcript is refused", a_result_on_another_transcript },
     { "a result that leaves out a released round is refused",
       a_result_that_leaves_out_a_released_round },

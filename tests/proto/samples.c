@@ -78,9 +78,21 @@ static void fill_session(fm_message *m)
         m->roster_answer.roster_hash = sample_hash(3);
         break;
     case FM_MSG_FINISH:
-        m->finish = (fm_msg_finish){
-            9, sample_hash(4), { g_model, sizeof g_model }, sample_hash(5), g_entries, 2, sig
-        };
+        m->finish =
+            (fm_msg_finish){ 9, sample_hash(4), sample_hash(5), g_entries, 2, sig };
+        break;
+    case FM_MSG_MODEL_WANT:
+        m->model_want = (fm_msg_model_want){ sample_hash(8), 20 };
+        break;
+    case FM_MSG_MODEL_PIECE:
+        m->model_piece =
+            (fm_msg_model_piece){ sample_hash(8), 20, { g_model, sizeof g_model } };
+        break;
+    case FM_MSG_UPDATE_PIECE:
+        m->update_piece = (fm_msg_update_piece){ 7, 40, { g_masked, sizeof g_masked } };
+        break;
+    case FM_MSG_UPDATE_WANT:
+        m->update_want = (fm_msg_update_want){ 7, 64 };
         break;
     default:
         break;
@@ -98,7 +110,6 @@ static void fill_round(fm_message *m)
             .roster_hash = sample_hash(6),
             .plan_hash = sample_hash(7),
             .model_hash = sample_hash(8),
-            .model = { g_model, sizeof g_model },
             .participants = g_indices,
             .participant_count = 4,
             .head = sample_hash(9),
@@ -109,7 +120,7 @@ static void fill_round(fm_message *m)
         fill(m->round_start.session.bytes, FM_SESSION_BYTES, 81);
         break;
     case FM_MSG_MASKED_UPDATE:
-        m->masked_update = (fm_msg_masked_update){ 7, { g_masked, sizeof g_masked }, sig };
+        m->masked_update = (fm_msg_masked_update){ 7, sig };
         break;
     case FM_MSG_SURVIVORS:
         m->survivors = (fm_msg_survivors){ 7, g_indices, g_hashes, g_signatures, 4 };

@@ -114,8 +114,7 @@ static void each_signed_field_of_a_round_start_matters(void)
         for (size_t k = i + 1; k < 8; k++)
             CU_ASSERT_FALSE(fm_hash_equal(&d[i], &d[k]));
     CU_ASSERT_FALSE(fm_hash_equal(&d[0], &d[10]));
-    /* Model bytes (their hash is in), entries (the head is in) and signature are not signed. */
-    m[8].model.len = 0;
+    /* Entries (the head is in) and signature are not signed. */
     m[8].entry_count = 0;
     m[8].signature.len = 1;
     d[8] = fm_round_start_digest("f", &m[8]);

@@ -106,35 +106,35 @@ static void a_message_past_the_limits_is_the_senders_error(void)
     fm_link_server_free(&s);
 }
 
-static void sixty_four_mebibytes_go_both_ways(void)
+static void the_longest_messages_go_both_ways(void)
 {
+    static uint8_t piece[FM_MAX_PIECE_BYTES];
     fm_link_server *s = world_server(g_default);
     uint64_t peer;
     fm_link_client *l = world_join(s, "riga", &peer);
-    size_t len = (size_t)4 * FM_MAX_PARAMETERS;
-    uint8_t *model = calloc(len, 1);
-    fm_message m = *sample_message(FM_MSG_ROUND_START);
+    fm_message m = *sample_message(FM_MSG_MODEL_PIECE);
     world_events e = { .count = 0 };
     fm_link_event got;
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(model);
-    model[0] = 1;
-    model[len - 1] = 2;
-    m.round_start.model = (fm_bytes){ model, len };
+    piece[0] = 1;
+    piece[sizeof piece - 1] = 2;
+    m.model_piece.piece = (fm_bytes){ piece, sizeof piece };
     CU_ASSERT_EQUAL(fm_link_server_broadcast(s, &peer, 1, &m), FM_OK);
     got = world_client_event(l, s, 30000, NULL);
     CU_ASSERT_EQUAL_FATAL(got.kind, FM_LINK_MESSAGE);
-    CU_ASSERT_EQUAL_FATAL(got.message->round_start.model.len, len);
-    CU_ASSERT_EQUAL(memcmp(got.message->round_start.model.data, model, len), 0);
+    CU_ASSERT_EQUAL_FATAL(got.message->model_piece.piece.len, sizeof piece);
+    CU_ASSERT_EQUAL(memcmp(got.message->model_piece.piece.data, piece, sizeof piece), 0);
     fm_message_free(&got.message);
-    m = *sample_message(FM_MSG_MASKED_UPDATE);
-    m.masked_update.masked = (fm_bytes){ model, len };
+    m = *sample_message(FM_MSG_UPDATE_PIECE);
+    m.update_piece.round = UINT64_MAX;
+    m.update_piece.at = (uint64_t)4 * FM_MAX_PARAMETERS - sizeof piece;
+    m.update_piece.piece = (fm_bytes){ piece, sizeof piece };
     CU_ASSERT_EQUAL(fm_link_client_send(l, &m), FM_OK);
     world_poll(s, 30000, FM_LINK_MESSAGE, &e);
     CU_ASSERT_PTR_NOT_NULL_FATAL(world_event(&e, FM_LINK_MESSAGE));
-    CU_ASSERT_EQUAL(world_event(&e, FM_LINK_MESSAGE)->message->masked_update.masked.len, len);
+    CU_ASSERT_EQUAL(world_event(&e, FM_LINK_MESSAGE)->message->update_piece.piece.len,
+                    sizeof piece);
     world_events_free(&e);
-    free(model);
     fm_link_client_free(&l);
     fm_link_server_free(&s);
 }
@@ -453,7 +453,7 @@ static const fm_test tests[] = {
     { "messages go both ways and are counted", messages_go_both_ways_and_are_counted },
     { "a message past the limits is the sender's error",
       a_message_past_the_limits_is_the_senders_error },
-    { "sixty-four mebibytes go both ways", sixty_four_mebibytes_go_both_ways },
+    { "the longest messages go both ways", the_longest_messages_go_both_ways },
     { "a second session of the same name replaces the first",
       a_second_session_of_the_same_name_replaces_the_first },
     { "a silent peer is gone after the timeout", a_silent_peer_is_gone_after_the_timeout },

@@ -168,7 +168,7 @@ static void a_door_message_in_a_session_ends_it(void)
 
 static void a_message_longer_than_any_ends_the_session(void)
 {
-    size_t len = FM_MAX_MESSAGE_BYTES + 4096;
+    size_t len = FM_MAX_NODE_MESSAGE_BYTES + 4096;
     uint8_t *data = calloc(len, 1);
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(data);

@@ -83,6 +83,21 @@ static bool refused(const envelope *w, const char *says)
         CU_ASSERT_TRUE(refused(w, says)); \
     } while (0)
 
+/* The last byte of the longest vector, and the one after it. */
+static void places_past_any_vector_are_refused(void)
+{
+    const uint64_t end = (uint64_t)4 * FM_MAX_PARAMETERS;
+
+    REFUSED_WITH(FM_MSG_MODEL_WANT, w->model_want->at = end + 1, "ModelWant.at");
+    REFUSED_WITH(FM_MSG_MODEL_PIECE, w->model_piece->at = end - 31, "ModelPiece.piece");
+    REFUSED_WITH(FM_MSG_MODEL_PIECE, w->model_piece->at = UINT64_MAX, "ModelPiece.at");
+    REFUSED_WITH(FM_MSG_UPDATE_PIECE, w->update_piece->at = end - 23, "UpdatePiece.piece");
+    REFUSED_WITH(FM_MSG_UPDATE_PIECE, w->update_piece->at = UINT64_MAX - 3, "UpdatePiece.at");
+    REFUSED_WITH(FM_MSG_UPDATE_WANT, w->update_want->until = end + 1, "UpdateWant.until");
+    REFUSED_WITH(FM_MSG_UPDATE_PIECE, w->update_piece->round = 0, "UpdatePiece.round");
+    REFUSED_WITH(FM_MSG_UPDATE_WANT, w->update_want->round = 0, "UpdateWant.round");
+}
+
 static void bytes_of_wrong_length_are_refused(void)
 {
     static uint8_t many[FM_CERT_MAX_BYTES + 1];
@@ -96,12 +111,14 @@ static void bytes_of_wrong_length_are_refused(void)
     REFUSED_WITH(FM_MSG_ROUND_START, w->round_start->plan_hash.len = 1, "plan_hash");
     REFUSED_WITH(FM_MSG_ROUND_START, w->round_start->model_hash.len = 1, "model_hash");
     REFUSED_WITH(FM_MSG_ROUND_START, w->round_start->head.len = 1, "RoundStart.head");
-    REFUSED_WITH(FM_MSG_ROUND_START, w->round_start->model.len = 31, "RoundStart.model");
     REFUSED_WITH(FM_MSG_ROUND_START, w->round_start->entries[1]->model_after.len = 3, "entries");
     REFUSED_WITH(FM_MSG_ROUND_START, w->round_start->entries[0]->commit_digest.len = 3, "entries");
     REFUSED_WITH(FM_MSG_ROUND_START, w->round_start->signature.len = 0, "RoundStart.signature");
-    REFUSED_WITH(FM_MSG_MASKED_UPDATE, w->masked_update->masked.len = 0, "MaskedUpdate.masked");
-    REFUSED_WITH(FM_MSG_MASKED_UPDATE, w->masked_update->masked.len = 23, "MaskedUpdate.masked");
+    REFUSED_WITH(FM_MSG_MASKED_UPDATE, w->masked_update->signature.len = 0, "signature");
+    REFUSED_WITH(FM_MSG_MODEL_WANT, w->model_want->model_hash.len = 31, "ModelWant.model_hash");
+    REFUSED_WITH(FM_MSG_MODEL_PIECE, w->model_piece->model_hash.len = 31, "model_hash");
+    REFUSED_WITH(FM_MSG_MODEL_PIECE, w->model_piece->piece.len = 0, "ModelPiece.piece");
+    REFUSED_WITH(FM_MSG_UPDATE_PIECE, w->update_piece->piece.len = 0, "UpdatePiece.piece");
     REFUSED_WITH(FM_MSG_SURVIVORS, w->survivors->update_hashes[2].len = 31, "update_hashes");
     REFUSED_WITH(FM_MSG_SURVIVORS, w->survivors->update_signatures[2].len = 0, "update_signatures");
     REFUSED_WITH(FM_MSG_RELEASE, w->release->self_seed.len = 31, "Release.self_seed");
@@ -119,7 +136,6 @@ static void bytes_of_wrong_length_are_refused(void)
     REFUSED_WITH(FM_MSG_PLAN_OFFER, w->plan_offer->mark->signature.data = many;
                  w->plan_offer->mark->signature.len = FM_SIGNATURE_MAX + 1,
                  "PlanOffer.mark.signature");
-    REFUSED_WITH(FM_MSG_FINISH, w->finish->model.len = 30, "Finish.model");
     REFUSED_WITH(FM_MSG_FINISH, w->finish->model_hash.len = 30, "Finish.model_hash");
     REFUSED_WITH(FM_MSG_PLAN_OFFER, w->plan_offer->plan.len = 0, "PlanOffer.plan");
     REFUSED_WITH(FM_MSG_COMMIT, w->commit->signature.data = many;
@@ -357,10 +373,8 @@ static void the_encoder_keeps_the_same_limits(void)
     m = *sample_message(FM_MSG_ROUND_START);
     m.round_start.round = 0;
     CU_ASSERT_EQUAL(encode(&m), FM_EINVAL);
-    m = *sample_message(FM_MSG_MASKED_UPDATE);
-    m.masked_update.masked.len = 3;
-    CU_ASSERT_EQUAL(encode(&m), FM_EINVAL);
-    m.masked_update.masked.len = (size_t)4 * FM_MAX_PARAMETERS + 4;
+    m = *sample_message(FM_MSG_UPDATE_PIECE);
+    m.update_piece.piece.len = FM_MAX_PIECE_BYTES + 1;
     CU_ASSERT_EQUAL(encode(&m), FM_EINVAL);
     m.type = (fm_msg_type)99;
     CU_ASSERT_EQUAL(encode(&m), FM_EINVAL);
@@ -388,6 +402,7 @@ static void a_reason_is_cut_on_a_character_and_cleaned(void)
 }
 
 static const fm_test tests[] = {
+    { "places past any vector are refused", places_past_any_vector_are_refused },
     { "bytes of wrong length are refused", bytes_of_wrong_length_are_refused },
     { "values out of range are refused", values_out_of_range_are_refused },
     { "unordered lists are refused", unordered_lists_are_refused },

@@ -3,7 +3,7 @@
 
 #include "fedmoe/proto/link/link.h"
 
-/* Messages that wait in one connection's queues. Few come in, because each may have 72 MiB; what
+/* Messages that wait in one connection's queues. Few come in, because each may have a MiB; what
  * goes out is our own, and a round's messages to a slow peer must not be lost. */
 #define FM_SESSION_RECEIVE_QUEUE 4
 #define FM_SESSION_SEND_QUEUE 64

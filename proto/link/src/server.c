@@ -18,7 +18,7 @@ static fm_status open_session(fm_link_server *s, const char *endpoint)
     uint8_t *secret = sodium_malloc(FM_CURVE_KEY_BYTES);
     fm_socket_options o = {
         .type = ZMQ_ROUTER,
-        .message_bytes = FM_MAX_MESSAGE_BYTES,
+        .message_bytes = FM_MAX_NODE_MESSAGE_BYTES,
         .send_queue = FM_SESSION_SEND_QUEUE,
         .receive_queue = FM_SESSION_RECEIVE_QUEUE,
         .secret_key = secret,

@@ -53,14 +53,21 @@ typedef struct {
      * (otherwise borrowed until the next keep_mark). */
     fm_status (*keep_mark)(void *ctx, const char *name, const fm_ledger_mark *mark);
     void (*find_mark)(void *ctx, const char *name, bool *found, fm_ledger_mark *mark);
+    /* An update that is not whole yet, by roster index: its pieces come in order and begin again
+     * at 0; what was put can be got until it is dropped. Not durable. */
+    fm_status (*put_piece)(void *ctx, uint32_t index, size_t size, uint64_t at, fm_bytes piece);
+    fm_status (*get_piece)(void *ctx, uint32_t index, uint64_t at, uint8_t *out, size_t len);
+    void (*drop_pieces)(void *ctx, uint32_t index);
     /* For those who were not there. A roster, before it is told to anyone: durable before a round
      * of its session finishes. The two below, where updates are kept (else NULL): an update that
-     * counts, and a release that was used; durable before the round finishes. */
+     * counts, `size` bytes in pieces in order, and a release that was used; durable before the round
+     * finishes. */
     fm_status (*keep_roster)(void *ctx, const fm_msg_roster *r);
-    fm_status (*keep_update)(void *ctx, uint32_t index, fm_bytes masked);
+    fm_status (*keep_update)(void *ctx, uint32_t index, size_t size, uint64_t at, fm_bytes piece);
     fm_status (*keep_release)(void *ctx, uint32_t index, const fm_msg_release *r);
     /* For log, status and trace; each may be NULL. */
     void (*note)(void *ctx, const char *text);
+    void (*has_result)(void *ctx, uint64_t peer); /* the node says so: it is kept there */
     void (*round_ended)(void *ctx, uint64_t round, bool finished, uint32_t survivors,
                         uint32_t participants, const char *reason);
 } fm_coordinator_ports;

@@ -30,6 +30,10 @@ void fm_hasher_add_part(fm_hasher *h, const void *data, size_t len);
 void fm_hasher_add_u64(fm_hasher *h, uint64_t v);
 fm_hash fm_hasher_end(fm_hasher *h);
 
+/** One of its own, begun, for a digest that takes many calls; *out is the caller's. FM_ENOMEM. */
+FM_NODISCARD fm_status fm_hasher_new(const char *label, fm_hasher **out);
+void fm_hasher_free(fm_hasher **h);
+
 /** Label and one part. */
 fm_hash fm_hash_of(const char *label, const void *data, size_t len);
 /** Constant time. */

@@ -44,7 +44,9 @@ typedef struct {
     /* Train and mask. `model` is float32 little-endian, parameters * 4 bytes. */
     fm_status (*train)(void *ctx, const uint8_t *model, const fm_dp_pairs *pairs,
                        const fm_dp_round *round, fm_dp_release **out);
-    void (*finished)(void *ctx, const uint8_t *model, size_t len, uint64_t rounds);
+    /* The result is here. FM_OK once it is kept: the aggregator is told so. A failure is the
+     * driver's to deal with. */
+    fm_status (*finished)(void *ctx, const uint8_t *model, size_t len, uint64_t rounds);
     /* For the log and the status file; text never holds keys, gradients or records. */
     void (*refused)(void *ctx, fm_msg_type what, uint64_t round, const char *why);
     void (*progress)(void *ctx, uint64_t round, const char *phase);
@@ -64,6 +66,7 @@ typedef enum {
     FM_NODE_WAIT_PLAN,
     FM_NODE_WAIT_ROSTER,
     FM_NODE_WAIT_START,
+    FM_NODE_WAIT_MODEL, /* of the round that has started, or the result */
     FM_NODE_WAIT_SURVIVORS,
     FM_NODE_WAIT_COMMITS,
     FM_NODE_FINISHED,

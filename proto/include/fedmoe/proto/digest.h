@@ -16,6 +16,10 @@
 
 /** Of the session and every member's certificate, statement and signature, in order. */
 fm_hash fm_roster_digest(const fm_msg_roster *r);
+/** The two digests below, of `len` bytes that are still to come: add them, in any pieces, then end.
+ *  *out is the caller's (fm_hasher_free). */
+FM_NODISCARD fm_status fm_model_digest_begin(size_t len, fm_hasher **out);
+FM_NODISCARD fm_status fm_update_bytes_digest_begin(size_t len, fm_hasher **out);
 /** Of flat float32 little-endian bytes, label "fedmoe model v1". */
 fm_hash fm_model_digest(const void *bytes, size_t len);
 /** Of strictly increasing roster indices, label "fedmoe participants v1". */

@@ -104,6 +104,12 @@ FM_NODISCARD fm_status fm_plan_encode(const fm_plan *p, fm_buf *out);
 /** Decode and fm_plan_check; FM_EPROTO. On FM_OK the caller ends *out with fm_plan_fini. */
 FM_NODISCARD fm_status fm_plan_decode(const uint8_t *data, size_t len, fm_plan *out);
 void fm_plan_fini(fm_plan *p);
+/**
+ * How much of a model or an update may be under way from or to one node: so little that all nodes
+ * together hold 16 MiB in the aggregator, but 64 KiB to 4 MiB; and what one piece of it is.
+ */
+uint32_t fm_plan_window_bytes(const fm_plan *p);
+uint32_t fm_plan_piece_bytes(const fm_plan *p);
 /** Coordinates of one update: parameters - frozen. */
 static inline uint32_t fm_plan_update_words(const fm_plan *p)
 {
