@@ -262,7 +262,7 @@ static void fast_costs_no_noise(void)
     refuses(s, "encoding");
 }
 
-/* docs/protocol.md, section 11; tests/proto/vectors.py computes them from that text. */
+/* docs/protocol.md, section 11; tests/client computes them from that text. */
 static void gives_the_lattices_of_the_protocol(void)
 {
     static const struct {

@@ -58,7 +58,7 @@ static void a_code_comes_back_as_it_was(void)
     CU_ASSERT_EQUAL(memcmp(&back, &i, sizeof i), 0);
 }
 
-/* docs/protocol.md, section 10; computed by tests/proto/vectors.py, and the signature from RFC 8032. */
+/* docs/protocol.md, section 10; computed by tests/client, and the signature from RFC 8032. */
 static void code_and_proof_are_those_of_the_document(void)
 {
     static const char code[] = "fedmoe1aebagbafaydqqcikbmga2dqpcaireeyuculbogazdinryhi6d4qibamcq"
