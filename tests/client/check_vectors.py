@@ -166,6 +166,20 @@ def certificates():
         judged(v["why"], v["accept"], identity.check_signature,
                identity.load_certificate(unhex(v["certificate"])).public_key(), v["label"],
                unhex(v["message"]), unhex(v["signature"]))
+    now, node = load("identities.json")["time"], unhex(file["certificates"][0]["der"])
+    for v in file["revocations"]:
+        try:
+            ours = "taken" if t.revise(unhex(v["list"])) else "held"
+        except Refused:
+            ours = "refused"
+        same(f"list, {v['why']}", ours, v["verdict"])
+        judged(f"the node after the list, {v['why']}", v["accept"], t.member, node, "node", now)
+    for v in file["authorities"]:
+        ca = identity.der_of(x509.load_pem_x509_certificate(v["ca"].encode()))
+        judged(f"authority, {v['why']}", v["accept"], identity.Trust, ca)
+        if v["accept"]:
+            judged(f"a node below the authority, {v['why']}", v["node_accept"],
+                   identity.Trust(ca).member, unhex(v["node"]), "node", now)
 
 
 def enrolment():

@@ -165,15 +165,17 @@ class Trust:
         return True
 
     def revoked_at(self, c):
-        entry = self.crl and self.crl.get_revoked_certificate_by_serial_number(c.serial_number)
-        return seconds(entry.revocation_date) if entry else None
+        if self.crl is None:
+            return None
+        entry = self.crl.get_revoked_certificate_by_serial_number(c.serial_number)
+        return None if entry is None else seconds(entry.revocation_date)
 
     def check_now(self, c, now):
         ca = self.certificate
         for one in (c, ca):
             need(seconds(one.not_valid_before) <= now <= seconds(one.not_valid_after),
                  "a certificate that is not valid at the time")
-        if self.crl:
+        if self.crl is not None:  # an empty list is false
             need(seconds(self.crl.last_update) <= now <= seconds(self.crl.next_update),
                  "the revocation list has ended")
             need(self.revoked_at(c) is None, "revoked")

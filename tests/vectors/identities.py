@@ -167,6 +167,62 @@ def signatures(certificates):
 CA = certificate("ca", CA_KEY, [uri("ca", FEDERATION)], ca=True, path=0)
 
 
+def crl(number, revoked=(), key=CA_KEY, end=END, start=START):
+    b = (x509.CertificateRevocationListBuilder().issuer_name(subject("ca")).last_update(start)
+         .next_update(end).add_extension(
+             x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), False))
+    if number is not None:
+        b = b.add_extension(x509.CRLNumber(number), False)
+    for one in revoked:
+        b = b.add_revoked_certificate(x509.RevokedCertificateBuilder().serial_number(
+            one.serial_number).revocation_date(year(2026)).build())
+    return sign(b, key)
+
+
+def lists():
+    """What comes one after the other to who holds no list; `accept`: node-x is good after it."""
+    one, two, four = crl(1), crl(2), crl(4, [node()])
+    for why, list_, verdict, accept in (
+            ("without a number", der(crl(None)), "refused", True),
+            ("signed by another key", der(crl(1, key=OTHER_KEY)), "refused", True),
+            ("a byte behind it", der(one) + b"\0", "refused", True),
+            ("the first one", der(one), "taken", True),
+            ("the same again", der(one), "held", True),
+            ("another of the same number", der(crl(1, [node()])), "refused", True),
+            ("one that revokes the node, its number higher by three", der(four), "taken", False),
+            ("the one between", der(two), "refused", False),
+            ("the first one again", der(one), "refused", False),
+            ("one that revokes nobody any more", der(crl(5)), "taken", True),
+            ("one that has ended", der(crl(6, end=year(2026) + datetime.timedelta(9))), "taken", False),
+            ("one that is not valid yet", der(crl(7, start=year(2028))), "taken", False),
+            ("nothing", b"", "refused", False)):
+        yield {"why": why, "list": list_.hex(), "verdict": verdict, "accept": accept}
+
+
+def authorities():
+    """A CA's certificate, whether it may be pinned, and a node's below it: whether it is good."""
+    ec_key, name = p256("ca"), [uri("ca", FEDERATION)]
+
+    def one(why, key, accept, member=True, below=None, **more):
+        ca = certificate("ca", key, name, issuer_key=more.pop("issuer_key", key),
+                         **{"ca": True, "path": 0, **more})
+        return {"why": why, "ca": ca.public_bytes(serialization.Encoding.PEM).decode(),
+                "accept": accept, "node": der(below or node(issuer_key=key)).hex(),
+                "node_accept": accept and member}
+
+    yield one("Ed25519", CA_KEY, True)
+    yield one("P-256", ec_key, True)
+    yield one("P-256, a node on P-256", ec_key, True, below=node(key=p256("x"), issuer_key=ec_key))
+    yield one("no path length", CA_KEY, True, path=None)
+    yield one("not signed by itself", ec_key, False, issuer_key=CA_KEY)
+    yield one("without cRLSign", CA_KEY, False, use=("key_cert_sign",))
+    yield one("without keyCertSign", CA_KEY, False, use=("crl_sign",))
+    yield one("no CA at all", CA_KEY, False, ca=False, path=None)
+    yield one("over", CA_KEY, True, member=False, end=year(2026) + datetime.timedelta(9))
+    yield one("an authority between", CA_KEY, True, member=False, below=node(
+        issuer="between", issuer_key=OTHER_KEY))
+
+
 def main():
     folder = sys.argv[1]
     os.makedirs(f"{folder}/identities", exist_ok=True)
@@ -189,6 +245,7 @@ def main():
         json.dump({"ca": der(CA).hex(), "federation": FEDERATION,
                    "certificates": [{"why": w, "der": d.hex(), "role": r, "time": t, "accept": a}
                                     for w, d, r, t, a in cases()],
+                   "revocations": list(lists()), "authorities": list(authorities()),
                    "signatures": list(signatures(made))}, f, indent=1)
         f.write("\n")
 

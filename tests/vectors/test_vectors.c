@@ -5,6 +5,7 @@
 
 #include <sodium.h>
 
+#include "fedmoe/base/file.h"
 #include "suites.h"
 #include "vec.h"
 
@@ -98,10 +99,78 @@ static void signatures_are_judged(void)
     json_decref(file);
 }
 
+static bool node_is_good(const fm_trust *t, const json_t *one, const char *key)
+{
+    fm_peer *peer = NULL;
+    size_t len = 0;
+    uint8_t *der = bytes_of(one, key, &len);
+    const bool good = fm_peer_verify(t, der, len, FM_ROLE_NODE, VEC_NOW_S, &peer) == FM_OK;
+
+    fm_peer_free(&peer);
+    free(der);
+    return good;
+}
+
+static void revocation_lists_are_judged(void)
+{
+    json_t *file = vec_load("certificates.json"), *one;
+    const json_t *node = json_array_get(json_object_get(file, "certificates"), 0);
+    fm_trust *held = NULL;
+    size_t i;
+
+    json_array_foreach(json_object_get(file, "revocations"), i, one)
+    {
+        const char *verdict = json_string_value(json_object_get(one, "verdict"));
+        fm_trust *fresh = NULL;
+        size_t len = 0;
+        uint8_t *list = bytes_of(one, "list", &len);
+        fm_status st = fm_trust_revise(held ? held : vec_trust(), list, len, &fresh);
+
+        CU_ASSERT_STRING_EQUAL(st != FM_OK ? "refused" : fresh ? "taken" : "held", verdict);
+        if (fresh) {
+            fm_trust_free(&held);
+            held = fresh;
+        }
+        CU_ASSERT_EQUAL(node_is_good(held ? held : vec_trust(), node, "der"),
+                        json_is_true(json_object_get(one, "accept")));
+        free(list);
+    }
+    CU_ASSERT(i > 10);
+    fm_trust_free(&held);
+    json_decref(file);
+}
+
+static void authorities_are_judged(void)
+{
+    json_t *file = vec_load("certificates.json"), *one;
+    char dir[400], path[512];
+    size_t i;
+
+    fm_test_tmpdir(dir, sizeof dir);
+    (void)snprintf(path, sizeof path, "%s/ca.crt", dir);
+    json_array_foreach(json_object_get(file, "authorities"), i, one)
+    {
+        const char *pem = json_string_value(json_object_get(one, "ca"));
+        const bool accept = json_is_true(json_object_get(one, "accept"));
+        fm_trust *trust = NULL;
+
+        vec_need(fm_file_replace(path, pem, strlen(pem), 0644) == FM_OK, path);
+        CU_ASSERT_EQUAL(fm_trust_load(dir, &trust) == FM_OK, accept);
+        if (trust)
+            CU_ASSERT_EQUAL(node_is_good(trust, one, "node"),
+                            json_is_true(json_object_get(one, "node_accept")));
+        fm_trust_free(&trust);
+    }
+    CU_ASSERT(i > 8);
+    json_decref(file);
+}
+
 static const fm_test tests[] = {
     { "each file is what the code gives", each_file_is_what_the_code_gives },
     { "certificates of other software are judged as the file says", certificates_are_judged },
     { "signatures of other software are judged as the file says", signatures_are_judged },
+    { "revocation lists of other software likewise", revocation_lists_are_judged },
+    { "certificate authorities of other software likewise", authorities_are_judged },
 };
 
 const fm_test_suite suite_vectors = { "vectors.files", tests, FM_TEST_COUNT(tests) };
