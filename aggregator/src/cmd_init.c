@@ -76,6 +76,8 @@ static void print_text(const char *dir, const fm_aggregator_init_report *r, cons
                r->rounds, r->rounds == 1 ? "" : "s");
     else
         printf("epsilon           none: NOTHING IS PRIVATE, the noise multiplier is 0\n");
+    printf("update            %.6g MB from each node in a round: %u words of %u bits\n",
+           1e-6 * (double)r->update_words * (r->word_bits / 8), r->update_words, r->word_bits);
     if (r->training.rounds > 0)
         print_training(r);
     printf("Every node.yaml needs door address and door public key. Next:\n"
@@ -104,12 +106,14 @@ static json_t *training_json(const fm_aggregator_init_report *r)
 
 static int print_json(const char *dir, const fm_aggregator_init_report *r, const char *plan)
 {
-    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:f, s:I, s:I, s:o}", "federation",
-                          r->federation, "directory", dir, "door", r->door, "door_key", r->door_key,
-                          "plan_hash", plan, "noise_multiplier", r->noise_multiplier, "epsilon",
-                          isfinite(r->epsilon) ? json_real(r->epsilon) : json_null(), "delta",
-                          r->delta, "rounds", (json_int_t)r->rounds, "parameters",
-                          (json_int_t)r->parameters, "training", training_json(r));
+    json_t *j =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:f, s:I, s:I, s:I, s:I, s:o}", "federation",
+                  r->federation, "directory", dir, "door", r->door, "door_key", r->door_key,
+                  "plan_hash", plan, "noise_multiplier", r->noise_multiplier, "epsilon",
+                  isfinite(r->epsilon) ? json_real(r->epsilon) : json_null(), "delta", r->delta,
+                  "rounds", (json_int_t)r->rounds, "parameters", (json_int_t)r->parameters,
+                  "update_words", (json_int_t)r->update_words, "word_bits",
+                  (json_int_t)r->word_bits, "training", training_json(r));
     fm_status st = j ? fm_json_print(j) : fm_fail(FM_ENOMEM, "no memory for the report");
 
     json_decref(j);

@@ -101,22 +101,18 @@ static fm_status read_noise_mode(const fm_yaml_node *m, fm_plan *p)
 /* A query's clip norm follows from what it asks; it is put to every unit. */
 static fm_status check_privacy_keys(const fm_yaml_node *m, const fm_plan *p)
 {
-    static const char *const training[] = { "unit",
-                                            "epsilon",
-                                            "delta",
-                                            "clip_norm",
-                                            "sampling_rate",
-                                            "expected_units",
-                                            "max_units",
-                                            "insecure_noise_multiplier",
-                                            "max_unit_rows",
-                                            "noise",
-                                            "encoding",
-                                            "adaptive_clip",
-                                            NULL };
-    static const char *const query[] = { "unit",           "epsilon",   "delta",
-                                         "expected_units", "max_units", "insecure_noise_multiplier",
-                                         "max_unit_rows",  "noise",     NULL };
+    static const char *const training[] = { "unit",          "epsilon",
+                                            "delta",         "clip_norm",
+                                            "sampling_rate", "expected_units",
+                                            "max_units",     "insecure_noise_multiplier",
+                                            "max_unit_rows", "noise",
+                                            "encoding",      "word_bits",
+                                            "adaptive_clip", NULL };
+    static const char *const query[] = { "unit",          "epsilon",
+                                         "delta",         "expected_units",
+                                         "max_units",     "insecure_noise_multiplier",
+                                         "max_unit_rows", "noise",
+                                         "word_bits",     NULL };
 
     return fm_yaml_check_keys(m, p->task == FM_TASK_TRAINING ? training : query);
 }
@@ -129,6 +125,18 @@ static fm_status read_expected(const fm_yaml_node *m, fm_plan *p)
                                  &p->expected_units);
 }
 
+/* 0: to be chosen, once the noise is known. */
+static fm_status read_word_bits(const fm_yaml_node *m, fm_plan *p)
+{
+    fm_status st;
+
+    if (!fm_yaml_find(m, "word_bits"))
+        return FM_OK;
+    if ((st = get_u32(m, "word_bits", 16, 32, &p->word_bits)) == FM_OK && p->word_bits % 8 != 0)
+        st = fm_yaml_fail(fm_yaml_find(m, "word_bits"), "word_bits must be 16, 24 or 32");
+    return st;
+}
+
 static fm_status read_privacy(const fm_yaml_node *root, fm_plan *p)
 {
     const fm_yaml_node *m = NULL;
@@ -136,7 +144,7 @@ static fm_status read_privacy(const fm_yaml_node *root, fm_plan *p)
 
     if ((st = fm_yaml_get_map(root, "privacy", &m)) != FM_OK ||
         (st = check_privacy_keys(m, p)) != FM_OK || (st = read_unit(m, p)) != FM_OK ||
-        (st = read_noise_mode(m, p)) != FM_OK ||
+        (st = read_noise_mode(m, p)) != FM_OK || (st = read_word_bits(m, p)) != FM_OK ||
         (st = fm_yaml_get_double(m, "epsilon", 1e-3, NO_PRIVACY_EPSILON, &p->epsilon)) != FM_OK ||
         (st = fm_yaml_get_double(m, "delta", 1e-12, 0.1, &p->delta)) != FM_OK ||
         (st = get_u32(m, "max_units", 1, MAX_UNITS, &p->max_units)) != FM_OK ||
@@ -388,6 +396,13 @@ static fm_status check_plan(const char *path, const fm_plan *p)
     return st == FM_OK ? st : fm_fail_context(st, "%s: ", path);
 }
 
+static unsigned least_word_bits(const fm_plan *p)
+{
+    const fm_dp_lattice_spec spec = fm_replay_lattice_spec(p);
+
+    return fm_dp_least_word_bits(&spec);
+}
+
 /* With room for every member's own reckoning of this plan with the rest of its ledger. */
 static fm_status calibrate(fm_plan *p)
 {
@@ -418,6 +433,8 @@ fm_status fm_aggregator_config_load(const char *path, fm_aggregator_config *out)
         goto done;
     if (c.plan.noise_multiplier < 0.0 && (st = calibrate(&c.plan)) != FM_OK)
         goto done;
+    if (c.plan.word_bits == 0)
+        c.plan.word_bits = least_word_bits(&c.plan);
     fm_random_bytes(c.plan.run, sizeof c.plan.run);
     if ((st = check_plan(path, &c.plan)) != FM_OK)
         goto done;

@@ -269,6 +269,8 @@ static fm_status report(const fm_aggregator_config *c, fm_aggregator_init_report
     out->expected_units = p->expected_units;
     out->rounds = p->rounds;
     out->parameters = p->parameters;
+    out->update_words = fm_plan_update_words(p);
+    out->word_bits = p->word_bits;
     if (p->task == FM_TASK_TRAINING) {
         out->training = *p;
         out->training.model_text = out->training.schema_text = out->training.query_text = NULL;

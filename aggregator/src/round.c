@@ -37,9 +37,8 @@ static fm_status take_room(fm_coordinator *m)
         (st = room(nodes, sizeof *m->update_hashes, &m->update_hashes)) != FM_OK ||
         (st = room(nodes, sizeof *m->signatures, &m->signatures)) != FM_OK ||
         (st = room(nodes, sizeof *m->update_signatures, &m->update_signatures)) != FM_OK ||
-        (st = room(n, sizeof *m->sum, &m->sum)) != FM_OK ||
         (st = room(FM_COORD_BLOCK, 1, &m->block)) != FM_OK ||
-        (st = room(n, sizeof *m->surplus, &m->surplus)) != FM_OK)
+        (st = room(n, fm_dp_sum_word_bytes(m->lattice.word_bits), &m->sum)) != FM_OK)
         return st;
     m->record_room = (uint32_t)(2 * nodes);
     return room(n, sizeof *m->gradient, &m->gradient);
@@ -92,7 +91,6 @@ void fm_coordinator_free(fm_coordinator **mp)
     free(m->signatures);
     free(m->update_signatures);
     free(m->sum);
-    free(m->surplus);
     free(m->block);
     fm_dp_shares_free(&m->shares);
     free(m->gradient);

@@ -86,7 +86,7 @@ static fm_replay_sum sum_of(const fm_coordinator *m)
 static fm_status unmask(fm_coordinator *m, uint32_t at, const fm_msg_release *r)
 {
     const fm_replay_sum sum = sum_of(m);
-    fm_status st = fm_replay_unmask(&sum, at, r, m->surplus);
+    fm_status st = fm_replay_unmask(&sum, at, r);
 
     if (st == FM_OK && m->c.ports.keep_release)
         st = m->c.ports.keep_release(m->c.ports.ctx, at, r);

@@ -12,7 +12,7 @@
 #include "fedmoe/dp/mask.h"
 
 #define NO_INDEX UINT32_MAX
-#define FM_COORD_BLOCK ((size_t)256 << 10)
+#define FM_COORD_BLOCK ((size_t)192 << 10) /* whole words of each width */
 
 typedef struct {
     uint64_t peer;
@@ -87,11 +87,11 @@ struct fm_coordinator {
                                commits */
     fm_bytes *update_signatures; /* [max_nodes] likewise, for the record */
     fm_hash commit_digest;
-    uint32_t *sum;    /* [words] masked words added, then masks and surplus subtracted */
-    int32_t *surplus; /* [words] scratch: noise that was given back */
-    float *gradient;  /* [words] */
-    uint8_t *block;   /* [FM_COORD_BLOCK] of an update that is added */
-    float *result;    /* [parameters] once finished, else NULL */
+    void *sum;       /* [words] masked words added, then masks and surplus subtracted; as dp has the
+                        lattice's: fm_dp_sum_word_bytes each */
+    float *gradient; /* [words] */
+    uint8_t *block;  /* [FM_COORD_BLOCK] of an update that is added */
+    float *result;   /* [parameters] once finished, else NULL */
     fm_hash result_hash;
 };
 

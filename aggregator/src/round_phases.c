@@ -60,7 +60,7 @@ fm_status fm_coord_start_round(fm_coordinator *m)
     m->waiting_noted = false;
     st = send_start(m, &msg);
     /* While the nodes compute. */
-    memset(m->sum, 0, (size_t)fm_plan_update_words(m->c.plan) * sizeof *m->sum);
+    memset(m->sum, 0, fm_plan_update_words(m->c.plan) * fm_dp_sum_word_bytes(m->lattice.word_bits));
     return st;
 }
 

@@ -29,8 +29,7 @@ static fm_status serve(fm_coordinator *m, member *who, const uint8_t *model, uin
         const uint64_t n = until - who->served_to;
 
         msg.model_piece.at = who->served_to;
-        msg.model_piece.piece =
-            (fm_bytes){ model + who->served_to, (size_t)(n < most ? n : most) };
+        msg.model_piece.piece = (fm_bytes){ model + who->served_to, (size_t)(n < most ? n : most) };
         st = fm_coord_send(m, who, &msg);
         who->served_to += msg.model_piece.piece.len;
     }
@@ -70,7 +69,7 @@ fm_status fm_coord_take_model_want(fm_coordinator *m, member *who, const fm_msg_
 
 static size_t size_of(const fm_coordinator *m)
 {
-    return (size_t)fm_plan_update_words(m->c.plan) * sizeof *m->sum;
+    return fm_plan_update_bytes(m->c.plan);
 }
 
 void fm_coord_drop_pieces(fm_coordinator *m, uint32_t index)
@@ -180,16 +179,17 @@ static bool update_counts(fm_coordinator *m, member *who, slot *s, const fm_msg_
 /* Nothing of an update is in the sum before all of it is here: whoever is lost has left no trace. */
 static fm_status add(fm_coordinator *m, uint32_t index)
 {
+    const size_t size = size_of(m), sent = m->lattice.word_bits / 8;
+    const size_t held = fm_dp_sum_word_bytes(m->lattice.word_bits);
     const fm_coordinator_ports *ports = &m->c.ports;
-    const size_t size = size_of(m);
     fm_status st = FM_OK;
 
     for (size_t at = 0; st == FM_OK && at < size; at += FM_COORD_BLOCK) {
         const size_t n = size - at < FM_COORD_BLOCK ? size - at : FM_COORD_BLOCK;
+        uint8_t *sum = (uint8_t *)m->sum + at / sent * held;
 
         if ((st = ports->get_piece(ports->ctx, index, at, m->block, n)) == FM_OK &&
-            (st = fm_dp_sum_words(m->sum + at / sizeof *m->sum, n / sizeof *m->sum, m->block,
-                                  n)) == FM_OK &&
+            (st = fm_dp_sum_words(m->lattice.word_bits, sum, n / sent, m->block, n)) == FM_OK &&
             ports->keep_update)
             st = ports->keep_update(ports->ctx, index, size, at, (fm_bytes){ m->block, n });
     }

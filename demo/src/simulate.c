@@ -14,8 +14,7 @@ typedef struct {
     fm_dp_pairs **pairs;  /* [nodes] */
     fm_dp_shares *shares; /* with which what is too much of the noise comes off again */
     uint32_t *everyone;   /* [nodes] 0, 1, 2, ... */
-    uint32_t *sum;        /* [parameters] */
-    int32_t *surplus;     /* [parameters], scratch */
+    void *sum;            /* [parameters], as dp has the plan's words */
     float *gradient;      /* [parameters] */
     fm_optimizer *optimizer;
 } simulation;
@@ -29,8 +28,7 @@ static fm_status make_room(simulation *r)
         (st = fm_alloc(nodes, sizeof *r->keys, (void **)&r->keys)) != FM_OK ||
         (st = fm_alloc(nodes, sizeof *r->pairs, (void **)&r->pairs)) != FM_OK ||
         (st = fm_alloc(nodes, sizeof *r->everyone, (void **)&r->everyone)) != FM_OK ||
-        (st = fm_alloc(n, sizeof *r->sum, (void **)&r->sum)) != FM_OK ||
-        (st = fm_alloc(n, sizeof *r->surplus, (void **)&r->surplus)) != FM_OK ||
+        (st = fm_alloc(n, fm_dp_sum_word_bytes(r->s->plan->word_bits), &r->sum)) != FM_OK ||
         (st = fm_alloc(n, sizeof *r->gradient, (void **)&r->gradient)) != FM_OK)
         return st;
     return fm_replay_optimizer_new(r->s->plan, r->s->initial, n, &r->optimizer);
@@ -64,6 +62,7 @@ static fm_status make_pairs(simulation *r)
 /* One node's update into the sum, its self mask and surplus noise out again: nobody is lost. */
 static fm_status add_node(simulation *r, uint32_t i, const fm_dp_round *round)
 {
+    const unsigned bits = r->s->plan->word_bits;
     size_t n = r->s->plan->parameters, len = 0;
     fm_rng rng = r->s->rng;
     const uint8_t *bytes = NULL;
@@ -77,13 +76,13 @@ static fm_status add_node(simulation *r, uint32_t i, const fm_dp_round *round)
     if ((st = fm_node_step_run(r->steps[i], &in, &release)) != FM_OK)
         goto done;
     fm_dp_release_bytes(release, &bytes, &len);
-    if ((st = fm_dp_sum_words(r->sum, n, bytes, len)) != FM_OK ||
+    if ((st = fm_dp_sum_words(bits, r->sum, n, bytes, len)) != FM_OK ||
         (st = fm_dp_release_unmask(release, r->everyone, r->s->nodes, &unmask)) != FM_OK)
         goto done;
-    if ((st = fm_dp_mask_apply(r->sum, n, unmask->self_seed, -1)) == FM_OK)
+    if ((st = fm_dp_mask_apply(bits, r->sum, n, unmask->self_seed, -1)) == FM_OK)
         st = fm_dp_shares_subtract(r->shares, r->s->nodes,
                                    (const uint8_t(*)[FM_DP_NOISE_SEED_BYTES])unmask->surplus_seeds,
-                                   unmask->surplus_count, r->surplus, r->sum, n);
+                                   unmask->surplus_count, r->sum, n);
 done:
     fm_dp_unmask_free(&unmask);
     fm_dp_release_free(&release);
@@ -101,7 +100,7 @@ static fm_status run_round(simulation *r, uint64_t number)
     };
     fm_status st = FM_OK;
 
-    memset(r->sum, 0, n * sizeof *r->sum);
+    memset(r->sum, 0, n * fm_dp_sum_word_bytes(r->s->plan->word_bits));
     for (uint32_t i = 0; st == FM_OK && i < r->s->nodes; i++)
         st = add_node(r, i, &round);
     if (st != FM_OK)
@@ -135,7 +134,6 @@ fm_status fm_simulate(const fm_simulation *s, float *result)
     free(r.everyone);
     fm_dp_shares_free(&r.shares);
     free(r.sum);
-    free(r.surplus);
     free(r.gradient);
     fm_optimizer_free(&r.optimizer);
     return st;

@@ -8,6 +8,7 @@
 #include "fedmoe/base/memory.h"
 
 #define FEDERATION "fedmoe audit"
+#define WORD_BITS 32u /* of the lattice: nothing travels */
 
 static const uint32_t ALONE = 0; /* the only index of the roster */
 
@@ -42,9 +43,9 @@ static fm_status open_release(run *r, fm_dp_release *release)
 
     memset(r->sum, 0, n * sizeof *r->sum);
     fm_dp_release_bytes(release, &bytes, &len);
-    if ((st = fm_dp_sum_words(r->sum, n, bytes, len)) == FM_OK &&
+    if ((st = fm_dp_sum_words(WORD_BITS, r->sum, n, bytes, len)) == FM_OK &&
         (st = fm_dp_release_unmask(release, &ALONE, 1, &unmask)) == FM_OK)
-        st = fm_dp_mask_apply(r->sum, n, unmask->self_seed, -1);
+        st = fm_dp_mask_apply(WORD_BITS, r->sum, n, unmask->self_seed, -1);
     fm_dp_unmask_free(&unmask);
     return st;
 }
@@ -89,6 +90,9 @@ fm_status fm_dp_audit_run(const fm_dp_audit_setup *a, fm_dp_observations *out)
 
     if (!a || !a->lattice || !a->rng || !a->step || !out)
         return fm_fail(FM_EINVAL, "audit: missing argument");
+    if (a->lattice->word_bits != WORD_BITS)
+        return fm_fail(FM_EINVAL, "audit: a lattice of %u-bit words; it must be of %u",
+                       a->lattice->word_bits, WORD_BITS);
     if ((st = fm_dp_canaries_new(a->canaries, a->coordinates, a->lattice->clip_norm, &a->claimed,
                                  a->rng, &r.canaries)) == FM_OK &&
         (st = fm_alloc(a->coordinates, sizeof *r.sum, (void **)&r.sum)) == FM_OK)

@@ -101,14 +101,20 @@ fm_status fm_dp_encode_into(const fm_dp_lattice *l, const float *g, size_t n, in
     return FM_OK;
 }
 
+static bool word_bits_ok(unsigned bits)
+{
+    return bits == 16 || bits == 24 || bits == 32;
+}
+
 bool fm_dp_lattice_ok(const fm_dp_lattice *l)
 {
-    if (l->sensitivity < 1 || l->sensitivity > INT32_MAX || !(l->unit_scale > 0.0) ||
+    if (l->unit_sensitivity < 1 || l->unit_sensitivity > INT32_MAX || !(l->unit_scale > 0.0) ||
         !isfinite(l->unit_scale) || l->max_units < 1 || l->shift > FM_DP_SHIFT_MAX ||
-        l->unit_sensitivity != l->sensitivity << l->shift ||
-        !((double)l->max_units * (double)l->sensitivity < 0x1p31))
+        l->sensitivity != ldexp((double)l->unit_sensitivity, -(int)l->shift) ||
+        !word_bits_ok(l->word_bits) ||
+        !((double)l->max_units * l->sensitivity < ldexp(1.0, (int)l->word_bits - 1)))
         return false;
-    return l->encoding == FM_DP_EXACT ? l->shift == 0 : l->unit_sensitivity <= FM_DP_FAST_STEPS;
+    return l->encoding == FM_DP_EXACT || l->unit_sensitivity <= FM_DP_FAST_STEPS;
 }
 
 fm_status fm_dp_encode_unit(const fm_dp_lattice *lattice, const float *gradient, size_t n,
@@ -205,30 +211,35 @@ uint64_t fm_dp_encode_tail(const float *v, size_t n, double bound, int64_t limit
     return squares;
 }
 
-/* A power of two shifts a float's exponent and rounds nothing, as long as results are far from both
- * ends of their range: then the one rounding is that of the integer, as in double. */
-static void decode_floats(float step, const uint32_t *sum, size_t n, float *out)
+/*
+ * In forms that compilers make vectors of. A power of two shifts a float's exponent and rounds
+ * nothing, as long as results are far from both ends of their range: then the one rounding is that of
+ * the integer, as in double.
+ */
+static void decode_floats(float step, unsigned bits, const void *sum, size_t n, float *out)
 {
-    for (size_t i = 0; i < n; i++) {
-        int32_t v; /* two's complement, in a form that compilers make vectors of */
+    const uint32_t *wide = sum;
+    const uint16_t *narrow = sum;
 
-        memcpy(&v, &sum[i], sizeof v);
-        out[i] = (float)v * step;
-    }
+    if (bits == 16)
+        for (size_t i = 0; i < n; i++)
+            out[i] = (float)(int16_t)narrow[i] * step;
+    else if (bits == 24)
+        for (size_t i = 0; i < n; i++)
+            out[i] = (float)fm_dp_sum_word(24, wide, i) * step;
+    else
+        for (size_t i = 0; i < n; i++)
+            out[i] = (float)(int32_t)wide[i] * step;
 }
 
-void fm_dp_decode_sum(const fm_dp_lattice *lattice, const uint32_t *sum, size_t n, float *out)
+void fm_dp_decode_sum(const fm_dp_lattice *lattice, const void *sum, size_t n, float *out)
 {
     const double step = ldexp(1.0, -lattice->scale_log2); /* exact, so that there is one rounding */
 
     if (abs(lattice->scale_log2) <= FLOAT_SCALE_LOG2) {
-        decode_floats((float)step, sum, n, out);
+        decode_floats((float)step, lattice->word_bits, sum, n, out);
         return;
     }
-    for (size_t i = 0; i < n; i++) {
-        int32_t v;
-
-        memcpy(&v, &sum[i], sizeof v);
-        out[i] = (float)(v * step);
-    }
+    for (size_t i = 0; i < n; i++)
+        out[i] = (float)(fm_dp_sum_word(lattice->word_bits, sum, i) * step);
 }

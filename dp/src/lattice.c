@@ -2,15 +2,17 @@
 #include <stdbool.h>
 
 #include "fedmoe/dp/encode.h"
+#include "sum_internal.h"
 
 #define MIN_SENSITIVITY 64
 #define MIN_SIGMA 10.0
+/* Of sigma, in units of the noise multiplier's inverse: docs/privacy.md, section 3, lemma. */
+#define MIN_SIGMA_TIMES_Z 27.0
 /* fm_dp_gaussian_expand's ceiling for 32 bits, less than it by more than shares.c rounds up. */
 #define MAX_SIGMA (0x1p26 * (1.0 - 0x1p-40))
 #define NOISE_SIGMAS 12.0
-/* One step below 2^31, far more than the doubles below can be wrong by. */
-#define WORD_LIMIT (0x1p31 - 1.0)
-#define WORD_BITS 31
+#define ROUNDING 0.5
+#define WIDEST_BITS 32u
 #define FAST_LEAST_STEPS 2048
 #define FAST_SIGMA_OF_UNITS 4.0
 
@@ -32,24 +34,30 @@ static fm_status check_spec(const fm_dp_lattice_spec *s)
                        (unsigned)s->quorum, (unsigned)s->colluders);
     if (s->encoding != FM_DP_EXACT && s->encoding != FM_DP_FAST)
         return fm_fail(FM_EINVAL, "encoding must be exact or fast");
+    if (s->word_bits != 0 && s->word_bits != 16 && s->word_bits != 24 && s->word_bits != 32)
+        return fm_fail(FM_EINVAL, "word_bits must be 16, 24 or 32, and is %u", s->word_bits);
     return FM_OK;
 }
 
-/* The lattice of the wire; the units' is the same. */
-static fm_dp_lattice lattice_at(const fm_dp_lattice_spec *s, int scale_log2)
+/* The lattice whose units have 2^unit_log2 steps per gradient unit, 2^shift to one of the wire. */
+static fm_dp_lattice lattice_at(const fm_dp_lattice_spec *s, unsigned word_bits, int unit_log2,
+                                unsigned shift)
 {
-    double steps = floor(ldexp(s->clip_norm, scale_log2)); /* exact: a power of two */
-    double counted = s->noise_multiplier * steps;
+    double steps = floor(ldexp(s->clip_norm, unit_log2)); /* exact: a power of two */
+    double sensitivity = ldexp(steps, -(int)shift);
+    double counted = s->noise_multiplier * sensitivity;
     double shared_by = s->local ? 1.0 : (double)(s->quorum - s->colluders);
 
     return (fm_dp_lattice){
         .clip_norm = s->clip_norm,
-        .scale_log2 = scale_log2,
-        .scale = ldexp(1.0, scale_log2),
-        .sensitivity = (int64_t)steps,
+        .scale_log2 = unit_log2 - (int)shift,
+        .scale = ldexp(1.0, unit_log2 - (int)shift),
+        .sensitivity = sensitivity,
+        .word_bits = word_bits,
         .encoding = s->encoding,
+        .shift = shift,
         .unit_sensitivity = (int64_t)steps,
-        .unit_scale = ldexp(1.0, scale_log2),
+        .unit_scale = ldexp(1.0, unit_log2),
         .sigma_share = counted / sqrt(shared_by),
         .sigma_counted = counted,
         .max_units = s->max_units,
@@ -60,87 +68,141 @@ static fm_dp_lattice lattice_at(const fm_dp_lattice_spec *s, int scale_log2)
     };
 }
 
-static bool sums_cannot_wrap(const fm_dp_lattice_spec *s, const fm_dp_lattice *l)
+/* One step below half of the words, far more than the doubles can be wrong by. */
+static bool sums_cannot_wrap(const fm_dp_lattice *l)
 {
-    double units = (double)s->max_units * (double)l->sensitivity;
-    double noise = (double)s->nodes * NOISE_SIGMAS * l->sigma_share;
+    double units = (double)l->max_units * l->sensitivity;
+    double noise = (double)l->nodes * (NOISE_SIGMAS * l->sigma_share + ROUNDING);
 
-    return units + noise < WORD_LIMIT && l->sigma_share <= MAX_SIGMA;
+    return units + noise < ldexp(1.0, (int)l->word_bits - 1) - 1.0 && l->sigma_share <= MAX_SIGMA;
 }
 
-/* The finest that wraps no sum, no finer than `from`; sensitivity < MIN_SENSITIVITY: there is none. */
-static fm_dp_lattice wire_lattice(const fm_dp_lattice_spec *spec, int from)
+/* log2 of unit_scale in EXACT: the finest that wraps no sum of 32 bits. */
+static int exact_unit_log2(const fm_dp_lattice_spec *spec, int from)
 {
-    fm_dp_lattice l = lattice_at(spec, from);
+    fm_dp_lattice l = lattice_at(spec, WIDEST_BITS, from, 0);
 
-    while (l.sensitivity >= MIN_SENSITIVITY && !sums_cannot_wrap(spec, &l))
-        l = lattice_at(spec, --from);
-    return l;
+    while (l.unit_sensitivity >= MIN_SENSITIVITY && !sums_cannot_wrap(&l))
+        l = lattice_at(spec, WIDEST_BITS, --from, 0);
+    return from;
 }
 
 /* The finest whose units and noise are no larger than these; the spec is of FAST. */
 static int finest(const fm_dp_lattice_spec *spec, int from, double sigma)
 {
-    fm_dp_lattice l = lattice_at(spec, from);
+    fm_dp_lattice l = lattice_at(spec, WIDEST_BITS, from, 0);
 
-    while (l.sensitivity >= MIN_SENSITIVITY &&
-           (l.sensitivity > FM_DP_FAST_STEPS || l.sigma_share > sigma))
-        l = lattice_at(spec, --from);
+    while (l.unit_sensitivity >= MIN_SENSITIVITY &&
+           (l.unit_sensitivity > FM_DP_FAST_STEPS || l.sigma_share > sigma))
+        l = lattice_at(spec, WIDEST_BITS, --from, 0);
     return from;
 }
 
 /* log2 of unit_scale in FAST: docs/privacy.md, section 2, says why these bounds. */
-static int unit_scale_log2(const fm_dp_lattice_spec *spec, int from)
+static int fast_unit_log2(const fm_dp_lattice_spec *spec, int from)
 {
     static const double sigmas[] = { 0x1p11, 0x1p16, 0x1p21, MAX_SIGMA };
     int at = from;
 
     for (size_t i = 0; i < sizeof sigmas / sizeof *sigmas; i++) {
-        fm_dp_lattice l = lattice_at(spec, at = finest(spec, from, sigmas[i]));
+        fm_dp_lattice l = lattice_at(spec, WIDEST_BITS, at = finest(spec, from, sigmas[i]), 0);
 
-        if (l.sensitivity >= FAST_LEAST_STEPS &&
+        if (l.unit_sensitivity >= FAST_LEAST_STEPS &&
             l.sigma_counted >= FAST_SIGMA_OF_UNITS * (double)spec->max_units)
             break;
     }
     return at;
 }
 
-static fm_dp_lattice fast_lattice(const fm_dp_lattice_spec *spec, int from)
+/* What the spec leads to; whether it will do is another question. */
+static fm_dp_lattice choose(const fm_dp_lattice_spec *spec, unsigned word_bits)
 {
-    int unit = unit_scale_log2(spec, from);
-    fm_dp_lattice l = wire_lattice(spec, unit);
+    fm_dp_lattice l;
+    unsigned shift = 0;
+    int exponent, unit;
 
-    l.shift = (unsigned)(unit - l.scale_log2);
-    l.unit_sensitivity = l.sensitivity << l.shift; /* at most C * unit_scale */
-    l.unit_scale = ldexp(1.0, unit);
+    (void)frexp(spec->clip_norm, &exponent); /* clip_norm < 2^exponent */
+    unit = (int)WIDEST_BITS - 1 - exponent;
+    unit = spec->encoding == FM_DP_FAST ? fast_unit_log2(spec, unit) : exact_unit_log2(spec, unit);
+    do
+        l = lattice_at(spec, word_bits, unit, shift++);
+    while (!sums_cannot_wrap(&l) && shift <= FM_DP_SHIFT_MAX);
     return l;
+}
+
+/*
+ * Whether every level of the noise, in a round of however many, has its 10 steps: the narrowest is
+ * sigma^2 / (honest - 1) - sigma^2 / honest, of the most honest nodes. Merged, they would leave more
+ * noise than is needed.
+ */
+static bool has_every_level(const fm_dp_lattice *l)
+{
+    double honest = (double)(l->nodes - l->colluders);
+
+    return l->local || l->nodes == l->quorum ||
+           l->sigma_counted >= MIN_SIGMA * sqrt(honest * (honest - 1.0));
+}
+
+static bool is_wide_enough(const fm_dp_lattice *l, double noise_multiplier)
+{
+    return l->sigma_share >= MIN_SIGMA && noise_multiplier * l->sigma_counted >= MIN_SIGMA_TIMES_Z;
+}
+
+static bool is_fine_enough(const fm_dp_lattice *l)
+{
+    return sums_cannot_wrap(l) && l->unit_sensitivity >= MIN_SENSITIVITY &&
+           (l->sigma_counted > 0.0 || l->sensitivity >= MIN_SENSITIVITY);
+}
+
+static bool short_words_serve(const fm_dp_lattice *l, double noise_multiplier)
+{
+    return l->sigma_counted > 0.0 && is_fine_enough(l) && is_wide_enough(l, noise_multiplier) &&
+           has_every_level(l);
+}
+
+unsigned fm_dp_least_word_bits(const fm_dp_lattice_spec *spec)
+{
+    if (!spec || check_spec(spec) != FM_OK)
+        return WIDEST_BITS;
+    for (unsigned bits = 16; bits < WIDEST_BITS; bits += 8) {
+        const fm_dp_lattice l = choose(spec, bits);
+
+        if (short_words_serve(&l, spec->noise_multiplier))
+            return bits;
+    }
+    return WIDEST_BITS;
 }
 
 fm_status fm_dp_lattice_make(const fm_dp_lattice_spec *spec, fm_dp_lattice *out)
 {
     fm_dp_lattice l;
-    int exponent;
     fm_status st;
 
     if (!spec || !out)
         return fm_fail(FM_EINVAL, "lattice: missing argument");
     if ((st = check_spec(spec)) != FM_OK)
         return st;
-    (void)frexp(spec->clip_norm, &exponent); /* clip_norm < 2^exponent */
-    l = spec->encoding == FM_DP_FAST ? fast_lattice(spec, WORD_BITS - exponent)
-                                     : wire_lattice(spec, WORD_BITS - exponent);
-    if (l.sensitivity < MIN_SENSITIVITY)
+    l = choose(spec, spec->word_bits > 0 ? spec->word_bits : WIDEST_BITS);
+    if (l.word_bits < WIDEST_BITS && !short_words_serve(&l, spec->noise_multiplier))
+        return fm_fail(FM_EINVAL,
+                       "word_bits %u is too short for max_units (%u), nodes (%u) and "
+                       "noise_multiplier (%g): sums could wrap, or parts of the noise be narrower "
+                       "than %g steps; %u would do",
+                       l.word_bits, (unsigned)spec->max_units, (unsigned)spec->nodes,
+                       spec->noise_multiplier, MIN_SIGMA, fm_dp_least_word_bits(spec));
+    if (!is_fine_enough(&l))
         return fm_fail(FM_EINVAL,
                        "max_units (%u), nodes (%u) and noise_multiplier (%g) leave less than %d "
                        "lattice steps to a unit; lower one of them",
                        (unsigned)spec->max_units, (unsigned)spec->nodes, spec->noise_multiplier,
                        MIN_SENSITIVITY);
-    if (spec->noise_multiplier > 0.0 && l.sigma_share < MIN_SIGMA)
+    if (spec->noise_multiplier > 0.0 && !is_wide_enough(&l, spec->noise_multiplier))
         return fm_fail(FM_EINVAL,
                        "noise_multiplier (%g) makes a node's noise narrower than %g lattice "
-                       "steps at the finest lattice that max_units (%u) allows; raise it or lower "
-                       "max_units",
-                       spec->noise_multiplier, MIN_SIGMA, (unsigned)spec->max_units);
+                       "steps, or than %g over itself, at the finest lattice that max_units (%u) "
+                       "allows; raise it or lower max_units",
+                       spec->noise_multiplier, MIN_SIGMA, MIN_SIGMA_TIMES_Z,
+                       (unsigned)spec->max_units);
     *out = l;
     return FM_OK;
 }

@@ -103,6 +103,17 @@ static inline uint32_t word_at(const uint8_t *stream, size_t i)
     return w;
 }
 
+static inline uint16_t half_at(const uint8_t *stream, size_t i)
+{
+    uint16_t w;
+
+    memcpy(&w, stream + 2 * i, sizeof w);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    w = __builtin_bswap16(w);
+#endif
+    return w;
+}
+
 static void add_words(uint32_t *restrict sum, size_t n, const uint8_t *restrict stream)
 {
     for (size_t i = 0; i < n; i++)
@@ -115,33 +126,78 @@ static void subtract_words(uint32_t *restrict sum, size_t n, const uint8_t *rest
         sum[i] -= word_at(stream, i);
 }
 
-void fm_dp_mask_words(uint32_t *sum, size_t n, const uint8_t *stream, int sign)
+static void add_halves(uint16_t *restrict sum, size_t n, const uint8_t *restrict stream)
 {
-    if (sign > 0)
+    for (size_t i = 0; i < n; i++)
+        sum[i] = (uint16_t)(sum[i] + half_at(stream, i));
+}
+
+static void subtract_halves(uint16_t *restrict sum, size_t n, const uint8_t *restrict stream)
+{
+    for (size_t i = 0; i < n; i++)
+        sum[i] = (uint16_t)(sum[i] - half_at(stream, i));
+}
+
+void fm_dp_mask_words(unsigned word_bits, void *sum, size_t n, const uint8_t *stream, int sign)
+{
+    if (word_bits == 16 && sign > 0)
+        add_halves(sum, n, stream);
+    else if (word_bits == 16)
+        subtract_halves(sum, n, stream);
+    else if (sign > 0)
         add_words(sum, n, stream);
     else
         subtract_words(sum, n, stream);
 }
 
-fm_status fm_dp_mask_apply(uint32_t *sum, size_t n, const uint8_t seed[FM_DP_KEY_BYTES], int sign)
+fm_status fm_dp_mask_apply(unsigned word_bits, void *sum, size_t n,
+                           const uint8_t seed[FM_DP_KEY_BYTES], int sign)
 {
     fm_dp_mask_stream s;
     fm_status st;
 
     if (!sum || !seed || (sign != 1 && sign != -1))
         return fm_fail(FM_EINVAL, "mask: missing argument or a sign that is not 1 or -1");
-    if ((st = fm_dp_mask_begin(&s, fm_dp_mask_best_path(), seed)) == FM_OK)
+    if ((st = fm_dp_mask_begin(&s, fm_dp_mask_best_path(), word_bits, seed)) == FM_OK)
         st = fm_dp_mask_next(&s, sum, n, sign);
     fm_dp_mask_end(&s);
     return st;
 }
 
-fm_status fm_dp_sum_words(uint32_t *sum, size_t n, const uint8_t *bytes, size_t len)
+/* Bytes [at, at + len) of an update of 24 bits a word, wherever words begin and end. */
+static void add_bytes24(uint32_t *sum, size_t at, const uint8_t *bytes, size_t len)
 {
+    const uint8_t *end = bytes + len;
+
+    for (; bytes < end && at % 3 != 0; at++)
+        sum[at / 3] += (uint32_t)*bytes++ << 8 * (at % 3);
+    for (sum += at / 3; end - bytes >= 3; bytes += 3)
+        *sum++ += bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16;
+    for (unsigned shift = 0; bytes < end; shift += 8)
+        *sum += (uint32_t)*bytes++ << shift;
+}
+
+fm_status fm_dp_sum_piece(unsigned word_bits, void *sum, size_t n, size_t at, const uint8_t *bytes,
+                          size_t len)
+{
+    const size_t word = fm_dp_word_bytes(word_bits);
+
     if (!sum || !bytes)
         return fm_fail(FM_EINVAL, "update: missing argument");
-    if (len % 4 != 0 || len / 4 != n)
-        return fm_fail(FM_EPROTO, "update: %zu bytes, and %zu words were expected", len, n);
-    add_words(sum, n, bytes);
+    if (at > n * word || len > n * word - at || (word != 3 && (at % word != 0 || len % word != 0)))
+        return fm_fail(FM_EPROTO, "update: %zu bytes from byte %zu on, of %zu words of %u bits",
+                       len, at, n, word_bits);
+    if (word == 3)
+        add_bytes24(sum, at, bytes, len);
+    else
+        fm_dp_mask_words(word_bits, (uint8_t *)sum + at, len / word, bytes, 1);
     return FM_OK;
+}
+
+fm_status fm_dp_sum_words(unsigned word_bits, void *sum, size_t n, const uint8_t *bytes, size_t len)
+{
+    if (len != n * fm_dp_word_bytes(word_bits))
+        return fm_fail(FM_EPROTO, "update: %zu bytes, and %zu words of %u bits were expected", len,
+                       n, word_bits);
+    return fm_dp_sum_piece(word_bits, sum, n, 0, bytes, len);
 }

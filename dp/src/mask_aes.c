@@ -1,6 +1,6 @@
 /*
  * The mask kernels: AES-256-CTR whose key stream is added to the sum, or subtracted, while it is in
- * registers. By AES-NI, by VAES in 256 bits, by VAES in 512; bit for bit OpenSSL's key stream: a test
+ * registers: to words of 32 bits, or of 16. By AES-NI, by VAES in 256 bits, by VAES in 512; bit for bit OpenSSL's key stream: a test
  * compares them. No branch and no address depends on the keys or on the sum.
  */
 #include "mask_internal.h"
@@ -21,7 +21,7 @@
 #define BLOCKS 32 /* of AES in a group */
 #define GROUP_BYTES ((size_t)16 * BLOCKS)
 
-_Static_assert(GROUP_BYTES == 4 * FM_DP_MASK_GROUP, "a group is one turn of the widest kernel");
+_Static_assert(GROUP_BYTES == FM_DP_MASK_GROUP_BYTES, "a group is one turn of the widest kernel");
 
 /* What the counter of a group's blocks has besides its first one's: 0 to 31, in the lowest byte. */
 static const _Alignas(64) uint8_t g_block[GROUP_BYTES] = {
@@ -48,6 +48,8 @@ __attribute__((target("sse4.1"), always_inline)) static inline __m128i big_endia
 #define STORE(p, x) _mm_storeu_si128((__m128i *)(p), x)
 #define ADD32 _mm_add_epi32
 #define SUB32 _mm_sub_epi32
+#define ADD16 _mm_add_epi16
+#define SUB16 _mm_sub_epi16
 #define XOR _mm_xor_si128
 #define AES_ROUND _mm_aesenc_si128
 #define AES_LAST _mm_aesenclast_si128
@@ -63,6 +65,8 @@ __attribute__((target("sse4.1"), always_inline)) static inline __m128i big_endia
 #define STORE(p, x) _mm256_storeu_si256((__m256i *)(p), x)
 #define ADD32 _mm256_add_epi32
 #define SUB32 _mm256_sub_epi32
+#define ADD16 _mm256_add_epi16
+#define SUB16 _mm256_sub_epi16
 #define XOR _mm256_xor_si256
 #define AES_ROUND _mm256_aesenc_epi128
 #define AES_LAST _mm256_aesenclast_epi128
@@ -78,6 +82,8 @@ __attribute__((target("sse4.1"), always_inline)) static inline __m128i big_endia
 #define STORE _mm512_storeu_si512
 #define ADD32 _mm512_add_epi32
 #define SUB32 _mm512_sub_epi32
+#define ADD16 _mm512_add_epi16
+#define SUB16 _mm512_sub_epi16
 #define XOR _mm512_xor_si512
 #define AES_ROUND _mm512_aesenc_epi128
 #define AES_LAST _mm512_aesenclast_epi128

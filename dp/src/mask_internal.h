@@ -32,18 +32,20 @@ fm_hash fm_dp_round_context(const fm_dp_round *round);
 FM_NODISCARD fm_status fm_dp_mask_seed(const uint8_t secret[FM_DP_KEY_BYTES],
                                        const fm_hash *round_context, uint8_t out[FM_DP_KEY_BYTES]);
 
-/** sum[i] += (sign 1) or -= (sign -1) the stream's words, 4 * n bytes. */
-void fm_dp_mask_words(uint32_t *sum, size_t n, const uint8_t *stream, int sign);
+/** sum[i] += (sign 1) or -= (sign -1) the stream's words; of as many bytes as the sum's. */
+void fm_dp_mask_words(unsigned word_bits, void *sum, size_t n, const uint8_t *stream, int sign);
 
-#define FM_DP_MASK_GROUP 128u       /* words that a kernel makes at once */
+#define FM_DP_MASK_GROUP_BYTES 512u /* that a kernel masks at once */
 #define FM_DP_MASK_GROUP_BLOCKS 32u /* the same as blocks of AES */
+#define FM_DP_MASK_GROUP 256u       /* the same as the shortest words, as a multiple for all */
 
 /**
  * sum[i] += (sign 1) or -= (sign -1) key stream, for `groups` groups of words, from the given group
- * of the stream on. No branch and no address depends on the keys or on the sum.
+ * of the stream on; narrow: of uint16_t, else of uint32_t. No branch and no address depends on the
+ * keys or on the sum.
  */
-typedef void fm_dp_mask_kernel(const uint8_t round_key[15][16], uint64_t group, uint32_t *sum,
-                               size_t groups, int sign);
+typedef void fm_dp_mask_kernel(const uint8_t round_key[15][16], uint64_t group, uint8_t *sum,
+                               size_t groups, bool narrow, int sign);
 
 /** A way to add the same key stream. */
 typedef struct {
@@ -66,13 +68,14 @@ const fm_dp_mask_path *fm_dp_mask_best_path(void);
 /* PRG(seed), from its beginning. Secret; _end wipes it, also after an error. */
 typedef struct {
     const fm_dp_mask_path *path;
+    unsigned word_bits;
     fm_gauss_stream keys;
 } fm_dp_mask_stream;
 
 FM_NODISCARD fm_status fm_dp_mask_begin(fm_dp_mask_stream *s, const fm_dp_mask_path *path,
-                                        const uint8_t seed[FM_DP_KEY_BYTES]);
+                                        unsigned word_bits, const uint8_t seed[FM_DP_KEY_BYTES]);
 /** The next n words, onto the sum. n is a multiple of FM_DP_MASK_GROUP, but for the last piece. */
-FM_NODISCARD fm_status fm_dp_mask_next(fm_dp_mask_stream *s, uint32_t *sum, size_t n, int sign);
+FM_NODISCARD fm_status fm_dp_mask_next(fm_dp_mask_stream *s, void *sum, size_t n, int sign);
 void fm_dp_mask_end(fm_dp_mask_stream *s);
 
 uint32_t fm_dp_pairs_members(const fm_dp_pairs *p);

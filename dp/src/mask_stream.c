@@ -56,57 +56,62 @@ const fm_dp_mask_path *fm_dp_mask_best_path(void)
     return &fm_dp_mask_paths[i - 1];
 }
 
-fm_status fm_dp_mask_begin(fm_dp_mask_stream *s, const fm_dp_mask_path *path,
+fm_status fm_dp_mask_begin(fm_dp_mask_stream *s, const fm_dp_mask_path *path, unsigned word_bits,
                            const uint8_t seed[FM_DP_KEY_BYTES])
 {
     s->path = path;
+    s->word_bits = word_bits;
     return fm_gauss_stream_init(&s->keys, path->kernel != NULL, seed);
 }
 
 /* One block after the other: the key stream is added while it is still in the cache. */
-static fm_status add_openssl(fm_dp_mask_stream *s, uint32_t *sum, size_t n, int sign)
+static fm_status add_openssl(fm_dp_mask_stream *s, uint8_t *sum, size_t bytes, int sign)
 {
     _Alignas(64) uint8_t stream[PORTABLE_BYTES];
-    size_t most = n < sizeof stream / 4 ? n : sizeof stream / 4; /* words that the buffer held */
+    const size_t most = bytes < sizeof stream ? bytes : sizeof stream; /* that the buffer held */
+    const size_t word = fm_dp_sum_word_bytes(s->word_bits);
     fm_status st = FM_OK;
 
-    while (n > 0 && st == FM_OK) {
-        size_t words = n < most ? n : most;
+    while (bytes > 0 && st == FM_OK) {
+        size_t piece = bytes < most ? bytes : most;
 
-        st = fm_gauss_stream_next(&s->keys, stream, (4 * words + 63) / 64 * 64);
+        st = fm_gauss_stream_next(&s->keys, stream, (piece + 63) / 64 * 64);
         if (st == FM_OK)
-            fm_dp_mask_words(sum, words, stream, sign);
-        sum += words;
-        n -= words;
+            fm_dp_mask_words(s->word_bits, sum, piece / word, stream, sign);
+        sum += piece;
+        bytes -= piece;
     }
-    sodium_memzero(stream, (4 * most + 63) / 64 * 64);
+    sodium_memzero(stream, (most + 63) / 64 * 64);
     return st;
 }
 
-static void add_kernel(fm_dp_mask_stream *s, uint32_t *sum, size_t n, int sign)
+static void add_kernel(fm_dp_mask_stream *s, uint8_t *sum, size_t bytes, int sign)
 {
     const uint8_t(*keys)[16] = (const uint8_t(*)[16])s->keys.round_key;
-    const size_t groups = n / FM_DP_MASK_GROUP, left = n % FM_DP_MASK_GROUP;
+    const size_t groups = bytes / FM_DP_MASK_GROUP_BYTES, left = bytes % FM_DP_MASK_GROUP_BYTES;
     const uint64_t at = s->keys.counter / FM_DP_MASK_GROUP_BLOCKS;
-    uint32_t rest[FM_DP_MASK_GROUP];
+    const bool narrow = s->word_bits == 16;
+    uint8_t rest[FM_DP_MASK_GROUP_BYTES];
 
-    s->path->kernel(keys, at, sum, groups, sign);
+    s->path->kernel(keys, at, sum, groups, narrow, sign);
     s->keys.counter += FM_DP_MASK_GROUP_BLOCKS * groups;
     if (left == 0)
         return;
     memset(rest, 0, sizeof rest);
-    memcpy(rest, sum + FM_DP_MASK_GROUP * groups, 4 * left);
-    s->path->kernel(keys, at + groups, rest, 1, sign);
+    memcpy(rest, sum + FM_DP_MASK_GROUP_BYTES * groups, left);
+    s->path->kernel(keys, at + groups, rest, 1, narrow, sign);
     s->keys.counter += FM_DP_MASK_GROUP_BLOCKS;
-    memcpy(sum + FM_DP_MASK_GROUP * groups, rest, 4 * left);
+    memcpy(sum + FM_DP_MASK_GROUP_BYTES * groups, rest, left);
     sodium_memzero(rest, sizeof rest);
 }
 
-fm_status fm_dp_mask_next(fm_dp_mask_stream *s, uint32_t *sum, size_t n, int sign)
+fm_status fm_dp_mask_next(fm_dp_mask_stream *s, void *sum, size_t n, int sign)
 {
+    const size_t bytes = n * fm_dp_sum_word_bytes(s->word_bits);
+
     if (!s->path->kernel)
-        return add_openssl(s, sum, n, sign);
-    add_kernel(s, sum, n, sign);
+        return add_openssl(s, sum, bytes, sign);
+    add_kernel(s, sum, bytes, sign);
     return FM_OK;
 }
 

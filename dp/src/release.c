@@ -22,11 +22,13 @@ typedef struct {
 
 struct fm_dp_release {
     size_t n;
-    uint32_t *words; /* [n]; once made, u32le bytes */
-    int32_t *noise;  /* [levels.count, n], tests only, else NULL */
+    uint8_t *words; /* [bytes]; once made, the masked words */
+    size_t bytes;
+    int32_t *noise; /* [levels.count, n], tests only, else NULL */
     fm_dp_levels levels;
     seeds *secret;
     bool disclosed;
+    bool ties_down;
     uint32_t self;
     uint32_t participant_count;
     uint32_t participants[FM_DP_MAX_MEMBERS];
@@ -42,6 +44,11 @@ void fm_dp_release_keep_noise_for_tests(int keep)
 const int32_t *fm_dp_release_noise_for_tests(const fm_dp_release *r, uint32_t level)
 {
     return r->noise && level < r->levels.count ? r->noise + level * r->n : NULL;
+}
+
+bool fm_dp_release_ties_down_for_tests(const fm_dp_release *r)
+{
+    return r->ties_down;
 }
 
 /* Strictly increasing indices below `members`, `self` among them. */
@@ -100,7 +107,8 @@ static fm_status release_new(const fm_dp_sum *sum, const fm_dp_shares *shares,
     r->participant_count = round->participant_count;
     memcpy(r->participants, round->participants,
            round->participant_count * sizeof *round->participants);
-    if ((st = fm_alloc_whole(r->n, sizeof *r->words, &mem)) != FM_OK)
+    r->bytes = r->n * fm_dp_word_bytes(sum->lattice.word_bits);
+    if ((st = fm_alloc_whole(r->bytes, 1, &mem)) != FM_OK)
         goto done;
     r->words = mem;
     if (atomic_load(&g_keep_noise) && r->levels.count > 0) {
@@ -126,13 +134,21 @@ void fm_dp_release_free(fm_dp_release **r)
         return;
     sodium_free((*r)->secret);
     if ((*r)->words) /* masked once made; after a failure perhaps not */
-        sodium_memzero((*r)->words, (*r)->n * sizeof *(*r)->words);
+        sodium_memzero((*r)->words, (*r)->bytes);
     free((*r)->words);
     if ((*r)->noise)
         sodium_memzero((*r)->noise, (*r)->levels.count * (*r)->n * sizeof *(*r)->noise);
     free((*r)->noise);
     free(*r);
     *r = NULL;
+}
+
+static bool coin(fm_rng *rng)
+{
+    uint8_t byte = 0;
+
+    rng->fill(rng->state, &byte, sizeof byte);
+    return byte & 1;
 }
 
 /* Fresh seeds: of the levels, of the own mask, and of those with the others. */
@@ -144,6 +160,7 @@ static fm_status draw_seeds(fm_dp_release *r, const fm_dp_pairs *pairs, const fm
 
     for (uint32_t l = 0; l < r->levels.count; l++)
         rng->fill(rng->state, r->secret->level_seeds[l], FM_DP_NOISE_SEED_BYTES);
+    r->ties_down = coin(rng);
     rng->fill(rng->state, r->secret->self_seed, sizeof r->secret->self_seed);
     for (uint32_t i = 0; st == FM_OK && i < r->participant_count; i++)
         if (r->participants[i] != r->self)
@@ -164,6 +181,7 @@ static fm_status fill_words(fm_dp_release *r, fm_dp_sum *sum, const fm_dp_shares
                             .masks = r->participant_count,
                             .mask_seeds = masks,
                             .signs = signs,
+                            .ties_down = r->ties_down,
                             .kept = r->noise };
 
     for (uint32_t i = 0; i < r->participant_count; i++) {
@@ -224,6 +242,7 @@ fm_status fm_dp_sum_open_pieces(fm_dp_sum *sum, const fm_dp_shares *shares, fm_r
         goto done;
     w.levels = shares ? fm_dp_shares_levels(shares) : 0; /* of one node: one */
     rng->fill(rng->state, seed[0], sizeof seed[0]);
+    w.ties_down = coin(rng);
     st = fm_dp_words_make(&w, NULL);
     sodium_memzero(seed, sizeof seed);
 done:
@@ -256,13 +275,13 @@ fm_status fm_dp_sum_open_alone(fm_dp_sum *sum, const fm_dp_shares *shares, fm_rn
 
 void fm_dp_release_bytes(const fm_dp_release *r, const uint8_t **bytes, size_t *len)
 {
-    *bytes = (const uint8_t *)r->words;
-    *len = r->n * sizeof *r->words;
+    *bytes = r->words;
+    *len = r->bytes;
 }
 
 fm_hash fm_dp_release_hash(const fm_dp_release *r)
 {
-    return fm_hash_of(UPDATE_LABEL, r->words, r->n * sizeof *r->words);
+    return fm_hash_of(UPDATE_LABEL, r->words, r->bytes);
 }
 
 /* The levels that are not needed with so many survivors. */

@@ -13,6 +13,9 @@
  */
 #define NOT_BELOW (1.0 + 0x1p-50)
 #define NOBODY 0u
+#define PIECE 2048u /* coordinates; whole groups of the sampler */
+
+_Static_assert(PIECE % FM_GAUSS_GROUP == 0, "only the last piece may end within a group");
 
 struct fm_dp_shares {
     fm_dp_lattice lattice;
@@ -158,7 +161,7 @@ bool fm_dp_shares_serve(const fm_dp_shares *s, const fm_dp_lattice *lattice, uin
     return own->sigma_counted == lattice->sigma_counted && own->quorum == lattice->quorum &&
            own->nodes == lattice->nodes && own->colluders == lattice->colluders &&
            own->local == lattice->local && own->shift == lattice->shift &&
-           s->levels.participants == participants;
+           own->word_bits == lattice->word_bits && s->levels.participants == participants;
 }
 
 fm_status fm_dp_shares_fit(fm_dp_shares **s, const fm_dp_lattice *lattice, uint32_t participants)
@@ -208,13 +211,45 @@ fm_status fm_dp_shares_begin(const fm_dp_shares *s, uint32_t level,
     return fm_gauss_run_begin(out, s->noise[level], fm_gauss_best_path(), seed);
 }
 
+static void subtract_piece(unsigned word_bits, void *sum, size_t at, const int32_t *noise, size_t n)
+{
+    uint32_t *wide = sum;
+    uint16_t *narrow = sum;
+
+    if (word_bits == 16)
+        for (size_t i = 0; i < n; i++)
+            narrow[at + i] = (uint16_t)(narrow[at + i] - (uint32_t)noise[i]);
+    else
+        for (size_t i = 0; i < n; i++)
+            wide[at + i] -= (uint32_t)noise[i];
+}
+
+/* In pieces that stay in the first-level cache. */
+static fm_status subtract_level(const fm_dp_shares *s, uint32_t level,
+                                const uint8_t seed[FM_DP_NOISE_SEED_BYTES], void *sum, size_t n)
+{
+    int32_t noise[PIECE];
+    fm_gauss_run run;
+    fm_status st = fm_dp_shares_begin(s, level, seed, &run);
+
+    for (size_t at = 0; st == FM_OK && at < n; at += PIECE) {
+        size_t count = n - at < PIECE ? n - at : PIECE;
+
+        if ((st = fm_gauss_run_next(&run, noise, NULL, count)) == FM_OK)
+            subtract_piece(s->lattice.word_bits, sum, at, noise, count);
+    }
+    fm_gauss_run_end(&run);
+    return st;
+}
+
 fm_status fm_dp_shares_subtract(const fm_dp_shares *s, uint32_t survivors,
                                 const uint8_t (*seeds)[FM_DP_NOISE_SEED_BYTES], uint32_t count,
-                                int32_t *scratch, uint32_t *sum, size_t n)
+                                void *sum, size_t n)
 {
     uint32_t kept;
+    fm_status st = FM_OK;
 
-    if (!s || (!seeds && count > 0) || !scratch || !sum)
+    if (!s || (!seeds && count > 0) || !sum)
         return fm_fail(FM_EINVAL, "surplus noise: missing argument");
     if (survivors < s->levels.quorum || survivors > s->levels.participants)
         return fm_fail(FM_EINVAL, "surplus noise: %u survivors of %u participants",
@@ -223,13 +258,7 @@ fm_status fm_dp_shares_subtract(const fm_dp_shares *s, uint32_t survivors,
     if (count != s->levels.count - kept)
         return fm_fail(FM_EPROTO, "surplus noise: %u seeds, and %u were expected", (unsigned)count,
                        (unsigned)(s->levels.count - kept));
-    for (uint32_t i = 0; i < count; i++) {
-        fm_status st = fm_dp_shares_expand(s, kept + i, seeds[i], scratch, n);
-
-        if (st != FM_OK)
-            return st;
-        for (size_t j = 0; j < n; j++)
-            sum[j] -= (uint32_t)scratch[j];
-    }
-    return FM_OK;
+    for (uint32_t i = 0; st == FM_OK && i < count; i++)
+        st = subtract_level(s, kept + i, seeds[i], sum, n);
+    return st;
 }

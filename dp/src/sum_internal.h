@@ -5,7 +5,7 @@
 #include "fedmoe/dp/encode.h"
 
 #define FM_DP_COORDINATES_MAX ((size_t)1 << 28)
-#define FM_DP_SHIFT_MAX 20u
+#define FM_DP_SHIFT_MAX 30u
 
 /*
  * The sum is total[i], and wide[i] more where max_units * unit_sensitivity does not fit 32 bits:

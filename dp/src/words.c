@@ -2,6 +2,7 @@
  * The words of an update in pieces that stay in the first-level cache: what is read of memory is the
  * sum, and what is written the words, once each.
  */
+#include <stdbool.h>
 #include <string.h>
 
 #include <sodium.h>
@@ -21,6 +22,7 @@ _Static_assert(PIECE % FM_GAUSS_GROUP == 0 && PIECE % FM_DP_MASK_GROUP == 0,
 /* Secret; wiped as a whole. */
 typedef struct {
     uint32_t words[PIECE];
+    uint16_t narrow[PIECE]; /* words of 16 bits */
     int32_t noise[PIECE];
     float decoded[PIECE];
     fm_gauss_run only;       /* the run, if there is one level */
@@ -81,22 +83,25 @@ static fm_status begin(const fm_dp_words *w, workspace *s)
     }
     for (uint32_t i = 0; i < w->masks; i++) {
         s->streams++;
-        if ((st = fm_dp_mask_begin(&s->mask[i], path, w->mask_seeds[i])) != FM_OK)
+        if ((st = fm_dp_mask_begin(&s->mask[i], path, w->sum->lattice.word_bits,
+                                   w->mask_seeds[i])) != FM_OK)
             return st;
     }
     return FM_OK;
 }
 
 /*
- * words = round((sum + noise) / 2^shift) for the coordinates from `at` on. One half is added before
- * the low bits fall off; |sum + noise| < 2^53, so the offset of 2^62 makes all positive, and falls
- * off as a multiple of 2^32.
+ * words = round((sum + noise) / 2^shift) for the coordinates from `at` on. One half, or a little less
+ * where ties go down, is added before the low bits fall off; |sum + noise| < 2^56, so the offset of
+ * 2^62 makes all positive, and falls off as a multiple of 2^32.
  */
-static void add_and_round(const fm_dp_sum *sum, size_t at, size_t n, const int32_t *noise,
+static void add_and_round(const fm_dp_words *w, size_t at, size_t n, const int32_t *noise,
                           uint32_t *words)
 {
+    const fm_dp_sum *sum = w->sum;
     const unsigned shift = sum->lattice.shift;
-    const uint64_t offset = ((uint64_t)1 << 62) + (((uint64_t)1 << shift) >> 1);
+    const uint64_t half = ((uint64_t)1 << shift) >> 1;
+    const uint64_t offset = ((uint64_t)1 << 62) + half - (shift > 0 && w->ties_down);
     const int32_t *total = sum->total + at;
     const int64_t *wide = sum->wide ? sum->wide + at : NULL;
 
@@ -117,7 +122,7 @@ static fm_status add_noise(const fm_dp_words *w, workspace *s, size_t at, size_t
 
     if (w->levels == 0) {
         memset(s->noise, 0, n * sizeof *s->noise);
-        add_and_round(w->sum, at, n, s->noise, words);
+        add_and_round(w, at, n, s->noise, words);
     }
     for (uint32_t l = 0; l < w->levels; l++) {
         if ((st = fm_gauss_run_next(&s->run[l], s->noise, NULL, n)) != FM_OK)
@@ -125,14 +130,14 @@ static fm_status add_noise(const fm_dp_words *w, workspace *s, size_t at, size_t
         if (w->kept)
             memcpy(w->kept + l * w->sum->n + at, s->noise, n * sizeof *s->noise);
         if (l == 0)
-            add_and_round(w->sum, at, n, s->noise, words);
+            add_and_round(w, at, n, s->noise, words);
         for (size_t i = 0; l > 0 && i < n; i++)
             words[i] += (uint32_t)s->noise[i];
     }
     return FM_OK;
 }
 
-static fm_status add_masks(const fm_dp_words *w, workspace *s, size_t n, uint32_t *words)
+static fm_status add_masks(const fm_dp_words *w, workspace *s, size_t n, void *words)
 {
     fm_status st = FM_OK;
 
@@ -141,23 +146,59 @@ static fm_status add_masks(const fm_dp_words *w, workspace *s, size_t n, uint32_
     return st;
 }
 
-static void to_bytes(uint32_t *words, size_t n)
+static void to_narrow(const uint32_t *words, size_t n, uint16_t *out)
 {
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     for (size_t i = 0; i < n; i++)
-        words[i] = __builtin_bswap32(words[i]);
+        out[i] = (uint16_t)words[i];
+}
+
+/* Little-endian bytes, `word` of each of the sum's words. */
+static void to_bytes(const void *words, size_t n, size_t word, uint8_t *out)
+{
+    const uint16_t *narrow = words;
+    const uint32_t *wide = words;
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t w = word == 2 ? narrow[i] : wide[i];
+
+        for (size_t b = 0; b < word; b++)
+            *out++ = (uint8_t)(w >> 8 * b);
+    }
+}
+
+/* Words in memory are what they are on the wire, and need not be copied. */
+static bool in_place(unsigned word_bits)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return word_bits != 24;
 #else
-    (void)words; /* they are in order already */
-    (void)n;
+    (void)word_bits;
+    return false;
 #endif
 }
 
-static fm_status make_piece(const fm_dp_words *w, workspace *s, size_t at, size_t n,
-                            uint32_t *words)
+/* The words of a piece where masks are added: in `out` already where that is in_place. */
+static fm_status make_piece(const fm_dp_words *w, workspace *s, size_t at, size_t n, uint8_t *out)
 {
-    fm_status st = add_noise(w, s, at, n, words);
+    const unsigned bits = w->sum->lattice.word_bits;
+    uint32_t *wide = out && bits == 32 && in_place(32) ? (uint32_t *)(void *)out : s->words;
+    uint16_t *narrow = out && in_place(16) ? (uint16_t *)(void *)out : s->narrow;
+    fm_status st = add_noise(w, s, at, n, wide);
+    void *words = wide;
 
-    return st == FM_OK ? add_masks(w, s, n, words) : st;
+    if (bits == 16) {
+        to_narrow(wide, n, narrow);
+        words = narrow;
+    }
+    if (st != FM_OK || (st = add_masks(w, s, n, words)) != FM_OK)
+        return st;
+    if (!out) {
+        fm_dp_decode_sum(&w->sum->lattice, words, n, s->decoded);
+        w->take(w->take_ctx, at, s->decoded, n);
+    } else if (!in_place(bits)) {
+        to_bytes(words, n, fm_dp_word_bytes(bits), out);
+    }
+    return FM_OK;
 }
 
 /* Asked for while the noise is made: a piece is too short for the processor to foresee the next. */
@@ -179,8 +220,9 @@ static void wipe_piece(fm_dp_sum *sum, size_t at, size_t n)
         sodium_memzero(sum->unit + at, n * sizeof *sum->unit);
 }
 
-fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words)
+fm_status fm_dp_words_make(const fm_dp_words *w, uint8_t *words)
 {
+    const size_t word = fm_dp_word_bytes(w->sum->lattice.word_bits);
     workspace s;
     fm_status st;
 
@@ -188,18 +230,10 @@ fm_status fm_dp_words_make(const fm_dp_words *w, uint32_t *words)
     st = begin(w, &s);
     for (size_t at = 0; st == FM_OK && at < w->sum->n; at += PIECE) {
         size_t n = w->sum->n - at < PIECE ? w->sum->n - at : PIECE;
-        uint32_t *piece = words ? words + at : s.words;
 
         fetch_piece(w->sum, at, n);
-        if ((st = make_piece(w, &s, at, n, piece)) == FM_OK) {
-            if (words) {
-                to_bytes(piece, n);
-            } else {
-                fm_dp_decode_sum(&w->sum->lattice, piece, n, s.decoded);
-                w->take(w->take_ctx, at, s.decoded, n);
-            }
+        if ((st = make_piece(w, &s, at, n, words ? words + at * word : NULL)) == FM_OK)
             wipe_piece(w->sum, at, n);
-        }
     }
     end(&s);
     if (st == FM_OK)

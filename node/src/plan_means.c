@@ -72,7 +72,8 @@ fm_plan_means fm_plan_means_of(const json_t *plan, const char *config)
     m.tail_words = fm_cmd_whole(plan, "load_groups") * fm_cmd_whole(plan, "load_experts") +
                    (fm_cmd_real(plan, "clip_quantile") > 0.0) +
                    (fm_cmd_real(plan, "start_scale") > 0.0);
-    m.up_per_round = 4.0 * (double)m.update_words;
+    m.word_bits = fm_cmd_whole(plan, "word_bits");
+    m.up_per_round = (double)m.word_bits / 8.0 * (double)m.update_words;
     m.down_per_round = 4.0 * (double)fm_cmd_whole(plan, "parameters");
     if (st == FM_OK)
         st = read_books(plan, &c, &m);
@@ -95,7 +96,8 @@ fm_status fm_plan_means_json(const json_t *plan, const fm_plan_means *m, json_t 
 {
     double rounds = (double)fm_cmd_whole(plan, "rounds"), epsilon = fm_cmd_real(plan, "epsilon");
     json_t *j =
-        json_pack("{s:I s:f s:f s:f s:f s:f s:f s:f}", "update_words", (json_int_t)m->update_words,
+        json_pack("{s:I s:I s:f s:f s:f s:f s:f s:f s:f}", "update_words",
+                  (json_int_t)m->update_words, "word_bits", (json_int_t)m->word_bits,
                   "bytes_up_per_round", m->up_per_round, "bytes_down_per_round", m->down_per_round,
                   "bytes_up", m->up_per_round * rounds, "bytes_down", m->down_per_round * rounds,
                   "guess_right_at_most", fm_words_guess(epsilon, fm_cmd_real(plan, "delta")),

@@ -221,10 +221,10 @@ static fm_status say_traffic(const json_t *j, const fm_plan_means *m, fm_buf *t)
     fm_words_bytes(m->up_per_round * rounds, all_up);
     fm_words_bytes(m->down_per_round * rounds, all_down);
     return fm_buf_printf(t,
-                         "Out, in each round: one masked update of %lld numbers of 32 bits (%s), "
+                         "Out, in each round: one masked update of %lld numbers of %lld bits (%s), "
                          "which alone is uniformly random to everybody, and some kilobytes of "
                          "signatures and seeds. In: the model (%s). In all %s out and %s in.",
-                         m->update_words, up, down, all_up, all_down);
+                         m->update_words, m->word_bits, up, down, all_up, all_down);
 }
 
 /** What is asked, as the plan says it: foreign text, line by line. */

@@ -8,7 +8,7 @@
 
 /** What follows from plan.json, node.yaml and the ledger. */
 typedef struct {
-    long long update_words;
+    long long update_words, word_bits; /* an update is so many words of so many bits */
     long long tail_words; /* of them: load counts and vote, no parameters of the model */
     double up_per_round, down_per_round; /* bytes of update and model; the rest is some kB */
     bool books_known;                    /* the figures below */

@@ -177,13 +177,14 @@ static void write_unit(fm_html *h, const fm_report *r)
 static void write_update_size(fm_html *h, const fm_report *r)
 {
     long long words = whole_of(r->plan, "parameters") - whole_of(r->plan, "frozen");
+    long long bits = whole_of(r->plan, "word_bits");
     char size[24];
 
     fm_html_raw(h, "<li>");
     fm_html_text(h, "In each round one masked update");
-    if (words > 0) {
-        fm_words_bytes(4.0 * (double)words, size);
-        fm_html_textf(h, ": in the last plan %lld numbers of 32 bits, %s", words, size);
+    if (words > 0 && bits > 0) {
+        fm_words_bytes((double)bits / 8.0 * (double)words, size);
+        fm_html_textf(h, ": in the last plan %lld numbers of %lld bits, %s", words, bits, size);
     }
     fm_html_text(h, ". Alone it is uniformly random to everybody else; its size does not depend on "
                     "the records. Only the sum over all institutions of a round can be read, and "

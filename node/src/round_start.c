@@ -130,8 +130,8 @@ static fm_status make_update(fm_node_round *m)
         return st;
     m->last_used = round.round; /* whatever happens from here on */
     fm_node_progress(m, round.round, "training");
-    if ((st = ports->train(ports->ctx, m->model.bytes, m->roster.pairs, &round, &m->open.release)) !=
-        FM_OK)
+    if ((st = ports->train(ports->ctx, m->model.bytes, m->roster.pairs, &round,
+                           &m->open.release)) != FM_OK)
         return st;
     m->open.update = fm_dp_release_hash(m->open.release);
     m->phase = FM_NODE_WAIT_SURVIVORS;

@@ -62,9 +62,9 @@ typedef struct {
     fm_status result; /* of writing the finished model */
     uint64_t deadline_ms;
     fm_clock_seen started, clock; /* at the start; at the last turn */
-    uint64_t renew_after_ms;  /* not before; 0: at once */
-    bool renewed;             /* identity.crt is newer than `identity` */
-    int64_t revocations_seen; /* change time of crl.pem, ns; 0: none */
+    uint64_t renew_after_ms;      /* not before; 0: at once */
+    bool renewed;                 /* identity.crt is newer than `identity` */
+    int64_t revocations_seen;     /* change time of crl.pem, ns; 0: none */
 } fm_node_driver;
 
 /* run.c */

@@ -37,9 +37,8 @@ typedef struct {
     fm_optimizer *optimizer;
     fm_dp_lattice lattice;
     fm_dp_shares *shares;
-    uint32_t *sum;    /* [words] */
-    int32_t *scratch; /* [words] */
-    float *gradient;  /* [words] */
+    void *sum;       /* [words], as dp has the lattice's */
+    float *gradient; /* [words] */
 
     /* the node's own books */
     fm_journal_row *rows; /* [row_count] owned, by round */

@@ -39,8 +39,7 @@ fm_status fm_verify_model(verification *v)
         return st;
     memcpy(first, v->at.payload.data, bytes);
     if ((st = fm_replay_optimizer_new(p, first, p->parameters, &v->optimizer)) == FM_OK &&
-        (st = room(words_of(v), sizeof *v->sum, &v->sum)) == FM_OK &&
-        (st = room(words_of(v), sizeof *v->scratch, &v->scratch)) == FM_OK)
+        (st = room(words_of(v), fm_dp_sum_word_bytes(p->word_bits), &v->sum)) == FM_OK)
         st = room(words_of(v), sizeof *v->gradient, &v->gradient);
     free(first);
     return st;
@@ -51,10 +50,8 @@ void fm_verify_gap(verification *v)
     fm_optimizer_free(&v->optimizer);
     fm_dp_shares_free(&v->shares);
     free(v->sum);
-    free(v->scratch);
     free(v->gradient);
     v->sum = NULL;
-    v->scratch = NULL;
     v->gradient = NULL;
 }
 
@@ -65,14 +62,15 @@ static const char *name_of(const verification *v, uint32_t i)
 
 fm_status fm_verify_update(verification *v, uint32_t i)
 {
+    const fm_plan *p = &v->report.plan;
     const fm_bytes masked = v->at.payload;
     const fm_hash hash = fm_update_bytes_digest(masked.data, masked.len);
     char field[FM_NAME_MAX + 24];
 
     (void)snprintf(field, sizeof field, "update of '%s'", name_of(v, i));
-    if (masked.len != (size_t)words_of(v) * sizeof *v->sum)
+    if (masked.len != fm_plan_update_bytes(p))
         return fm_verify_fail(v, FM_EPROTO, field, "%zu bytes, not %zu", masked.len,
-                              (size_t)words_of(v) * sizeof *v->sum);
+                              fm_plan_update_bytes(p));
     if (!fm_hash_equal(&hash, &v->entry->updates[i]))
         return fm_verify_fail(v, FM_EPROTO, field,
                               "it does not have the hash that the node signed: altered, or another "
@@ -80,8 +78,8 @@ fm_status fm_verify_update(verification *v, uint32_t i)
     if (!v->optimizer)
         return FM_OK;
     if (i == 0)
-        memset(v->sum, 0, (size_t)words_of(v) * sizeof *v->sum);
-    return fm_dp_sum_words(v->sum, words_of(v), masked.data, masked.len);
+        memset(v->sum, 0, words_of(v) * fm_dp_sum_word_bytes(p->word_bits));
+    return fm_dp_sum_words(p->word_bits, v->sum, words_of(v), masked.data, masked.len);
 }
 
 static fm_replay_sum sum_of(const verification *v)
@@ -136,7 +134,7 @@ fm_status fm_verify_seeds(verification *v, uint32_t i)
     r.pair_seeds = all + 1;
     r.surplus_seeds = all + 1 + r.lost_count;
     sum = sum_of(v);
-    st = fm_replay_unmask(&sum, e->survivors[i], &r, v->scratch);
+    st = fm_replay_unmask(&sum, e->survivors[i], &r);
     return st == FM_OK ? st : fm_verify_place(v, st, field);
 }
 

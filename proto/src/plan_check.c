@@ -90,6 +90,8 @@ static fm_status check_wholes(const fm_plan *p)
     if (p->noise != FM_NOISE_DISTRIBUTED && p->noise != FM_NOISE_LOCAL)
         return fm_fail(FM_EINVAL, "plan: noise is %d, must be 1 (distributed) or 2 (local)",
                        (int)p->noise);
+    if (p->word_bits != 16 && p->word_bits != 24 && p->word_bits != 32)
+        return fm_fail(FM_EINVAL, "plan: word_bits is %u, must be 16, 24 or 32", p->word_bits);
     return FM_OK;
 }
 

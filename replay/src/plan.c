@@ -14,6 +14,7 @@ fm_dp_lattice_spec fm_replay_lattice_spec(const fm_plan *plan)
         .colluders = plan->colluders,
         .local = plan->noise == FM_NOISE_LOCAL,
         .encoding = plan->encoding == FM_ENCODING_FAST ? FM_DP_FAST : FM_DP_EXACT,
+        .word_bits = plan->word_bits,
     };
 }
 

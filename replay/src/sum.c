@@ -7,41 +7,51 @@
 /* As in dp/src/lattice.c, which chooses the scale with it. */
 #define NOISE_SIGMAS 12.0
 /* Far more than the doubles of check_length can be wrong by. */
-#define ROUNDING 1e-9
+#define SLACK 1e-9
 
-fm_status fm_replay_unmask(const fm_replay_sum *s, uint32_t index, const fm_msg_release *r,
-                           int32_t *scratch)
+fm_status fm_replay_unmask(const fm_replay_sum *s, uint32_t index, const fm_msg_release *r)
 {
-    fm_status st = fm_dp_mask_apply(s->sum, s->words, r->self_seed, -1);
+    const unsigned bits = s->lattice->word_bits;
+    fm_status st = fm_dp_mask_apply(bits, s->sum, s->words, r->self_seed, -1);
 
     for (uint32_t i = 0; st == FM_OK && i < r->lost_count; i++)
-        st = fm_dp_mask_apply(s->sum, s->words, r->pair_seeds[i],
+        st = fm_dp_mask_apply(bits, s->sum, s->words, r->pair_seeds[i],
                               -fm_dp_mask_sign(index, r->lost[i]));
     if (st == FM_OK)
         st = fm_dp_shares_subtract(s->shares, s->survivors, r->surplus_seeds, r->surplus_count,
-                                   scratch, s->sum, s->words);
+                                   s->sum, s->words);
     return st;
 }
 
 /*
- * A mask that did not cancel leaves uniform words. Honest updates stay below max_units clipped
- * units and the noise that the survivors did not give back; what is longer must not reach the
- * model, and another try would only cost the nodes more of their budgets.
+ * Longer than this is no honest sum: max_units clipped units; the noise that the survivors did not
+ * give back, in n words of standard deviation S together, which is longer than S (sqrt(n) + 12) with
+ * probability below e^-72; and half a step of rounding in every word, of every survivor.
+ */
+static double longest(const fm_replay_sum *s)
+{
+    const double root = sqrt((double)s->words), survivors = (double)s->survivors;
+    const double noise = sqrt(survivors) * fm_dp_shares_sigma(s->shares, s->survivors);
+
+    return (double)s->lattice->max_units * s->lattice->sensitivity + noise * (root + NOISE_SIGMAS) +
+           survivors * 0.5 * root;
+}
+
+/*
+ * A mask that did not cancel leaves uniform words. What is longer than honest sums must not reach
+ * the model, and another try would only cost the nodes more of their budgets.
  */
 static fm_status check_length(const fm_replay_sum *s)
 {
     const fm_dp_lattice *l = s->lattice;
     double square = 0.0;
-    double noise = (double)s->survivors * NOISE_SIGMAS *
-                   fm_dp_shares_sigma(s->shares, s->survivors) * sqrt((double)s->words);
-    double limit = (double)l->max_units * (double)l->sensitivity + noise;
 
     for (size_t i = 0; i < s->words; i++) {
-        double v = (double)(int32_t)s->sum[i];
+        double v = (double)fm_dp_sum_word(l->word_bits, s->sum, i);
 
         square += v * v;
     }
-    if (sqrt(square) <= limit * (1.0 + ROUNDING))
+    if (sqrt(square) <= longest(s) * (1.0 + SLACK))
         return FM_OK;
     return fm_fail(FM_EPROTO,
                    "round %llu: the unmasked sum is longer than max_units records and the noise "

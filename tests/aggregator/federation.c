@@ -198,7 +198,7 @@ static fm_status port_put(void *ctx, uint32_t index, size_t size, uint64_t at, f
 {
     federation *f = ctx;
 
-    need(index < PEOPLE && size == sizeof f->pieces[0] && at + piece.len <= size, "a piece");
+    need(index < PEOPLE && size <= sizeof f->pieces[0] && at + piece.len <= size, "a piece");
     memcpy(f->pieces[index] + at, piece.data, piece.len);
     return FM_OK;
 }
@@ -271,6 +271,7 @@ static void make_plan(federation *f, const spec *s, const float first[PARAMETERS
         .quorum = s->quorum,
         .colluders = s->colluders,
         .max_nodes = s->max_nodes,
+        .word_bits = s->word_bits ? s->word_bits : 32,
         .parameters = PARAMETERS,
         .initial_model = fm_model_digest(first, PARAMETERS * sizeof *first),
         .optimizer = FM_OPTIMIZER_SGD,
@@ -477,6 +478,17 @@ const fm_dp_shares *fed_shares(federation *f, uint32_t participants)
     return f->shares[participants];
 }
 
+/* As dp has words of 16 bits. */
+static void narrow(unsigned word_bits, uint32_t sum[PARAMETERS])
+{
+    uint16_t words[PARAMETERS];
+
+    for (size_t i = 0; i < PARAMETERS; i++)
+        words[i] = (uint16_t)sum[i];
+    if (word_bits == 16)
+        memcpy(sum, words, sizeof words);
+}
+
 bool fed_stepped(federation *f, const uint32_t *survivors, uint32_t count)
 {
     uint64_t at = f->entries[f->entry_count - 1].round % PLAIN_ROUNDS;
@@ -491,6 +503,7 @@ bool fed_stepped(federation *f, const uint32_t *survivors, uint32_t count)
             for (uint32_t l = 0; l < needed; l++)
                 sum[i] += (uint32_t)f->noise[at][survivors[s]][l][i];
         }
+    narrow(f->lattice.word_bits, sum);
     fm_dp_decode_sum(&f->lattice, sum, PARAMETERS, gradient);
     need(fm_optimizer_step(f->reference, gradient, PARAMETERS) == FM_OK, "reference");
     return memcmp(f->reference->weights, f->optimizer->weights, sizeof gradient) == 0;

@@ -74,6 +74,7 @@ typedef struct {
     uint32_t max_nodes, min_cohort, quorum, colluders, rounds;
     bool no_noise, local_noise;
     uint32_t max_units; /* 0: 64 */
+    uint32_t word_bits; /* 0: 32 */
     uint32_t join_ms;   /* JOIN_MS when 0 */
 } spec;
 
@@ -102,6 +103,7 @@ typedef struct {
     fm_rng rng;
 
     /* encoded sum and levels of noise of every node's update in round r, at [r % PLAIN_ROUNDS] */
+    /* In words: the units' part, with the first level of the noise where they are rounded together. */
     int32_t plain[PLAIN_ROUNDS][PEOPLE][PARAMETERS];
     int32_t noise[PLAIN_ROUNDS][PEOPLE][LEVELS][PARAMETERS];
     uint32_t participants[PLAIN_ROUNDS];

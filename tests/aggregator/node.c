@@ -58,6 +58,19 @@ fm_round_view node_view(const federation *f, const node *n)
 
 /* ---- what it says ---- */
 
+/* Where the units' lattice is finer: what one word has of the units and of the noise that was rounded
+ * with them. */
+static void round_together(const fm_dp_lattice *l, const fm_dp_release *r, int32_t *plain,
+                           int32_t *noise)
+{
+    for (size_t i = 0; i < PARAMETERS && l->shift > 0; i++) {
+        const double x = ldexp((double)plain[i] + noise[i], -(int)l->shift);
+
+        plain[i] = (int32_t)(fm_dp_release_ties_down_for_tests(r) ? ceil(x - 0.5) : floor(x + 0.5));
+        noise[i] = 0;
+    }
+}
+
 static void make_release(federation *f, node *n)
 {
     const fm_dp_round round = {
@@ -87,6 +100,8 @@ static void make_release(federation *f, node *n)
     for (uint32_t l = 0; l < fm_dp_shares_levels(shares); l++)
         memcpy(f->noise[at][n - f->nodes][l], fm_dp_release_noise_for_tests(n->release, l),
                sizeof f->noise[at][0][l]);
+    round_together(&f->lattice, n->release, f->plain[at][n - f->nodes],
+                   f->noise[at][n - f->nodes][0]);
     f->participants[at] = n->participant_count;
     fm_dp_sum_free(&sum);
 }

@@ -442,12 +442,12 @@ static void a_model_that_cannot_be_trained_is_refused(void)
     fm_aggregator_config_fini(&c);
 }
 
-/* So much noise, for so many records, does not fit 32-bit words. */
+/* So little noise is narrower than the proof asks for, on the finest lattice of 32-bit words. */
 static void a_plan_without_a_lattice_is_refused(void)
 {
     fm_aggregator_config c;
 
-    CU_ASSERT_EQUAL(load("epsilon: 1.0", "epsilon: 1000\n  insecure_noise_multiplier: 1.0e+6", &c),
+    CU_ASSERT_EQUAL(load("epsilon: 1.0", "epsilon: 1000\n  insecure_noise_multiplier: 1.0e-3", &c),
                     FM_EINVAL);
     CU_ASSERT(says("federation.yaml: "));
 }

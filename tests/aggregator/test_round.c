@@ -9,9 +9,14 @@ static const spec six = {
 };
 static const uint32_t all[] = { 0, 1, 2, 3, 4, 5 };
 
-static void four_nodes_finish_every_round_with_the_plain_sum(void)
+static void finish_every_round(uint32_t word_bits)
 {
-    const spec s = { .max_nodes = 4, .min_cohort = 3, .quorum = 3, .colluders = 1, .rounds = 5 };
+    const spec s = { .max_nodes = 4,
+                     .min_cohort = 3,
+                     .quorum = 3,
+                     .colluders = 1,
+                     .rounds = 5,
+                     .word_bits = word_bits };
     federation f;
 
     fed_make(&f, &s);
@@ -40,6 +45,12 @@ static void four_nodes_finish_every_round_with_the_plain_sum(void)
         CU_ASSERT(fm_hash_equal(&f.nodes[i].head, &f.head));
     }
     fed_end(&f);
+}
+
+static void four_nodes_finish_every_round_with_the_plain_sum(void)
+{
+    for (uint32_t bits = 16; bits <= 32; bits += 8)
+        finish_every_round(bits);
 }
 
 static void without_noise_the_sum_is_that_of_the_encodings(void)
@@ -77,11 +88,14 @@ static void local_noise_stays_whole(void)
 }
 
 /* Of six nodes `silent` have left, or are late. */
-static void run_with_losses(uint32_t lost, bool leave)
+static void run_with_losses_at(uint32_t word_bits, uint32_t lost, bool leave)
 {
     federation f;
+    spec s = six;
 
-    fed_make(&f, &six);
+    s.word_bits = word_bits;
+    fed_make(&f, &s);
+    CU_ASSERT_EQUAL(f.lattice.word_bits, word_bits);
     fed_join_all(&f, 6);
     fed_stop_all_at(&f, FM_MSG_ROUND_START);
     fed_pump(&f);
@@ -107,6 +121,12 @@ static void run_with_losses(uint32_t lost, bool leave)
         CU_ASSERT_EQUAL(f.drop_count, 0);
     }
     fed_end(&f);
+}
+
+static void run_with_losses(uint32_t lost, bool leave)
+{
+    for (uint32_t bits = 16; bits <= 32; bits += 8)
+        run_with_losses_at(bits, lost, leave);
 }
 
 static void no_node_lost(void)

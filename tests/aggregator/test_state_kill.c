@@ -53,8 +53,8 @@ static fm_status keep_updates(fm_kept *kept, uint64_t round)
 
     fm_put_u64le(words, round);
     for (uint32_t at = 0; st == FM_OK && at <= 2; at += 2)
-        if ((st = fm_kept_update(kept, at, sizeof words, 0,
-                                 (fm_bytes){ words, sizeof words })) == FM_OK)
+        if ((st = fm_kept_update(kept, at, sizeof words, 0, (fm_bytes){ words, sizeof words })) ==
+            FM_OK)
             st = fm_kept_release(kept, at, &r);
     return st;
 }

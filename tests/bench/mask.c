@@ -32,7 +32,8 @@ double bench_mask_ms(bench_mask_work *work, void *ctx, int tries, fm_status *st)
 
 typedef struct {
     const fm_dp_mask_path *path;
-    uint32_t *sum; /* [n] */
+    unsigned word_bits;
+    uint32_t *sum; /* [n], also as so many words of 16 bits */
     size_t n;
     size_t near; /* words that are masked again and again; n: all one after the other */
     int sign;
@@ -42,7 +43,7 @@ static fm_status mask_once(void *ctx)
 {
     one_mask *m = ctx;
     fm_dp_mask_stream s;
-    fm_status st = fm_dp_mask_begin(&s, m->path, g_seed);
+    fm_status st = fm_dp_mask_begin(&s, m->path, m->word_bits, g_seed);
 
     for (size_t at = 0; st == FM_OK && at < m->n; at += m->near)
         st = fm_dp_mask_next(&s, m->sum, m->n - at < m->near ? m->n - at : m->near, m->sign);
@@ -60,11 +61,13 @@ static fm_status pass(void *ctx)
     return FM_OK;
 }
 
-static fm_status time_paths(one_mask *m, int tries, double *best)
+static fm_status time_paths(one_mask *m, unsigned word_bits, int tries, double *best)
 {
+    const double gigabytes = 1e-6 * (double)(m->n * fm_dp_sum_word_bytes(word_bits));
     fm_status st = FM_OK;
 
-    printf("  %-28s %8s %8s %8s\n", "", "add", "subtract", "GB/s");
+    m->word_bits = word_bits;
+    printf("  %2u bits %-20s %8s %8s %8s\n", word_bits, "", "add", "subtract", "GB/s");
     for (size_t p = 0; p < fm_dp_mask_path_count && st == FM_OK; p++) {
         double add, subtract;
 
@@ -75,8 +78,8 @@ static fm_status time_paths(one_mask *m, int tries, double *best)
         add = bench_mask_ms(mask_once, m, tries, &st);
         m->sign = -1;
         subtract = bench_mask_ms(mask_once, m, tries, &st);
-        printf("  %-28s %8.2f %8.2f %8.1f%s\n", m->path->name, add, subtract,
-               4e-6 * (double)m->n / add, m->path == fm_dp_mask_best_path() ? "   chosen" : "");
+        printf("  %-28s %8.2f %8.2f %8.1f%s\n", m->path->name, add, subtract, gigabytes / add,
+               m->path == fm_dp_mask_best_path() ? "   chosen" : "");
         *best = fmax(add, subtract); /* in the end the chosen one's */
     }
     return st;
@@ -84,12 +87,13 @@ static fm_status time_paths(one_mask *m, int tries, double *best)
 
 static fm_status time_one(one_mask *m, int tries)
 {
-    double ours = HUGE_VAL, memory, near, peers[BENCH_MASK_PEERS];
+    double ours = HUGE_VAL, narrow = HUGE_VAL, memory, near, peers[BENCH_MASK_PEERS];
     fm_status st;
 
     printf("one mask on %zu words, milliseconds, best of %d\n", m->n, tries);
     m->near = m->n;
-    if ((st = time_paths(m, tries, &ours)) != FM_OK)
+    if ((st = time_paths(m, 16, tries, &narrow)) != FM_OK ||
+        (st = time_paths(m, 32, tries, &ours)) != FM_OK)
         return st;
     memory = bench_mask_ms(pass, m, tries, &st);
     m->near = 16 * FM_DP_MASK_GROUP < m->n ? 16 * FM_DP_MASK_GROUP : m->n;
@@ -104,8 +108,9 @@ static fm_status time_one(one_mask *m, int tries)
         printf("  %-28s %8.2f          %8.1f   key stream alone: %.2f times ours\n",
                bench_mask_peer_names[i], peers[i], 4e-6 * (double)m->n / peers[i], peers[i] / ours);
     if (st == FM_OK)
-        printf("  ours: %.2f (aim 3), %.2f times as fast as OpenSSL's AES-256-CTR (at least 1.1)\n",
-               ours, peers[0] / ours);
+        printf("  ours: %.2f (aim 3), %.2f times as fast as OpenSSL's AES-256-CTR (at least 1.1); "
+               "on words of 16 bits %.2f\n",
+               ours, peers[0] / ours, narrow);
     return st;
 }
 

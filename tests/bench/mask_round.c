@@ -60,18 +60,20 @@ static void close_node(node *v)
     fm_dp_sum_free(&v->sum);
 }
 
-static fm_status open_sum(node *v, size_t n, double noise_multiplier)
+static fm_status open_sum(node *v, size_t n, double noise_multiplier, unsigned word_bits)
 {
     const fm_dp_lattice_spec spec = { .clip_norm = 1.0,
                                       .noise_multiplier = noise_multiplier,
-                                      .max_units = 1000,
+                                      .max_units = 400, /* as many as 16 bits hold with 11 nodes */
                                       .nodes = v->round.participant_count,
                                       .quorum = v->round.participant_count,
-                                      .encoding = FM_DP_FAST };
+                                      .encoding = FM_DP_FAST,
+                                      .word_bits = word_bits };
     fm_dp_lattice lattice;
     fm_status st = fm_dp_lattice_make(&spec, &lattice);
 
     fm_dp_sum_free(&v->sum);
+    fm_dp_shares_free(&v->shares);
     if (st == FM_OK && noise_multiplier > 0.0)
         st = fm_dp_shares_new(&lattice, v->round.participant_count, &v->shares);
     return st == FM_OK ? fm_dp_sum_new(&lattice, n, &v->sum) : st;
@@ -94,16 +96,20 @@ static fm_status make_release(void *ctx)
 }
 
 /* The wall clock has the wiping of the release in it. */
-static fm_status time_node(node *v, const char *what, size_t n, double noise_multiplier, int tries)
+static fm_status time_node(node *v, size_t n, double noise_multiplier, unsigned word_bits,
+                           int tries)
 {
-    fm_status st = open_sum(v, n, noise_multiplier);
+    fm_status st = open_sum(v, n, noise_multiplier, word_bits);
     double wall;
 
     v->cpu_ms = HUGE_VAL;
     wall = bench_mask_ms(make_release, v, tries, &st);
     if (st == FM_OK)
-        printf("  %-32s CPU %.1f, on the wall clock with the release's end %.1f\n", what, v->cpu_ms,
-               wall);
+        printf(
+            "  %2u bits, %-14s CPU %5.1f, on the wall clock with the release's end %5.1f; update "
+            "%.1f MB, %.2f times float32\n",
+            word_bits, noise_multiplier > 0.0 ? "with noise" : "without noise", v->cpu_ms, wall,
+            1e-6 * (double)v->update_bytes, (double)v->update_bytes / (double)(4 * n));
     return st;
 }
 
@@ -117,19 +123,20 @@ fm_status bench_mask_node(size_t n, uint32_t neighbours, int tries)
         "50)\n",
         n, (unsigned)neighbours);
     if (st == FM_OK)
-        st = time_node(&v, "seeds, rounding, all masks", n, 0.0, tries);
+        st = time_node(&v, n, 0.0, 32, tries);
+    for (unsigned bits = 32; st == FM_OK && bits >= 16; bits -= 8)
+        st = time_node(&v, n, 1.0, bits, tries);
     if (st == FM_OK)
-        st = time_node(&v, "the same with noise", n, 1.0, tries);
-    if (st == FM_OK)
-        printf("  update: %.1f MB (at least 40, aim 20)\n", (double)v.update_bytes / 1e6);
+        printf("  (update: at least 40 MB and 1.02 times float32, aim 20 MB and 0.5 times)\n");
     close_node(&v);
     return st;
 }
 
 /* ---- the aggregator ---- */
 
-fm_status bench_mask_aggregator(uint32_t *sum, size_t n, uint32_t updates)
+static fm_status sum_updates(unsigned word_bits, uint32_t *sum, size_t n, uint32_t updates)
 {
+    const size_t len = n * fm_dp_word_bytes(word_bits);
     const uint8_t seed[FM_DP_KEY_BYTES] = { 7 };
     uint8_t *bytes = NULL;
     double start, added, unmasked;
@@ -139,20 +146,29 @@ fm_status bench_mask_aggregator(uint32_t *sum, size_t n, uint32_t updates)
     if (st != FM_OK)
         return st;
     bytes = mem;
-    memset(bytes, 3, 4 * n); /* pages of its own */
+    memset(bytes, 3, len); /* pages of its own */
     start = cpu_s();
     for (uint32_t u = 0; st == FM_OK && u < updates; u++)
-        st = fm_dp_sum_words(sum, n, bytes, 4 * n);
+        st = fm_dp_sum_words(word_bits, sum, n, bytes, len);
     added = cpu_s();
     for (uint32_t u = 0; st == FM_OK && u < updates; u++)
-        st = fm_dp_mask_apply(sum, n, seed, -1);
+        st = fm_dp_mask_apply(word_bits, sum, n, seed, -1);
     unmasked = cpu_s();
     if (st == FM_OK)
-        printf(
-            "the aggregator with %u updates of %zu words, CPU seconds\n"
-            "  their sum: %.3f; their self masks off: %.3f (limits of 100 updates of 10 million: "
-            "0.35 and 0.24)\n",
-            (unsigned)updates, n, added - start, unmasked - added);
+        printf("  %2u bits: their sum %.3f, their self masks off %.3f\n", word_bits, added - start,
+               unmasked - added);
     free(mem);
+    return st;
+}
+
+fm_status bench_mask_aggregator(uint32_t *sum, size_t n, uint32_t updates)
+{
+    fm_status st = FM_OK;
+
+    printf("the aggregator with %u updates of %zu words, CPU seconds (limits of 100 updates of 10 "
+           "million of 32 bits: 0.35 and 0.24)\n",
+           (unsigned)updates, n);
+    for (unsigned bits = 16; st == FM_OK && bits <= 32; bits += 8)
+        st = sum_updates(bits, sum, n, updates);
     return st;
 }

@@ -110,6 +110,7 @@ static fm_status make_plan(const bench_options *o, const world *w, const char *u
         .quorum = 3,
         .colluders = 1,
         .max_nodes = NODES,
+        .word_bits = 32,
         .task = FM_TASK_TRAINING,
         .noise = FM_NOISE_DISTRIBUTED,
         .parameters = (uint32_t)w->parameters,

@@ -4,6 +4,6 @@
 
 #include "fm_test.h"
 
-extern const fm_test_suite suite_twins;
+extern const fm_test_suite suite_pieces, suite_twins;
 
 #endif

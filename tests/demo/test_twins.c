@@ -28,6 +28,7 @@ static fm_plan any_plan(fm_rng *rng)
     p.quorum = between(rng, fm_plan_min_quorum(p.max_nodes, p.colluders), p.max_nodes);
     p.noise = between(rng, 0, 1) ? FM_NOISE_LOCAL : FM_NOISE_DISTRIBUTED;
     p.encoding = between(rng, 0, 1) ? FM_ENCODING_FAST : FM_ENCODING_EXACT;
+    p.word_bits = 8 * between(rng, 2, 4);
     p.load_groups = between(rng, 0, 3);
     p.load_experts = p.load_groups ? between(rng, 2, 9) : 0;
     p.load_share = p.load_groups ? 0.1 : 0.0;
@@ -50,12 +51,14 @@ static void same_spec(const fm_dp_lattice_spec *a, const fm_dp_lattice_spec *b)
     CU_ASSERT_EQUAL(a->colluders, b->colluders);
     CU_ASSERT_EQUAL(a->local, b->local);
     CU_ASSERT_EQUAL(a->encoding, b->encoding);
+    CU_ASSERT_EQUAL(a->word_bits, b->word_bits);
 }
 
 static void same_lattice(const fm_dp_lattice *a, const fm_dp_lattice *b)
 {
     CU_ASSERT_EQUAL(a->scale_log2, b->scale_log2);
     CU_ASSERT_EQUAL(a->sensitivity, b->sensitivity);
+    CU_ASSERT_EQUAL(a->word_bits, b->word_bits);
     CU_ASSERT_EQUAL(a->shift, b->shift);
     CU_ASSERT_EQUAL(a->unit_sensitivity, b->unit_sensitivity);
     CU_ASSERT_EQUAL(a->unit_scale, b->unit_scale);

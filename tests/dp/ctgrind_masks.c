@@ -31,7 +31,7 @@ static void make_public(const void *p, size_t len)
     (void)VALGRIND_MAKE_MEM_DEFINED(p, len);
 }
 
-static int watch_path(const fm_dp_mask_path *path)
+static int watch_path(const fm_dp_mask_path *path, unsigned bits)
 {
     static uint32_t sum[WORDS];
     uint8_t seed[FM_DP_KEY_BYTES];
@@ -41,16 +41,17 @@ static int watch_path(const fm_dp_mask_path *path)
         printf("masks by %s: not here\n", path->name);
         return 0;
     }
-    printf("masks by %s\n", path->name);
+    printf("masks by %s, %u bits\n", path->name, bits);
     fm_random_bytes(seed, sizeof seed);
     make_secret(seed, sizeof seed);
     for (int sign = -1; sign <= 1; sign += 2) {
         memset(sum, 0, sizeof sum);
-        if (fm_dp_mask_begin(&s, path, seed) != FM_OK ||
+        if (fm_dp_mask_begin(&s, path, bits, seed) != FM_OK ||
             fm_dp_mask_next(&s, sum, WORDS, sign) != FM_OK)
             return 1;
         fm_dp_mask_end(&s);
-        if (!ct_is_secret(&sum[0]) || !ct_is_secret(&sum[WORDS - 1]))
+        if (!ct_is_secret(&sum[0]) ||
+            !ct_is_secret((uint8_t *)sum + WORDS * fm_dp_sum_word_bytes(bits) - 1))
             return 1;
     }
     return 0;
@@ -61,7 +62,7 @@ static int watch_paths(void)
     int bad = 0;
 
     for (size_t i = 0; i < fm_dp_mask_path_count && !bad; i++)
-        bad = watch_path(&fm_dp_mask_paths[i]);
+        bad = watch_path(&fm_dp_mask_paths[i], 16) || watch_path(&fm_dp_mask_paths[i], 32);
 #if defined(__x86_64__)
     const fm_dp_mask_path emulated[] = {
         { "VAES, AVX2, emulated", always, fm_dp_mask_vaes256_emulated },
@@ -69,7 +70,7 @@ static int watch_paths(void)
     };
 
     for (size_t i = 0; i < 2 && !bad && __builtin_cpu_supports("aes"); i++)
-        bad = watch_path(&emulated[i]);
+        bad = watch_path(&emulated[i], 16) || watch_path(&emulated[i], 32);
 #else
     (void)always;
 #endif

@@ -133,16 +133,18 @@ static void add(int32_t *sum, const int32_t *more, size_t n)
         sum[i] = (int32_t)((uint32_t)sum[i] + (uint32_t)more[i]);
 }
 
-/* The encoding and the first level, rounded half up to the wire's lattice. */
+/* The encoding and the first level, rounded to the wire's lattice. */
 static void add_rounded(fixture *f, uint32_t u, const int32_t *noise)
 {
     const double step = ldexp(1.0, (int)f->lattice.shift);
+    const bool down = fm_dp_release_ties_down_for_tests(f->releases[u]);
 
     for (size_t i = 0; i < f->n; i++) {
         double x = (double)(g_encoded64[u][i] + (noise ? noise[i] : 0));
 
-        f->expected[i] =
-            (int32_t)((uint32_t)f->expected[i] + (uint32_t)(int64_t)floor(x / step + 0.5));
+        double rounded = down ? ceil(x / step - 0.5) : floor(x / step + 0.5);
+
+        f->expected[i] = (int32_t)((uint32_t)f->expected[i] + (uint32_t)(int64_t)rounded);
     }
 }
 
@@ -157,31 +159,28 @@ static void add_expected(fixture *f, uint32_t u, uint32_t survivors)
 }
 
 static void remove_surplus(fixture *f, uint32_t u, uint32_t survivors, const fm_dp_unmask *m,
-                           uint32_t *sum)
+                           void *sum)
 {
-    int32_t *scratch = malloc(f->n * sizeof *scratch);
-
-    CU_ASSERT_PTR_NOT_NULL_FATAL(scratch);
     CU_ASSERT_EQUAL(
         fm_dp_shares_subtract(shares_of(f, u), survivors,
                               (const uint8_t(*)[FM_DP_NOISE_SEED_BYTES])m->surplus_seeds,
-                              m->surplus_count, scratch, sum, f->n),
+                              m->surplus_count, sum, f->n),
         FM_OK);
-    free(scratch);
 }
 
-static void remove_masks(fixture *f, uint32_t u, const fm_dp_unmask *m, uint32_t *sum)
+static void remove_masks(fixture *f, uint32_t u, const fm_dp_unmask *m, void *sum)
 {
-    CU_ASSERT_EQUAL(fm_dp_mask_apply(sum, f->n, m->self_seed, -1), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_mask_apply(f->lattice.word_bits, sum, f->n, m->self_seed, -1), FM_OK);
     for (uint32_t i = 0; i < m->lost_count; i++)
-        CU_ASSERT_EQUAL(
-            fm_dp_mask_apply(sum, f->n, m->pair_seeds[i], -fm_dp_mask_sign(u, m->lost[i])), FM_OK);
+        CU_ASSERT_EQUAL(fm_dp_mask_apply(f->lattice.word_bits, sum, f->n, m->pair_seeds[i],
+                                         -fm_dp_mask_sign(u, m->lost[i])),
+                        FM_OK);
 }
 
-void fix_unmask(fixture *f, const uint32_t *survivors, uint32_t count, uint32_t *sum)
+void fix_unmask(fixture *f, const uint32_t *survivors, uint32_t count, void *sum)
 {
     memset(f->expected, 0, f->n * sizeof *f->expected);
-    memset(sum, 0, f->n * sizeof *sum);
+    memset(sum, 0, f->n * fm_dp_sum_word_bytes(f->lattice.word_bits));
     for (uint32_t i = 0; i < count; i++) {
         uint32_t u = survivors[i];
         fm_dp_unmask *m = NULL;
@@ -189,7 +188,7 @@ void fix_unmask(fixture *f, const uint32_t *survivors, uint32_t count, uint32_t 
         size_t len;
 
         fm_dp_release_bytes(f->releases[u], &bytes, &len);
-        CU_ASSERT_EQUAL_FATAL(fm_dp_sum_words(sum, f->n, bytes, len), FM_OK);
+        CU_ASSERT_EQUAL_FATAL(fm_dp_sum_words(f->lattice.word_bits, sum, f->n, bytes, len), FM_OK);
         CU_ASSERT_EQUAL_FATAL(fm_dp_release_unmask(f->releases[u], survivors, count, &m), FM_OK);
         remove_masks(f, u, m, sum);
         remove_surplus(f, u, count, m, sum);
@@ -198,12 +197,18 @@ void fix_unmask(fixture *f, const uint32_t *survivors, uint32_t count, uint32_t 
     }
 }
 
-size_t fix_wrong_words(const fixture *f, const uint32_t *sum)
+size_t fix_wrong_words(const fixture *f, const void *sum)
 {
+    const unsigned bits = f->lattice.word_bits;
     size_t wrong = 0;
 
-    for (size_t i = 0; i < f->n; i++)
-        wrong += sum[i] != (uint32_t)f->expected[i];
+    for (size_t i = 0; i < f->n; i++) {
+        const uint32_t wide = (uint32_t)f->expected[i];
+        const uint16_t narrow = (uint16_t)wide;
+
+        wrong += fm_dp_sum_word(bits, sum, i) !=
+                 fm_dp_sum_word(bits, bits == 16 ? (const void *)&narrow : &wide, 0);
+    }
     return wrong;
 }
 

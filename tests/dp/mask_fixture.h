@@ -36,10 +36,11 @@ void fix_release_all(fixture *f, uint64_t seed);
 const int32_t *fix_encoded(uint32_t u);
 /** The same with all its bits, on the units' lattice. */
 const int64_t *fix_encoded64(uint32_t u);
-/** What the server computes of the survivors, and what it should be in f->expected. */
-void fix_unmask(fixture *f, const uint32_t *survivors, uint32_t count, uint32_t *sum);
+/** What the server computes of the survivors, in words of the lattice (fm_dp_sum_word_bytes), and
+ *  what it should be in f->expected. */
+void fix_unmask(fixture *f, const uint32_t *survivors, uint32_t count, void *sum);
 /** Words of sum that are not the expected ones. */
-size_t fix_wrong_words(const fixture *f, const uint32_t *sum);
+size_t fix_wrong_words(const fixture *f, const void *sum);
 void fix_fini(fixture *f);
 
 #endif

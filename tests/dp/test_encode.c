@@ -33,7 +33,8 @@ static fm_dp_lattice coarse(int scale_log2)
     return (fm_dp_lattice){ .clip_norm = 1.0,
                             .scale_log2 = scale_log2,
                             .scale = ldexp(1.0, scale_log2),
-                            .sensitivity = (int64_t)1 << scale_log2,
+                            .sensitivity = ldexp(1.0, scale_log2),
+                            .word_bits = 32,
                             .unit_sensitivity = (int64_t)1 << scale_log2,
                             .unit_scale = ldexp(1.0, scale_log2),
                             .max_units = 100 };
@@ -50,7 +51,7 @@ static u128 squared(const int32_t *q, size_t n)
 
 static bool bounded(const fm_dp_lattice *l, const int32_t *q, size_t n)
 {
-    return squared(q, n) <= (u128)l->sensitivity * (u128)l->sensitivity;
+    return squared(q, n) <= (u128)l->unit_sensitivity * (u128)l->unit_sensitivity;
 }
 
 static double float_norm(const float *g, size_t n)

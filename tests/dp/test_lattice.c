@@ -17,7 +17,7 @@ static fm_dp_lattice_spec usual(void)
 
 static double reach(const fm_dp_lattice_spec *s, const fm_dp_lattice *l)
 {
-    return (double)s->max_units * (double)l->sensitivity + s->nodes * 12.0 * l->sigma_share;
+    return (double)s->max_units * l->sensitivity + s->nodes * (12.0 * l->sigma_share + 0.5);
 }
 
 static fm_dp_lattice_spec random_spec(fm_rng *r)
@@ -46,19 +46,19 @@ static void takes_the_finest_lattice_whose_sums_cannot_wrap(void)
         CU_ASSERT_EQUAL_FATAL(fm_dp_lattice_make(&s, &l), FM_OK);
         CU_ASSERT(l.sensitivity >= 64);
         CU_ASSERT_EQUAL(l.scale, ldexp(1.0, l.scale_log2));
-        CU_ASSERT_EQUAL(l.sensitivity, (int64_t)floor(s.clip_norm * l.scale));
+        CU_ASSERT_EQUAL(l.sensitivity, floor(s.clip_norm * l.scale));
         CU_ASSERT_EQUAL(l.max_units, s.max_units);
         CU_ASSERT(l.nodes == s.nodes && l.quorum == s.quorum && l.colluders == s.colluders &&
                   l.local == s.local);
-        CU_ASSERT_DOUBLE_EQUAL(l.sigma_counted, s.noise_multiplier * (double)l.sensitivity, 0.0);
+        CU_ASSERT_DOUBLE_EQUAL(l.sigma_counted, s.noise_multiplier * l.sensitivity, 0.0);
         CU_ASSERT_DOUBLE_EQUAL(
             l.sigma_share * l.sigma_share * (s.local ? 1 : s.quorum - s.colluders),
             l.sigma_counted * l.sigma_counted, 1e-12 * l.sigma_counted * l.sigma_counted);
         CU_ASSERT(l.sigma_share >= 10.0 && l.sigma_share <= 0x1p26);
         CU_ASSERT(reach(&s, &l) < 0x1p31);
         twice = l;
-        twice.sensitivity = (int64_t)floor(s.clip_norm * l.scale * 2.0);
-        twice.sigma_share *= (double)twice.sensitivity / (double)l.sensitivity;
+        twice.sensitivity = floor(s.clip_norm * l.scale * 2.0);
+        twice.sigma_share *= twice.sensitivity / l.sensitivity;
         CU_ASSERT(reach(&s, &twice) > 0x1p31 - 2.0 || twice.sigma_share > 0x1p26);
     }
 }
@@ -154,7 +154,7 @@ static void serves_extreme_clip_norms(void)
 
         s.clip_norm = norms[i];
         CU_ASSERT_EQUAL(fm_dp_lattice_make(&s, &l), FM_OK);
-        CU_ASSERT_EQUAL((double)l.sensitivity, floor(norms[i] * l.scale));
+        CU_ASSERT_EQUAL(l.sensitivity, floor(norms[i] * l.scale));
         CU_ASSERT(reach(&s, &l) < 0x1p31);
     }
 }
@@ -202,15 +202,15 @@ static void check_fast(const fm_dp_lattice_spec *s, const fm_dp_lattice *l)
     CU_ASSERT_EQUAL(l->scale_log2 + (int)l->shift, expected_unit_log2(s));
     CU_ASSERT_EQUAL(l->scale, ldexp(1.0, l->scale_log2));
     CU_ASSERT_EQUAL(l->unit_scale, ldexp(l->scale, (int)l->shift));
-    CU_ASSERT_EQUAL(l->sensitivity, (int64_t)floor(s->clip_norm * l->scale));
-    CU_ASSERT_EQUAL(l->unit_sensitivity, l->sensitivity << l->shift);
-    CU_ASSERT(l->sensitivity >= 64 && l->unit_sensitivity <= FM_DP_FAST_STEPS);
+    CU_ASSERT_EQUAL(l->unit_sensitivity, (int64_t)floor(s->clip_norm * l->unit_scale));
+    CU_ASSERT_EQUAL(ldexp(l->sensitivity, (int)l->shift), (double)l->unit_sensitivity);
+    CU_ASSERT(l->unit_sensitivity >= 64 && l->unit_sensitivity <= FM_DP_FAST_STEPS);
     CU_ASSERT(l->sigma_share >= 10.0 && ldexp(l->sigma_share, (int)l->shift) < 0x1p26);
-    CU_ASSERT_EQUAL(l->sigma_counted, s->noise_multiplier * (double)l->sensitivity);
+    CU_ASSERT_EQUAL(l->sigma_counted, s->noise_multiplier * l->sensitivity);
     CU_ASSERT(reach(s, l) < 0x1p31);
     /* Where there is a shift, there had to be one. */
-    finer.sensitivity = (int64_t)floor(s->clip_norm * l->scale * 2.0);
-    finer.sigma_share *= (double)finer.sensitivity / (double)l->sensitivity;
+    finer.sensitivity *= 2.0;
+    finer.sigma_share *= 2.0;
     CU_ASSERT(l->shift == 0 || reach(s, &finer) > 0x1p31 - 2.0);
 }
 
@@ -256,49 +256,98 @@ static void fast_costs_no_noise(void)
     CU_ASSERT(fast.shift >= 8);
     CU_ASSERT_EQUAL(fast.sensitivity, exact.sensitivity);
     CU_ASSERT_EQUAL(fast.sigma_counted, exact.sigma_counted);
-    CU_ASSERT_EQUAL(exact.unit_sensitivity, exact.sensitivity);
+    CU_ASSERT_EQUAL((double)exact.unit_sensitivity, exact.sensitivity);
     CU_ASSERT(exact.shift == 0 && exact.unit_scale == exact.scale);
     s.encoding = (fm_dp_encoding)2;
     refuses(s, "encoding");
 }
 
+typedef struct {
+    double clip_norm, z;
+    uint32_t nodes, quorum, colluders, max_units;
+    fm_dp_encoding encoding;
+    unsigned word_bits;
+    int scale_log2;
+    unsigned shift;
+    double sensitivity, sigma;
+} known_lattice;
+
+static fm_dp_lattice_spec spec_of(const known_lattice *k)
+{
+    return (fm_dp_lattice_spec){ .clip_norm = k->clip_norm,
+                                 .noise_multiplier = k->z,
+                                 .max_units = k->max_units,
+                                 .nodes = k->nodes,
+                                 .quorum = k->quorum,
+                                 .colluders = k->colluders,
+                                 .encoding = k->encoding };
+}
+
 /* docs/protocol.md, section 11; tests/client computes them from that text. */
 static void gives_the_lattices_of_the_protocol(void)
 {
-    static const struct {
-        double clip_norm, z;
-        uint32_t nodes, honest, max_units;
-        fm_dp_encoding encoding;
-        int scale_log2;
-        unsigned shift;
-        int64_t sensitivity;
-        double sigma;
-    } known[] = {
-        { 1, 1, 3, 3, 400, FM_DP_EXACT, 22, 0, 4194304, 4194304 },
-        { 1, 1, 3, 3, 400, FM_DP_FAST, 11, 0, 2048, 2048 },
-        { 1, 1, 3, 3, 10000, FM_DP_EXACT, 17, 0, 131072, 131072 },
-        { 1, 1, 3, 3, 10000, FM_DP_FAST, 16, 0, 65536, 65536 },
-        { 1, 1, 3, 3, 1048576, FM_DP_EXACT, 10, 0, 1024, 1024 },
-        { 1, 1, 3, 3, 1048576, FM_DP_FAST, 10, 10, 1024, 1024 },
-        { 0.3, 2.5, 5, 1, 50000, FM_DP_EXACT, 17, 0, 39321, 98302.5 },
-        { 0.3, 2.5, 5, 1, 50000, FM_DP_FAST, 17, 4, 39321, 98302.5 },
+    static const known_lattice known[] = {
+        { 1, 1, 3, 3, 0, 400, FM_DP_EXACT, 16, 6, 16, 64, 64 },
+        { 1, 1, 3, 3, 0, 400, FM_DP_EXACT, 24, 14, 8, 16384, 16384 },
+        { 1, 1, 3, 3, 0, 400, FM_DP_EXACT, 32, 22, 0, 4194304, 4194304 },
+        { 1, 1, 3, 3, 0, 400, FM_DP_FAST, 16, 6, 5, 64, 64 },
+        { 1, 1, 3, 3, 0, 400, FM_DP_FAST, 24, 11, 0, 2048, 2048 },
+        { 1, 1, 3, 3, 0, 400, FM_DP_FAST, 32, 11, 0, 2048, 2048 },
+        { 1, 1, 3, 3, 0, 10000, FM_DP_EXACT, 24, 9, 8, 512, 512 },
+        { 1, 1, 3, 3, 0, 10000, FM_DP_EXACT, 32, 17, 0, 131072, 131072 },
+        { 1, 1, 3, 3, 0, 10000, FM_DP_FAST, 24, 9, 7, 512, 512 },
+        { 1, 1, 3, 3, 0, 10000, FM_DP_FAST, 32, 16, 0, 65536, 65536 },
+        { 1, 1, 3, 3, 0, 1048576, FM_DP_EXACT, 32, 10, 0, 1024, 1024 },
+        { 1, 1, 3, 3, 0, 1048576, FM_DP_FAST, 32, 10, 10, 1024, 1024 },
+        { 0.3, 2.5, 5, 5, 4, 50000, FM_DP_EXACT, 24, 9, 8, 153.59765625, 383.994140625 },
+        { 0.3, 2.5, 5, 5, 4, 50000, FM_DP_EXACT, 32, 17, 0, 39321, 98302.5 },
+        { 0.3, 2.5, 5, 5, 4, 50000, FM_DP_FAST, 24, 9, 12, 153.599853516, 383.999633789 },
+        { 0.3, 2.5, 5, 5, 4, 50000, FM_DP_FAST, 32, 17, 4, 39321.5625, 98303.90625 },
+        { 1, 1, 5, 4, 1, 400, FM_DP_EXACT, 16, 6, 16, 64, 64 },
+        { 1, 1, 5, 4, 1, 400, FM_DP_EXACT, 24, 14, 8, 16384, 16384 },
+        { 1, 1, 5, 4, 1, 400, FM_DP_EXACT, 32, 22, 0, 4194304, 4194304 },
+        { 1, 1, 5, 4, 1, 400, FM_DP_FAST, 16, 6, 5, 64, 64 },
+        { 1, 1, 5, 4, 1, 400, FM_DP_FAST, 24, 11, 0, 2048, 2048 },
+        { 1, 1, 5, 4, 1, 400, FM_DP_FAST, 32, 11, 0, 2048, 2048 },
+        { 1, 1, 5, 4, 1, 600, FM_DP_EXACT, 24, 13, 8, 8192, 8192 },
+        { 1, 1, 5, 4, 1, 600, FM_DP_EXACT, 32, 21, 0, 2097152, 2097152 },
+        { 1, 1, 5, 4, 1, 600, FM_DP_FAST, 24, 13, 3, 8192, 8192 },
+        { 1, 1, 5, 4, 1, 600, FM_DP_FAST, 32, 16, 0, 65536, 65536 },
+        { 0.7, 45, 4, 3, 1, 2000, FM_DP_EXACT, 16, 3, 16, 5.59999084473, 251.999588013 },
+        { 0.7, 45, 4, 3, 1, 2000, FM_DP_EXACT, 24, 11, 8, 1433.59765625, 64511.8945312 },
+        { 0.7, 45, 4, 3, 1, 2000, FM_DP_EXACT, 32, 19, 0, 367001, 16515045 },
+        { 0.7, 45, 4, 3, 1, 2000, FM_DP_FAST, 16, 3, 13, 5.59997558594, 251.998901367 },
+        { 0.7, 45, 4, 3, 1, 2000, FM_DP_FAST, 24, 11, 5, 1433.59375, 64511.71875 },
+        { 0.7, 45, 4, 3, 1, 2000, FM_DP_FAST, 32, 16, 0, 45875, 2064375 },
+        { 1, 20, 100, 60, 10, 100000, FM_DP_EXACT, 24, 6, 8, 64, 1280 },
+        { 1, 20, 100, 60, 10, 100000, FM_DP_EXACT, 32, 14, 0, 16384, 327680 },
+        { 1, 20, 100, 60, 10, 100000, FM_DP_FAST, 24, 6, 13, 64, 1280 },
+        { 1, 20, 100, 60, 10, 100000, FM_DP_FAST, 32, 14, 5, 16384, 327680 },
     };
+    size_t at = 0;
 
-    for (size_t i = 0; i < FM_TEST_COUNT(known); i++) {
-        const fm_dp_lattice_spec s = { .clip_norm = known[i].clip_norm,
-                                       .noise_multiplier = known[i].z,
-                                       .max_units = known[i].max_units,
-                                       .nodes = known[i].nodes,
-                                       .quorum = known[i].nodes,
-                                       .colluders = known[i].nodes - known[i].honest,
-                                       .encoding = known[i].encoding };
-        fm_dp_lattice l;
+    /* Where a plan has no row for a width, the width is too short. */
+    for (size_t plan = 0; at < FM_TEST_COUNT(known); plan++) {
+        const known_lattice *first = &known[at];
+        fm_dp_lattice_spec s = spec_of(first);
 
-        CU_ASSERT_EQUAL_FATAL(fm_dp_lattice_make(&s, &l), FM_OK);
-        CU_ASSERT_EQUAL(l.scale_log2, known[i].scale_log2);
-        CU_ASSERT_EQUAL(l.shift, known[i].shift);
-        CU_ASSERT_EQUAL(l.sensitivity, known[i].sensitivity);
-        CU_ASSERT_DOUBLE_EQUAL(l.sigma_counted, known[i].sigma, 0.0);
+        CU_ASSERT_EQUAL(fm_dp_least_word_bits(&s), first->word_bits);
+        for (s.word_bits = 16; s.word_bits <= 32; s.word_bits += 8) {
+            fm_dp_lattice l;
+
+            if (s.word_bits < first->word_bits) {
+                CU_ASSERT_EQUAL(fm_dp_lattice_make(&s, &l), FM_EINVAL);
+                continue;
+            }
+            CU_ASSERT_EQUAL_FATAL(fm_dp_lattice_make(&s, &l), FM_OK);
+            CU_ASSERT_EQUAL_FATAL(known[at].word_bits, s.word_bits);
+            CU_ASSERT_EQUAL(l.word_bits, s.word_bits);
+            CU_ASSERT_EQUAL(l.scale_log2, known[at].scale_log2);
+            CU_ASSERT_EQUAL(l.shift, known[at].shift);
+            CU_ASSERT_DOUBLE_EQUAL(l.sensitivity, known[at].sensitivity, 1e-9 * l.sensitivity);
+            CU_ASSERT_DOUBLE_EQUAL(l.sigma_counted, known[at].sigma, 1e-9 * l.sigma_counted);
+            at++;
+        }
     }
 }
 

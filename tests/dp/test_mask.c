@@ -235,17 +235,17 @@ static void a_mask_comes_off_again_at_every_length(void)
 
         for (size_t j = 0; j < WORDS; j++)
             g_sum[j] = (uint32_t)j;
-        CU_ASSERT_EQUAL(fm_dp_mask_apply(g_sum, lengths[i], seed, 1), FM_OK);
+        CU_ASSERT_EQUAL(fm_dp_mask_apply(32, g_sum, lengths[i], seed, 1), FM_OK);
         for (size_t j = lengths[i]; j < WORDS; j++)
             wrong += g_sum[j] != j;
-        CU_ASSERT_EQUAL(fm_dp_mask_apply(g_sum, lengths[i], seed, -1), FM_OK);
+        CU_ASSERT_EQUAL(fm_dp_mask_apply(32, g_sum, lengths[i], seed, -1), FM_OK);
         for (size_t j = 0; j < WORDS; j++)
             wrong += g_sum[j] != j;
         CU_ASSERT_EQUAL(wrong, 0);
     }
-    CU_ASSERT_EQUAL(fm_dp_mask_apply(g_sum, 1, seed, 0), FM_EINVAL);
-    CU_ASSERT_EQUAL(fm_dp_mask_apply(g_sum, 1, seed, 2), FM_EINVAL);
-    CU_ASSERT_EQUAL(fm_dp_mask_apply(NULL, 1, seed, 1), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_dp_mask_apply(32, g_sum, 1, seed, 0), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_dp_mask_apply(32, g_sum, 1, seed, 2), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_dp_mask_apply(32, NULL, 1, seed, 1), FM_EINVAL);
     CU_ASSERT(fm_dp_mask_sign(1, 2) == 1 && fm_dp_mask_sign(2, 1) == -1);
 }
 
@@ -254,11 +254,11 @@ static void words_are_little_endian_and_counted(void)
     const uint8_t bytes[9] = { 1, 2, 3, 4, 0xff, 0xff, 0xff, 0xff };
     uint32_t sum[2] = { 10, 10 };
 
-    CU_ASSERT_EQUAL(fm_dp_sum_words(sum, 2, bytes, 8), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_sum_words(32, sum, 2, bytes, 8), FM_OK);
     CU_ASSERT(sum[0] == 0x04030201u + 10 && sum[1] == 9);
     for (size_t len = 0; len <= 9; len++)
         if (len != 8)
-            CU_ASSERT_EQUAL(fm_dp_sum_words(sum, 2, bytes, len), FM_EPROTO);
+            CU_ASSERT_EQUAL(fm_dp_sum_words(32, sum, 2, bytes, len), FM_EPROTO);
     CU_ASSERT(sum[0] == 0x04030201u + 10 && sum[1] == 9);
 }
 

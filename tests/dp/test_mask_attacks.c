@@ -150,7 +150,7 @@ static void take_words(const fixture *f, uint32_t u)
 
     memset(g_sum, 0, sizeof g_sum);
     fm_dp_release_bytes(f->releases[u], &bytes, &len);
-    CU_ASSERT_EQUAL(fm_dp_sum_words(g_sum, WORDS, bytes, len), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_sum_words(32, g_sum, WORDS, bytes, len), FM_OK);
 }
 
 static void peel_pair(const fixture *f, uint32_t u, uint32_t v)
@@ -160,7 +160,7 @@ static void peel_pair(const fixture *f, uint32_t u, uint32_t v)
 
     /* v's own copy of s_uv, as a colluder would use it */
     CU_ASSERT_EQUAL(fm_dp_mask_seed(fm_dp_pairs_secret(f->pairs[v], u), &context, seed), FM_OK);
-    CU_ASSERT_EQUAL(fm_dp_mask_apply(g_sum, WORDS, seed, -fm_dp_mask_sign(u, v)), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_mask_apply(32, g_sum, WORDS, seed, -fm_dp_mask_sign(u, v)), FM_OK);
 }
 
 static void a_masked_vector_alone_is_uniform(void)
@@ -200,7 +200,7 @@ static void with_b_u_one_honest_neighbour_still_hides_it(void)
     release_of_nothing(&f, 1);
     take_words(&f, 1);
     CU_ASSERT_EQUAL_FATAL(fm_dp_release_unmask(f.releases[1], g_all, 4, &m), FM_OK);
-    CU_ASSERT_EQUAL(fm_dp_mask_apply(g_sum, WORDS, m->self_seed, -1), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_mask_apply(32, g_sum, WORDS, m->self_seed, -1), FM_OK);
     fm_dp_unmask_free(&m);
     peel_pair(&f, 1, 0);
     peel_pair(&f, 1, 2);

@@ -103,7 +103,7 @@ static void mask(const fm_dp_mask_path *path, uint32_t *sum, size_t n, size_t pi
 {
     fm_dp_mask_stream s;
 
-    CU_ASSERT_EQUAL_FATAL(fm_dp_mask_begin(&s, path, g_seed), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_mask_begin(&s, path, 32, g_seed), FM_OK);
     for (size_t at = 0; at < n; at += piece)
         CU_ASSERT_EQUAL(fm_dp_mask_next(&s, sum + at, n - at < piece ? n - at : piece, sign),
                         FM_OK);
@@ -171,12 +171,49 @@ static void counters_carry(void)
 
             if (!paths[p].kernel)
                 continue;
-            CU_ASSERT_EQUAL_FATAL(fm_dp_mask_begin(&s, &paths[p], g_seed), FM_OK);
+            CU_ASSERT_EQUAL_FATAL(fm_dp_mask_begin(&s, &paths[p], 32, g_seed), FM_OK);
             s.keys.counter = FM_DP_MASK_GROUP_BLOCKS * groups[g];
             CU_ASSERT_EQUAL(fm_dp_mask_next(&s, fresh_sum(MARGIN), 515, 1), FM_OK);
             CU_ASSERT_EQUAL(wrong_words(MARGIN, 515, 1), 0);
             fm_dp_mask_end(&s);
         }
+    }
+}
+
+/* Of 16 bits: every path, length, place, sign and cut into pieces. */
+static void narrow_words_take_the_same_stream_two_bytes_at_a_time(void)
+{
+    static uint16_t sum[MARGIN + 2 * WORDS + MARGIN];
+    fm_dp_mask_path paths[PATHS_MAX];
+    size_t count = all_paths(paths);
+
+    stream_from(0, g_stream, WORDS);
+    for (size_t p = 0; p < count; p++) {
+        size_t wrong = 0;
+
+        for (size_t n = 0; n <= 2 * WORDS - MARGIN; n += n < 600 ? 1 : 1129) {
+            const size_t offset = n % (2 * MARGIN), piece = FM_DP_MASK_GROUP * (1 + n % 5);
+            const int sign = n % 3 ? 1 : -1;
+            fm_dp_mask_stream s;
+
+            for (size_t i = 0; i < FM_TEST_COUNT(sum); i++)
+                sum[i] = (uint16_t)before(i);
+            CU_ASSERT_EQUAL_FATAL(fm_dp_mask_begin(&s, &paths[p], 16, g_seed), FM_OK);
+            for (size_t at = 0; at < n; at += piece)
+                CU_ASSERT_EQUAL(
+                    fm_dp_mask_next(&s, sum + offset + at, n - at < piece ? n - at : piece, sign),
+                    FM_OK);
+            fm_dp_mask_end(&s);
+            for (size_t i = 0; i < FM_TEST_COUNT(sum); i++) {
+                size_t at = i - offset;
+                uint32_t mask = i < offset || at >= n ? 0 : g_stream[at / 2] >> 16 * (at % 2);
+
+                wrong += sum[i] != (uint16_t)(sign > 0 ? before(i) + mask : before(i) - mask);
+            }
+        }
+        if (wrong > 0)
+            printf("%s: %zu words are wrong\n", paths[p].name, wrong);
+        CU_ASSERT_EQUAL(wrong, 0);
     }
 }
 
@@ -204,7 +241,7 @@ static void *mask_in_thread(void *ctx)
     job *j = ctx;
     fm_dp_mask_stream s;
 
-    if (fm_dp_mask_begin(&s, j->path, j->seed) == FM_OK &&
+    if (fm_dp_mask_begin(&s, j->path, 32, j->seed) == FM_OK &&
         fm_dp_mask_next(&s, j->sum, FM_TEST_COUNT(j->sum), 1) == FM_OK)
         j->seed[0] ^= 1; /* it was done */
     fm_dp_mask_end(&s);
@@ -270,6 +307,8 @@ static const fm_test g_tests[] = {
     { "so it does wherever the sum begins", so_it_does_wherever_the_sum_begins },
     { "pieces join", pieces_join },
     { "counters carry", counters_carry },
+    { "narrow words take the same stream, two bytes at a time",
+      narrow_words_take_the_same_stream_two_bytes_at_a_time },
     { "the best path is one that runs here", the_best_path_is_one_that_runs_here },
     { "no key and no key stream stays on the stack", no_key_and_no_key_stream_stays_on_the_stack },
 };

@@ -178,7 +178,7 @@ static void the_key_schedule_gives_the_known_answer(void)
 
     known_seed(k);
     memset(words, 0, sizeof words);
-    CU_ASSERT_EQUAL(fm_dp_mask_apply(words, WORDS, k, 1), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_mask_apply(32, words, WORDS, k, 1), FM_OK);
     CU_ASSERT(words[0] == 0x2ac16320 && words[1] == 0x44b4d8ec && words[2] == 0xee812258 &&
               words[3] == 0xc6a38bfd && words[WORDS - 1] == 0x712f07f9);
     h = fm_hash_of("fedmoe update v1", words, sizeof words); /* little-endian machines only */

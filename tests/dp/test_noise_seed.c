@@ -36,7 +36,7 @@ static client_stream client_stream_of(size_t bytes)
     uint32_t *words = calloc(bytes / 4, 4);
 
     CU_ASSERT_FATAL(s.bytes && words);
-    CU_ASSERT_EQUAL_FATAL(fm_dp_mask_apply(words, bytes / 4, g_seed, 1), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_mask_apply(32, words, bytes / 4, g_seed, 1), FM_OK);
     for (size_t i = 0; i < bytes / 4; i++)
         fm_put_u32le(s.bytes + 4 * i, words[i]);
     free(words);

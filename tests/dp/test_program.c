@@ -138,7 +138,8 @@ static void wrong_usage_is_exit_code_2_and_says_what(void)
 
 static void every_command_has_help_with_an_example(void)
 {
-    static const char *const commands[] = { "epsilon", "delta", "sigma", "compose", "ledger", "audit" };
+    static const char *const commands[] = { "epsilon", "delta",  "sigma",
+                                            "compose", "ledger", "audit" };
     char out[8192], args[64];
 
     for (size_t i = 0; i < FM_TEST_COUNT(commands); i++) {

@@ -13,7 +13,7 @@
 static fm_dp_lattice lattice(uint32_t max_units)
 {
     const fm_dp_lattice_spec s = { .clip_norm = 1.0,
-                                   .noise_multiplier = 0.5,
+                                   .noise_multiplier = 0.75,
                                    .max_units = max_units,
                                    .nodes = 1,
                                    .quorum = 1,
@@ -303,15 +303,16 @@ static void a_lattice_that_does_not_hold_is_refused(void)
         if (i == 0)
             l.unit_sensitivity++;
         else if (i == 1)
-            l.shift = 21;
+            l.shift++;
         else if (i == 2)
             l.unit_scale = NAN;
         else if (i == 3)
-            l.encoding = FM_DP_EXACT; /* which has no shift */
+            l.word_bits = 20;
         else if (i == 4)
             l.max_units = UINT32_MAX;
         else
             l = (fm_dp_lattice){ .sensitivity = FM_DP_FAST_STEPS * 2,
+                                 .word_bits = 32,
                                  .unit_sensitivity = FM_DP_FAST_STEPS * 2,
                                  .unit_scale = 1.0,
                                  .max_units = 1,

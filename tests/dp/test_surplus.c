@@ -163,7 +163,7 @@ static void every_disclosed_seed_takes_nothing_off_what_stays(void)
         CU_ASSERT_EQUAL(fm_dp_shares_subtract(
                             f.shares, survivors,
                             (const uint8_t(*)[FM_DP_NOISE_SEED_BYTES])disclosed[u]->surplus_seeds,
-                            disclosed[u]->surplus_count, g_noise, g_sum, WORDS),
+                            disclosed[u]->surplus_count, g_sum, WORDS),
                         FM_OK);
         for (size_t i = 0; i < WORDS; i++)
             g_left[i] += (double)(int32_t)g_sum[i];

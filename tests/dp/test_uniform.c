@@ -52,7 +52,7 @@ static void make_updates(fixture *f)
             FM_OK);
         fm_dp_release_bytes(f->releases[u], &bytes, &len);
         memset(g_update[u], 0, sizeof g_update[u]);
-        CU_ASSERT_EQUAL_FATAL(fm_dp_sum_words(g_update[u], WORDS, bytes, len), FM_OK);
+        CU_ASSERT_EQUAL_FATAL(fm_dp_sum_words(32, g_update[u], WORDS, bytes, len), FM_OK);
         fm_dp_sum_free(&sum);
     }
 }
@@ -122,9 +122,9 @@ static void strip(fixture *f, uint32_t u, uint32_t w)
     fm_dp_unmask *seeds = NULL;
 
     CU_ASSERT_EQUAL_FATAL(fm_dp_release_unmask(f->releases[u], survivors, 2, &seeds), FM_OK);
-    CU_ASSERT_EQUAL(fm_dp_mask_apply(g_update[u], WORDS, seeds->self_seed, -1), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_mask_apply(32, g_update[u], WORDS, seeds->self_seed, -1), FM_OK);
     for (uint32_t i = 0; i < seeds->lost_count; i++)
-        CU_ASSERT_EQUAL(fm_dp_mask_apply(g_update[u], WORDS, seeds->pair_seeds[i],
+        CU_ASSERT_EQUAL(fm_dp_mask_apply(32, g_update[u], WORDS, seeds->pair_seeds[i],
                                          -fm_dp_mask_sign(u, seeds->lost[i])),
                         FM_OK);
     fm_dp_unmask_free(&seeds);
@@ -159,6 +159,40 @@ static void without_masks_the_same_tests_fail(void)
     fix_fini(&f);
 }
 
+/* Words of 16 bits, two of them as one of the tests' words: halves of the same key stream. */
+static void narrow_updates_are_uniform_too(void)
+{
+    fm_dp_lattice_spec spec = fix_spec(NODES, 1.0);
+    fm_rng rng = fm_rng_system();
+    const uint8_t *bytes = NULL;
+    const char *why = NULL;
+    fm_dp_sum *sum = NULL;
+    size_t len = 0;
+    fixture f;
+
+    spec.word_bits = 16;
+    fix_init_noise(&f, NODES, WORDS, &spec);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_shares_fit(&f.shares, &f.lattice, NODES), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_sum_new(&f.lattice, WORDS, &sum), FM_OK);
+    for (unsigned u = 0; u < NODES; u++) {
+        fill_gradient(u);
+        for (unsigned unit = 0; unit < 50; unit++)
+            CU_ASSERT_EQUAL_FATAL(fm_dp_sum_add_unit(sum, g_gradient), FM_OK);
+        CU_ASSERT_EQUAL_FATAL(
+            fm_dp_release_make(sum, f.shares, f.pairs[u], &f.rounds[u], &rng, &f.releases[u]),
+            FM_OK);
+        fm_dp_release_bytes(f.releases[u], &bytes, &len);
+        CU_ASSERT_EQUAL_FATAL(len, WORDS * sizeof(uint16_t));
+        memcpy(g_update[u], bytes, len);
+        CU_ASSERT(fm_uniform_words(g_update[u], WORDS / 2, &why));
+        for (unsigned v = 0; v < u; v++)
+            CU_ASSERT(fabs(fm_uniform_correlation(g_update[u], g_update[v], WORDS / 2)) <
+                      FM_STATS_Z);
+    }
+    fm_dp_sum_free(&sum);
+    fix_fini(&f);
+}
+
 static const fm_test tests[] = {
     { "every update is uniform, and has nothing to do with what is in it",
       every_update_is_uniform_whatever_the_records_are },
@@ -167,6 +201,7 @@ static const fm_test tests[] = {
     { "sums and differences of updates are uniform", sums_and_differences_of_updates_are_uniform },
     { "released for two sets of survivors, each part is uniform all the same",
       two_sets_of_survivors_leave_uniform_words },
+    { "narrow updates are uniform, too", narrow_updates_are_uniform_too },
     { "without masks the same tests fail", without_masks_the_same_tests_fail },
 };
 

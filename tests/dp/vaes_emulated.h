@@ -1,5 +1,5 @@
 /*
- * What dp/src/mask_aes.c needs besides avx512_emulated.h: sums of 32-bit words, and all of its
+ * What dp/src/mask_aes.c needs besides avx512_emulated.h: sums of 32-bit and 16-bit words, and all of its
  * 256-bit instructions, in plain C over AES-NI.
  */
 #ifndef FEDMOE_TESTS_DP_VAES_EMULATED_H
@@ -28,6 +28,21 @@ static inline m512 _mm512_add_epi32(m512 a, m512 b)
 static inline m512 _mm512_sub_epi32(m512 a, m512 b)
 {
     LANES_OF(m512, _mm_sub_epi32(LANE(a), LANE(b)));
+}
+
+static inline m512 _mm512_sub_epi16(m512 a, m512 b)
+{
+    LANES_OF(m512, _mm_sub_epi16(LANE(a), LANE(b)));
+}
+
+static inline m256 _mm256_add_epi16(m256 a, m256 b)
+{
+    LANES_OF(m256, _mm_add_epi16(LANE(a), LANE(b)));
+}
+
+static inline m256 _mm256_sub_epi16(m256 a, m256 b)
+{
+    LANES_OF(m256, _mm_sub_epi16(LANE(a), LANE(b)));
 }
 
 static inline m256 _mm256_loadu_si256(const m256 *p)

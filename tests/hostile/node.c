@@ -83,8 +83,9 @@ static fm_message lie(const fm_message *m)
 /* Each message that stands here is spoilt once, and then the next: another bit of it each time. */
 static bool is_due(fm_msg_type type, unsigned *turn)
 {
-    static const fm_msg_type order[] = { FM_MSG_MASKED_UPDATE, FM_MSG_COMMIT,      FM_MSG_RELEASE,
-                                         FM_MSG_JOIN,          FM_MSG_PLAN_ANSWER, FM_MSG_ROSTER_ANSWER,
+    static const fm_msg_type order[] = { FM_MSG_MASKED_UPDATE, FM_MSG_COMMIT,
+                                         FM_MSG_RELEASE,       FM_MSG_JOIN,
+                                         FM_MSG_PLAN_ANSWER,   FM_MSG_ROSTER_ANSWER,
                                          FM_MSG_UPDATE_PIECE,  FM_MSG_MODEL_WANT };
     static unsigned next;
 

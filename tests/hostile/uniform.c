@@ -1,6 +1,6 @@
 /*
  * hostile-uniform FILE...: whether the masked updates that an aggregator has collected look like
- * uniform words: each file's tests on all of them together, and every two neighbours' correlation.
+ * uniform words, by 32 bits whatever the width of the plan's: each file's tests on all of them together, and every two neighbours' correlation.
  */
 #include <math.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ static bool add_file(const char *path, fm_buf *all, size_t *words)
 {
     fm_buf one = { 0 };
     bool ok = fm_file_read(path, MOST_BYTES, &one) == FM_OK &&
-              fm_buf_append(all, one.data, one.len) == FM_OK;
+              fm_buf_append(all, one.data, one.len - one.len % sizeof(uint32_t)) == FM_OK;
 
     *words = one.len / sizeof(uint32_t);
     fm_buf_fini(&one);

@@ -4,10 +4,10 @@
  */
 #include "words_internal.h"
 
-fm_status __real_fm_dp_words_make(const fm_dp_words *w, uint32_t *words);
-fm_status __wrap_fm_dp_words_make(const fm_dp_words *w, uint32_t *words);
+fm_status __real_fm_dp_words_make(const fm_dp_words *w, uint8_t *words);
+fm_status __wrap_fm_dp_words_make(const fm_dp_words *w, uint8_t *words);
 
-fm_status __wrap_fm_dp_words_make(const fm_dp_words *w, uint32_t *words)
+fm_status __wrap_fm_dp_words_make(const fm_dp_words *w, uint8_t *words)
 {
     fm_dp_words bare = *w;
 

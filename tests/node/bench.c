@@ -57,6 +57,7 @@ static void make_plan(bench *b)
                     .quorum = 3,
                     .colluders = 1,
                     .max_nodes = NODES,
+                    .word_bits = 32,
                     .parameters = P,
                     .optimizer = FM_OPTIMIZER_SGD,
                     .learning_rate = 0.1,

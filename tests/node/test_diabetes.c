@@ -141,6 +141,7 @@ static void check_step(const data *d)
                      .max_units = 100000,
                      .quorum = 1,
                      .max_nodes = 4,
+                     .word_bits = 32,
                      .model_text = model_text(d->schema, &config, &text),
                      .schema_text = (char *)d->schema_text.data };
     float *weights;

@@ -43,6 +43,7 @@ static void open_desk(desk *d)
                          .quorum = 3,
                          .colluders = 1,
                          .max_nodes = 4,
+                         .word_bits = 32,
                          .parameters = 16,
                          .model_text = g_model,
                          .schema_text = g_schema,

@@ -35,7 +35,6 @@ static void check_sum(bench *b)
     const fm_dp_shares *shares = the_shares(&b->lattice, b->participant_count);
     uint32_t surplus = fm_dp_shares_surplus(shares, b->survivor_count);
     uint32_t sum[P] = { 0 }, want[P] = { 0 };
-    int32_t scratch[P];
 
     for (uint32_t s = 0; s < b->survivor_count; s++) {
         uint32_t u = b->survivors[s];
@@ -43,14 +42,15 @@ static void check_sum(bench *b)
         const fm_msg_release *r = &d->sent[FM_MSG_RELEASE]->release;
 
         CU_ASSERT_EQUAL_FATAL(r->lost_count, b->participant_count - b->survivor_count);
-        CU_ASSERT_EQUAL_FATAL(fm_dp_sum_words(sum, P, d->update, sizeof d->update), FM_OK);
-        CU_ASSERT_EQUAL_FATAL(fm_dp_mask_apply(sum, P, r->self_seed, -1), FM_OK);
+        CU_ASSERT_EQUAL_FATAL(fm_dp_sum_words(32, sum, P, d->update, sizeof d->update), FM_OK);
+        CU_ASSERT_EQUAL_FATAL(fm_dp_mask_apply(32, sum, P, r->self_seed, -1), FM_OK);
         for (uint32_t l = 0; l < r->lost_count; l++)
             CU_ASSERT_EQUAL_FATAL(
-                fm_dp_mask_apply(sum, P, r->pair_seeds[l], -fm_dp_mask_sign(u, r->lost[l])), FM_OK);
+                fm_dp_mask_apply(32, sum, P, r->pair_seeds[l], -fm_dp_mask_sign(u, r->lost[l])),
+                FM_OK);
         CU_ASSERT_EQUAL(r->surplus_count, surplus);
         CU_ASSERT_EQUAL_FATAL(fm_dp_shares_subtract(shares, b->survivor_count, r->surplus_seeds,
-                                                    r->surplus_count, scratch, sum, P),
+                                                    r->surplus_count, sum, P),
                               FM_OK);
         for (unsigned i = 0; i < P; i++) {
             want[i] += (uint32_t)d->encoded[i];

@@ -62,6 +62,7 @@ static void make_plan(rig *r)
                          .max_units = 1000,
                          .quorum = 1,
                          .max_nodes = 4,
+                         .word_bits = 32,
                          .parameters = (uint32_t)parameters,
                          .model_text = g_model,
                          .schema_text = g_schema };

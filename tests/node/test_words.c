@@ -111,6 +111,7 @@ static const char plan_json[] =
     "\"sampling_rate\": 0.25, \"noise_multiplier\": 20.0, \"rounds\": 10, \"max_units\": 100, "
     "\"expected_units\": 25.0, \"min_cohort\": 4, \"quorum\": 3, \"colluders\": 1, "
     "\"max_nodes\": 5, \"parameters\": 1000, \"max_unit_rows\": 16, \"frozen\": %u, "
+    "\"word_bits\": 16, "
     "\"task\": \"%s\", \"noise\": \"%s\", \"schema\": \"name: x\"%s}";
 
 static void offer(shell *d, bool approved, const char *unit, unsigned frozen, const char *task,
@@ -153,8 +154,8 @@ static void plan_says_what_training_with_shared_noise_means(void)
     CU_ASSERT(means(&d, "costs epsilon 1 at delta 0.0001"));
     CU_ASSERT(means(&d, "nobody in more than 73.2%"));
     CU_ASSERT(means(&d, "one of 1% to 2.68%"));
-    CU_ASSERT(means(&d, "1000 numbers of 32 bits (4.0 kB)"));
-    CU_ASSERT(means(&d, "In all 40.0 kB out and 40.0 kB in"));
+    CU_ASSERT(means(&d, "1000 numbers of 16 bits (2.0 kB)"));
+    CU_ASSERT(means(&d, "In all 20.0 kB out and 40.0 kB in"));
     CU_ASSERT(means(&d, "heart disease?[31m risk")); /* no command to the terminal */
     CU_ASSERT(means(&d, "This node approved it."));
     CU_ASSERT_PTR_NULL(strchr((const char *)d.said.data, 0x1b));
@@ -275,7 +276,7 @@ static void plan_says_what_other_units_tasks_and_noise_mean(void)
     CU_ASSERT(means(&d, "is n times what it had to be"));
     CU_ASSERT(means(&d, "measured on the records of all institutions"));
     CU_ASSERT(means(&d, "100 summed figures"));
-    CU_ASSERT(means(&d, "one masked update of 100 numbers of 32 bits (400 bytes)"));
+    CU_ASSERT(means(&d, "one masked update of 100 numbers of 16 bits (200 bytes)"));
     CU_ASSERT(means(&d, "In: the model (4.0 kB)"));
     CU_ASSERT(means(&d, "This node REFUSED it: reason too?[2J many"));
     offer(&d, true, "record", 0, "statistics", "distributed", ", \"query\": \"a: 1\"");
@@ -314,7 +315,7 @@ static void plan_reckons_with_what_is_spent(void)
     CU_ASSERT_DOUBLE_EQUAL(epsilon, after, 1e-3 * after); /* 7 rounds are still to come, not 10 */
     CU_ASSERT_DOUBLE_EQUAL(json_number_value(json_object_get(derived, "epsilon_left_after")),
                            2.0 - epsilon, 1e-12);
-    CU_ASSERT_EQUAL(json_number_value(json_object_get(derived, "bytes_up")), 40000.0);
+    CU_ASSERT_EQUAL(json_number_value(json_object_get(derived, "bytes_up")), 20000.0);
     CU_ASSERT_EQUAL(run(&d, "plan", "--config", d.desk.config, NULL), 0);
     (void)snprintf(line, sizeof line, "it will be %.4f, and %.4f is left", fm_words_up(epsilon),
                    fm_words_down(2.0 - epsilon));

@@ -64,6 +64,7 @@ void unit_rig_open(unit_rig *r)
                                .max_units = 4000,
                                .quorum = 1,
                                .max_nodes = 4,
+                               .word_bits = 32,
                                .encoding = unit_rig_encoding,
                                .model_text = g_model,
                                .schema_text = g_schema } };

@@ -78,15 +78,13 @@ static void fill_session(fm_message *m)
         m->roster_answer.roster_hash = sample_hash(3);
         break;
     case FM_MSG_FINISH:
-        m->finish =
-            (fm_msg_finish){ 9, sample_hash(4), sample_hash(5), g_entries, 2, sig };
+        m->finish = (fm_msg_finish){ 9, sample_hash(4), sample_hash(5), g_entries, 2, sig };
         break;
     case FM_MSG_MODEL_WANT:
         m->model_want = (fm_msg_model_want){ sample_hash(8), 20 };
         break;
     case FM_MSG_MODEL_PIECE:
-        m->model_piece =
-            (fm_msg_model_piece){ sample_hash(8), 20, { g_model, sizeof g_model } };
+        m->model_piece = (fm_msg_model_piece){ sample_hash(8), 20, { g_model, sizeof g_model } };
         break;
     case FM_MSG_UPDATE_PIECE:
         m->update_piece = (fm_msg_update_piece){ 7, 40, { g_masked, sizeof g_masked } };
@@ -232,6 +230,7 @@ fm_plan sample_plan(void)
         .quorum = 4,
         .colluders = 1,
         .max_nodes = 5,
+        .word_bits = 32,
         .parameters = 12345,
         .model_text = model,
         .schema_text = schema,

@@ -150,7 +150,12 @@ static void put_front(desk *d)
 static void make(desk *d, uint32_t rounds, uint32_t lost, bool with_updates, bool skips)
 {
     const spec s = {
-        .max_nodes = NODES, .min_cohort = 2, .quorum = 3, .colluders = 1, .rounds = rounds
+        .max_nodes = NODES,
+        .min_cohort = 2,
+        .quorum = 3,
+        .colluders = 1,
+        .rounds = rounds,
+        .word_bits = lost < NODES ? 16 : 32, /* both are replayed */
     };
 
     memset(d, 0, sizeof *d);

@@ -28,6 +28,7 @@ typedef struct {
     double epsilon, delta; /* what the rounds cost at this noise; epsilon infinite: no privacy */
     double expected_units;
     uint32_t rounds, parameters;
+    uint32_t update_words, word_bits; /* an update is so many words of so many bits */
     /* How it is to be trained; all zero for a query. */
     fm_plan training; /* its figures alone: no texts */
     bool chosen;      /* some of it was left to optim/defaults.h */

@@ -137,7 +137,7 @@ typedef struct {
 
 typedef struct {
     uint32_t canaries, coordinates;
-    const fm_dp_lattice *lattice; /* of the step's sums; borrowed */
+    const fm_dp_lattice *lattice; /* of the step's sums, of 32-bit words; borrowed */
     fm_dp_mechanism claimed;      /* count: rounds, 1..FM_DP_AUDIT_MAX_ROUNDS */
     double delta;
     fm_rng *rng; /* fm_rng_system() outside of tests */

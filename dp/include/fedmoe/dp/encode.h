@@ -30,14 +30,15 @@ typedef enum { FM_DP_EXACT, FM_DP_FAST } fm_dp_encoding;
 
 /** The integer lattice that all nodes of a plan share. A function of the plan alone. */
 typedef struct {
-    double clip_norm;    /* C, in gradient units */
-    int scale_log2;      /* lattice steps per gradient unit: 2^scale_log2 */
-    double scale;        /* 2^scale_log2 */
-    int64_t sensitivity; /* floor(C * scale), L2 bound of what one unit moves the sum by, >= 64 */
+    double clip_norm;   /* C, in gradient units */
+    int scale_log2;     /* lattice steps per gradient unit: 2^scale_log2 */
+    double scale;       /* 2^scale_log2 */
+    double sensitivity; /* unit_sensitivity / 2^shift: L2 bound of what one unit moves the sum by */
+    unsigned word_bits; /* of a word on the wire: sums are modulo 2^word_bits */
     fm_dp_encoding encoding;
     unsigned shift; /* the units' lattice has 2^shift steps to one of the wire; 0: the same */
-    int64_t unit_sensitivity; /* sensitivity * 2^shift: L2 bound of one unit's integers; in FAST at
-                                 most FM_DP_FAST_STEPS */
+    int64_t unit_sensitivity; /* floor(C * unit_scale), >= 64: L2 bound of one unit's integers; in
+                                 FAST at most FM_DP_FAST_STEPS */
     double unit_scale;        /* scale * 2^shift: steps of the units' lattice per gradient unit */
     double sigma_share;       /* most std of one node's noise, lattice steps, >= 10 */
     double sigma_counted;     /* std that the accountant may rely on: z * sensitivity */
@@ -57,28 +58,36 @@ typedef struct {
     uint32_t colluders;      /* tolerated colluding nodes c < t */
     bool local;              /* each node's noise is the counted one by itself */
     fm_dp_encoding encoding;
+    unsigned word_bits; /* 16, 24 or 32; 0, where nothing travels, is 32 */
 } fm_dp_lattice_spec;
 
 /** Most steps of a unit in FAST; finer ones would buy nothing (docs/privacy.md, section 2). */
 #define FM_DP_FAST_STEPS ((int64_t)1 << 20)
 
 /**
- * EXACT: the largest power-of-two scale at which |sum of max_units units + all nodes' noise (12
- * sigma each, added in absolute value)| < 2^31, so that no honest sum wraps. Each share's variance
- * is sigma_counted^2 / (quorum - colluders).
+ * The units' lattice. EXACT: unit_scale is the largest power of two at which no honest sum wraps in
+ * 32 bits. FAST: the largest that leaves a unit at most FM_DP_FAST_STEPS and a node's noise at most T
+ * units' steps wide; T is the first of 2^11, 2^16, 2^21, 2^26 (up to the first three the sampler
+ * takes 2, 3 and 4 draws for a number) that leaves a unit 2^11 steps and makes sigma_counted at
+ * least 4 max_units of them.
+ *
+ * The wire's: scale is that, or the largest smaller power of two at which no honest sum wraps in
+ * word_bits; shift is between the two. No honest sum wraps when
+ *   max_units units + every node's noise of 12 sigma and 1/2 for its rounding, in absolute value,
+ * stay below 2^(word_bits - 1). Each share's variance is sigma_counted^2 / (quorum - colluders).
  * noise_multiplier 0 (no privacy; tests) gives sigma_share 0.
  *
- * FAST: unit_scale is the largest power of two that leaves a unit at most FM_DP_FAST_STEPS and a
- * node's noise at most T units' steps wide; T is the first of 2^11, 2^16, 2^21, 2^26 (up to the
- * first three the sampler takes 2, 3 and 4 draws for a number) that leaves a unit 2^11 steps and
- * makes sigma_counted at least 4 max_units of them. scale is that, or the largest smaller one at
- * which, as above, no sum wraps; shift is between the two.
+ * Words of 16 and 24 bits are for noise, beside which the rounding is nothing, and only where they
+ * cost no more of it: where every level of the shares (shares.h) has its 10 steps.
  *
- * @return FM_OK; FM_EINVAL naming the field: also when no scale gives sensitivity >= 64 and
- *         (with noise) sigma_share >= 10.
+ * @return FM_OK; FM_EINVAL naming the field: also when a unit would have less than 64 steps (without
+ *         noise: of the wire) or, with noise, sigma_share less than 10, or noise_multiplier *
+ *         sigma_counted less than 27 (docs/privacy.md, section 3), or words are too short.
  * @thread pure.
  */
 FM_NODISCARD fm_status fm_dp_lattice_make(const fm_dp_lattice_spec *spec, fm_dp_lattice *out);
+/** The shortest words that serve a spec, whatever its own are; 32 when none do. Pure. */
+unsigned fm_dp_least_word_bits(const fm_dp_lattice_spec *spec);
 
 /** Adds units. Opaque: its sum can leave only through fm_dp_release_make. */
 typedef struct fm_dp_sum fm_dp_sum;
@@ -180,10 +189,31 @@ bool fm_dp_unit_clipped(const fm_dp_lattice *lattice, int64_t limit, double squa
  */
 uint64_t fm_dp_encode_tail(const float *v, size_t n, double bound, int64_t limit, int32_t *sum);
 
+/* ---- sums of words, modulo 2^word_bits ---- */
+
+/** Bytes of a word on the wire. */
+static inline size_t fm_dp_word_bytes(unsigned word_bits)
+{
+    return word_bits / 8;
+}
+/** Bytes of a word in a sum: uint16_t of 16 bits, else uint32_t (of 24 the lower three bytes). */
+static inline size_t fm_dp_sum_word_bytes(unsigned word_bits)
+{
+    return word_bits == 16 ? sizeof(uint16_t) : sizeof(uint32_t);
+}
+/** The i-th word of a sum, in two's complement. */
+static inline int32_t fm_dp_sum_word(unsigned word_bits, const void *sum, size_t i)
+{
+    const uint32_t half = (uint32_t)1 << (word_bits - 1), mask = 2 * (half - 1) + 1;
+    const uint32_t w = (word_bits == 16 ? ((const uint16_t *)sum)[i] : ((const uint32_t *)sum)[i]);
+
+    return (int32_t)((int64_t)((w & mask) ^ half) - (int64_t)half);
+}
+
 /**
- * Server side: the unmasked sum (two's complement words) as gradient units,
- * out[i] = (int32)sum[i] / scale.
+ * Server side: the unmasked sum, in two's complement, as gradient units: out[i] = sum[i] / scale.
+ * @param sum  uint16_t[n] or uint32_t[n]: words as in fm_dp_sum_word_bytes.
  */
-void fm_dp_decode_sum(const fm_dp_lattice *lattice, const uint32_t *sum, size_t n, float *out);
+void fm_dp_decode_sum(const fm_dp_lattice *lattice, const void *sum, size_t n, float *out);
 
 #endif

@@ -5,8 +5,9 @@
  * one thread.
  *
  * docs/protocol.md, section 9:
- *   y_u = encode(sum) + noise_u + PRG(b_u) + sum over v in P of +-PRG(k_uv)   mod 2^32,
- *   with + where u < v and - where u > v (indices in the roster)
+ *   y_u = encode(sum) + noise_u + PRG(b_u) + sum over v in P of +-PRG(k_uv)   mod 2^w,
+ *   with + where u < v and - where u > v (indices in the roster), and words of w = 16, 24 or 32
+ *   bits, the lattice's word_bits
  * Byte layouts: integers little-endian; H(label; x) is BLAKE2b-256 of u64 len(label) | label | x
  * (fm_hasher); HKDF without salt, 32 bytes out; labels as ASCII, without a final zero.
  *   C_uv = H("fedmoe pair v1"; u64 len(federation) | federation | session[16] | roster hash[32] |
@@ -14,7 +15,9 @@
  *   s_uv = HKDF-SHA256(key = X25519(e_u, e_v), info = "fedmoe pair v1" | C_uv)
  *   R    = H("fedmoe round v1"; u64 round | plan[32] | model[32] | u64 len(P) | u64 v, each v in P)
  *   k_uv = HKDF-SHA256(key = s_uv, info = "fedmoe mask v1" | R)
- *   PRG(seed) = AES-256-CTR key stream, key = seed, first counter block zero, as u32le words
+ *   PRG(seed) = AES-256-CTR key stream, key = seed, first counter block zero, as u32le words, of
+ *   which w = 24 takes the lower 24 bits; with w = 16 as u16le words, so half as long
+ *   y_u is sent as w / 8 bytes a word, little-endian
  */
 #ifndef FEDMOE_DP_MASK_H
 #define FEDMOE_DP_MASK_H
@@ -67,7 +70,8 @@ typedef struct fm_dp_release fm_dp_release;
 /**
  * sum + noise + masks. Consumes the sum: it is wiped and reset, also on failure.
  * Where the units' lattice is finer than the wire's, the noise of level 0, which always stays, is
- * added on the finer one, and the whole rounded to the wire's; all else is on the wire's.
+ * added on the finer one, and the whole rounded to the wire's; all else is on the wire's. A fair coin
+ * for each release says whether what lies between two words goes up or down.
  *
  * @param shares  of the sum's lattice and of the round's number of participants; not retained.
  *                NULL only when the lattice is without noise.
@@ -102,7 +106,7 @@ FM_NODISCARD fm_status fm_dp_sum_open_pieces(fm_dp_sum *sum, const fm_dp_shares 
 
 void fm_dp_release_free(fm_dp_release **r); /* wipes the seeds that were not disclosed */
 
-/** The masked words as u32le bytes, 4 * n of them; borrowed. */
+/** The masked words as little-endian bytes, n * fm_dp_word_bytes of them; borrowed. */
 void fm_dp_release_bytes(const fm_dp_release *r, const uint8_t **bytes, size_t *len);
 /** Hash of those bytes, label "fedmoe update v1". */
 fm_hash fm_dp_release_hash(const fm_dp_release *r);
@@ -128,16 +132,25 @@ FM_NODISCARD fm_status fm_dp_release_unmask(fm_dp_release *r, const uint32_t *su
 void fm_dp_unmask_free(fm_dp_unmask **u);
 
 /**
- * sum[i] += PRG(seed)[i] (sign 1) or -= (sign -1), mod 2^32. FM_EINVAL for another sign;
+ * sum[i] += PRG(seed)[i] (sign 1) or -= (sign -1), mod 2^word_bits. FM_EINVAL for another sign;
  * after FM_EINTERNAL (OpenSSL failed) the sum is of no use.
+ * @param word_bits  16, 24 or 32, here and below.
+ * @param sum        uint16_t[n] or uint32_t[n]: see fm_dp_sum_word_bytes.
  */
-FM_NODISCARD fm_status fm_dp_mask_apply(uint32_t *sum, size_t n,
+FM_NODISCARD fm_status fm_dp_mask_apply(unsigned word_bits, void *sum, size_t n,
                                         const uint8_t seed[FM_DP_KEY_BYTES], int sign);
 /** The sign with which u adds k_uv: +1 if u < v, else -1. */
 int fm_dp_mask_sign(uint32_t u, uint32_t v);
 
-/** sum[i] += words of bytes (u32le), mod 2^32; FM_EPROTO when len != 4 * n. */
-FM_NODISCARD fm_status fm_dp_sum_words(uint32_t *sum, size_t n, const uint8_t *bytes, size_t len);
+/** sum[i] += words of an update's bytes, mod 2^word_bits; FM_EPROTO when they are not n words. */
+FM_NODISCARD fm_status fm_dp_sum_words(unsigned word_bits, void *sum, size_t n,
+                                       const uint8_t *bytes, size_t len);
+/**
+ * The same with a piece of an update: its bytes [at, at + len).
+ * @return FM_OK; FM_EPROTO when they are not of n words, or of 16 or 32 bits and not whole ones.
+ */
+FM_NODISCARD fm_status fm_dp_sum_piece(unsigned word_bits, void *sum, size_t n, size_t at,
+                                       const uint8_t *bytes, size_t len);
 
 /** TESTS ONLY: the encoded sum without noise and masks, on the units' lattice (mod 2^32), int32[n],
  *  before fm_dp_release_make; and all its bits. */
@@ -147,5 +160,7 @@ void fm_dp_sum_peek64_for_tests(const fm_dp_sum *s, int64_t *out);
  *  units' lattice; kept only if asked for here; NULL for a level that there is not. */
 void fm_dp_release_keep_noise_for_tests(int keep);
 const int32_t *fm_dp_release_noise_for_tests(const fm_dp_release *r, uint32_t level);
+/** TESTS ONLY: where the rounding put what lay between two words. */
+bool fm_dp_release_ties_down_for_tests(const fm_dp_release *r);
 
 #endif

@@ -54,16 +54,16 @@ uint32_t fm_dp_shares_surplus(const fm_dp_shares *s, uint32_t survivors);
 double fm_dp_shares_sigma(const fm_dp_shares *s, uint32_t survivors);
 
 /**
- * Take one node's disclosed surplus off: sum[i] -= the levels' noise, mod 2^32.
+ * Take one node's disclosed surplus off: sum[i] -= the levels' noise, mod 2^word_bits of the lattice.
  *
  * @param seeds    [count], in the order of the levels.
  * @param count    exactly fm_dp_shares_surplus; FM_EPROTO otherwise.
- * @param scratch  int32[n]; what it holds afterwards is of no use.
- * @return FM_OK; FM_EINVAL survivors not quorum .. participants.
+ * @param sum      uint16_t[n] or uint32_t[n]: see fm_dp_sum_word_bytes.
+ * @return FM_OK; FM_EINVAL survivors not quorum .. participants; FM_EINTERNAL when OpenSSL failed:
+ *         then the sum is of no use.
  */
 FM_NODISCARD fm_status fm_dp_shares_subtract(const fm_dp_shares *s, uint32_t survivors,
                                              const uint8_t (*seeds)[FM_DP_NOISE_SEED_BYTES],
-                                             uint32_t count, int32_t *scratch, uint32_t *sum,
-                                             size_t n);
+                                             uint32_t count, void *sum, size_t n);
 
 #endif

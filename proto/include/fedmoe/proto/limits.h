@@ -5,14 +5,14 @@
 #define FM_PROTO_VERSION 4u
 #define FM_MAX_NODES 1024u
 #define FM_MAX_LEVELS 128u               /* seeds of surplus noise in one release */
-#define FM_MAX_PARAMETERS (1u << 30)    /* flat model vector: 4 GiB of float32 */
-#define FM_MAX_MESSAGE_BYTES (8u << 20) /* one message in a session */
-#define FM_MAX_PIECE_BYTES (1u << 20)   /* of a model or an update, in one message */
+#define FM_MAX_PARAMETERS (1u << 30)     /* flat model vector: 4 GiB of float32 */
+#define FM_MAX_MESSAGE_BYTES (8u << 20)  /* one message in a session */
+#define FM_MAX_PIECE_BYTES (1u << 20)    /* of a model or an update, in one message */
 #define FM_FIRST_PIECE_BYTES (64u << 10) /* of an update, before more is asked for */
 /* One message to the aggregator: the longest is a piece of an update. */
 #define FM_MAX_NODE_MESSAGE_BYTES (FM_MAX_PIECE_BYTES + 4096u)
-#define FM_MAX_DOOR_BYTES 32768u         /* one message at the door */
-#define FM_MAX_DOOR_CRL_BYTES 12288u     /* a longer list is left to the session */
+#define FM_MAX_DOOR_BYTES 32768u     /* one message at the door */
+#define FM_MAX_DOOR_CRL_BYTES 12288u /* a longer list is left to the session */
 #define FM_MAX_PLAN_BYTES (1u << 20)
 #define FM_MAX_TEXT_BYTES (512u << 10) /* model and schema text within a plan */
 #define FM_MAX_UNIT_ROWS 4096u

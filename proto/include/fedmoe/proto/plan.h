@@ -94,6 +94,7 @@ typedef struct {
     double start_scale;    /* 0: no statistics round; else [1e-6, 1000] */
     double
         model_clip_norm; /* evaluation: [0, 1e6]; what the model was trained with, 0: not known */
+    uint32_t word_bits;  /* 16, 24 or 32: of a word of an update; dp says which of them serve */
     uint8_t run[FM_SESSION_BYTES]; /* random: two runs of the same figures are two plans */
 } fm_plan;
 
@@ -114,6 +115,11 @@ uint32_t fm_plan_piece_bytes(const fm_plan *p);
 static inline uint32_t fm_plan_update_words(const fm_plan *p)
 {
     return p->parameters - p->frozen;
+}
+/** Bytes of one update. */
+static inline size_t fm_plan_update_bytes(const fm_plan *p)
+{
+    return (size_t)fm_plan_update_words(p) * (p->word_bits / 8);
 }
 /** Trailing coordinates of the state that are not weights of the model. */
 static inline uint32_t fm_plan_tail(const fm_plan *p)

@@ -23,19 +23,18 @@ typedef struct {
     const fm_dp_shares *shares; /* of the round's number of participants */
     uint64_t round;             /* for texts */
     uint32_t survivors;         /* how many */
-    uint32_t *sum;              /* [words] */
+    void *sum;                  /* [words], as dp has the lattice's: see fm_dp_sum_word_bytes */
     size_t words;
 } fm_replay_sum;
 
 /**
  * Take off what the survivor at this roster index has released: its self mask, its pair masks with
  * the lost ones, its surplus noise (docs/protocol.md, section 9).
- * @param r        self_seed, lost, pair_seeds and surplus_seeds are used.
- * @param scratch  int32[words].
+ * @param r  self_seed, lost, pair_seeds and surplus_seeds are used.
  * @return FM_OK; FM_EPROTO another number of surplus seeds than the round's; FM_EINTERNAL.
  */
 FM_NODISCARD fm_status fm_replay_unmask(const fm_replay_sum *s, uint32_t index,
-                                        const fm_msg_release *r, int32_t *scratch);
+                                        const fm_msg_release *r);
 /**
  * A step of the optimizer on the unmasked sum.
  * @param gradient  float[words], scratch.
