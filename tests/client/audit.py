@@ -158,7 +158,8 @@ class Verifier:
     def _updt(self, payload, _):
         e = self.entry
         need(digests.update_hash(payload) == e["updates"][len(self.updates)], "an update's hash")
-        self.updates.append(masks.words_of(payload))
+        need(len(payload) == plans.update_bytes(self.plan), "an update of another length")
+        self.updates.append(masks.words_of(payload, self.plan["word_bits"]))
         self.expected = {b"updt" if len(self.updates) < len(e["survivors"]) else b"seed"}
 
     def _seed(self, payload, _):
@@ -197,7 +198,8 @@ class Verifier:
 
 def add_up(plan, lattice, p, u, updates, seeds):
     """The gradient that a finished round's updates and seeds give; raises Refused."""
-    n, count = len(p), plans.words(plan)
+    n, count, bits = len(p), plans.words(plan), plan["word_bits"]
+    mask = (1 << bits) - 1
     of = masks.levels(lattice.sigma, n, plan["quorum"], plan["colluders"],
                       plan["noise"] == plans.LOCAL)
     surplus = of[masks.kept(of, n, len(u)):]
@@ -205,14 +207,14 @@ def add_up(plan, lattice, p, u, updates, seeds):
     total = [0] * count
     for node, update, disclosed in zip(u, updates, seeds):
         need(len(update) == count and len(disclosed) == 1 + len(lost) + len(surplus), "a length")
-        total = [(a + b) % masks.MOD for a, b in zip(total, update)]
-        total = masks.add(total, disclosed[0], -1)
+        total = [(a + b) & mask for a, b in zip(total, update)]
+        total = masks.add(total, disclosed[0], -1, bits)
         for v, seed in zip(lost, disclosed[1:]):
-            total = masks.add(total, seed, -masks.sign_of(node, v))
+            total = masks.add(total, seed, -masks.sign_of(node, v), bits)
         for (_, sigma), seed in zip(surplus, disclosed[1 + len(lost):]):
             noise = masks.Gaussian(sigma).expand(seed, count)
-            total = [(a - b) % masks.MOD for a, b in zip(total, noise)]
-    values = [step.signed(w) for w in total]
+            total = [(a - b) & mask for a, b in zip(total, noise)]
+    values = [masks.signed(w, bits) for w in total]
     step.check_length(plan, lattice, of, n, len(u), values)
     return [step.f32(v * 2.0**-lattice.e) for v in values]
 

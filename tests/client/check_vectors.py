@@ -221,7 +221,7 @@ def all_plans():
         same(f"plan {v['name']}", plans.encode(p).hex(), v["encoding"])
         same("its fields", plans.decode(data), p)
         same("its hash", digests.plan_hash(data).hex(), v["hash"])
-        same("its lattice", lattice_of(plans.lattice(p)), v["lattice"])
+        same("its lattice", lattice_of(plans.Lattice(p)), v["lattice"])
         judged("a plan with a byte behind it", False, plans.decode, data + b"\0")
         judged("a plan of version 3", False, plans.decode, data.replace(b"\x08\x04", b"\x08\x03", 1))
     kinds = {name: kind for _, name, kind in wire.fields_of("Plan")}
@@ -231,11 +231,10 @@ def all_plans():
                dict(bases[v["plan"]], **{v["field"]: value}))
     for v in file["lattices"]:
         try:
-            ours = lattice_of(plans.Lattice(v["clip_norm"], v["noise_multiplier"], v["max_nodes"],
-                                            v["honest"], v["max_units"], v["encoding"] == 2))
+            ours = lattice_of(plans.Lattice(v))
         except Refused:
             ours = None
-        same("lattice", ours, v["lattice"])
+        same(f"lattice of {v}", ours, v["lattice"])
 
 
 def noise():
@@ -296,28 +295,35 @@ class Run:
 
 def one_update(run, r, v, u, p):
     """Sum, noise, masks, digest and signature of a node."""
-    lattice = run.lattice
-    n = r["nodes"][u]
-    encoded = [sum(round(x * 2.0**lattice.e) for x in column) for column in zip(*n["units"])]
+    lattice, bits, n = run.lattice, run.plan["word_bits"], r["nodes"][u]
+    encoded = [sum(round(x * 2.0**lattice.f) for x in column) for column in zip(*n["units"])]
     same("encoded sum", encoded, n["sum"])
     of = masks.levels(lattice.sigma, len(p), run.plan["quorum"], run.plan["colluders"], False)
+    same("as many levels", len(of), len(n["levels"]))
     words = encoded
-    for (_, sigma), level in zip(of, n["levels"]):
-        x = masks.Gaussian(sigma).expand(unhex(level["seed"]), len(words))
+    for i, ((_, sigma), level) in enumerate(zip(of, n["levels"])):
+        # The first one on the units' lattice, and then rounded to the wire's: any way to do it.
+        x = masks.Gaussian(sigma * 2.0**lattice.finer if i == 0 else sigma).expand(
+            unhex(level["seed"]), len(words))
         same("noise", x, level["noise"])
         words = [a + b for a, b in zip(words, x)]
-    same("as many levels", len(of), len(n["levels"]))
+        if i == 0:
+            words = [w / 2.0**lattice.finer for w in words]
+    same("rounded to words", max(abs(a - b) for a, b in zip(words, n["unmasked"]))
+         <= (0.5 if lattice.finer else 0), True)
+    words = [w & ((1 << bits) - 1) for w in n["unmasked"]]
     context = masks.round_context(r["round"], run.plan_hash, unhex(r["model_hash"]), p)
     same("round context", context.hex(), r["context"])
-    words = masks.add(words, unhex(n["self_mask"]["seed"]), 1)
+    words = masks.add(words, unhex(n["self_mask"]["seed"]), 1, bits)
+    same("own mask", masks.prg(unhex(n["self_mask"]["seed"]), 6, bits), n["self_mask"]["first_words"])
     for w in p:
         if w == u:
             continue
         seed = masks.mask_key(run.secrets[u][w], context)
         same("mask seed", seed.hex(), n["pair_masks"][w]["seed"])
-        same("mask", list(masks.prg(seed, 6)), n["pair_masks"][w]["first_words"])
-        words = masks.add(words, seed, masks.sign_of(u, w))
-    data = masks.bytes_of(words)
+        same("mask", masks.prg(seed, 6, bits), n["pair_masks"][w]["first_words"])
+        words = masks.add(words, seed, masks.sign_of(u, w), bits)
+    data = masks.bytes_of(words, bits)
     same("update", data.hex(), n["update"])
     same("update hash", digests.update_hash(data).hex(), n["update_hash"])
     digest = digests.update(v, u, digests.update_hash(data))
@@ -364,7 +370,8 @@ def one_round(run, r, head, known, optimizer):
                                                                          mark))
         seeds.append([release["self_seed"], *(x["seed"] for x in release["pair_seeds"]),
                       *release["surplus_seeds"]])
-    updates = [masks.words_of(unhex(r["nodes"][u]["update"])) for u in survivors]
+    updates = [masks.words_of(unhex(r["nodes"][u]["update"]), run.plan["word_bits"])
+               for u in survivors]
     gradient = audit.add_up(run.plan, run.lattice, p, survivors, updates, seeds)
     same("gradient", gradient, r["gradient"])
     same("unmasked sum", [x * 2.0**run.lattice.e for x in gradient],
@@ -380,8 +387,13 @@ def one_round(run, r, head, known, optimizer):
 
 
 def rounds():
-    file = load("round.json")
+    for bits in (16, 24, 32):
+        one_run(load(f"round{bits}.json"), bits)
+
+
+def one_run(file, bits):
     run = Run(file)
+    same("bits of a word", run.plan["word_bits"], bits)
     first = step.floats(unhex(file["rounds"][0]["model"]))
     optimizer = step.Optimizer(run.plan, run.lattice, first)
     head, known = bytes(32), []
@@ -418,7 +430,7 @@ def steps():
     for v in load("step.json"):
         p = {name: unhex(x) if kinds[name] == "bytes" else x for name, x in v["plan"].items()}
         plans.check(p)
-        o = step.Optimizer(p, plans.lattice(p), v["first"])
+        o = step.Optimizer(p, plans.Lattice(p), v["first"])
         for s in v["steps"]:
             o.step(s["gradient"])
             same(f"state, {v['name']}", o.state, s["state"])

@@ -1,7 +1,5 @@
 """Masks and noise: docs/protocol.md, sections 9 and 14."""
-import array
 import math
-import sys
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -10,9 +8,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from digests import H, part, u64
 from wire import Refused, need
-
-MOD = 1 << 32
-
 
 def hkdf(key, info):
     return HKDF(hashes.SHA256(), 32, None, info).derive(key)
@@ -56,28 +51,32 @@ class Stream:
         return self.aes.update(bytes(n))
 
 
-def words_of(data):
-    out = array.array("I", data)
-    assert out.itemsize == 4
-    if sys.byteorder == "big":
-        out.byteswap()
-    return out
+def words_of(data, bits):
+    """Of an update: section 9.2."""
+    n = bits // 8
+    return [int.from_bytes(data[i:i + n], "little") for i in range(0, len(data), n)]
 
 
-def bytes_of(words):
-    out = array.array("I", (w % MOD for w in words))
-    if sys.byteorder == "big":
-        out.byteswap()
-    return out.tobytes()
+def bytes_of(words, bits):
+    mask = (1 << bits) - 1
+    return b"".join((w & mask).to_bytes(bits // 8, "little") for w in words)
 
 
-def prg(seed, n):
-    return words_of(Stream(seed).take(4 * n))
+def prg(seed, n, bits):
+    """n words of a mask."""
+    wide = 2 if bits == 16 else 4
+    data, mask = Stream(seed).take(wide * n), (1 << bits) - 1
+    return [int.from_bytes(data[i:i + wide], "little") & mask for i in range(0, wide * n, wide)]
 
 
-def add(words, seed, sign):
-    """words + sign PRG(seed), mod 2^32."""
-    return [(w + sign * m) % MOD for w, m in zip(words, prg(seed, len(words)))]
+def add(words, seed, sign, bits):
+    """words + sign PRG(seed), mod 2^bits."""
+    mask = (1 << bits) - 1
+    return [(w + sign * m) & mask for w, m in zip(words, prg(seed, len(words), bits))]
+
+
+def signed(word, bits):
+    return word - (1 << bits) if word >> (bits - 1) else word
 
 
 def sign_of(u, v):

@@ -412,7 +412,7 @@ class Session:
             self.make_update()
 
     def make_update(self):
-        r, roster = self.round, self.roster
+        r, roster, bits = self.round, self.roster, self.plan["word_bits"]
         p = r.start["participants"]
         self.journal.use(r.number)
         self.node.rounds += 1
@@ -428,11 +428,11 @@ class Session:
             words = [a + b for a, b in zip(words, noise)]
         context = masks.round_context(r.number, self.plan_hash, r.start["model_hash"], p)
         r.self_seed = os.urandom(32)
-        words = masks.add(words, r.self_seed, 1)
+        words = masks.add(words, r.self_seed, 1, bits)
         r.keys = {v: masks.mask_key(roster.secrets[v], context) for v in p if v != roster.self}
         for v, key in r.keys.items():
-            words = masks.add(words, key, masks.sign_of(roster.self, v))
-        r.update = masks.bytes_of(words)
+            words = masks.add(words, key, masks.sign_of(roster.self, v), bits)
+        r.update = masks.bytes_of(words, bits)
         r.hash = digests.update_hash(r.update)
         self.state = "SURVIVORS"
         self.send_update()

@@ -11,10 +11,10 @@ _NAMES = """1 version 2 federation 3 purpose 4 privacy_unit 5 epsilon 6 delta 7 
 23 momentum 24 beta2 25 averaging 26 adam_epsilon 27 run 28 task 29 noise 30 max_unit_rows 31 frozen
 32 query_text 33 encoding 34 schedule 35 warmup 36 final_rate 37 load_groups 38 load_experts
 39 load_share 40 balance_rate 41 clip_quantile 42 clip_rate 43 clip_share 44 start_center
-45 start_count 46 start_bias 47 start_scale 48 model_clip_norm""".split()
+45 start_count 46 start_bias 47 start_scale 48 model_clip_norm 49 word_bits""".split()
 _TEXT = {2, 3, 4, 18, 19, 32}
 _BYTES = {20, 27}
-_WHOLE = {1, 10, 11, *range(13, 18), 21, *range(28, 32), 33, 34, 37, 38, *range(44, 47)}
+_WHOLE = {1, 10, 11, *range(13, 18), 21, *range(28, 32), 33, 34, 37, 38, *range(44, 47), 49}
 
 
 def _kind(n):
@@ -35,6 +35,10 @@ def tail_length(p):
 
 def words(p):
     return p["parameters"] - p["frozen"]
+
+
+def update_bytes(p):
+    return words(p) * p["word_bits"] // 8
 
 
 def _ranges(p):
@@ -105,6 +109,7 @@ def _ranges(p):
     yield "start_scale", not start or (1e-6 <= p["start_scale"] <= 1000 and p["start_count"] > 0
                                        and p["rounds"] >= 2)
     yield real("model_clip_norm", 0, 1e6 if evaluation else 0)
+    yield "word_bits", p["word_bits"] in (16, 24, 32)
 
 
 def check(p):
@@ -130,42 +135,58 @@ def decode(data):
 # ---- the lattice ----
 
 class Lattice:
-    def __init__(self, clip_norm, noise_multiplier, max_nodes, honest, max_units, fast):
-        most = 2.0**26 * (1 - 2.0**-40)
+    """Section 11.1. `p` has the plan's fields that are named here."""
 
-        def delta(e):
-            return math.floor(math.ldexp(clip_norm, e))
+    MOST = 2.0**26 * (1 - 2.0**-40)
 
-        def share(e):
-            return noise_multiplier * delta(e) / math.sqrt(honest)
+    def __init__(self, p):
+        self.clip_norm, self.z, self.nodes = p["clip_norm"], p["noise_multiplier"], p["max_nodes"]
+        self.max_units, self.bits = p["max_units"], p["word_bits"]
+        local, quorum, colluders = p["noise"] == LOCAL, p["quorum"], p["colluders"]
+        self.h = 1 if local else quorum - colluders
+        top = 31 - math.frexp(self.clip_norm)[1]  # C 2^f < 2^31
+        self.f = f = self._fast(top) if p["encoding"] == FAST else self._exact(top)
+        need(self.steps(f) >= 64, "plan: a unit has less than 64 steps")
+        self.e = next((e for e in range(f, f - 64, -1) if self._fits(f, e, self.bits)), None)
+        need(self.e is not None, "plan: words are too short")
+        self.finer, self.delta = f - self.e, self._delta(f, self.e)
+        self.sigma, self.share = self.z * self.delta, self._share(f, self.e)
+        if self.z == 0:
+            need(self.bits == 32 and self.delta >= 64, "plan: without noise, and words too short")
+            return
+        need(self.share >= 10, "plan: a node's noise is below 10 steps")
+        need(self.z * self.sigma >= 27, "plan: noise too narrow for the lattice")
+        n = self.nodes - colluders
+        need(self.bits == 32 or local or quorum == self.nodes
+             or self.sigma >= 10 * math.sqrt(float(n) * (n - 1)), "plan: words are too short")
 
-        def fits(e):
-            return (max_units * delta(e) + max_nodes * 12 * share(e) < 2**31 - 1
-                    and share(e) <= most)
+    def steps(self, f):
+        return math.floor(math.ldexp(self.clip_norm, f))
 
-        top = 31 - math.frexp(clip_norm)[1]  # C 2^e < 2^31
-        f = top
-        if fast:
-            for bound in (2.0**11, 2.0**16, 2.0**21, most):
-                f = top
-                while delta(f) >= 64 and (delta(f) > 2**20 or share(f) > bound):
-                    f -= 1
-                if delta(f) >= 2048 and noise_multiplier * delta(f) >= 4 * max_units:
-                    break
-        e = f
-        while delta(e) >= 64 and not fits(e):
-            e -= 1
-        need(delta(e) >= 64, "plan: a unit has less than 64 steps")
-        need(noise_multiplier == 0 or share(e) >= 10, "plan: a node's noise is below 10 steps")
-        self.e, self.finer, self.delta = e, f - e if fast else 0, delta(e)
-        self.sigma, self.share = noise_multiplier * self.delta, share(e)
-        self.max_units, self.clip_norm = max_units, clip_norm
+    def _delta(self, f, e):
+        return math.ldexp(self.steps(f), e - f)
 
+    def _share(self, f, e):
+        return self.z * self._delta(f, e) / math.sqrt(self.h)
 
-def lattice(p):
-    honest = 1 if p["noise"] == LOCAL else p["quorum"] - p["colluders"]
-    return Lattice(p["clip_norm"], p["noise_multiplier"], p["max_nodes"], honest, p["max_units"],
-                   p["encoding"] == FAST)
+    def _fits(self, f, e, bits):
+        share = self._share(f, e)
+        return (self.max_units * self._delta(f, e) + self.nodes * (12 * share + 0.5)
+                < 2.0**(bits - 1) - 1 and share <= self.MOST)
+
+    def _exact(self, f):
+        while self.steps(f) >= 64 and not self._fits(f, f, 32):
+            f -= 1
+        return f
+
+    def _fast(self, top):
+        for bound in (2.0**11, 2.0**16, 2.0**21, self.MOST):
+            f = top
+            while self.steps(f) >= 64 and (self.steps(f) > 2**20 or self._share(f, f) > bound):
+                f -= 1
+            if self.steps(f) >= 2048 and self.z * self._delta(f, f) >= 4 * self.max_units:
+                break
+        return f
 
 
 def approve(data, federation):
@@ -173,4 +194,4 @@ def approve(data, federation):
     p = decode(data)
     if p["federation"] != federation:
         raise Refused(f"the plan is of the federation '{p['federation']}'")
-    return p, lattice(p)
+    return p, Lattice(p)

@@ -19,10 +19,6 @@ def put_floats(values):
     return struct.pack(f"<{len(values)}f", *values)
 
 
-def signed(word):
-    return word - masks.MOD if word >= masks.MOD // 2 else word
-
-
 def clamp(x, low, high):
     return min(max(x, low), high)
 
@@ -33,7 +29,9 @@ def llround(x):
 
 def check_length(plan, lattice, of, n, survivors, values):
     stays = math.sqrt(sum(s * s for _, s in of[:masks.kept(of, n, survivors)]))
-    most = plan["max_units"] * lattice.delta + survivors * 12 * stays * math.sqrt(len(values))
+    root = math.sqrt(len(values))
+    most = (plan["max_units"] * lattice.delta + math.sqrt(survivors) * stays * (root + 12)
+            + survivors * 0.5 * root)
     need(math.sqrt(sum(v * v for v in values)) <= most * (1 + 1e-9), "a sum that is too long")
 
 
@@ -130,9 +128,9 @@ class Optimizer:
                 out[g * per + e] = f32(now[g * per + e] + p["balance_rate"] * off)
         if p["clip_quantile"] > 0:
             at = p["load_groups"] * per
-            fine = self.lattice.e + self.lattice.finer
-            vote = math.floor(p["clip_share"] * math.ldexp(self.lattice.delta, self.lattice.finer))
-            below = 0.5 + total[at] / (2 * self.divisor * math.ldexp(vote, -fine))
+            f = self.lattice.f
+            vote = math.ldexp(math.floor(p["clip_share"] * self.lattice.steps(f)), -f)
+            below = 0.5 + total[at] / (2 * self.divisor * vote)
             to = now[at] - p["clip_rate"] * (clamp(below, 0, 1) - p["clip_quantile"])
             out[at] = f32(clamp(to, -math.log(1000), math.log(1000)))
         return out

@@ -17,7 +17,9 @@ const vec_topic vec_topics[] = {
     { "plans.json", vec_plans },
     { "noise.json", vec_noise },
     { "step.json", vec_steps },
-    { "round.json", vec_round },
+    { "round16.json", vec_round16 },
+    { "round24.json", vec_round24 },
+    { "round32.json", vec_round32 },
     { "audit.json", vec_audit },
 };
 const size_t vec_topic_count = sizeof vec_topics / sizeof vec_topics[0];

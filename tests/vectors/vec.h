@@ -33,7 +33,9 @@ json_t *vec_enrolment(void);
 json_t *vec_plans(void);
 json_t *vec_noise(void);
 json_t *vec_steps(void);
-json_t *vec_round(void);
+json_t *vec_round16(void);
+json_t *vec_round24(void);
+json_t *vec_round32(void);
 json_t *vec_audit(void);
 
 /** With the reason on standard error. */

@@ -87,7 +87,7 @@ static void put_round(fm_bundle_writer *w, json_t *marks, const run_round *r, co
     section(w, marks, FM_BUNDLE_ENTRY, entry->data, entry->len);
     for (uint32_t i = 0; i < r->survivor_count; i++)
         section(w, marks, FM_BUNDLE_UPDATE, r->nodes[r->survivors[i]].update,
-                sizeof r->nodes[0].update);
+                r->nodes[0].update_bytes);
     for (uint32_t i = 0; i < r->survivor_count; i++)
         put_seeds(w, marks, &r->nodes[r->survivors[i]].release);
 }
@@ -144,7 +144,7 @@ static json_t *bundle_json(const vec_run *run, const fm_buf entries[RUN_ROUNDS])
 
 json_t *vec_audit(void)
 {
-    const vec_run *run = vec_run_get();
+    const vec_run *run = vec_run_get(16);
     fm_buf entries[RUN_ROUNDS] = { { 0 } };
     json_t *list = json_array(), *bundle;
 

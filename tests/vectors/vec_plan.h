@@ -14,7 +14,7 @@ fm_plan vec_plan_fast(void);
 fm_plan vec_plan_statistics(void);
 fm_plan vec_plan_evaluation(void);
 /** That of round.json: three nodes, two rounds, VEC_RUN_WORDS parameters. @param model  its hash. */
-fm_plan vec_plan_run(const fm_hash *model);
+fm_plan vec_plan_run(const fm_hash *model, unsigned word_bits);
 
 /** All fields, by their names. */
 json_t *vec_plan_fields(const fm_plan *p);

@@ -42,6 +42,7 @@ fm_plan vec_plan_exact(void)
                       .adam_epsilon = 1e-3,
                       .encoding = FM_ENCODING_EXACT,
                       .schedule = FM_SCHEDULE_CONSTANT,
+                      .word_bits = 32,
                       .run = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 } };
 }
 
@@ -68,6 +69,7 @@ fm_plan vec_plan_fast(void)
     p.start_count = 300;
     p.start_bias = 40;
     p.start_scale = 0.3;
+    p.word_bits = 24;
     return p;
 }
 
@@ -86,6 +88,8 @@ fm_plan vec_plan_statistics(void)
     fm_plan p = query();
 
     p.task = FM_TASK_STATISTICS;
+    p.max_units = 128;
+    p.word_bits = 16;
     p.model_text = NULL;
     return p;
 }
@@ -100,7 +104,7 @@ fm_plan vec_plan_evaluation(void)
     return p;
 }
 
-fm_plan vec_plan_run(const fm_hash *model)
+fm_plan vec_plan_run(const fm_hash *model, unsigned word_bits)
 {
     fm_plan p = vec_plan_exact();
 
@@ -117,6 +121,7 @@ fm_plan vec_plan_run(const fm_hash *model)
     p.learning_rate = 0.5;
     p.beta2 = p.averaging = 0.0;
     p.initial_model = *model;
+    p.word_bits = word_bits;
     return p;
 }
 
@@ -173,6 +178,7 @@ static const struct {
     AT(start_bias, WHOLE),
     AT(start_scale, REAL),
     AT(model_clip_norm, REAL),
+    AT(word_bits, WHOLE),
 };
 #define NUMBERS (sizeof numbers / sizeof numbers[0])
 
@@ -224,14 +230,19 @@ json_t *vec_plan_fields(const fm_plan *p)
 
 /* ---- good ones ---- */
 
+static json_t *lattice_of(const fm_dp_lattice *l)
+{
+    return json_pack("{s:i,s:i,s:f,s:f,s:f}", "e", l->scale_log2, "finer", (int)l->shift, "delta",
+                     l->sensitivity, "sigma", l->sigma_counted, "share", l->sigma_share);
+}
+
 static json_t *lattice_json(const fm_plan *p)
 {
     const fm_dp_lattice_spec spec = fm_replay_lattice_spec(p);
     fm_dp_lattice l;
 
     vec_need(fm_dp_lattice_make(&spec, &l) == FM_OK, "lattice");
-    return json_pack("{s:i,s:i,s:I,s:f,s:f}", "e", l.scale_log2, "finer", (int)l.shift, "delta",
-                     (json_int_t)l.sensitivity, "sigma", l.sigma_counted, "share", l.sigma_share);
+    return lattice_of(&l);
 }
 
 static void put_plan(json_t *list, const char *name, const fm_plan *p)
@@ -354,6 +365,12 @@ static const change changes[] = {
     { "evaluation", "frozen", 0 },
     { "evaluation", "frozen", 12345 },
     { "evaluation", "frozen", 12344 },
+    { "exact", "word_bits", 0 },
+    { "exact", "word_bits", 8 },
+    { "exact", "word_bits", 16 },
+    { "exact", "word_bits", 24 },
+    { "exact", "word_bits", 31 },
+    { "exact", "word_bits", 40 },
     { "evaluation", "start_count", 3 },
     { "evaluation", "model_clip_norm", 2e6 },
 };
@@ -375,37 +392,72 @@ static void put_changes(json_t *list)
 }
 
 /* Lattices of more figures than the plans above have: docs/protocol.md, section 11.1. */
+static const fm_dp_lattice_spec specs[] = {
+    { .clip_norm = 1.0, .noise_multiplier = 1.0, .max_units = 400, .nodes = 3, .quorum = 3 },
+    { .clip_norm = 1.0, .noise_multiplier = 1.0, .max_units = 10000, .nodes = 3, .quorum = 3 },
+    { .clip_norm = 1.0, .noise_multiplier = 1.0, .max_units = 1 << 20, .nodes = 3, .quorum = 3 },
+    { .clip_norm = 0.3,
+      .noise_multiplier = 2.5,
+      .max_units = 50000,
+      .nodes = 5,
+      .quorum = 5,
+      .colluders = 4 },
+    { .clip_norm = 0.3,
+      .noise_multiplier = 2.5,
+      .max_units = 500,
+      .nodes = 5,
+      .quorum = 4,
+      .local = true },
+    { .clip_norm = 1.0,
+      .noise_multiplier = 1.0,
+      .max_units = 400,
+      .nodes = 5,
+      .quorum = 4,
+      .colluders = 1 },
+    { .clip_norm = 1.0,
+      .noise_multiplier = 1.0,
+      .max_units = 600,
+      .nodes = 5,
+      .quorum = 4,
+      .colluders = 1 },
+    { .clip_norm = 0.7,
+      .noise_multiplier = 45.0,
+      .max_units = 2000,
+      .nodes = 4,
+      .quorum = 3,
+      .colluders = 1 },
+    { .clip_norm = 1.0,
+      .noise_multiplier = 20.0,
+      .max_units = 100000,
+      .nodes = 100,
+      .quorum = 60,
+      .colluders = 10 },
+    { .clip_norm = 1e-6, .noise_multiplier = 0.5, .max_units = 1, .nodes = 2, .quorum = 2 },
+    { .clip_norm = 1e6, .noise_multiplier = 1.0, .max_units = 100, .nodes = 2, .quorum = 2 },
+    { .clip_norm = 1.0, .noise_multiplier = 0.0, .max_units = 1000, .nodes = 3, .quorum = 3 },
+    { .clip_norm = 1.0, .noise_multiplier = 1e6, .max_units = 100, .nodes = 3, .quorum = 3 },
+    { .clip_norm = 1.0, .noise_multiplier = 1.0, .max_units = 1 << 24, .nodes = 3, .quorum = 3 },
+    { .clip_norm = 1.0, .noise_multiplier = 1e-4, .max_units = 4000000, .nodes = 3, .quorum = 3 },
+    { .clip_norm = 1.0, .noise_multiplier = 0.1, .max_units = 2000000, .nodes = 3, .quorum = 3 },
+};
+#define SPECS (sizeof specs / sizeof specs[0])
+
 static void put_lattices(json_t *list)
 {
-    static const struct {
-        double clip_norm, noise_multiplier;
-        uint32_t nodes, honest, units;
-    } specs[] = { { 1.0, 1.0, 3, 3, 400 },     { 1.0, 1.0, 3, 3, 10000 },
-                  { 1.0, 1.0, 3, 3, 1 << 20 }, { 0.3, 2.5, 5, 1, 50000 },
-                  { 1e-6, 0.5, 2, 2, 1 },      { 1e6, 1.0, 2, 2, 100 },
-                  { 0.7, 40.0, 64, 20, 5000 }, { 1.0, 0.0, 3, 3, 1000 },
-                  { 1.0, 1e6, 3, 3, 100 },     { 1.0, 1.0, 3, 3, 1 << 24 },
-                  { 1.0, 1e-4, 3, 3, 4000000 } };
-
-    for (size_t i = 0; i < 2 * sizeof specs / sizeof specs[0]; i++) {
-        const fm_dp_lattice_spec spec = { .clip_norm = specs[i / 2].clip_norm,
-                                          .noise_multiplier = specs[i / 2].noise_multiplier,
-                                          .max_units = specs[i / 2].units,
-                                          .nodes = specs[i / 2].nodes,
-                                          .quorum = specs[i / 2].honest,
-                                          .encoding = i % 2 ? FM_DP_FAST : FM_DP_EXACT };
+    for (size_t i = 0; i < 6 * SPECS; i++) {
+        fm_dp_lattice_spec spec = specs[i / 6];
         fm_dp_lattice l;
-        json_t *j = json_pack("{s:f,s:f,s:i,s:i,s:i,s:i}", "clip_norm", spec.clip_norm,
-                              "noise_multiplier", spec.noise_multiplier, "max_nodes",
-                              (int)spec.nodes, "honest", (int)spec.quorum, "max_units",
-                              (int)spec.max_units, "encoding", i % 2 ? 2 : 1);
-        const bool ok = fm_dp_lattice_make(&spec, &l) == FM_OK;
+        json_t *j;
 
+        spec.encoding = i % 2 ? FM_DP_FAST : FM_DP_EXACT;
+        spec.word_bits = 16 + 8 * (unsigned)(i / 2 % 3);
+        j = json_pack("{s:f,s:f,s:i,s:i,s:i,s:i,s:i,s:i,s:i}", "clip_norm", spec.clip_norm,
+                      "noise_multiplier", spec.noise_multiplier, "max_nodes", (int)spec.nodes,
+                      "quorum", (int)spec.quorum, "colluders", (int)spec.colluders, "max_units",
+                      (int)spec.max_units, "noise", spec.local ? 2 : 1, "encoding", i % 2 ? 2 : 1,
+                      "word_bits", (int)spec.word_bits);
         json_object_set_new(j, "lattice",
-                            ok ? json_pack("{s:i,s:i,s:I,s:f,s:f}", "e", l.scale_log2, "finer",
-                                           (int)l.shift, "delta", (json_int_t)l.sensitivity,
-                                           "sigma", l.sigma_counted, "share", l.sigma_share)
-                               : json_null());
+                            fm_dp_lattice_make(&spec, &l) == FM_OK ? lattice_of(&l) : json_null());
         json_array_append_new(list, j);
     }
 }

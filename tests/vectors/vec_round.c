@@ -15,11 +15,14 @@ static json_t *floats_json(const float *x, size_t n)
     return list;
 }
 
-static json_t *mask_json(const uint8_t seed[32])
+static json_t *mask_json(const vec_run *run, const uint8_t seed[32])
 {
-    uint32_t words[MASK_WORDS] = { 0 };
+    const unsigned bits = run->lattice.word_bits;
+    uint32_t sum[MASK_WORDS] = { 0 }, words[MASK_WORDS];
 
-    vec_need(fm_dp_mask_apply(words, MASK_WORDS, seed, 1) == FM_OK, "mask");
+    vec_need(fm_dp_mask_apply(bits, sum, MASK_WORDS, seed, 1) == FM_OK, "mask");
+    for (size_t i = 0; i < MASK_WORDS; i++)
+        words[i] = (uint32_t)fm_dp_sum_word(bits, sum, i) & (UINT32_MAX >> (32 - bits));
     return json_pack("{s:o,s:o}", "seed", vec_hex(seed, 32), "first_words",
                      vec_list_u32(words, MASK_WORDS));
 }
@@ -43,7 +46,7 @@ static json_t *members_json(const vec_run *run)
     return list;
 }
 
-static json_t *node_json(const run_round *r, unsigned u)
+static json_t *node_json(const vec_run *run, const run_round *r, unsigned u)
 {
     const run_node *n = &r->nodes[u];
     json_t *units = json_array(), *levels = json_array(), *pairs = json_array();
@@ -54,11 +57,12 @@ static json_t *node_json(const run_round *r, unsigned u)
         json_array_append_new(levels, json_pack("{s:o,s:o}", "seed", vec_hex(n->level_seeds[l], 32),
                                                 "noise", vec_list_i32(n->noise[l], VEC_RUN_WORDS)));
     for (unsigned v = 0; v < RUN_NODES; v++)
-        json_array_append_new(pairs, v == u ? json_null() : mask_json(n->pair_seeds[v]));
-    return json_pack("{s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "survives", (int)n->survives,
+        json_array_append_new(pairs, v == u ? json_null() : mask_json(run, n->pair_seeds[v]));
+    return json_pack("{s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "survives", (int)n->survives,
                      "units", units, "sum", vec_list_i32(n->sum, VEC_RUN_WORDS), "levels", levels,
-                     "self_mask", mask_json(n->self_seed), "pair_masks", pairs, "update",
-                     vec_hex(n->update, sizeof n->update), "update_hash", vec_hash(&n->update_hash),
+                     "self_mask", mask_json(run, n->self_seed), "pair_masks", pairs, "unmasked",
+                     vec_list_i32(n->unmasked, VEC_RUN_WORDS), "update",
+                     vec_hex(n->update, n->update_bytes), "update_hash", vec_hash(&n->update_hash),
                      "update_digest", vec_hash(&n->update_digest), "update_signature",
                      vec_hex(n->update_signature.data, n->update_signature.len));
 }
@@ -105,19 +109,17 @@ static json_t *round_json(const vec_run *run, unsigned at)
 {
     const run_round *r = &run->rounds[at];
     json_t *nodes = json_array();
-    json_t *words = json_array();
 
     for (unsigned u = 0; u < RUN_NODES; u++)
-        json_array_append_new(nodes, node_json(r, u));
-    for (unsigned i = 0; i < VEC_RUN_WORDS; i++)
-        json_array_append_new(words, json_integer((int32_t)r->words[i]));
+        json_array_append_new(nodes, node_json(run, r, u));
     return json_pack("{s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "round",
                      (json_int_t)r->number, "model", vec_hex(r->model_bytes, sizeof r->model_bytes),
                      "model_hash", vec_hash(&r->model_before), "head", vec_hash(&r->head_before),
                      "context", vec_hash(&r->context), "start_digest", vec_hash(&r->start_digest),
                      "RoundStart", start_json(run, at), "nodes", nodes, "commit_digest",
-                     vec_hash(&r->commit), "messages", messages_json(r), "unmasked_sum", words,
-                     "gradient", floats_json(r->gradient, VEC_RUN_WORDS), "model_after",
+                     vec_hash(&r->commit), "messages", messages_json(r), "unmasked_sum",
+                     vec_list_i32(r->unmasked, VEC_RUN_WORDS), "gradient",
+                     floats_json(r->gradient, VEC_RUN_WORDS), "model_after",
                      vec_hex(r->model_after, sizeof r->model_after), "model_after_hash",
                      vec_hash(&r->entry.model_after), "head_after", vec_hash(&r->head_after));
 }
@@ -139,9 +141,8 @@ static json_t *finish_json(const vec_run *run)
     return vec_encoding(&m);
 }
 
-json_t *vec_round(void)
+static json_t *run_json(const vec_run *run)
 {
-    const vec_run *run = vec_run_get();
     fm_message roster = { .type = FM_MSG_ROSTER };
 
     roster.roster = run->roster;
@@ -152,4 +153,19 @@ json_t *vec_round(void)
                      members_json(run), "Roster", vec_encoding(&roster), "roster_hash",
                      vec_hash(&run->roster_hash), "rounds", round_json(run, 0), round_json(run, 1),
                      "Finish", finish_json(run));
+}
+
+json_t *vec_round16(void)
+{
+    return run_json(vec_run_get(16));
+}
+
+json_t *vec_round24(void)
+{
+    return run_json(vec_run_get(24));
+}
+
+json_t *vec_round32(void)
+{
+    return run_json(vec_run_get(32));
 }
