@@ -147,7 +147,7 @@ class Lattice:
         top = 31 - math.frexp(self.clip_norm)[1]  # C 2^f < 2^31
         self.f = f = self._fast(top) if p["encoding"] == FAST else self._exact(top)
         need(self.steps(f) >= 64, "plan: a unit has less than 64 steps")
-        self.e = next((e for e in range(f, f - 64, -1) if self._fits(f, e, self.bits)), None)
+        self.e = next((e for e in range(f, f - 31, -1) if self._fits(f, e, self.bits)), None)
         need(self.e is not None, "plan: words are too short")
         self.finer, self.delta = f - self.e, self._delta(f, self.e)
         self.sigma, self.share = self.z * self.delta, self._share(f, self.e)
