@@ -295,25 +295,21 @@ static fm_status plan_model(const char *path, const fm_safetensors *s, fm_plan *
 fm_status fm_config_plan_weights(fm_aggregator_config *c)
 {
     fm_plan *p = &c->plan;
-    float *flat = NULL;
+    const float *flat = NULL;
     size_t n = 0;
     fm_status st;
 
-    if ((st = fm_safetensors_flat_size(c->model, &n)) != FM_OK)
+    if ((st = fm_safetensors_flat_view(c->model, &flat, &n)) != FM_OK)
         return st;
     if (n > FM_MAX_PARAMETERS)
         return fm_fail(FM_EINVAL, "%s: the state has %zu figures; at most %u are possible",
                        c->model_file ? c->model_file : "query", n, FM_MAX_PARAMETERS);
-    if ((st = fm_alloc(n, sizeof *flat, (void **)&flat)) == FM_OK &&
-        (st = fm_safetensors_flat_read(c->model, flat, n)) == FM_OK) {
-        p->parameters = (uint32_t)n;
-        p->initial_model = fm_model_digest(flat, n * sizeof *flat);
-    }
+    p->parameters = (uint32_t)n;
+    p->initial_model = fm_model_digest(flat, n * sizeof *flat);
     for (size_t i = 0; st == FM_OK && i < n; i++)
         if (!isfinite(flat[i]))
             st = fm_fail(FM_ENONFINITE, "%s: weight %zu is not a finite number",
                          c->model_file ? c->model_file : "query", i);
-    free(flat);
     return st;
 }
 

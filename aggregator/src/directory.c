@@ -68,20 +68,16 @@ done:
 
 fm_status fm_directory_optimizer(const fm_aggregator_config *c, fm_optimizer **out)
 {
-    size_t n = c->plan.parameters;
-    void *first = NULL;
-    fm_status st;
+    const float *first = NULL;
+    size_t n = 0;
+    fm_status st = fm_safetensors_flat_view(c->model, &first, &n);
 
-    if ((st = fm_alloc(n, sizeof(float), &first)) == FM_OK &&
-        (st = fm_safetensors_flat_read(c->model, first, n)) == FM_OK)
-        st = fm_replay_optimizer_new(&c->plan, first, n, out);
-    free(first);
-    return st;
+    return st == FM_OK ? fm_replay_optimizer_new(&c->plan, first, n, out) : st;
 }
 
 /* The result's tensors: the state's, but for clip norm and phase, which are no part of a model. */
-static fm_status encode_result(const fm_safetensors *like, const float *flat,
-                               const fm_safetensors_meta *meta, size_t meta_count, fm_buf *out)
+static fm_status write_flat(const char *path, const fm_safetensors *like, const float *flat,
+                            const fm_safetensors_meta *meta, size_t meta_count)
 {
     size_t count = fm_safetensors_count(like), used = 0;
     fm_tensor_view *views = NULL;
@@ -97,7 +93,7 @@ static fm_status encode_result(const fm_safetensors *like, const float *flat,
             views[used++] = v;
     }
     if (st == FM_OK)
-        st = fm_safetensors_encode(views, used, meta, meta_count, out);
+        st = fm_safetensors_replace(path, 0644, views, used, meta, meta_count);
     free(views);
     return st;
 }
@@ -156,15 +152,18 @@ fm_status fm_directory_write_model(const fm_aggregator_config *c, const fm_optim
 {
     size_t kept = fm_safetensors_meta_count(c->model), count = 0;
     own_texts texts;
-    void *flat = NULL, *p = NULL;
+    void *average = NULL, *p = NULL;
+    const float *flat = o->weights;
     fm_safetensors_meta *meta;
-    fm_buf buf;
     fm_status st;
 
-    fm_buf_init(&buf, SIZE_MAX);
-    if ((st = fm_alloc(o->n, sizeof(float), &flat)) != FM_OK ||
+    if ((o->averaged > 0 && (st = fm_alloc(o->n, sizeof(float), &average)) != FM_OK) ||
         (st = fm_alloc(kept + OWN_META, sizeof *meta, &p)) != FM_OK)
         goto done;
+    if (average) {
+        fm_optimizer_result(o, average);
+        flat = average;
+    }
     meta = p;
     for (size_t i = 0; i < kept; i++) {
         fm_safetensors_meta m = fm_safetensors_meta_at(c->model, i);
@@ -172,16 +171,13 @@ fm_status fm_directory_write_model(const fm_aggregator_config *c, const fm_optim
         if (!is_own(m.key))
             meta[count++] = m;
     }
-    fm_optimizer_result(o, flat);
     own_meta(&c->plan, rounds, c->plan.clip_norm * fm_optimizer_clip_ratio(o, flat), &texts,
              meta + count);
     count += OWN_META;
-    if ((st = encode_result(c->model, flat, meta, count, &buf)) == FM_OK)
-        st = fm_file_replace(path, buf.data, buf.len, 0644);
+    st = write_flat(path, c->model, flat, meta, count);
 done:
     free(p);
-    free(flat);
-    fm_buf_fini(&buf);
+    free(average);
     return st;
 }
 

@@ -41,7 +41,7 @@ static fm_status take_room(fm_coordinator *m)
         (st = room(n, fm_dp_sum_word_bytes(m->lattice.word_bits), &m->sum)) != FM_OK)
         return st;
     m->record_room = (uint32_t)(2 * nodes);
-    return room(n, sizeof *m->gradient, &m->gradient);
+    return FM_OK;
 }
 
 fm_status fm_coordinator_new(const fm_coordinator_config *c, fm_coordinator **out)
@@ -93,8 +93,7 @@ void fm_coordinator_free(fm_coordinator **mp)
     free(m->sum);
     free(m->block);
     fm_dp_shares_free(&m->shares);
-    free(m->gradient);
-    free(m->result);
+    free(m->average);
     free(m);
     *mp = NULL;
 }

@@ -147,7 +147,7 @@ static fm_status step(fm_coordinator *m)
 {
     const fm_replay_sum sum = sum_of(m);
     fm_optimizer *o = m->c.optimizer;
-    fm_status st = fm_replay_step(&sum, m->gradient, o);
+    fm_status st = fm_replay_step(&sum, o);
 
     if (st == FM_OK)
         m->model = fm_model_digest(o->weights, o->n * sizeof *o->weights);
@@ -218,15 +218,24 @@ fm_status fm_coord_settle_releases(fm_coordinator *m)
 
 static fm_status make_result(fm_coordinator *m)
 {
+    const fm_optimizer *o = m->c.optimizer;
     void *p = NULL;
-    fm_status st = FM_OK;
+    fm_status st;
 
-    if (!m->result && (st = fm_alloc(m->c.optimizer->n, sizeof *m->result, &p)) == FM_OK) {
-        m->result = p;
-        fm_optimizer_result(m->c.optimizer, m->result);
-        m->result_hash = fm_model_digest(p, m->c.optimizer->n * sizeof *m->result);
+    if (m->result)
+        return FM_OK;
+    m->result = o->weights; /* no step is made any more */
+    m->result_hash = m->model;
+    if (o->averaged == 0)
+        return FM_OK;
+    if ((st = fm_alloc_whole(o->n, sizeof *m->average, &p)) != FM_OK) {
+        m->result = NULL;
+        return st;
     }
-    return st;
+    fm_optimizer_result(o, p);
+    m->result = m->average = p;
+    m->result_hash = fm_model_digest(p, o->n * sizeof *m->average);
+    return FM_OK;
 }
 
 /* The signature does not cover the entries: head says where they must lead. */

@@ -87,11 +87,12 @@ struct fm_coordinator {
                                commits */
     fm_bytes *update_signatures; /* [max_nodes] likewise, for the record */
     fm_hash commit_digest;
-    void *sum;       /* [words] masked words added, then masks and surplus subtracted; as dp has the
+    void *sum;      /* [words] masked words added, then masks and surplus subtracted; as dp has the
                         lattice's: fm_dp_sum_word_bytes each */
-    float *gradient; /* [words] */
-    uint8_t *block;  /* [FM_COORD_BLOCK] of an update that is added */
-    float *result;   /* [parameters] once finished, else NULL */
+    uint8_t *block; /* [FM_COORD_BLOCK] of an update that is added */
+    /* Once finished, else NULL: the weights themselves, or, owned, their average. */
+    const float *result; /* [parameters] */
+    float *average;
     fm_hash result_hash;
 };
 

@@ -41,6 +41,7 @@ static fm_status open_files(fm_run *r)
         (st = fm_enroller_new(dir, r->options->ca, &r->enroller)) != FM_OK)
         return st;
     plan = fm_plan_hash(r->plan.data, r->plan.len);
+    fm_safetensors_forget(r->config.model); /* the optimizer has the weights */
     st = fm_state_open(dir, &plan, r->config.model, r->optimizer, &r->state);
     return st == FM_OK ? open_kept(r) : st;
 }

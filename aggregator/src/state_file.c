@@ -33,7 +33,7 @@ static fm_hash vectors_digest(size_t n, const void *m, const void *v, const void
     fm_hasher h;
 
     fm_hasher_begin(&h, "fedmoe checkpoint v1");
-    fm_hasher_add_part(&h, m, n * sizeof(float));
+    fm_hasher_add_part(&h, m, m ? n * sizeof(float) : 0);
     if (v)
         fm_hasher_add_part(&h, v, n * sizeof(float));
     if (average)
@@ -63,7 +63,8 @@ static size_t collect(const fm_safetensors *like, const fm_optimizer *o, fm_byte
         views[i].data = (const uint8_t *)(o->weights + offset);
         offset += views[i].bytes / sizeof(float);
     }
-    views[count++] = flat_view(VECTORS "m", "F32", o->m, o->n, sizeof(float));
+    if (o->m)
+        views[count++] = flat_view(VECTORS "m", "F32", o->m, o->n, sizeof(float));
     if (o->v)
         views[count++] = flat_view(VECTORS "v", "F32", o->v, o->n, sizeof(float));
     if (o->average)
@@ -73,8 +74,8 @@ static size_t collect(const fm_safetensors *like, const fm_optimizer *o, fm_byte
     return count;
 }
 
-static fm_status encode(const fm_safetensors *like, const fm_optimizer *o,
-                        const fm_checkpoint_note *note, fm_buf *out)
+fm_status fm_checkpoint_write(const char *path, const fm_safetensors *like, const fm_optimizer *o,
+                              const fm_checkpoint_note *note)
 {
     fm_hash vectors = vectors_digest(o->n, o->m, o->v, o->average, note->record);
     char hex[5][HEX_CAP], number[4][DECIMAL_CAP];
@@ -99,22 +100,9 @@ static fm_status encode(const fm_safetensors *like, const fm_optimizer *o,
     (void)snprintf(number[1], DECIMAL_CAP, "%" PRIu64, note->entry.round);
     (void)snprintf(number[2], DECIMAL_CAP, "%" PRIu64, o->steps);
     (void)snprintf(number[3], DECIMAL_CAP, "%" PRIu64, o->averaged);
-    st = fm_safetensors_encode(views, collect(like, o, note->record, views), meta,
-                               sizeof meta / sizeof meta[0], out);
+    st = fm_safetensors_replace(path, 0600, views, collect(like, o, note->record, views), meta,
+                                sizeof meta / sizeof meta[0]);
     free(views);
-    return st;
-}
-
-fm_status fm_checkpoint_write(const char *path, const fm_safetensors *like, const fm_optimizer *o,
-                              const fm_checkpoint_note *note)
-{
-    fm_buf buf;
-    fm_status st;
-
-    fm_buf_init(&buf, SIZE_MAX);
-    if ((st = encode(like, o, note, &buf)) == FM_OK)
-        st = fm_file_replace(path, buf.data, buf.len, 0600);
-    fm_buf_fini(&buf);
     return st;
 }
 
@@ -173,20 +161,22 @@ static fm_bytes record_of(const fm_safetensors *s)
 /* The optimizer's vectors, shaped as those of *o and with their checksum. */
 static bool vectors_fit(const fm_safetensors *s, const fm_optimizer *o)
 {
-    const void *m = vector(s, VECTORS "m", "F32", o->n * sizeof(float));
+    const void *m = o->m ? vector(s, VECTORS "m", "F32", o->n * sizeof(float)) : NULL;
     const void *v = o->v ? vector(s, VECTORS "v", "F32", o->n * sizeof(float)) : NULL;
     const void *average =
         o->average ? vector(s, VECTORS "average", "F64", o->n * sizeof(double)) : NULL;
     fm_hash want, got;
 
-    if (!m || (o->v && !v) || (o->average && !average) || !meta_hash(s, META_VECTORS, &want))
+    if ((o->m && !m) || (o->v && !v) || (o->average && !average) ||
+        !meta_hash(s, META_VECTORS, &want))
         return false;
     got = vectors_digest(o->n, m, v, average, record_of(s));
     return fm_hash_equal(&want, &got);
 }
 
-/* The weights: every F32 tensor but the optimizer's, in order. False when they are not n. */
-static bool weights_of(const fm_safetensors *s, uint8_t *out, size_t n)
+/* The weights: every F32 tensor but the optimizer's, in order; into `out`, or `h`, or both. False
+ * when they are not n. */
+static bool weights_of(const fm_safetensors *s, size_t n, uint8_t *out, fm_hasher *h)
 {
     size_t at = 0, bytes = n * sizeof(float);
 
@@ -197,8 +187,10 @@ static bool weights_of(const fm_safetensors *s, uint8_t *out, size_t n)
             continue;
         if (strcmp(t->dtype, "F32") != 0 || t->bytes > bytes - at)
             return false;
-        if (t->bytes > 0)
+        if (out && t->bytes > 0)
             memcpy(out + at, t->data, t->bytes);
+        if (h)
+            fm_hasher_add(h, t->data, t->bytes);
         at += t->bytes;
     }
     return at == bytes;
@@ -206,15 +198,15 @@ static bool weights_of(const fm_safetensors *s, uint8_t *out, size_t n)
 
 static bool weights_fit(const fm_safetensors *s, const fm_optimizer *o, const fm_hash *want)
 {
-    void *p = NULL;
+    fm_hasher *h = NULL;
     fm_hash got;
     bool fit;
 
-    if (fm_alloc(o->n, sizeof(float), &p) != FM_OK)
+    if (fm_model_digest_begin(o->n * sizeof(float), &h) != FM_OK)
         return false;
-    fit = weights_of(s, p, o->n);
-    got = fm_model_digest(p, o->n * sizeof(float));
-    free(p);
+    fit = weights_of(s, o->n, NULL, h);
+    got = fm_hasher_end(h);
+    fm_hasher_free(&h);
     return fit && fm_hash_equal(want, &got);
 }
 
@@ -247,8 +239,9 @@ void fm_checkpoint_apply(const fm_checkpoint *c, fm_optimizer *o)
 {
     const fm_safetensors *s = c->file;
 
-    (void)weights_of(s, (uint8_t *)o->weights, o->n);
-    memcpy(o->m, fm_safetensors_find(s, VECTORS "m")->data, o->n * sizeof(float));
+    (void)weights_of(s, o->n, (uint8_t *)o->weights, NULL);
+    if (o->m)
+        memcpy(o->m, fm_safetensors_find(s, VECTORS "m")->data, o->n * sizeof(float));
     if (o->v)
         memcpy(o->v, fm_safetensors_find(s, VECTORS "v")->data, o->n * sizeof(float));
     if (o->average)

@@ -386,16 +386,36 @@ fm_status fm_safetensors_flat_size(const fm_safetensors *s, size_t *elements)
     return FM_OK;
 }
 
+fm_status fm_safetensors_flat_view(const fm_safetensors *s, const float **out, size_t *elements)
+{
+    fm_status st = fm_safetensors_flat_size(s, elements);
+
+    if (st == FM_OK && !s->data)
+        st = fm_fail(FM_ESTATE, "%s: its values are not held any more", s->name);
+    if (st == FM_OK)
+        *out = (const float *)(const void *)s->data; /* F32 tensors tile the data, from its front */
+    return st;
+}
+
+void fm_safetensors_forget(fm_safetensors *s)
+{
+    fm_buf_fini(&s->bytes);
+    s->data = NULL;
+    for (size_t i = 0; i < s->count; i++)
+        s->views[i].data = NULL;
+}
+
 fm_status fm_safetensors_flat_read(const fm_safetensors *s, float *out, size_t elements)
 {
+    const float *flat = NULL;
     size_t have;
-    fm_status st = fm_safetensors_flat_size(s, &have);
+    fm_status st = fm_safetensors_flat_view(s, &flat, &have);
 
     if (st != FM_OK)
         return st;
     if (have != elements || (!out && elements > 0))
         return fm_fail(FM_EINVAL, "%s: holds %zu values, not %zu", s->name, have, elements);
     if (elements > 0)
-        memcpy(out, s->data, elements * sizeof *out); /* F32 tensors tile the data */
+        memcpy(out, flat, elements * sizeof *out);
     return FM_OK;
 }

@@ -6,6 +6,8 @@
 
 #include <jansson.h>
 
+#include "fedmoe/base/file.h"
+
 #define LENGTH_BYTES ((size_t)8)
 #define ALIGN ((size_t)8)
 
@@ -140,19 +142,16 @@ static fm_status make_header(const slot *slots, size_t count, const fm_safetenso
     return st;
 }
 
-fm_status fm_safetensors_encode(const fm_tensor_view *tensors, size_t count,
-                                const fm_safetensors_meta *meta, size_t meta_count, fm_buf *out)
+/* All before the tensors' bytes: length, header, padding. Appended to `out`. */
+static fm_status put_head(const slot *slots, size_t count, const fm_safetensors_meta *meta,
+                          size_t meta_count, size_t *data_len, fm_buf *out)
 {
-    slot *slots = NULL;
     char *text = NULL;
-    size_t data_len, text_len, header_len, total;
+    size_t text_len, header_len;
     uint8_t *p;
-    fm_status st;
+    fm_status st = make_header(slots, count, meta, meta_count, &text, data_len);
 
-    if ((!tensors && count > 0) || (!meta && meta_count > 0) || !out)
-        return fm_fail(FM_EINVAL, "fm_safetensors_encode: an argument is missing");
-    if ((st = plan(tensors, count, &slots)) != FM_OK ||
-        (st = make_header(slots, count, meta, meta_count, &text, &data_len)) != FM_OK)
+    if (st != FM_OK)
         goto done;
     text_len = strlen(text);
     header_len = (text_len + ALIGN - 1) & ~(ALIGN - 1);
@@ -161,20 +160,62 @@ fm_status fm_safetensors_encode(const fm_tensor_view *tensors, size_t count,
                      header_len);
         goto done;
     }
-    if ((st = fm_add_size(LENGTH_BYTES + header_len, data_len, &total)) != FM_OK ||
-        (st = fm_buf_extend(out, total, &p)) != FM_OK)
+    if ((st = fm_buf_extend(out, LENGTH_BYTES + header_len, &p)) != FM_OK)
         goto done;
     fm_put_u64le(p, header_len);
     memcpy(p + LENGTH_BYTES, text, text_len);
     memset(p + LENGTH_BYTES + text_len, ' ', header_len - text_len);
-    p += LENGTH_BYTES + header_len;
-    for (size_t i = 0; i < count; i++) {
+done:
+    free(text);
+    return st;
+}
+
+fm_status fm_safetensors_encode(const fm_tensor_view *tensors, size_t count,
+                                const fm_safetensors_meta *meta, size_t meta_count, fm_buf *out)
+{
+    const size_t before = out ? out->len : 0;
+    slot *slots = NULL;
+    size_t data_len;
+    uint8_t *p;
+    fm_status st;
+
+    if ((!tensors && count > 0) || (!meta && meta_count > 0) || !out)
+        return fm_fail(FM_EINVAL, "fm_safetensors_encode: an argument is missing");
+    if ((st = plan(tensors, count, &slots)) != FM_OK)
+        return st;
+    if ((st = put_head(slots, count, meta, meta_count, &data_len, out)) == FM_OK &&
+        (st = fm_buf_extend(out, data_len, &p)) != FM_OK)
+        out->len = before;
+    for (size_t i = 0; st == FM_OK && i < count; i++) {
         if (slots[i].view->bytes > 0)
             memcpy(p, slots[i].view->data, slots[i].view->bytes);
         p += slots[i].view->bytes;
     }
-done:
-    free(text);
+    free(slots);
+    return st;
+}
+
+fm_status fm_safetensors_replace(const char *path, mode_t mode, const fm_tensor_view *tensors,
+                                 size_t count, const fm_safetensors_meta *meta, size_t meta_count)
+{
+    fm_file_writer *w = NULL;
+    slot *slots = NULL;
+    fm_buf head = { 0 };
+    size_t data_len;
+    fm_status st;
+
+    if (!path || (!tensors && count > 0) || (!meta && meta_count > 0))
+        return fm_fail(FM_EINVAL, "fm_safetensors_replace: an argument is missing");
+    if ((st = plan(tensors, count, &slots)) == FM_OK &&
+        (st = put_head(slots, count, meta, meta_count, &data_len, &head)) == FM_OK &&
+        (st = fm_file_begin(path, mode, &w)) == FM_OK)
+        st = fm_file_write(w, head.data, head.len);
+    for (size_t i = 0; st == FM_OK && i < count; i++)
+        st = fm_file_write(w, slots[i].view->data, slots[i].view->bytes);
+    if (st == FM_OK)
+        st = fm_file_finish(&w);
+    fm_file_abort(&w);
+    fm_buf_fini(&head);
     free(slots);
     return st;
 }

@@ -37,8 +37,7 @@ typedef struct {
     fm_optimizer *optimizer;
     fm_dp_lattice lattice;
     fm_dp_shares *shares;
-    void *sum;       /* [words], as dp has the lattice's */
-    float *gradient; /* [words] */
+    void *sum; /* [words], as dp has the lattice's */
 
     /* the node's own books */
     fm_journal_row *rows; /* [row_count] owned, by round */

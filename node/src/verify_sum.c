@@ -38,9 +38,8 @@ fm_status fm_verify_model(verification *v)
     if ((st = room(p->parameters, sizeof *first, &first)) != FM_OK)
         return st;
     memcpy(first, v->at.payload.data, bytes);
-    if ((st = fm_replay_optimizer_new(p, first, p->parameters, &v->optimizer)) == FM_OK &&
-        (st = room(words_of(v), fm_dp_sum_word_bytes(p->word_bits), &v->sum)) == FM_OK)
-        st = room(words_of(v), sizeof *v->gradient, &v->gradient);
+    if ((st = fm_replay_optimizer_new(p, first, p->parameters, &v->optimizer)) == FM_OK)
+        st = room(words_of(v), fm_dp_sum_word_bytes(p->word_bits), &v->sum);
     free(first);
     return st;
 }
@@ -50,9 +49,7 @@ void fm_verify_gap(verification *v)
     fm_optimizer_free(&v->optimizer);
     fm_dp_shares_free(&v->shares);
     free(v->sum);
-    free(v->gradient);
     v->sum = NULL;
-    v->gradient = NULL;
 }
 
 static const char *name_of(const verification *v, uint32_t i)
@@ -147,7 +144,7 @@ fm_status fm_verify_step(verification *v)
     v->report.updates++;
     if (!v->optimizer)
         return FM_OK;
-    if ((st = fm_replay_step(&sum, v->gradient, v->optimizer)) != FM_OK)
+    if ((st = fm_replay_step(&sum, v->optimizer)) != FM_OK)
         return fm_verify_place(v, st, "sum");
     model = fm_model_digest(v->optimizer->weights, v->optimizer->n * sizeof(float));
     if (!fm_hash_equal(&model, &v->entry->model_after))

@@ -9,7 +9,7 @@
 #include "start.h"
 #include "tail.h"
 
-#define BLOCK ((size_t)1024) /* coordinates of a step that is being made */
+#define BLOCK FM_OPTIM_BLOCK /* coordinates of a step that is being made */
 #define SURE 0x1p120         /* whatever the roundings, below this is far below FLT_MAX */
 
 #define ALWAYS __attribute__((always_inline))
@@ -47,16 +47,27 @@ static fm_status check_spec(const fm_optimizer_spec *s, size_t n)
     return FM_OK;
 }
 
+static bool has_momentum(const fm_optimizer_spec *s)
+{
+    return s->rule == FM_OPTIM_ADAM || (s->rule == FM_OPTIM_SGD && s->momentum != 0.0);
+}
+
 static fm_status take_vectors(fm_optimizer *o)
 {
     void *p = NULL;
     fm_status st;
 
-    if ((st = take_floats(o->n, &o->weights)) != FM_OK || (st = take_floats(o->n, &o->m)) != FM_OK)
+    if ((st = take_floats(o->n, &o->weights)) != FM_OK)
+        return st;
+    if (has_momentum(&o->spec) && (st = take_floats(o->n, &o->m)) != FM_OK)
         return st;
     if (o->spec.rule == FM_OPTIM_ADAM && (st = take_floats(o->n, &o->v)) != FM_OK)
         return st;
-    if (o->tail > 0 && (st = take_floats(o->tail, &o->next_tail)) != FM_OK)
+    if (o->tail > 0 && ((st = take_floats(o->tail, &o->next_tail)) != FM_OK ||
+                        (st = take_floats(o->tail, &o->tail_sum)) != FM_OK))
+        return st;
+    if (o->spec.start_scale > 0.0 &&
+        (st = take_floats(o->spec.start_count, &o->start_sum)) != FM_OK)
         return st;
     if (o->spec.averaging > 0.0 && o->spec.rule != FM_OPTIM_SUM) {
         if ((st = fm_alloc(o->n, sizeof(double), &p)) != FM_OK)
@@ -101,6 +112,8 @@ void fm_optimizer_free(fm_optimizer **o)
     free((*o)->v);
     free((*o)->average);
     free((*o)->next_tail);
+    free((*o)->tail_sum);
+    free((*o)->start_sum);
     free(*o);
     *o = NULL;
 }
@@ -170,6 +183,20 @@ typedef struct {
     float w[BLOCK], m[BLOCK], v[BLOCK];
 } moved;
 
+ALWAYS static inline void move_plain(const fm_optimizer *o, const stride *s, const float *gradient,
+                                     size_t at, size_t n, moved *to)
+{
+    const double divisor = o->spec.divisor;
+    const float *w = o->weights + at;
+
+    for (size_t i = 0; i < n; i++) {
+        const double g = (double)gradient[i] / divisor * s->ratio;
+
+        to->w[i] = (float)((double)w[i] - s->rate * g);
+        to->m[i] = (float)g;
+    }
+}
+
 ALWAYS static inline void move_sgd(const fm_optimizer *o, const stride *s, const float *gradient,
                                    size_t at, size_t n, moved *to)
 {
@@ -177,7 +204,7 @@ ALWAYS static inline void move_sgd(const fm_optimizer *o, const stride *s, const
     const float *w = o->weights + at, *m = o->m + at;
 
     for (size_t i = 0; i < n; i++) {
-        const double g = (double)gradient[at + i] / divisor * s->ratio;
+        const double g = (double)gradient[i] / divisor * s->ratio;
         const double next = momentum * (double)m[i] + g;
 
         to->w[i] = (float)((double)w[i] - s->rate * next);
@@ -194,7 +221,7 @@ ALWAYS static inline void move_adam(const fm_optimizer *o, const stride *s, cons
     const float *w = o->weights + at, *m = o->m + at, *v = o->v + at;
 
     for (size_t i = 0; i < n; i++) {
-        const double g = (double)gradient[at + i] / divisor * s->ratio;
+        const double g = (double)gradient[i] / divisor * s->ratio;
         const double next = momentum * (double)m[i] + (1.0 - momentum) * g;
         const double square = beta2 * (double)v[i] + (1.0 - beta2) * g * g;
         const double step = (next / s->m_share) / (sqrt(square / s->v_share) + epsilon);
@@ -210,8 +237,10 @@ ALWAYS static inline void move_any(const fm_optimizer *o, const stride *s, const
 {
     if (o->v)
         move_adam(o, s, gradient, at, n, to);
-    else
+    else if (o->m)
         move_sgd(o, s, gradient, at, n, to);
+    else
+        move_plain(o, s, gradient, at, n, to);
 }
 
 /* Ordinary steps taken: those after the statistics round. */
@@ -230,7 +259,7 @@ __attribute__((target("avx2"))) static void move_wide(const fm_optimizer *o, con
 }
 #endif
 
-/* Coordinates [at, at + n), n <= BLOCK. */
+/* Coordinates [at, at + n), n <= BLOCK; the gradient's first is that of at. */
 static void move_block(const fm_optimizer *o, const stride *s, const float *gradient, size_t at,
                        size_t n, moved *to)
 {
@@ -259,7 +288,8 @@ static void keep_part(fm_optimizer *o, size_t from, size_t end, size_t at, size_
     if (bytes == 0)
         return;
     memcpy(o->weights + first, to->w + (first - at), bytes);
-    memcpy(o->m + first, to->m + (first - at), bytes);
+    if (o->m)
+        memcpy(o->m + first, to->m + (first - at), bytes);
     if (o->v)
         memcpy(o->v + first, to->v + (first - at), bytes);
 }
@@ -273,11 +303,12 @@ static void keep_block(fm_optimizer *o, size_t at, size_t n, const moved *to)
 
 /* Whether the largest values there are leave no room for one that is not finite: nearly always, and
  * then no step has to be tried. */
-static bool surely_finite(const fm_optimizer *o, const stride *s, const float *gradient, size_t n)
+static bool surely_finite(const fm_optimizer *o, const stride *s, float most, size_t n)
 {
     const fm_optimizer_spec *p = &o->spec;
-    const double g = (double)largest(gradient, n) / p->divisor * s->ratio;
-    const double m = fabs(p->momentum) * (double)largest(o->m, n) + fabs(1.0 - p->momentum) * g + g;
+    const double g = (double)most / p->divisor * s->ratio;
+    const double before = o->m ? (double)largest(o->m, n) : 0.0;
+    const double m = fabs(p->momentum) * before + fabs(1.0 - p->momentum) * g + g;
     double step = m, v = 0.0;
 
     if (o->v) {
@@ -290,8 +321,65 @@ static bool surely_finite(const fm_optimizer *o, const stride *s, const float *g
     return (double)largest(o->weights, n) + fabs(s->rate) * step < SURE && m < SURE && v < SURE;
 }
 
+/* ---- the gradient, block by block ---- */
+
+static void read_all(const fm_optim_source *g, size_t at, float *out, size_t n)
+{
+    for (size_t done = 0; done < n; done += BLOCK)
+        g->read(g->ctx, at + done, n - done < BLOCK ? n - done : BLOCK, out + done);
+}
+
+/* As largest. */
+static float largest_of(const fm_optim_source *g, size_t n)
+{
+    float most = 0.0f, block[BLOCK];
+
+    for (size_t at = 0; at < n && !isnan(most); at += BLOCK) {
+        const size_t count = n - at < BLOCK ? n - at : BLOCK;
+        float here;
+
+        g->read(g->ctx, at, count, block);
+        here = largest(block, count);
+        most = here > most || isnan(here) ? here : most;
+    }
+    return most;
+}
+
+static fm_status not_finite(const fm_optim_source *g)
+{
+    float value = 0.0f;
+    size_t i = 0;
+
+    while (g->read(g->ctx, i, 1, &value), isfinite(value))
+        i++;
+    return fm_fail(FM_ENONFINITE, "optimizer: gradient value %zu is not finite", i);
+}
+
+/* ---- a step ---- */
+
+/* Coordinates [0, n) take it, or (keep false) are only tried. */
+static bool move_all(fm_optimizer *o, const stride *s, const fm_optim_source *g, size_t n,
+                     bool keep)
+{
+    float gradient[BLOCK];
+    bool finite = true;
+    moved to;
+
+    for (size_t at = 0; at < n; at += BLOCK) {
+        const size_t count = n - at < BLOCK ? n - at : BLOCK;
+
+        g->read(g->ctx, at, count, gradient);
+        move_block(o, s, gradient, at, count, &to);
+        if (keep)
+            keep_block(o, at, count, &to);
+        else
+            finite &= block_finite(o, &to, count);
+    }
+    return finite;
+}
+
 /* All of them can take the step before the first one does. */
-static bool step_gradient(fm_optimizer *o, const float *gradient)
+static bool step_gradient(fm_optimizer *o, const fm_optim_source *g, float most)
 {
     const uint64_t t = ordinary(o, o->steps) + 1;
     const size_t n = o->n - o->tail;
@@ -299,68 +387,91 @@ static bool step_gradient(fm_optimizer *o, const float *gradient)
                        .ratio = fm_optimizer_clip_ratio(o, o->weights),
                        .m_share = 1.0 - pow(o->spec.momentum, (double)t),
                        .v_share = 1.0 - pow(o->spec.beta2, (double)t) };
-    bool finite = o->tail == 0 || fm_optim_tail_next(o, gradient + n);
-    const bool sure = surely_finite(o, &s, gradient, n);
-    moved to;
 
-    for (size_t at = 0; !sure && at < n; at += BLOCK) {
-        const size_t count = n - at < BLOCK ? n - at : BLOCK;
-
-        move_block(o, &s, gradient, at, count, &to);
-        finite &= block_finite(o, &to, count);
+    if (o->tail > 0) {
+        read_all(g, n, o->tail_sum, o->tail);
+        if (!fm_optim_tail_next(o, o->tail_sum))
+            return false;
     }
-    for (size_t at = 0; finite && at < n; at += BLOCK) {
-        const size_t count = n - at < BLOCK ? n - at : BLOCK;
-
-        move_block(o, &s, gradient, at, count, &to);
-        keep_block(o, at, count, &to);
-    }
-    if (finite && o->tail > 0)
+    if (!surely_finite(o, &s, most, n) && !move_all(o, &s, g, n, false))
+        return false;
+    (void)move_all(o, &s, g, n, true);
+    if (o->tail > 0)
         memcpy(o->weights + n, o->next_tail, o->tail * sizeof(float));
-    return finite;
+    return true;
 }
 
-static bool step_sum(fm_optimizer *o, const float *sum)
+static bool step_sum(fm_optimizer *o, const fm_optim_source *g)
 {
-    float *w = o->weights + o->spec.frozen;
+    float *w = o->weights + o->spec.frozen, sum[BLOCK];
     const size_t n = o->n - o->spec.frozen;
     bool finite = true;
 
-    for (size_t i = 0; i < n; i++)
-        finite &= (bool)isfinite((float)((double)w[i] + (double)sum[i]));
-    for (size_t i = 0; finite && i < n; i++)
-        w[i] = (float)((double)w[i] + (double)sum[i]);
+    for (int keep = 0; finite && keep < 2; keep++)
+        for (size_t at = 0; at < n; at += BLOCK) {
+            const size_t count = n - at < BLOCK ? n - at : BLOCK;
+
+            g->read(g->ctx, at, count, sum);
+            for (size_t i = 0; i < count; i++) {
+                const float next = (float)((double)w[at + i] + (double)sum[i]);
+
+                finite &= (bool)isfinite(next);
+                w[at + i] = keep ? next : w[at + i];
+            }
+        }
     return finite;
 }
 
-static fm_status not_finite(const float *gradient)
+static bool step_start(fm_optimizer *o, const fm_optim_source *g)
 {
-    size_t i = 0;
+    float bias = 0.0f;
 
-    while (isfinite(gradient[i]))
-        i++;
-    return fm_fail(FM_ENONFINITE, "optimizer: gradient value %zu is not finite", i);
+    read_all(g, o->spec.start_center, o->start_sum, o->spec.start_count);
+    g->read(g->ctx, o->spec.start_bias, 1, &bias);
+    return fm_optim_start(o, o->start_sum, bias);
+}
+
+static void add_to_average(fm_optimizer *o)
+{
+    if (!o->average || ordinary(o, o->steps) <= o->average_from)
+        return;
+    for (size_t i = 0; i < o->n; i++)
+        o->average[i] += (double)o->weights[i];
+    o->averaged++;
+}
+
+fm_status fm_optimizer_step_from(fm_optimizer *o, const fm_optim_source *g, size_t n)
+{
+    float most;
+
+    if (!o || !g || n != o->n - o->spec.frozen)
+        return fm_fail(FM_EINVAL, "optimizer: the gradient has %zu values, the model %zu", n,
+                       o ? o->n - o->spec.frozen : 0);
+    most = largest_of(g, n);
+    if (!isfinite(most))
+        return not_finite(g);
+    if (!(o->spec.rule == FM_OPTIM_SUM ? step_sum(o, g)
+          : fm_optim_start_due(o)      ? step_start(o, g)
+                                       : step_gradient(o, g, most)))
+        return fm_fail(FM_ENONFINITE,
+                       "optimizer: the step leaves the range of float32; lower learning_rate");
+    o->steps++;
+    add_to_average(o);
+    return FM_OK;
+}
+
+static void read_memory(const void *ctx, size_t at, size_t n, float *out)
+{
+    memcpy(out, (const float *)ctx + at, n * sizeof(float));
 }
 
 fm_status fm_optimizer_step(fm_optimizer *o, const float *gradient, size_t n)
 {
-    if (!o || !gradient || n != o->n - o->spec.frozen)
-        return fm_fail(FM_EINVAL, "optimizer: the gradient has %zu values, the model %zu", n,
-                       o ? o->n - o->spec.frozen : 0);
-    if (!isfinite(largest(gradient, n)))
-        return not_finite(gradient);
-    if (!(o->spec.rule == FM_OPTIM_SUM ? step_sum(o, gradient)
-          : fm_optim_start_due(o)      ? fm_optim_start(o, gradient)
-                                       : step_gradient(o, gradient)))
-        return fm_fail(FM_ENONFINITE,
-                       "optimizer: the step leaves the range of float32; lower learning_rate");
-    o->steps++;
-    if (o->average && ordinary(o, o->steps) > o->average_from) {
-        for (size_t i = 0; i < n; i++)
-            o->average[i] += (double)o->weights[i];
-        o->averaged++;
-    }
-    return FM_OK;
+    const fm_optim_source g = { read_memory, gradient };
+
+    if (!gradient)
+        return fm_fail(FM_EINVAL, "optimizer: no gradient");
+    return fm_optimizer_step_from(o, &g, n);
 }
 
 void fm_optimizer_result(const fm_optimizer *o, float *out)

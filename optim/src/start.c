@@ -35,14 +35,13 @@ static double shrinkage(const fm_optimizer_spec *p, const float *sum, double c)
     return square > 0.0 ? fmax(0.0, 1.0 - (double)p->start_count * s * s / square) : 0.0;
 }
 
-bool fm_optim_start(fm_optimizer *o, const float *sum)
+bool fm_optim_start(fm_optimizer *o, const float *m, float bias_sum)
 {
     const fm_optimizer_spec *p = &o->spec;
     const double c = sqrt(2.0) / (p->start_norm * p->divisor);
-    const float *m = sum + p->start_center;
     const double keep = c * shrinkage(p, m, c);
-    const double share = fmin(fmax(c * (double)sum[p->start_bias], FM_OPTIM_START_SHARE),
-                              1.0 - FM_OPTIM_START_SHARE);
+    const double share =
+        fmin(fmax(c * (double)bias_sum, FM_OPTIM_START_SHARE), 1.0 - FM_OPTIM_START_SHARE);
     const float bias = (float)(log(share / (1.0 - share)) / p->start_scale);
     bool finite = isfinite(bias);
 

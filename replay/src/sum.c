@@ -60,13 +60,21 @@ static fm_status check_length(const fm_replay_sum *s)
                    (unsigned long long)s->round, l->max_units);
 }
 
-fm_status fm_replay_step(const fm_replay_sum *s, float *gradient, fm_optimizer *o)
+static void read_sum(const void *ctx, size_t at, size_t n, float *out)
 {
+    const fm_replay_sum *s = ctx;
+    const size_t word = fm_dp_sum_word_bytes(s->lattice->word_bits);
+
+    fm_dp_decode_sum(s->lattice, (const uint8_t *)s->sum + at * word, n, out);
+}
+
+fm_status fm_replay_step(const fm_replay_sum *s, fm_optimizer *o)
+{
+    const fm_optim_source g = { read_sum, s };
     fm_status st = check_length(s);
 
     if (st != FM_OK)
         return st;
-    fm_dp_decode_sum(s->lattice, s->sum, s->words, gradient);
-    st = fm_optimizer_step(o, gradient, s->words);
+    st = fm_optimizer_step_from(o, &g, s->words);
     return st == FM_OK ? st : fm_fail_context(st, "round %llu: ", (unsigned long long)s->round);
 }

@@ -8,6 +8,8 @@
 #ifndef FEDMOE_BASE_SAFETENSORS_H
 #define FEDMOE_BASE_SAFETENSORS_H
 
+#include <sys/types.h>
+
 #include "fedmoe/base/memory.h"
 
 #define FM_SAFETENSORS_MAX_HEADER ((size_t)16 * 1024 * 1024)
@@ -51,7 +53,13 @@ fm_safetensors_meta fm_safetensors_meta_at(const fm_safetensors *s, size_t i);
 
 /** Elements of all tensors if each is F32; FM_EPROTO otherwise. */
 FM_NODISCARD fm_status fm_safetensors_flat_size(const fm_safetensors *s, size_t *elements);
-/** All F32 tensors, one after the other in offset order, into out[elements]. */
+/** All F32 tensors, one after the other in offset order: float[*elements], borrowed. FM_EPROTO as
+ *  above, FM_ESTATE when they were forgotten. */
+FM_NODISCARD fm_status fm_safetensors_flat_view(const fm_safetensors *s, const float **out,
+                                                size_t *elements);
+/** Keep names, shapes and metadata, free all values: the views' data is NULL from then on. */
+void fm_safetensors_forget(fm_safetensors *s);
+/** As fm_safetensors_flat_view, into out[elements]. */
 FM_NODISCARD fm_status fm_safetensors_flat_read(const fm_safetensors *s, float *out,
                                                 size_t elements);
 
@@ -63,6 +71,10 @@ FM_NODISCARD fm_status fm_safetensors_flat_read(const fm_safetensors *s, float *
 FM_NODISCARD fm_status fm_safetensors_encode(const fm_tensor_view *tensors, size_t count,
                                              const fm_safetensors_meta *meta, size_t meta_count,
                                              fm_buf *out);
+/** The same into a file, as fm_file_replace does it: never in memory as a whole. FM_EIO, too. */
+FM_NODISCARD fm_status fm_safetensors_replace(const char *path, mode_t mode,
+                                              const fm_tensor_view *tensors, size_t count,
+                                              const fm_safetensors_meta *meta, size_t meta_count);
 /** The names and shapes of `like`, with the values of flat[elements] and the given metadata. */
 FM_NODISCARD fm_status fm_safetensors_encode_flat(const fm_safetensors *like, const float *flat,
                                                   size_t elements, const fm_safetensors_meta *meta,

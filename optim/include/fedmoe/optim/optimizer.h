@@ -63,9 +63,11 @@ typedef struct {
     uint64_t average_from; /* steps after this many enter the average; a statistics round is none */
     uint64_t averaged;     /* how many have */
     float *weights;        /* [n] owned */
-    float *m, *v;          /* [n] owned; v NULL for SGD; of no use for the tail */
+    float *m, *v;          /* [n] owned; m NULL for SGD without momentum and SUM, v for all but
+                              Adam; of no use for the tail */
     double *average;       /* [n] owned: sum of the averaged weights; NULL when averaging is 0 */
-    float *next_tail;      /* [tail] owned, scratch; NULL when there is no tail */
+    float *next_tail, *tail_sum; /* [tail] owned, scratch; NULL when there is no tail */
+    float *start_sum;            /* [start_count] likewise, without a statistics round */
 } fm_optimizer;
 
 /** Trailing coordinates of a vector that are not weights of the model. */
@@ -126,6 +128,16 @@ double fm_optimizer_clip_ratio(const fm_optimizer *o, const float *state);
  *         shrinking a noisy mean: James and Stein 1961, with F for F - 2.
  */
 FM_NODISCARD fm_status fm_optimizer_step(fm_optimizer *o, const float *gradient, size_t n);
+
+#define FM_OPTIM_BLOCK ((size_t)1024)
+/** A gradient that is not in memory as one: read gives coordinates [at, at + n), n at most
+ *  FM_OPTIM_BLOCK, and the same ones as often as it is asked. */
+typedef struct {
+    void (*read)(const void *ctx, size_t at, size_t n, float *out);
+    const void *ctx;
+} fm_optim_source;
+/** The same step. */
+FM_NODISCARD fm_status fm_optimizer_step_from(fm_optimizer *o, const fm_optim_source *g, size_t n);
 /** The weights to publish at the end: the average if there is one. out: float32[n]. */
 void fm_optimizer_result(const fm_optimizer *o, float *out);
 

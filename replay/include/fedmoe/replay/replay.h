@@ -37,11 +37,10 @@ FM_NODISCARD fm_status fm_replay_unmask(const fm_replay_sum *s, uint32_t index,
                                         const fm_msg_release *r);
 /**
  * A step of the optimizer on the unmasked sum.
- * @param gradient  float[words], scratch.
  * @return FM_OK; FM_EPROTO the sum is longer than honest updates can make it (a mask that did not
  *         cancel leaves uniform words); FM_ENONFINITE as fm_optimizer_step. On error *o is
  *         unchanged.
  */
-FM_NODISCARD fm_status fm_replay_step(const fm_replay_sum *s, float *gradient, fm_optimizer *o);
+FM_NODISCARD fm_status fm_replay_step(const fm_replay_sum *s, fm_optimizer *o);
 
 #endif
