@@ -296,7 +296,8 @@ static void add_up(run_round *r)
     }
     for (size_t i = 0; i < VEC_RUN_WORDS; i++)
         r->unmasked[i] = fm_dp_sum_word(bits, r->words, i);
-    vec_need(fm_replay_step(&sum, r->gradient, run->optimizer) == FM_OK, "step");
+    fm_dp_decode_sum(&run->lattice, r->words, VEC_RUN_WORDS, r->gradient);
+    vec_need(fm_replay_step(&sum, run->optimizer) == FM_OK, "step");
     put_floats(r->model_after, run->optimizer->weights);
 }
 
