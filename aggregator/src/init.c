@@ -51,21 +51,18 @@ static fm_status check_identity(const char *dir, const fm_plan *p)
     fm_trust *trust = NULL;
     fm_peer *self = NULL;
     const fm_cert_info *info;
-    const uint8_t *der;
-    size_t len;
     fm_status st;
 
     if ((st = fm_identity_load(dir, &id)) != FM_OK || (st = fm_trust_load(dir, &trust)) != FM_OK)
         goto done;
     info = fm_identity_info(id);
-    fm_identity_der(id, &der, &len);
     if (info->role != FM_ROLE_AGGREGATOR)
         st = fm_fail(FM_EAUTH, "%s: '%s' is a %s, not an aggregator; fedmoe-certs issue makes one",
                      dir, info->name, fm_role_name(info->role));
     else if (strcmp(fm_trust_federation(trust), p->federation) != 0)
         st = fm_fail(FM_EAUTH, "%s: the CA is of the federation '%s', federation.yaml says '%s'",
                      dir, fm_trust_federation(trust), p->federation);
-    else if ((st = fm_peer_verify(trust, der, len, FM_ROLE_AGGREGATOR, fm_clock_wall_s(), &self)) !=
+    else if ((st = fm_peer_verify_self(trust, id, FM_ROLE_AGGREGATOR, fm_clock_wall_s(), &self)) !=
              FM_OK)
         (void)fm_fail_context(st, "%s: ", dir);
 done:

@@ -144,10 +144,8 @@ fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms)
                fm_error_text());
         return FM_OK;
     }
-    if (fm_trust_crl_number(fresh) < fm_trust_crl_number(r->trust)) {
-        fm_log(FM_LOG_ERROR, "the new crl.pem is number %llu and refused: list %llu counts",
-               (unsigned long long)fm_trust_crl_number(fresh),
-               (unsigned long long)fm_trust_crl_number(r->trust));
+    if (fm_trust_check_newer(r->trust, fresh) != FM_OK) {
+        fm_log(FM_LOG_ERROR, "the new crl.pem is refused: %s", fm_error_text());
         fm_trust_free(&fresh);
         return FM_OK;
     }

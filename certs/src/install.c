@@ -5,6 +5,7 @@
 #include "certs_internal.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/certs/enrol.h"
+#include "signer.h"
 #include "trust_internal.h"
 
 typedef struct {
@@ -58,7 +59,7 @@ static fm_status take_crl(const fm_enrolment *e, answer *a)
 static fm_status check_own(const char *dir, const char *federation, const char *name,
                            const fm_enrolment *e, int64_t now_s, answer *a)
 {
-    EVP_PKEY *key = NULL;
+    fm_signer *key = NULL;
     fm_status st;
 
     if (strcmp(fm_trust_federation(a->trust), federation) != 0)
@@ -71,11 +72,11 @@ static fm_status check_own(const char *dir, const char *federation, const char *
     if (strcmp(fm_peer_info(a->self)->name, name) != 0)
         return fm_fail(FM_EAUTH, "the certificate that was sent names '%s', not '%s'",
                        fm_peer_info(a->self)->name, name);
-    if ((st = fm_key_load(dir, "identity.key", &key)) != FM_OK)
+    if ((st = fm_signer_load(dir, &key)) != FM_OK)
         return st;
-    if (EVP_PKEY_eq(X509_get0_pubkey(a->cert), key) != 1)
+    if (EVP_PKEY_eq(X509_get0_pubkey(a->cert), fm_signer_public(key)) != 1)
         st = fm_ssl_fail(FM_EAUTH, "the certificate that was sent is not for the key in %s", dir);
-    EVP_PKEY_free(key);
+    fm_signer_free(&key);
     return st;
 }
 

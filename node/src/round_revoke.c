@@ -57,7 +57,8 @@ fm_status fm_node_take_revocations(fm_node_round *m, const fm_msg_revocations *m
 
     if (!ports->keep_revocations)
         return fm_fail(FM_ESTATE, "this node keeps no revocation list");
-    if ((st = fm_trust_revise(m->c.trust, msg->list.data, msg->list.len, &fresh)) != FM_OK ||
+    if ((st = fm_trust_revise_path(m->c.trust, msg->list.data, msg->list.len, &msg->path,
+                                   &fresh)) != FM_OK ||
         !fresh)
         return st;
     if ((st = bar(m, fresh, now_s, &barred)) != FM_OK ||

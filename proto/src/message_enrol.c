@@ -84,7 +84,9 @@ static fm_status enrolled_get(const fm_codec *c, const fm_wire *w, fm_message *m
 
 static fm_status revocations_check(const fm_codec *c, const fm_message *m)
 {
-    return fm_codec_check_bytes(c, "list", m->revocations.list, 1, FM_CRL_MAX_BYTES);
+    fm_status st = fm_codec_check_bytes(c, "list", m->revocations.list, 1, FM_CRL_MAX_BYTES);
+
+    return st == FM_OK ? fm_codec_check_path(c, "path", &m->revocations.path) : st;
 }
 
 static fm_status revocations_put(const fm_codec *c, const fm_message *m, fm_wire *w)
@@ -97,14 +99,15 @@ static fm_status revocations_put(const fm_codec *c, const fm_message *m, fm_wire
     w->revocations = p;
     fedmoe__v1__revocations__init(w->revocations);
     w->revocations->list = fm_codec_put_bytes(m->revocations.list.data, m->revocations.list.len);
-    return FM_OK;
+    return fm_codec_put_path(c, &m->revocations.path, &w->revocations->n_path,
+                             &w->revocations->path);
 }
 
 static fm_status revocations_get(const fm_codec *c, const fm_wire *w, fm_message *m)
 {
-    (void)c;
     m->revocations.list = fm_codec_get_bytes(w->revocations->list);
-    return FM_OK;
+    return fm_codec_get_path(c, "path", w->revocations->n_path, w->revocations->path,
+                             &m->revocations.path);
 }
 
 /* ---- Renew ---- */
@@ -132,9 +135,8 @@ static fm_status renew_put(const fm_codec *c, const fm_message *m, fm_wire *w)
     fedmoe__v1__renew__init(w->renew);
     w->renew->version = m->renew.version;
     w->renew->credential = q;
-    fm_codec_put_credential(&m->renew.credential, w->renew->credential);
     w->renew->request = fm_codec_put_bytes(m->renew.request.data, m->renew.request.len);
-    return FM_OK;
+    return fm_codec_put_credential(c, &m->renew.credential, w->renew->credential);
 }
 
 static fm_status renew_get(const fm_codec *c, const fm_wire *w, fm_message *m)

@@ -176,7 +176,7 @@ static void fill_enrolment(fm_message *m)
         m->renew = (fm_msg_renew){ FM_PROTO_VERSION, g_credentials[2], a };
         break;
     case FM_MSG_REVOCATIONS:
-        m->revocations = (fm_msg_revocations){ b };
+        m->revocations = (fm_msg_revocations){ .list = b };
         break;
     default:
         break;

@@ -20,6 +20,12 @@ typedef struct {
     fm_hash key; /* of the public key (SubjectPublicKeyInfo), label "fedmoe key" */
 } fm_request_info;
 
+typedef struct {
+    fm_role role;
+    const char *federation, *name;
+    fm_key_type type; /* of a key that is made here */
+} fm_request_plan;
+
 /**
  * A request by the key in dir/identity.key, which is made (0600, synced) when it is not there: a
  * second call asks for the same key.
@@ -28,6 +34,8 @@ typedef struct {
  * @return FM_OK; FM_EEXIST when dir holds identity.crt already; FM_EINVAL a name; FM_EPERM,
  *         FM_EPARSE the key's file; FM_EIO; FM_ENOMEM.
  */
+FM_NODISCARD fm_status fm_request_begin(const char *dir, const fm_request_plan *plan, fm_buf *out);
+/** The same for a node. */
 FM_NODISCARD fm_status fm_request_make(const char *dir, fm_key_type type, const char *federation,
                                        const char *name, fm_buf *out);
 
@@ -68,6 +76,34 @@ FM_NODISCARD fm_status fm_identity_request(const fm_identity *id, fm_buf *out);
  */
 FM_NODISCARD fm_status fm_identity_renew(const char *dir, const fm_identity *id, const fm_trust *t,
                                          const uint8_t *der, size_t len, int64_t now_s);
+
+/* ---- certificates of another PKI: docs/pki.md ---- */
+
+/** fm_request_begin, and the request in dir/identity.csr (PEM). @param path  out, free. */
+FM_NODISCARD fm_status fm_request_write(const char *dir, const fm_request_plan *plan, char **path);
+
+#define FM_ADOPT_FILES_MAX 16u
+/** What the PKI gave back: PEM files; a file may hold several. */
+typedef struct {
+    const char *certificate;              /* the member's first; its CAs may stand behind it */
+    const char *chain;                    /* intermediate CAs; NULL: none, or above */
+    const char *ca;                       /* self-signed; NULL: dir/ca.crt is there already */
+    const char *crls[FM_ADOPT_FILES_MAX]; /* lists, and intermediate CAs that sign them */
+    size_t crl_count;
+} fm_adoption;
+
+/**
+ * Check all of it and make it the identity in `dir`, whose key and identity.csr asked for it: the
+ * certificate is for this key and for what was asked, of the form that members must have, and
+ * verifies against the CA, its lists and the lists that the folder has. Writes ca.crt (never
+ * over another), federation when the CA names none, crl.pem, and last identity.crt, with the
+ * intermediate CAs that it needs behind it. For a next certificate, too.
+ *
+ * @return FM_OK; FM_EAUTH with what does not fit (nothing is written then); FM_EEXIST another CA or
+ *         another name's identity is here; FM_EPARSE, FM_ENOTFOUND a file; FM_EREPLAY an older
+ *         list; FM_EIO; FM_ENOMEM.
+ */
+FM_NODISCARD fm_status fm_identity_adopt(const char *dir, const fm_adoption *a, int64_t now_s);
 
 /** dir/ca.crt as DER. @param out  initialised here. */
 FM_NODISCARD fm_status fm_ca_cert_read(const char *dir, fm_buf *out);

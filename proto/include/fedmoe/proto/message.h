@@ -173,7 +173,8 @@ typedef struct {
     fm_bytes revocations;            /* 0..FM_MAX_DOOR_CRL_BYTES; empty where the others are */
 } fm_msg_enrolled;
 typedef struct {
-    fm_bytes list; /* 1..FM_CRL_MAX_BYTES */
+    fm_bytes list;   /* 1..FM_CRL_MAX_BYTES */
+    fm_ca_path path; /* intermediate CAs from its signer to a pinned CA; borrowed */
 } fm_msg_revocations;
 typedef struct {
     uint32_t version;
