@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/pem.h>
+
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/certs/enrol.h"
@@ -46,6 +48,24 @@ void pki_request(const char *dir, fm_role role, const char *name, fm_key_type ty
     make_path(folder, dir, name);
     need(fm_request_write(folder, &plan, &path) == FM_OK, "request");
     free(path);
+}
+
+void pki_der(const char *dir, const char *file, fm_buf *out)
+{
+    char path[PATH_CAP];
+    char *name = NULL, *header = NULL;
+    unsigned char *data = NULL;
+    long len = 0;
+    FILE *f;
+
+    make_path(path, dir, file);
+    need((f = fopen(path, "r")) != NULL && PEM_read(f, &name, &header, &data, &len) == 1, path);
+    fm_buf_init(out, (size_t)len);
+    need(fm_buf_append(out, data, (size_t)len) == FM_OK, path);
+    (void)fclose(f);
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_free(data);
 }
 
 void pki_join(const char *dir, const char *file, const char *const *parts)

@@ -14,7 +14,9 @@ void pki_more(const char *dir, const char *lines, const char *command, ...) FM_P
 
 /** A request of federation heart in dir/name. */
 void pki_request(const char *dir, fm_role role, const char *name, fm_key_type type);
-/** The lists of the CAs (NULL at their end) as dir/name/../crl.pem-like file dir/FILE. */
+/** What the first PEM block of dir/FILE holds. @param out  initialised here. */
+void pki_der(const char *dir, const char *file, fm_buf *out);
+/** dir/FILE from the files of that folder, one behind the other; NULL at their end. */
 void pki_join(const char *dir, const char *file, const char *const *parts);
 /** install with what the parts (below dir) say; "" or NULL: not given. */
 fm_status pki_install(const char *dir, const char *name, const char *certificate, const char *chain,

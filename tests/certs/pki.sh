@@ -75,6 +75,21 @@ EOT
     as_ca "$1" -in variant.csr -out "$3" -extfile variant.cnf
 }
 
+# A member's certificate and key used as if they were a CA's.
+adopt() { # CA KEY CERTIFICATE
+    books "$1"
+    cp "$2" "$1/ca-key.pem"
+    cp "$3" "$1/ca.pem"
+}
+
+# A CA of the same name, signed by itself, and its list.
+fake() { # CA KIND
+    rm -f "$1/ca-key.pem"
+    root "$1" "$2"
+}
+
+keep() { cp "$1" "$2"; } # FILE COPY
+
 revoke() { # ISSUER CERTIFICATE
     as_ca "$1" -revoke "$2"
     crl "$1"
