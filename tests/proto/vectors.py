@@ -48,6 +48,9 @@ START = view(fill(16, 81), sample(6), sample(7), sample(8), sample(9), 7, [0, 3,
 ROSTER = fill(16, 80) + u64(3) + b"".join(
     part(fill(50 + i, i + 1)) + part(fill(20 + i, i + 2)) + part(fill(64, i + 3)) for i in range(3))
 
+# Behind the members: place, number, each of the intermediate CAs.
+ROSTER_PATH = ROSTER + u64(1) + u64(2) + part(b"\x30" * 20) + part(b"\x31" * 20)
+
 COMMIT = digest("fedmoe commit v1", V, indices([0, 2]), sample(10), sample(11)).digest()
 
 
@@ -80,6 +83,7 @@ VECTORS = {
     "plan": hash_of("fedmoe plan v1", b"abcd"),
     "participants": participants([0, 2, 5]).hex(),
     "roster": digest("fedmoe roster v1", ROSTER).hexdigest(),
+    "roster_path": digest("fedmoe roster v1", ROSTER_PATH).hexdigest(),
     "round_start": digest("fedmoe round start v1", START).hexdigest(),
     "update": digest("fedmoe update digest v1", V, u64(2), sample(9)).hexdigest(),
     "commit": digest("fedmoe commit v1", V, indices([0, 2]), sample(10), sample(11)).hexdigest(),
