@@ -112,19 +112,30 @@ static fm_status copy_from(const char *from_dir, const char *dir, const char *na
     return st;
 }
 
+/* A file that not every identity has. */
+static fm_status copy_if_there(const char *from, const char *dir, const char *name, size_t limit,
+                               mode_t mode)
+{
+    fm_status st = copy_from(from, dir, name, limit, mode);
+
+    if (st != FM_ENOTFOUND)
+        return st;
+    fm_error_clear();
+    return FM_OK;
+}
+
+/* The key is a file, or in a token that identity.uri names; fm_identity_load wants one of both. */
 static fm_status copy_identity(const char *from, const char *dir)
 {
     fm_status st;
 
-    if ((st = copy_from(from, dir, "identity.key", SMALL_FILE_MAX, PRIVATE_FILE)) != FM_OK ||
+    if ((st = copy_if_there(from, dir, "identity.key", SMALL_FILE_MAX, PRIVATE_FILE)) != FM_OK ||
+        (st = copy_if_there(from, dir, "identity.uri", SMALL_FILE_MAX, PUBLIC_FILE)) != FM_OK ||
         (st = copy_from(from, dir, "identity.crt", SMALL_FILE_MAX, PUBLIC_FILE)) != FM_OK ||
-        (st = copy_from(from, dir, "ca.crt", SMALL_FILE_MAX, PUBLIC_FILE)) != FM_OK)
+        (st = copy_from(from, dir, "ca.crt", SMALL_FILE_MAX, PUBLIC_FILE)) != FM_OK ||
+        (st = copy_if_there(from, dir, "federation", SMALL_FILE_MAX, PUBLIC_FILE)) != FM_OK)
         return st;
-    st = copy_from(from, dir, "crl.pem", (size_t)FM_BUF_DEFAULT_LIMIT, PUBLIC_FILE);
-    if (st != FM_ENOTFOUND)
-        return st;
-    fm_error_clear(); /* a consortium may do without */
-    return FM_OK;
+    return copy_if_there(from, dir, "crl.pem", (size_t)FM_BUF_DEFAULT_LIMIT, PUBLIC_FILE);
 }
 
 static fm_status make_door_key(const char *dir, char public_text[41])

@@ -19,7 +19,7 @@ static int run_request(const char *dir, const char *role, const char *type, fm_r
     if (fm_request_write(dir, plan, &path) != FM_OK)
         return fm_cli_failed(program);
     printf("the request is %s; give it to your PKI, with docs/pki.md\n"
-           "The key stays in %s; next: fedmoe-certs install\n",
+           "The key stays where it is; next: fedmoe-certs install --directory %s\n",
            path, dir);
     free(path);
     return 0;
@@ -34,15 +34,22 @@ int fm_certs_request(int argc, char **argv)
         { "federation", FM_CLI_STRING, &plan.federation, "NAME", "the federation", true, 0, 0 },
         { "name", FM_CLI_STRING, &plan.name, "NAME", "the member: a-z, 0-9 and -", true, 0, 0 },
         { "role", FM_CLI_STRING, &role, "ROLE", "node (default) or aggregator", false, 0, 0 },
+        { "key", FM_CLI_STRING, &plan.key_uri, "URI",
+          "a key in a token (pkcs11:token=...;object=...?module-path=...), made there if it is not",
+          false, 0, 0 },
         { "key-type", FM_CLI_STRING, &type, "TYPE", "p256 (default) or ed25519", false, 0, 0 },
     };
     const fm_cli_spec spec = {
         .program = "fedmoe-certs request",
-        .summary = "Make a key, which stays in the folder, and a request (PKCS #10) for its "
+        .summary = "Make a key, which stays in the folder (or in a token), and a request (PKCS "
+                   "#10) for its "
                    "certificate: for a PKI that is there already. Given again, the command asks "
                    "for the same key.",
         .examples = "fedmoe-certs request --directory hospital-a --federation heart-study "
-                    "--name hospital-a",
+                    "--name hospital-a\n"
+                    "fedmoe-certs request --directory hospital-a --federation heart-study "
+                    "--name hospital-a --key 'pkcs11:token=fedmoe;object=hospital-a"
+                    "?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:pin'",
         .options = options,
         .option_count = COUNT(options),
     };

@@ -9,6 +9,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/certs/enrol.h"
 #include "signer.h"
+#include "token.h"
 
 #define KEY_LABEL "fedmoe key"
 
@@ -133,8 +134,50 @@ static fm_status make_key(const char *dir, fm_key_type type)
     return st;
 }
 
+/** identity.uri, whose key is made in the token unless it is there. */
+static fm_status name_token(const char *dir, const fm_request_plan *plan)
+{
+    char had[FM_TOKEN_URI_MAX + 1];
+    fm_token *token = NULL;
+    fm_created made = { 0 };
+    fm_buf line = { 0 };
+    bool there = false;
+    fm_status st;
+
+    if ((st = fm_exists_in(dir, "identity.uri", &there)) != FM_OK)
+        return st;
+    if (there) {
+        if ((st = fm_signer_uri(dir, had)) == FM_OK && strcmp(had, plan->key_uri) != 0)
+            st = fm_fail(FM_EEXIST, "%s/identity.uri names another key, and stays as it is", dir);
+        return st;
+    }
+    if ((st = fm_dir_make(dir, 0700)) != FM_OK)
+        return st;
+    if ((st = fm_token_open(dir, plan->key_uri, &token)) == FM_ENOTFOUND)
+        st = fm_token_generate(dir, plan->key_uri, plan->type);
+    fm_token_close(&token);
+    if (st == FM_OK && (st = fm_buf_printf(&line, "%s\n", plan->key_uri)) == FM_OK)
+        st = fm_created_add(&made, dir, "identity.uri", line.data, line.len, 0644);
+    fm_created_end(&made, st == FM_OK);
+    fm_buf_fini(&line);
+    return st;
+}
+
+static fm_status need_key(const char *dir, const fm_request_plan *plan)
+{
+    bool file = false, uri = false;
+    fm_status st;
+
+    if (plan->key_uri)
+        return name_token(dir, plan);
+    if ((st = fm_exists_in(dir, "identity.key", &file)) != FM_OK ||
+        (st = fm_exists_in(dir, "identity.uri", &uri)) != FM_OK)
+        return st;
+    return file || uri ? FM_OK : make_key(dir, plan->type);
+}
+
 /** The key of an earlier attempt, or a new one. */
-static fm_status own_key(const char *dir, fm_key_type type, fm_signer **out)
+static fm_status own_key(const char *dir, const fm_request_plan *plan, fm_signer **out)
 {
     bool there = false;
     fm_status st;
@@ -146,8 +189,7 @@ static fm_status own_key(const char *dir, fm_key_type type, fm_signer **out)
                        "%s/identity.crt: an identity is here already and stays as it is; name "
                        "another directory, or move it away first",
                        dir);
-    if ((st = fm_exists_in(dir, "identity.key", &there)) != FM_OK ||
-        (!there && (st = make_key(dir, type)) != FM_OK))
+    if ((st = need_key(dir, plan)) != FM_OK)
         return st;
     return fm_signer_load(dir, out);
 }
@@ -169,7 +211,7 @@ fm_status fm_request_begin(const char *dir, const fm_request_plan *plan, fm_buf 
     memcpy(uri.federation, plan->federation, strlen(plan->federation) + 1);
     memcpy(uri.name, plan->name, strlen(plan->name) + 1);
     fm_buf_init(out, FM_REQUEST_MAX_BYTES);
-    if ((st = own_key(dir, plan->type, &key)) == FM_OK)
+    if ((st = own_key(dir, plan, &key)) == FM_OK)
         st = fm_request_sign(key, &uri, out);
     fm_signer_free(&key);
     if (st != FM_OK)
@@ -180,7 +222,7 @@ fm_status fm_request_begin(const char *dir, const fm_request_plan *plan, fm_buf 
 fm_status fm_request_make(const char *dir, fm_key_type type, const char *federation,
                           const char *name, fm_buf *out)
 {
-    const fm_request_plan plan = { FM_ROLE_NODE, federation, name, type };
+    const fm_request_plan plan = { FM_ROLE_NODE, federation, name, type, NULL };
 
     return fm_request_begin(dir, &plan, out);
 }

@@ -6,10 +6,13 @@
 #define FEDMOE_CERTS_SIGNER_H
 
 #include "certs_internal.h"
+#include "fedmoe/certs/token_uri.h"
 
 typedef struct fm_signer fm_signer;
 
-/** The key of the folder. @return FM_OK; FM_ENOTFOUND; as fm_key_load and fm_token_open. */
+/** The one line of dir/identity.uri. FM_ENOTFOUND; FM_EPARSE; FM_EIO. */
+FM_NODISCARD fm_status fm_signer_uri(const char *dir, char uri[FM_TOKEN_URI_MAX + 1]);
+/** The key of the folder. @return FM_OK; FM_EEXIST both files; as fm_key_load, fm_token_open. */
 FM_NODISCARD fm_status fm_signer_load(const char *dir, fm_signer **out);
 /** Of a private key in memory; takes a reference of its own. FM_ENOMEM. */
 FM_NODISCARD fm_status fm_signer_of(EVP_PKEY *key, fm_signer **out);

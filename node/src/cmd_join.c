@@ -19,6 +19,7 @@
 
 typedef struct {
     const char *output;
+    const char *key_uri; /* NULL: a file */
     uint64_t wait_s;
     fm_key_type type;
     fm_invitation code;
@@ -145,14 +146,15 @@ static fm_status is_done(const join *j, bool *done)
 
 static fm_status run(join *j)
 {
+    const fm_request_plan plan = { FM_ROLE_NODE, j->code.federation, j->code.name, j->type,
+                                   j->key_uri };
     bool done = false;
     fm_status st;
 
     if ((st = is_done(j, &done)) != FM_OK)
         return st;
-    if (!done && ((st = fm_request_make(j->output, j->type, j->code.federation, j->code.name,
-                                        &j->request)) != FM_OK ||
-                  (st = ask(j)) != FM_OK))
+    if (!done &&
+        ((st = fm_request_begin(j->output, &plan, &j->request)) != FM_OK || (st = ask(j)) != FM_OK))
         return st;
     if ((st = write_config(j)) != FM_OK)
         return st;
@@ -172,6 +174,9 @@ int fm_cmd_join(int argc, char **argv)
         { "output", FM_CLI_STRING, &j.output, "DIR",
           "folder of the new identity (default: the node's name)", false, 0, 0 },
         { "key-type", FM_CLI_STRING, &type, "TYPE", "ed25519 (default) or p256", false, 0, 0 },
+        { "key", FM_CLI_STRING, &j.key_uri, "URI",
+          "keep the key in a token: pkcs11:token=...;object=...?module-path=... (docs/pki.md)",
+          false, 0, 0 },
         { "wait-s", FM_CLI_U64, &j.wait_s, "SECONDS", "keep asking for so long (default 60)", false,
           1, 31536000 },
     };

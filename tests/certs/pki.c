@@ -41,7 +41,7 @@ void pki_more(const char *dir, const char *lines, const char *command, ...)
 
 void pki_request(const char *dir, fm_role role, const char *name, fm_key_type type)
 {
-    const fm_request_plan plan = { role, "heart", name, type };
+    const fm_request_plan plan = { role, "heart", name, type, NULL };
     char folder[PATH_CAP];
     char *path = NULL;
 

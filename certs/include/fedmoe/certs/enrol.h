@@ -23,12 +23,14 @@ typedef struct {
 typedef struct {
     fm_role role;
     const char *federation, *name;
-    fm_key_type type; /* of a key that is made here */
+    fm_key_type type;    /* of a key that is made here */
+    const char *key_uri; /* NULL: a file; else a key in a token (pkcs11:..., docs/pki.md) */
 } fm_request_plan;
 
 /**
- * A request by the key in dir/identity.key, which is made (0600, synced) when it is not there: a
- * second call asks for the same key.
+ * A request by the key in dir/identity.key, or in the token that dir/identity.uri names. When neither
+ * is there, the key is made: in identity.key (0600, synced), or in the token of key_uri unless it has
+ * it already, and identity.uri. A second call asks for the same key.
  *
  * @param out  DER; initialised here (fm_buf_fini).
  * @return FM_OK; FM_EEXIST when dir holds identity.crt already; FM_EINVAL a name; FM_EPERM,
