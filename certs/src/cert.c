@@ -250,28 +250,13 @@ bool fm_crl_is_signed_by(X509_CRL *crl, X509 *ca)
            is_strong(crl) && X509_CRL_verify(crl, X509_get0_pubkey(ca)) == 1;
 }
 
-fm_status fm_crl_load(const char *dir, const char *name, X509 *ca, X509_CRL **out)
+bool fm_cert_is_by(X509 *x, X509 *ca)
 {
-    fm_buf der;
-    X509_CRL *crl = NULL;
-    fm_status st;
+    const bool by = X509_NAME_cmp(X509_get_issuer_name(x), X509_get_subject_name(ca)) == 0 &&
+                    X509_verify(x, X509_get0_pubkey(ca)) == 1;
 
-    if ((st = fm_pem_read_in(dir, name, "X509 CRL", FM_CRL_FILE_LIMIT, &der)) != FM_OK)
-        return st;
-    if (fm_crl_parse(der.data, der.len, &crl) != FM_OK)
-        st = fm_ssl_fail(FM_EPARSE, "%s/%s: not a revocation list; copy it again", dir, name);
-    else if (!fm_crl_is_signed_by(crl, ca))
-        st = fm_ssl_fail(FM_EAUTH,
-                         "%s/%s: the revocation list is not signed by this CA; fetch the CA's "
-                         "own crl.pem",
-                         dir, name);
-    fm_buf_fini(&der);
-    if (st != FM_OK) {
-        X509_CRL_free(crl);
-        return st;
-    }
-    *out = crl;
-    return FM_OK;
+    ERR_clear_error();
+    return by;
 }
 
 fm_status fm_cert_describe(const char *path, fm_cert_info *info, fm_key_type *type, bool *is_ca)

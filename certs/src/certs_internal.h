@@ -132,11 +132,11 @@ FM_NODISCARD fm_status fm_cert_load(const char *path, X509 **out, fm_cert_facts 
 FM_NODISCARD fm_status fm_cert_load_first(const char *path, X509 **out, fm_cert_facts *facts);
 FM_NODISCARD fm_status fm_cert_load_in(const char *dir, const char *name, X509 **out,
                                        fm_cert_facts *facts);
+/** Whether the CA's key has signed the certificate. */
+bool fm_cert_is_by(X509 *x, X509 *ca);
 /** Exactly one list, DER, and nothing behind it; FM_EPROTO. */
 FM_NODISCARD fm_status fm_crl_parse(const uint8_t *der, size_t len, X509_CRL **out);
 bool fm_crl_is_signed_by(X509_CRL *crl, X509 *ca);
-/** A revocation list signed by `ca`; FM_EPARSE, FM_EAUTH. */
-FM_NODISCARD fm_status fm_crl_load(const char *dir, const char *name, X509 *ca, X509_CRL **out);
 
 /* ---- sign.c: what the CA signs ---- */
 
@@ -162,17 +162,34 @@ bool fm_crl_has(const X509_CRL *crl, X509 *x);
 
 /* ---- ca.c ---- */
 
+/** One CA of the folder; its parts are borrowed from the folder's trust, but the key. */
 typedef struct {
-    char *dir;
-    int lock; /* open directory under an exclusive flock: no two processes change a CA at once */
     X509 *cert;
     EVP_PKEY *key;
     X509_CRL *crl;
+} fm_ca_one;
+
+typedef struct {
+    char *dir;
+    int lock; /* open directory under an exclusive flock: no two processes change a CA at once */
+    struct fm_trust *trust;
+    fm_ca_one all[FM_CAS_MAX]; /* the older first; the newest issues */
+    size_t count;
+    X509 *cert;    /* of the newest */
+    EVP_PKEY *key; /* of the newest */
     fm_cert_info info;
 } fm_ca;
 
 FM_NODISCARD fm_status fm_ca_open(const char *dir, fm_ca **out);
+/** The same of a folder in which a rotation may have been interrupted: the newest may have no list. */
+FM_NODISCARD fm_status fm_ca_open_any(const char *dir, fm_ca **out);
 void fm_ca_close(fm_ca **ca);
+/** Whether one of the folder's CAs has revoked what it signed. */
+bool fm_ca_has_revoked(const fm_ca *ca, X509 *x);
+/** crl.pem anew: each list one number higher, with those of `add` (NULL: none) that its CA signed. */
+FM_NODISCARD fm_status fm_ca_write_lists(const fm_ca *ca, STACK_OF(X509) * add);
+/** A certificate of the folder's federation that signs itself, for days from now. */
+FM_NODISCARD fm_status fm_ca_make(const char *federation, EVP_PKEY *key, unsigned days, X509 **out);
 
 /* ---- issue.c ---- */
 

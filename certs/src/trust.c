@@ -36,11 +36,21 @@ fm_status fm_trust_begin(fm_trust **out)
 
 fm_status fm_trust_pin(fm_trust *t, X509 *ca, const fm_cert_info *info)
 {
+    unsigned char *der = NULL;
+    int len;
+    fm_status st;
+
     if (t->ca_count == FM_CAS_MAX)
         return fm_fail(FM_EAUTH, "more than %d CAs are pinned", FM_CAS_MAX);
     if (t->federation[0] && info->federation[0] && strcmp(t->federation, info->federation) != 0)
         return fm_fail(FM_EAUTH, "a CA of federation '%s' beside one of '%s'", info->federation,
                        t->federation);
+    if ((len = i2d_X509(ca, &der)) <= 0)
+        return fm_ssl_fail(FM_ENOMEM, "the CA's certificate cannot be kept");
+    st = fm_buf_append(&t->ders[t->ca_count], der, (size_t)len);
+    OPENSSL_free(der);
+    if (st != FM_OK)
+        return st;
     if (X509_STORE_add_cert(t->store, ca) != 1 || X509_up_ref(ca) != 1)
         return fm_ssl_fail(FM_ENOMEM, "the CA's certificate cannot be kept");
     t->cas[t->ca_count] = ca;
@@ -121,22 +131,28 @@ fm_status fm_trust_load_file(const char *path, const char *federation, fm_trust 
     return st;
 }
 
+fm_status fm_trust_cas_pem(const fm_trust *t, fm_buf *pem)
+{
+    fm_status st = FM_OK;
+
+    fm_buf_init(pem, FM_CERT_FILE_LIMIT);
+    for (size_t i = 0; st == FM_OK && i < t->ca_count; i++)
+        st = fm_pem_add("CERTIFICATE", t->ders[i].data, t->ders[i].len, pem);
+    if (st == FM_OK && t->succession_len > 0)
+        st = fm_pem_add(FM_SUCCESSION_PEM, t->succession, t->succession_len, pem);
+    return st;
+}
+
 fm_status fm_trust_save_cas(const fm_trust *t, const char *dir)
 {
     fm_buf pem = { 0 };
     char *path = NULL;
-    fm_status st = FM_OK;
+    fm_status st;
 
-    for (size_t i = 0; st == FM_OK && i < t->ca_count; i++) {
-        fm_buf one = { 0 };
-
-        if ((st = fm_pem_cert(t->cas[i], &one)) == FM_OK)
-            st = fm_buf_append(&pem, one.data, one.len);
-        fm_buf_fini(&one);
-    }
-    if (st == FM_OK && t->succession_len > 0)
-        st = fm_pem_add(FM_SUCCESSION_PEM, t->succession, t->succession_len, &pem);
-    if (st == FM_OK && (st = fm_path_join(dir, "ca.crt", &path)) == FM_OK)
+    if (!t || !dir)
+        return fm_fail(FM_EINVAL, "fm_trust_save_cas: NULL argument");
+    if ((st = fm_trust_cas_pem(t, &pem)) == FM_OK &&
+        (st = fm_path_join(dir, "ca.crt", &path)) == FM_OK)
         st = fm_file_replace(path, pem.data, pem.len, 0644);
     free(path);
     fm_buf_fini(&pem);
@@ -198,8 +214,10 @@ void fm_trust_free(fm_trust **t)
     if (!t || !*t)
         return;
     X509_STORE_free((*t)->store);
-    for (size_t i = 0; i < (*t)->ca_count; i++)
+    for (size_t i = 0; i < FM_CAS_MAX; i++) {
         X509_free((*t)->cas[i]);
+        fm_buf_fini(&(*t)->ders[i]);
+    }
     sk_X509_pop_free((*t)->known, X509_free);
     for (size_t i = 0; i < (*t)->list_count; i++)
         fm_trust_held_fini(&(*t)->lists[i]);
@@ -214,27 +232,64 @@ static fm_status copy_list(fm_trust *t, const fm_trust_held *l)
     return fm_trust_add_list(t, "a revocation list", l->crl);
 }
 
-fm_status fm_trust_copy(const fm_trust *t, const X509 *but, fm_trust **out)
+/** Of the lists and intermediate CAs those that lead to a CA that the copy has pinned. */
+static fm_status copy_lists(fm_trust *c, const fm_trust *t, const fm_trust_held *without)
 {
-    const fm_trust_held *without = but ? fm_trust_list_of(t, but) : NULL;
+    fm_status st = FM_OK;
+
+    for (int i = 0; st == FM_OK && i < sk_X509_num(t->known); i++) {
+        st = fm_trust_know(c, sk_X509_value(t->known, i));
+        if (st == FM_EAUTH && c->ca_count < t->ca_count)
+            st = FM_OK;
+    }
+    for (size_t i = 0; st == FM_OK && i < t->list_count; i++) {
+        if (&t->lists[i] == without)
+            continue;
+        st = copy_list(c, &t->lists[i]);
+        if (st == FM_EAUTH && c->ca_count < t->ca_count)
+            st = FM_OK;
+    }
+    return st;
+}
+
+fm_status fm_trust_copy_of(const fm_trust *t, size_t only, const X509 *but, fm_trust **out)
+{
     fm_trust *c = NULL;
     fm_status st = fm_trust_begin(&c);
 
     for (size_t i = 0; st == FM_OK && i < t->ca_count; i++)
-        st = fm_trust_pin(c, t->cas[i], &t->infos[i]);
-    for (int i = 0; st == FM_OK && i < sk_X509_num(t->known); i++)
-        st = fm_trust_know(c, sk_X509_value(t->known, i));
-    for (size_t i = 0; st == FM_OK && i < t->list_count; i++)
-        if (&t->lists[i] != without)
-            st = copy_list(c, &t->lists[i]);
-    if (st != FM_OK) {
+        if (only == FM_TRUST_ALL || only == i)
+            st = fm_trust_pin(c, t->cas[i], &t->infos[i]);
+    if (st != FM_OK || (st = copy_lists(c, t, but ? fm_trust_list_of(t, but) : NULL)) != FM_OK) {
         fm_trust_free(&c);
         return st;
     }
     memcpy(c->federation, t->federation, sizeof c->federation);
-    memcpy(c->succession, t->succession, c->succession_len = t->succession_len);
+    if (c->ca_count == t->ca_count)
+        memcpy(c->succession, t->succession, c->succession_len = t->succession_len);
     *out = c;
     return FM_OK;
+}
+
+fm_status fm_trust_copy(const fm_trust *t, const X509 *but, fm_trust **out)
+{
+    return fm_trust_copy_of(t, FM_TRUST_ALL, but, out);
+}
+
+size_t fm_trust_ca_count(const fm_trust *t)
+{
+    return t->ca_count;
+}
+
+void fm_trust_ca(const fm_trust *t, size_t i, const uint8_t **der, size_t *len)
+{
+    *der = t->ders[i].data;
+    *len = t->ders[i].len;
+}
+
+const fm_cert_info *fm_trust_ca_info(const fm_trust *t, size_t i)
+{
+    return &t->infos[i];
 }
 
 fm_hash fm_trust_fingerprint(const fm_trust *t)

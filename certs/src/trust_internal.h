@@ -21,6 +21,7 @@ struct fm_trust {
     X509_STORE *store; /* the pinned CAs and the lists; nothing else */
     X509 *cas[FM_CAS_MAX];
     fm_cert_info infos[FM_CAS_MAX];
+    fm_buf ders[FM_CAS_MAX];
     size_t ca_count;
     STACK_OF(X509) * known; /* intermediate CAs: links of chains, never their ends */
     fm_trust_held lists[FM_LISTS_MAX];
@@ -42,10 +43,15 @@ FM_NODISCARD fm_status fm_trust_pin(fm_trust *t, X509 *ca, const fm_cert_info *i
 FM_NODISCARD fm_status fm_trust_new(X509 *ca, const fm_cert_info *info, fm_trust **out);
 /** The CAs of a file like ca.crt; `federation` is that of CAs that name none. */
 FM_NODISCARD fm_status fm_trust_load_file(const char *path, const char *federation, fm_trust **out);
-/** The pinned CAs, and the succession, to dir/ca.crt. */
-FM_NODISCARD fm_status fm_trust_save_cas(const fm_trust *t, const char *dir);
+/** The texts of ca.crt and crl.pem. @param pem  initialised here. */
+FM_NODISCARD fm_status fm_trust_cas_pem(const fm_trust *t, fm_buf *pem);
+FM_NODISCARD fm_status fm_trust_lists_pem(const fm_trust *t, fm_buf *pem);
 /** The same CAs and intermediates, and all lists but that of `but` (NULL: all). */
 FM_NODISCARD fm_status fm_trust_copy(const fm_trust *t, const X509 *but, fm_trust **out);
+/** The same of one of the CAs alone, with the lists that lead to it. */
+#define FM_TRUST_ALL SIZE_MAX
+FM_NODISCARD fm_status fm_trust_copy_of(const fm_trust *t, size_t only, const X509 *but,
+                                        fm_trust **out);
 
 /* ---- trust_lists.c ---- */
 

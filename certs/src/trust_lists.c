@@ -213,10 +213,11 @@ fm_status fm_trust_load_lists(fm_trust *t, const char *dir)
     return st;
 }
 
-static fm_status write_lists(const fm_trust *t, fm_buf *pem)
+fm_status fm_trust_lists_pem(const fm_trust *t, fm_buf *pem)
 {
     fm_status st = FM_OK;
 
+    fm_buf_init(pem, FM_CRL_FILE_LIMIT);
     for (int i = 0; st == FM_OK && i < sk_X509_num(t->known); i++) {
         fm_buf one = { 0 };
 
@@ -231,7 +232,7 @@ static fm_status write_lists(const fm_trust *t, fm_buf *pem)
 
 fm_status fm_trust_save_crl(const fm_trust *t, const char *dir)
 {
-    fm_buf pem;
+    fm_buf pem = { 0 };
     char *path = NULL;
     fm_status st;
 
@@ -239,8 +240,8 @@ fm_status fm_trust_save_crl(const fm_trust *t, const char *dir)
         return fm_fail(FM_EINVAL, "fm_trust_save_crl: NULL argument");
     if (t->list_count == 0)
         return fm_fail(FM_ENOTFOUND, "%s: there is no revocation list to keep", dir);
-    fm_buf_init(&pem, FM_CRL_FILE_LIMIT);
-    if ((st = write_lists(t, &pem)) == FM_OK && (st = fm_path_join(dir, "crl.pem", &path)) == FM_OK)
+    if ((st = fm_trust_lists_pem(t, &pem)) == FM_OK &&
+        (st = fm_path_join(dir, "crl.pem", &path)) == FM_OK)
         st = fm_file_replace(path, pem.data, pem.len, 0644);
     free(path);
     fm_buf_fini(&pem);
@@ -347,6 +348,7 @@ void fm_trust_list(const fm_trust *t, size_t i, fm_crl_view *out)
     const fm_trust_held *l = &t->lists[i];
 
     *out = (fm_crl_view){ .der = l->der.data, .len = l->der.len, .number = l->number };
+    out->of_successor = t->succession_len > 0 && l->issuer == t->cas[1];
     for (size_t k = 0; k < l->path_count; k++) {
         out->path.der[k] = l->path[k].data;
         out->path.len[k] = l->path[k].len;

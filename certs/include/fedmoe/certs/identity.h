@@ -120,6 +120,10 @@ typedef struct fm_trust fm_trust; /* the pinned CAs, and the revocation lists wh
  */
 FM_NODISCARD fm_status fm_trust_load(const char *dir, fm_trust **out);
 void fm_trust_free(fm_trust **t);
+/** The pinned CAs, 1 or 2, the older first: DER, borrowed; and what they say. */
+size_t fm_trust_ca_count(const fm_trust *t);
+void fm_trust_ca(const fm_trust *t, size_t i, const uint8_t **der, size_t *len);
+const fm_cert_info *fm_trust_ca_info(const fm_trust *t, size_t i);
 /** BLAKE2b-256 of the (older) CA's DER; and the federation. */
 fm_hash fm_trust_fingerprint(const fm_trust *t);
 const char *fm_trust_federation(const fm_trust *t);
@@ -137,6 +141,7 @@ typedef struct {
     size_t len;
     uint64_t number; /* 0: it has none */
     fm_ca_path path;
+    bool of_successor; /* the second CA's, which the first has named: fm_trust_succession */
 } fm_crl_view;
 size_t fm_trust_list_count(const fm_trust *t);
 void fm_trust_list(const fm_trust *t, size_t i, fm_crl_view *out);
@@ -157,6 +162,8 @@ FM_NODISCARD fm_status fm_trust_revise(const fm_trust *t, const uint8_t *der, si
                                        fm_trust **out);
 FM_NODISCARD fm_status fm_trust_revise_path(const fm_trust *t, const uint8_t *der, size_t len,
                                             const fm_ca_path *path, fm_trust **out);
+/** The pinned CAs, and the succession, to dir/ca.crt, whole and synced. FM_EIO. */
+FM_NODISCARD fm_status fm_trust_save_cas(const fm_trust *t, const char *dir);
 /** The lists in use to dir/crl.pem, whole and synced. FM_ENOTFOUND when there is none; FM_EIO. */
 FM_NODISCARD fm_status fm_trust_save_crl(const fm_trust *t, const char *dir);
 
