@@ -25,6 +25,7 @@ fm_status fm_coord_send_all(fm_coordinator *m, const uint32_t *indices, uint32_t
 
 fm_status fm_coord_send_revocations(fm_coordinator *m, member *const *list, uint32_t count)
 {
+    const fm_succession s = fm_trust_succession(m->c.trust);
     fm_status st = FM_OK;
 
     for (size_t k = 0; st == FM_OK && k < fm_trust_list_count(m->c.trust); k++) {
@@ -39,6 +40,10 @@ fm_status fm_coord_send_revocations(fm_coordinator *m, member *const *list, uint
         }
         msg.revocations.list = (fm_bytes){ crl.der, crl.len };
         msg.revocations.path = crl.path;
+        if (crl.of_successor) {
+            msg.revocations.successor.authority = (fm_bytes){ s.ca, s.ca_len };
+            msg.revocations.successor.signature = (fm_bytes){ s.signature, s.signature_len };
+        }
         for (uint32_t i = 0; i < count; i++)
             m->peers[i] = list[i]->peer;
         st = send_to_peers(m, count, &msg);

@@ -196,8 +196,3 @@ fm_status fm_ca_renew_request(const char *ca_dir, const uint8_t *der, size_t len
         fm_buf_fini(cert);
     return st;
 }
-
-fm_status fm_ca_cert_read(const char *dir, fm_buf *out)
-{
-    return fm_pem_read_in(dir, "ca.crt", "CERTIFICATE", FM_CERT_FILE_LIMIT, out);
-}

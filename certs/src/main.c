@@ -231,9 +231,12 @@ int main(int argc, char **argv)
 {
     static const fm_cli_command commands[] = {
         { "ca new", "make a consortium's certificate authority", ca_new },
+        { "ca rotate", "give a CA a successor", fm_certs_ca_rotate },
+        { "ca drop", "forget the older of two CAs", fm_certs_ca_drop },
         { "issue", "make a key and certificate for a member", issue },
         { "revoke", "revoke every certificate of a member", revoke },
         { "refresh", "sign the revocation list again, for a year", refresh },
+        { "renew", "put the next certificate into an identity's folder", fm_certs_renew },
         { "request", "make a key and a request for a PKI that is there already", fm_certs_request },
         { "install", "check and install what that PKI gave back", fm_certs_install },
         { "show", "say whom certificates name, and until when", fm_certs_show },

@@ -134,15 +134,23 @@ static fm_status check_own(const char *dir, const fm_trust *t, const fm_trust *r
     return st;
 }
 
-/** next.key becomes ca.key, and what that was is gone. */
-static fm_status promote_key(const char *dir)
+/** next.key becomes ca.key, and what that was is gone: only when it is the pinned CA's. */
+static fm_status promote_key(const char *dir, X509 *ca, bool *done)
 {
+    EVP_PKEY *key = NULL;
     char *from = NULL, *to = NULL;
     bool there = false;
     fm_status st;
 
+    *done = false;
     if ((st = fm_exists_in(dir, "next.key", &there)) != FM_OK || !there)
         return st;
+    if ((st = fm_key_load(dir, "next.key", &key)) != FM_OK)
+        return st;
+    *done = EVP_PKEY_eq(X509_get0_pubkey(ca), key) == 1;
+    EVP_PKEY_free(key);
+    if (!*done)
+        return FM_OK;
     if ((st = fm_path_join(dir, "next.key", &from)) == FM_OK &&
         (st = fm_path_join(dir, "ca.key", &to)) == FM_OK && rename(from, to) != 0)
         st = fm_fail(FM_EIO, "%s: cannot take the place of %s", from, to);
@@ -164,27 +172,29 @@ static fm_status write_rest(const char *dir, const fm_trust *rest)
 fm_status fm_ca_drop(const char *dir)
 {
     fm_trust *t = NULL, *rest = NULL;
-    bool key = false;
+    bool is_ca = false, promoted = false;
+    int lock = -1;
     fm_status st;
 
     if (!dir)
         return fm_fail(FM_EINVAL, "fm_ca_drop: NULL argument");
-    if ((st = fm_trust_load(dir, &t)) != FM_OK ||
-        (st = fm_exists_in(dir, "next.key", &key)) != FM_OK)
+    if ((st = fm_exists_in(dir, "ca.key", &is_ca)) != FM_OK ||
+        (is_ca && (st = fm_dir_lock(dir, &lock)) != FM_OK) ||
+        (st = fm_trust_load(dir, &t)) != FM_OK)
         goto done;
     if (t->ca_count < 2) {
-        if (key) /* interrupted */
-            st = promote_key(dir);
-        else
+        st = promote_key(dir, t->cas[0], &promoted); /* what an interrupted call has left */
+        if (st == FM_OK && !promoted)
             st = fm_fail(FM_ENOTFOUND, "%s/ca.crt: only one CA is pinned, and it stays", dir);
-        goto done;
+    } else if ((st = fm_trust_copy_of(t, 1, NULL, &rest)) == FM_OK &&
+               (st = check_own(dir, t, rest)) == FM_OK && (st = write_rest(dir, rest)) == FM_OK) {
+        st = promote_key(dir, t->cas[1], &promoted);
     }
-    if ((st = fm_trust_copy_of(t, 1, NULL, &rest)) == FM_OK &&
-        (st = check_own(dir, t, rest)) == FM_OK && (st = write_rest(dir, rest)) == FM_OK)
-        st = promote_key(dir);
 done:
     fm_trust_free(&rest);
     fm_trust_free(&t);
+    if (lock >= 0)
+        fm_dir_unlock(&lock);
     return st;
 }
 

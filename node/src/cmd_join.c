@@ -53,8 +53,20 @@ static fm_status say_waiting(const join *j)
 
 static fm_status install(const join *j, const fm_msg_enrolled *a)
 {
-    const fm_enrolment e = { a->certificate.data, a->authority.data, a->revocations.data,
-                             a->certificate.len,  a->authority.len,  a->revocations.len };
+    const fm_enrolment e = {
+        .cert = a->certificate.data,
+        .cert_len = a->certificate.len,
+        .ca = a->authority.data,
+        .ca_len = a->authority.len,
+        .crl = a->revocations.data,
+        .crl_len = a->revocations.len,
+        .next = a->successor.authority.data,
+        .next_len = a->successor.authority.len,
+        .next_signature = a->successor.signature.data,
+        .next_signature_len = a->successor.signature.len,
+        .next_crl = a->successor_revocations.data,
+        .next_crl_len = a->successor_revocations.len,
+    };
 
     return fm_identity_install(j->output, &j->code.ca, j->code.federation, j->code.name, &e,
                                fm_clock_wall_s());

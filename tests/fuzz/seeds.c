@@ -37,6 +37,12 @@ static void put_paths(void)
     list.revocations.path = (fm_ca_path){ { list.revocations.list.data }, { 8 }, 1 };
     if (fm_message_encode(&list, &b) == FM_OK)
         put("message", "Revocations-path", b.data, b.len);
+    fm_buf_clear(&b);
+    list.revocations.path.count = 0;
+    list.revocations.successor =
+        (fm_successor){ { list.revocations.list.data, 9 }, { list.revocations.list.data, 3 } };
+    if (fm_message_encode(&list, &b) == FM_OK)
+        put("message", "Revocations-successor", b.data, b.len);
     fm_buf_fini(&b);
 }
 
@@ -85,9 +91,10 @@ static void put_request(fm_key_type type)
         put("certs_request", "list", crl, len);
     }
     fm_buf_fini(&request);
-    if (fm_ca_cert_read(ca, &request) == FM_OK)
-        put("certs_request", "authority", request.data, request.len);
-    fm_buf_fini(&request);
+    if (t) {
+        fm_trust_ca(t, 0, &crl, &len);
+        put("certs_request", "authority", crl, len);
+    }
     fm_trust_free(&t);
     printf("remove %s\n", dir);
 }

@@ -44,11 +44,15 @@ static void they_are_kept_and_fit_the_door(void)
 
     m = *sample_message(FM_MSG_REVOCATIONS);
     m.revocations.path = (fm_ca_path){ { big, big + 7 }, { 5, 4000 }, 2 };
+    m.revocations.successor = (fm_successor){ { big, FM_SUCCESSOR_MAX_BYTES }, { big + 1, 64 } };
     CU_ASSERT_EQUAL_FATAL(encode(&m, &b), FM_OK);
     CU_ASSERT_EQUAL_FATAL(fm_message_decode(b.data, b.len, &back), FM_OK);
     CU_ASSERT_EQUAL(back->revocations.path.count, 2);
     CU_ASSERT_TRUE(back->revocations.path.len[1] == 4000 &&
                    memcmp(back->revocations.path.der[0], big, 5) == 0);
+    CU_ASSERT_TRUE(back->revocations.successor.authority.len == FM_SUCCESSOR_MAX_BYTES &&
+                   back->revocations.successor.signature.len == 64 &&
+                   memcmp(back->revocations.successor.signature.data, big + 1, 64) == 0);
     fm_message_free(&back);
     fm_buf_fini(&b);
 }
@@ -70,6 +74,9 @@ static void longer_or_more_are_refused_before_sending(void)
     m = *sample_message(FM_MSG_REVOCATIONS);
     m.revocations.path.count = FM_INTERMEDIATES_MAX + 1;
     CU_ASSERT_EQUAL(encode(&m, &b), FM_EINVAL);
+    m.revocations.path.count = 0;
+    m.revocations.successor.signature = m.revocations.list;
+    CU_ASSERT_EQUAL(encode(&m, &b), FM_EINVAL); /* a signature over nothing */
     fm_buf_fini(&b);
 }
 

@@ -107,19 +107,21 @@ typedef struct {
  */
 FM_NODISCARD fm_status fm_identity_adopt(const char *dir, const fm_adoption *a, int64_t now_s);
 
-/** dir/ca.crt as DER. @param out  initialised here. */
-FM_NODISCARD fm_status fm_ca_cert_read(const char *dir, fm_buf *out);
-
 /** What the CA's side answered to a request; all DER, borrowed. */
 typedef struct {
     const uint8_t *cert, *ca, *crl;
     size_t cert_len, ca_len, crl_len; /* crl_len 0: no list */
+    /* Of a CA with a successor (fedmoe/certs/succession.h): the CA, by which the certificate is then,
+     * the signature that names it, its list. All 0: none. */
+    const uint8_t *next, *next_signature, *next_crl;
+    size_t next_len, next_signature_len, next_crl_len;
 } fm_enrolment;
 
 /**
  * Check the answer and make it the identity in `dir`, whose key made the request: the CA is the
  * one of `ca_fingerprint`, the list is its own, the certificate is for this key, role node, this
- * federation and name, and valid now. Writes ca.crt, crl.pem and, last, identity.crt.
+ * federation and name, and valid now; a successor was named by the CA. Writes ca.crt, crl.pem and,
+ * last, identity.crt.
  *
  * @return FM_OK; FM_EAUTH with what does not fit (nothing is written then); FM_EPROTO; FM_EIO.
  */
