@@ -62,6 +62,12 @@ sign() { # ISSUER CSR OUT [openssl-ca-arguments]
     as_ca "$issuer" -in "$csr" -out "$out" ${1:+"$@"}
 }
 
+# The other way of docs/pki.md, without a CA's books.
+plain() { # ISSUER CSR OUT
+    CA=$1 quiet openssl x509 -req -in "$2" -CA "$1/ca.pem" -CAkey "$1/ca-key.pem" -days 30 -sha256 \
+        -CAcreateserial -copy_extensions copy -extfile "$PKI_CONFIG" -extensions member -out "$3"
+}
+
 # What the profile of docs/pki.md would not give: for the key FILE, with other usage and names.
 variant() { # ISSUER KEY OUT KEY-USAGE [SUBJECT-ALT-NAME]
     CA=$1 quiet openssl req -new -config "$PKI_CONFIG" -key "$2" -subj "/CN=variant" -out variant.csr

@@ -61,6 +61,20 @@ static void a_root_that_knows_nothing_of_fedmoe_issues(void)
     }
 }
 
+/** `openssl x509 -req`, as docs/pki.md shows it. */
+static void a_ca_without_books_issues(void)
+{
+    char dir[PATH_CAP], folder[PATH_CAP];
+
+    fm_test_tmpdir(dir, sizeof dir);
+    make_path(folder, dir, "alpha");
+    pki(dir, "root top P-256");
+    pki_request(dir, FM_ROLE_NODE, "alpha", FM_KEY_ED25519);
+    pki(dir, "plain top alpha/identity.csr alpha.pem");
+    CU_ASSERT_EQUAL(pki_install(dir, "alpha", "alpha.pem", "", "top/ca.pem", "top/crl.pem"), FM_OK);
+    CU_ASSERT_EQUAL(stands(folder, FM_ROLE_NODE), FM_OK);
+}
+
 static void the_next_certificate_takes_the_place_of_the_last(void)
 {
     char dir[PATH_CAP], folder[PATH_CAP];
@@ -144,6 +158,7 @@ static void what_does_not_fit_is_refused_and_said(void)
 
 static const fm_test tests[] = {
     { "a root that knows nothing of fedmoe issues", a_root_that_knows_nothing_of_fedmoe_issues },
+    { "a CA without books issues", a_ca_without_books_issues },
     { "the next certificate takes the place of the last",
       the_next_certificate_takes_the_place_of_the_last },
     { "what does not fit is refused and said", what_does_not_fit_is_refused_and_said },

@@ -244,7 +244,7 @@ static void an_ended_session_is_opened_again(void)
 {
     token t;
     fm_identity *id = NULL;
-    void *module, *symbol;
+    void *module, *symbol = NULL;
     CK_C_GetFunctionList list = NULL;
     CK_FUNCTION_LIST *f = NULL;
     CK_SLOT_ID slots[8];
