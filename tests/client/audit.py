@@ -4,8 +4,6 @@ usage: audit.py BUNDLE CA.crt: check a bundle, updates and all.
 """
 import sys
 
-from cryptography import x509
-
 import digests
 import identity
 import masks
@@ -126,7 +124,8 @@ class Verifier:
         c = identity.load_certificate(credential["certificate"])
         s = identity.take_statement(credential["statement"])
         made = max(s["not_after"] - identity.DAYS_7, identity.seconds(c.not_valid_before))
-        member = self.trust.member(credential["certificate"], "node", made, past=True)
+        member = self.trust.member(credential["certificate"], "node", made, past=True,
+                                   path=credential["intermediates"])
         identity.check_statement(member, credential)
         return member, made
 
@@ -228,7 +227,10 @@ def verify(data, trust):
 
 def main():
     with open(sys.argv[2], "rb") as f:
-        trust = identity.Trust(identity.der_of(x509.load_pem_x509_certificate(f.read())))
+        first, *rest = identity.pem_certificates(f.read())
+        trust = identity.Trust(identity.der_of(first))
+        for c in rest:
+            trust.pin(identity.der_of(c))
     with open(sys.argv[1], "rb") as f:
         v = verify(f.read(), trust)
     print(f"{v.entries} rounds, {v.recomputed} recomputed, head {v.head.hex()}")

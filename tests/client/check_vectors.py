@@ -159,7 +159,7 @@ def identities():
 
 def certificates():
     file, t = load("certificates.json"), trust()
-    same("the CA", identity.der_of(t.certificate).hex(), file["ca"])
+    same("the CA", identity.der_of(t.cas[0]).hex(), file["ca"])
     for v in file["certificates"]:
         judged(v["why"], v["accept"], t.member, unhex(v["der"]), v["role"], v["time"])
     for v in file["signatures"]:
@@ -180,6 +180,23 @@ def certificates():
         if v["accept"]:
             judged(f"a node below the authority, {v['why']}", v["node_accept"],
                    identity.Trust(ca).member, unhex(v["node"]), "node", now)
+    for v in file["chains"]:
+        judged(f"chain, {v['why']}", v["accept"], chain, v, now)
+    for v in file["successors"]:
+        judged(f"successor, {v['why']}", v["accept"], successor, v)
+
+
+def chain(v, now):
+    t = identity.Trust(identity.der_of(x509.load_pem_x509_certificate(v["ca"].encode())))
+    for one in v["lists"]:
+        t.revise(unhex(one["list"]), [unhex(c) for c in one["path"]])
+    t.member(unhex(v["node"]), "node", now, path=[unhex(c) for c in v["path"]])
+
+
+def successor(v):
+    t = identity.Trust(identity.der_of(x509.load_pem_x509_certificate(v["ca"].encode())))
+    t.succeed({"authority": unhex(v["authority"]), "signature": unhex(v["signature"])}, v["time"])
+    t.member(unhex(v["node"]), "node", v["time"])
 
 
 def enrolment():

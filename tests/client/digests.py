@@ -38,8 +38,11 @@ def participants(p):
 
 
 def roster(session, members):
+    intermediates = [u64(at, len(m["intermediates"])) + b"".join(part(c) for c in m["intermediates"])
+                     for at, m in enumerate(members) if m["intermediates"]]
     return H("fedmoe roster v1", session, u64(len(members)), *(
-        part(m["certificate"]) + part(m["statement"]) + part(m["signature"]) for m in members))
+        part(m["certificate"]) + part(m["statement"]) + part(m["signature"]) for m in members),
+        *intermediates)
 
 
 def view(federation, rnd, session, roster_digest, plan, model, p, head):

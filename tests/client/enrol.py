@@ -96,6 +96,10 @@ def check_enrolled(code, key, answer, now):
     need(trust.fingerprint == code["ca"], "another CA than the code's")
     if answer["revocations"]:
         trust.revise(answer["revocations"])
+    if answer["successor"]:
+        trust.succeed(answer["successor"], now)
+        if answer["successor_revocations"]:
+            trust.revise(answer["successor_revocations"])
     member = trust.member(answer["certificate"], "node", now)
     need((member.federation, member.name) == (code["federation"], code["name"]), "of another name")
     need(key_fingerprint(member.key) == key_fingerprint(key.public_key()), "for another key")

@@ -5,6 +5,7 @@ Written from docs/protocol.md alone, to show that it is enough. It keeps what se
 in the order of section 8.5. `node.py --help` says what it takes.
 """
 import argparse
+import copy
 import os
 import sys
 import time
@@ -45,10 +46,15 @@ class Node:
         else:
             self.door_key = z85.decode(options.door_key.encode())
         self.own = identity.Identity(self.read("identity.crt"), self.read("identity.key"))
-        self.trust = identity.Trust(identity.der_of(x509.load_pem_x509_certificate(
-            self.read("ca.crt"))))
+        first, *rest = identity.pem_certificates(self.read("ca.crt"))
+        self.trust = identity.Trust(identity.der_of(first))
+        for c in rest:
+            self.trust.pin(identity.der_of(c))
         if os.path.exists(self.path("crl.pem")):
-            self.trust.revise(identity.der_of(x509.load_pem_x509_crl(self.read("crl.pem"))))
+            lists = self.read("crl.pem")
+            self.trust.know([identity.der_of(c) for c in identity.pem_certificates(lists)])
+            for pem in identity.pem_blocks(lists, "X509 CRL"):
+                self.trust.revise(identity.der_of(x509.load_pem_x509_crl(pem)))
         self.journal = Book(self.path("journal.jsonl"))
         self.ledger = Ledger(Book(self.path("ledger.jsonl")))
         self.x25519 = X25519PrivateKey.generate()
@@ -82,24 +88,32 @@ class Node:
         key = serialization.load_pem_private_key(self.read("identity.key"), None)
         m = enrolled(self.context, code, key)
         pem = serialization.Encoding.PEM
-        self.write("ca.crt", x509.load_der_x509_certificate(m["authority"]).public_bytes(pem))
-        if m["revocations"]:
-            self.write("crl.pem", x509.load_der_x509_crl(m["revocations"]).public_bytes(pem))
+        trust, _ = enrol.check_enrolled(code, key, m, int(time.time()))
+        self.keep(trust)
         self.write("identity.crt", x509.load_der_x509_certificate(m["certificate"])
                    .public_bytes(pem))
         log(f"enrolled as {code['name']}")
 
-    def revise(self, der):
-        """A newer revocation list is on disk before it counts."""
-        before = self.trust.crl, self.trust.crl_der, self.trust.crl_number
-        if not self.trust.revise(der):
-            return False
-        try:
-            self.write("crl.pem", self.trust.crl.public_bytes(serialization.Encoding.PEM))
-        except OSError:
-            self.trust.crl, self.trust.crl_der, self.trust.crl_number = before
-            raise
-        return True
+    def keep(self, trust):
+        pem = serialization.Encoding.PEM
+        self.write("ca.crt", b"".join(c.public_bytes(pem) for c in trust.cas))
+        if trust.lists:
+            self.write("crl.pem", b"".join(x.public_bytes(pem) for x in [
+                *trust.known, *(held[0] for held in trust.lists.values())]))
+
+    def revise(self, m):
+        """A newer revocation list, or CA, is on disk before it counts; raises Refused."""
+        fresh = copy.copy(self.trust)
+        fresh.cas, fresh.known = list(fresh.cas), list(fresh.known)
+        fresh.lists = dict(fresh.lists)
+        named = bool(m["successor"]) and fresh.succeed(m["successor"], int(time.time()))
+        taken = fresh.revise(m["list"], m["path"])
+        need(taken or not named, "a new CA without its list")
+        need(not named or fresh.list_of(fresh.cas[1]), "a new CA with the list of another")
+        if taken:
+            self.keep(fresh)
+            self.trust = fresh
+        return taken
 
     def sampler(self, sigma):
         if sigma not in self.samplers:

@@ -96,7 +96,7 @@ class Session:
         pass
 
     def take_revocations(self, m):
-        if not self.node.revise(m["list"]) or not self.roster:
+        if not self.node.revise(m) or not self.roster:
             return
         self.roster.check_barred(self.node.trust)
         if self.state == "COMMITS" and self.roster.barred & set(self.round.survivors):
@@ -353,5 +353,5 @@ class Roster:
         self.barred = set()
 
     def check_barred(self, trust):
-        self.barred = {i for i, x in enumerate(self.members)
-                       if trust.revoked_at(x.certificate) is not None}
+        now = int(time.time())
+        self.barred = {i for i, x in enumerate(self.members) if not trust.stands(x, now)}

@@ -8,7 +8,7 @@ MAX_PLACE = 1 << 32
 
 # Section 6.3, and section 11 for the plan.
 SCHEMA = {
-    "Credential": "1 certificate bytes, 2 statement bytes, 3 signature bytes",
+    "Credential": "1 certificate bytes, 2 statement bytes, 3 signature bytes, 4 intermediates bytes*",
     "Hello": "1 version u32, 2 credential Credential",
     "Welcome": "1 version u32, 2 credential Credential, 3 session_port u32",
     "Refusal": "1 reason text",
@@ -39,8 +39,10 @@ SCHEMA = {
               " 5 signature bytes",
     "Ping": "1 sequence u64",
     "Enrol": "1 version u32, 2 invitation bytes, 3 request bytes, 4 proof bytes",
-    "Enrolled": "1 certificate bytes, 2 authority bytes, 3 revocations bytes",
-    "Revocations": "1 list bytes",
+    "Successor": "1 authority bytes, 2 signature bytes",
+    "Enrolled": "1 certificate bytes, 2 authority bytes, 3 revocations bytes, 4 successor Successor,"
+                " 5 successor_revocations bytes",
+    "Revocations": "1 list bytes, 2 path bytes*, 3 successor Successor",
     "Renew": "1 version u32, 2 credential Credential, 3 request bytes",
 }
 BODIES = ("Hello Welcome Refusal Join PlanOffer PlanAnswer Roster RosterAnswer RoundStart MaskedUpdate"
@@ -206,12 +208,14 @@ RANGES = {  # of bytes
     ("UpdatePiece", "piece"): (1, MAX_PIECE), ("Roster", "session"): (16, 16),
     ("RoundStart", "session"): (16, 16), ("Enrolled", "certificate"): (0, 8192),
     ("Enrolled", "authority"): (0, 8192), ("Enrolled", "revocations"): (0, 12288),
+    ("Successor", "authority"): (1, 2048),
 }
 COUNTS = {  # of elements
     ("Roster", "members"): (1, 1024), ("RoundStart", "participants"): (1, 1024),
     ("Survivors", "survivors"): (1, 1024), ("Commits", "signatures"): (1, 1024),
     ("Release", "pair_seeds"): (0, 1024), ("Release", "surplus_seeds"): (0, 128),
     ("RoundStart", "entries"): (0, 16384), ("Finish", "entries"): (0, 16384),
+    ("Credential", "intermediates"): (0, 2), ("Revocations", "path"): (0, 2),
 }
 
 
@@ -228,6 +232,8 @@ def check_field(name, field, value):
         elif field == "reason":
             sized(one.encode(), 0, 512, field)
             need(is_text(one), "a reason with a control character")
+        elif field in ("intermediates", "path"):
+            sized(one, 1, 4096, field)
     if (name, field) in RANGES:
         sized(value, *RANGES[name, field], field)
     if (name, field) in COUNTS:
@@ -247,7 +253,7 @@ def check(name, m):
     for _, field, kind in fields_of(name):
         value = m[field]
         if kind.rstrip("*") in SCHEMA:
-            need(value is not None or field == "mark", f"{field}: missing")
+            need(value is not None or field in ("mark", "successor"), f"{field}: missing")
             for one in value if kind.endswith("*") else [value]:
                 if one is not None:
                     check(kind.rstrip("*"), one)
@@ -258,7 +264,9 @@ def check(name, m):
         need(m["finished_round"] > 0 or m["head"] == bytes(32), "a head of no round")
     elif name == "Enrolled":
         need(bool(m["certificate"]) == bool(m["authority"]), "one certificate of two")
-        need(m["certificate"] or not m["revocations"], "a list without a certificate")
+        need(m["certificate"] or not (m["revocations"] or m["successor"]), "no certificate")
+        need(m["successor"] or not m["successor_revocations"], "a list of no successor")
+        need(len(m["revocations"]) + len(m["successor_revocations"]) <= 12288, "lists too long")
     elif name in ("RoundStart", "Finish"):
         rounds = [e["round"] for e in m["entries"]]
         need(increasing(rounds), "entries: not increasing")

@@ -7,7 +7,7 @@ import datetime
 import json
 import os
 import sys
-from hashlib import sha256
+from hashlib import blake2b, sha256
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -139,6 +139,104 @@ def cases():
     yield "the CA's own", der(CA), "node", NOW, False
 
 
+def chains():
+    """A pinned CA, the CAs that come with a node's certificate, lists of theirs, and the node."""
+    root, name = ed("root"), [uri("ca", FEDERATION)]
+    one, two, three = p256("one"), p256("two", ec.SECP384R1()), ed("three")
+    short, good = rsa.generate_private_key(65537, 2048), rsa.generate_private_key(65537, 3072)
+    top = certificate("root", root, name, issuer="root", issuer_key=root, ca=True)
+
+    def between(name_, key, issuer, issuer_key, **more):
+        return certificate(name_, key, [x509.DNSName("pki.example.org")], issuer=issuer,
+                           issuer_key=issuer_key, **{"ca": True, **more})
+
+    def list_of(issuer, key, revoked=()):
+        b = (x509.CertificateRevocationListBuilder().issuer_name(subject(issuer)).last_update(START)
+             .next_update(END).add_extension(x509.CRLNumber(1), False).add_extension(
+                 x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), False))
+        for c in revoked:
+            b = b.add_revoked_certificate(x509.RevokedCertificateBuilder().serial_number(
+                c.serial_number).revocation_date(year(2026)).build())
+        return der(sign(b, key)).hex()
+
+    first = between("one", one, "root", root)
+    second = between("two", two, "one", one)
+    third = between("three", three, "two", two)
+
+    def case(why, accept, leaf, *path, lists_=()):
+        return {"why": why, "ca": top.public_bytes(serialization.Encoding.PEM).decode(),
+                "path": [der(c).hex() for c in path], "lists": [
+                    {"list": list_, "path": [der(c).hex() for c in way]} for list_, way in lists_],
+                "node": der(leaf).hex(), "accept": accept}
+
+    def below(issuer, key):
+        return node(issuer=issuer, issuer_key=key)
+
+    of_root, of_one = (list_of("root", root), []), (list_of("one", one), [first])
+    yield case("none between", True, below("root", root))
+    yield case("one between, P-256", True, below("one", one), first)
+    yield case("two between, P-384 below P-256", True, below("two", two), second, first)
+    yield case("three between", False, below("three", three), third, second, first)
+    yield case("one that does not come with it", False, below("one", one))
+    yield case("the upper one does not come with it", False, below("two", two), second)
+    yield case("RSA of 3072 bits", True, below("rsa", good), between("rsa", good, "root", root))
+    yield case("RSA of 2048 bits", False, below("rsa", short), between("rsa", short, "root", root))
+    yield case("a path length of 0, with one below", False, below("two", two), second, between(
+        "one", one, "root", root, path=0))
+    yield case("a path length of 0, with none below", True, below("one", one), between(
+        "one", one, "root", root, path=0))
+    yield case("a member's certificate between", False, below("one", one), certificate(
+        "one", one, [uri("node", FEDERATION, "one")], issuer="root", issuer_key=root))
+    yield case("one between that may not sign certificates", False, below("one", one), between(
+        "one", one, "root", root, use=("crl_sign",)))
+    yield case("one between that is over", False, below("one", one), between(
+        "one", one, "root", root, end=year(2026) + datetime.timedelta(9)))
+    yield case("one between that another signed", False, below("one", one), between(
+        "one", one, "root", OTHER_KEY))
+    yield case("a list of each", True, below("one", one), first, lists_=(of_root, of_one))
+    yield case("a list of the upper one alone", False, below("one", one), first, lists_=(of_root,))
+    yield case("a list of the lower one alone", False, below("one", one), first, lists_=(of_one,))
+    yield case("the lower one knows it from its list", True, below("one", one),
+               lists_=(of_root, of_one))
+    yield case("the one between is revoked", False, below("one", one), first,
+               lists_=((list_of("root", root, [first]), []), of_one))
+    yield case("the node is revoked", False, below("one", one), first,
+               lists_=(of_root, (list_of("one", one, [below("one", one)]), [first])))
+
+
+def successors():
+    """A pinned CA, the new one that it names, and a node of that."""
+    new = p256("next")
+
+    def one(why, accept, end=year(2130), by=CA_KEY, of=None, names=None, time=NOW, pinned=None,
+            label="fedmoe succession v1"):
+        pinned = pinned or CA
+        ca = certificate("ca", new, names or [uri("ca", FEDERATION)], issuer_key=new, ca=True, path=0,
+                         end=end)
+        old = blake2b(part(b"fedmoe certificate") + part(der(of or pinned)), digest_size=32).digest()
+        return {"why": why, "ca": pinned.public_bytes(serialization.Encoding.PEM).decode(),
+                "authority": der(ca).hex(), "time": time, "accept": accept,
+                "signature": signature("", by, label, old + der(ca)).hex(),
+                "node": der(node(issuer_key=new)).hex()}
+
+    yield one("as it must be", True)
+    yield one("named by another", False, by=OTHER_KEY)
+    yield one("named by itself", False, by=new)
+    yield one("named as another's successor", False, of=node())
+    yield one("another label", False, label="fedmoe statement v1")
+    yield one("does not outlive it", False, end=END)
+    yield one("of another federation", False, names=[uri("ca", "heart-2027")])
+    yield one("no CA's URI", False, names=[uri("node", FEDERATION, "node-x")])
+    yield one("the old one is over", False, pinned=certificate(
+        "ca", CA_KEY, [uri("ca", FEDERATION)], ca=True, path=0,
+        end=year(2026) + datetime.timedelta(9)))
+    yield one("the new one is over", False, time=4_999_999_999 + 10**8)
+
+
+def part(b):
+    return len(b).to_bytes(8, "little") + b
+
+
 def signature(name, key, label, message):
     data = label.encode() + b"\0" + message
     if isinstance(key, ed25519.Ed25519PrivateKey):
@@ -246,6 +344,7 @@ def main():
                    "certificates": [{"why": w, "der": d.hex(), "role": r, "time": t, "accept": a}
                                     for w, d, r, t, a in cases()],
                    "revocations": list(lists()), "authorities": list(authorities()),
+                   "chains": list(chains()), "successors": list(successors()),
                    "signatures": list(signatures(made))}, f, indent=1)
         f.write("\n")
 

@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "fedmoe/base/file.h"
+#include "fedmoe/certs/succession.h"
 #include "suites.h"
 #include "vec.h"
 
@@ -165,12 +166,129 @@ static void authorities_are_judged(void)
     json_decref(file);
 }
 
+/** The trust of a file ca.crt with this text; NULL: it is refused. */
+static fm_trust *pin(const json_t *one)
+{
+    const char *pem = json_string_value(json_object_get(one, "ca"));
+    char dir[400], path[512];
+    fm_trust *t = NULL;
+
+    fm_test_tmpdir(dir, sizeof dir);
+    (void)snprintf(path, sizeof path, "%s/ca.crt", dir);
+    vec_need(pem && fm_file_replace(path, pem, strlen(pem), 0644) == FM_OK, path);
+    return fm_trust_load(dir, &t) == FM_OK ? t : NULL;
+}
+
+/** Of a list of hexadecimal texts; what it borrows is freed by free_path. */
+static fm_ca_path path_of(const json_t *list)
+{
+    fm_ca_path p = { .count = json_array_size(list) };
+
+    for (size_t i = 0; i < p.count && i < FM_INTERMEDIATES_MAX; i++) {
+        json_t *one = json_pack("{s:O}", "der", json_array_get(list, i));
+
+        p.der[i] = bytes_of(one, "der", &p.len[i]);
+        json_decref(one);
+    }
+    return p;
+}
+
+static void free_path(fm_ca_path *p)
+{
+    for (size_t i = 0; i < p->count && i < FM_INTERMEDIATES_MAX; i++)
+        free((void *)(uintptr_t)p->der[i]);
+}
+
+/** Whether the lists are taken, one after the other. */
+static bool take_lists(const json_t *lists, fm_trust **t)
+{
+    const json_t *one;
+    bool ok = true;
+    size_t i;
+
+    json_array_foreach(lists, i, one)
+    {
+        fm_ca_path path = path_of(json_object_get(one, "path"));
+        fm_trust *fresh = NULL;
+        size_t len = 0;
+        uint8_t *list = bytes_of(one, "list", &len);
+
+        ok = ok && fm_trust_revise_path(*t, list, len, &path, &fresh) == FM_OK;
+        if (fresh) {
+            fm_trust_free(t);
+            *t = fresh;
+        }
+        free(list);
+        free_path(&path);
+    }
+    return ok;
+}
+
+static void chains_are_judged(void)
+{
+    json_t *file = vec_load("certificates.json"), *one;
+    size_t i;
+
+    json_array_foreach(json_object_get(file, "chains"), i, one)
+    {
+        const json_t *sent = json_object_get(one, "path");
+        fm_ca_path path = path_of(sent);
+        fm_trust *t = pin(one);
+        fm_peer *peer = NULL;
+        size_t len = 0;
+        uint8_t *der = bytes_of(one, "node", &len);
+        bool ok = t && json_array_size(sent) <= FM_INTERMEDIATES_MAX &&
+                  take_lists(json_object_get(one, "lists"), &t) &&
+                  fm_peer_verify_path(t, der, len, &path, FM_ROLE_NODE, VEC_NOW_S, &peer) == FM_OK;
+
+        if (ok != json_is_true(json_object_get(one, "accept")))
+            printf("\n  %s: %s\n", json_string_value(json_object_get(one, "why")),
+                   ok ? "accepted" : fm_error_text());
+        CU_ASSERT_EQUAL(ok, json_is_true(json_object_get(one, "accept")));
+        fm_peer_free(&peer);
+        fm_trust_free(&t);
+        free(der);
+        free_path(&path);
+    }
+    CU_ASSERT(i > 18);
+    json_decref(file);
+}
+
+static void successors_are_judged(void)
+{
+    json_t *file = vec_load("certificates.json"), *one;
+    size_t i;
+
+    json_array_foreach(json_object_get(file, "successors"), i, one)
+    {
+        const int64_t time = json_integer_value(json_object_get(one, "time"));
+        fm_trust *t = pin(one), *both = NULL;
+        size_t ca_len = 0, len = 0;
+        uint8_t *ca = bytes_of(one, "authority", &ca_len), *sig = bytes_of(one, "signature", &len);
+        const fm_succession s = { ca, ca_len, sig, len };
+
+        CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+        CU_ASSERT_EQUAL(fm_trust_succeed(t, &s, time, &both) == FM_OK,
+                        json_is_true(json_object_get(one, "accept")));
+        if (both)
+            CU_ASSERT_TRUE(node_is_good(both, one, "node"));
+        fm_trust_free(&both);
+        fm_trust_free(&t);
+        free(ca);
+        free(sig);
+    }
+    CU_ASSERT(i > 8);
+    json_decref(file);
+}
+
 static const fm_test tests[] = {
     { "each file is what the code gives", each_file_is_what_the_code_gives },
     { "certificates of other software are judged as the file says", certificates_are_judged },
     { "signatures of other software are judged as the file says", signatures_are_judged },
     { "revocation lists of other software likewise", revocation_lists_are_judged },
     { "certificate authorities of other software likewise", authorities_are_judged },
+    { "chains of them likewise", chains_are_judged },
+    { "successors of them likewise", successors_are_judged },
 };
 
 const fm_test_suite suite_vectors = { "vectors.files", tests, FM_TEST_COUNT(tests) };

@@ -81,9 +81,13 @@ json_t *vec_list_i32(const int32_t *p, size_t n)
 
 json_t *vec_credential(const fm_credential *c)
 {
-    return json_pack("{s:o,s:o,s:o}", "certificate", vec_hex(c->cert, c->cert_len), "statement",
+    json_t *path = json_array();
+
+    for (size_t i = 0; i < c->intermediate_count; i++)
+        json_array_append_new(path, vec_hex(c->intermediates[i], c->intermediate_len[i]));
+    return json_pack("{s:o,s:o,s:o,s:o}", "certificate", vec_hex(c->cert, c->cert_len), "statement",
                      vec_hex(c->statement, c->statement_len), "signature",
-                     vec_hex(c->signature, c->signature_len));
+                     vec_hex(c->signature, c->signature_len), "intermediates", path);
 }
 
 json_t *vec_encoding(const fm_message *m)

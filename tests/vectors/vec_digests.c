@@ -69,6 +69,29 @@ static void put_roster(json_t *list)
         fm_roster_digest(&r));
 }
 
+/* The same with CAs between for the second and the third. */
+static void put_roster_between(json_t *list)
+{
+    static fm_credential members[3];
+    json_t *credentials = json_array();
+    fm_msg_roster r = { .members = members, .count = 3 };
+
+    vec_fill(r.session.bytes, FM_SESSION_BYTES, 80);
+    for (unsigned i = 0; i < 3; i++) {
+        members[i].cert_len = members[i].statement_len = members[i].signature_len = 8;
+        members[i].intermediate_count = i;
+        for (unsigned k = 0; k < i; k++) {
+            members[i].intermediate_len[k] = 5 + k;
+            vec_fill(members[i].intermediates[k], 5 + k, 10 * i + k);
+        }
+        json_array_append_new(credentials, vec_credential(&members[i]));
+    }
+    put(list, "roster",
+        json_pack("{s:o,s:o}", "session", vec_hex(r.session.bytes, FM_SESSION_BYTES), "members",
+                  credentials),
+        fm_roster_digest(&r));
+}
+
 static void put_start(json_t *list)
 {
     fm_msg_round_start s = { .round = 7,
@@ -157,6 +180,7 @@ json_t *vec_digests(void)
     put(list, "participants", json_pack("{s:o}", "participants", vec_list_u32(three, 3)),
         fm_participants_digest(three, 3));
     put_roster(list);
+    put_roster_between(list);
     put_start(list);
     put_round(list);
     put_bundle(list);

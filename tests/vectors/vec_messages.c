@@ -37,6 +37,11 @@ static void fill_samples(void)
         vec_fill(c->cert, c->cert_len, i + 1);
         vec_fill(c->statement, c->statement_len, i + 2);
         vec_fill(c->signature, c->signature_len, i + 3);
+        c->intermediate_count = 2 * i;
+        for (unsigned k = 0; k < c->intermediate_count; k++) {
+            c->intermediate_len[k] = 10 + k;
+            vec_fill(c->intermediates[k], c->intermediate_len[k], 60 + k);
+        }
         entries[i] = (fm_transcript_entry){ 3 + i, vec_count(40 + i), vec_count(50 + i) };
     }
 }
@@ -51,6 +56,53 @@ static void put(json_t *list, const fm_message *m, json_t *fields)
     json_array_append_new(list,
                           json_pack("{s:s,s:i,s:o,s:o}", "message", fm_msg_name(m->type), "number",
                                     (int)m->type, "fields", fields, "encoding", vec_encoding(m)));
+}
+
+static json_t *successor_json(void)
+{
+    return json_pack("{s:o,s:o}", "authority", HEX(certificate), "signature", HEX(signature));
+}
+
+static fm_successor successor(void)
+{
+    return (fm_successor){ { certificate, sizeof certificate }, sig() };
+}
+
+static void put_enrolled(json_t *list)
+{
+    fm_message m = { .type = FM_MSG_ENROLLED };
+
+    put(list, &m,
+        json_pack("{s:s,s:s,s:s,s:n,s:s}", "certificate", "", "authority", "", "revocations", "",
+                  "successor", "successor_revocations", ""));
+    m.enrolled.certificate = (fm_bytes){ certificate, sizeof certificate };
+    m.enrolled.authority = (fm_bytes){ request, sizeof request };
+    m.enrolled.revocations = (fm_bytes){ piece, sizeof piece };
+    put(list, &m,
+        json_pack("{s:o,s:o,s:o,s:n,s:s}", "certificate", HEX(certificate), "authority",
+                  HEX(request), "revocations", HEX(piece), "successor", "successor_revocations",
+                  ""));
+    m.enrolled.successor = successor();
+    m.enrolled.successor_revocations = (fm_bytes){ request, sizeof request };
+    put(list, &m,
+        json_pack("{s:o,s:o,s:o,s:o,s:o}", "certificate", HEX(certificate), "authority",
+                  HEX(request), "revocations", HEX(piece), "successor", successor_json(),
+                  "successor_revocations", HEX(request)));
+}
+
+static void put_revocations(json_t *list)
+{
+    fm_message m = { .type = FM_MSG_REVOCATIONS,
+                     .revocations = { .list = { piece, sizeof piece } } };
+
+    put(list, &m, json_pack("{s:o,s:[],s:n}", "list", HEX(piece), "path", "successor"));
+    m.revocations.path = (fm_ca_path){ .der = { certificate, request },
+                                       .len = { sizeof certificate, sizeof request },
+                                       .count = 2 };
+    m.revocations.successor = successor();
+    put(list, &m,
+        json_pack("{s:o,s:[o,o],s:o}", "list", HEX(piece), "path", HEX(certificate), HEX(request),
+                  "successor", successor_json()));
 }
 
 static void put_door(json_t *list)
@@ -77,16 +129,7 @@ static void put_door(json_t *list)
     put(list, &m,
         json_pack("{s:i,s:o,s:o,s:o}", "version", FM_PROTO_VERSION, "invitation",
                   HEX(m.enrol.invitation), "request", HEX(request), "proof", HEX(m.enrol.proof)));
-    m = (fm_message){ .type = FM_MSG_ENROLLED,
-                      .enrolled = { { certificate, sizeof certificate },
-                                    { request, sizeof request },
-                                    { piece, sizeof piece } } };
-    put(list, &m,
-        json_pack("{s:o,s:o,s:o}", "certificate", HEX(certificate), "authority", HEX(request),
-                  "revocations", HEX(piece)));
-    m = (fm_message){ .type = FM_MSG_ENROLLED };
-    put(list, &m,
-        json_pack("{s:s,s:s,s:s}", "certificate", "", "authority", "", "revocations", ""));
+    put_enrolled(list);
     m = (fm_message){ .type = FM_MSG_RENEW,
                       .renew = { FM_PROTO_VERSION, credentials[0], { request, sizeof request } } };
     put(list, &m,
@@ -123,8 +166,7 @@ static void put_introduction(json_t *list)
                   vec_credential(&credentials[0]), vec_credential(&credentials[1])));
     m = (fm_message){ .type = FM_MSG_ROSTER_ANSWER, .roster_answer = { h3 } };
     put(list, &m, json_pack("{s:o}", "roster_hash", vec_hash(&h3)));
-    m = (fm_message){ .type = FM_MSG_REVOCATIONS, .revocations = { { piece, sizeof piece } } };
-    put(list, &m, json_pack("{s:o}", "list", HEX(piece)));
+    put_revocations(list);
     m = (fm_message){ .type = FM_MSG_PING, .ping = { 0x0102030405060708u } };
     put(list, &m, json_pack("{s:o}", "sequence", vec_u64(m.ping.sequence)));
     m.ping.sequence = 0;
