@@ -23,6 +23,9 @@ key=$(sed -n 's/^  door_key: "\(.*\)"$/\1/p' "$RUN/northgate/node.yaml")
 cp -a "$RUN" "$WORK/base"
 
 # With privacy: it enrols with a join code; another client is lost after the start of its second round.
+# The CA has just named its successor, which those who pinned the old one learn in their session.
+aggregator() { "$BIN/fedmoe-aggregator" "$1" --directory "$RUN/aggregator" "${@:2}" >"$WORK/out" 2>&1; }
+check "a successor of the CA" aggregator rotate --ca "$RUN/ca" --days 9000
 echo "keep_updates: true" >>"$RUN/aggregator/federation.yaml"
 start_aggregator --ca "$RUN/ca"
 code=$("$BIN/fedmoe-aggregator" invite visitor --directory "$RUN/aggregator" | grep '^fedmoe1')
@@ -31,13 +34,16 @@ client visitor "$WORK/visitor" --code "$code" --min-cohort 3 --output "$WORK/vis
 client hillcrest "$RUN/hillcrest/identity" --door "$door" --door-key "$key" --vanish 2
 for name in northgate lakeside visitor hillcrest aggregator; do check "$name ends well" wait_end "$name" 90; done
 check "the visitor was enrolled" says "$RUN/visitor/log" "enrolled as visitor"
+pinned() { [ "$(grep -c 'BEGIN CERTIFICATE' "$1/ca.crt")" = 2 ]; }
+check "below the new CA, beside the old one" pinned "$WORK/visitor"
+check "hillcrest pinned the new one when it came" pinned "$RUN/hillcrest/identity"
 check "it released a round with four" says "$RUN/visitor/log" "released: 4 survivors, lost \[\]"
 check "and one whose neighbour was lost" says "$RUN/visitor/log" "released: 3 survivors, lost \[[0-9]\]"
 check "hillcrest was that neighbour" says "$RUN/hillcrest/log" "gone, as asked"
 check "it has the result of all rounds" says "$RUN/visitor/log" "finished: 4 rounds"
 check "the aggregator dropped nobody for what it said" \
     bash -c '! grep -E "visitor dropped|barred" "$1"' _ "$RUN/aggregator/log"
-check "the bundle" "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" --audit "$WORK/bundle"
+check "the bundle" aggregator export --audit "$WORK/bundle"
 mkdir "$WORK/outsider"
 cp "$RUN/northgate/identity/ca.crt" "$WORK/outsider/"
 verified() { "$BIN/fedmoe-node" verify --trust "$WORK/outsider" --recompute "$WORK/bundle" >"$WORK/out" 2>&1; }
