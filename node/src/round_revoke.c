@@ -49,6 +49,20 @@ static void leave_open_round(fm_node_round *m)
         fm_node_progress(m, round, "abandoned");
 }
 
+/** Whether the list of the successor is among those of the trust. */
+static bool has_successors_list(const fm_trust *t)
+{
+    bool has = false;
+
+    for (size_t i = 0; t && !has && i < fm_trust_list_count(t); i++) {
+        fm_crl_view list;
+
+        fm_trust_list(t, i, &list);
+        has = list.of_successor;
+    }
+    return has;
+}
+
 /** The trust with the message's CA, if it brings one that is new here, and with its list. */
 static fm_status revise(const fm_node_round *m, const fm_msg_revocations *msg, int64_t now_s,
                         fm_trust **out)
@@ -63,7 +77,7 @@ static fm_status revise(const fm_node_round *m, const fm_msg_revocations *msg, i
     if (st == FM_OK)
         st = fm_trust_revise_path(both ? both : m->c.trust, msg->list.data, msg->list.len,
                                   &msg->path, &revised);
-    if (st == FM_OK && both && !revised) /* without its list a CA is of no use */
+    if (st == FM_OK && both && !has_successors_list(revised)) /* both count, or none */
         st = fm_fail(FM_EPROTO, "a successor of the CA with the list of another");
     fm_trust_free(&both);
     if (st == FM_OK)
