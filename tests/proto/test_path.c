@@ -147,7 +147,7 @@ static void the_roster_is_hashed_with_them(void)
     CU_ASSERT_FALSE(fm_hash_equal(&with, &h));
 }
 
-/* Computed apart from this program (tests/proto/vectors.py). */
+/* Computed apart from this program (tests/client). */
 static void its_hash_has_its_known_value(void)
 {
     static fm_credential c[3];
