@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 export PATH="$PATH:/usr/sbin:/sbin"
 command -v openssl >/dev/null || skip "the openssl command line is not here"
-setup --rounds 120
+setup --rounds 4000
 P=$WORK/pki
 mkdir -p "$P"
 pki() { (cd "$P" && bash "$SOURCE/tests/certs/pki.sh" "$@") || exit 1; }
@@ -99,6 +99,6 @@ check "northgate ends, with exit 1" ended
 check "and says why" says "$RUN/northgate/log" "'up' is revoked, and all that it issued"
 at=$(number "$RUN/aggregator/status.json" round)
 check "the others go on" wait_round aggregator $((at + 5)) 60
-for name in lakeside hillcrest riverside aggregator; do check "$name ends well" wait_end "$name" 150; done
+for name in lakeside hillcrest riverside; do check "$name takes part" wait_round "$name" $((at + 3)) 60; done
 check "lakeside holds the root's new list" says <(grep -h "revocation list" "$RUN/lakeside/log") "in force here"
 finish
