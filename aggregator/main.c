@@ -24,6 +24,7 @@ int main(int argc, char **argv)
         { "invite", "print a join code for a new node", fm_cmd_invite },
         { "enrol", "show and sign requests that wait for the CA", fm_cmd_enrol },
         { "revoke", "take a node out of the federation", fm_cmd_revoke },
+        { "rotate", "give the federation's CA a successor", fm_cmd_rotate },
         { "start", "run the federation until all rounds are finished", fm_cmd_start },
         { "status", "show how far a federation is, and who takes part", fm_cmd_status },
         { "export", "write the model, or a query's answer, after the last finished round",

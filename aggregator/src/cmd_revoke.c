@@ -4,24 +4,6 @@
 #include "fedmoe/aggregator/invitations.h"
 #include "fedmoe/base/cli.h"
 
-/** The CA must be the one that this federation has pinned: its list would be refused by all. */
-static fm_status check_ca(const char *dir, const char *ca)
-{
-    fm_trust *pinned = NULL, *given = NULL;
-    fm_hash a, b;
-    fm_status st;
-
-    if ((st = fm_trust_load(dir, &pinned)) == FM_OK && (st = fm_trust_load(ca, &given)) == FM_OK) {
-        a = fm_trust_fingerprint(pinned);
-        b = fm_trust_fingerprint(given);
-        if (!fm_hash_equal(&a, &b))
-            st = fm_fail(FM_EAUTH, "%s is not the CA of the federation in %s", ca, dir);
-    }
-    fm_trust_free(&pinned);
-    fm_trust_free(&given);
-    return st;
-}
-
 static fm_status withdraw(const char *dir, const char *name, uint32_t *count)
 {
     fm_invitations *store = NULL;
@@ -40,14 +22,14 @@ static fm_status revoke(const char *dir, const char *ca, const char *name, uint6
     uint32_t withdrawn = 0;
     fm_status st;
 
-    if ((st = fm_name_check(name)) != FM_OK || (st = check_ca(dir, ca)) != FM_OK ||
+    if ((st = fm_name_check(name)) != FM_OK || (st = fm_cmd_check_ca(dir, ca)) != FM_OK ||
         (st = withdraw(dir, name, &withdrawn)) != FM_OK)
         return st;
     st = fm_ca_revoke(ca, name);
     if (st == FM_ENOTFOUND && withdrawn > 0)
         st = FM_OK; /* it never came: its code was all there was */
     if (st == FM_OK && (st = fm_trust_load(ca, &t)) == FM_OK &&
-        (st = fm_trust_save_crl(t, dir)) == FM_OK)
+        (st = fm_cmd_bring_lists(dir, t)) == FM_OK)
         *number = fm_trust_crl_number(t);
     fm_trust_free(&t);
     return st;

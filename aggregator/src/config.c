@@ -216,6 +216,8 @@ fm_status fm_config_check_file(const fm_yaml_node *root, const char *key, const 
         "plan.bin",
         "door.key",
         "identity.key",
+        "identity.uri",
+        "federation",
         "identity.crt",
         "ca.crt",
         "crl.pem",

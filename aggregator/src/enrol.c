@@ -10,7 +10,7 @@ struct fm_enroller {
     char *dir, *ca; /* ca NULL: none */
     fm_invitations *store;
     fm_trust *trust; /* as it was at the last answer; its list is lent to that */
-    fm_buf certificate, authority;
+    fm_buf certificate;
 };
 
 fm_status fm_enroller_new(const char *dir, const char *ca, fm_enroller **out)
@@ -40,7 +40,6 @@ void fm_enroller_free(fm_enroller **e)
     fm_invitations_close(&(*e)->store);
     fm_trust_free(&(*e)->trust);
     fm_buf_fini(&(*e)->certificate);
-    fm_buf_fini(&(*e)->authority);
     free((*e)->dir);
     free((*e)->ca);
     free(*e);
@@ -133,16 +132,32 @@ static fm_status bind_and_sign(fm_enroller *e, const fm_msg_enrol *m, const fm_i
     return FM_OK;
 }
 
+static void lend_successor(const fm_enroller *e, fm_msg_enrolled *out)
+{
+    const fm_succession s = fm_trust_succession(e->trust);
+
+    out->successor.authority = (fm_bytes){ s.ca, s.ca_len };
+    out->successor.signature = (fm_bytes){ s.signature, s.signature_len };
+    for (size_t i = 0; i < fm_trust_list_count(e->trust); i++) {
+        fm_crl_view crl;
+
+        fm_trust_list(e->trust, i, &crl);
+        if (crl.of_successor)
+            out->successor_revocations = (fm_bytes){ crl.der, crl.len };
+    }
+}
+
 static void lend(const fm_enroller *e, fm_msg_enrolled *out)
 {
     *out = (fm_msg_enrolled){ 0 };
     if (e->certificate.len == 0)
         return;
     out->certificate = (fm_bytes){ e->certificate.data, e->certificate.len };
-    out->authority = (fm_bytes){ e->authority.data, e->authority.len };
+    fm_trust_ca(e->trust, 0, &out->authority.data, &out->authority.len);
     fm_trust_crl(e->trust, &out->revocations.data, &out->revocations.len);
-    if (out->revocations.len > FM_MAX_DOOR_CRL_BYTES)
-        out->revocations = (fm_bytes){ 0 };
+    lend_successor(e, out);
+    if (out->revocations.len + out->successor_revocations.len > FM_MAX_DOOR_CRL_BYTES)
+        out->revocations = out->successor_revocations = (fm_bytes){ 0 };
 }
 
 /** CA and list as they are now; a desk may have replaced the list. */
@@ -155,8 +170,7 @@ static fm_status refresh(fm_enroller *e)
         return st;
     fm_trust_free(&e->trust);
     e->trust = t;
-    fm_buf_fini(&e->authority);
-    return fm_ca_cert_read(e->dir, &e->authority);
+    return FM_OK;
 }
 
 fm_status fm_enroller_take(fm_enroller *e, const fm_msg_enrol *m, int64_t now_s,

@@ -51,21 +51,18 @@ static fm_status check_identity(const char *dir, const fm_plan *p)
     fm_trust *trust = NULL;
     fm_peer *self = NULL;
     const fm_cert_info *info;
-    const uint8_t *der;
-    size_t len;
     fm_status st;
 
     if ((st = fm_identity_load(dir, &id)) != FM_OK || (st = fm_trust_load(dir, &trust)) != FM_OK)
         goto done;
     info = fm_identity_info(id);
-    fm_identity_der(id, &der, &len);
     if (info->role != FM_ROLE_AGGREGATOR)
         st = fm_fail(FM_EAUTH, "%s: '%s' is a %s, not an aggregator; fedmoe-certs issue makes one",
                      dir, info->name, fm_role_name(info->role));
     else if (strcmp(fm_trust_federation(trust), p->federation) != 0)
         st = fm_fail(FM_EAUTH, "%s: the CA is of the federation '%s', federation.yaml says '%s'",
                      dir, fm_trust_federation(trust), p->federation);
-    else if ((st = fm_peer_verify(trust, der, len, FM_ROLE_AGGREGATOR, fm_clock_wall_s(), &self)) !=
+    else if ((st = fm_peer_verify_self(trust, id, FM_ROLE_AGGREGATOR, fm_clock_wall_s(), &self)) !=
              FM_OK)
         (void)fm_fail_context(st, "%s: ", dir);
 done:
@@ -115,19 +112,30 @@ static fm_status copy_from(const char *from_dir, const char *dir, const char *na
     return st;
 }
 
+/* A file that not every identity has. */
+static fm_status copy_if_there(const char *from, const char *dir, const char *name, size_t limit,
+                               mode_t mode)
+{
+    fm_status st = copy_from(from, dir, name, limit, mode);
+
+    if (st != FM_ENOTFOUND)
+        return st;
+    fm_error_clear();
+    return FM_OK;
+}
+
+/* The key is a file, or in a token that identity.uri names; fm_identity_load wants one of both. */
 static fm_status copy_identity(const char *from, const char *dir)
 {
     fm_status st;
 
-    if ((st = copy_from(from, dir, "identity.key", SMALL_FILE_MAX, PRIVATE_FILE)) != FM_OK ||
+    if ((st = copy_if_there(from, dir, "identity.key", SMALL_FILE_MAX, PRIVATE_FILE)) != FM_OK ||
+        (st = copy_if_there(from, dir, "identity.uri", SMALL_FILE_MAX, PUBLIC_FILE)) != FM_OK ||
         (st = copy_from(from, dir, "identity.crt", SMALL_FILE_MAX, PUBLIC_FILE)) != FM_OK ||
-        (st = copy_from(from, dir, "ca.crt", SMALL_FILE_MAX, PUBLIC_FILE)) != FM_OK)
+        (st = copy_from(from, dir, "ca.crt", SMALL_FILE_MAX, PUBLIC_FILE)) != FM_OK ||
+        (st = copy_if_there(from, dir, "federation", SMALL_FILE_MAX, PUBLIC_FILE)) != FM_OK)
         return st;
-    st = copy_from(from, dir, "crl.pem", (size_t)FM_BUF_DEFAULT_LIMIT, PUBLIC_FILE);
-    if (st != FM_ENOTFOUND)
-        return st;
-    fm_error_clear(); /* a consortium may do without */
-    return FM_OK;
+    return copy_if_there(from, dir, "crl.pem", (size_t)FM_BUF_DEFAULT_LIMIT, PUBLIC_FILE);
 }
 
 static fm_status make_door_key(const char *dir, char public_text[41])

@@ -139,8 +139,7 @@ static fm_status verify(const fm_coordinator *m, const fm_credential *credential
     if (st != FM_OK)
         return st;
     who = p;
-    st = fm_peer_verify(m->c.trust, credential->cert, credential->cert_len, FM_ROLE_NODE, m->now_s,
-                        &who->certificate);
+    st = fm_credential_peer(m->c.trust, credential, FM_ROLE_NODE, m->now_s, &who->certificate);
     if (st != FM_OK) {
         fm_coord_member_free(&who);
         return st;
@@ -238,12 +237,8 @@ fm_status fm_coord_recheck(fm_coordinator *m)
     uint32_t i = 0;
 
     while (i < m->member_count) {
-        const fm_credential *c = &m->members[i]->credential;
-        fm_peer *peer = NULL;
-        fm_status st =
-            fm_peer_verify(m->c.trust, c->cert, c->cert_len, FM_ROLE_NODE, m->now_s, &peer);
+        fm_status st = fm_peer_recheck(m->c.trust, m->members[i]->certificate, m->now_s);
 
-        fm_peer_free(&peer);
         if (st == FM_ENOMEM)
             return st;
         if (st == FM_OK) {

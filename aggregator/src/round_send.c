@@ -25,19 +25,30 @@ fm_status fm_coord_send_all(fm_coordinator *m, const uint32_t *indices, uint32_t
 
 fm_status fm_coord_send_revocations(fm_coordinator *m, member *const *list, uint32_t count)
 {
-    fm_message msg = { .type = FM_MSG_REVOCATIONS };
-    fm_bytes *crl = &msg.revocations.list;
+    const fm_succession s = fm_trust_succession(m->c.trust);
+    fm_status st = FM_OK;
 
-    fm_trust_crl(m->c.trust, &crl->data, &crl->len);
-    if (crl->len == 0)
-        return FM_OK;
-    if (crl->len > FM_CRL_MAX_BYTES || fm_trust_crl_number(m->c.trust) == 0) {
-        fm_coord_note(m, "crl.pem is too long to be sent, or has no number: the nodes keep theirs");
-        return FM_OK;
+    for (size_t k = 0; st == FM_OK && k < fm_trust_list_count(m->c.trust); k++) {
+        fm_message msg = { .type = FM_MSG_REVOCATIONS };
+        fm_crl_view crl;
+
+        fm_trust_list(m->c.trust, k, &crl);
+        if (crl.len > FM_CRL_MAX_BYTES || crl.number == 0) {
+            fm_coord_note(m, "a list in crl.pem is too long to be sent, or has no number: the "
+                             "nodes keep theirs");
+            continue;
+        }
+        msg.revocations.list = (fm_bytes){ crl.der, crl.len };
+        msg.revocations.path = crl.path;
+        if (crl.of_successor) {
+            msg.revocations.successor.authority = (fm_bytes){ s.ca, s.ca_len };
+            msg.revocations.successor.signature = (fm_bytes){ s.signature, s.signature_len };
+        }
+        for (uint32_t i = 0; i < count; i++)
+            m->peers[i] = list[i]->peer;
+        st = send_to_peers(m, count, &msg);
     }
-    for (uint32_t i = 0; i < count; i++)
-        m->peers[i] = list[i]->peer;
-    return send_to_peers(m, count, &msg);
+    return st;
 }
 
 fm_status fm_coord_send_fitted(fm_coordinator *m, member *const *list, uint32_t count,

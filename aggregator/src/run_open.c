@@ -33,9 +33,11 @@ static fm_status open_files(fm_run *r)
     if ((st = fm_directory_open(dir, &r->config, &r->plan)) != FM_OK ||
         (st = fm_directory_door_secret(dir, &r->door_secret)) != FM_OK ||
         (st = fm_identity_load(dir, &r->identity)) != FM_OK ||
-        (st = fm_path_join(dir, "crl.pem", &r->crl)) != FM_OK)
+        (st = fm_path_join(dir, "crl.pem", &r->crl)) != FM_OK ||
+        (st = fm_path_join(dir, "ca.crt", &r->ca)) != FM_OK)
         return st;
     (void)stat(r->crl, &r->crl_seen);
+    (void)stat(r->ca, &r->ca_seen);
     if ((st = fm_trust_load(dir, &r->trust)) != FM_OK ||
         (st = fm_directory_optimizer(&r->config, &r->optimizer)) != FM_OK ||
         (st = fm_enroller_new(dir, r->options->ca, &r->enroller)) != FM_OK)
@@ -121,6 +123,7 @@ void fm_run_close(fm_run *r)
     if (r->trace)
         (void)fclose(r->trace);
     free(r->crl);
+    free(r->ca);
     free(r->members);
     fm_dir_unlock(&r->lock);
 }
@@ -131,32 +134,52 @@ static bool same_file(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms)
+static bool has_changed(const char *path, struct stat *seen)
 {
     struct stat now = { 0 };
+
+    if (stat(path, &now) != 0 || same_file(&now, seen))
+        return false;
+    *seen = now;
+    return true;
+}
+
+static void say_read_again(const fm_trust *t)
+{
+    const size_t last = fm_trust_ca_count(t) - 1;
+    char hex[2 * FM_HASH_BYTES + 1];
+
+    fm_hash_hex(&fm_trust_ca_info(t, last)->fingerprint, hex);
+    fm_log(FM_LOG_INFO, "crl.pem was read again: list %llu",
+           (unsigned long long)fm_trust_crl_number(t));
+    if (last > 0)
+        fm_log(FM_LOG_INFO, "two CAs are pinned; fingerprint of the newer one: %s", hex);
+}
+
+fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms)
+{
+    bool crl, ca;
     fm_trust *fresh = NULL;
     fm_status st;
 
     if (now_ms - r->crl_checked_ms < CRL_CHECK_MS)
         return FM_OK;
     r->crl_checked_ms = now_ms;
-    if (stat(r->crl, &now) != 0 || same_file(&now, &r->crl_seen))
+    crl = has_changed(r->crl, &r->crl_seen);
+    ca = has_changed(r->ca, &r->ca_seen);
+    if (!crl && !ca)
         return FM_OK;
-    r->crl_seen = now;
     if ((st = fm_trust_load(r->options->dir, &fresh)) != FM_OK) {
         fm_log(FM_LOG_ERROR, "the new crl.pem is refused, the old one still counts: %s",
                fm_error_text());
         return FM_OK;
     }
-    if (fm_trust_crl_number(fresh) < fm_trust_crl_number(r->trust)) {
-        fm_log(FM_LOG_ERROR, "the new crl.pem is number %llu and refused: list %llu counts",
-               (unsigned long long)fm_trust_crl_number(fresh),
-               (unsigned long long)fm_trust_crl_number(r->trust));
+    if (fm_trust_check_newer(r->trust, fresh) != FM_OK) {
+        fm_log(FM_LOG_ERROR, "the new crl.pem is refused: %s", fm_error_text());
         fm_trust_free(&fresh);
         return FM_OK;
     }
-    fm_log(FM_LOG_INFO, "crl.pem was read again: list %llu",
-           (unsigned long long)fm_trust_crl_number(fresh));
+    say_read_again(fresh);
     fm_link_server_set_trust(r->link, fresh);
     st = fm_coordinator_set_trust(r->coordinator, fresh, now_ms, fm_clock_wall_s());
     fm_trust_free(&r->trust);

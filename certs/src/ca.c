@@ -10,6 +10,7 @@
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/random.h"
+#include "trust_internal.h"
 
 static fm_status check_empty(const char *dir)
 {
@@ -60,28 +61,33 @@ static fm_status write_ca(const char *dir, EVP_PKEY *key, X509 *cert, X509_CRL *
     return st;
 }
 
-fm_status fm_ca_new(const char *dir, const char *federation, fm_key_type type, unsigned days)
+fm_status fm_ca_make(const char *federation, EVP_PKEY *key, unsigned days, X509 **out)
 {
     fm_cert_plan plan = { .uri = { .is_ca = true } };
-    EVP_PKEY *key = NULL;
-    X509 *cert = NULL;
-    X509_CRL *crl = NULL;
-    int64_t now_s = fm_clock_wall_s();
-    fm_status st;
+    const int64_t now_s = fm_clock_wall_s();
 
-    if (!dir)
-        return fm_fail(FM_EINVAL, "fm_ca_new: NULL argument");
-    if ((st = fm_name_check(federation)) != FM_OK)
-        return fm_fail_context(st, "federation: ");
     if (days < 1 || days > FM_DAYS_MAX)
         return fm_fail(FM_EINVAL, "a CA of %u days; 1 to %u are allowed", days, FM_DAYS_MAX);
     memcpy(plan.uri.federation, federation, strlen(federation) + 1);
     plan.not_before_s = now_s - FM_CLOCK_SLACK_S;
     plan.not_after_s = now_s + (int64_t)days * 24 * 3600;
     fm_random_bytes(plan.serial, sizeof plan.serial);
+    return fm_cert_sign(&plan, key, NULL, key, out);
+}
 
+fm_status fm_ca_new(const char *dir, const char *federation, fm_key_type type, unsigned days)
+{
+    EVP_PKEY *key = NULL;
+    X509 *cert = NULL;
+    X509_CRL *crl = NULL;
+    fm_status st;
+
+    if (!dir)
+        return fm_fail(FM_EINVAL, "fm_ca_new: NULL argument");
+    if ((st = fm_name_check(federation)) != FM_OK)
+        return fm_fail_context(st, "federation: ");
     if ((st = check_empty(dir)) == FM_OK && (st = fm_key_new(type, &key)) == FM_OK &&
-        (st = fm_cert_sign(&plan, key, NULL, key, &cert)) == FM_OK &&
+        (st = fm_ca_make(federation, key, days, &cert)) == FM_OK &&
         (st = fm_crl_sign(cert, key, NULL, NULL, &crl)) == FM_OK && (st = make_dirs(dir)) == FM_OK)
         st = write_ca(dir, key, cert, crl);
     X509_CRL_free(crl);
@@ -102,48 +108,103 @@ static fm_status lock_dir(fm_ca *ca)
     return FM_OK;
 }
 
-static fm_status check_ca(const fm_ca *ca, const fm_cert_facts *facts)
+static fm_status check_newest(const fm_ca *ca)
 {
     char when[32];
 
-    if (!facts->is_ca)
-        return fm_fail(FM_EPARSE, "%s/ca.crt: a member's certificate, not a CA's", ca->dir);
-    if (X509_check_private_key(ca->cert, ca->key) != 1)
-        return fm_ssl_fail(FM_EAUTH,
-                           "%s: ca.key does not belong to ca.crt; restore both from the same "
-                           "backup",
-                           ca->dir);
-    if (facts->info.not_after_s <= fm_clock_wall_s()) {
-        fm_clock_format(facts->info.not_after_s, when, sizeof when);
-        return fm_fail(FM_ESTATE,
-                       "%s: the CA expired on %s; make a new one with 'fedmoe-certs ca new' and "
-                       "invite the members again",
-                       ca->dir, when);
+    if (ca->info.not_after_s > fm_clock_wall_s())
+        return FM_OK;
+    fm_clock_format(ca->info.not_after_s, when, sizeof when);
+    return fm_fail(FM_ESTATE,
+                   "%s: the CA expired on %s; make a new one with 'fedmoe-certs ca new' and "
+                   "invite the members again",
+                   ca->dir, when);
+}
+
+/** A key is recognised by its public half: that of a successor is next.key until ca.key ends. */
+static fm_status load_keys(fm_ca *ca)
+{
+    static const char *const files[] = { "ca.key", "next.key" };
+    fm_status st;
+
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        EVP_PKEY *key = NULL;
+        bool there = false;
+
+        if ((st = fm_exists_in(ca->dir, files[i], &there)) != FM_OK)
+            return st;
+        if (!there && i > 0)
+            break;
+        if ((st = fm_key_load(ca->dir, files[i], &key)) != FM_OK)
+            return st;
+        for (size_t k = 0; k < ca->count; k++)
+            if (!ca->all[k].key && EVP_PKEY_eq(X509_get0_pubkey(ca->all[k].cert), key) == 1 &&
+                EVP_PKEY_up_ref(key) == 1)
+                ca->all[k].key = key;
+        EVP_PKEY_free(key);
     }
+    for (size_t k = 0; k < ca->count; k++)
+        if (!ca->all[k].key)
+            return fm_ssl_fail(FM_EAUTH,
+                               "%s: ca.key does not belong to ca.crt; restore both from the same "
+                               "backup",
+                               ca->dir);
     return FM_OK;
 }
 
-fm_status fm_ca_open(const char *dir, fm_ca **out)
+static fm_status take_parts(fm_ca *ca, bool newest_without_list)
+{
+    ca->count = ca->trust->ca_count;
+    for (size_t i = 0; i < ca->count; i++) {
+        const fm_trust_held *l = fm_trust_list_of(ca->trust, ca->trust->cas[i]);
+
+        ca->all[i].cert = ca->trust->cas[i];
+        ca->all[i].crl = l ? l->crl : NULL;
+        if (!l && !(newest_without_list && i == 1))
+            return i == 0 ? fm_fail(FM_ENOTFOUND,
+                                    "%s/crl.pem: the CA's own list is not there; "
+                                    "restore it from a backup: it alone says who was "
+                                    "revoked",
+                                    ca->dir)
+                          : fm_fail(FM_ESTATE,
+                                    "%s: the new CA has no list yet: its making was "
+                                    "interrupted; give 'fedmoe-certs ca rotate' again",
+                                    ca->dir);
+    }
+    ca->cert = ca->all[ca->count - 1].cert;
+    ca->info = ca->trust->infos[ca->count - 1];
+    return FM_OK;
+}
+
+static fm_status open_ca(const char *dir, bool newest_without_list, fm_ca **out)
 {
     fm_ca *ca = NULL;
-    fm_cert_facts facts;
     fm_status st;
 
     if ((st = fm_alloc(1, sizeof *ca, (void **)&ca)) != FM_OK)
         return st;
     ca->lock = -1;
     if ((st = fm_strdup(dir, &ca->dir)) != FM_OK || (st = lock_dir(ca)) != FM_OK ||
-        (st = fm_cert_load_in(dir, "ca.crt", &ca->cert, &facts)) != FM_OK ||
-        (st = fm_key_load(dir, "ca.key", &ca->key)) != FM_OK ||
-        (st = check_ca(ca, &facts)) != FM_OK ||
-        (st = fm_crl_load(dir, "crl.pem", ca->cert, &ca->crl)) != FM_OK)
+        (st = fm_trust_load(dir, &ca->trust)) != FM_OK ||
+        (st = take_parts(ca, newest_without_list)) != FM_OK || (st = load_keys(ca)) != FM_OK ||
+        (st = check_newest(ca)) != FM_OK)
         goto done;
-    ca->info = facts.info;
+    ca->key = ca->all[ca->count - 1].key;
     *out = ca;
     ca = NULL;
 done:
     fm_ca_close(&ca);
     return st;
+}
+
+fm_status fm_ca_open(const char *dir, fm_ca **out)
+{
+    return open_ca(dir, false, out);
+}
+
+fm_status fm_ca_open_any(const char *dir, fm_ca **out)
+{
+    return open_ca(dir, true, out);
 }
 
 void fm_ca_close(fm_ca **ca)
@@ -152,12 +213,20 @@ void fm_ca_close(fm_ca **ca)
 
     if (!c)
         return;
-    X509_CRL_free(c->crl);
-    EVP_PKEY_free(c->key); /* wipes the private key */
-    X509_free(c->cert);
+    for (size_t i = 0; i < c->count; i++)
+        EVP_PKEY_free(c->all[i].key); /* wipes the private key */
+    fm_trust_free(&c->trust);
     if (c->lock >= 0)
         (void)close(c->lock);
     free(c->dir);
     free(c);
     *ca = NULL;
+}
+
+bool fm_ca_has_revoked(const fm_ca *ca, X509 *x)
+{
+    for (size_t i = 0; i < ca->count; i++)
+        if (fm_cert_is_by(x, ca->all[i].cert))
+            return fm_crl_has(ca->all[i].crl, x);
+    return false;
 }

@@ -50,9 +50,9 @@ static bool is_fedmoe_uri(const GENERAL_NAME *g)
                        strlen(URN)) == 0;
 }
 
-fm_status fm_cert_uri_among(const GENERAL_NAMES *names, const char *what, fm_cert_uri *out)
+/** How many there are, and the last of them. */
+static int find_uris(const GENERAL_NAMES *names, const ASN1_IA5STRING **uri)
 {
-    const ASN1_IA5STRING *uri = NULL;
     int found = 0;
 
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
@@ -60,9 +60,17 @@ fm_status fm_cert_uri_among(const GENERAL_NAMES *names, const char *what, fm_cer
 
         if (is_fedmoe_uri(g)) {
             found++;
-            uri = g->d.uniformResourceIdentifier;
+            *uri = g->d.uniformResourceIdentifier;
         }
     }
+    return found;
+}
+
+fm_status fm_cert_uri_among(const GENERAL_NAMES *names, const char *what, fm_cert_uri *out)
+{
+    const ASN1_IA5STRING *uri = NULL;
+    const int found = find_uris(names, &uri);
+
     if (found != 1)
         return fm_ssl_fail(FM_EPROTO,
                            "the %s has %d URIs " URN "..., not exactly one: it was not made for "
@@ -71,12 +79,18 @@ fm_status fm_cert_uri_among(const GENERAL_NAMES *names, const char *what, fm_cer
     return fm_cert_uri_parse(ASN1_STRING_get0_data(uri), (size_t)ASN1_STRING_length(uri), out);
 }
 
-static fm_status read_uri(const X509 *x, fm_cert_uri *out)
+/** A CA of another PKI has no name in ours; a member without one is nobody. */
+static fm_status read_uri(const X509 *x, bool is_ca, fm_cert_uri *out)
 {
     int critical = 0;
     GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, &critical, NULL);
-    fm_status st = fm_cert_uri_among(names, "certificate", out);
+    const ASN1_IA5STRING *uri = NULL;
+    fm_status st = FM_OK;
 
+    if (is_ca && find_uris(names, &uri) == 0)
+        *out = (fm_cert_uri){ .is_ca = true };
+    else
+        st = fm_cert_uri_among(names, "certificate", out);
     GENERAL_NAMES_free(names);
     return st;
 }
@@ -113,14 +127,31 @@ static fm_status fingerprint(const X509 *x, fm_hash *out)
     return FM_OK;
 }
 
+/** Members have one of two kinds of keys; what a CA may have is the chain check's affair. */
+static fm_status read_key_type(const X509 *x, bool is_ca, fm_key_type *out)
+{
+    fm_status st = fm_key_type_of(X509_get0_pubkey(x), out);
+
+    if (st == FM_OK || !is_ca || !X509_get0_pubkey(x))
+        return st;
+    *out = FM_KEY_OTHER;
+    return FM_OK;
+}
+
+static bool is_ca_cert(X509 *x)
+{
+    return (X509_get_extension_flags(x) & EXFLAG_CA) != 0;
+}
+
 fm_status fm_cert_facts_of(X509 *x, fm_cert_facts *out)
 {
     fm_cert_facts f = { 0 };
     fm_cert_uri uri;
     fm_status st;
 
-    if ((st = read_uri(x, &uri)) != FM_OK || (st = check_usage(x, uri.is_ca)) != FM_OK ||
-        (st = fm_key_type_of(X509_get0_pubkey(x), &f.type)) != FM_OK ||
+    if ((st = read_uri(x, is_ca_cert(x), &uri)) != FM_OK ||
+        (st = check_usage(x, uri.is_ca)) != FM_OK ||
+        (st = read_key_type(x, uri.is_ca, &f.type)) != FM_OK ||
         (st = fm_ssl_time(X509_get0_notBefore(x), &f.info.not_before_s)) != FM_OK ||
         (st = fm_ssl_time(X509_get0_notAfter(x), &f.info.not_after_s)) != FM_OK ||
         (st = fingerprint(x, &f.info.fingerprint)) != FM_OK)
@@ -149,6 +180,26 @@ fm_status fm_cert_load(const char *path, X509 **out, fm_cert_facts *facts)
         *out = x;
     }
     fm_buf_fini(&der);
+    return st;
+}
+
+fm_status fm_cert_load_first(const char *path, X509 **out, fm_cert_facts *facts)
+{
+    static const char *const types[] = { "CERTIFICATE", FM_SUCCESSION_PEM, NULL };
+    fm_pem_list list;
+    X509 *x = NULL;
+    fm_status st;
+
+    if ((st = fm_pem_read_list(path, types, FM_CERT_FILE_LIMIT, &list)) != FM_OK)
+        return st;
+    if ((st = fm_cert_parse(list.blocks[0].der.data, list.blocks[0].der.len, &x)) != FM_OK ||
+        (st = fm_cert_facts_of(x, facts)) != FM_OK) {
+        X509_free(x);
+        st = fm_fail_context(st == FM_EPROTO ? FM_EPARSE : st, "%s: ", path);
+    } else {
+        *out = x;
+    }
+    fm_pem_list_fini(&list);
     return st;
 }
 
@@ -181,34 +232,31 @@ fm_status fm_crl_parse(const uint8_t *der, size_t len, X509_CRL **out)
     return FM_OK;
 }
 
+/** Older digests can be made to fit two lists. */
+static bool is_strong(const X509_CRL *crl)
+{
+    const int nid = X509_CRL_get_signature_nid(crl);
+    int digest = NID_undef, key = NID_undef;
+
+    if (nid == NID_ED25519 || nid == NID_ED448)
+        return true;
+    return OBJ_find_sigid_algs(nid, &digest, &key) == 1 &&
+           (digest == NID_sha256 || digest == NID_sha384 || digest == NID_sha512);
+}
+
 bool fm_crl_is_signed_by(X509_CRL *crl, X509 *ca)
 {
     return X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(ca)) == 0 &&
-           X509_CRL_verify(crl, X509_get0_pubkey(ca)) == 1;
+           is_strong(crl) && X509_CRL_verify(crl, X509_get0_pubkey(ca)) == 1;
 }
 
-fm_status fm_crl_load(const char *dir, const char *name, X509 *ca, X509_CRL **out)
+bool fm_cert_is_by(X509 *x, X509 *ca)
 {
-    fm_buf der;
-    X509_CRL *crl = NULL;
-    fm_status st;
+    const bool by = X509_NAME_cmp(X509_get_issuer_name(x), X509_get_subject_name(ca)) == 0 &&
+                    X509_verify(x, X509_get0_pubkey(ca)) == 1;
 
-    if ((st = fm_pem_read_in(dir, name, "X509 CRL", FM_CRL_FILE_LIMIT, &der)) != FM_OK)
-        return st;
-    if (fm_crl_parse(der.data, der.len, &crl) != FM_OK)
-        st = fm_ssl_fail(FM_EPARSE, "%s/%s: not a revocation list; copy it again", dir, name);
-    else if (!fm_crl_is_signed_by(crl, ca))
-        st = fm_ssl_fail(FM_EAUTH,
-                         "%s/%s: the revocation list is not signed by this CA; fetch the CA's "
-                         "own crl.pem",
-                         dir, name);
-    fm_buf_fini(&der);
-    if (st != FM_OK) {
-        X509_CRL_free(crl);
-        return st;
-    }
-    *out = crl;
-    return FM_OK;
+    ERR_clear_error();
+    return by;
 }
 
 fm_status fm_cert_describe(const char *path, fm_cert_info *info, fm_key_type *type, bool *is_ca)
@@ -219,7 +267,7 @@ fm_status fm_cert_describe(const char *path, fm_cert_info *info, fm_key_type *ty
 
     if (!path || !info || !type || !is_ca)
         return fm_fail(FM_EINVAL, "fm_cert_describe: NULL argument");
-    if ((st = fm_cert_load(path, &x, &facts)) != FM_OK)
+    if ((st = fm_cert_load_first(path, &x, &facts)) != FM_OK)
         return st;
     X509_free(x);
     *info = facts.info;

@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 
 #include "fedmoe/certs/enrol.h"
+#include "fedmoe/certs/statement.h"
 
 #define FM_CERT_LABEL "fedmoe certificate"
 #define FM_CERT_FILE_LIMIT ((size_t)64 * 1024)
@@ -41,6 +42,29 @@ FM_NODISCARD fm_status fm_cert_uri_parse(const uint8_t *s, size_t len, fm_cert_u
 
 /* ---- pem.c ---- */
 
+#define FM_PEM_BLOCKS_MAX 64u
+#define FM_SUCCESSION_PEM "FEDMOE SUCCESSION"
+
+typedef struct {
+    size_t type; /* its place in the list of types that was asked for */
+    fm_buf der;
+} fm_pem_block;
+typedef struct {
+    fm_pem_block blocks[FM_PEM_BLOCKS_MAX];
+    size_t count;
+} fm_pem_list;
+
+/**
+ * Every block of a file, at least one, each of one of `types` (NULL at their end).
+ * @param out  initialised here; fm_pem_list_fini.
+ * @return as fm_pem_read.
+ */
+FM_NODISCARD fm_status fm_pem_read_list(const char *path, const char *const *types, size_t limit,
+                                        fm_pem_list *out);
+void fm_pem_list_fini(fm_pem_list *l);
+/** The PEM text of a block, behind what `out` holds. */
+FM_NODISCARD fm_status fm_pem_add(const char *type, const uint8_t *der, size_t len, fm_buf *out);
+
 /**
  * The DER inside a file that holds exactly one PEM block of the given type.
  * @param out  initialised here; fm_buf_fini.
@@ -69,7 +93,9 @@ FM_NODISCARD fm_status fm_key_load(const char *dir, const char *name, EVP_PKEY *
 
 /** BLAKE2b-256 of the SubjectPublicKeyInfo, label "fedmoe key". */
 FM_NODISCARD fm_status fm_key_fingerprint(const EVP_PKEY *k, fm_hash *out);
-FM_NODISCARD fm_status fm_request_sign(EVP_PKEY *key, const fm_cert_uri *uri, fm_buf *out);
+struct fm_signer;
+FM_NODISCARD fm_status fm_request_sign(const struct fm_signer *key, const fm_cert_uri *uri,
+                                       fm_buf *out);
 /** fm_request_check, and the key that asks (EVP_PKEY_free). */
 FM_NODISCARD fm_status fm_request_open(const uint8_t *der, size_t len, fm_request_info *info,
                                        EVP_PKEY **key);
@@ -79,6 +105,11 @@ FM_NODISCARD fm_status fm_request_open(const uint8_t *der, size_t len, fm_reques
 /** What a signature covers: label, zero byte, message. @param out  initialised here. */
 FM_NODISCARD fm_status fm_signed_bytes(const char *label, const void *message, size_t len,
                                        fm_buf *out);
+
+/* ---- credential.c ---- */
+
+/** FM_EAUTH when a length is past its limit: nothing else may read the credential before. */
+FM_NODISCARD fm_status fm_credential_check_lengths(const fm_credential *c);
 
 /* ---- cert.c ---- */
 
@@ -97,13 +128,15 @@ FM_NODISCARD fm_status fm_cert_parse(const uint8_t *der, size_t len, X509 **out)
 FM_NODISCARD fm_status fm_cert_facts_of(X509 *x, fm_cert_facts *out);
 /** fm_pem_read and both of the above; FM_EPARSE with the path. */
 FM_NODISCARD fm_status fm_cert_load(const char *path, X509 **out, fm_cert_facts *facts);
+/** The same of the first certificate in a file that may hold more. */
+FM_NODISCARD fm_status fm_cert_load_first(const char *path, X509 **out, fm_cert_facts *facts);
 FM_NODISCARD fm_status fm_cert_load_in(const char *dir, const char *name, X509 **out,
                                        fm_cert_facts *facts);
+/** Whether the CA's key has signed the certificate. */
+bool fm_cert_is_by(X509 *x, X509 *ca);
 /** Exactly one list, DER, and nothing behind it; FM_EPROTO. */
 FM_NODISCARD fm_status fm_crl_parse(const uint8_t *der, size_t len, X509_CRL **out);
 bool fm_crl_is_signed_by(X509_CRL *crl, X509 *ca);
-/** A revocation list signed by `ca`; FM_EPARSE, FM_EAUTH. */
-FM_NODISCARD fm_status fm_crl_load(const char *dir, const char *name, X509 *ca, X509_CRL **out);
 
 /* ---- sign.c: what the CA signs ---- */
 
@@ -129,17 +162,34 @@ bool fm_crl_has(const X509_CRL *crl, X509 *x);
 
 /* ---- ca.c ---- */
 
+/** One CA of the folder; its parts are borrowed from the folder's trust, but the key. */
 typedef struct {
-    char *dir;
-    int lock; /* open directory under an exclusive flock: no two processes change a CA at once */
     X509 *cert;
     EVP_PKEY *key;
     X509_CRL *crl;
+} fm_ca_one;
+
+typedef struct {
+    char *dir;
+    int lock; /* open directory under an exclusive flock: no two processes change a CA at once */
+    struct fm_trust *trust;
+    fm_ca_one all[FM_CAS_MAX]; /* the older first; the newest issues */
+    size_t count;
+    X509 *cert;    /* of the newest */
+    EVP_PKEY *key; /* of the newest */
     fm_cert_info info;
 } fm_ca;
 
 FM_NODISCARD fm_status fm_ca_open(const char *dir, fm_ca **out);
+/** The same of a folder in which a rotation may have been interrupted: the newest may have no list. */
+FM_NODISCARD fm_status fm_ca_open_any(const char *dir, fm_ca **out);
 void fm_ca_close(fm_ca **ca);
+/** Whether one of the folder's CAs has revoked what it signed. */
+bool fm_ca_has_revoked(const fm_ca *ca, X509 *x);
+/** crl.pem anew: each list one number higher, with those of `add` (NULL: none) that its CA signed. */
+FM_NODISCARD fm_status fm_ca_write_lists(const fm_ca *ca, STACK_OF(X509) * add);
+/** A certificate of the folder's federation that signs itself, for days from now. */
+FM_NODISCARD fm_status fm_ca_make(const char *federation, EVP_PKEY *key, unsigned days, X509 **out);
 
 /* ---- issue.c ---- */
 

@@ -1,6 +1,7 @@
 /* A statement as it travels: certificate, statement, signature. */
 #include <string.h>
 
+#include "certs_internal.h"
 #include "fedmoe/certs/statement.h"
 
 #define LABEL "fedmoe statement v1"
@@ -10,6 +11,45 @@ static bool names_match(const fm_statement *s, const fm_cert_info *info)
 {
     return s->role == info->role && strcmp(s->name, info->name) == 0 &&
            strcmp(s->federation, info->federation) == 0;
+}
+
+fm_ca_path fm_credential_path(const fm_credential *c)
+{
+    fm_ca_path path = { .count = c->intermediate_count };
+
+    for (size_t i = 0; i < path.count && i < FM_INTERMEDIATES_MAX; i++) {
+        path.der[i] = c->intermediates[i];
+        path.len[i] = c->intermediate_len[i];
+    }
+    return path;
+}
+
+static bool same(const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    return a_len == b_len && memcmp(a, b, a_len) == 0;
+}
+
+bool fm_credential_equal(const fm_credential *a, const fm_credential *b)
+{
+    bool equal = same(a->cert, a->cert_len, b->cert, b->cert_len) &&
+                 same(a->statement, a->statement_len, b->statement, b->statement_len) &&
+                 same(a->signature, a->signature_len, b->signature, b->signature_len) &&
+                 a->intermediate_count == b->intermediate_count;
+
+    for (size_t i = 0; equal && i < a->intermediate_count; i++)
+        equal = same(a->intermediates[i], a->intermediate_len[i], b->intermediates[i],
+                     b->intermediate_len[i]);
+    return equal;
+}
+
+/** Their lengths are fm_identity_load's affair. */
+static void put_path(const fm_identity *id, fm_credential *c)
+{
+    const fm_ca_path path = fm_identity_path(id);
+
+    for (size_t i = 0; i < path.count; i++)
+        memcpy(c->intermediates[i], path.der[i], c->intermediate_len[i] = path.len[i]);
+    c->intermediate_count = path.count;
 }
 
 fm_status fm_credential_make(const fm_identity *id, const fm_statement *s, fm_credential *out)
@@ -32,6 +72,7 @@ fm_status fm_credential_make(const fm_identity *id, const fm_statement *s, fm_cr
         return fm_fail(FM_EINVAL, "a certificate of %zu bytes; %u are allowed", c.cert_len,
                        FM_CERT_MAX_BYTES);
     memcpy(c.cert, der, c.cert_len);
+    put_path(id, &c);
     if ((st = fm_identity_sign(id, LABEL, c.statement, c.statement_len, c.signature,
                                &c.signature_len)) != FM_OK)
         return st;
@@ -68,6 +109,31 @@ static fm_status check(const fm_peer *p, const fm_credential *c, int64_t now_s, 
     return FM_OK;
 }
 
+fm_status fm_credential_check_lengths(const fm_credential *c)
+{
+    bool ok = c->cert_len <= sizeof c->cert && c->statement_len <= sizeof c->statement &&
+              c->signature_len <= sizeof c->signature &&
+              c->intermediate_count <= FM_INTERMEDIATES_MAX;
+
+    for (size_t i = 0; ok && i < c->intermediate_count; i++)
+        ok = c->intermediate_len[i] >= 1 && c->intermediate_len[i] <= FM_INTERMEDIATE_MAX_BYTES;
+    return ok ? FM_OK : fm_fail(FM_EAUTH, "a credential with lengths past their limits");
+}
+
+fm_status fm_credential_peer(const fm_trust *t, const fm_credential *c, fm_role role, int64_t now_s,
+                             fm_peer **out)
+{
+    fm_ca_path path;
+    fm_status st;
+
+    if (!t || !c || !out)
+        return fm_fail(FM_EINVAL, "fm_credential_peer: NULL argument");
+    if ((st = fm_credential_check_lengths(c)) != FM_OK)
+        return st;
+    path = fm_credential_path(c);
+    return fm_peer_verify_path(t, c->cert, c->cert_len, &path, role, now_s, out);
+}
+
 fm_status fm_credential_verify(const fm_trust *t, const fm_credential *c, fm_role role,
                                int64_t now_s, fm_statement *statement, fm_peer **peer)
 {
@@ -76,10 +142,7 @@ fm_status fm_credential_verify(const fm_trust *t, const fm_credential *c, fm_rol
 
     if (!t || !c || !statement || now_s < 0)
         return fm_fail(FM_EINVAL, "fm_credential_verify: NULL argument, or a time before 1970");
-    if (c->cert_len > sizeof c->cert || c->statement_len > sizeof c->statement ||
-        c->signature_len > sizeof c->signature)
-        return fm_fail(FM_EAUTH, "a credential with lengths past their limits");
-    if ((st = fm_peer_verify(t, c->cert, c->cert_len, role, now_s, &p)) == FM_OK)
+    if ((st = fm_credential_peer(t, c, role, now_s, &p)) == FM_OK)
         st = check(p, c, now_s, statement);
     if (st == FM_OK && peer) {
         *peer = p;

@@ -24,7 +24,7 @@ static bool answers(const fm_ca *ca, X509 *x, const EVP_PKEY *key, const fm_requ
     fm_cert_facts f;
 
     return fm_cert_facts_of(x, &f) == FM_OK && f.info.role == info->role &&
-           f.info.not_after_s > fm_clock_wall_s() && !fm_crl_has(ca->crl, x) &&
+           f.info.not_after_s > fm_clock_wall_s() && !fm_ca_has_revoked(ca, x) &&
            EVP_PKEY_eq(X509_get0_pubkey(x), key) == 1;
 }
 
@@ -155,7 +155,8 @@ static fm_status renew(const fm_ca *ca, EVP_PKEY *key, const fm_request_info *in
     if ((st = fm_issued_find(ca, info->name, &certs)) != FM_OK ||
         (st = find_last(ca, key, info, certs, &found, &last)) != FM_OK)
         goto done;
-    if (!fm_cert_is_due(&last, now_s)) {
+    /* One of a CA that has a successor is due whenever it is asked for. */
+    if (!fm_cert_is_due(&last, now_s) && fm_cert_is_by(found, ca->cert)) {
         st = encode(found, out);
         goto done;
     }
@@ -194,9 +195,4 @@ fm_status fm_ca_renew_request(const char *ca_dir, const uint8_t *der, size_t len
     if (st != FM_OK)
         fm_buf_fini(cert);
     return st;
-}
-
-fm_status fm_ca_cert_read(const char *dir, fm_buf *out)
-{
-    return fm_pem_read_in(dir, "ca.crt", "CERTIFICATE", FM_CERT_FILE_LIMIT, out);
 }

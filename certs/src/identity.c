@@ -4,27 +4,64 @@
 
 #include "certs_internal.h"
 #include "fedmoe/base/file.h"
+#include "signer.h"
 
 struct fm_identity {
-    EVP_PKEY *key;
-    uint8_t *der;
-    size_t der_len;
+    fm_signer *key;
+    fm_buf certs[1 + FM_INTERMEDIATES_MAX]; /* DER: one's own, the intermediate CAs behind it */
+    size_t cert_count;
     fm_cert_info info;
 };
 
-static fm_status copy_der(const X509 *x, fm_identity *id)
+/** Behind one's own there are CAs only. */
+static fm_status check_intermediate(const char *path, const fm_buf *der)
 {
-    unsigned char *der = NULL;
-    int len = i2d_X509(x, &der);
+    fm_cert_facts facts = { 0 };
+    X509 *x = NULL;
     fm_status st;
 
-    if (len <= 0)
-        return fm_ssl_fail(FM_ENOMEM, "cannot encode the certificate");
-    if ((st = fm_alloc((size_t)len, 1, (void **)&id->der)) == FM_OK) {
-        memcpy(id->der, der, (size_t)len);
-        id->der_len = (size_t)len;
+    if (der->len > FM_INTERMEDIATE_MAX_BYTES)
+        return fm_fail(FM_EPARSE,
+                       "%s: an intermediate CA's certificate of %zu bytes; %u are allowed", path,
+                       der->len, FM_INTERMEDIATE_MAX_BYTES);
+    if ((st = fm_cert_parse(der->data, der->len, &x)) != FM_OK ||
+        (st = fm_cert_facts_of(x, &facts)) != FM_OK)
+        st = fm_fail_context(st == FM_EPROTO ? FM_EPARSE : st,
+                             "%s: behind the first certificate: ", path);
+    else if (!facts.is_ca)
+        st = fm_fail(FM_EPARSE, "%s: holds more than one member's certificate; keep the first only",
+                     path);
+    X509_free(x);
+    return st;
+}
+
+/** @param own  out: the first certificate of the file, whose facts they are. */
+static fm_status load_certs(const char *dir, fm_identity *id, X509 **own, fm_cert_facts *facts)
+{
+    static const char *const types[] = { "CERTIFICATE", NULL };
+    fm_pem_list list = { 0 };
+    char *path = NULL;
+    fm_status st;
+
+    if ((st = fm_path_join(dir, "identity.crt", &path)) != FM_OK ||
+        (st = fm_cert_load_first(path, own, facts)) != FM_OK ||
+        (st = fm_pem_read_list(path, types, FM_CERT_FILE_LIMIT, &list)) != FM_OK)
+        goto done;
+    if (list.count > 1 + FM_INTERMEDIATES_MAX) {
+        st = fm_fail(FM_EPARSE, "%s: holds more than one certificate and %d intermediate CAs", path,
+                     FM_INTERMEDIATES_MAX);
+        goto done;
     }
-    OPENSSL_free(der);
+    for (size_t i = 1; i < list.count; i++)
+        if ((st = check_intermediate(path, &list.blocks[i].der)) != FM_OK)
+            goto done;
+    for (; id->cert_count < list.count; id->cert_count++) {
+        id->certs[id->cert_count] = list.blocks[id->cert_count].der; /* ownership moves */
+        list.blocks[id->cert_count].der = (fm_buf){ 0 };
+    }
+done:
+    fm_pem_list_fini(&list);
+    free(path);
     return st;
 }
 
@@ -38,14 +75,14 @@ fm_status fm_identity_load(const char *dir, fm_identity **out)
     if (!dir || !out)
         return fm_fail(FM_EINVAL, "fm_identity_load: NULL argument");
     if ((st = fm_alloc(1, sizeof *id, (void **)&id)) != FM_OK ||
-        (st = fm_cert_load_in(dir, "identity.crt", &x, &facts)) != FM_OK ||
-        (st = fm_key_load(dir, "identity.key", &id->key)) != FM_OK)
+        (st = load_certs(dir, id, &x, &facts)) != FM_OK ||
+        (st = fm_signer_load(dir, &id->key)) != FM_OK)
         goto done;
     if (facts.is_ca) {
         st = fm_fail(FM_EAUTH, "%s/identity.crt: a CA's certificate, not a member's", dir);
         goto done;
     }
-    if (X509_check_private_key(x, id->key) != 1) {
+    if (EVP_PKEY_eq(X509_get0_pubkey(x), fm_signer_public(id->key)) != 1) {
         st = fm_ssl_fail(FM_EAUTH,
                          "%s: identity.key does not belong to identity.crt; copy both files from "
                          "the same place, or have a new certificate issued",
@@ -53,8 +90,6 @@ fm_status fm_identity_load(const char *dir, fm_identity **out)
         goto done;
     }
     id->info = facts.info;
-    if ((st = copy_der(x, id)) != FM_OK)
-        goto done;
     *out = id;
     id = NULL;
 done:
@@ -67,8 +102,9 @@ void fm_identity_free(fm_identity **id)
 {
     if (!id || !*id)
         return;
-    EVP_PKEY_free((*id)->key); /* wipes the private key */
-    free((*id)->der);
+    fm_signer_free(&(*id)->key);
+    for (size_t i = 0; i < (*id)->cert_count; i++)
+        fm_buf_fini(&(*id)->certs[i]);
     free(*id);
     *id = NULL;
 }
@@ -80,33 +116,36 @@ const fm_cert_info *fm_identity_info(const fm_identity *id)
 
 void fm_identity_der(const fm_identity *id, const uint8_t **der, size_t *len)
 {
-    *der = id->der;
-    *len = id->der_len;
+    *der = id->certs[0].data;
+    *len = id->certs[0].len;
+}
+
+fm_ca_path fm_identity_path(const fm_identity *id)
+{
+    fm_ca_path path = { .count = id->cert_count - 1 };
+
+    for (size_t i = 0; i < path.count; i++) {
+        path.der[i] = id->certs[1 + i].data;
+        path.len[i] = id->certs[1 + i].len;
+    }
+    return path;
 }
 
 fm_status fm_identity_sign(const fm_identity *id, const char *label, const void *message,
                            size_t len, uint8_t sig[FM_SIGNATURE_MAX], size_t *sig_len)
 {
-    EVP_MD_CTX *ctx = NULL;
     uint8_t made[FM_SIGNATURE_MAX];
-    size_t made_len = sizeof made;
+    size_t made_len = 0;
     fm_buf input = { 0 };
     fm_status st;
 
     if (!id || !label || (!message && len > 0) || !sig || !sig_len)
         return fm_fail(FM_EINVAL, "fm_identity_sign: NULL argument");
-    if ((st = fm_signed_bytes(label, message, len, &input)) != FM_OK)
-        goto done;
-    ctx = EVP_MD_CTX_new();
-    if (!ctx || EVP_DigestSignInit(ctx, NULL, fm_key_digest(id->key), NULL, id->key) != 1 ||
-        EVP_DigestSign(ctx, made, &made_len, input.data, input.len) != 1) {
-        st = fm_ssl_fail(FM_EINTERNAL, "cannot sign");
-        goto done;
+    if ((st = fm_signed_bytes(label, message, len, &input)) == FM_OK &&
+        (st = fm_signer_sign(id->key, input.data, input.len, made, &made_len)) == FM_OK) {
+        memcpy(sig, made, made_len);
+        *sig_len = made_len;
     }
-    memcpy(sig, made, made_len);
-    *sig_len = made_len;
-done:
-    EVP_MD_CTX_free(ctx);
     fm_buf_fini(&input);
     return st;
 }
@@ -147,7 +186,7 @@ static fm_status check_next(const fm_identity *id, const fm_cert_info *next, con
 {
     if (strcmp(next->name, id->info.name) != 0 || next->not_after_s <= id->info.not_after_s)
         return fm_fail(FM_EAUTH, "a certificate that is not the next one of '%s'", id->info.name);
-    if (EVP_PKEY_eq(X509_get0_pubkey(x), id->key) != 1)
+    if (EVP_PKEY_eq(X509_get0_pubkey(x), fm_signer_public(id->key)) != 1)
         return fm_ssl_fail(FM_EAUTH, "a certificate for another key than that of '%s'",
                            id->info.name);
     return FM_OK;

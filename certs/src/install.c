@@ -5,6 +5,8 @@
 #include "certs_internal.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/certs/enrol.h"
+#include "fedmoe/certs/succession.h"
+#include "signer.h"
 #include "trust_internal.h"
 
 typedef struct {
@@ -39,26 +41,46 @@ static fm_status check_ca(const fm_enrolment *e, const fm_hash *fingerprint, ans
     return fm_trust_new(a->ca, &facts.info, &a->trust);
 }
 
-static fm_status take_crl(const fm_enrolment *e, answer *a)
+static void use(answer *a, fm_trust *t)
+{
+    if (!t)
+        return;
+    fm_trust_free(&a->trust);
+    a->trust = t;
+}
+
+static fm_status take_crl(const uint8_t *crl, size_t len, answer *a)
 {
     fm_trust *revised = NULL;
     fm_status st;
 
-    if (e->crl_len == 0)
+    if (len == 0)
         return FM_OK;
-    if ((st = fm_trust_revise(a->trust, e->crl, e->crl_len, &revised)) != FM_OK)
+    if ((st = fm_trust_revise(a->trust, crl, len, &revised)) != FM_OK)
         return fm_fail_context(st, "the revocation list that was sent: ");
-    if (revised) {
-        fm_trust_free(&a->trust);
-        a->trust = revised;
-    }
+    use(a, revised);
     return FM_OK;
+}
+
+/** Only the CA that the code names can have named it. */
+static fm_status take_successor(const fm_enrolment *e, int64_t now_s, answer *a)
+{
+    const fm_succession s = { e->next, e->next_len, e->next_signature, e->next_signature_len };
+    fm_trust *both = NULL;
+    fm_status st;
+
+    if (e->next_len == 0)
+        return FM_OK;
+    if ((st = fm_trust_succeed(a->trust, &s, now_s, &both)) != FM_OK)
+        return st;
+    use(a, both);
+    return take_crl(e->next_crl, e->next_crl_len, a);
 }
 
 static fm_status check_own(const char *dir, const char *federation, const char *name,
                            const fm_enrolment *e, int64_t now_s, answer *a)
 {
-    EVP_PKEY *key = NULL;
+    fm_signer *key = NULL;
     fm_status st;
 
     if (strcmp(fm_trust_federation(a->trust), federation) != 0)
@@ -71,11 +93,11 @@ static fm_status check_own(const char *dir, const char *federation, const char *
     if (strcmp(fm_peer_info(a->self)->name, name) != 0)
         return fm_fail(FM_EAUTH, "the certificate that was sent names '%s', not '%s'",
                        fm_peer_info(a->self)->name, name);
-    if ((st = fm_key_load(dir, "identity.key", &key)) != FM_OK)
+    if ((st = fm_signer_load(dir, &key)) != FM_OK)
         return st;
-    if (EVP_PKEY_eq(X509_get0_pubkey(a->cert), key) != 1)
+    if (EVP_PKEY_eq(X509_get0_pubkey(a->cert), fm_signer_public(key)) != 1)
         st = fm_ssl_fail(FM_EAUTH, "the certificate that was sent is not for the key in %s", dir);
-    EVP_PKEY_free(key);
+    fm_signer_free(&key);
     return st;
 }
 
@@ -95,9 +117,9 @@ static fm_status replace_pem(const char *dir, const char *name, const X509 *x)
 /** identity.crt last: where it is, all is. */
 static fm_status write_files(const char *dir, const answer *a)
 {
-    fm_status st = replace_pem(dir, "ca.crt", a->ca);
+    fm_status st = fm_trust_save_cas(a->trust, dir);
 
-    if (st == FM_OK && fm_trust_crl_number(a->trust) > 0)
+    if (st == FM_OK && fm_trust_list_count(a->trust) > 0)
         st = fm_trust_save_crl(a->trust, dir);
     return st == FM_OK ? replace_pem(dir, "identity.crt", a->cert) : st;
 }
@@ -111,7 +133,9 @@ fm_status fm_identity_install(const char *dir, const fm_hash *ca_fingerprint,
 
     if (!dir || !ca_fingerprint || !federation || !name || !e)
         return fm_fail(FM_EINVAL, "fm_identity_install: NULL argument");
-    if ((st = check_ca(e, ca_fingerprint, &a)) == FM_OK && (st = take_crl(e, &a)) == FM_OK &&
+    if ((st = check_ca(e, ca_fingerprint, &a)) == FM_OK &&
+        (st = take_crl(e->crl, e->crl_len, &a)) == FM_OK &&
+        (st = take_successor(e, now_s, &a)) == FM_OK &&
         (st = check_own(dir, federation, name, e, now_s, &a)) == FM_OK)
         st = write_files(dir, &a);
     answer_fini(&a);

@@ -6,6 +6,7 @@
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/random.h"
+#include "trust_internal.h"
 
 static fm_status plan_times(const fm_ca *ca, const fm_ca_request *req, fm_cert_plan *plan)
 {
@@ -47,7 +48,7 @@ fm_status fm_issue_check_unique(const fm_ca *ca, const fm_cert_plan *plan)
         if ((st = fm_ssl_time(X509_get0_notBefore(x), &from)) != FM_OK ||
             (st = fm_ssl_time(X509_get0_notAfter(x), &to)) != FM_OK)
             break;
-        if (from <= plan->not_after_s && plan->not_before_s <= to && !fm_crl_has(ca->crl, x)) {
+        if (from <= plan->not_after_s && plan->not_before_s <= to && !fm_ca_has_revoked(ca, x)) {
             fm_clock_format(to, when, sizeof when);
             st = fm_fail(FM_EEXIST,
                          "%s: '%s' has a certificate until %s; revoke it first ('fedmoe-certs "
@@ -63,8 +64,9 @@ fm_status fm_issue_check_unique(const fm_ca *ca, const fm_cert_plan *plan)
 static fm_status check_output(const fm_ca *ca, const char *out_dir, bool *has_ca)
 {
     static const char *const files[] = { "identity.key", "identity.crt" };
-    fm_cert_facts facts;
-    X509 *pinned = NULL;
+    fm_trust *pinned = NULL;
+    fm_hash theirs, ours;
+    char *path = NULL;
     fm_status st;
     bool there = false;
 
@@ -79,15 +81,21 @@ static fm_status check_output(const fm_ca *ca, const char *out_dir, bool *has_ca
     }
     if ((st = fm_exists_in(out_dir, "ca.crt", has_ca)) != FM_OK || !*has_ca)
         return st;
-    if ((st = fm_cert_load_in(out_dir, "ca.crt", &pinned, &facts)) != FM_OK)
+    if ((st = fm_path_join(out_dir, "ca.crt", &path)) != FM_OK)
         return st;
-    X509_free(pinned);
-    if (!fm_hash_equal(&facts.info.fingerprint, &ca->info.fingerprint))
-        return fm_fail(FM_EEXIST,
-                       "%s/ca.crt: another CA (federation '%s') is pinned here; name another "
-                       "directory",
-                       out_dir, facts.info.federation);
-    return FM_OK;
+    st = fm_trust_load_file(path, "", &pinned);
+    free(path);
+    if (st != FM_OK)
+        return st;
+    theirs = fm_trust_fingerprint(pinned);
+    ours = fm_trust_fingerprint(ca->trust);
+    if (!fm_hash_equal(&theirs, &ours))
+        st = fm_fail(FM_EEXIST,
+                     "%s/ca.crt: another CA (federation '%s') is pinned here; name another "
+                     "directory",
+                     out_dir, fm_trust_federation(pinned));
+    fm_trust_free(&pinned);
+    return st;
 }
 
 static fm_status write_crl_copy(const char *out_dir, const fm_buf *pem)
@@ -115,8 +123,8 @@ static fm_status write_identity(const fm_ca *ca, const fm_cert_plan *plan, EVP_P
 
     fm_issued_name(plan->uri.name, plan->serial, record);
     if ((st = fm_pem_cert(cert, &cert_pem)) != FM_OK ||
-        (st = fm_pem_cert(ca->cert, &ca_pem)) != FM_OK ||
-        (st = fm_pem_crl(ca->crl, &crl_pem)) != FM_OK ||
+        (st = fm_trust_cas_pem(ca->trust, &ca_pem)) != FM_OK ||
+        (st = fm_trust_lists_pem(ca->trust, &crl_pem)) != FM_OK ||
         (st = fm_dir_make(out_dir, 0700)) != FM_OK ||
         (st = fm_created_add(&made, ca->dir, record, cert_pem.data, cert_pem.len, 0644)) != FM_OK)
         goto done;

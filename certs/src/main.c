@@ -4,18 +4,16 @@
 #include <string.h>
 #include <time.h>
 
-#include "fedmoe/base/cli.h"
+#include "commands.h"
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/certs/identity.h"
-#include "show.h"
 
 #define DAYS_MAX 36500.0
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define EXIT_USAGE 2
 
-/** For values that the option table cannot check: same exit code as its own refusals. */
-static int bad_usage(const char *program)
+int fm_certs_bad_usage(const char *program)
 {
     (void)fm_cli_failed(program);
     fprintf(stderr, "Try '%s --help'.\n", program);
@@ -92,7 +90,7 @@ static int ca_new(int argc, char **argv)
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     if (fm_name_check(federation) != FM_OK || fm_key_type_parse(type_name, &type) != FM_OK)
-        return bad_usage(program);
+        return fm_certs_bad_usage(program);
     if (fm_ca_new(dir, federation, type, (unsigned)days) != FM_OK ||
         fingerprint_of(dir, "ca.crt", hex) != FM_OK)
         return fm_cli_failed(program);
@@ -129,7 +127,7 @@ static int run_issue(issue_args *a, const char *program)
     char hex[65];
 
     if (finish_request(a) != FM_OK)
-        return bad_usage(program);
+        return fm_certs_bad_usage(program);
     if (fm_ca_issue(a->ca_dir, &a->request, a->out_dir) != FM_OK ||
         fingerprint_of(a->out_dir, "identity.crt", hex) != FM_OK)
         return fm_cli_failed(program);
@@ -194,7 +192,7 @@ static int revoke(int argc, char **argv)
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     if (fm_name_check(name) != FM_OK)
-        return bad_usage(program);
+        return fm_certs_bad_usage(program);
     if (fm_ca_revoke(ca_dir, name) != FM_OK)
         return fm_cli_failed(program);
     printf(
@@ -233,9 +231,14 @@ int main(int argc, char **argv)
 {
     static const fm_cli_command commands[] = {
         { "ca new", "make a consortium's certificate authority", ca_new },
+        { "ca rotate", "give a CA a successor", fm_certs_ca_rotate },
+        { "ca drop", "forget the older of two CAs", fm_certs_ca_drop },
         { "issue", "make a key and certificate for a member", issue },
         { "revoke", "revoke every certificate of a member", revoke },
         { "refresh", "sign the revocation list again, for a year", refresh },
+        { "renew", "put the next certificate into an identity's folder", fm_certs_renew },
+        { "request", "make a key and a request for a PKI that is there already", fm_certs_request },
+        { "install", "check and install what that PKI gave back", fm_certs_install },
         { "show", "say whom certificates name, and until when", fm_certs_show },
     };
     static const fm_cli_program program = {

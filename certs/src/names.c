@@ -45,7 +45,15 @@ fm_status fm_key_type_parse(const char *s, fm_key_type *out)
 
 const char *fm_key_type_name(fm_key_type t)
 {
-    return t == FM_KEY_ED25519 ? "ed25519" : "p256";
+    switch (t) {
+    case FM_KEY_ED25519:
+        return "ed25519";
+    case FM_KEY_P256:
+        return "p256";
+    case FM_KEY_OTHER:
+        break;
+    }
+    return "other";
 }
 
 /* isalnum would follow the locale. */

@@ -1,6 +1,7 @@
 /* What was good when it was signed: for those who check a record long after. */
 #include <string.h>
 
+#include "certs_internal.h"
 #include "fedmoe/certs/past.h"
 
 #define LABEL "fedmoe statement v1"
@@ -30,22 +31,23 @@ fm_status fm_credential_verify_past(const fm_trust *t, const fm_credential *c, f
 {
     fm_past_credential past = { 0 };
     fm_peer *signer = NULL;
+    fm_ca_path path;
     fm_status st;
 
     if (!t || !c || !out)
         return fm_fail(FM_EINVAL, "fm_credential_verify_past: NULL argument");
-    if (c->cert_len > sizeof c->cert || c->statement_len > sizeof c->statement ||
-        c->signature_len > sizeof c->signature)
-        return fm_fail(FM_EAUTH, "a credential with lengths past their limits");
+    if ((st = fm_credential_check_lengths(c)) != FM_OK)
+        return st;
+    path = fm_credential_path(c);
     /* At any time first: whose key it is that has signed the time. */
-    if ((st = fm_peer_verify_past(t, c->cert, c->cert_len, role, FM_PAST_ANY, &signer, NULL)) !=
-            FM_OK ||
+    if ((st = fm_peer_verify_past(t, c->cert, c->cert_len, &path, role, FM_PAST_ANY, &signer,
+                                  NULL)) != FM_OK ||
         (st = check_statement(signer, c, &past.statement)) != FM_OK)
         goto done;
     past.made_s = past.statement.not_after_s - FM_STATEMENT_VALID_S;
     if (past.made_s < fm_peer_info(signer)->not_before_s)
         past.made_s = fm_peer_info(signer)->not_before_s;
-    st = fm_peer_verify_past(t, c->cert, c->cert_len, role, past.made_s, &past.peer,
+    st = fm_peer_verify_past(t, c->cert, c->cert_len, &path, role, past.made_s, &past.peer,
                              &past.revoked_s);
     if (st == FM_OK)
         *out = past;

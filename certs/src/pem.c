@@ -1,4 +1,4 @@
-/* PEM files: exactly one block, of the expected type. */
+/* PEM files: exactly one block of the expected type, or a list of blocks of known types. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,9 +8,11 @@
 #include "certs_internal.h"
 #include "fedmoe/base/file.h"
 
-/** One block; FM_ENOTFOUND when there is no further one. */
-static fm_status read_block(BIO *bio, const char *path, const char *type, fm_buf *out)
+/** One block; FM_ENOTFOUND when there is no further one. @param types  NULL at their end. */
+static fm_status read_block(BIO *bio, const char *path, const char *const *types, size_t *which,
+                            fm_buf *out)
 {
+    size_t i = 0;
     fm_status st = FM_EPARSE;
     char *name = NULL, *header = NULL;
     unsigned char *data = NULL;
@@ -24,51 +26,64 @@ static fm_status read_block(BIO *bio, const char *path, const char *type, fm_buf
         ERR_clear_error();
         return FM_ENOTFOUND;
     }
-    if (strcmp(name, type) != 0 || header[0] != '\0')
+    while (types[i] && strcmp(name, types[i]) != 0)
+        i++;
+    if (!types[i] || header[0] != '\0') {
         (void)fm_fail(FM_EPARSE, "%s: holds a PEM block '%.40s' where '%s' is expected", path, name,
-                      type);
-    else
+                      types[0]);
+    } else {
+        *which = i;
         st = fm_buf_append(out, data, (size_t)len);
+    }
     OPENSSL_free(name);
     OPENSSL_free(header);
     OPENSSL_clear_free(data, len > 0 ? (size_t)len : 0);
     return st;
 }
 
-static fm_status read_only_block(const fm_buf *text, const char *path, const char *type,
-                                 fm_buf *out)
+/** Every block of the text, in order. */
+static fm_status read_blocks(const fm_buf *text, const char *path, const char *const *types,
+                             fm_pem_list *out)
 {
-    fm_status st;
-    fm_buf more;
     BIO *bio = BIO_new_mem_buf(text->data, (int)text->len);
+    fm_status st = FM_OK;
 
-    fm_buf_init(&more, text->len + 1);
-    if (!bio) {
-        st = fm_ssl_fail(FM_ENOMEM, "%s: no memory to read it", path);
-        goto done;
+    if (!bio)
+        return fm_ssl_fail(FM_ENOMEM, "%s: no memory to read it", path);
+    while (st == FM_OK) {
+        fm_buf more;
+        size_t which = 0;
+
+        fm_buf_init(&more, text->len + 1);
+        st = read_block(bio, path, types, &which, &more);
+        if (st == FM_OK && out->count == FM_PEM_BLOCKS_MAX)
+            st = fm_fail(FM_EPARSE, "%s: holds more than %u PEM blocks", path, FM_PEM_BLOCKS_MAX);
+        if (st == FM_OK)
+            out->blocks[out->count++] = (fm_pem_block){ which, more };
+        else
+            fm_buf_fini(&more);
     }
-    st = read_block(bio, path, type, out);
-    if (st == FM_ENOTFOUND)
-        st = fm_fail(FM_EPARSE, "%s: no line '-----BEGIN %s-----': not a PEM file", path, type);
-    if (st != FM_OK)
-        goto done;
-    st = read_block(bio, path, type, &more);
-    if (st == FM_OK)
-        st = fm_fail(FM_EPARSE, "%s: holds more than one '%s'; keep the first only", path, type);
-    else if (st == FM_ENOTFOUND)
-        st = FM_OK;
-done:
-    fm_buf_fini(&more);
     BIO_free(bio);
-    return st;
+    if (st != FM_ENOTFOUND)
+        return st;
+    return out->count > 0 ? FM_OK
+                          : fm_fail(FM_EPARSE, "%s: no line '-----BEGIN %s-----': not a PEM file",
+                                    path, types[0]);
 }
 
-fm_status fm_pem_read(const char *path, const char *type, size_t limit, fm_buf *out)
+void fm_pem_list_fini(fm_pem_list *l)
+{
+    while (l->count > 0)
+        fm_buf_fini(&l->blocks[--l->count].der);
+}
+
+fm_status fm_pem_read_list(const char *path, const char *const *types, size_t limit,
+                           fm_pem_list *out)
 {
     fm_buf text = { 0 };
     fm_status st;
 
-    fm_buf_init(out, limit);
+    out->count = 0;
     if ((st = fm_file_read(path, limit, &text)) != FM_OK)
         goto done;
     /* Looked for before anything is decoded, so that no part of a key reaches other memory. */
@@ -83,11 +98,30 @@ fm_status fm_pem_read(const char *path, const char *type, size_t limit, fm_buf *
         st = fm_fail(FM_EPARSE, "%s: the file is empty; copy it again", path);
         goto done;
     }
-    st = read_only_block(&text, path, type, out);
+    st = read_blocks(&text, path, types, out);
 done:
     fm_buf_fini(&text);
     if (st != FM_OK)
-        fm_buf_fini(out);
+        fm_pem_list_fini(out);
+    return st;
+}
+
+fm_status fm_pem_read(const char *path, const char *type, size_t limit, fm_buf *out)
+{
+    const char *const types[] = { type, NULL };
+    fm_pem_list list;
+    fm_status st;
+
+    fm_buf_init(out, limit);
+    if ((st = fm_pem_read_list(path, types, limit, &list)) != FM_OK)
+        return st;
+    if (list.count > 1) {
+        st = fm_fail(FM_EPARSE, "%s: holds more than one '%s'; keep the first only", path, type);
+    } else {
+        *out = list.blocks[0].der; /* ownership moves */
+        list.count = 0;
+    }
+    fm_pem_list_fini(&list);
     return st;
 }
 
@@ -104,7 +138,7 @@ fm_status fm_pem_read_in(const char *dir, const char *name, const char *type, si
     return st;
 }
 
-/** Move what a memory BIO holds into `out`. */
+/** Behind what `out` holds: what a memory BIO holds. */
 static fm_status take(BIO *bio, bool written, fm_buf *out)
 {
     const char *data = NULL;
@@ -114,6 +148,15 @@ static fm_status take(BIO *bio, bool written, fm_buf *out)
         return fm_ssl_fail(FM_ENOMEM, "cannot write PEM");
     len = BIO_get_mem_data(bio, &data);
     return fm_buf_append(out, data, len > 0 ? (size_t)len : 0);
+}
+
+fm_status fm_pem_add(const char *type, const uint8_t *der, size_t len, fm_buf *out)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    fm_status st = take(bio, bio && PEM_write_bio(bio, type, "", der, (long)len) > 0, out);
+
+    BIO_free(bio);
+    return st;
 }
 
 fm_status fm_pem_cert(const X509 *x, fm_buf *out)

@@ -1,11 +1,10 @@
 /* fedmoe-certs show: what a certificate says, for people and for scripts. */
 #include <stdio.h>
 
-#include "fedmoe/base/cli.h"
+#include "commands.h"
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/json.h"
 #include "fedmoe/certs/identity.h"
-#include "show.h"
 
 #define PROGRAM "fedmoe-certs show"
 #define FILES_MAX 1000
@@ -50,10 +49,11 @@ static void print_text(const shown *s)
     printf("%s\n  role         %s\n", s->path, role_of(s));
     if (!s->is_ca)
         printf("  name         %s\n", s->info.name);
-    printf("  federation   %s\n  valid        %s to %s (%s)\n  key type     %s\n"
+    if (s->info.federation[0])
+        printf("  federation   %s\n", s->info.federation);
+    printf("  valid        %s to %s (%s)\n  key type     %s\n"
            "  fingerprint  %s\n",
-           s->info.federation, s->from, s->to, validity_word(s), fm_key_type_name(s->type),
-           s->fingerprint);
+           s->from, s->to, validity_word(s), fm_key_type_name(s->type), s->fingerprint);
 }
 
 static fm_status append_json(json_t *list, const shown *s)

@@ -164,16 +164,19 @@ fm_status fm_dp_mask_apply(unsigned word_bits, void *sum, size_t n,
     return st;
 }
 
-/* Bytes [at, at + len) of an update of 24 bits a word, wherever words begin and end. */
+/*
+ * Bytes [at, at + len) of an update of 24 bits a word, wherever words begin and end. A fourth byte that
+ * is loaded with a word lands where the sum's words have no meaning.
+ */
 static void add_bytes24(uint32_t *sum, size_t at, const uint8_t *bytes, size_t len)
 {
     const uint8_t *end = bytes + len;
 
     for (; bytes < end && at % 3 != 0; at++)
         sum[at / 3] += (uint32_t)*bytes++ << 8 * (at % 3);
-    for (sum += at / 3; end - bytes >= 3; bytes += 3)
-        *sum++ += bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16;
-    for (unsigned shift = 0; bytes < end; shift += 8)
+    for (sum += at / 3; end - bytes > 3; bytes += 3)
+        *sum++ += word_at(bytes, 0);
+    for (unsigned shift = 0; bytes < end; shift += 8) /* the last word, or what there is of it */
         *sum += (uint32_t)*bytes++ << shift;
 }
 

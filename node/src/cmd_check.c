@@ -45,8 +45,6 @@ static void check_identity(checkup *c)
     fm_trust *trust = NULL;
     fm_peer *self = NULL;
     const fm_cert_info *info;
-    const uint8_t *der = NULL;
-    size_t len = 0;
     int64_t now = fm_clock_wall_s();
     char detail[256] = "", until[32];
     fm_status st;
@@ -55,14 +53,13 @@ static void check_identity(checkup *c)
         (st = fm_trust_load(c->config.identity_dir, &trust)) != FM_OK)
         goto done;
     info = fm_identity_info(id);
-    fm_identity_der(id, &der, &len);
     fm_clock_format(info->not_after_s, until, sizeof until);
     if (strcmp(info->name, c->config.name) != 0) {
         st = fm_fail(FM_EINVAL, "name is '%s' in %s, '%s' in the certificate", c->config.name,
                      c->config_path, info->name);
         goto done;
     }
-    if ((st = fm_peer_verify(trust, der, len, FM_ROLE_NODE, now, &self)) != FM_OK)
+    if ((st = fm_peer_verify_self(trust, id, FM_ROLE_NODE, now, &self)) != FM_OK)
         goto done;
     (void)snprintf(detail, sizeof detail, "node '%s' of federation '%s', valid until %s%s",
                    info->name, info->federation, until,

@@ -19,6 +19,7 @@
 
 typedef struct {
     const char *output;
+    const char *key_uri; /* NULL: a file */
     uint64_t wait_s;
     fm_key_type type;
     fm_invitation code;
@@ -52,8 +53,20 @@ static fm_status say_waiting(const join *j)
 
 static fm_status install(const join *j, const fm_msg_enrolled *a)
 {
-    const fm_enrolment e = { a->certificate.data, a->authority.data, a->revocations.data,
-                             a->certificate.len,  a->authority.len,  a->revocations.len };
+    const fm_enrolment e = {
+        .cert = a->certificate.data,
+        .cert_len = a->certificate.len,
+        .ca = a->authority.data,
+        .ca_len = a->authority.len,
+        .crl = a->revocations.data,
+        .crl_len = a->revocations.len,
+        .next = a->successor.authority.data,
+        .next_len = a->successor.authority.len,
+        .next_signature = a->successor.signature.data,
+        .next_signature_len = a->successor.signature.len,
+        .next_crl = a->successor_revocations.data,
+        .next_crl_len = a->successor_revocations.len,
+    };
 
     return fm_identity_install(j->output, &j->code.ca, j->code.federation, j->code.name, &e,
                                fm_clock_wall_s());
@@ -145,14 +158,15 @@ static fm_status is_done(const join *j, bool *done)
 
 static fm_status run(join *j)
 {
+    const fm_request_plan plan = { FM_ROLE_NODE, j->code.federation, j->code.name, j->type,
+                                   j->key_uri };
     bool done = false;
     fm_status st;
 
     if ((st = is_done(j, &done)) != FM_OK)
         return st;
-    if (!done && ((st = fm_request_make(j->output, j->type, j->code.federation, j->code.name,
-                                        &j->request)) != FM_OK ||
-                  (st = ask(j)) != FM_OK))
+    if (!done &&
+        ((st = fm_request_begin(j->output, &plan, &j->request)) != FM_OK || (st = ask(j)) != FM_OK))
         return st;
     if ((st = write_config(j)) != FM_OK)
         return st;
@@ -172,6 +186,9 @@ int fm_cmd_join(int argc, char **argv)
         { "output", FM_CLI_STRING, &j.output, "DIR",
           "folder of the new identity (default: the node's name)", false, 0, 0 },
         { "key-type", FM_CLI_STRING, &type, "TYPE", "ed25519 (default) or p256", false, 0, 0 },
+        { "key", FM_CLI_STRING, &j.key_uri, "URI",
+          "keep the key in a token: pkcs11:token=...;object=...?module-path=... (docs/pki.md)",
+          false, 0, 0 },
         { "wait-s", FM_CLI_U64, &j.wait_s, "SECONDS", "keep asking for so long (default 60)", false,
           1, 31536000 },
     };

@@ -44,8 +44,7 @@ static fm_status check_mark(fm_node_round *m, const fm_hash *plan, const fm_ledg
 
     if (mark->round == 0)
         return FM_OK;
-    if ((st = fm_peer_verify(m->c.trust, m->c.own->cert, m->c.own->cert_len, FM_ROLE_NODE, now_s,
-                             &self)) != FM_OK)
+    if ((st = fm_credential_peer(m->c.trust, m->c.own, FM_ROLE_NODE, now_s, &self)) != FM_OK)
         return st;
     st = fm_peer_check_signature(self, FM_LABEL_LEDGER_MARK, digest.bytes, FM_HASH_BYTES,
                                  mark->signature.data, mark->signature.len);

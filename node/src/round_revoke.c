@@ -1,6 +1,7 @@
 /*
- * Revocations: the CA's list, brought by the aggregator. Only a higher number under the own CA's
- * signature counts, so the aggregator can bring a newer list or none, but no other. Whoever is
+ * Revocations: a CA's list, brought by the aggregator. Only a higher number under the own CA's
+ * signature counts, so the aggregator can bring a newer list or none, but no other. A successor of
+ * the CA comes with its first list; only the CA itself can have named it. Whoever is
  * revoked is in no round, commit or release of this node from here on.
  */
 #include <stdlib.h>
@@ -48,6 +49,44 @@ static void leave_open_round(fm_node_round *m)
         fm_node_progress(m, round, "abandoned");
 }
 
+/** Whether the list of the successor is among those of the trust. */
+static bool has_successors_list(const fm_trust *t)
+{
+    bool has = false;
+
+    for (size_t i = 0; t && !has && i < fm_trust_list_count(t); i++) {
+        fm_crl_view list;
+
+        fm_trust_list(t, i, &list);
+        has = list.of_successor;
+    }
+    return has;
+}
+
+/** The trust with the message's CA, if it brings one that is new here, and with its list. */
+static fm_status revise(const fm_node_round *m, const fm_msg_revocations *msg, int64_t now_s,
+                        fm_trust **out)
+{
+    const fm_succession s = { msg->successor.authority.data, msg->successor.authority.len,
+                              msg->successor.signature.data, msg->successor.signature.len };
+    fm_trust *both = NULL, *revised = NULL;
+    fm_status st = FM_OK;
+
+    if (s.ca_len > 0)
+        st = fm_trust_succeed(m->c.trust, &s, now_s, &both);
+    if (st == FM_OK)
+        st = fm_trust_revise_path(both ? both : m->c.trust, msg->list.data, msg->list.len,
+                                  &msg->path, &revised);
+    if (st == FM_OK && both && !has_successors_list(revised)) /* both count, or none */
+        st = fm_fail(FM_EPROTO, "a successor of the CA with the list of another");
+    fm_trust_free(&both);
+    if (st == FM_OK)
+        *out = revised;
+    else
+        fm_trust_free(&revised);
+    return st;
+}
+
 fm_status fm_node_take_revocations(fm_node_round *m, const fm_msg_revocations *msg, int64_t now_s)
 {
     const fm_node_ports *ports = &m->c.ports;
@@ -57,8 +96,7 @@ fm_status fm_node_take_revocations(fm_node_round *m, const fm_msg_revocations *m
 
     if (!ports->keep_revocations)
         return fm_fail(FM_ESTATE, "this node keeps no revocation list");
-    if ((st = fm_trust_revise(m->c.trust, msg->list.data, msg->list.len, &fresh)) != FM_OK ||
-        !fresh)
+    if ((st = revise(m, msg, now_s, &fresh)) != FM_OK || !fresh)
         return st;
     if ((st = bar(m, fresh, now_s, &barred)) != FM_OK ||
         (st = ports->keep_revocations(ports->ctx, fresh)) != FM_OK) {

@@ -20,20 +20,12 @@ void fm_node_roster_fini(fm_node_roster *r)
     *r = (fm_node_roster){ 0 };
 }
 
-static bool same_credential(const fm_credential *a, const fm_credential *b)
-{
-    return a->cert_len == b->cert_len && a->statement_len == b->statement_len &&
-           a->signature_len == b->signature_len && memcmp(a->cert, b->cert, a->cert_len) == 0 &&
-           memcmp(a->statement, b->statement, a->statement_len) == 0 &&
-           memcmp(a->signature, b->signature, a->signature_len) == 0;
-}
-
 static fm_status find_self(const fm_node_round *m, const fm_msg_roster *msg, uint32_t *out)
 {
     uint32_t found = 0;
 
     for (uint32_t i = 0; i < msg->count; i++)
-        if (same_credential(&msg->members[i], m->c.own)) {
+        if (fm_credential_equal(&msg->members[i], m->c.own)) {
             *out = i;
             found++;
         }

@@ -276,17 +276,14 @@ static fm_status run_sessions(fm_node_driver *d)
 static fm_status check_self(const fm_node_driver *d)
 {
     const fm_cert_info *info = fm_identity_info(d->identity);
-    const uint8_t *der = NULL;
     fm_peer *self = NULL;
-    size_t len = 0;
     fm_status st;
 
     if (info->role != FM_ROLE_NODE || strcmp(info->name, d->config.name) != 0)
         return fm_fail(FM_EPERM, "%s: name is '%s', but the certificate in %s is that of %s '%s'",
                        d->o->config, d->config.name, d->config.identity_dir,
                        fm_role_name(info->role), info->name);
-    fm_identity_der(d->identity, &der, &len);
-    st = fm_peer_verify(d->trust, der, len, FM_ROLE_NODE, fm_clock_wall_s(), &self);
+    st = fm_peer_verify_self(d->trust, d->identity, FM_ROLE_NODE, fm_clock_wall_s(), &self);
     fm_peer_free(&self);
     return st == FM_OK ? FM_OK : fm_fail_context(st, "%s/identity.crt: ", d->config.identity_dir);
 }

@@ -83,12 +83,34 @@ static fm_status port_check_mark(void *ctx, const fm_ledger_mark *mark)
     return fm_node_books_check_mark(ctx, mark);
 }
 
+/** Before its list: a list whose CA is not pinned could not be read again. */
+static fm_status keep_successor(const fm_node_driver *d, const fm_trust *fresh)
+{
+    const size_t last = fm_trust_ca_count(fresh) - 1;
+    const fm_cert_info *now = fm_trust_ca_info(fresh, last);
+    const fm_cert_info *had = fm_trust_ca_info(d->trust, fm_trust_ca_count(d->trust) - 1);
+    char hex[2 * FM_HASH_BYTES + 1], end[32];
+    fm_status st;
+
+    if (fm_hash_equal(&now->fingerprint, &had->fingerprint))
+        return FM_OK;
+    if ((st = fm_trust_save_cas(fresh, d->config.identity_dir)) != FM_OK)
+        return st;
+    fm_hash_hex(&now->fingerprint, hex);
+    fm_clock_format(now->not_after_s, end, sizeof end);
+    fm_log(FM_LOG_WARN,
+           "the CA has named its successor, which is pinned here from now on, until %s: compare "
+           "fingerprint %s with the coordinator's",
+           end, hex);
+    return FM_OK;
+}
+
 static fm_status port_keep_revocations(void *ctx, fm_trust *fresh)
 {
     fm_node_driver *d = ctx;
-    fm_status st = fm_trust_save_crl(fresh, d->config.identity_dir);
+    fm_status st = keep_successor(d, fresh);
 
-    if (st != FM_OK)
+    if (st != FM_OK || (st = fm_trust_save_crl(fresh, d->config.identity_dir)) != FM_OK)
         return st;
     fm_log(FM_LOG_INFO, "revocation list %llu of the CA is in force here",
            (unsigned long long)fm_trust_crl_number(fresh));

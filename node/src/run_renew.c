@@ -1,7 +1,7 @@
 /* The next certificate before this one ends, while the process goes on. */
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/log.h"
-#include "fedmoe/certs/enrol.h"
+#include "fedmoe/certs/succession.h"
 #include "run_internal.h"
 
 #define AGAIN_MS ((uint64_t)3600 * 1000)
@@ -30,7 +30,9 @@ static bool is_time(const fm_node_driver *d)
 {
     fm_node_phase phase = fm_node_round_phase(d->machine);
 
-    return !d->renewed && fm_cert_is_due(fm_identity_info(d->identity), fm_clock_wall_s()) &&
+    return !d->renewed &&
+           (fm_cert_is_due(fm_identity_info(d->identity), fm_clock_wall_s()) ||
+            fm_trust_is_superseded(d->trust, d->identity)) &&
            fm_clock_now_ms() >= d->renew_after_ms &&
            (phase == FM_NODE_WAIT_ROSTER || phase == FM_NODE_WAIT_START);
 }

@@ -113,7 +113,7 @@ static fm_status check_aggregator(verification *v, fm_bytes certificate, int64_t
                                   const char *label, const fm_hash *digest, fm_bytes signature)
 {
     fm_peer *hub = NULL;
-    fm_status st = fm_peer_verify_past(v->trust, certificate.data, certificate.len,
+    fm_status st = fm_peer_verify_past(v->trust, certificate.data, certificate.len, NULL,
                                        FM_ROLE_AGGREGATOR, at_s, &hub, NULL);
 
     if (st != FM_OK)

@@ -106,6 +106,8 @@ fm_status fm_codec_check_entries(const fm_codec *c, const fm_transcript_entry *e
 
 fm_status fm_codec_check_credential(const fm_codec *c, const fm_credential *cred)
 {
+    fm_ca_path path;
+
     if (cred->cert_len < 1 || cred->cert_len > FM_CERT_MAX_BYTES)
         return fm_codec_fail(c, "credential", "certificate of %zu bytes, must be 1 to %u",
                              cred->cert_len, FM_CERT_MAX_BYTES);
@@ -115,7 +117,11 @@ fm_status fm_codec_check_credential(const fm_codec *c, const fm_credential *cred
     if (cred->signature_len < 1 || cred->signature_len > FM_SIGNATURE_MAX)
         return fm_codec_fail(c, "credential", "signature of %zu bytes, must be 1 to %u",
                              cred->signature_len, FM_SIGNATURE_MAX);
-    return FM_OK;
+    if (cred->intermediate_count > FM_INTERMEDIATES_MAX)
+        return fm_codec_fail(c, "credential", "%zu intermediate CAs, must be at most %d",
+                             cred->intermediate_count, FM_INTERMEDIATES_MAX);
+    path = fm_credential_path(cred);
+    return fm_codec_check_path(c, "credential", &path);
 }
 
 /* ---- struct to wire ---- */
@@ -143,12 +149,47 @@ fm_status fm_codec_put_list(const fm_codec *c, const fm_bytes *list, size_t coun
     return FM_OK;
 }
 
-void fm_codec_put_credential(const fm_credential *cred, Fedmoe__V1__Credential *out)
+fm_status fm_codec_check_path(const fm_codec *c, const char *field, const fm_ca_path *path)
 {
+    if (path->count > FM_INTERMEDIATES_MAX)
+        return fm_codec_fail(c, field, "%zu elements, must be at most %d", path->count,
+                             FM_INTERMEDIATES_MAX);
+    for (size_t i = 0; i < path->count; i++)
+        if (path->len[i] < 1 || path->len[i] > FM_INTERMEDIATE_MAX_BYTES || !path->der[i])
+            return fm_codec_fail(c, field, "%zu bytes, must be 1 to %u", path->len[i],
+                                 FM_INTERMEDIATE_MAX_BYTES);
+    return FM_OK;
+}
+
+fm_status fm_codec_put_path(const fm_codec *c, const fm_ca_path *path, size_t *n,
+                            ProtobufCBinaryData **out)
+{
+    ProtobufCBinaryData *views;
+    void *p = NULL;
+    fm_status st;
+
+    if (path->count == 0)
+        return FM_OK;
+    if ((st = fm_codec_take(c, path->count, sizeof *views, &p)) != FM_OK)
+        return st;
+    views = p;
+    for (size_t i = 0; i < path->count; i++)
+        views[i] = fm_codec_put_bytes(path->der[i], path->len[i]);
+    *n = path->count;
+    *out = views;
+    return FM_OK;
+}
+
+fm_status fm_codec_put_credential(const fm_codec *c, const fm_credential *cred,
+                                  Fedmoe__V1__Credential *out)
+{
+    const fm_ca_path path = fm_credential_path(cred);
+
     fedmoe__v1__credential__init(out);
     out->certificate = fm_codec_put_bytes(cred->cert, cred->cert_len);
     out->statement = fm_codec_put_bytes(cred->statement, cred->statement_len);
     out->signature = fm_codec_put_bytes(cred->signature, cred->signature_len);
+    return fm_codec_put_path(c, &path, &out->n_intermediates, &out->intermediates);
 }
 
 fm_status fm_codec_put_entries(const fm_codec *c, const fm_transcript_entry *e, size_t count,
@@ -248,6 +289,36 @@ static fm_status get_part(const fm_codec *c, const char *part, ProtobufCBinaryDa
     return FM_OK;
 }
 
+fm_status fm_codec_get_path(const fm_codec *c, const char *field, size_t n,
+                            const ProtobufCBinaryData *in, fm_ca_path *out)
+{
+    if (n > FM_INTERMEDIATES_MAX)
+        return fm_codec_fail(c, field, "%zu elements, at most %d", n, FM_INTERMEDIATES_MAX);
+    *out = (fm_ca_path){ .count = n };
+    for (size_t i = 0; i < n; i++) {
+        out->der[i] = in[i].data;
+        out->len[i] = in[i].len;
+    }
+    return FM_OK;
+}
+
+static fm_status get_intermediates(const fm_codec *c, const Fedmoe__V1__Credential *in,
+                                   fm_credential *out)
+{
+    fm_status st = FM_OK;
+
+    memset(out->intermediates, 0, sizeof out->intermediates);
+    memset(out->intermediate_len, 0, sizeof out->intermediate_len);
+    if (in->n_intermediates > FM_INTERMEDIATES_MAX)
+        return fm_codec_fail(c, "credential", "%zu intermediate CAs, at most %d",
+                             in->n_intermediates, FM_INTERMEDIATES_MAX);
+    for (size_t i = 0; st == FM_OK && i < in->n_intermediates; i++)
+        st = get_part(c, "intermediate", in->intermediates[i], out->intermediates[i],
+                      FM_INTERMEDIATE_MAX_BYTES, &out->intermediate_len[i]);
+    out->intermediate_count = in->n_intermediates;
+    return st;
+}
+
 fm_status fm_codec_get_credential(const fm_codec *c, const Fedmoe__V1__Credential *in,
                                   fm_credential *out)
 {
@@ -260,8 +331,10 @@ fm_status fm_codec_get_credential(const fm_codec *c, const Fedmoe__V1__Credentia
         (st = get_part(c, "statement", in->statement, out->statement, FM_STATEMENT_MAX_BYTES,
                        &out->statement_len)) != FM_OK)
         return st;
-    return get_part(c, "signature", in->signature, out->signature, FM_SIGNATURE_MAX,
-                    &out->signature_len);
+    if ((st = get_part(c, "signature", in->signature, out->signature, FM_SIGNATURE_MAX,
+                       &out->signature_len)) != FM_OK)
+        return st;
+    return get_intermediates(c, in, out);
 }
 
 fm_status fm_codec_get_entries(const fm_codec *c, size_t n, Fedmoe__V1__TranscriptEntry *const *in,

@@ -57,6 +57,8 @@ FM_NODISCARD fm_status fm_codec_check_indices(const fm_codec *c, const char *fie
 /** Rounds strictly increasing from 1, and below `before` unless that is 0. */
 FM_NODISCARD fm_status fm_codec_check_entries(const fm_codec *c, const fm_transcript_entry *e,
                                               size_t count, uint64_t before);
+FM_NODISCARD fm_status fm_codec_check_path(const fm_codec *c, const char *field,
+                                           const fm_ca_path *path);
 FM_NODISCARD fm_status fm_codec_check_credential(const fm_codec *c, const fm_credential *cred);
 
 /* ---- struct to wire ---- */
@@ -64,7 +66,11 @@ ProtobufCBinaryData fm_codec_put_bytes(const void *data, size_t len);
 /** Bytes lists: an array of views in the scratch. */
 FM_NODISCARD fm_status fm_codec_put_list(const fm_codec *c, const fm_bytes *list, size_t count,
                                          size_t *n, ProtobufCBinaryData **out);
-void fm_codec_put_credential(const fm_credential *cred, Fedmoe__V1__Credential *out);
+FM_NODISCARD fm_status fm_codec_put_credential(const fm_codec *c, const fm_credential *cred,
+                                               Fedmoe__V1__Credential *out);
+/** Intermediate CAs: an array of views in the scratch; none: both outs stay. */
+FM_NODISCARD fm_status fm_codec_put_path(const fm_codec *c, const fm_ca_path *path, size_t *n,
+                                         ProtobufCBinaryData **out);
 FM_NODISCARD fm_status fm_codec_put_entries(const fm_codec *c, const fm_transcript_entry *e,
                                             size_t count, size_t *n,
                                             Fedmoe__V1__TranscriptEntry ***out);
@@ -83,6 +89,9 @@ FM_NODISCARD fm_status fm_codec_get_count(const fm_codec *c, const char *field, 
                                           size_t max, uint32_t *out);
 FM_NODISCARD fm_status fm_codec_get_list(const fm_codec *c, const char *field, size_t n,
                                          const ProtobufCBinaryData *list, const fm_bytes **out);
+/** Borrowed from the wire struct. */
+FM_NODISCARD fm_status fm_codec_get_path(const fm_codec *c, const char *field, size_t n,
+                                         const ProtobufCBinaryData *in, fm_ca_path *out);
 FM_NODISCARD fm_status fm_codec_get_credential(const fm_codec *c, const Fedmoe__V1__Credential *in,
                                                fm_credential *out);
 FM_NODISCARD fm_status fm_codec_get_entries(const fm_codec *c, size_t n,

@@ -26,6 +26,14 @@ static void add_indices(fm_hasher *h, const uint32_t *p, uint32_t count)
         fm_hasher_add_u64(h, p[i]);
 }
 
+static void add_path(fm_hasher *h, uint32_t place, const fm_credential *c)
+{
+    fm_hasher_add_u64(h, place);
+    fm_hasher_add_u64(h, c->intermediate_count);
+    for (size_t i = 0; i < c->intermediate_count; i++)
+        fm_hasher_add_part(h, c->intermediates[i], c->intermediate_len[i]);
+}
+
 fm_hash fm_roster_digest(const fm_msg_roster *r)
 {
     fm_hasher h;
@@ -40,6 +48,10 @@ fm_hash fm_roster_digest(const fm_msg_roster *r)
         fm_hasher_add_part(&h, c->statement, c->statement_len);
         fm_hasher_add_part(&h, c->signature, c->signature_len);
     }
+    /* Behind them, each with its place: where nobody has any, there is nothing. */
+    for (uint32_t i = 0; i < r->count; i++)
+        if (r->members[i].intermediate_count > 0)
+            add_path(&h, i, &r->members[i]);
     return fm_hasher_end(&h);
 }
 

@@ -28,8 +28,7 @@ static fm_status hello_put(const fm_codec *c, const fm_message *m, fm_wire *w)
     fedmoe__v1__hello__init(w->hello);
     w->hello->version = m->hello.version;
     w->hello->credential = q;
-    fm_codec_put_credential(&m->hello.credential, w->hello->credential);
-    return FM_OK;
+    return fm_codec_put_credential(c, &m->hello.credential, w->hello->credential);
 }
 
 static fm_status hello_get(const fm_codec *c, const fm_wire *w, fm_message *m)
@@ -64,8 +63,7 @@ static fm_status welcome_put(const fm_codec *c, const fm_message *m, fm_wire *w)
     w->welcome->version = m->welcome.version;
     w->welcome->session_port = m->welcome.session_port;
     w->welcome->credential = q;
-    fm_codec_put_credential(&m->welcome.credential, w->welcome->credential);
-    return FM_OK;
+    return fm_codec_put_credential(c, &m->welcome.credential, w->welcome->credential);
 }
 
 static fm_status welcome_get(const fm_codec *c, const fm_wire *w, fm_message *m)

@@ -38,6 +38,53 @@ static fm_status enrol_get(const fm_codec *c, const fm_wire *w, fm_message *m)
     return fm_codec_get_exact(c, "proof", w->enrol->proof, m->enrol.proof, sizeof m->enrol.proof);
 }
 
+/* ---- a successor, in two messages ---- */
+
+static fm_status successor_check(const fm_codec *c, const fm_successor *s)
+{
+    fm_status st;
+
+    if (s->authority.len == 0)
+        return s->signature.len == 0
+                   ? FM_OK
+                   : fm_codec_fail(c, "successor", "a signature without a certificate");
+    if ((st = fm_codec_check_bytes(c, "successor.authority", s->authority, 1,
+                                   FM_SUCCESSOR_MAX_BYTES)) != FM_OK)
+        return st;
+    return fm_codec_check_signature(c, "successor.signature", s->signature);
+}
+
+static fm_status successor_put(const fm_codec *c, const fm_successor *s,
+                               Fedmoe__V1__Successor **out)
+{
+    Fedmoe__V1__Successor *w;
+    void *p = NULL;
+    fm_status st;
+
+    if (s->authority.len == 0)
+        return FM_OK;
+    if ((st = fm_codec_take(c, 1, sizeof *w, &p)) != FM_OK)
+        return st;
+    w = p;
+    fedmoe__v1__successor__init(w);
+    w->authority = fm_codec_put_bytes(s->authority.data, s->authority.len);
+    w->signature = fm_codec_put_bytes(s->signature.data, s->signature.len);
+    *out = w;
+    return FM_OK;
+}
+
+/** One that is there has a certificate: absence has one form. */
+static fm_status successor_get(const fm_codec *c, const Fedmoe__V1__Successor *w, fm_successor *out)
+{
+    if (!w)
+        return FM_OK;
+    if (w->authority.len == 0)
+        return fm_codec_fail(c, "successor", "without a certificate");
+    out->authority = fm_codec_get_bytes(w->authority);
+    out->signature = fm_codec_get_bytes(w->signature);
+    return FM_OK;
+}
+
 /* ---- Enrolled ---- */
 
 static fm_status enrolled_check(const fm_codec *c, const fm_message *m)
@@ -51,8 +98,15 @@ static fm_status enrolled_check(const fm_codec *c, const fm_message *m)
         (st = fm_codec_check_bytes(c, "authority", e->authority, waits ? 0 : 1,
                                    waits ? 0 : FM_CERT_MAX_BYTES)) != FM_OK)
         return st;
-    return fm_codec_check_bytes(c, "revocations", e->revocations, 0,
-                                waits ? 0 : FM_MAX_DOOR_CRL_BYTES);
+    if ((st = fm_codec_check_bytes(c, "revocations", e->revocations, 0,
+                                   waits ? 0 : FM_MAX_DOOR_CRL_BYTES)) != FM_OK ||
+        (st = successor_check(c, &e->successor)) != FM_OK)
+        return st;
+    if (waits && e->successor.authority.len > 0)
+        return fm_codec_fail(c, "successor", "without a certificate");
+    return fm_codec_check_bytes(
+        c, "successor_revocations", e->successor_revocations, 0,
+        e->successor.authority.len > 0 ? FM_MAX_DOOR_CRL_BYTES - e->revocations.len : 0);
 }
 
 static fm_status enrolled_put(const fm_codec *c, const fm_message *m, fm_wire *w)
@@ -68,23 +122,29 @@ static fm_status enrolled_put(const fm_codec *c, const fm_message *m, fm_wire *w
     w->enrolled->certificate = fm_codec_put_bytes(e->certificate.data, e->certificate.len);
     w->enrolled->authority = fm_codec_put_bytes(e->authority.data, e->authority.len);
     w->enrolled->revocations = fm_codec_put_bytes(e->revocations.data, e->revocations.len);
-    return FM_OK;
+    w->enrolled->successor_revocations =
+        fm_codec_put_bytes(e->successor_revocations.data, e->successor_revocations.len);
+    return successor_put(c, &e->successor, &w->enrolled->successor);
 }
 
 static fm_status enrolled_get(const fm_codec *c, const fm_wire *w, fm_message *m)
 {
-    (void)c;
     m->enrolled.certificate = fm_codec_get_bytes(w->enrolled->certificate);
     m->enrolled.authority = fm_codec_get_bytes(w->enrolled->authority);
     m->enrolled.revocations = fm_codec_get_bytes(w->enrolled->revocations);
-    return FM_OK;
+    m->enrolled.successor_revocations = fm_codec_get_bytes(w->enrolled->successor_revocations);
+    return successor_get(c, w->enrolled->successor, &m->enrolled.successor);
 }
 
 /* ---- Revocations ---- */
 
 static fm_status revocations_check(const fm_codec *c, const fm_message *m)
 {
-    return fm_codec_check_bytes(c, "list", m->revocations.list, 1, FM_CRL_MAX_BYTES);
+    fm_status st = fm_codec_check_bytes(c, "list", m->revocations.list, 1, FM_CRL_MAX_BYTES);
+
+    if (st != FM_OK || (st = fm_codec_check_path(c, "path", &m->revocations.path)) != FM_OK)
+        return st;
+    return successor_check(c, &m->revocations.successor);
 }
 
 static fm_status revocations_put(const fm_codec *c, const fm_message *m, fm_wire *w)
@@ -97,14 +157,20 @@ static fm_status revocations_put(const fm_codec *c, const fm_message *m, fm_wire
     w->revocations = p;
     fedmoe__v1__revocations__init(w->revocations);
     w->revocations->list = fm_codec_put_bytes(m->revocations.list.data, m->revocations.list.len);
-    return FM_OK;
+    if ((st = fm_codec_put_path(c, &m->revocations.path, &w->revocations->n_path,
+                                &w->revocations->path)) != FM_OK)
+        return st;
+    return successor_put(c, &m->revocations.successor, &w->revocations->successor);
 }
 
 static fm_status revocations_get(const fm_codec *c, const fm_wire *w, fm_message *m)
 {
-    (void)c;
+    fm_status st = fm_codec_get_path(c, "path", w->revocations->n_path, w->revocations->path,
+                                     &m->revocations.path);
+
     m->revocations.list = fm_codec_get_bytes(w->revocations->list);
-    return FM_OK;
+    return st == FM_OK ? successor_get(c, w->revocations->successor, &m->revocations.successor)
+                       : st;
 }
 
 /* ---- Renew ---- */
@@ -132,9 +198,8 @@ static fm_status renew_put(const fm_codec *c, const fm_message *m, fm_wire *w)
     fedmoe__v1__renew__init(w->renew);
     w->renew->version = m->renew.version;
     w->renew->credential = q;
-    fm_codec_put_credential(&m->renew.credential, w->renew->credential);
     w->renew->request = fm_codec_put_bytes(m->renew.request.data, m->renew.request.len);
-    return FM_OK;
+    return fm_codec_put_credential(c, &m->renew.credential, w->renew->credential);
 }
 
 static fm_status renew_get(const fm_codec *c, const fm_wire *w, fm_message *m)

@@ -146,11 +146,11 @@ static fm_status roster_put(const fm_codec *c, const fm_message *m, fm_wire *w)
     w->roster->members = list;
     w->roster->n_members = r->count;
     members = q;
-    for (uint32_t i = 0; i < r->count; i++) {
-        fm_codec_put_credential(&r->members[i], &members[i]);
+    for (uint32_t i = 0; st == FM_OK && i < r->count; i++) {
+        st = fm_codec_put_credential(c, &r->members[i], &members[i]);
         w->roster->members[i] = &members[i];
     }
-    return FM_OK;
+    return st;
 }
 
 static fm_status roster_get(const fm_codec *c, const fm_wire *w, fm_message *m)

@@ -13,7 +13,8 @@ typedef struct {
     double epsilon; /* 1000: no noise at all, the limit to compare with */
     double delta;
     uint32_t quorum, colluders;
-    bool local_noise; /* each node's is the counted one by itself */
+    bool local_noise;   /* each node's is the counted one by itself */
+    uint32_t word_bits; /* of an update; 0: the least that serve */
     uint64_t rounds;
     uint64_t seed;      /* of first weights and noise */
     const char *schema; /* text */

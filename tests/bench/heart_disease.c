@@ -20,7 +20,7 @@
 
 typedef struct {
     const char *shared;
-    uint64_t seeds, first_seed, rounds, quorum, colluders;
+    uint64_t seeds, first_seed, rounds, quorum, colluders, word_bits;
     double delta;
     bool local_noise;
 } bench_options;
@@ -127,6 +127,7 @@ static heart_setting setting(const bench_options *o, double epsilon, uint64_t se
                             .quorum = (uint32_t)o->quorum,
                             .colluders = (uint32_t)o->colluders,
                             .local_noise = o->local_noise,
+                            .word_bits = epsilon < NO_PRIVACY ? (uint32_t)o->word_bits : 0,
                             .rounds = o->rounds,
                             .seed = seed,
                             .schema = schema,
@@ -256,6 +257,8 @@ int main(int argc, char **argv)
         { "rounds", FM_CLI_U64, &o.rounds, "N", "default 161", false, 1, 10000 },
         { "quorum", FM_CLI_U64, &o.quorum, "N", "default 3", false, 3, 4 },
         { "colluders", FM_CLI_U64, &o.colluders, "N", "default 1", false, 0, 2 },
+        { "word-bits", FM_CLI_U64, &o.word_bits, "N", "16, 24 or 32; default: the least that serve",
+          false, 16, 32 },
         { "delta", FM_CLI_DOUBLE, &o.delta, "D", "default 1e-4", false, 1e-12, 0.1 },
         { "local-noise", FM_CLI_FLAG, &o.local_noise, NULL,
           "every node's noise is enough by itself (the plan's noise: local)", false, 0, 0 },

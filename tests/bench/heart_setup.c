@@ -5,6 +5,7 @@
 
 #include "fedmoe/base/file.h"
 #include "fedmoe/demo/federation_file.h"
+#include "fedmoe/replay/replay.h"
 #include "heart.h"
 
 /* The first weights as fedmoe-model new makes them. */
@@ -43,6 +44,7 @@ static fm_status make_config(const heart_setting *s, heart_run *r)
         .colluders = s->colluders,
         .records = s->records,
     };
+    fm_dp_lattice_spec lattice;
     fm_status st;
 
     if (!mkdtemp(dir))
@@ -56,6 +58,8 @@ static fm_status make_config(const heart_setting *s, heart_run *r)
         r->config.plan.noise_multiplier = 0.0;
     if (s->local_noise)
         r->config.plan.noise = FM_NOISE_LOCAL;
+    lattice = fm_replay_lattice_spec(&r->config.plan);
+    r->config.plan.word_bits = s->word_bits ? s->word_bits : fm_dp_least_word_bits(&lattice);
     unlink(model);
     unlink(federation);
     rmdir(dir);

@@ -18,6 +18,19 @@ typedef struct {
     fm_hash fingerprint;
 } member;
 
+static void ca_of(const char *dir, fm_buf *out)
+{
+    fm_trust *t = NULL;
+    const uint8_t *der;
+    size_t len;
+
+    need(fm_trust_load(dir, &t) == FM_OK, "trust");
+    fm_trust_ca(t, 0, &der, &len);
+    fm_buf_init(out, len);
+    need(fm_buf_append(out, der, len) == FM_OK, "ca");
+    fm_trust_free(&t);
+}
+
 static void crl_of(const char *dir, fm_buf *out)
 {
     fm_trust *t = NULL;
@@ -36,7 +49,7 @@ static void member_make(member *m, const world *w, const char *name, fm_key_type
     memset(m, 0, sizeof *m);
     make_path(m->dir, w->root, name);
     need(fm_request_make(m->dir, type, "heart", name, &m->request) == FM_OK, "request");
-    need(fm_ca_cert_read(w->ca, &m->ca) == FM_OK, "ca");
+    ca_of(w->ca, &m->ca);
     crl_of(w->ca, &m->crl);
     m->fingerprint = fm_trust_fingerprint(w->trust);
 }
@@ -57,8 +70,12 @@ static fm_status sign(member *m, const world *w)
 
 static fm_status install(const member *m, const world *w, const char *name)
 {
-    const fm_enrolment e = { m->cert.data, m->ca.data, m->crl.data,
-                             m->cert.len,  m->ca.len,  m->crl.len };
+    const fm_enrolment e = { .cert = m->cert.data,
+                             .cert_len = m->cert.len,
+                             .ca = m->ca.data,
+                             .ca_len = m->ca.len,
+                             .crl = m->crl.data,
+                             .crl_len = m->crl.len };
 
     return fm_identity_install(m->dir, &m->fingerprint, "heart", name, &e, w->now_s);
 }
@@ -261,7 +278,7 @@ static void a_swapped_ca_is_refused(void)
     CU_ASSERT_EQUAL_FATAL(sign(&m, &other), FM_OK);
     not_installed(&m, &w, "beta", "not issued by the pinned CA");
     fm_buf_fini(&m.ca);
-    need(fm_ca_cert_read(other.ca, &m.ca) == FM_OK, "ca");
+    ca_of(other.ca, &m.ca);
     crl_of(other.ca, &m.crl);
     not_installed(&m, &w, "beta", "not the one that the join code names");
     member_end(&m);

@@ -98,14 +98,14 @@ static void a_revocation_counts_from_its_own_date_on(void)
     CU_ASSERT(says("revoked by the CA on "));
     CU_ASSERT_EQUAL(check(w.trust, after, &past), FM_OK); /* a list that does not know yet */
     fm_identity_der(w.node_id, &der, &len);
-    CU_ASSERT_EQUAL(fm_peer_verify_past(revoked, der, len, FM_ROLE_NODE, w.now_s - 1, &p, &when),
-                    FM_OK);
+    CU_ASSERT_EQUAL(
+        fm_peer_verify_past(revoked, der, len, NULL, FM_ROLE_NODE, w.now_s - 1, &p, &when), FM_OK);
     CU_ASSERT(when > w.now_s - 1);
     fm_peer_free(&p);
-    CU_ASSERT_EQUAL(fm_peer_verify_past(revoked, der, len, FM_ROLE_NODE, when, &p, &when),
+    CU_ASSERT_EQUAL(fm_peer_verify_past(revoked, der, len, NULL, FM_ROLE_NODE, when, &p, &when),
                     FM_EAUTH);
     CU_ASSERT_EQUAL(
-        fm_peer_verify_past(revoked, der, len, FM_ROLE_AGGREGATOR, w.now_s - 1, &p, NULL),
+        fm_peer_verify_past(revoked, der, len, NULL, FM_ROLE_AGGREGATOR, w.now_s - 1, &p, NULL),
         FM_EAUTH);
     free(before);
     free(after);

@@ -283,7 +283,7 @@ static fm_dp_lattice_spec spec_of(const known_lattice *k)
                                  .encoding = k->encoding };
 }
 
-/* docs/protocol.md, section 11; tests/proto/vectors.py computes them from that text. */
+/* docs/protocol.md, section 11; tests/client computes them from that text. */
 static void gives_the_lattices_of_the_protocol(void)
 {
     static const known_lattice known[] = {

@@ -25,7 +25,7 @@ check "plan: whose noise" means "$WORK/plan.txt" "the guarantee holds if at most
 check "plan: what it costs and leaves" means "$WORK/plan.txt" \
     "costs epsilon 1 at delta 0.0001.*has spent 0\.0000 so far; when the plan has run to its end it will be (1\.0000|0\.9999)"
 check "plan: what an attacker could gain" means "$WORK/plan.txt" "nobody in more than 73.2%"
-check "plan: what goes over the line" means "$WORK/plan.txt" "one masked update of [0-9]+ numbers of 32 bits"
+check "plan: what goes over the line" means "$WORK/plan.txt" "one masked update of [0-9]+ numbers of 16 bits"
 check "plan: the answer" means "$WORK/plan.txt" "This node REFUSED it: reason the purpose 'heart disease risk'"
 
 # ---- noon: allowed ----

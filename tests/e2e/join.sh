@@ -121,7 +121,7 @@ cp "$WORK/old.pem" "$RUN/aggregator/crl.pem"
 notices() {
     local i
     for ((i = 0; i < 100; i++)); do
-        grep -q "the new crl.pem is number 1 and refused" "$RUN/aggregator/log" && return 0
+        grep -q "the new crl.pem is refused: list 1 where list" "$RUN/aggregator/log" && return 0
         sleep 0.05
     done
     return 1

@@ -111,15 +111,21 @@ static void credential(size_t i, const uint8_t *data, size_t size)
     if (size < 4)
         return;
     c = g.good[i];
-    switch (data[0] % 3) {
+    switch (data[0] % 4) {
     case 0:
         part = c.cert, len = &c.cert_len, cap = sizeof c.cert;
         break;
     case 1:
         part = c.statement, len = &c.statement_len, cap = sizeof c.statement;
         break;
-    default:
+    case 2:
         part = c.signature, len = &c.signature_len, cap = sizeof c.signature;
+        break;
+    default: /* its own certificate as an intermediate CA */
+        part = c.intermediates[0], len = &c.intermediate_len[0], cap = sizeof c.intermediates[0];
+        memcpy(part, c.cert, c.cert_len);
+        *len = c.cert_len;
+        c.intermediate_count = 1;
     }
     at = ((size_t)data[1] | (size_t)data[2] << 8) % *len;
     *len += (size_t)(int8_t)data[3]; /* may pass the cap, or wrap: lengths are a peer's too */

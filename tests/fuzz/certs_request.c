@@ -1,12 +1,12 @@
-/* Bytes from outside as a request for a certificate, and as a revocation list of a CA that is made
- * once: refused, or well formed. */
+/* Bytes from outside as a request for a certificate, and as a revocation list, an intermediate CA and
+ * a successor of a CA that is made once: refused, or well formed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "fedmoe/base/random.h"
-#include "fedmoe/certs/enrol.h"
+#include "fedmoe/certs/succession.h"
 #include "fuzz.h"
 
 static fm_trust *g_trust;
@@ -35,11 +35,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     fm_request_info info;
     fm_trust *fresh = NULL;
+    fm_succession s = { data, len, data, len < FM_SIGNATURE_MAX ? len : FM_SIGNATURE_MAX };
+    fm_ca_path path = { .der = { data }, .len = { len }, .count = 1 };
+    const uint8_t *list;
+    size_t list_len;
 
     if (!g_trust)
         make_trust();
     /* Nobody but the CA can make another list. */
     FUZZ_REQUIRE(fm_trust_revise(g_trust, data, len, &fresh) != FM_OK && !fresh);
+    /* Nor another intermediate CA: not even the right list passes with one. */
+    fm_trust_crl(g_trust, &list, &list_len);
+    FUZZ_REQUIRE(fm_trust_revise_path(g_trust, list, list_len, &path, &fresh) != FM_OK && !fresh);
+    /* Nor a successor. */
+    FUZZ_REQUIRE((len == 0 || fm_trust_succeed(g_trust, &s, 1800000000, &fresh) != FM_OK) &&
+                 !fresh);
     if (fm_request_check(data, len, &info) != FM_OK)
         return 0;
     FUZZ_REQUIRE(len <= FM_REQUEST_MAX_BYTES);

@@ -21,6 +21,31 @@ static void put(const char *folder, const char *name, const void *data, size_t l
         fprintf(stderr, "%s\n", fm_error_text());
 }
 
+/* With intermediate CAs. */
+static void put_paths(void)
+{
+    static fm_message hello, list;
+    fm_buf b = { .len = 0 };
+
+    hello = *sample_message(FM_MSG_HELLO);
+    hello.hello.credential.intermediate_count = 1;
+    hello.hello.credential.intermediate_len[0] = 30;
+    if (fm_message_encode(&hello, &b) == FM_OK)
+        put("message", "Hello-path", b.data, b.len);
+    fm_buf_clear(&b);
+    list = *sample_message(FM_MSG_REVOCATIONS);
+    list.revocations.path = (fm_ca_path){ { list.revocations.list.data }, { 8 }, 1 };
+    if (fm_message_encode(&list, &b) == FM_OK)
+        put("message", "Revocations-path", b.data, b.len);
+    fm_buf_clear(&b);
+    list.revocations.path.count = 0;
+    list.revocations.successor =
+        (fm_successor){ { list.revocations.list.data, 9 }, { list.revocations.list.data, 3 } };
+    if (fm_message_encode(&list, &b) == FM_OK)
+        put("message", "Revocations-successor", b.data, b.len);
+    fm_buf_fini(&b);
+}
+
 static void put_messages(void)
 {
     for (int t = FM_MSG_HELLO; t <= FM_MSG_LAST; t++) {
@@ -30,6 +55,7 @@ static void put_messages(void)
             put("message", fm_msg_name((fm_msg_type)t), b.data, b.len);
         fm_buf_fini(&b);
     }
+    put_paths();
 }
 
 static void put_invitation(void)
@@ -63,6 +89,11 @@ static void put_request(fm_key_type type)
     if (fm_ca_new(ca, "heart", type, 30) == FM_OK && fm_trust_load(ca, &t) == FM_OK) {
         fm_trust_crl(t, &crl, &len);
         put("certs_request", "list", crl, len);
+    }
+    fm_buf_fini(&request);
+    if (t) {
+        fm_trust_ca(t, 0, &crl, &len);
+        put("certs_request", "authority", crl, len);
     }
     fm_trust_free(&t);
     printf("remove %s\n", dir);

@@ -8,7 +8,7 @@ int main(int argc, char **argv)
         suite_report,        suite_round,         suite_round_commit, suite_round_effects,
         suite_round_matrix,  suite_round_restart, suite_round_roster, suite_round_start,
         suite_step,          suite_step_query,    suite_step_unit,    suite_step_unit_fast,
-        suite_words,         suite_round_revoke,  suite_round_pieces,
+        suite_words,         suite_round_revoke,  suite_round_pieces, suite_round_successor,
     };
 
     return fm_test_main(suites, FM_TEST_COUNT(suites), argc, argv);

@@ -171,6 +171,11 @@ REFUSAL(no_noise, FM_EPERM, "no noise", {
     d->plan.noise_multiplier = 0.0;
     d->plan.epsilon = 1000.0;
 })
+REFUSAL(words_in_which_a_sum_could_wrap, FM_EPERM, "word_bits 16", {
+    d->plan.word_bits = 16;
+    d->plan.max_units = 100000;
+})
+
 REFUSAL(a_lattice_that_cannot_be, FM_EPERM, "lattice", {
     d->plan.max_units = 1u << 24;
     d->plan.noise_multiplier = 1e6;
@@ -297,6 +302,7 @@ static const fm_test tests[] = {
     { "less noise than the stated epsilon needs is refused", less_noise_than_stated },
     { "more rounds than the noise was calibrated for are refused", more_rounds_than_calibrated },
     { "no noise is refused", no_noise },
+    { "words in which a sum could wrap are refused", words_in_which_a_sum_could_wrap },
     { "a lattice that cannot be is refused", a_lattice_that_cannot_be },
     { "a price above the budget is refused", a_price_above_the_budget },
     { "a price above what is left is refused", a_price_above_what_is_left },

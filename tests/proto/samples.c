@@ -179,13 +179,15 @@ static void fill_enrolment(fm_message *m)
         fill(m->enrol.proof, sizeof m->enrol.proof, 17);
         break;
     case FM_MSG_ENROLLED:
-        m->enrolled = (fm_msg_enrolled){ a, b, { g_model, sizeof g_model } };
+        m->enrolled = (fm_msg_enrolled){ .certificate = a,
+                                         .authority = b,
+                                         .revocations = { g_model, sizeof g_model } };
         break;
     case FM_MSG_RENEW:
         m->renew = (fm_msg_renew){ FM_PROTO_VERSION, g_credentials[2], a };
         break;
     case FM_MSG_REVOCATIONS:
-        m->revocations = (fm_msg_revocations){ b };
+        m->revocations = (fm_msg_revocations){ .list = b };
         break;
     default:
         break;

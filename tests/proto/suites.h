@@ -5,6 +5,6 @@
 
 extern const fm_test_suite suite_message, suite_message_limits, suite_digest, suite_plan,
     suite_bundle, suite_invitation, suite_link, suite_link_enrol, suite_link_join,
-    suite_link_hostile;
+    suite_link_hostile, suite_path;
 
 #endif

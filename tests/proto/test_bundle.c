@@ -144,7 +144,7 @@ static void a_seal_comes_back_and_nothing_else_does(void)
     fm_buf_fini(&b);
 }
 
-/* ---- known values: tests/proto/vectors.py ---- */
+/* ---- known values: tests/client ---- */
 
 static void digests_of_a_bundle_have_their_known_values(void)
 {

@@ -167,7 +167,7 @@ static void each_byte_of_a_roster_matters(void)
 }
 
 /* Computed apart from this program, with Python's hashlib, from docs/protocol.md
- * (tests/proto/vectors.py). */
+ * (tests/client). */
 static void digests_have_their_known_values(void)
 {
     fm_round_view v = view();

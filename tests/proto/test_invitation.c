@@ -58,7 +58,7 @@ static void a_code_comes_back_as_it_was(void)
     CU_ASSERT_EQUAL(memcmp(&back, &i, sizeof i), 0);
 }
 
-/* docs/protocol.md, section 10; computed by tests/proto/vectors.py, and the signature from RFC 8032. */
+/* docs/protocol.md, section 10; computed by tests/client, and the signature from RFC 8032. */
 static void code_and_proof_are_those_of_the_document(void)
 {
     static const char code[] = "fedmoe1aebagbafaydqqcikbmga2dqpcaireeyuculbogazdinryhi6d4qibamcq"
@@ -230,14 +230,30 @@ static void an_answer_is_whole_or_empty_and_fits_the_door(void)
     fm_message m = *sample_message(FM_MSG_ENROLLED);
     fm_buf b;
 
-    m.enrolled = (fm_msg_enrolled){ { bytes, FM_CERT_MAX_BYTES },
-                                    { bytes, FM_CERT_MAX_BYTES },
-                                    { bytes, FM_MAX_DOOR_CRL_BYTES } };
+    m.enrolled = (fm_msg_enrolled){ .certificate = { bytes, FM_CERT_MAX_BYTES },
+                                    .authority = { bytes, FM_CERT_MAX_BYTES },
+                                    .revocations = { bytes, FM_MAX_DOOR_CRL_BYTES - 100 },
+                                    .successor = { { bytes, FM_SUCCESSOR_MAX_BYTES },
+                                                   { bytes, FM_SIGNATURE_MAX } },
+                                    .successor_revocations = { bytes, 100 } };
     fm_buf_init(&b, FM_MAX_MESSAGE_BYTES);
     CU_ASSERT_EQUAL(fm_message_encode(&m, &b), FM_OK);
     CU_ASSERT_TRUE(b.len <= FM_MAX_DOOR_BYTES);
     fm_buf_fini(&b);
-    m.enrolled.revocations.len++;
+    m.enrolled.successor_revocations.len++;
+    CU_ASSERT_EQUAL(encodes(&m), FM_EINVAL);
+    m.enrolled.successor_revocations.len--;
+    m.enrolled.successor.authority.len++;
+    CU_ASSERT_EQUAL(encodes(&m), FM_EINVAL);
+    m.enrolled.successor.authority.len = 0;
+    CU_ASSERT_EQUAL(encodes(&m), FM_EINVAL);
+    m.enrolled.successor = (fm_successor){ { bytes, 1 }, { bytes, 0 } };
+    CU_ASSERT_EQUAL(encodes(&m), FM_EINVAL);
+    m.enrolled.successor = (fm_successor){ 0 };
+    CU_ASSERT_EQUAL(encodes(&m), FM_EINVAL); /* a list of nobody */
+    m.enrolled.successor_revocations.len = 0;
+    CU_ASSERT_EQUAL(encodes(&m), FM_OK);
+    m.enrolled.revocations.len = FM_MAX_DOOR_CRL_BYTES + 1;
     CU_ASSERT_EQUAL(encodes(&m), FM_EINVAL);
     m.enrolled.revocations.len = 0;
     CU_ASSERT_EQUAL(encodes(&m), FM_OK);

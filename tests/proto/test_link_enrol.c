@@ -30,7 +30,7 @@ static fm_status answer(void *ctx, const fm_msg_enrol *m, fm_msg_enrolled *out)
     memcpy(d->invitation, m->invitation, sizeof d->invitation);
     if (d->refuses)
         return fm_fail(FM_EPERM, "this join code was withdrawn");
-    *out = d->waits ? (fm_msg_enrolled){ 0 } : (fm_msg_enrolled){ b, b, { 0 } };
+    *out = d->waits ? (fm_msg_enrolled){ 0 } : (fm_msg_enrolled){ .certificate = b, .authority = b };
     return FM_OK;
 }
 
@@ -41,7 +41,7 @@ static fm_status answer_renew(void *ctx, const char *name, fm_bytes request, fm_
 
     CU_ASSERT_EQUAL(request.len, sizeof g_request);
     (void)snprintf(d->renews, sizeof d->renews, "%s", name);
-    *out = (fm_msg_enrolled){ b, b, { 0 } };
+    *out = (fm_msg_enrolled){ .certificate = b, .authority = b };
     return FM_OK;
 }
 

@@ -20,14 +20,24 @@ typedef struct {
     fm_hash key; /* of the public key (SubjectPublicKeyInfo), label "fedmoe key" */
 } fm_request_info;
 
+typedef struct {
+    fm_role role;
+    const char *federation, *name;
+    fm_key_type type;    /* of a key that is made here */
+    const char *key_uri; /* NULL: a file; else a key in a token (pkcs11:..., docs/pki.md) */
+} fm_request_plan;
+
 /**
- * A request by the key in dir/identity.key, which is made (0600, synced) when it is not there: a
- * second call asks for the same key.
+ * A request by the key in dir/identity.key, or in the token that dir/identity.uri names. When neither
+ * is there, the key is made: in identity.key (0600, synced), or in the token of key_uri unless it has
+ * it already, and identity.uri. A second call asks for the same key.
  *
  * @param out  DER; initialised here (fm_buf_fini).
  * @return FM_OK; FM_EEXIST when dir holds identity.crt already; FM_EINVAL a name; FM_EPERM,
  *         FM_EPARSE the key's file; FM_EIO; FM_ENOMEM.
  */
+FM_NODISCARD fm_status fm_request_begin(const char *dir, const fm_request_plan *plan, fm_buf *out);
+/** The same for a node. */
 FM_NODISCARD fm_status fm_request_make(const char *dir, fm_key_type type, const char *federation,
                                        const char *name, fm_buf *out);
 
@@ -69,19 +79,49 @@ FM_NODISCARD fm_status fm_identity_request(const fm_identity *id, fm_buf *out);
 FM_NODISCARD fm_status fm_identity_renew(const char *dir, const fm_identity *id, const fm_trust *t,
                                          const uint8_t *der, size_t len, int64_t now_s);
 
-/** dir/ca.crt as DER. @param out  initialised here. */
-FM_NODISCARD fm_status fm_ca_cert_read(const char *dir, fm_buf *out);
+/* ---- certificates of another PKI: docs/pki.md ---- */
+
+/** fm_request_begin, and the request in dir/identity.csr (PEM). @param path  out, free. */
+FM_NODISCARD fm_status fm_request_write(const char *dir, const fm_request_plan *plan, char **path);
+
+#define FM_ADOPT_FILES_MAX 16u
+/** What the PKI gave back: PEM files; a file may hold several. */
+typedef struct {
+    const char *certificate;              /* the member's first; its CAs may stand behind it */
+    const char *chain;                    /* intermediate CAs; NULL: none, or above */
+    const char *ca;                       /* self-signed; NULL: dir/ca.crt is there already */
+    const char *crls[FM_ADOPT_FILES_MAX]; /* lists, and intermediate CAs that sign them */
+    size_t crl_count;
+} fm_adoption;
+
+/**
+ * Check all of it and make it the identity in `dir`, whose key and identity.csr asked for it: the
+ * certificate is for this key and for what was asked, of the form that members must have, and
+ * verifies against the CA, its lists and the lists that the folder has. Writes ca.crt (never
+ * over another), federation when the CA names none, crl.pem, and last identity.crt, with the
+ * intermediate CAs that it needs behind it. For a next certificate, too.
+ *
+ * @return FM_OK; FM_EAUTH with what does not fit (nothing is written then); FM_EEXIST another CA or
+ *         another name's identity is here; FM_EPARSE, FM_ENOTFOUND a file; FM_EREPLAY an older
+ *         list; FM_EIO; FM_ENOMEM.
+ */
+FM_NODISCARD fm_status fm_identity_adopt(const char *dir, const fm_adoption *a, int64_t now_s);
 
 /** What the CA's side answered to a request; all DER, borrowed. */
 typedef struct {
     const uint8_t *cert, *ca, *crl;
     size_t cert_len, ca_len, crl_len; /* crl_len 0: no list */
+    /* Of a CA with a successor (fedmoe/certs/succession.h): the CA, by which the certificate is then,
+     * the signature that names it, its list. All 0: none. */
+    const uint8_t *next, *next_signature, *next_crl;
+    size_t next_len, next_signature_len, next_crl_len;
 } fm_enrolment;
 
 /**
  * Check the answer and make it the identity in `dir`, whose key made the request: the CA is the
  * one of `ca_fingerprint`, the list is its own, the certificate is for this key, role node, this
- * federation and name, and valid now. Writes ca.crt, crl.pem and, last, identity.crt.
+ * federation and name, and valid now; a successor was named by the CA. Writes ca.crt, crl.pem and,
+ * last, identity.crt.
  *
  * @return FM_OK; FM_EAUTH with what does not fit (nothing is written then); FM_EPROTO; FM_EIO.
  */

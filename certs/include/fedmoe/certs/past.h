@@ -13,14 +13,14 @@
 
 /**
  * As fm_peer_verify at the time `at_s`, but that a revocation counts from its own date on: the CA's
- * list is of today, and says when it revoked what. Whether the list is current is not checked.
+ * lists are of today, and say when they revoked whom. Whether they are current is not checked.
  *
  * @param revoked_s  out: when the certificate was revoked, after at_s; 0: it is not. May be NULL.
  * @return FM_OK; FM_EAUTH; FM_ENOMEM.
  */
 FM_NODISCARD fm_status fm_peer_verify_past(const fm_trust *t, const uint8_t *der, size_t len,
-                                           fm_role role, int64_t at_s, fm_peer **out,
-                                           int64_t *revoked_s);
+                                           const fm_ca_path *path, fm_role role, int64_t at_s,
+                                           fm_peer **out, int64_t *revoked_s);
 
 typedef struct {
     fm_statement statement;

@@ -30,7 +30,7 @@ FM_NODISCARD fm_status fm_statement_encode(const fm_statement *s, uint8_t *buf, 
 /** Exact length; names checked; FM_ETRUNC or FM_EPROTO. */
 FM_NODISCARD fm_status fm_statement_decode(const uint8_t *buf, size_t len, fm_statement *out);
 
-/** A statement as it travels: certificate, statement bytes, signature over them. */
+/** A statement as it travels: certificate, statement bytes, signature over them, intermediate CAs. */
 typedef struct {
     uint8_t cert[FM_CERT_MAX_BYTES];
     size_t cert_len;
@@ -38,7 +38,18 @@ typedef struct {
     size_t statement_len;
     uint8_t signature[FM_SIGNATURE_MAX];
     size_t signature_len;
+    uint8_t intermediates[FM_INTERMEDIATES_MAX][FM_INTERMEDIATE_MAX_BYTES]; /* the issuer first */
+    size_t intermediate_len[FM_INTERMEDIATES_MAX];
+    size_t intermediate_count;
 } fm_credential;
+
+/** The intermediate CAs of the credential, borrowed from it. */
+fm_ca_path fm_credential_path(const fm_credential *c);
+/** Whether both are the same, byte for byte. */
+bool fm_credential_equal(const fm_credential *a, const fm_credential *b);
+/** The credential's certificate alone, with its intermediate CAs: as fm_peer_verify_path. */
+FM_NODISCARD fm_status fm_credential_peer(const fm_trust *t, const fm_credential *c, fm_role role,
+                                          int64_t now_s, fm_peer **out);
 
 /** Encode and sign with `id`, whose role, name and federation must be the statement's. */
 FM_NODISCARD fm_status fm_credential_make(const fm_identity *id, const fm_statement *s,

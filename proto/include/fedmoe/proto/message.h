@@ -11,6 +11,7 @@
 #include "fedmoe/base/memory.h"
 #include "fedmoe/certs/enrol.h"
 #include "fedmoe/certs/statement.h"
+#include "fedmoe/certs/succession.h"
 #include "fedmoe/proto/limits.h"
 
 typedef enum {
@@ -64,6 +65,12 @@ typedef struct {
 typedef struct {
     uint8_t bytes[FM_SESSION_BYTES];
 } fm_session;
+
+/** A CA's successor: fedmoe/certs/succession.h. */
+typedef struct {
+    fm_bytes authority; /* 1..FM_SUCCESSOR_MAX_BYTES; empty: there is none */
+    fm_bytes signature;
+} fm_successor;
 
 typedef struct {
     uint32_t version;
@@ -190,9 +197,13 @@ typedef struct {
 typedef struct {
     fm_bytes certificate, authority; /* both or neither; at most FM_CERT_MAX_BYTES */
     fm_bytes revocations;            /* 0..FM_MAX_DOOR_CRL_BYTES; empty where the others are */
+    fm_successor successor;          /* authority empty: none */
+    fm_bytes successor_revocations;  /* both lists together 0..FM_MAX_DOOR_CRL_BYTES */
 } fm_msg_enrolled;
 typedef struct {
-    fm_bytes list; /* 1..FM_CRL_MAX_BYTES */
+    fm_bytes list;          /* 1..FM_CRL_MAX_BYTES */
+    fm_ca_path path;        /* intermediate CAs from its signer to a pinned CA; borrowed */
+    fm_successor successor; /* authority empty: none */
 } fm_msg_revocations;
 typedef struct {
     uint32_t version;

@@ -1,0 +1,53 @@
+/* federation.yaml: how long the words of an update are. */
+#include <string.h>
+
+#include "fedmoe/aggregator/config.h"
+#include "suites.h"
+#include "yaml.h"
+
+static char dir[PATH_CAP - 64], path[PATH_CAP];
+
+static fm_status load(const char *from, const char *to, fm_aggregator_config *c)
+{
+    if (!dir[0]) {
+        fm_test_tmpdir(dir, sizeof dir);
+        yaml_path(path, dir, "federation.yaml");
+        yaml_write_model(dir, "model.safetensors");
+    }
+    yaml_write(dir, from, to);
+    memset(c, 0, sizeof *c);
+    return fm_aggregator_config_load(path, c);
+}
+
+static uint32_t word_bits_with(const char *privacy)
+{
+    fm_aggregator_config c;
+    uint32_t bits;
+
+    CU_ASSERT_EQUAL_FATAL(load("unit: record", privacy, &c), FM_OK);
+    bits = c.plan.word_bits;
+    fm_aggregator_config_fini(&c);
+    return bits;
+}
+
+static void words_are_as_short_as_they_can_be_unless_longer_ones_are_asked_for(void)
+{
+    fm_aggregator_config c;
+
+    CU_ASSERT_EQUAL(word_bits_with("unit: record"), 16);
+    CU_ASSERT_EQUAL(word_bits_with("unit: record\n  word_bits: 24"), 24);
+    CU_ASSERT_EQUAL(word_bits_with("unit: record\n  word_bits: 32"), 32);
+    CU_ASSERT_EQUAL(load("unit: record", "unit: record\n  word_bits: 20", &c), FM_EPARSE);
+    CU_ASSERT(says("word_bits must be 16, 24 or 32"));
+    CU_ASSERT_EQUAL_FATAL(load("max_units: 2000", "max_units: 200000", &c), FM_OK);
+    CU_ASSERT_EQUAL(c.plan.word_bits, 24);
+    fm_aggregator_config_fini(&c);
+    CU_ASSERT_EQUAL(load("max_units: 2000", "max_units: 200000\n  word_bits: 16", &c), FM_EINVAL);
+    CU_ASSERT(says("24 would do"));
+}
+
+static const fm_test tests[] = {
+    { "words are as short as they can be, unless longer ones are asked for",
+      words_are_as_short_as_they_can_be_unless_longer_ones_are_asked_for },
+};
+const fm_test_suite suite_config_words = { "aggregator.config_words", tests, FM_TEST_COUNT(tests) };

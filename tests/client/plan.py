@@ -1,0 +1,197 @@
+"""The plan and its lattice: docs/protocol.md, section 11."""
+import math
+
+import wire
+from identity import is_name
+from wire import Refused, need
+
+_NAMES = """1 version 2 federation 3 purpose 4 privacy_unit 5 epsilon 6 delta 7 clip_norm 8 sampling_rate
+9 noise_multiplier 10 rounds 11 max_units 12 expected_units 13 min_cohort 14 quorum 15 colluders
+16 max_nodes 17 parameters 18 model_text 19 schema_text 20 initial_model 21 optimizer 22 learning_rate
+23 momentum 24 beta2 25 averaging 26 adam_epsilon 27 run 28 task 29 noise 30 max_unit_rows 31 frozen
+32 query_text 33 encoding 34 schedule 35 warmup 36 final_rate 37 load_groups 38 load_experts
+39 load_share 40 balance_rate 41 clip_quantile 42 clip_rate 43 clip_share 44 start_center
+45 start_count 46 start_bias 47 start_scale 48 model_clip_norm 49 word_bits""".split()
+_TEXT = {2, 3, 4, 18, 19, 32}
+_BYTES = {20, 27}
+_WHOLE = {1, 10, 11, *range(13, 18), 21, *range(28, 32), 33, 34, 37, 38, *range(44, 47), 49}
+
+
+def _kind(n):
+    return "text" if n in _TEXT else "bytes" if n in _BYTES else "u32" if n in _WHOLE else "f64"
+
+
+wire.SCHEMA["Plan"] = [(int(n), name, _kind(int(n))) for n, name in zip(_NAMES[::2], _NAMES[1::2])]
+
+TRAINING, STATISTICS, EVALUATION = 1, 2, 3
+LOCAL = 2
+FAST = 2
+
+
+def tail_length(p):
+    return (p["load_groups"] * p["load_experts"] + (p["clip_quantile"] > 0)
+            + (p["start_scale"] > 0))
+
+
+def words(p):
+    return p["parameters"] - p["frozen"]
+
+
+def update_bytes(p):
+    return words(p) * p["word_bits"] // 8
+
+
+def _ranges(p):
+    """(what, whether it is in its range)"""
+    def real(name, low, high, open_low=False, open_high=False):
+        v = p[name]
+        return name, (math.isfinite(v) and (v > low if open_low else v >= low)
+                      and (v < high if open_high else v <= high))
+
+    def whole(name, low, high):
+        return name, low <= p[name] <= high
+
+    def text(name, high, lines=False):
+        return name, 1 <= len(p[name].encode()) <= high and wire.is_text(p[name], lines)
+
+    training, evaluation = p["task"] == TRAINING, p["task"] == EVALUATION
+    loads, votes, start = p["load_groups"] > 0, p["clip_quantile"] > 0, p["start_scale"] > 0
+    weights = p["parameters"] - tail_length(p)
+    end = p["start_center"] + p["start_count"]
+    yield "version", p["version"] == wire.VERSION
+    yield "federation", is_name(p["federation"])
+    yield text("purpose", 255)
+    yield text("privacy_unit", 63)
+    yield real("epsilon", 0, 1000, True)
+    yield real("delta", 0, 1, True, True)
+    yield real("clip_norm", 1e-6, 1e6)
+    yield real("sampling_rate", 0, 1, True)
+    yield real("noise_multiplier", 0, 1e6)
+    yield "no privacy", p["noise_multiplier"] > 0 or p["epsilon"] == 1000
+    yield whole("rounds", 1, 1000000)
+    yield whole("max_units", 1, 1 << 24)
+    yield real("expected_units", 1, 1 << 24)
+    yield whole("max_nodes", 2, 1024)
+    yield whole("min_cohort", 2, p["max_nodes"])
+    yield "quorum", 2 * p["quorum"] > p["max_nodes"] + p["colluders"]
+    yield "quorum", p["colluders"] < p["quorum"] <= p["max_nodes"]
+    yield whole("parameters", 1, 1 << 30)
+    yield text("schema_text", 1 << 19, True)
+    yield ("model_text", p["model_text"] == "") if p["task"] == STATISTICS \
+        else text("model_text", 1 << 19, True)
+    yield ("query_text", p["query_text"] == "") if training else text("query_text", 1 << 16, True)
+    yield "initial_model", len(p["initial_model"]) == 32
+    yield "run", len(p["run"]) == 16
+    yield whole("task", 1, 3)
+    yield whole("optimizer", *((1, 2) if training else (3, 3)))
+    yield real("learning_rate", 0, 1e6, True)
+    for name in ("momentum", "beta2", "averaging", "warmup", "clip_quantile"):
+        yield real(name, 0, 1, open_high=True)
+    yield real("adam_epsilon", 0, 1, True)
+    yield whole("noise", 1, 2)
+    yield whole("max_unit_rows", 1, 1 if p["privacy_unit"] == "record" else 4096)
+    yield whole("frozen", *((1, p["parameters"] - 1) if evaluation else (0, 0)))
+    yield whole("encoding", 1, 2 if training else 1)
+    yield whole("schedule", 1, 3)
+    yield real("final_rate", 0, 1)
+    yield "load_groups", p["load_groups"] <= 16 and (training or not loads)
+    yield whole("load_experts", *((2, 256) if loads else (0, 0)))
+    yield real("load_share", 0, 0.5 if loads else 0, open_low=loads)
+    yield real("balance_rate", 0, 1 if loads else 0)
+    yield "clip_quantile", training or not votes
+    yield real("clip_rate", 0, 2 if votes else 0)
+    yield real("clip_share", 0, 0.5 if votes else 0, open_low=votes)
+    yield "the tail", tail_length(p) < p["parameters"]
+    yield "start_count", p["start_count"] == 0 or (training and end <= weights)
+    yield "start_center", p["start_count"] > 0 or p["start_center"] == 0
+    yield "start_bias", (p["start_bias"] < weights and not p["start_center"] <= p["start_bias"] < end
+                         if start else p["start_bias"] == 0)
+    yield "start_scale", not start or (1e-6 <= p["start_scale"] <= 1000 and p["start_count"] > 0
+                                       and p["rounds"] >= 2)
+    yield real("model_clip_norm", 0, 1e6 if evaluation else 0)
+    yield "word_bits", p["word_bits"] in (16, 24, 32)
+
+
+def check(p):
+    for what, ok in _ranges(p):
+        need(ok, f"plan: {what} is out of its range")
+
+
+def encode(p):
+    check(p)
+    data = wire.pack("Plan", p)
+    need(len(data) <= 1 << 20, "plan: too long")
+    return data
+
+
+def decode(data):
+    need(1 <= len(data) <= 1 << 20, "plan: of a wrong length")
+    p = wire.unpack("Plan", data)
+    need(wire.pack("Plan", p) == data, "plan: not in its one encoding")
+    check(p)
+    return p
+
+
+# ---- the lattice ----
+
+class Lattice:
+    """Section 11.1. `p` has the plan's fields that are named here."""
+
+    MOST = 2.0**26 * (1 - 2.0**-40)
+
+    def __init__(self, p):
+        self.clip_norm, self.z, self.nodes = p["clip_norm"], p["noise_multiplier"], p["max_nodes"]
+        self.max_units, self.bits = p["max_units"], p["word_bits"]
+        local, quorum, colluders = p["noise"] == LOCAL, p["quorum"], p["colluders"]
+        self.h = 1 if local else quorum - colluders
+        top = 31 - math.frexp(self.clip_norm)[1]  # C 2^f < 2^31
+        self.f = f = self._fast(top) if p["encoding"] == FAST else self._exact(top)
+        need(self.steps(f) >= 64, "plan: a unit has less than 64 steps")
+        self.e = next((e for e in range(f, f - 31, -1) if self._fits(f, e, self.bits)), None)
+        need(self.e is not None, "plan: words are too short")
+        self.finer, self.delta = f - self.e, self._delta(f, self.e)
+        self.sigma, self.share = self.z * self.delta, self._share(f, self.e)
+        if self.z == 0:
+            need(self.bits == 32 and self.delta >= 64, "plan: without noise, and words too short")
+            return
+        need(self.share >= 10, "plan: a node's noise is below 10 steps")
+        need(self.z * self.sigma >= 27, "plan: noise too narrow for the lattice")
+        n = self.nodes - colluders
+        need(self.bits == 32 or local or quorum == self.nodes
+             or self.sigma >= 10 * math.sqrt(float(n) * (n - 1)), "plan: words are too short")
+
+    def steps(self, f):
+        return math.floor(math.ldexp(self.clip_norm, f))
+
+    def _delta(self, f, e):
+        return math.ldexp(self.steps(f), e - f)
+
+    def _share(self, f, e):
+        return self.z * self._delta(f, e) / math.sqrt(self.h)
+
+    def _fits(self, f, e, bits):
+        share = self._share(f, e)
+        return (self.max_units * self._delta(f, e) + self.nodes * (12 * share + 0.5)
+                < 2.0**(bits - 1) - 1 and share <= self.MOST)
+
+    def _exact(self, f):
+        while self.steps(f) >= 64 and not self._fits(f, f, 32):
+            f -= 1
+        return f
+
+    def _fast(self, top):
+        for bound in (2.0**11, 2.0**16, 2.0**21, self.MOST):
+            f = top
+            while self.steps(f) >= 64 and (self.steps(f) > 2**20 or self._share(f, f) > bound):
+                f -= 1
+            if self.steps(f) >= 2048 and self.z * self._delta(f, f) >= 4 * self.max_units:
+                break
+        return f
+
+
+def approve(data, federation):
+    """Decoded, with a lattice; raises Refused."""
+    p = decode(data)
+    if p["federation"] != federation:
+        raise Refused(f"the plan is of the federation '{p['federation']}'")
+    return p, Lattice(p)

@@ -1,0 +1,8 @@
+#ifndef FEDMOE_TESTS_VECTORS_SUITES_H
+#define FEDMOE_TESTS_VECTORS_SUITES_H
+
+#include "fm_test.h"
+
+extern const fm_test_suite suite_vectors;
+
+#endif

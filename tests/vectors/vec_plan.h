@@ -1,0 +1,22 @@
+/* The plans that plans.json and round.json are about. */
+#ifndef FEDMOE_TESTS_VECTORS_VEC_PLAN_H
+#define FEDMOE_TESTS_VECTORS_VEC_PLAN_H
+
+#include <jansson.h>
+
+#include "fedmoe/proto/plan.h"
+
+#define VEC_RUN_WORDS 11u
+
+/** Training, exact; another one, fast, with all of the tail; statistics; evaluation. */
+fm_plan vec_plan_exact(void);
+fm_plan vec_plan_fast(void);
+fm_plan vec_plan_statistics(void);
+fm_plan vec_plan_evaluation(void);
+/** That of round.json: three nodes, two rounds, VEC_RUN_WORDS parameters. @param model  its hash. */
+fm_plan vec_plan_run(const fm_hash *model, unsigned word_bits);
+
+/** All fields, by their names. */
+json_t *vec_plan_fields(const fm_plan *p);
+
+#endif
