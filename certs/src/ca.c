@@ -223,10 +223,10 @@ void fm_ca_close(fm_ca **ca)
     *ca = NULL;
 }
 
-bool fm_ca_has_revoked(const fm_ca *ca, X509 *x)
+bool fm_ca_voids(const fm_ca *ca, X509 *x)
 {
     for (size_t i = 0; i < ca->count; i++)
         if (fm_cert_is_by(x, ca->all[i].cert))
             return fm_crl_has(ca->all[i].crl, x);
-    return false;
+    return true;
 }

@@ -184,8 +184,8 @@ FM_NODISCARD fm_status fm_ca_open(const char *dir, fm_ca **out);
 /** The same of a folder in which a rotation may have been interrupted: the newest may have no list. */
 FM_NODISCARD fm_status fm_ca_open_any(const char *dir, fm_ca **out);
 void fm_ca_close(fm_ca **ca);
-/** Whether one of the folder's CAs has revoked what it signed. */
-bool fm_ca_has_revoked(const fm_ca *ca, X509 *x);
+/** Whether a recorded certificate counts for nothing: revoked, or of a CA that was dropped. */
+bool fm_ca_voids(const fm_ca *ca, X509 *x);
 /** crl.pem anew: each list one number higher, with those of `add` (NULL: none) that its CA signed. */
 FM_NODISCARD fm_status fm_ca_write_lists(const fm_ca *ca, STACK_OF(X509) * add);
 /** A certificate of the folder's federation that signs itself, for days from now. */

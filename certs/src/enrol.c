@@ -24,7 +24,7 @@ static bool answers(const fm_ca *ca, X509 *x, const EVP_PKEY *key, const fm_requ
     fm_cert_facts f;
 
     return fm_cert_facts_of(x, &f) == FM_OK && f.info.role == info->role &&
-           f.info.not_after_s > fm_clock_wall_s() && !fm_ca_has_revoked(ca, x) &&
+           f.info.not_after_s > fm_clock_wall_s() && !fm_ca_voids(ca, x) &&
            EVP_PKEY_eq(X509_get0_pubkey(x), key) == 1;
 }
 

@@ -48,7 +48,7 @@ fm_status fm_issue_check_unique(const fm_ca *ca, const fm_cert_plan *plan)
         if ((st = fm_ssl_time(X509_get0_notBefore(x), &from)) != FM_OK ||
             (st = fm_ssl_time(X509_get0_notAfter(x), &to)) != FM_OK)
             break;
-        if (from <= plan->not_after_s && plan->not_before_s <= to && !fm_ca_has_revoked(ca, x)) {
+        if (from <= plan->not_after_s && plan->not_before_s <= to && !fm_ca_voids(ca, x)) {
             fm_clock_format(to, when, sizeof when);
             st = fm_fail(FM_EEXIST,
                          "%s: '%s' has a certificate until %s; revoke it first ('fedmoe-certs "

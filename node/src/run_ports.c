@@ -105,6 +105,32 @@ static fm_status keep_successor(const fm_node_driver *d, const fm_trust *fresh)
     return FM_OK;
 }
 
+static bool has_list(const fm_trust *t, const fm_crl_view *list)
+{
+    bool has = false;
+
+    for (size_t i = 0; !has && i < fm_trust_list_count(t); i++) {
+        fm_crl_view l;
+
+        fm_trust_list(t, i, &l);
+        has = l.len == list->len && memcmp(l.der, list->der, l.len) == 0;
+    }
+    return has;
+}
+
+static void say_lists(const fm_trust *old, const fm_trust *fresh)
+{
+    for (size_t i = 0; i < fm_trust_list_count(fresh); i++) {
+        fm_crl_view list;
+
+        fm_trust_list(fresh, i, &list);
+        if (!has_list(old, &list))
+            fm_log(FM_LOG_INFO, "revocation list %llu of %s is in force here",
+                   (unsigned long long)list.number,
+                   list.path.count > 0 ? "an intermediate CA" : "the CA");
+    }
+}
+
 static fm_status port_keep_revocations(void *ctx, fm_trust *fresh)
 {
     fm_node_driver *d = ctx;
@@ -112,8 +138,7 @@ static fm_status port_keep_revocations(void *ctx, fm_trust *fresh)
 
     if (st != FM_OK || (st = fm_trust_save_crl(fresh, d->config.identity_dir)) != FM_OK)
         return st;
-    fm_log(FM_LOG_INFO, "revocation list %llu of the CA is in force here",
-           (unsigned long long)fm_trust_crl_number(fresh));
+    say_lists(d->trust, fresh);
     fm_trust_free(&d->trust);
     d->trust = fresh;
     /* Of a list that revokes the aggregator the driver is to see that it has changed: its next

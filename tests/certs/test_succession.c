@@ -152,6 +152,10 @@ static void the_ca_goes_on_alone_after_the_drop(void)
     CU_ASSERT_EQUAL(fm_ca_drop(w.ca), FM_OK);
     CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0);
     CU_ASSERT_EQUAL(issue(w.ca, FM_ROLE_NODE, "beta", FM_KEY_P256, 30, beta), FM_OK);
+    /* What the older one issued stands in nobody's way, and is not renewed. */
+    CU_ASSERT_EQUAL(fm_ca_renew_identity(w.ca, w.aggregator, fm_clock_wall_s()), FM_EAUTH);
+    make_path(path, w.root, "again");
+    CU_ASSERT_EQUAL(issue(w.ca, FM_ROLE_NODE, "alpha", FM_KEY_P256, 30, path), FM_OK);
     CU_ASSERT_EQUAL(fm_ca_refresh(w.ca), FM_OK);
     t = trust_of(w.ca);
     CU_ASSERT_EQUAL(fm_trust_ca_count(t), 1);
