@@ -101,7 +101,7 @@ static void add_and_round(const fm_dp_words *w, size_t at, size_t n, const int32
     const fm_dp_sum *sum = w->sum;
     const unsigned shift = sum->lattice.shift;
     const uint64_t half = ((uint64_t)1 << shift) >> 1;
-    const uint64_t offset = ((uint64_t)1 << 62) + half - (shift > 0 && w->ties_down);
+    const uint64_t offset = ((uint64_t)1 << 62) + half - w->ties_down;
     const int32_t *total = sum->total + at;
     const int64_t *wide = sum->wide ? sum->wide + at : NULL;
 
