@@ -183,13 +183,11 @@ static fm_status make_piece(const fm_dp_words *w, workspace *s, size_t at, size_
     const unsigned bits = w->sum->lattice.word_bits;
     uint32_t *wide = out && bits == 32 && in_place(32) ? (uint32_t *)(void *)out : s->words;
     uint16_t *narrow = out && in_place(16) ? (uint16_t *)(void *)out : s->narrow;
+    void *words = bits == 16 ? (void *)narrow : wide;
     fm_status st = add_noise(w, s, at, n, wide);
-    void *words = wide;
 
-    if (bits == 16) {
+    if (st == FM_OK && bits == 16)
         to_narrow(wide, n, narrow);
-        words = narrow;
-    }
     if (st != FM_OK || (st = add_masks(w, s, n, words)) != FM_OK)
         return st;
     if (!out) {
