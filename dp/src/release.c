@@ -143,10 +143,13 @@ void fm_dp_release_free(fm_dp_release **r)
     *r = NULL;
 }
 
-static bool coin(fm_rng *rng)
+/* Whether ties go down, where there is anything to round. */
+static bool coin(const fm_dp_sum *sum, fm_rng *rng)
 {
     uint8_t byte = 0;
 
+    if (sum->lattice.shift == 0)
+        return false;
     rng->fill(rng->state, &byte, sizeof byte);
     return byte & 1;
 }
@@ -160,7 +163,6 @@ static fm_status draw_seeds(fm_dp_release *r, const fm_dp_pairs *pairs, const fm
 
     for (uint32_t l = 0; l < r->levels.count; l++)
         rng->fill(rng->state, r->secret->level_seeds[l], FM_DP_NOISE_SEED_BYTES);
-    r->ties_down = coin(rng);
     rng->fill(rng->state, r->secret->self_seed, sizeof r->secret->self_seed);
     for (uint32_t i = 0; st == FM_OK && i < r->participant_count; i++)
         if (r->participants[i] != r->self)
@@ -205,8 +207,10 @@ fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *shares, const f
     }
     if ((st = check_make(sum, shares, pairs, round)) != FM_OK ||
         (st = release_new(sum, shares, pairs, round, &r)) != FM_OK ||
-        (st = draw_seeds(r, pairs, round, rng)) != FM_OK ||
-        (st = fill_words(r, sum, shares)) != FM_OK)
+        (st = draw_seeds(r, pairs, round, rng)) != FM_OK)
+        goto done;
+    r->ties_down = coin(sum, rng);
+    if ((st = fill_words(r, sum, shares)) != FM_OK)
         goto done;
     *out = r;
     r = NULL;
@@ -242,7 +246,7 @@ fm_status fm_dp_sum_open_pieces(fm_dp_sum *sum, const fm_dp_shares *shares, fm_r
         goto done;
     w.levels = shares ? fm_dp_shares_levels(shares) : 0; /* of one node: one */
     rng->fill(rng->state, seed[0], sizeof seed[0]);
-    w.ties_down = coin(rng);
+    w.ties_down = coin(sum, rng);
     st = fm_dp_words_make(&w, NULL);
     sodium_memzero(seed, sizeof seed);
 done:

@@ -101,7 +101,7 @@ static void add_and_round(const fm_dp_words *w, size_t at, size_t n, const int32
     const fm_dp_sum *sum = w->sum;
     const unsigned shift = sum->lattice.shift;
     const uint64_t half = ((uint64_t)1 << shift) >> 1;
-    const uint64_t offset = ((uint64_t)1 << 62) + half - (shift > 0 && w->ties_down);
+    const uint64_t offset = ((uint64_t)1 << 62) + half - w->ties_down;
     const int32_t *total = sum->total + at;
     const int64_t *wide = sum->wide ? sum->wide + at : NULL;
 
@@ -183,13 +183,11 @@ static fm_status make_piece(const fm_dp_words *w, workspace *s, size_t at, size_
     const unsigned bits = w->sum->lattice.word_bits;
     uint32_t *wide = out && bits == 32 && in_place(32) ? (uint32_t *)(void *)out : s->words;
     uint16_t *narrow = out && in_place(16) ? (uint16_t *)(void *)out : s->narrow;
+    void *words = bits == 16 ? (void *)narrow : wide;
     fm_status st = add_noise(w, s, at, n, wide);
-    void *words = wide;
 
-    if (bits == 16) {
+    if (st == FM_OK && bits == 16)
         to_narrow(wide, n, narrow);
-        words = narrow;
-    }
     if (st != FM_OK || (st = add_masks(w, s, n, words)) != FM_OK)
         return st;
     if (!out) {

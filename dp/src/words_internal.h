@@ -15,9 +15,9 @@ typedef struct {
     uint32_t masks;
     const uint8_t *const *mask_seeds; /* [masks], each of FM_DP_KEY_BYTES */
     const int8_t *signs;              /* [masks], 1 or -1 */
-    bool ties_down; /* a fair coin for each update: rounding must not drift */
-    int32_t *kept;                    /* tests: the noise, [levels, n]; else NULL */
-    fm_dp_take *take;                 /* who gets it decoded, instead of words; or NULL */
+    bool ties_down;   /* a fair coin for each update: rounding must not drift; only with a shift */
+    int32_t *kept;    /* tests: the noise, [levels, n]; else NULL */
+    fm_dp_take *take; /* who gets it decoded, instead of words; or NULL */
     void *take_ctx;
 } fm_dp_words;
 

@@ -134,7 +134,7 @@ static void surplus_that_was_never_added_is_as_dishonest_data(void)
 }
 
 /* Seeds that do not fit the update: the sum is noise, and the model must not see it. */
-static void wrong_seeds_stop_the_run_and_leave_the_model_alone(void)
+static void stop_at_wrong_seeds(const spec *s)
 {
     uint8_t room[FM_SIGNATURE_MAX];
     fm_dp_unmask *unmask = NULL;
@@ -142,15 +142,7 @@ static void wrong_seeds_stop_the_run_and_leave_the_model_alone(void)
     float before[PARAMETERS];
     federation f;
 
-    /* Noise far below the width of a word, so that a left mask stands out. */
-    const spec s = { .max_nodes = 5,
-                     .min_cohort = 3,
-                     .quorum = 4,
-                     .rounds = 2,
-                     .no_noise = true,
-                     .max_units = 1 << 20 };
-
-    fed_make(&f, &s);
+    fed_make(&f, s);
     fed_stop_all_at(&f, FM_MSG_COMMITS);
     fed_join_all(&f, 5);
     fed_pump(&f);
@@ -166,6 +158,19 @@ static void wrong_seeds_stop_the_run_and_leave_the_model_alone(void)
     fed_restart(&f);
     fed_finishes(&f);
     fed_end(&f);
+}
+
+/* With noise in words of 16 bits, too: the noise is far below the width of a word. */
+static void wrong_seeds_stop_the_run_and_leave_the_model_alone(void)
+{
+    spec s = { .max_nodes = 5, .min_cohort = 3, .quorum = 4, .rounds = 2 };
+
+    for (s.word_bits = 16; s.word_bits <= 32; s.word_bits += 8)
+        stop_at_wrong_seeds(&s);
+    s.word_bits = 32;
+    s.no_noise = true;
+    s.max_units = 1 << 20;
+    stop_at_wrong_seeds(&s);
 }
 
 /* A mark that its node did not sign is worth nothing to it later: kept by nobody. */

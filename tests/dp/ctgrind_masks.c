@@ -111,7 +111,7 @@ static fm_status make_pairs(fm_dp_keypair *keys[MEMBERS], fm_dp_pairs **out)
 }
 
 /* A secret sum, with noise. */
-static fm_status make_sum(fm_dp_sum **sum, fm_dp_shares **shares)
+static fm_status make_sum(unsigned word_bits, fm_dp_sum **sum, fm_dp_shares **shares)
 {
     const fm_dp_lattice_spec spec = { .clip_norm = 1.0,
                                       .noise_multiplier = 1.0,
@@ -119,7 +119,8 @@ static fm_status make_sum(fm_dp_sum **sum, fm_dp_shares **shares)
                                       .nodes = MEMBERS,
                                       .quorum = 2,
                                       .colluders = 0,
-                                      .encoding = FM_DP_FAST };
+                                      .encoding = FM_DP_FAST,
+                                      .word_bits = word_bits };
     fm_dp_lattice lattice;
     fm_status st = fm_dp_lattice_make(&spec, &lattice);
 
@@ -173,15 +174,19 @@ int ct_masks(void)
 {
     fm_dp_keypair *keys[MEMBERS] = { NULL };
     fm_dp_pairs *pairs = NULL;
-    fm_dp_shares *shares = NULL;
-    fm_dp_sum *sum = NULL;
     fm_status st = FM_EINTERNAL;
 
-    if (watch_paths() == 0 && (st = make_pairs(keys, &pairs)) == FM_OK &&
-        (st = make_sum(&sum, &shares)) == FM_OK)
-        st = watch_release(sum, shares, pairs);
-    fm_dp_sum_free(&sum);
-    fm_dp_shares_free(&shares);
+    if (watch_paths() == 0)
+        st = make_pairs(keys, &pairs);
+    for (unsigned bits = 16; st == FM_OK && bits <= 32; bits += 8) {
+        fm_dp_shares *shares = NULL;
+        fm_dp_sum *sum = NULL;
+
+        if ((st = make_sum(bits, &sum, &shares)) == FM_OK)
+            st = watch_release(sum, shares, pairs);
+        fm_dp_sum_free(&sum);
+        fm_dp_shares_free(&shares);
+    }
     fm_dp_pairs_free(&pairs);
     for (uint32_t u = 0; u < MEMBERS; u++)
         fm_dp_keypair_free(&keys[u]);

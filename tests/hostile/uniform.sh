@@ -4,6 +4,8 @@
 setup --rounds 100
 steps=(honest honest split-survivors honest alive-and-lost split-participants honest old-updates
     honest old-commits split-rosters honest)
+# Words of 16 bits: it takes twice the updates to have as much to look at.
+for _ in {1..10}; do steps+=(honest); done
 start_hostile --finish "${steps[@]}"
 check "honest rounds and lies are told" serve_hostile 120
 for name in $HOSPITALS; do check "$name ends well" wait_end "$name" 30; done
