@@ -183,17 +183,26 @@ fm_status fm_cert_load(const char *path, X509 **out, fm_cert_facts *facts)
     return st;
 }
 
-fm_status fm_cert_load_first(const char *path, X509 **out, fm_cert_facts *facts)
+/** The n-th certificate of the file, from 0. @param count  out: how many there are. */
+static fm_status load_nth(const char *path, size_t n, X509 **out, fm_cert_facts *facts,
+                          size_t *count)
 {
     static const char *const types[] = { "CERTIFICATE", FM_SUCCESSION_PEM, NULL };
+    const fm_buf *der = NULL;
     fm_pem_list list;
     X509 *x = NULL;
     fm_status st;
 
+    *count = 0;
     if ((st = fm_pem_read_list(path, types, FM_CERT_FILE_LIMIT, &list)) != FM_OK)
         return st;
-    if ((st = fm_cert_parse(list.blocks[0].der.data, list.blocks[0].der.len, &x)) != FM_OK ||
-        (st = fm_cert_facts_of(x, facts)) != FM_OK) {
+    for (size_t i = 0; i < list.count; i++)
+        if (list.blocks[i].type == 0 && (*count)++ == n)
+            der = &list.blocks[i].der;
+    if (!der) {
+        st = fm_fail(FM_EPARSE, "%s: holds %zu certificates, not %zu", path, *count, n + 1);
+    } else if ((st = fm_cert_parse(der->data, der->len, &x)) != FM_OK ||
+               (st = fm_cert_facts_of(x, facts)) != FM_OK) {
         X509_free(x);
         st = fm_fail_context(st == FM_EPROTO ? FM_EPARSE : st, "%s: ", path);
     } else {
@@ -201,6 +210,13 @@ fm_status fm_cert_load_first(const char *path, X509 **out, fm_cert_facts *facts)
     }
     fm_pem_list_fini(&list);
     return st;
+}
+
+fm_status fm_cert_load_first(const char *path, X509 **out, fm_cert_facts *facts)
+{
+    size_t count;
+
+    return load_nth(path, 0, out, facts, &count);
 }
 
 fm_status fm_cert_load_in(const char *dir, const char *name, X509 **out, fm_cert_facts *facts)
@@ -259,19 +275,27 @@ bool fm_cert_is_by(X509 *x, X509 *ca)
     return by;
 }
 
-fm_status fm_cert_describe(const char *path, fm_cert_info *info, fm_key_type *type, bool *is_ca)
+fm_status fm_cert_describe_nth(const char *path, size_t n, fm_cert_info *info, fm_key_type *type,
+                               bool *is_ca, size_t *count)
 {
     fm_cert_facts facts;
     X509 *x = NULL;
     fm_status st;
 
-    if (!path || !info || !type || !is_ca)
+    if (!path || !info || !type || !is_ca || !count)
         return fm_fail(FM_EINVAL, "fm_cert_describe: NULL argument");
-    if ((st = fm_cert_load_first(path, &x, &facts)) != FM_OK)
+    if ((st = load_nth(path, n, &x, &facts, count)) != FM_OK)
         return st;
     X509_free(x);
     *info = facts.info;
     *type = facts.type;
     *is_ca = facts.is_ca;
     return FM_OK;
+}
+
+fm_status fm_cert_describe(const char *path, fm_cert_info *info, fm_key_type *type, bool *is_ca)
+{
+    size_t count;
+
+    return fm_cert_describe_nth(path, 0, info, type, is_ca, &count);
 }

@@ -17,12 +17,12 @@ typedef struct {
     char from[32], to[32], fingerprint[2 * FM_HASH_BYTES + 1];
 } shown;
 
-static fm_status read_one(const char *path, shown *s)
+static fm_status read_one(const char *path, size_t n, shown *s, size_t *count)
 {
     fm_status st;
 
     *s = (shown){ .path = path };
-    if ((st = fm_cert_describe(path, &s->info, &s->type, &s->is_ca)) != FM_OK)
+    if ((st = fm_cert_describe_nth(path, n, &s->info, &s->type, &s->is_ca, count)) != FM_OK)
         return st;
     fm_clock_format(s->info.not_before_s, s->from, sizeof s->from);
     fm_clock_format(s->info.not_after_s, s->to, sizeof s->to);
@@ -69,6 +69,23 @@ static fm_status append_json(json_t *list, const shown *s)
     return FM_OK;
 }
 
+/** Every certificate of the file. @param list  where they go as JSON; NULL: text. */
+static fm_status show_file(const char *path, json_t *list)
+{
+    size_t count = 1;
+    fm_status st = FM_OK;
+
+    for (size_t n = 0; st == FM_OK && n < count; n++) {
+        shown s;
+
+        if ((st = read_one(path, n, &s, &count)) == FM_OK && list)
+            st = append_json(list, &s);
+        else if (st == FM_OK)
+            print_text(&s);
+    }
+    return st;
+}
+
 int fm_certs_show(int argc, char **argv)
 {
     bool as_json = false;
@@ -95,16 +112,8 @@ int fm_certs_show(int argc, char **argv)
         return code;
     if (as_json && !(list = json_array()))
         st = fm_fail(FM_ENOMEM, "no memory for JSON");
-    for (int i = first; st == FM_OK && i < argc; i++) {
-        shown s;
-
-        if ((st = read_one(argv[i], &s)) != FM_OK)
-            break;
-        if (as_json)
-            st = append_json(list, &s);
-        else
-            print_text(&s);
-    }
+    for (int i = first; st == FM_OK && i < argc; i++)
+        st = show_file(argv[i], list);
     if (st == FM_OK && as_json)
         st = fm_json_print(list);
     json_decref(list);

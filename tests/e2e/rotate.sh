@@ -55,6 +55,8 @@ for name in $HOSPITALS; do
     check "$name pins both" soon has_cas "$RUN/$name/identity" 2
     check "$name says the fingerprint" soon grep -q "$hex" "$RUN/$name/log"
 done
+shows_both() { [ "$("$BIN/fedmoe-certs" show "$1" | grep -c '^  fingerprint')" = 2 ]; }
+check "show shows both" shows_both "$RUN/northgate/identity/ca.crt"
 check "rounds go on" goes_on
 for name in $HOSPITALS; do check "$name renews by itself" soon grep -q "was renewed" "$RUN/$name/log"; done
 check "rounds go on with certificates of both" goes_on

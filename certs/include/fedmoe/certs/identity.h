@@ -201,5 +201,8 @@ FM_NODISCARD fm_status fm_peer_check_signature(const fm_peer *p, const char *lab
  *  FM_EPARSE, also for a private key. */
 FM_NODISCARD fm_status fm_cert_describe(const char *path, fm_cert_info *info, fm_key_type *type,
                                         bool *is_ca);
+/** The same of the n-th certificate, from 0. @param count  out: how many the file holds. */
+FM_NODISCARD fm_status fm_cert_describe_nth(const char *path, size_t n, fm_cert_info *info,
+                                            fm_key_type *type, bool *is_ca, size_t *count);
 
 #endif
