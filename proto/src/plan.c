@@ -229,7 +229,7 @@ fm_hash fm_plan_hash(const void *bytes, size_t len)
 #define WINDOWS_BYTES (16u << 20)
 #define WINDOW_MIN_BYTES (64u << 10)
 #define WINDOW_MAX_BYTES (4u << 20)
-#define PIECE_MAX_BYTES (256u << 10)
+#define PIECE_MAX_BYTES FM_MAX_PIECE_BYTES
 #define PIECES_OF_WINDOW 4u
 
 uint32_t fm_plan_window_bytes(const fm_plan *p)
