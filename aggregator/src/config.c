@@ -449,7 +449,6 @@ void fm_aggregator_config_fini(fm_aggregator_config *c)
     if (!c)
         return;
     free(c->door);
-    free(c->session);
     free(c->dir);
     free(c->model_file);
     free(c->query_file);

@@ -7,7 +7,7 @@
 #include "fedmoe/dp/encode.h"
 #include "fedmoe/optim/defaults.h"
 
-/** `listen`: two endpoints that ZeroMQ can bind, and not the same. */
+/** `listen`: an endpoint that ZeroMQ can bind. */
 FM_NODISCARD fm_status fm_config_read_listen(const fm_yaml_node *root, fm_aggregator_config *c);
 
 /** A plain name of a file beside federation.yaml that the aggregator's directory leaves free. */

@@ -171,8 +171,7 @@ fm_status fm_aggregator_run(const fm_aggregator_run_options *o)
     (void)sigaction(SIGTERM, &on_stop, NULL);
     if ((st = fm_run_open(&r)) != FM_OK)
         goto done;
-    fm_log(FM_LOG_INFO, "door %s, session %s; %llu of %u round%s finished before",
-           fm_link_server_door(r.link), fm_link_server_session(r.link),
+    fm_log(FM_LOG_INFO, "door %s; %llu of %u round%s finished before", fm_link_server_door(r.link),
            (unsigned long long)fm_state_finished(r.state), r.config.plan.rounds, plural(&r));
     fm_run_write_status(&r, NULL);
     st = serve(&r);

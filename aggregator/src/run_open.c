@@ -52,7 +52,6 @@ static fm_status open_coordinator(fm_run *r)
 {
     const fm_link_server_config link = {
         .door = r->config.door,
-        .session = r->config.session,
         .door_secret = r->door_secret,
         .identity = r->identity,
         .trust = r->trust,

@@ -41,7 +41,7 @@ typedef struct {
     int lock;         /* on the run directory; -1: none */
     fm_demo_hospital hospitals[FM_DEMO_HOSPITALS];
     party parties[PARTIES]; /* nodes, then the aggregator */
-    char door[64], session[64];
+    char door[64];
     fm_aggregator_config config; /* the plan, for training alone */
     hospital_result results[FM_DEMO_HOSPITALS];
     double auc, accuracy, seconds;
@@ -60,7 +60,7 @@ void demo_stop(party *p);
 /** Directory of the running executable. */
 FM_NODISCARD fm_status demo_bin_dir(char **out);
 /** Two loopback endpoints that are free now. */
-FM_NODISCARD fm_status demo_free_endpoints(char door[64], char session[64]);
+FM_NODISCARD fm_status demo_free_endpoint(char door[64]);
 
 /* setup.c */
 /** Lock the run directory, then empty it of an older run. FM_EEXIST when it is in use, or

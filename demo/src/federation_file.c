@@ -18,7 +18,6 @@ fm_status fm_demo_federation_write(const fm_demo_federation *f, const char *path
                        "purpose: " FM_DEMO_PURPOSE "\n"
                        "listen:\n"
                        "  door: \"%s\"\n"
-                       "  session: \"%s\"\n"
                        "model: model.safetensors\n"
                        "privacy:\n"
                        "  unit: record\n"
@@ -26,7 +25,7 @@ fm_status fm_demo_federation_write(const fm_demo_federation *f, const char *path
                        "  delta: %.10g\n"
                        "  expected_units: %zu    # all nodes together, a public round figure\n"
                        "  max_units: %zu        # no round may ever sum more\n",
-                       f->name, f->door, f->session, f->epsilon, f->delta, expected, 2 * expected);
+                       f->name, f->door, f->epsilon, f->delta, expected, 2 * expected);
     if (st == FM_OK)
         st = fm_buf_printf(&b,
                            "cohort:\n"

@@ -167,26 +167,20 @@ void demo_stop(party *p)
     p->pid = 0;
 }
 
-fm_status demo_free_endpoints(char door[64], char session[64])
+fm_status demo_free_endpoint(char door[64])
 {
-    char *const out[2] = { door, session };
-    int fds[2] = { -1, -1 };
+    struct sockaddr_in a = { .sin_family = AF_INET };
+    socklen_t len = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     fm_status st = FM_OK;
 
-    for (int i = 0; st == FM_OK && i < 2; i++) {
-        struct sockaddr_in a = { .sin_family = AF_INET };
-        socklen_t len = sizeof a;
-
-        a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        if ((fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0 ||
-            bind(fds[i], (struct sockaddr *)&a, sizeof a) != 0 ||
-            getsockname(fds[i], (struct sockaddr *)&a, &len) != 0)
-            st = fm_fail(FM_EIO, "no free port on 127.0.0.1: %s", strerror(errno));
-        else
-            snprintf(out[i], 64, "tcp://127.0.0.1:%u", ntohs(a.sin_port));
-    }
-    for (int i = 0; i < 2; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) != 0 ||
+        getsockname(fd, (struct sockaddr *)&a, &len) != 0)
+        st = fm_fail(FM_EIO, "no free port on 127.0.0.1: %s", strerror(errno));
+    else
+        (void)snprintf(door, 64, "tcp://127.0.0.1:%u", ntohs(a.sin_port));
+    if (fd >= 0)
+        close(fd);
     return st;
 }

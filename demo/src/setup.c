@@ -168,7 +168,6 @@ static fm_status write_federation(demo *d, char **path)
     fm_demo_federation f = {
         .name = FEDERATION,
         .door = d->door,
-        .session = d->session,
         .epsilon = d->o.epsilon,
         .delta = d->o.delta,
         .rounds = d->o.rounds,
@@ -180,7 +179,7 @@ static fm_status write_federation(demo *d, char **path)
 
     for (size_t i = 0; i < FM_DEMO_HOSPITALS; i++)
         f.records += d->hospitals[i].train_records;
-    if ((st = demo_free_endpoints(d->door, d->session)) != FM_OK ||
+    if ((st = demo_free_endpoint(d->door)) != FM_OK ||
         (st = demo_path(d, "federation.yaml", NULL, path)) != FM_OK ||
         (st = fm_demo_federation_write(&f, *path)) != FM_OK)
         return st;

@@ -34,6 +34,18 @@ static void add_path(fm_hasher *h, uint32_t place, const fm_credential *c)
         fm_hasher_add_part(h, c->intermediates[i], c->intermediate_len[i]);
 }
 
+fm_hash fm_welcome_digest(const char *federation, const uint8_t client[FM_SESSION_KEY_BYTES],
+                          const uint8_t door[FM_SESSION_KEY_BYTES])
+{
+    fm_hasher h;
+
+    fm_hasher_begin(&h, FM_LABEL_WELCOME);
+    fm_hasher_add(&h, client, FM_SESSION_KEY_BYTES);
+    fm_hasher_add(&h, door, FM_SESSION_KEY_BYTES);
+    add_text(&h, federation);
+    return fm_hasher_end(&h);
+}
+
 fm_hash fm_roster_digest(const fm_msg_roster *r)
 {
     fm_hasher h;

@@ -43,11 +43,9 @@ static fm_status welcome_check(const fm_codec *c, const fm_message *m)
 {
     fm_status st = check_version(c, m->welcome.version);
 
-    if (st != FM_OK)
-        return st;
-    if (m->welcome.session_port == 0)
-        return fm_codec_fail(c, "session_port", "must be 1 to 65535");
-    return fm_codec_check_credential(c, &m->welcome.credential);
+    if (st == FM_OK)
+        st = fm_codec_check_credential(c, &m->welcome.credential);
+    return st == FM_OK ? fm_codec_check_signature(c, "proof", m->welcome.proof) : st;
 }
 
 static fm_status welcome_put(const fm_codec *c, const fm_message *m, fm_wire *w)
@@ -61,17 +59,15 @@ static fm_status welcome_put(const fm_codec *c, const fm_message *m, fm_wire *w)
     w->welcome = p;
     fedmoe__v1__welcome__init(w->welcome);
     w->welcome->version = m->welcome.version;
-    w->welcome->session_port = m->welcome.session_port;
+    w->welcome->proof = fm_codec_put_bytes(m->welcome.proof.data, m->welcome.proof.len);
     w->welcome->credential = q;
     return fm_codec_put_credential(c, &m->welcome.credential, w->welcome->credential);
 }
 
 static fm_status welcome_get(const fm_codec *c, const fm_wire *w, fm_message *m)
 {
-    if (w->welcome->session_port > UINT16_MAX)
-        return fm_codec_fail(c, "session_port", "must be 1 to 65535");
     m->welcome.version = w->welcome->version;
-    m->welcome.session_port = (uint16_t)w->welcome->session_port;
+    m->welcome.proof = fm_codec_get_bytes(w->welcome->proof);
     return fm_codec_get_credential(c, w->welcome->credential, &m->welcome.credential);
 }
 

@@ -17,7 +17,7 @@
 #define BEGINNING                   \
     "name: heart\n"                 \
     "purpose: heart disease risk\n" \
-    "listen: {door: \"tcp://127.0.0.1:7300\", session: \"tcp://127.0.0.1:7301\"}\n"
+    "listen: {door: \"tcp://127.0.0.1:7300\"}\n"
 #define END                \
     "privacy:\n"           \
     "  unit: record\n"     \

@@ -11,7 +11,7 @@
 static const char valid[] =
     "name: heart\n"
     "purpose: heart disease risk\n"
-    "listen: {door: \"tcp://127.0.0.1:7300\", session: \"tcp://127.0.0.1:7301\"}\n"
+    "listen: {door: \"tcp://127.0.0.1:7300\"}\n"
     "model: model.safetensors\n"
     "privacy:\n"
     "  unit: record\n"

@@ -35,7 +35,6 @@ static fm_status make_config(const heart_setting *s, heart_run *r)
     fm_demo_federation f = {
         .name = "heart-bench",
         .door = "tcp://127.0.0.1:0",
-        .session = "tcp://127.0.0.1:0",
         .epsilon = s->epsilon,
         .delta = s->delta,
         .rounds = s->rounds,

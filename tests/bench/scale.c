@@ -90,7 +90,7 @@ static fm_status make_config(const options *o)
     char path[PATH_CAP], text[2048];
     int n = snprintf(text, sizeof text,
                      "name: scale\npurpose: how much it needs\n"
-                     "listen: {door: \"tcp://127.0.0.1:%llu\", session: \"tcp://127.0.0.1:%llu\"}\n"
+                     "listen: {door: \"tcp://127.0.0.1:%llu\"}\n"
                      "model: model.safetensors\n"
                      "privacy: {unit: record, epsilon: 4.0, delta: 1.0e-5, clip_norm: 1.0,\n"
                      "          sampling_rate: 0.1, expected_units: %llu, max_units: %llu}\n"
@@ -98,7 +98,7 @@ static fm_status make_config(const options *o)
                      "training: {rounds: %llu, optimizer: sgd, learning_rate: 0.1, momentum: 0,\n"
                      "           averaging: 0}\n"
                      "timeouts: {join_s: 120, round_s: 900}\n",
-                     (unsigned long long)o->port, (unsigned long long)o->port + 1,
+                     (unsigned long long)o->port,
                      (unsigned long long)o->max_units, (unsigned long long)o->max_units,
                      (unsigned long long)o->nodes, (unsigned long long)quorum,
                      (unsigned long long)quorum, (unsigned long long)o->rounds);
@@ -313,7 +313,7 @@ int main(int argc, char **argv)
           SCALE_NODES_MAX },
         { "max-units", FM_CLI_U64, &o.max_units, "N", "of the plan: decides on the words' width",
           false, 1, 1u << 30 },
-        { "port", FM_CLI_U64, &o.port, "N", "of the door; the next one is the session's", false, 1,
+        { "port", FM_CLI_U64, &o.port, "N", "of the door", false, 1,
           65534 },
     };
     const fm_cli_spec spec = { .program = "bench-scale",

@@ -203,7 +203,6 @@ static void session_send(const load *l, const people *p, const char *door, doubl
 static double session_receive(const load *l, const people *p, int ready)
 {
     const fm_link_server_config c = { .door = "tcp://127.0.0.1:*",
-                                      .session = "tcp://127.0.0.1:*",
                                       .door_secret = p->door_secret,
                                       .identity = p->hub,
                                       .trust = p->trust };

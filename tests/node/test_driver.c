@@ -54,7 +54,6 @@ static void open_stage(stage *s, const char *records)
 {
     uint8_t door_public[FM_CURVE_KEY_BYTES], door_secret[FM_CURVE_KEY_BYTES];
     fm_link_server_config c = { .door = "tcp://127.0.0.1:0",
-                                .session = "tcp://127.0.0.1:0",
                                 .door_secret = door_secret,
                                 .identity = the_world()->aggregator,
                                 .trust = the_world()->trust };

@@ -141,6 +141,12 @@ const uint8_t *world_door_public(void)
     return g.door_public;
 }
 
+const uint8_t *world_door_secret(void)
+{
+    make_world();
+    return g.door_secret;
+}
+
 /* ---- the ends ---- */
 
 fm_link_server_config world_server_config(fm_link_limits limits)
@@ -148,7 +154,6 @@ fm_link_server_config world_server_config(fm_link_limits limits)
     make_world();
     return (fm_link_server_config){
         .door = "tcp://127.0.0.1:*",
-        .session = "tcp://127.0.0.1:*",
         .door_secret = g.door_secret,
         .identity = world_identity("aggregator"),
         .trust = g.trust,

@@ -18,8 +18,9 @@ const fm_identity *world_expired(void);
 /** A node "revoked", and the CA's trust that knows of it. */
 const fm_identity *world_revoked(fm_trust **trust_that_knows);
 const uint8_t *world_door_public(void);
+const uint8_t *world_door_secret(void);
 
-/** On loopback, ports chosen by the system. */
+/** On loopback, the port chosen by the system. */
 fm_link_server *world_server(fm_link_limits limits);
 fm_link_server_config world_server_config(fm_link_limits limits);
 fm_link_client_config world_client_config(const fm_link_server *s, const char *name);
@@ -48,7 +49,7 @@ fm_link_event world_client_event(fm_link_client *l, fm_link_server *s, int ms,
 /* ---- raw peers ---- */
 
 typedef struct {
-    void *context, *door, *session;
+    void *context, *socket;
     uint8_t public_key[32], secret_key[32];
     fm_credential credential;
 } raw_peer;
@@ -56,13 +57,13 @@ typedef struct {
 /** A fresh CURVE key and a statement of `id` for it. */
 raw_peer *raw_new(const fm_identity *id);
 void raw_free(raw_peer **r);
-/** A DEALER with the peer's keys, CURVE to `server_key`. */
-void *raw_socket(raw_peer *r, const char *endpoint, const uint8_t *server_key);
-/** Send one frame at the door (opened at need); the answer, or NULL after `ms`. */
+/** Another DEALER with the peer's keys, CURVE to the door's. */
+void *raw_socket(raw_peer *r, const fm_link_server *s);
+/** Send one frame (the socket is opened at need); the answer, or NULL after `ms`. */
 fm_message *raw_ask(raw_peer *r, fm_link_server *s, const void *data, size_t len, int ms);
 /** Hello; the answer. */
 fm_message *raw_hello(raw_peer *r, fm_link_server *s);
-/** Hello, Welcome, session opened with the key of Welcome, a Ping sent; the peer has joined. */
+/** Hello, Welcome, Ping; the peer has joined. */
 uint64_t raw_join(raw_peer *r, fm_link_server *s);
 /** One message from a raw socket, decoded; NULL after `ms`. */
 fm_message *raw_receive(void *socket, fm_link_server *s, int ms, world_events *events);

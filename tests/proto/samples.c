@@ -155,7 +155,7 @@ static void fill_door(fm_message *m)
         m->hello = (fm_msg_hello){ FM_PROTO_VERSION, g_credentials[0] };
         break;
     case FM_MSG_WELCOME:
-        m->welcome = (fm_msg_welcome){ FM_PROTO_VERSION, g_credentials[1], 7301 };
+        m->welcome = (fm_msg_welcome){ FM_PROTO_VERSION, g_credentials[1], g_signatures[1] };
         break;
     case FM_MSG_REFUSAL:
         m->refusal = (fm_msg_refusal){ "the certificate has expired" };

@@ -292,12 +292,11 @@ static void a_client_sees_the_server_end_and_joins_its_successor(void)
     fm_link_server *s = world_server(g_default);
     fm_link_client *l = world_join(s, "riga", NULL);
     fm_link_server_config c = world_server_config(g_default);
-    char door[256], session[256];
+    char door[256];
     fm_link_event got;
     uint64_t start;
 
     strcpy(door, fm_link_server_door(s));
-    strcpy(session, fm_link_server_session(s));
     fm_link_server_free(&s);
     start = fm_clock_now_ms();
     got = world_client_event(l, NULL, 5000, NULL);
@@ -306,7 +305,6 @@ static void a_client_sees_the_server_end_and_joins_its_successor(void)
     CU_ASSERT_EQUAL(fm_link_client_send(l, sample_message(FM_MSG_JOIN)), FM_ENOTFOUND);
     fm_link_client_free(&l);
     c.door = door;
-    c.session = session;
     CU_ASSERT_EQUAL_FATAL(fm_link_server_new(&c, &s), FM_OK);
     l = world_join(s, "riga", NULL);
     fm_link_client_free(&l);
@@ -416,7 +414,7 @@ static void ipv6_addresses_work(void)
     fm_link_server *s = NULL;
     fm_link_client *l;
 
-    c.door = c.session = "tcp://[::1]:*";
+    c.door = "tcp://[::1]:*";
     if (fm_link_server_new(&c, &s) != FM_OK) {
         fm_test_skip("this machine has no IPv6 loopback");
         return;

@@ -1,11 +1,13 @@
 /* Who is not let in, and whom a node does not believe. */
 #include <arpa/inet.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "fedmoe/base/clock.h"
+#include "fedmoe/proto/digest.h"
 #include "link_world.h"
 #include "suites.h"
 
@@ -173,67 +175,78 @@ static void a_full_house_refuses_but_lets_a_member_come_again(void)
     fm_link_server_free(&s);
 }
 
-/* ---- the session socket ---- */
+/* ---- one key, one connection, one session ---- */
 
-static fm_statement welcomed(fm_message *m)
+/* The first message that is no Ping, or NULL. */
+static fm_message *hear(void *socket, fm_link_server *s, int ms, world_events *e)
 {
-    fm_statement st;
+    fm_message *m = raw_receive(socket, s, ms, e);
 
-    CU_ASSERT_EQUAL_FATAL(m->type, FM_MSG_WELCOME);
-    CU_ASSERT_EQUAL_FATAL(fm_credential_verify(world_trust(), &m->welcome.credential,
-                                               FM_ROLE_AGGREGATOR, fm_clock_wall_s(), &st, NULL),
-                          FM_OK);
-    fm_message_free(&m);
-    return st;
+    while (m && m->type == FM_MSG_PING) {
+        fm_message_free(&m);
+        m = raw_receive(socket, s, ms, e);
+    }
+    return m;
 }
 
-/* Whether this socket gets any message in, or gets one back. */
-static bool is_heard(void *socket, fm_link_server *s)
+static void nobody_is_heard_before_its_hello(void)
 {
+    fm_link_server *s = world_server(g_default);
+    raw_peer *r = raw_new(world_identity("riga"));
     fm_message ping = { .type = FM_MSG_PING };
     world_events e = { .count = 0 };
-    fm_message *back;
-    bool heard;
 
-    raw_send(socket, &ping);
-    back = raw_receive(socket, s, 400, &e);
-    heard = back || e.count > 0;
-    fm_message_free(&back);
-    world_events_free(&e);
-    return heard;
-}
-
-static void the_session_refuses_a_key_that_the_door_has_not_admitted(void)
-{
-    fm_link_server *s = world_server((fm_link_limits){ .heartbeat_ms = 50 });
-    raw_peer *admitted = raw_new(world_identity("riga"));
-    raw_peer *other = raw_new(world_identity("oslo"));
-    fm_statement server = welcomed(raw_hello(admitted, s));
-
-    other->session = raw_socket(other, fm_link_server_session(s), server.curve_public);
-    CU_ASSERT_FALSE(is_heard(other->session, s));
-    admitted->session = raw_socket(admitted, fm_link_server_session(s), server.curve_public);
-    CU_ASSERT_TRUE(is_heard(admitted->session, s));
-    raw_free(&admitted);
-    raw_free(&other);
+    r->socket = raw_socket(r, s);
+    raw_send(r->socket, &ping);
+    refusal_says(raw_receive(r->socket, s, 2000, &e), "not Ping");
+    CU_ASSERT_EQUAL(e.count, 0);
+    raw_free(&r);
     fm_link_server_free(&s);
 }
 
-static void an_admission_is_good_for_one_connection(void)
+static void a_key_is_good_for_one_connection(void)
 {
-    fm_link_server *s = world_server((fm_link_limits){ .heartbeat_ms = 50 });
+    fm_link_server *s = world_server(g_default);
     raw_peer *r = raw_new(world_identity("riga"));
-    fm_statement server;
-    void *second;
+    fm_message hello = { .type = FM_MSG_HELLO, .hello = { FM_PROTO_VERSION, r->credential } };
+    fm_message ping = { .type = FM_MSG_PING };
+    uint64_t peer = raw_join(r, s);
+    world_events e = { .count = 0 };
+    void *second = raw_socket(r, s);
+    fm_message *m;
 
-    server = welcomed(raw_hello(r, s));
-    r->session = raw_socket(r, fm_link_server_session(s), server.curve_public);
-    CU_ASSERT_TRUE(is_heard(r->session, s));
-    second = raw_socket(r, fm_link_server_session(s), server.curve_public);
-    CU_ASSERT_FALSE(is_heard(second, s));
+    raw_send(second, &hello);
+    refusal_says(raw_receive(second, s, 2000, &e), "has its session already");
+    raw_send(second, &ping);
+    CU_ASSERT_PTR_NULL(raw_receive(second, s, 200, &e));
+    CU_ASSERT_EQUAL(e.count, 0);
     zmq_close(second);
-    CU_ASSERT_TRUE(is_heard(r->session, s));
+    CU_ASSERT_EQUAL(fm_link_server_send(s, peer, &hello), FM_OK); /* the first one still stands */
+    m = hear(r->socket, s, 2000, &e);
+    CU_ASSERT_PTR_NOT_NULL(m);
+    fm_message_free(&m);
     raw_free(&r);
+    fm_link_server_free(&s);
+}
+
+/* A Welcome may take longer than the second after which a node says Hello again. */
+static void the_same_hello_again_is_passed_over_in_a_session(void)
+{
+    fm_link_server *s = world_server(g_default);
+    raw_peer *r = raw_new(world_identity("riga")), *other = raw_new(world_identity("riga"));
+    fm_message hello = { .type = FM_MSG_HELLO, .hello = { FM_PROTO_VERSION, r->credential } };
+    world_events e = { .count = 0 };
+
+    (void)raw_join(r, s);
+    raw_send(r->socket, &hello);
+    world_poll(s, 100, FM_LINK_GONE, &e);
+    CU_ASSERT_EQUAL(e.count, 0);
+    hello.hello.credential = other->credential;
+    raw_send(r->socket, &hello);
+    world_poll(s, 2000, FM_LINK_GONE, &e);
+    CU_ASSERT_PTR_NOT_NULL(world_event(&e, FM_LINK_GONE));
+    raw_free(&r);
+    raw_free(&other);
     fm_link_server_free(&s);
 }
 
@@ -279,10 +292,11 @@ static void answer_once(void *arg)
     fm_buf_fini(&b);
 }
 
-/* What a node says of a door that gives this answer. */
-static void met(const fm_message *answer, fm_status st, const char *says)
+/* What a node says of a door with this key that gives this answer. */
+static void met_with_key(const uint8_t *pk, const uint8_t *sk, const fm_message *answer,
+                         fm_status st, const char *says)
 {
-    uint8_t pk[32], sk[32], x[32] = { 9 };
+    uint8_t x[32] = { 9 };
     fm_link_client_config c = { .door_public = pk,
                                 .identity = world_identity("riga"),
                                 .trust = world_trust(),
@@ -291,7 +305,6 @@ static void met(const fm_message *answer, fm_status st, const char *says)
     lie a = { &f, answer };
     void *thread;
 
-    CU_ASSERT_EQUAL_FATAL(fm_curve_keypair(pk, sk), FM_OK);
     fake_open(&f, sk);
     c.door = f.endpoint;
     thread = zmq_threadstart(answer_once, &a);
@@ -303,43 +316,113 @@ static void met(const fm_message *answer, fm_status st, const char *says)
 
 static void believes_not(const fm_message *answer, const char *says)
 {
-    met(answer, FM_EAUTH, says);
+    uint8_t pk[32], sk[32];
+
+    CU_ASSERT_EQUAL_FATAL(fm_curve_keypair(pk, sk), FM_OK);
+    met_with_key(pk, sk, answer, FM_EAUTH, says);
 }
+
+typedef struct {
+    int port;
+    atomic_int came;
+} hanging_up;
 
 static void hang_up(void *arg)
 {
-    int peer = accept(*(int *)arg, NULL, NULL);
+    hanging_up *h = arg;
+    int peer;
 
-    if (peer >= 0)
+    while ((peer = accept(h->port, NULL, NULL)) >= 0) {
+        h->came++;
         close(peer);
+    }
 }
 
-/* An aggregator that is killed between Welcome and the session has refused nobody: the node has to
- * come again. */
-static void a_session_that_breaks_off_is_worth_another_try(void)
+/* An aggregator that is killed before its Welcome has refused nobody: the node comes again, and
+ * what it says in the end is that this is worth another try. */
+static void a_connection_that_breaks_off_is_tried_again(void)
 {
-    raw_peer *r = raw_new(world_identity("aggregator"));
-    fm_message m = { .type = FM_MSG_WELCOME, .welcome = { FM_PROTO_VERSION, r->credential, 0 } };
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    uint8_t x[32] = { 9 };
+    char door[64];
+    fm_link_client_config c = { .door = door,
+                                .door_public = world_door_public(),
+                                .identity = world_identity("riga"),
+                                .trust = world_trust(),
+                                .x25519_public = x,
+                                .limits = { .connect_ms = 1500 } };
+    hanging_up h = { .port = socket(AF_INET, SOCK_STREAM, 0) };
     socklen_t len = sizeof at;
-    int port = socket(AF_INET, SOCK_STREAM, 0);
     void *thread;
 
-    CU_ASSERT_EQUAL_FATAL(bind(port, (struct sockaddr *)&at, len), 0);
-    CU_ASSERT_EQUAL_FATAL(listen(port, 1), 0);
-    CU_ASSERT_EQUAL_FATAL(getsockname(port, (struct sockaddr *)&at, &len), 0);
-    m.welcome.session_port = ntohs(at.sin_port);
-    thread = zmq_threadstart(hang_up, &port);
-    met(&m, FM_ETIMEOUT, "was cut");
+    CU_ASSERT_EQUAL_FATAL(bind(h.port, (struct sockaddr *)&at, len), 0);
+    CU_ASSERT_EQUAL_FATAL(listen(h.port, 1), 0);
+    CU_ASSERT_EQUAL_FATAL(getsockname(h.port, (struct sockaddr *)&at, &len), 0);
+    (void)snprintf(door, sizeof door, "tcp://127.0.0.1:%u", ntohs(at.sin_port));
+    thread = zmq_threadstart(hang_up, &h);
+    refused(NULL, &c, FM_ETIMEOUT, "does not answer to the door key");
+    CU_ASSERT_TRUE(h.came >= 3);
+    (void)shutdown(h.port, SHUT_RDWR);
     zmq_threadclose(thread);
-    close(port);
+    close(h.port);
+}
+
+/* ---- a middle-man that has stolen the door's key ---- */
+
+/* It holds a Welcome that was said to another connection of the same node, and shows it. */
+static void a_welcome_of_another_connection_is_not_believed(void)
+{
+    fm_link_server *s = world_server(g_default);
+    raw_peer *r = raw_new(world_identity("riga"));
+    fm_message *captured = raw_hello(r, s);
+
+    CU_ASSERT_EQUAL_FATAL(captured->type, FM_MSG_WELCOME);
+    met_with_key(world_door_public(), world_door_secret(), captured, FM_EAUTH,
+                 "not for this connection");
+    fm_message_free(&captured);
+    raw_free(&r);
+    fm_link_server_free(&s);
+}
+
+/* What an aggregator signs for a door, with another signature of its own behind it. */
+static void another_signature_of_the_aggregator_is_no_proof(void)
+{
+    const fm_identity *id = world_identity("aggregator");
+    fm_link_server *s = world_server(g_default);
+    raw_peer *r = raw_new(world_identity("riga"));
+    fm_message *m = raw_hello(r, s);
+    const fm_hash digest = fm_welcome_digest("heart", r->public_key, world_door_public());
+    uint8_t proof[FM_SIGNATURE_MAX];
+    size_t len = 0;
+
+    CU_ASSERT_EQUAL_FATAL(m->type, FM_MSG_WELCOME);
+    CU_ASSERT_EQUAL(fm_identity_sign(id, FM_LABEL_COMMIT, digest.bytes, FM_HASH_BYTES, proof, &len),
+                    FM_OK);
+    m->welcome.proof = (fm_bytes){ proof, len };
+    met_with_key(world_door_public(), world_door_secret(), m, FM_EAUTH, "its proof is not");
+    fm_message_free(&m);
+    raw_free(&r);
+    fm_link_server_free(&s);
+}
+
+/* The aggregator's own statement, but of the door that it had before. */
+static void a_statement_for_another_door_is_not_believed(void)
+{
+    raw_peer *r = raw_new(world_identity("aggregator"));
+    const uint8_t proof[1] = { 0 };
+    fm_message m = { .type = FM_MSG_WELCOME,
+                     .welcome = { FM_PROTO_VERSION, r->credential, { proof, 1 } } };
+
+    believes_not(&m, "another door key");
     raw_free(&r);
 }
 
 static void a_node_that_poses_as_the_aggregator_is_not_believed(void)
 {
     raw_peer *r = raw_new(world_identity("oslo"));
-    fm_message m = { .type = FM_MSG_WELCOME, .welcome = { FM_PROTO_VERSION, r->credential, 7301 } };
+    const uint8_t proof[1] = { 0 };
+    fm_message m = { .type = FM_MSG_WELCOME,
+                     .welcome = { FM_PROTO_VERSION, r->credential, { proof, 1 } } };
 
     believes_not(&m, "role");
     m.welcome.version = 1;
@@ -368,11 +451,17 @@ static const fm_test tests[] = {
     { "another version is told so", another_version_is_told_so },
     { "a full house refuses, but lets a member come again",
       a_full_house_refuses_but_lets_a_member_come_again },
-    { "the session refuses a key that the door has not admitted",
-      the_session_refuses_a_key_that_the_door_has_not_admitted },
-    { "an admission is good for one connection", an_admission_is_good_for_one_connection },
-    { "a session that breaks off is worth another try",
-      a_session_that_breaks_off_is_worth_another_try },
+    { "nobody is heard before its Hello", nobody_is_heard_before_its_hello },
+    { "a key is good for one connection", a_key_is_good_for_one_connection },
+    { "the same Hello again is passed over in a session",
+      the_same_hello_again_is_passed_over_in_a_session },
+    { "a connection that breaks off is tried again", a_connection_that_breaks_off_is_tried_again },
+    { "a Welcome of another connection is not believed",
+      a_welcome_of_another_connection_is_not_believed },
+    { "another signature of the aggregator is no proof",
+      another_signature_of_the_aggregator_is_no_proof },
+    { "a statement for another door is not believed",
+      a_statement_for_another_door_is_not_believed },
     { "a node that poses as the aggregator is not believed",
       a_node_that_poses_as_the_aggregator_is_not_believed },
     { "another answer than Welcome is not believed", another_answer_than_welcome_is_not_believed },

@@ -145,14 +145,15 @@ static void bytes_of_wrong_length_are_refused(void)
                  w->hello->credential->certificate.len = sizeof many, "Hello.credential");
     REFUSED_WITH(FM_MSG_HELLO, w->hello->credential->statement.len = 0, "Hello.credential");
     REFUSED_WITH(FM_MSG_WELCOME, w->welcome->credential->signature.len = 0, "Welcome.credential");
+    REFUSED_WITH(FM_MSG_WELCOME, w->welcome->proof.len = 0, "Welcome.proof");
+    REFUSED_WITH(FM_MSG_WELCOME, w->welcome->proof.data = many;
+                 w->welcome->proof.len = FM_SIGNATURE_MAX + 1, "Welcome.proof");
     REFUSED_WITH(FM_MSG_ROSTER, w->roster->members[1]->certificate.len = 0, "Roster.credential");
 }
 
 static void values_out_of_range_are_refused(void)
 {
     REFUSED_WITH(FM_MSG_HELLO, w->hello->version = 0, "Hello.version");
-    REFUSED_WITH(FM_MSG_WELCOME, w->welcome->session_port = 0, "Welcome.session_port");
-    REFUSED_WITH(FM_MSG_WELCOME, w->welcome->session_port = 65536, "Welcome.session_port");
     REFUSED_WITH(FM_MSG_JOIN, w->join->finished_round = 0, "Join.head");
     REFUSED_WITH(FM_MSG_ROUND_START, w->round_start->round = 0, "RoundStart.round");
     REFUSED_WITH(FM_MSG_COMMIT, w->commit->round = 0, "Commit.round");

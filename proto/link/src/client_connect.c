@@ -1,4 +1,4 @@
-/* The way in: Hello, Welcome, session. docs/protocol.md, "Door". */
+/* The way in: Hello, Welcome. docs/protocol.md, "Door and session". */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,17 +9,16 @@
 #include "client_internal.h"
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/random.h"
+#include "fedmoe/proto/digest.h"
 
-#define ENDPOINT_MAX 256
+#define PAUSE_MS 100 /* and up to 255 more, before another connection is tried */
 
 typedef struct {
     const fm_link_client_config *config;
     fm_link_client *link;
     uint8_t public_key[FM_CURVE_KEY_BYTES];
     uint8_t *secret_key; /* sodium_malloc */
-    uint64_t deadline_ms;
-    fm_statement server; /* from Welcome, verified */
-    uint16_t session_port;
+    fm_door_visit visit;
 } attempt;
 
 /* ---- who we are ---- */
@@ -31,7 +30,7 @@ static fm_status make_credential(attempt *a)
                        .not_after_s = fm_clock_wall_s() + FM_STATEMENT_VALID_S };
     fm_status st;
 
-    if (!(a->secret_key = sodium_malloc(FM_CURVE_KEY_BYTES)))
+    if (!a->secret_key && !(a->secret_key = sodium_malloc(FM_CURVE_KEY_BYTES)))
         return fm_fail(FM_ENOMEM, "no guarded memory for the session key");
     if ((st = fm_curve_keypair(a->public_key, a->secret_key)) != FM_OK)
         return st;
@@ -44,17 +43,39 @@ static fm_status make_credential(attempt *a)
 
 /* ---- door ---- */
 
+/* Whoever has the door's key can show a statement that was said to another; not sign this. */
+static fm_status check_proof(const attempt *a, const fm_msg_welcome *w, const fm_statement *server,
+                             const fm_peer *peer)
+{
+    const fm_link_client_config *c = a->config;
+    const fm_hash digest = fm_welcome_digest(server->federation, a->public_key, c->door_public);
+
+    if (memcmp(server->curve_public, c->door_public, FM_CURVE_KEY_BYTES) != 0)
+        return fm_fail(FM_EAUTH, "its statement is for another door key");
+    if (fm_peer_check_signature(peer, FM_LABEL_WELCOME, digest.bytes, FM_HASH_BYTES, w->proof.data,
+                                w->proof.len) != FM_OK)
+        return fm_fail(FM_EAUTH, "its proof is not by its certificate's key, or is not for this "
+                                 "connection");
+    return FM_OK;
+}
+
 static fm_status take_welcome(attempt *a, const fm_msg_welcome *w)
 {
+    fm_statement server;
+    fm_peer *peer = NULL;
     fm_status st;
 
     if (w->version != FM_PROTO_VERSION)
         return fm_fail(FM_EAUTH, "the aggregator speaks version %u of the protocol, this node %u",
                        w->version, FM_PROTO_VERSION);
     if ((st = fm_credential_verify(a->config->trust, &w->credential, FM_ROLE_AGGREGATOR,
-                                   fm_clock_wall_s(), &a->server, &a->link->server)) != FM_OK)
+                                   fm_clock_wall_s(), &server, &peer)) == FM_OK)
+        st = check_proof(a, w, &server, peer);
+    if (st != FM_OK) {
+        fm_peer_free(&peer);
         return fm_fail_context(st, "the aggregator's credential: ");
-    a->session_port = w->session_port;
+    }
+    a->link->server = peer;
     return FM_OK;
 }
 
@@ -67,135 +88,94 @@ static fm_status take_answer(attempt *a, const fm_message *m)
     return fm_fail(FM_EAUTH, "the aggregator answered Hello with %s", fm_msg_name(m->type));
 }
 
-static fm_status visit_door(attempt *a, const fm_message *say, fm_message **answer)
-{
-    fm_door_visit v = {
-        .context = a->link->context,
-        .endpoint = a->config->door,
-        .server_key = a->config->door_public,
-        .public_key = a->public_key,
-        .secret_key = a->secret_key,
-        .limits = a->link->limits,
-        .deadline_ms = a->deadline_ms,
-        .say = say,
-        .counters = &a->link->counters,
-    };
+/* ---- session ---- */
 
-    return fm_client_visit_door(&v, answer);
+/* The connection that the Welcome came by. */
+static fm_status become_session(attempt *a)
+{
+    fm_link_client *l = a->link;
+
+    l->session = a->visit.socket;
+    l->monitor = a->visit.monitor;
+    l->fd = a->visit.fd;
+    a->visit.socket = a->visit.monitor = NULL;
+    l->heard_ms = l->polled_ms = fm_clock_now_ms();
+    /* Says that the Welcome was believed: JOINED. */
+    return fm_client_ping(l, l->heard_ms) == FM_OK
+               ? FM_OK
+               : fm_fail_context(FM_ETIMEOUT, "the door let this node in, but: ");
 }
 
-static fm_status pass_door(attempt *a)
+static fm_status say_hello(attempt *a)
 {
     const fm_message hello = { .type = FM_MSG_HELLO,
                                .hello = { FM_PROTO_VERSION, a->link->credential } };
     fm_message *m = NULL;
-    fm_status st = visit_door(a, &hello, &m);
+    fm_status st;
 
-    if (st == FM_OK)
+    a->visit.say = &hello;
+    a->visit.cut = false;
+    if ((st = fm_client_visit_door(&a->visit, &m)) == FM_OK)
         st = take_answer(a, m);
     fm_message_free(&m);
-    return st;
-}
-
-/* ---- session ---- */
-
-/* The door's host, the session's port. */
-static fm_status session_endpoint(const attempt *a, char *out, size_t cap)
-{
-    const char *colon = strrchr(a->config->door, ':');
-    int n;
-
-    if (!colon)
-        return fm_fail(FM_EINVAL, "the door's address %s has no port", a->config->door);
-    n = snprintf(out, cap, "%.*s:%u", (int)(colon - a->config->door), a->config->door,
-                 a->session_port);
-    if (n < 0 || (size_t)n >= cap)
-        return fm_fail(FM_EINVAL, "the door's address is longer than %zu bytes", cap);
-    return FM_OK;
-}
-
-static fm_status await_session(attempt *a, const char *endpoint)
-{
-    fm_link_client *l = a->link;
-    bool readable = false, failed = false, cut = false;
-    fm_monitor_event e;
-    fm_status st;
-
-    while (fm_clock_now_ms() < a->deadline_ms && !failed) {
-        /* Only the monitor is awaited: an early message of the server's is the caller's. */
-        if ((st = fm_client_wait_for(l->monitor, l->monitor, a->deadline_ms, &readable)) != FM_OK)
-            return st;
-        while ((e = fm_monitor_next(l->monitor)).kind != FM_MONITOR_NOTHING) {
-            if (e.kind == FM_MONITOR_CONNECTED)
-                l->fd = e.fd;
-            if (e.kind == FM_MONITOR_HANDSHAKEN)
-                return FM_OK;
-            failed = failed || e.kind == FM_MONITOR_FAILED;
-            cut = cut || e.kind == FM_MONITOR_UNREACHABLE || e.kind == FM_MONITOR_DISCONNECTED;
-        }
-        if (cut && !failed) /* the line, or an aggregator that just ended: worth another try */
-            return fm_fail(FM_ETIMEOUT, "the connection to the session at %s was cut", endpoint);
+    if (st == FM_OK && a->visit.cut) {
+        fm_peer_free(&a->link->server);
+        st = fm_fail(FM_ETIMEOUT, "the connection to the aggregator at %s was cut",
+                     a->visit.endpoint);
     }
-    /* A refusal in the handshake bears nobody's signature: a middle-man can forge it, or bring it
-     * about by one altered bit, and an aggregator that was started again since gives it in good
-     * faith. The door's answer is the one that counts: to be asked again. */
-    return fm_fail(FM_ETIMEOUT, "the door let this node in, but its session at %s %s", endpoint,
-                   failed ? "refused the connection" : "does not answer: is that port open?");
-}
-
-static fm_status open_session(attempt *a, const char *endpoint)
-{
-    const fm_socket_options o = {
-        .type = ZMQ_DEALER,
-        .message_bytes = FM_MAX_MESSAGE_BYTES,
-        .send_queue = FM_SESSION_SEND_QUEUE,
-        .receive_queue = FM_SESSION_RECEIVE_QUEUE,
-        .public_key = a->public_key,
-        .secret_key = a->secret_key,
-        .server_key = a->server.curve_public,
-        .endpoint = endpoint,
-        .handshake_ms = (int)a->link->limits.connect_ms, /* and no second: one connection */
-    };
-
-    return fm_client_open(a->link->context, &o, "session", &a->link->session, &a->link->monitor);
-}
-
-static fm_status enter_session(attempt *a)
-{
-    fm_link_client *l = a->link;
-    char endpoint[ENDPOINT_MAX];
-    uint64_t now;
-    fm_status st;
-
-    if ((st = session_endpoint(a, endpoint, sizeof endpoint)) != FM_OK ||
-        (st = open_session(a, endpoint)) != FM_OK || (st = await_session(a, endpoint)) != FM_OK)
-        return st;
-    now = fm_clock_now_ms();
-    l->heard_ms = l->polled_ms = now;
-    return fm_client_ping(l, now); /* the first message makes the server's JOINED */
+    if (st == FM_OK)
+        st = become_session(a);
+    fm_client_leave_door(&a->visit);
+    return st;
 }
 
 /* ---- both: connecting, and asking for the next certificate ---- */
 
 static fm_status prepare(attempt *a)
 {
-    fm_status st;
+    fm_link_client *l = a->link;
 
-    a->link->limits = fm_link_limits_or_default(a->config->limits);
-    a->link->fd = -1;
-    a->deadline_ms = fm_clock_now_ms() + a->link->limits.connect_ms;
-    if ((st = make_credential(a)) != FM_OK)
-        return st;
-    return fm_socket_context(&a->link->context);
+    l->limits = fm_link_limits_or_default(a->config->limits);
+    l->fd = -1;
+    a->visit.endpoint = a->config->door;
+    a->visit.server_key = a->config->door_public;
+    a->visit.limits = l->limits;
+    a->visit.deadline_ms = fm_clock_now_ms() + l->limits.connect_ms;
+    a->visit.counters = &l->counters;
+    return fm_socket_context(&l->context);
 }
 
+static fm_status make_keys(attempt *a)
+{
+    fm_status st = make_credential(a);
+
+    a->visit.context = a->link->context;
+    a->visit.public_key = a->public_key;
+    a->visit.secret_key = a->secret_key;
+    return st;
+}
+
+/* A connection that breaks off bears nobody's signature: a middle-man can bring it about by one
+ * altered bit, and an aggregator that has too many just now does so in good faith. Only an answer
+ * counts; without one, another connection is tried, with other keys once these were shown. */
 static fm_status connect_link(attempt *a)
 {
     fm_status st;
 
-    if ((st = prepare(a)) != FM_OK || (st = pass_door(a)) != FM_OK)
+    a->visit.once = true;
+    if ((st = make_keys(a)) != FM_OK)
         return st;
-    return enter_session(a);
+    while ((st = say_hello(a)) == FM_ETIMEOUT && a->visit.cut) {
+        long pause_ms = PAUSE_MS + (long)a->public_key[0];
+
+        if (fm_clock_now_ms() + (uint64_t)pause_ms >= a->visit.deadline_ms)
+            break;
+        if (zmq_poll(NULL, 0, pause_ms) < 0)
+            return fm_fail(FM_EIO, "interrupted while connecting");
+        if (a->visit.fd >= 0 && (st = make_keys(a)) != FM_OK)
+            return st;
+    }
+    return st;
 }
 
 static fm_status begin(attempt *a, const fm_link_client_config *c)
@@ -220,7 +200,8 @@ fm_status fm_link_client_connect(const fm_link_client_config *c, fm_link_client 
         return fm_fail(FM_EINVAL, "fm_link_client_connect: no place for the link");
     if ((st = begin(&a, c)) != FM_OK)
         return st;
-    st = connect_link(&a);
+    if ((st = prepare(&a)) == FM_OK)
+        st = connect_link(&a);
     sodium_free(a.secret_key); /* wipes; NULL is fine */
     if (st != FM_OK) {
         fm_link_client_free(&a.link);
@@ -240,9 +221,11 @@ fm_status fm_link_renew(const fm_link_client_config *c, fm_bytes request, fm_mes
         return fm_fail(FM_EINVAL, "fm_link_renew: no place for the answer");
     if ((st = begin(&a, c)) != FM_OK)
         return st;
-    if ((st = prepare(&a)) == FM_OK) {
+    if ((st = prepare(&a)) == FM_OK && (st = make_keys(&a)) == FM_OK) {
         say.renew = (fm_msg_renew){ FM_PROTO_VERSION, a.link->credential, request };
-        st = visit_door(&a, &say, &m);
+        a.visit.say = &say;
+        st = fm_client_visit_door(&a.visit, &m);
+        fm_client_leave_door(&a.visit);
     }
     if (st == FM_OK && m->type == FM_MSG_REFUSAL)
         st = fm_fail(FM_EPERM, "the aggregator refuses: %s", m->refusal.reason);

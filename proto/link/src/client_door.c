@@ -1,28 +1,51 @@
 /* At the door, from outside: one message until it is answered. docs/protocol.md, "Door". */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "client_internal.h"
 #include "fedmoe/base/clock.h"
 
-#define AGAIN_MS 1000 /* the door may have been shut and opened, or be busy */
+#define AGAIN_MS 1000    /* the aggregator may be busy */
+#define LAST_WORDS_MS 20 /* a disconnection is told before the last message is handed over */
 
-fm_status fm_client_open(void *context, const fm_socket_options *o, const char *name, void **socket,
-                         void **monitor)
+static fm_status open_door(fm_door_visit *v)
 {
+    const fm_socket_options o = {
+        .type = ZMQ_DEALER,
+        .message_bytes = v->once ? FM_MAX_MESSAGE_BYTES : FM_MAX_DOOR_BYTES,
+        .send_queue = v->once ? FM_SESSION_SEND_QUEUE : FM_DOOR_QUEUE,
+        .receive_queue = v->once ? FM_SESSION_RECEIVE_QUEUE : FM_DOOR_QUEUE,
+        .public_key = v->public_key,
+        .secret_key = v->secret_key,
+        .server_key = v->server_key,
+        .endpoint = v->endpoint,
+        .reconnect = !v->once,
+        .handshake_ms = (int)v->limits.connect_ms,
+    };
+    char name[32];
     fm_status st;
 
-    if ((st = fm_socket_new(context, o, socket)) != FM_OK ||
-        (st = fm_monitor_new(context, *socket, name, monitor)) != FM_OK)
+    v->fd = -1;
+    (void)snprintf(name, sizeof name, "door-%u", v->opened++);
+    if ((st = fm_socket_new(v->context, &o, &v->socket)) != FM_OK ||
+        (st = fm_monitor_new(v->context, v->socket, name, &v->monitor)) != FM_OK)
         return st;
-    if (zmq_connect(*socket, o->endpoint) != 0)
-        return fm_fail(FM_EIO, "cannot connect to %s: %s", o->endpoint, zmq_strerror(zmq_errno()));
+    if (zmq_connect(v->socket, v->endpoint) != 0)
+        return fm_fail(FM_EIO, "cannot connect to %s: %s", v->endpoint, zmq_strerror(zmq_errno()));
     return FM_OK;
 }
 
-fm_status fm_client_wait_for(void *socket, void *monitor, uint64_t until, bool *readable)
+void fm_client_leave_door(fm_door_visit *v)
 {
-    zmq_pollitem_t items[] = { { socket, 0, ZMQ_POLLIN, 0 }, { monitor, 0, ZMQ_POLLIN, 0 } };
+    fm_monitor_free(v->socket, &v->monitor);
+    fm_socket_free(&v->socket, 0);
+}
+
+/* Until `until`, or something can be read on either. */
+static fm_status wait_for(const fm_door_visit *v, uint64_t until, bool *readable)
+{
+    zmq_pollitem_t items[] = { { v->socket, 0, ZMQ_POLLIN, 0 }, { v->monitor, 0, ZMQ_POLLIN, 0 } };
     uint64_t now = fm_clock_now_ms();
 
     if (zmq_poll(items, 2, until > now ? (long)(until - now) : 0) < 0)
@@ -32,10 +55,10 @@ fm_status fm_client_wait_for(void *socket, void *monitor, uint64_t until, bool *
     return FM_OK;
 }
 
-static fm_status say(fm_door_visit *v, void *door)
+static fm_status say(fm_door_visit *v)
 {
     size_t bytes;
-    fm_status st = fm_packet_send_message(door, NULL, v->say, &bytes);
+    fm_status st = fm_packet_send_message(v->socket, NULL, v->say, &bytes);
 
     if (st == FM_OK) {
         v->counters->bytes_sent += bytes;
@@ -45,14 +68,14 @@ static fm_status say(fm_door_visit *v, void *door)
     return st == FM_ESTATE || st == FM_ENOTFOUND ? FM_OK : st;
 }
 
-static fm_status take_answer(fm_door_visit *v, void *door, fm_message **answer)
+static fm_status take_answer(fm_door_visit *v, fm_message **answer)
 {
     const uint8_t *data;
     fm_packet p;
     size_t len;
     fm_status st;
 
-    if ((st = fm_packet_receive(door, false, &p)) != FM_OK)
+    if ((st = fm_packet_receive(v->socket, false, &p)) != FM_OK)
         return st;
     data = fm_packet_data(&p, &len);
     v->counters->bytes_received += len;
@@ -79,62 +102,63 @@ static fm_status no_answer(const fm_door_visit *v)
                        "%s does not answer to the door key (%u ms): is it the aggregator's, and "
                        "is the key the one of the invitation?",
                        v->endpoint, ms);
+    if (v->cut)
+        return fm_fail(FM_ETIMEOUT,
+                       "the connection to the aggregator at %s was cut before it answered %s",
+                       v->endpoint, fm_msg_name(v->say->type));
     return fm_fail(FM_ETIMEOUT, "the aggregator at %s did not answer %s within %u ms", v->endpoint,
                    fm_msg_name(v->say->type), ms);
 }
 
-/* The message goes out when the CURVE handshake is done, and again each second until an answer. */
-static fm_status knock(fm_door_visit *v, void *door, void *monitor, fm_message **answer)
+static void note_events(fm_door_visit *v, uint64_t now, uint64_t *again_ms)
 {
-    uint64_t again_ms = UINT64_MAX, now;
-    bool readable = false;
     fm_monitor_event e;
+
+    while ((e = fm_monitor_next(v->monitor)).kind != FM_MONITOR_NOTHING) {
+        if (e.kind == FM_MONITOR_CONNECTED) {
+            v->reached = true;
+            v->fd = e.fd;
+        } else if (e.kind == FM_MONITOR_HANDSHAKEN) {
+            v->handshaken = true;
+            *again_ms = now;
+        } else if (e.kind != FM_MONITOR_OTHER) {
+            v->cut = v->once;
+        }
+    }
+}
+
+/* The message goes out when the CURVE handshake is done, and again each second until an answer. */
+static fm_status knock(fm_door_visit *v, fm_message **answer)
+{
+    uint64_t again_ms = UINT64_MAX, deadline_ms = v->deadline_ms, now;
+    bool readable = false;
     fm_status st;
 
-    while ((now = fm_clock_now_ms()) < v->deadline_ms) {
-        uint64_t until = again_ms < v->deadline_ms ? again_ms : v->deadline_ms;
+    while ((now = fm_clock_now_ms()) < deadline_ms) {
+        uint64_t until = again_ms < deadline_ms ? again_ms : deadline_ms;
 
-        if ((st = fm_client_wait_for(door, monitor, until, &readable)) != FM_OK)
+        if ((st = wait_for(v, until, &readable)) != FM_OK)
             return st;
         if (readable)
-            return take_answer(v, door, answer);
+            return take_answer(v, answer);
         now = fm_clock_now_ms();
-        while ((e = fm_monitor_next(monitor)).kind != FM_MONITOR_NOTHING) {
-            v->reached = v->reached || e.kind == FM_MONITOR_CONNECTED;
-            if (e.kind == FM_MONITOR_HANDSHAKEN) {
-                v->handshaken = true;
-                again_ms = now;
-            }
-        }
-        if (now >= again_ms) {
-            if ((st = say(v, door)) != FM_OK)
+        note_events(v, now, &again_ms);
+        if (v->cut && deadline_ms > now + LAST_WORDS_MS)
+            deadline_ms = now + LAST_WORDS_MS;
+        if (!v->cut && now >= again_ms) {
+            if ((st = say(v)) != FM_OK)
                 return st;
             again_ms = now + AGAIN_MS;
         }
+        if (v->cut)
+            again_ms = UINT64_MAX;
     }
     return no_answer(v);
 }
 
 fm_status fm_client_visit_door(fm_door_visit *v, fm_message **answer)
 {
-    const fm_socket_options o = {
-        .type = ZMQ_DEALER,
-        .message_bytes = FM_MAX_DOOR_BYTES,
-        .send_queue = FM_DOOR_QUEUE,
-        .receive_queue = FM_DOOR_QUEUE,
-        .public_key = v->public_key,
-        .secret_key = v->secret_key,
-        .server_key = v->server_key,
-        .endpoint = v->endpoint,
-        .reconnect = true,
-        .handshake_ms = (int)v->limits.connect_ms,
-    };
-    void *door = NULL, *monitor = NULL;
-    fm_status st = fm_client_open(v->context, &o, "door", &door, &monitor);
+    fm_status st = open_door(v);
 
-    if (st == FM_OK)
-        st = knock(v, door, monitor, answer);
-    fm_monitor_free(door, &monitor);
-    fm_socket_free(&door, 0);
-    return st;
+    return st == FM_OK ? knock(v, answer) : st;
 }

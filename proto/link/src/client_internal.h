@@ -13,7 +13,7 @@ struct fm_link_client {
     fm_credential credential;
     fm_peer *server;
     void *context, *session, *monitor;
-    int fd; /* of the session, only for fm_socket_quiet_ms; -1 */
+    int fd; /* of its connection, only for fm_socket_quiet_ms; -1 */
     uint64_t heard_ms, sent_ms, polled_ms;
     uint64_t disconnected_ms; /* 0: it stands */
     uint64_t ping_sequence;
@@ -23,7 +23,7 @@ struct fm_link_client {
 
 /* client_door.c */
 
-/** One message said at the door until one comes back. */
+/** One message said until one comes back. */
 typedef struct {
     void *context;
     const char *endpoint;
@@ -32,20 +32,20 @@ typedef struct {
     uint64_t deadline_ms;
     const fm_message *say;
     fm_link_counters *counters;
-    bool reached, handshaken; /* how far the door let us */
+    bool once;                /* one connection; otherwise ZeroMQ connects again by itself */
+    bool reached, handshaken; /* how far we came, on any connection */
+    bool cut;                 /* the one connection broke off: FM_ETIMEOUT came early */
+    void *socket, *monitor;   /* fm_client_leave_door; a session may be made of them */
+    int fd;                   /* of the last connection; -1 */
+    unsigned opened;          /* sockets so far: the monitor of each has a name of its own */
 } fm_door_visit;
 
 /**
- * @param answer  whatever the door said, owned by the caller.
+ * @param answer  whatever the aggregator said, owned by the caller.
  * @return FM_OK; FM_ETIMEOUT (text: address, key, or no answer); FM_EAUTH not a message; FM_EIO.
  */
 FM_NODISCARD fm_status fm_client_visit_door(fm_door_visit *v, fm_message **answer);
-/** A socket and its monitor, connecting to o->endpoint. */
-FM_NODISCARD fm_status fm_client_open(void *context, const fm_socket_options *o, const char *name,
-                                      void **socket, void **monitor);
-/** Until `until`, or something can be read on either. */
-FM_NODISCARD fm_status fm_client_wait_for(void *socket, void *monitor, uint64_t until,
-                                          bool *readable);
+void fm_client_leave_door(fm_door_visit *v);
 
 FM_NODISCARD fm_status fm_client_ping(fm_link_client *l, uint64_t now);
 

@@ -122,7 +122,9 @@ static fm_status ask(enrolment *e, fm_message **answer)
     if (st != FM_OK)
         return st;
     v.deadline_ms = fm_clock_now_ms() + v.limits.connect_ms;
-    return fm_client_visit_door(&v, answer);
+    st = fm_client_visit_door(&v, answer);
+    fm_client_leave_door(&v);
+    return st;
 }
 
 static fm_status prepare(enrolment *e)

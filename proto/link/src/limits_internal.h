@@ -7,7 +7,7 @@
  * goes out is our own, and a round's messages to a slow peer must not be lost. */
 #define FM_SESSION_RECEIVE_QUEUE 4
 #define FM_SESSION_SEND_QUEUE 64
-#define FM_DOOR_QUEUE 4
+#define FM_DOOR_QUEUE 4  /* of one who asks for a certificate */
 #define FM_LINGER_MS 500 /* at the end: last words (Finish, Refusal) get this long */
 
 /** The defaults of link.h for the fields that are zero. */

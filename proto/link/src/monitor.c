@@ -53,8 +53,8 @@ static fm_monitor_kind kind_of(uint16_t event)
         return FM_MONITOR_HANDSHAKEN;
     case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
-        return FM_MONITOR_FAILED;
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: /* the line broke before it was done */
+        return FM_MONITOR_FAILED;
     case ZMQ_EVENT_DISCONNECTED:
         return FM_MONITOR_DISCONNECTED;
     case ZMQ_EVENT_CLOSED:
@@ -81,7 +81,8 @@ fm_monitor_event fm_monitor_next(void *monitor)
         memcpy(&event, frame, sizeof event);
         memcpy(&value, frame + 2, sizeof value);
         e.kind = kind_of(event);
-        if (e.kind == FM_MONITOR_CONNECTED || e.kind == FM_MONITOR_ACCEPTED)
+        if (e.kind == FM_MONITOR_CONNECTED || e.kind == FM_MONITOR_ACCEPTED ||
+            e.kind == FM_MONITOR_DISCONNECTED)
             e.fd = (int)value;
     }
     return e;

@@ -10,8 +10,8 @@ typedef enum {
     FM_MONITOR_CONNECTED,    /* TCP; fd */
     FM_MONITOR_ACCEPTED,     /* TCP; fd */
     FM_MONITOR_HANDSHAKEN,   /* CURVE */
-    FM_MONITOR_FAILED,       /* refused by CURVE or ZMTP */
-    FM_MONITOR_DISCONNECTED, /* TCP */
+    FM_MONITOR_FAILED,       /* no handshake came of it; DISCONNECTED follows */
+    FM_MONITOR_DISCONNECTED, /* TCP; fd, which is still open then */
     FM_MONITOR_UNREACHABLE,  /* connect() failed */
 } fm_monitor_kind;
 

@@ -2,8 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sodium.h>
-
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/random.h"
 #include "server_internal.h"
@@ -13,45 +11,27 @@
 
 /* ---- making ---- */
 
-static fm_status open_session(fm_link_server *s, const char *endpoint)
+static fm_status open_door(fm_link_server *s, const fm_link_server_config *c)
 {
-    uint8_t *secret = sodium_malloc(FM_CURVE_KEY_BYTES);
-    fm_socket_options o = {
+    const fm_socket_options o = {
         .type = ZMQ_ROUTER,
         .message_bytes = FM_MAX_NODE_MESSAGE_BYTES,
         .send_queue = FM_SESSION_SEND_QUEUE,
         .receive_queue = FM_SESSION_RECEIVE_QUEUE,
-        .secret_key = secret,
-        .domain = FM_ZAP_DOMAIN_SESSION,
-        .endpoint = endpoint,
+        .secret_key = c->door_secret,
+        .endpoint = c->door,
         .handshake_ms = (int)s->limits.connect_ms,
     };
     fm_status st;
 
-    if (!secret)
-        return fm_fail(FM_ENOMEM, "no guarded memory for the session key");
-    if ((st = fm_curve_keypair(s->session_public, secret)) == FM_OK)
-        st = fm_socket_new(s->context, &o, &s->session);
-    sodium_free(secret); /* wipes */
-    if (st != FM_OK ||
-        (st = fm_monitor_new(s->context, s->session, "session", &s->session_monitor)) != FM_OK)
+    if ((st = fm_curve_public(c->door_secret, s->door_public)) != FM_OK ||
+        (st = fm_socket_new(s->context, &o, &s->socket)) != FM_OK ||
+        (st = fm_monitor_new(s->context, s->socket, "door", &s->monitor)) != FM_OK)
         return st;
-    return fm_socket_bind(s->session, endpoint, s->session_endpoint, sizeof s->session_endpoint);
+    return fm_socket_bind(s->socket, c->door, s->endpoint, sizeof s->endpoint);
 }
 
-static fm_status keep_door(fm_link_server *s, const fm_link_server_config *c)
-{
-    if (strlen(c->door) >= sizeof s->door_endpoint)
-        return fm_fail(FM_EINVAL, "the door's address is longer than %zu bytes",
-                       sizeof s->door_endpoint - 1);
-    memcpy(s->door_endpoint, c->door, strlen(c->door) + 1);
-    if (!(s->door_secret = sodium_malloc(FM_CURVE_KEY_BYTES)))
-        return fm_fail(FM_ENOMEM, "no guarded memory for the door key");
-    memcpy(s->door_secret, c->door_secret, FM_CURVE_KEY_BYTES);
-    return fm_curve_public(s->door_secret, s->door_public);
-}
-
-/* Twice as many places as sessions: a member may be on its way in while its old session stands. */
+/* Twice as many places as sessions: those that are lost keep theirs until it was told. */
 static fm_status make_table(fm_link_server *s)
 {
     void *slots;
@@ -79,10 +59,9 @@ static fm_status start(fm_link_server *s, const fm_link_server_config *c)
     fm_bucket_init(&s->doors, 2 * (uint64_t)s->limits.max_peers + 64, PER_SECOND, now);
     fm_bucket_init(&s->hellos, s->limits.max_peers + (uint64_t)64, PER_SECOND, now);
     fm_bucket_init(&s->enrols, ENROLS, ENROLS / 2, now);
-    if ((st = make_table(s)) != FM_OK || (st = keep_door(s, c)) != FM_OK ||
+    if ((st = make_table(s)) != FM_OK || (st = fm_server_make_gate(s)) != FM_OK ||
         (st = fm_socket_context(&s->context)) != FM_OK ||
-        (st = fm_zap_new(s->context, &s->zap)) != FM_OK ||
-        (st = open_session(s, c->session)) != FM_OK || (st = fm_server_open_door(s)) != FM_OK)
+        (st = fm_zap_new(s->context, &s->zap)) != FM_OK || (st = open_door(s, c)) != FM_OK)
         return st;
     return fm_server_make_welcome(s);
 }
@@ -93,7 +72,7 @@ fm_status fm_link_server_new(const fm_link_server_config *c, fm_link_server **ou
     void *p;
     fm_status st;
 
-    if (!c || !out || !c->door || !c->session || !c->door_secret || !c->identity || !c->trust ||
+    if (!c || !out || !c->door || !c->door_secret || !c->identity || !c->trust ||
         c->limits.max_peers > FM_MAX_NODES)
         return fm_fail(FM_EINVAL, "fm_link_server_new: a field is missing or out of range");
     if ((st = fm_random_init()) != FM_OK || (st = fm_alloc(1, sizeof *s, &p)) != FM_OK)
@@ -113,10 +92,8 @@ void fm_link_server_free(fm_link_server **server)
 
     if (!server || !(s = *server))
         return;
-    fm_monitor_free(s->door, &s->door_monitor);
-    fm_monitor_free(s->session, &s->session_monitor);
-    fm_socket_free(&s->door, FM_LINGER_MS);
-    fm_socket_free(&s->session, FM_LINGER_MS);
+    fm_monitor_free(s->socket, &s->monitor);
+    fm_socket_free(&s->socket, FM_LINGER_MS);
     fm_socket_free(&s->zap, 0);
     fm_socket_context_free(&s->context);
     fm_message_free(&s->message_event);
@@ -124,19 +101,14 @@ void fm_link_server_free(fm_link_server **server)
         free(s->slots[i].peer);
     fm_server_free_buried(s);
     free(s->slots);
-    sodium_free(s->door_secret);
+    free(s->connections);
     free(s);
     *server = NULL;
 }
 
 const char *fm_link_server_door(const fm_link_server *s)
 {
-    return s->door_endpoint;
-}
-
-const char *fm_link_server_session(const fm_link_server *s)
-{
-    return s->session_endpoint;
+    return s->endpoint;
 }
 
 void fm_link_server_set_trust(fm_link_server *s, const fm_trust *trust)
@@ -200,6 +172,7 @@ void fm_link_server_drop(fm_link_server *s, uint64_t peer, const char *reason)
         return;
     if (p->state == FM_PEER_JOINED)
         fm_server_send_refusal(s, p, reason);
+    fm_server_leave(s, p);
     fm_server_bury(s, p);
 }
 

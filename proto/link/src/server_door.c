@@ -1,56 +1,17 @@
-/* Hello and Welcome; who may enter the session socket. docs/protocol.md, "Door". */
-#include <stdlib.h>
+/* What a stranger may say: Hello, Enrol, Renew. docs/protocol.md, "Door and session". */
 #include <string.h>
 
 #include <sodium.h>
 
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/log.h"
+#include "fedmoe/proto/digest.h"
 #include "fedmoe/proto/link/enrol.h"
 #include "server_internal.h"
 
-#define HELLOS_PER_TURN 4
 #define WELCOME_FRESH_S (24 * 3600)
-/* So many connections at the door are not nodes: they leave as soon as they have their Welcome.
- * ZeroMQ cannot close one connection, but it can close a socket: the door is shut and opened. */
-#define DOOR_MAX_OPEN 256
-#define DOOR_MIN_OPEN_MS 2000
-
-fm_status fm_server_open_door(fm_link_server *s)
-{
-    fm_socket_options o = {
-        .type = ZMQ_ROUTER,
-        .message_bytes = FM_MAX_DOOR_BYTES,
-        .send_queue = FM_DOOR_QUEUE,
-        .receive_queue = FM_DOOR_QUEUE,
-        .secret_key = s->door_secret,
-        .domain = FM_ZAP_DOMAIN_DOOR,
-        .endpoint = s->door_endpoint,
-        .handshake_ms = (int)s->limits.connect_ms,
-    };
-    char bound[FM_ENDPOINT_MAX];
-    fm_status st;
-
-    if ((st = fm_socket_new(s->context, &o, &s->door)) != FM_OK ||
-        (st = fm_monitor_new(s->context, s->door, "door", &s->door_monitor)) != FM_OK ||
-        (st = fm_socket_bind(s->door, s->door_endpoint, bound, sizeof bound)) != FM_OK) {
-        fm_monitor_free(s->door, &s->door_monitor);
-        fm_socket_free(&s->door, 0);
-        return st;
-    }
-    memcpy(s->door_endpoint, bound, sizeof bound); /* the port, if ZeroMQ chose it */
-    s->door_open = 0;
-    s->door_opened_ms = fm_clock_now_ms();
-    return FM_OK;
-}
-
-static uint16_t port_of(const char *endpoint)
-{
-    const char *colon = strrchr(endpoint, ':');
-    unsigned long port = colon ? strtoul(colon + 1, NULL, 10) : 0;
-
-    return port <= UINT16_MAX ? (uint16_t)port : 0;
-}
+#define LAST_WORDS_MS 500    /* a refusal gets this long to arrive */
+#define STRANGER_MESSAGES 16 /* a node says the same again once a second, for some seconds */
 
 fm_status fm_server_make_welcome(fm_link_server *s)
 {
@@ -63,43 +24,37 @@ fm_status fm_server_make_welcome(fm_link_server *s)
 
     memcpy(statement.federation, info->federation, sizeof statement.federation);
     memcpy(statement.name, info->name, sizeof statement.name);
-    memcpy(statement.curve_public, s->session_public, FM_CURVE_KEY_BYTES);
+    memcpy(statement.curve_public, s->door_public, FM_CURVE_KEY_BYTES);
     if ((st = fm_credential_make(s->identity, &statement, &w->credential)) != FM_OK)
         return st;
     s->welcome.type = FM_MSG_WELCOME;
     w->version = FM_PROTO_VERSION;
-    w->session_port = port_of(s->session_endpoint);
     s->welcome_signed_s = now;
     return FM_OK;
 }
 
 /* ---- ZAP ---- */
 
-fm_zap_verdict fm_server_judge(void *server, const char *domain,
-                               const uint8_t key[FM_CURVE_KEY_BYTES])
+/* Any key is let in, and heard as a stranger; but not too many at once. */
+fm_zap_verdict fm_server_judge(void *server)
 {
     fm_link_server *s = server;
-    fm_link_peer *p;
 
-    if (strcmp(domain, FM_ZAP_DOMAIN_DOOR) == 0)
-        return fm_bucket_take(&s->doors, fm_clock_now_ms()) ? FM_ZAP_ADMIT : FM_ZAP_LATER;
-    /* Once per Hello: a session is one connection, and a second with the same key is none. */
-    if (!(p = fm_server_find_key(s, key)) || p->state != FM_PEER_ADMITTED)
-        return FM_ZAP_REFUSE;
-    p->state = FM_PEER_ENTERED;
-    return FM_ZAP_ADMIT;
+    return fm_bucket_take(&s->doors, fm_clock_now_ms()) ? FM_ZAP_ADMIT : FM_ZAP_LATER;
 }
 
 /* ---- Hello ---- */
 
-static void answer(fm_link_server *s, const fm_route *to, const fm_message *m)
+/* False when it is gone already: it will come again if it wants in. */
+static bool answer(fm_link_server *s, const fm_route *to, const fm_message *m)
 {
     size_t bytes;
 
-    if (fm_packet_send_message(s->door, to, m, &bytes) != FM_OK)
-        return; /* gone already: it will come again if it wants in */
+    if (fm_packet_send_message(s->socket, to, m, &bytes) != FM_OK)
+        return false;
     s->counters.bytes_sent += bytes;
     s->counters.messages_sent++;
+    return true;
 }
 
 static void refuse(fm_link_server *s, const fm_route *to, const char *reason)
@@ -108,7 +63,7 @@ static void refuse(fm_link_server *s, const fm_route *to, const char *reason)
 
     fm_reason_set(m.refusal.reason, reason);
     fm_log(FM_LOG_WARN, "refused at the door: %s", m.refusal.reason);
-    answer(s, to, &m);
+    (void)answer(s, to, &m);
 }
 
 /* FM_EAUTH or FM_ENOMEM with the reason that the peer is told. */
@@ -131,46 +86,64 @@ static fm_status verify(const fm_link_server *s, const fm_packet *from, const fm
 }
 
 static fm_status admit(fm_link_server *s, const fm_packet *from, const fm_msg_hello *h,
-                       const fm_statement *statement, uint64_t now)
+                       const fm_statement *statement, fm_link_peer **out)
 {
-    fm_link_peer *p = fm_server_find_key(s, from->key);
+    fm_link_peer *p;
     fm_status st;
 
-    if (p && p->state != FM_PEER_ADMITTED)
+    /* A session is one connection, and a second with the same key is none. */
+    if (fm_server_find_key(s, from->key))
         return fm_fail(FM_EAUTH, "this key has its session already");
-    if (!p && (p = fm_server_find_name(s, statement->name, false)) != NULL) {
-        fm_server_bury(s, p); /* an older Hello that never came in */
-        p = NULL;
-    }
-    if (!p) {
-        if (s->joined >= s->limits.max_peers && !fm_server_find_name(s, statement->name, true))
-            return fm_fail(FM_EAUTH, "there are %u sessions, which is the limit", s->joined);
-        if ((st = fm_server_add(s, from->key, &p)) != FM_OK)
-            return st;
-    }
+    if ((p = fm_server_find_name(s, statement->name, false)) != NULL)
+        fm_server_lose(s, p, FM_LINK_REPLACED); /* an older Hello that never came in */
+    if (s->joined >= s->limits.max_peers && !fm_server_find_name(s, statement->name, true))
+        return fm_fail(FM_EAUTH, "there are %u sessions, which is the limit", s->joined);
+    if ((st = fm_server_add(s, from->key, &p)) != FM_OK)
+        return st;
     p->state = FM_PEER_ADMITTED;
-    p->admitted_ms = now;
+    p->route = from->route;
+    p->fd = from->fd;
     p->credential = h->credential;
     p->statement = *statement;
+    *out = p;
     return FM_OK;
 }
 
-static fm_status take_hello(fm_link_server *s, const fm_packet *from, const fm_message *m,
-                            uint64_t now)
+/* Only who holds our certificate's key can say this, and only of this connection: whoever has
+ * stolen the door's key has no use for a Welcome that was said to somebody else. */
+static fm_status welcome(fm_link_server *s, const fm_packet *from, bool *said)
 {
+    const fm_cert_info *info = fm_identity_info(s->identity);
+    const fm_hash digest = fm_welcome_digest(info->federation, from->key, s->door_public);
     const int64_t wall_s = fm_clock_wall_s();
-    fm_statement statement;
+    size_t len = 0;
     fm_status st;
 
-    if ((st = verify(s, from, &m->hello, &statement)) != FM_OK ||
-        (st = admit(s, from, &m->hello, &statement, now)) != FM_OK)
-        return st;
     /* Signed before the clock was set back, it would reach too far into the future. */
     if ((wall_s < s->welcome_signed_s || wall_s - s->welcome_signed_s > WELCOME_FRESH_S) &&
         (st = fm_server_make_welcome(s)) != FM_OK)
         return st;
-    answer(s, &from->route, &s->welcome);
+    if ((st = fm_identity_sign(s->identity, FM_LABEL_WELCOME, digest.bytes, FM_HASH_BYTES, s->proof,
+                               &len)) != FM_OK)
+        return st;
+    s->welcome.welcome.proof = (fm_bytes){ s->proof, len };
+    *said = answer(s, &from->route, &s->welcome);
     return FM_OK;
+}
+
+static fm_status take_hello(fm_link_server *s, const fm_packet *from, const fm_message *m)
+{
+    fm_link_peer *p = NULL;
+    fm_statement statement;
+    bool said = false;
+    fm_status st;
+
+    if ((st = verify(s, from, &m->hello, &statement)) != FM_OK ||
+        (st = admit(s, from, &m->hello, &statement, &p)) != FM_OK)
+        return st;
+    if ((st = welcome(s, from, &said)) != FM_OK || !said)
+        fm_server_bury(s, p);
+    return st;
 }
 
 /* ---- Enrol ---- */
@@ -189,7 +162,7 @@ static fm_status take_enrol(fm_link_server *s, const fm_packet *from, const fm_m
     if ((st = fm_enrol_check(e, &channel)) != FM_OK ||
         (st = s->issuer.enrol(s->issuer.ctx, e, &m.enrolled)) != FM_OK)
         return st;
-    answer(s, &from->route, &m);
+    (void)answer(s, &from->route, &m);
     return FM_OK;
 }
 
@@ -206,7 +179,7 @@ static fm_status take_renew(fm_link_server *s, const fm_packet *from, const fm_m
     if ((st = verify(s, from, &as_hello, &statement)) != FM_OK ||
         (st = s->issuer.renew(s->issuer.ctx, statement.name, r->request, &m.enrolled)) != FM_OK)
         return st;
-    answer(s, &from->route, &m);
+    (void)answer(s, &from->route, &m);
     return FM_OK;
 }
 
@@ -216,7 +189,7 @@ static fm_status take_message(fm_link_server *s, const fm_packet *from, const fm
                               uint64_t now)
 {
     if (m->type == FM_MSG_HELLO)
-        return take_hello(s, from, m, now);
+        return take_hello(s, from, m);
     if (m->type != FM_MSG_ENROL && m->type != FM_MSG_RENEW)
         return fm_fail(FM_EPROTO, "only Hello, Enrol and Renew are understood at the door, not %s",
                        fm_msg_name(m->type));
@@ -226,58 +199,36 @@ static fm_status take_message(fm_link_server *s, const fm_packet *from, const fm
                                    : take_renew(s, from, &m->renew);
 }
 
-static void take_packet(fm_link_server *s, fm_packet *from, uint64_t now)
+static fm_status take_packet(fm_link_server *s, fm_connection *c, fm_packet *from, uint64_t now)
 {
     fm_message *m = NULL;
     const uint8_t *data;
     size_t len;
+    fm_status st;
 
     data = fm_packet_data(from, &len);
-    s->counters.bytes_received += len;
-    s->counters.messages_received++;
-    /* Past the limit nothing is answered: a node says Hello again after a second. */
-    if (!from->keyed || !fm_bucket_take(&s->hellos, now))
-        return;
     if (!from->whole || len > FM_MAX_DOOR_BYTES)
-        refuse(s, &from->route, "not one frame of a door's length");
-    else if (fm_message_decode(data, len, &m) != FM_OK || take_message(s, from, m, now) != FM_OK)
-        refuse(s, &from->route, fm_error_text());
+        return fm_fail(FM_EPROTO, "not one frame of a door's length");
+    if (++c->said > STRANGER_MESSAGES)
+        return fm_fail(FM_EPROTO, "more than %d messages at the door", STRANGER_MESSAGES);
+    /* Past the limit nothing is answered: a node says Hello again after a second. */
+    if (!fm_bucket_take(&s->hellos, now))
+        return FM_OK;
+    if ((st = fm_message_decode(data, len, &m)) == FM_OK)
+        st = take_message(s, from, m, now);
     fm_message_free(&m);
+    return st;
 }
 
-fm_status fm_server_serve_door(fm_link_server *s, uint64_t now)
+void fm_server_hear_stranger(fm_link_server *s, fm_packet *from, uint64_t now)
 {
-    for (int i = 0; s->door && i < HELLOS_PER_TURN; i++) {
-        fm_packet p;
-        fm_status st = fm_packet_receive(s->door, true, &p);
+    fm_connection *c = fm_server_find_connection(s, from->fd);
 
-        if (st == FM_ETIMEOUT)
-            break;
-        if (st != FM_OK)
-            return st;
-        take_packet(s, &p, now);
-        fm_packet_close(&p);
-    }
-    return FM_OK;
-}
-
-/* ---- the door itself ---- */
-
-void fm_server_watch_door(fm_link_server *s, uint64_t now)
-{
-    fm_monitor_event e;
-
-    while (s->door && (e = fm_monitor_next(s->door_monitor)).kind != FM_MONITOR_NOTHING) {
-        s->door_open += e.kind == FM_MONITOR_ACCEPTED;
-        s->door_open -= e.kind == FM_MONITOR_DISCONNECTED;
-    }
-    if (s->door && s->door_open > DOOR_MAX_OPEN && now - s->door_opened_ms >= DOOR_MIN_OPEN_MS) {
-        fm_log(FM_LOG_WARN, "%lld connections wait at the door without leaving: closing them all",
-               (long long)s->door_open);
-        fm_monitor_free(s->door, &s->door_monitor);
-        fm_socket_free(&s->door, 0);
-    }
-    /* The port is free again once ZeroMQ's own thread has closed it: a later turn tries again. */
-    if (!s->door)
-        (void)!fm_server_open_door(s);
+    /* Closed by now; or dismissed, or of a session that is over: whatever it still says. */
+    if (!from->keyed || !c || c->member || c->dismissed)
+        return;
+    if (take_packet(s, c, from, now) == FM_OK)
+        return;
+    refuse(s, &from->route, fm_error_text());
+    fm_server_dismiss(s, c, now + LAST_WORDS_MS);
 }

@@ -12,12 +12,11 @@
 #define FM_ENDPOINT_MAX 256
 
 /*
- * ADMITTED  a verified Hello; its key may connect to the session socket, once
- * ENTERED   ZAP let that connection in; no message yet
- * JOINED    the first message came: JOINED event given or queued
+ * ADMITTED  its credential was verified, and its Welcome sent, which it may not believe
+ * JOINED    its first message came: JOINED event given or queued
  * LOST      GONE event queued
  */
-typedef enum { FM_PEER_ADMITTED, FM_PEER_ENTERED, FM_PEER_JOINED, FM_PEER_LOST } fm_peer_state;
+typedef enum { FM_PEER_ADMITTED, FM_PEER_JOINED, FM_PEER_LOST } fm_peer_state;
 
 typedef struct fm_link_peer fm_link_peer;
 
@@ -26,11 +25,11 @@ struct fm_link_peer {
     uint8_t key[FM_CURVE_KEY_BYTES];
     fm_peer_state state;
     bool announced; /* its JOINED event was given */
-    fm_route route; /* of the session connection */
-    int fd;         /* of the same, only for fm_socket_quiet_ms */
+    fm_route route; /* of its connection */
+    int fd;         /* of the same; -1 once that is closed */
     fm_credential credential;
     fm_statement statement;
-    uint64_t admitted_ms, heard_ms, sent_ms;
+    uint64_t heard_ms, sent_ms;
     uint64_t ping_sequence;
     fm_link_counters counters;
     char reason[256];
@@ -45,6 +44,15 @@ typedef struct {
     fm_link_peer *peer;
 } fm_peer_slot;
 
+/* One TCP connection. A stranger's until a session stands on it, and again when that is over. */
+typedef struct {
+    int fd;
+    bool member;       /* a session stands on it: its time does not run */
+    bool dismissed;    /* not heard any more */
+    unsigned said;     /* messages of a stranger */
+    uint64_t until_ms; /* when a stranger's is shut */
+} fm_connection;
+
 struct fm_link_server {
     const fm_identity *identity;
     const fm_trust *trust;
@@ -52,18 +60,19 @@ struct fm_link_server {
     fm_link_limits limits;
     fm_link_counters counters;
 
-    void *context, *zap, *door, *session, *door_monitor, *session_monitor;
-    char door_endpoint[FM_ENDPOINT_MAX], session_endpoint[FM_ENDPOINT_MAX];
-    uint8_t door_public[FM_CURVE_KEY_BYTES];
-    uint8_t *door_secret;                       /* sodium_malloc; the door can be opened anew */
-    uint8_t session_public[FM_CURVE_KEY_BYTES]; /* its secret half is only in ZeroMQ */
-    fm_message welcome;
+    void *context, *zap, *socket, *monitor;
+    char endpoint[FM_ENDPOINT_MAX];
+    uint8_t door_public[FM_CURVE_KEY_BYTES]; /* the secret half is only in ZeroMQ */
+    fm_message welcome;                      /* but for its proof */
     int64_t welcome_signed_s;
+    uint8_t proof[FM_SIGNATURE_MAX];
 
-    fm_bucket doors, hellos; /* CURVE handshakes at the door; messages read */
+    fm_bucket doors, hellos; /* CURVE handshakes; messages of strangers */
     fm_bucket enrols;        /* of those, requests for a certificate */
-    int64_t door_open;       /* connections */
-    uint64_t door_opened_ms;
+
+    fm_connection *connections;
+    size_t connection_count, connection_capacity, strangers;
+    uint64_t crowded_ms; /* when it was last said that there are too many */
 
     fm_peer_slot *slots;
     size_t count, capacity;
@@ -90,18 +99,29 @@ FM_NODISCARD fm_status fm_server_add(fm_link_server *s, const uint8_t key[FM_CUR
 /** Out of the table; freed at the next poll. */
 void fm_server_bury(fm_link_server *s, fm_link_peer *p);
 void fm_server_free_buried(fm_link_server *s);
-/** Say why, if it can still be said, and queue the GONE event. */
+/** The session is over: its connection will be shut, once last words had their time. */
+void fm_server_leave(fm_link_server *s, fm_link_peer *p);
+/** Say why, if it can still be said, leave, and queue the GONE event. */
 void fm_server_lose(fm_link_server *s, fm_link_peer *p, const char *reason);
 FM_NODISCARD fm_status fm_server_send_packet(fm_link_server *s, fm_link_peer *p, zmq_msg_t *packet);
 void fm_server_send_refusal(fm_link_server *s, fm_link_peer *p, const char *reason);
 
 /* server_door.c */
-FM_NODISCARD fm_status fm_server_open_door(fm_link_server *s);
 FM_NODISCARD fm_status fm_server_make_welcome(fm_link_server *s);
-/** At most a few Hellos, so that sessions come first. */
-FM_NODISCARD fm_status fm_server_serve_door(fm_link_server *s, uint64_t now);
-void fm_server_watch_door(fm_link_server *s, uint64_t now);
-fm_zap_verdict fm_server_judge(void *server, const char *domain,
-                               const uint8_t key[FM_CURVE_KEY_BYTES]);
+/** A message on a connection on which no session stands. */
+void fm_server_hear_stranger(fm_link_server *s, fm_packet *from, uint64_t now);
+fm_zap_verdict fm_server_judge(void *server);
+
+/* server_gate.c */
+FM_NODISCARD fm_status fm_server_make_gate(fm_link_server *s);
+/** The connections that have come and gone since; whether a session's was among the latter. */
+bool fm_server_watch(fm_link_server *s, uint64_t now);
+/** NULL when it is gone; borrowed until the next call of fm_server_watch or _shut_late. */
+fm_connection *fm_server_find_connection(const fm_link_server *s, int fd);
+void fm_server_make_member(fm_link_server *s, int fd);
+/** It is not heard any more, and shut at `until_ms` at the latest. */
+void fm_server_dismiss(fm_link_server *s, fm_connection *c, uint64_t until_ms);
+/** Those whose time is over. */
+void fm_server_shut_late(fm_link_server *s, uint64_t now);
 
 #endif

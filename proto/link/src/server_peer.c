@@ -5,6 +5,7 @@
 
 #include <sodium.h>
 
+#include "fedmoe/base/clock.h"
 #include "server_internal.h"
 
 static uint64_t tag_of(const uint8_t key[FM_CURVE_KEY_BYTES])
@@ -91,6 +92,15 @@ void fm_server_free_buried(fm_link_server *s)
     }
 }
 
+void fm_server_leave(fm_link_server *s, fm_link_peer *p)
+{
+    fm_connection *c = fm_server_find_connection(s, p->fd);
+
+    if (c)
+        fm_server_dismiss(s, c, fm_clock_now_ms() + s->limits.connect_ms);
+    p->fd = -1;
+}
+
 void fm_server_lose(fm_link_server *s, fm_link_peer *p, const char *reason)
 {
     char text[FM_MAX_REASON_BYTES + 1];
@@ -98,8 +108,8 @@ void fm_server_lose(fm_link_server *s, fm_link_peer *p, const char *reason)
     if (p->state == FM_PEER_LOST)
         return;
     fm_reason_set(text, reason); /* a copy: sending may change the error text */
-    if (p->state == FM_PEER_JOINED)
-        fm_server_send_refusal(s, p, text);
+    fm_server_send_refusal(s, p, text);
+    fm_server_leave(s, p);
     if (!p->announced) {
         fm_server_bury(s, p);
         return;
@@ -113,7 +123,7 @@ void fm_server_lose(fm_link_server *s, fm_link_peer *p, const char *reason)
 fm_status fm_server_send_packet(fm_link_server *s, fm_link_peer *p, zmq_msg_t *packet)
 {
     size_t bytes = zmq_msg_size(packet);
-    fm_status st = fm_packet_send(s->session, &p->route, packet);
+    fm_status st = fm_packet_send(s->socket, &p->route, packet);
 
     if (st != FM_OK)
         return st;

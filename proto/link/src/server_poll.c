@@ -9,7 +9,6 @@
 
 #define PROBE_MS 10        /* after a connection broke: ZeroMQ has dropped its route by then */
 #define PROBE_APART_MS 200 /* anyone can open and close connections */
-#define REOPEN_MS 10       /* between tries to open the door again */
 
 static void schedule(fm_link_server *s, uint64_t at_ms)
 {
@@ -64,27 +63,49 @@ static bool give_event(fm_link_server *s, fm_link_event *event)
     return true;
 }
 
+/* ---- connections ---- */
+
+/* A session's connection broke: a Ping to all finds the route that is gone, once what it still
+ * brought was read. */
+static void watch(fm_link_server *s, uint64_t now)
+{
+    if (!fm_server_watch(s, now))
+        return;
+    if (s->probe_ms == UINT64_MAX) {
+        s->probe_ms = now + PROBE_MS;
+        if (s->probe_ms < s->probed_ms + PROBE_APART_MS)
+            s->probe_ms = s->probed_ms + PROBE_APART_MS;
+    }
+    schedule(s, s->probe_ms);
+}
+
 /* ---- messages ---- */
 
-/* The first message of an admitted connection. */
-static void join(fm_link_server *s, fm_link_peer *p, const fm_packet *from)
+static void drop_offender(fm_link_server *s, fm_link_peer *p, const char *reason)
+{
+    p->offence = true;
+    fm_server_lose(s, p, reason);
+}
+
+/* The first message after Hello: it believes the Welcome. */
+static void join(fm_link_server *s, fm_link_peer *p)
 {
     fm_link_peer *old = fm_server_find_name(s, p->statement.name, true);
 
     p->state = FM_PEER_JOINED;
-    p->route = from->route;
     s->joined++;
     s->joined_event = p;
+    fm_server_make_member(s, p->fd);
     if (old)
         fm_server_lose(s, old, FM_LINK_REPLACED);
     else if (s->joined > s->limits.max_peers)
         fm_server_lose(s, p, "there are as many sessions as this aggregator serves");
 }
 
-static void drop_offender(fm_link_server *s, fm_link_peer *p, const char *reason)
+/* It said Hello once more while its Welcome was on the way. */
+static bool is_hello_again(const fm_link_peer *p, const fm_message *m)
 {
-    p->offence = true;
-    fm_server_lose(s, p, reason);
+    return m->type == FM_MSG_HELLO && fm_credential_equal(&m->hello.credential, &p->credential);
 }
 
 static void take_message(fm_link_server *s, fm_link_peer *p, fm_packet *from)
@@ -102,9 +123,11 @@ static void take_message(fm_link_server *s, fm_link_peer *p, fm_packet *from)
         drop_offender(s, p, fm_error_text());
         return;
     }
-    if (fm_msg_is_of_door(m->type))
+    if (p->state == FM_PEER_ADMITTED && !fm_msg_is_of_door(m->type))
+        join(s, p);
+    if (fm_msg_is_of_door(m->type) && !is_hello_again(p, m))
         fm_server_lose(s, p, "it sent a message that belongs to the door");
-    if (fm_msg_is_of_door(m->type) || m->type == FM_MSG_PING) {
+    if (fm_msg_is_of_door(m->type) || m->type == FM_MSG_PING || p->state != FM_PEER_JOINED) {
         fm_message_free(&m);
         return;
     }
@@ -114,7 +137,7 @@ static void take_message(fm_link_server *s, fm_link_peer *p, fm_packet *from)
 
 /*
  * The speaker is whom the connection's CURVE key says (ZAP's User-Id), never what is in the
- * message; and only on the one connection that the key has entered with.
+ * message; and only on the one connection on which the key has said Hello.
  */
 static void take_packet(fm_link_server *s, fm_packet *from, uint64_t now)
 {
@@ -124,25 +147,24 @@ static void take_packet(fm_link_server *s, fm_packet *from, uint64_t now)
     (void)fm_packet_data(from, &len);
     s->counters.bytes_received += len;
     s->counters.messages_received++;
-    if (!p || p->state == FM_PEER_LOST || p->state == FM_PEER_ADMITTED)
-        return; /* dropped before: whatever it still says */
-    if (p->state == FM_PEER_ENTERED)
-        join(s, p, from);
-    else if (p->route.len != from->route.len ||
-             memcmp(p->route.bytes, from->route.bytes, p->route.len) != 0)
+    if (!p || p->route.len != from->route.len ||
+        memcmp(p->route.bytes, from->route.bytes, p->route.len) != 0) {
+        watch(s, now); /* that it came is told before what it says */
+        fm_server_hear_stranger(s, from, now);
         return;
+    }
+    if (p->state == FM_PEER_LOST)
+        return; /* dropped before: whatever it still says */
     p->counters.bytes_received += len;
     p->counters.messages_received++;
     p->heard_ms = now;
-    p->fd = from->fd;
-    if (p->state == FM_PEER_JOINED)
-        take_message(s, p, from);
+    take_message(s, p, from);
 }
 
-static fm_status serve_session(fm_link_server *s, uint64_t now, bool *any)
+static fm_status serve(fm_link_server *s, uint64_t now, bool *any)
 {
     fm_packet p;
-    fm_status st = fm_packet_receive(s->session, true, &p);
+    fm_status st = fm_packet_receive(s->socket, true, &p);
 
     *any = st == FM_OK;
     if (st != FM_OK)
@@ -181,11 +203,6 @@ static void probe(fm_link_server *s, uint64_t now)
 
 static void tick_peer(fm_link_server *s, fm_link_peer *p, uint64_t now)
 {
-    if (p->state == FM_PEER_ADMITTED || p->state == FM_PEER_ENTERED) {
-        if (now - p->admitted_ms > 2 * (uint64_t)s->limits.connect_ms)
-            fm_server_bury(s, p);
-        return;
-    }
     if (p->state != FM_PEER_JOINED)
         return;
     if (is_silent(s, p, now)) {
@@ -207,29 +224,9 @@ static void tick(fm_link_server *s, uint64_t now)
         probe(s, now);
     for (size_t i = s->count; i > 0; i--) /* backwards: burying moves the last into the gap */
         tick_peer(s, s->slots[i - 1].peer, now);
-    fm_server_watch_door(s, now);
-    if (!s->door)
-        schedule(s, now + REOPEN_MS);
+    fm_server_shut_late(s, now);
     if (s->probe_ms != UINT64_MAX)
         schedule(s, s->probe_ms);
-}
-
-/* A connection broke, nobody says whose: a Ping to all finds the route that is gone. */
-static void watch_session(fm_link_server *s, uint64_t now)
-{
-    fm_monitor_event e;
-    bool broken = false;
-
-    while ((e = fm_monitor_next(s->session_monitor)).kind != FM_MONITOR_NOTHING)
-        broken = broken || e.kind == FM_MONITOR_DISCONNECTED;
-    if (!broken)
-        return;
-    if (s->probe_ms == UINT64_MAX) {
-        s->probe_ms = now + PROBE_MS;
-        if (s->probe_ms < s->probed_ms + PROBE_APART_MS)
-            s->probe_ms = s->probed_ms + PROBE_APART_MS;
-    }
-    schedule(s, s->probe_ms);
 }
 
 /* While nobody polled, nobody could be heard. */
@@ -241,12 +238,11 @@ static void excuse_absence(fm_link_server *s, uint64_t now)
         return;
     for (size_t i = 0; i < s->count; i++) {
         s->slots[i].peer->heard_ms += away;
-        s->slots[i].peer->admitted_ms += away;
         if (s->slots[i].peer->heard_ms > now)
             s->slots[i].peer->heard_ms = now;
-        if (s->slots[i].peer->admitted_ms > now)
-            s->slots[i].peer->admitted_ms = now;
     }
+    for (size_t i = 0; i < s->connection_count; i++)
+        s->connections[i].until_ms += away;
 }
 
 /* ---- the loop ---- */
@@ -254,29 +250,23 @@ static void excuse_absence(fm_link_server *s, uint64_t now)
 static fm_status wait_and_serve(fm_link_server *s, long wait_ms)
 {
     zmq_pollitem_t items[] = {
-        { s->session, 0, ZMQ_POLLIN, 0 },
+        { s->socket, 0, ZMQ_POLLIN, 0 },
         { s->zap, 0, ZMQ_POLLIN, 0 },
-        { s->session_monitor, 0, ZMQ_POLLIN, 0 },
-        { s->door_monitor, 0, ZMQ_POLLIN, 0 },
-        { s->door, 0, ZMQ_POLLIN, 0 },
+        { s->monitor, 0, ZMQ_POLLIN, 0 },
     };
-    int ready = zmq_poll(items, s->door ? 5 : 3, wait_ms);
+    int ready = zmq_poll(items, 3, wait_ms);
     uint64_t now = fm_clock_now_ms();
     bool heard = false;
     fm_status st = FM_OK;
 
     if (ready < 0)
         return zmq_errno() == EINTR ? FM_ETIMEOUT : fm_socket_failed("poll");
-    if (items[0].revents && (st = serve_session(s, now, &heard)) != FM_OK)
+    if (items[0].revents && (st = serve(s, now, &heard)) != FM_OK)
         return st;
     if (items[1].revents)
         fm_zap_answer(s->zap, fm_server_judge, s);
     if (items[2].revents)
-        watch_session(s, now);
-    if (items[3].revents)
-        fm_server_watch_door(s, now);
-    if (items[4].revents && (st = fm_server_serve_door(s, now)) != FM_OK)
-        return st;
+        watch(s, now);
     /* Nobody is called silent while words of his may be waiting, unless the talk never ends. */
     if (!heard || now > s->tick_ms + s->limits.heartbeat_ms)
         tick(s, now);

@@ -77,7 +77,7 @@ static bool set_server(void *s, const fm_socket_options *o)
     /* Should ZeroMQ ever let one in without asking ZAP, its messages carry no User-Id, and what
      * carries none is not heard (packet.c, server_poll.c). */
     return set_int(s, ZMQ_CURVE_SERVER, 1) && set_key(s, ZMQ_CURVE_SECRETKEY, o->secret_key) &&
-           zmq_setsockopt(s, ZMQ_ZAP_DOMAIN, o->domain, strlen(o->domain)) == 0 &&
+           zmq_setsockopt(s, ZMQ_ZAP_DOMAIN, FM_ZAP_DOMAIN, strlen(FM_ZAP_DOMAIN)) == 0 &&
            set_int(s, ZMQ_ROUTER_MANDATORY, 1) && set_int(s, ZMQ_ROUTER_HANDOVER, 0) &&
            set_int(s, ZMQ_BACKLOG, BACKLOG);
 }
@@ -131,6 +131,11 @@ fm_status fm_socket_bind(void *socket, const char *endpoint, char *bound, size_t
     if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &cap) != 0)
         return fm_socket_failed("last endpoint");
     return FM_OK;
+}
+
+void fm_socket_shut(int fd)
+{
+    (void)shutdown(fd, SHUT_RDWR);
 }
 
 static bool tcp_info_of(int fd, struct tcp_info *info)

@@ -8,8 +8,7 @@
 
 #include "fedmoe/proto/link/link.h"
 
-#define FM_ZAP_DOMAIN_DOOR "door"
-#define FM_ZAP_DOMAIN_SESSION "session"
+#define FM_ZAP_DOMAIN "door"
 
 typedef struct {
     int type;                      /* ZMQ_ROUTER or ZMQ_DEALER */
@@ -18,7 +17,6 @@ typedef struct {
     const uint8_t *public_key;     /* own; a server's is implied by its secret key */
     const uint8_t *secret_key;     /* own; copied by ZeroMQ */
     const uint8_t *server_key;     /* a client's: the server's public key */
-    const char *domain;            /* a server's: for ZAP */
     const char *endpoint;          /* only to see whether it is an IPv6 one */
     bool reconnect;                /* a client's: try again when the connection fails */
     int handshake_ms;
@@ -34,6 +32,9 @@ FM_NODISCARD fm_status fm_socket_new(void *context, const fm_socket_options *o, 
 void fm_socket_free(void **socket, int linger_ms);
 /** Bind, and the endpoint with its real port. FM_EIO names the endpoint. */
 FM_NODISCARD fm_status fm_socket_bind(void *socket, const char *endpoint, char *bound, size_t cap);
+
+/** End a connection of ZeroMQ's, which cannot do that itself: it sees the peer leave. */
+void fm_socket_shut(int fd);
 
 /** "ZeroMQ: <what>: <reason>", FM_EIO. */
 fm_status fm_socket_failed(const char *what);

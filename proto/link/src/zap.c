@@ -63,14 +63,10 @@ static bool frame_is(const zap_request *r, int frame, const char *text)
 
 static fm_zap_verdict judge_request(const zap_request *r, fm_zap_judge *judge, void *ctx)
 {
-    const char *domain = frame_is(r, DOMAIN, FM_ZAP_DOMAIN_DOOR)      ? FM_ZAP_DOMAIN_DOOR
-                         : frame_is(r, DOMAIN, FM_ZAP_DOMAIN_SESSION) ? FM_ZAP_DOMAIN_SESSION
-                                                                      : NULL;
-
-    if (!domain || !frame_is(r, VERSION, "1.0") || !frame_is(r, MECHANISM, "CURVE") ||
-        r->len[CREDENTIALS] != FM_CURVE_KEY_BYTES)
+    if (!frame_is(r, DOMAIN, FM_ZAP_DOMAIN) || !frame_is(r, VERSION, "1.0") ||
+        !frame_is(r, MECHANISM, "CURVE") || r->len[CREDENTIALS] != FM_CURVE_KEY_BYTES)
         return FM_ZAP_REFUSE;
-    return judge(ctx, domain, r->data[CREDENTIALS]);
+    return judge(ctx);
 }
 
 static void reply(void *zap, const zap_request *r, fm_zap_verdict v)

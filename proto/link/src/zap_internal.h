@@ -13,8 +13,8 @@ typedef enum {
     FM_ZAP_REFUSE,
 } fm_zap_verdict;
 
-typedef fm_zap_verdict fm_zap_judge(void *ctx, const char *domain,
-                                    const uint8_t key[FM_CURVE_KEY_BYTES]);
+/** Of a connection whose peer has shown that it holds the CURVE key it came with. */
+typedef fm_zap_verdict fm_zap_judge(void *ctx);
 
 /** Bound before any CURVE socket of this context, or ZeroMQ finds nobody to ask. */
 FM_NODISCARD fm_status fm_zap_new(void *context, void **out);

@@ -3,7 +3,7 @@
  *
  *   name: heart                          # as in the CA
  *   purpose: heart disease risk
- *   listen: {door: "tcp://127.0.0.1:7300", session: "tcp://127.0.0.1:7301"}
+ *   listen: {door: "tcp://127.0.0.1:7300"}
  *   model: model.safetensors             # made by fedmoe-model new; beside this file
  *   privacy:
  *     unit: record                       # or a column: all rows of one value are one unit
@@ -44,7 +44,7 @@
 #include "fedmoe/proto/plan.h"
 
 typedef struct {
-    char *door, *session;  /* owned */
+    char *door;            /* owned */
     char *dir;             /* of the file, owned */
     char *model_file;      /* plain name in dir, owned; NULL for statistics */
     char *query_file;      /* likewise; NULL for training */

@@ -11,7 +11,7 @@
 
 typedef struct {
     const char *name;           /* federation */
-    const char *door, *session; /* endpoints */
+    const char *door; /* endpoint */
     double epsilon, delta;
     uint64_t rounds;
     uint32_t nodes, quorum, colluders;

@@ -8,12 +8,17 @@
 
 #include "fedmoe/proto/message.h"
 
+#define FM_LABEL_WELCOME "fedmoe welcome v1"
 #define FM_LABEL_ROUND_START "fedmoe round start v1"
 #define FM_LABEL_UPDATE "fedmoe update v1"
 #define FM_LABEL_COMMIT "fedmoe commit v1"
 #define FM_LABEL_FINISH "fedmoe finish v1"
 #define FM_LABEL_LEDGER_MARK "fedmoe ledger mark v1"
 
+/** What Welcome proves: this aggregator, at this door, to this connection.
+ *  @param client,door  the CURVE public keys of both ends. */
+fm_hash fm_welcome_digest(const char *federation, const uint8_t client[FM_SESSION_KEY_BYTES],
+                          const uint8_t door[FM_SESSION_KEY_BYTES]);
 /** Of the session and every member's certificate, statement and signature, in order. */
 fm_hash fm_roster_digest(const fm_msg_roster *r);
 /** The two digests below, of `len` bytes that are still to come: add them, in any pieces, then end.

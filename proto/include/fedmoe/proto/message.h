@@ -79,7 +79,7 @@ typedef struct {
 typedef struct {
     uint32_t version;
     fm_credential credential;
-    uint16_t session_port;
+    fm_bytes proof; /* a signature: 1..FM_SIGNATURE_MAX */
 } fm_msg_welcome;
 typedef struct {
     char reason[FM_MAX_REASON_BYTES + 1]; /* UTF-8 without control characters */

@@ -1,13 +1,13 @@
 /*
- * Sessions over ZeroMQ: CURVE on every byte, ZAP at the gate, a credential exchange at the door
- * before anything else is said (docs/protocol.md, "Door" and "Session").
+ * Sessions over ZeroMQ: one port, CURVE on every byte, a credential exchange before anything else
+ * is said (docs/protocol.md, "Door and session").
  *
- *   door     ROUTER, long-lived CURVE key whose public half stands in every node.yaml.
- *            Only Hello, Enrol and Renew are understood, FM_MAX_DOOR_BYTES at most. A good Hello
- *            admits its CURVE key to the session socket; Enrol is for those who have no certificate
- *            yet (proto/link/enrol.h), Renew for those whose certificate nears its end.
- *   session  ROUTER with a CURVE key made at this start and proved by the statement in Welcome.
- *            ZAP refuses every key that the door has not admitted.
+ * The server is one ROUTER with a long-lived CURVE key, the door's, whose public half stands in
+ * every node.yaml. Whoever comes is at the door: only Hello, Enrol and Renew are understood there,
+ * FM_MAX_DOOR_BYTES at most, so many connections and no more, each for connect_ms and no longer.
+ * Enrol is for those who have no certificate yet (proto/link/enrol.h), Renew for those whose
+ * certificate nears its end. After a good Hello the connection is a session; its Welcome proves,
+ * by a signature over the node's fresh key, that the aggregator itself is at the other end.
  *
  * All sockets of an end belong to the one thread that calls it. Nothing here blocks but _poll.
  */
@@ -31,7 +31,7 @@ FM_NODISCARD fm_status fm_curve_parse(const char *text, uint8_t key[FM_CURVE_KEY
 typedef struct {
     uint32_t heartbeat_ms;    /* a Ping after this long without another message; default 1000 */
     uint32_t peer_timeout_ms; /* gone after this long in silence; default 10000 */
-    uint32_t connect_ms;      /* client: how long the door may take to answer; default 5000 */
+    uint32_t connect_ms;      /* how long getting in may take, on both ends; default 5000 */
     uint32_t max_peers;       /* server: default FM_MAX_NODES */
 } fm_link_limits;
 
@@ -60,7 +60,6 @@ typedef struct {
 
 typedef struct {
     const char *door;           /* "tcp://0.0.0.0:7300"; port 0 or "*" picks one */
-    const char *session;        /* "tcp://0.0.0.0:7301" */
     const uint8_t *door_secret; /* [32] */
     const fm_identity *identity;
     const fm_trust *trust;
@@ -70,9 +69,8 @@ typedef struct {
 
 FM_NODISCARD fm_status fm_link_server_new(const fm_link_server_config *c, fm_link_server **out);
 void fm_link_server_free(fm_link_server **s);
-/** The endpoints as bound, with their real ports; borrowed. */
+/** The endpoint as bound, with its real port; borrowed. */
 const char *fm_link_server_door(const fm_link_server *s);
-const char *fm_link_server_session(const fm_link_server *s);
 
 /** The reason of a GONE event, and of the Refusal, when a newer session took this one's place. */
 #define FM_LINK_REPLACED "another session of the same name has replaced this one"
@@ -127,10 +125,10 @@ typedef struct {
 } fm_link_client_config;
 
 /**
- * Say Hello at the door, verify the Welcome (role aggregator, statement, CURVE key of the
- * session), connect to the session. Keys are fresh for each call.
- * @return FM_OK; FM_ETIMEOUT (no answer, or a session that broke off in its handshake: worth another
- *         try; text says address, key, or not started);
+ * Say Hello at the door, verify the Welcome (role aggregator, statement, the door's key, the proof
+ * for this connection). Keys are fresh for each connection; one that breaks off is tried again.
+ * @return FM_OK; FM_ETIMEOUT (no answer: worth another try; text says address, key, or not
+ *         started);
  *         FM_EAUTH (their credential, or they refused ours: text says why); FM_EIO.
  */
 FM_NODISCARD fm_status fm_link_client_connect(const fm_link_client_config *c, fm_link_client **out);
