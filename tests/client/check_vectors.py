@@ -98,6 +98,7 @@ DIGESTS = {
     "update bytes": lambda v: digests.update_hash(unhex(v["bytes"])),
     "plan": lambda v: digests.plan_hash(unhex(v["bytes"])),
     "participants": lambda v: digests.participants(v["participants"]),
+    "welcome": lambda v: digests.welcome(v["federation"], unhex(v["connection"]), unhex(v["door"])),
     "roster": lambda v: digests.roster(unhex(v["session"]), [of_json("Credential", m)
                                                              for m in v["members"]]),
     "round start": lambda v: digests.round_start(view(v)),

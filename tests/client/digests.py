@@ -37,6 +37,10 @@ def participants(p):
     return H("fedmoe participants v1", indices(p))
 
 
+def welcome(federation, connection, door):
+    return H("fedmoe welcome v1", connection, door, part(federation.encode()))
+
+
 def roster(session, members):
     intermediates = [u64(at, len(m["intermediates"])) + b"".join(part(c) for c in m["intermediates"])
                      for at, m in enumerate(members) if m["intermediates"]]

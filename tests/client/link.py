@@ -1,4 +1,4 @@
-"""Door and session, as sockets: docs/protocol.md, sections 3 and 4."""
+"""Door and session, as a socket: docs/protocol.md, sections 3 and 4."""
 import sys
 import time
 
@@ -70,18 +70,14 @@ def curve_keys():
     return pair, z85.decode(pair[0])
 
 
-def knock(context, door, door_key, keys, name, **fields):
-    """The door's answer to one message, said again each second."""
-    channel = Channel(context, door, door_key, keys, 32768)
+def knock(channel, name, **fields):
+    """The answer to one message, said again each second."""
     end = time.monotonic() + CONNECT
-    try:
-        while time.monotonic() < end:
-            channel.say(name, **fields)
-            answer = channel.hear(min(AGAIN, max(0.01, end - time.monotonic())))
-            if answer:
-                return answer
-    finally:
-        channel.close()
+    while time.monotonic() < end:
+        channel.say(name, **fields)
+        answer = channel.hear(min(AGAIN, max(0.01, end - time.monotonic())))
+        if answer:
+            return answer
     raise Gone("the door does not answer")
 
 
@@ -90,9 +86,13 @@ def enrolled(context, code, key):
     request = enrol.request(key, code["federation"], code["name"])
     while True:
         keys, public = curve_keys()
-        name, m = knock(context, code["door"], code["door_key"], keys, "Enrol", version=wire.VERSION,
-                        invitation=enrol.invitation(code["token"]), request=request,
-                        proof=enrol.prove(code["token"], public, code["door_key"], request))
+        channel = Channel(context, code["door"], code["door_key"], keys, 32768)
+        try:
+            name, m = knock(channel, "Enrol", version=wire.VERSION,
+                            invitation=enrol.invitation(code["token"]), request=request,
+                            proof=enrol.prove(code["token"], public, code["door_key"], request))
+        finally:
+            channel.close()
         if name == "Refusal":
             raise Ended(f"not enrolled: {m['reason']}")
         need(name == "Enrolled", f"{name} answers Enrol")

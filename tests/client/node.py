@@ -21,6 +21,7 @@ except ImportError as e:
     print(f"skipped: {e.name} is not installed")
     sys.exit(77)
 
+import digests
 import enrol
 import identity
 import masks
@@ -121,22 +122,31 @@ class Node:
         return self.samplers[sigma]
 
     def connect(self):
-        """Section 4.1: through the door into a session, with fresh CURVE keys."""
+        """Section 4.1: Hello, and a session on the same connection, with fresh CURVE keys."""
         keys, public = curve_keys()
         now = int(time.time())
         credential = self.own.credential(public, raw_public(self.x25519.public_key()), now)
-        name, m = knock(self.context, self.door, self.door_key, keys, "Hello", version=wire.VERSION,
-                        credential=credential)
-        if name == "Refusal":
-            raise Ended(f"not let in: {m['reason']}")
-        need(name == "Welcome" and m["version"] == wire.VERSION, f"{name} answers Hello")
-        hub, s = identity.check_credential(self.trust, m["credential"], "aggregator", now)
-        endpoint = f"{self.door.rpartition(':')[0]}:{m['session_port']}"
-        channel = Channel(self.context, endpoint, s["curve"], keys, 8 << 20)
+        channel = Channel(self.context, self.door, self.door_key, keys, 8 << 20)
+        try:
+            hub = self.welcomed(channel, credential, public, now)
+        except BaseException:
+            channel.close()
+            raise
         secret = self.x25519.private_bytes(serialization.Encoding.Raw,
                                            serialization.PrivateFormat.Raw,
                                            serialization.NoEncryption())
         return Session(self, channel, hub, credential, secret)
+
+    def welcomed(self, channel, credential, public, now):
+        name, m = knock(channel, "Hello", version=wire.VERSION, credential=credential)
+        if name == "Refusal":
+            raise Ended(f"not let in: {m['reason']}")
+        need(name == "Welcome" and m["version"] == wire.VERSION, f"{name} answers Hello")
+        hub, s = identity.check_credential(self.trust, m["credential"], "aggregator", now)
+        need(s["curve"] == self.door_key, "a statement for another door")
+        identity.check_signature(hub.key, "fedmoe welcome v1", digests.welcome(
+            s["federation"], public, self.door_key), m["proof"])
+        return hub
 
     def run(self, seconds):
         try:

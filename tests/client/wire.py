@@ -10,7 +10,7 @@ MAX_PLACE = 1 << 32
 SCHEMA = {
     "Credential": "1 certificate bytes, 2 statement bytes, 3 signature bytes, 4 intermediates bytes*",
     "Hello": "1 version u32, 2 credential Credential",
-    "Welcome": "1 version u32, 2 credential Credential, 3 session_port u32",
+    "Welcome": "1 version u32, 2 credential Credential, 3 proof bytes",
     "Refusal": "1 reason text",
     "Join": "1 finished_round u64, 2 head bytes",
     "LedgerMark": "1 round u64, 2 head bytes, 3 signature bytes",
@@ -204,6 +204,7 @@ RANGES = {  # of bytes
     ("Credential", "certificate"): (1, 8192), ("Credential", "statement"): (1, 202),
     ("PlanOffer", "plan"): (1, 1 << 20), ("Enrol", "invitation"): (32, 32),
     ("Enrol", "request"): (1, 4096), ("Renew", "request"): (1, 4096), ("Enrol", "proof"): (64, 64),
+    ("Welcome", "proof"): (1, 96),
     ("Revocations", "list"): (1, 1 << 20), ("ModelPiece", "piece"): (1, MAX_PIECE),
     ("UpdatePiece", "piece"): (1, MAX_PIECE), ("Roster", "session"): (16, 16),
     ("RoundStart", "session"): (16, 16), ("Enrolled", "certificate"): (0, 8192),
@@ -258,9 +259,7 @@ def check(name, m):
                 if one is not None:
                     check(kind.rstrip("*"), one)
         check_field(name, field, value)
-    if name == "Welcome":
-        need(1 <= m["session_port"] <= 65535, "session_port")
-    elif name == "Join":
+    if name == "Join":
         need(m["finished_round"] > 0 or m["head"] == bytes(32), "a head of no round")
     elif name == "Enrolled":
         need(bool(m["certificate"]) == bool(m["authority"]), "one certificate of two")

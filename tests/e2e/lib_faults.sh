@@ -66,18 +66,16 @@ ends_with() {
     [ $rc = "$2" ] || { echo "$1 ended with $rc" >&2; tail -3 "$RUN/$1/log" >&2; return 1; }
 }
 
-# endpoint door|session: HOST:PORT of the aggregator.
-endpoint() { sed -n "s|^ *$1: \"tcp://\(.*\)\"|\1|p" "$RUN/aggregator/federation.yaml"; }
+# HOST:PORT of the aggregator.
+endpoint() { sed -n 's|^ *door: "tcp://\(.*\)"|\1|p' "$RUN/aggregator/federation.yaml"; }
 
 # relay_start NODE ADDRESS [CONDUCT [RECORD]]: the node reaches the aggregator by way of ADDRESS.
-# The session's port comes from the aggregator, its host is the door's: both ports are there.
 relay_start() {
-    local door session
-    door=$(endpoint door) session=$(endpoint session)
+    local door
+    door=$(endpoint)
     [ -z "${4:-}" ] || mkdir -p "$4"
     relay_conduct_of "$1" "${3:-}"
-    "$RELAY" "$WORK/conduct.$1" "${4:--}" "$2:${door##*:}=$door" "$2:${session##*:}=$session" \
-        >"$WORK/relay.$1" 2>&1 &
+    "$RELAY" "$WORK/conduct.$1" "${4:--}" "$2:${door##*:}=$door" >"$WORK/relay.$1" 2>&1 &
     PID[relay-$1]=$!
     until_true 10 grep -q ready "$WORK/relay.$1"
     sed -i "s|^  door: .*|  door: \"tcp://$2:${door##*:}\"|" "$RUN/$1/node.yaml"

@@ -21,35 +21,32 @@ comes_in() {
 # more BEFORE PATTERN FILE: there are more such lines than before.
 more() { [ "$(grep -c -- "$2" "$3")" -gt "$1" ]; }
 
-# ---- alters one bit of the way in, in either direction, at the door and at the session ----
+# ---- alters one bit of the way in, in either direction: greeting, handshake, Hello, Welcome ----
 start_aggregator
-for only in 1 2; do
-    for at in "1 1" "1 40" "1 150" "1 300" "1 450" "2 11" "2 65" "2 70" "2 150" "2 225" "2 250"; do
-        check "a bit altered at port $only (way and byte: $at): it comes in by another connection" \
-            comes_in "way ${at% *}" "flip_at ${at#* }" "only $only" "cut_once 1"
-    done
+for at in "1 1" "1 40" "1 150" "1 300" "1 450" "1 600" "1 900" "2 11" "2 65" "2 70" "2 150" "2 225" "2 250" "2 400" \
+    "2 700"; do
+    check "a bit altered (way and byte: $at): it comes in by another connection" \
+        comes_in "way ${at% *}" "flip_at ${at#* }" "cut_once 1"
 done
 count=$(grep -c ^altered "$WORK/relay.lakeside")
-check "bits were altered ($count)" [ "$count" -ge 22 ]
+check "bits were altered ($count)" [ "$count" -ge 15 ]
 relay_conduct "flip_every 900"
 before=$(grep -c "lakeside joined" "$RUN/aggregator/log")
 start_node lakeside --retry-s 6
 check "with every connection altered it does not come in, and gives up" ends_with lakeside 1 60
 check "saying what is the matter" says "$RUN/lakeside/log" \
-    "start: .*(does not answer to the door key|did not answer Hello|was cut|does not answer)"
+    "start: .*(does not answer to the door key|did not answer Hello|was cut)"
 check "nobody was let in" [ "$(grep -c 'lakeside joined' "$RUN/aggregator/log")" = "$before" ]
 
 # ---- cuts before each frame of the way in ----
-for only in 1 2; do
-    for frame in 1 2 3 4 5 6; do
-        check "cut before frame $frame at port $only: it comes in by another connection" \
-            comes_in "cut_frame $frame" "only $only" "cut_once 1"
-    done
+for frame in 1 2 3 4 5 6 7 8 9; do
+    check "cut before frame $frame: it comes in by another connection" \
+        comes_in "cut_frame $frame" "cut_once 1"
 done
 count=$(grep -c ^cut "$WORK/relay.lakeside")
-check "connections were cut ($count)" [ "$count" -ge 12 ]
+check "connections were cut ($count)" [ "$count" -ge 9 ]
 
-# ---- replays what a node once said, at the door and at the session ----
+# ---- replays what a node once said ----
 rm -f "$WORK"/recorded/*
 check "a session to record" comes_in
 before=$(grep -c "joined" "$RUN/aggregator/log")
@@ -57,13 +54,10 @@ count=0
 for file in "$WORK"/recorded/*; do
     [ "$(stat -c %s "$file")" -gt 300 ] || continue
     count=$((count + 1))
-    for to in door session; do
-        "$RELAY" replay "$file" "$(endpoint $to)" >"$WORK/replayed"
-        check "a recording at the $to is closed on ($(cat "$WORK/replayed"))" \
-            says "$WORK/replayed" " closed$"
-    done
+    "$RELAY" replay "$file" "$(endpoint)" >"$WORK/replayed"
+    check "a recording is closed on ($(cat "$WORK/replayed"))" says "$WORK/replayed" " closed$"
 done
-check "recordings of door and session were replayed ($count)" [ "$count" -ge 2 ]
+check "a recording was replayed ($count)" [ "$count" -ge 1 ]
 check "nobody joined by them" [ "$(grep -c joined "$RUN/aggregator/log")" = "$before" ]
 
 # ---- with a certificate, but not a good one ----

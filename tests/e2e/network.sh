@@ -71,7 +71,7 @@ lost=$(cat "$WORK"/relay.* | grep -c ^lost)
 
 # ---- only outwards ----
 listening() { awk '$4 == "0A" { n++ } END { print n + 0 }' "/proc/${PID[$1]}/net/tcp" "/proc/${PID[$1]}/net/tcp6"; }
-check "the aggregator listens at its two ports" [ "$(listening aggregator)" = 2 ]
+check "the aggregator listens at its one port" [ "$(listening aggregator)" = 1 ]
 for name in $HOSPITALS; do
     check "nothing listens at $name" [ "$(listening "$name")" = 0 ]
 done

@@ -5,7 +5,7 @@
 
 # federation TASK EPSILON EXTRA: federation.yaml of a query in $RUN, beside model, schema and query.
 federation() {
-    sed -n '/^name:/,/session:/p' "$RUN/federation.yaml"
+    sed -n '/^name:/,/door:/p' "$RUN/federation.yaml"
     case $1 in
     statistics) echo "schema: schema.yaml" ;;
     evaluation) echo "model: trained.safetensors" ;;

@@ -18,7 +18,6 @@
  *   cut_frame   the connection is cut before its so many-th ZMTP frame, both directions together
  *   cut_once    the next cut or flip_at ends this: later connections are left alone
  *   way         flips are for what goes up (1) or comes down (2) only
- *   only        flips and cuts are for connections to the so many-th LISTEN address
  *
  * RECORD is a folder for what comes from the connecting side, one file a connection; "-" for none.
  * Each deed is a line on standard output.
@@ -49,7 +48,7 @@
 
 typedef struct {
     unsigned long delay_ms, jitter_ms, loss, stall, rate, flip_at, flip_every, cut_frame, cut_once,
-        only, way;
+        way;
 } conduct;
 
 typedef struct chunk {
@@ -141,7 +140,6 @@ static void read_conduct(void)
         { "flip_every", offsetof(conduct, flip_every) },
         { "cut_frame", offsetof(conduct, cut_frame) },
         { "cut_once", offsetof(conduct, cut_once) },
-        { "only", offsetof(conduct, only) },
         { "way", offsetof(conduct, way) },
     };
     static struct stat seen;

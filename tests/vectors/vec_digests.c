@@ -47,6 +47,16 @@ static json_t *view_json(const fm_round_view *v)
                      vec_hash(&v->head));
 }
 
+static void put_welcome(json_t *list)
+{
+    const fm_hash client = vec_count(12), door = vec_count(13);
+
+    put(list, "welcome",
+        json_pack("{s:s,s:o,s:o}", "federation", "heart-2026", "connection", vec_hash(&client),
+                  "door", vec_hash(&door)),
+        fm_welcome_digest("heart-2026", client.bytes, door.bytes));
+}
+
 static void put_roster(json_t *list)
 {
     static fm_credential members[3];
@@ -179,6 +189,7 @@ json_t *vec_digests(void)
     put(list, "plan", json_pack("{s:s}", "bytes", "61626364"), fm_plan_hash("abcd", 4));
     put(list, "participants", json_pack("{s:o}", "participants", vec_list_u32(three, 3)),
         fm_participants_digest(three, 3));
+    put_welcome(list);
     put_roster(list);
     put_roster_between(list);
     put_start(list);

@@ -113,10 +113,10 @@ static void put_door(json_t *list)
         json_pack("{s:i,s:o}", "version", FM_PROTO_VERSION, "credential",
                   vec_credential(&credentials[0])));
     m = (fm_message){ .type = FM_MSG_WELCOME,
-                      .welcome = { FM_PROTO_VERSION, credentials[1], 7301 } };
+                      .welcome = { FM_PROTO_VERSION, credentials[1], sig() } };
     put(list, &m,
-        json_pack("{s:i,s:o,s:i}", "version", FM_PROTO_VERSION, "credential",
-                  vec_credential(&credentials[1]), "session_port", 7301));
+        json_pack("{s:i,s:o,s:o}", "version", FM_PROTO_VERSION, "credential",
+                  vec_credential(&credentials[1]), "proof", HEX(signature)));
     m = (fm_message){ .type = FM_MSG_REFUSAL, .refusal = { "the certificate has expired" } };
     put(list, &m, json_pack("{s:s}", "reason", m.refusal.reason));
     m = (fm_message){ .type = FM_MSG_REFUSAL };
