@@ -74,7 +74,7 @@ typedef struct {
 typedef struct {
     half up, down;
     int record;
-    unsigned long frames, number, door; /* door: the so many-th */
+    unsigned long frames, number;
 } line;
 
 typedef struct {
@@ -224,7 +224,6 @@ static void line_open(const door *d)
     }
     (void)fcntl(out, F_SETFL, O_NONBLOCK);
     l->number = ++g_number;
-    l->door = (unsigned long)(d - g_doors) + 1;
     l->up = (half){ .from = in, .to = out, .skip = GREETING_BYTES, .paid_ms = now_ms() };
     l->down = (half){ .from = out, .to = in, .skip = GREETING_BYTES, .paid_ms = now_ms() };
     l->up.last = &l->up.first;
@@ -263,16 +262,11 @@ static unsigned long count_frames(half *h, const uint8_t *data, size_t len)
     return frames;
 }
 
-static bool is_meant(const line *l)
-{
-    return !g_conduct.only || g_conduct.only == l->door;
-}
-
 static void alter(const line *l, half *h, chunk *c)
 {
     const unsigned long way = h == &l->up ? 1 : 2;
 
-    if (!is_meant(l) || (g_conduct.way && g_conduct.way != way))
+    if (g_conduct.way && g_conduct.way != way)
         return;
     for (size_t i = 0; i < c->len; i++) {
         const uint64_t at = h->bytes + i + 1;
@@ -315,7 +309,7 @@ static bool take(line *l, half *h)
     }
     c->len = (size_t)n;
     l->frames += count_frames(h, c->data, c->len);
-    if (g_conduct.cut_frame && is_meant(l) && l->frames >= g_conduct.cut_frame && !done_once()) {
+    if (g_conduct.cut_frame && l->frames >= g_conduct.cut_frame && !done_once()) {
         deed(l, "cut");
         free(c);
         return false;

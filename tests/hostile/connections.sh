@@ -7,7 +7,7 @@ start_aggregator
 for _ in $(seq 200); do grep -q "door tcp" "$RUN/aggregator/log" 2>/dev/null && break; sleep 0.05; done
 
 # 600 silent ones, 100 that stop behind ZMTP's greeting, 100 within its HELLO.
-coproc SILENT { perl -MIO::Socket::INET -e '
+coproc SILENT { exec perl -MIO::Socket::INET -e '
     $| = 1;
     my @open;
     my $greeting = "\xff" . "\0" x 8 . "\x7f\x03\x01CURVE" . "\0" x 47;
