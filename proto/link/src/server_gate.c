@@ -8,13 +8,18 @@
 #define STRANGERS 64
 #define CROWDED_APART_MS 10000
 
+static size_t limit_of(const fm_link_server *s)
+{
+    return s->limits.max_peers + (size_t)STRANGERS;
+}
+
 fm_status fm_server_make_gate(fm_link_server *s)
 {
     void *p;
     fm_status st;
 
     /* Strangers, sessions, and the one of each that comes before another is shut. */
-    s->connection_capacity = STRANGERS + 2 * (size_t)s->limits.max_peers + 2;
+    s->connection_capacity = limit_of(s) + s->limits.max_peers + 2;
     if ((st = fm_alloc(s->connection_capacity, sizeof *s->connections, &p)) == FM_OK)
         s->connections = p;
     return st;
@@ -70,7 +75,7 @@ static void make_room(fm_link_server *s, uint64_t now)
         return;
     s->crowded_ms = now;
     fm_log(FM_LOG_WARN, "more than %zu connections have not said who they are: closing the oldest",
-           s->strangers);
+           limit_of(s));
 }
 
 static void add(fm_link_server *s, int fd, uint64_t now)
@@ -79,7 +84,7 @@ static void add(fm_link_server *s, int fd, uint64_t now)
 
     if (old) /* ZeroMQ has not told that it was closed */
         forget(s, old);
-    if (s->strangers >= s->limits.max_peers + (size_t)STRANGERS)
+    if (s->strangers >= limit_of(s))
         make_room(s, now);
     if (s->connection_count == s->connection_capacity) {
         fm_socket_shut(fd);
