@@ -98,10 +98,10 @@ static fm_status make_config(const options *o)
                      "training: {rounds: %llu, optimizer: sgd, learning_rate: 0.1, momentum: 0,\n"
                      "           averaging: 0}\n"
                      "timeouts: {join_s: 120, round_s: 900}\n",
-                     (unsigned long long)o->port,
-                     (unsigned long long)o->max_units, (unsigned long long)o->max_units,
-                     (unsigned long long)o->nodes, (unsigned long long)quorum,
-                     (unsigned long long)quorum, (unsigned long long)o->rounds);
+                     (unsigned long long)o->port, (unsigned long long)o->max_units,
+                     (unsigned long long)o->max_units, (unsigned long long)o->nodes,
+                     (unsigned long long)quorum, (unsigned long long)quorum,
+                     (unsigned long long)o->rounds);
 
     path_of(o, "federation.yaml", path);
     return fm_file_replace(path, text, (size_t)n, 0644);
@@ -313,8 +313,7 @@ int main(int argc, char **argv)
           SCALE_NODES_MAX },
         { "max-units", FM_CLI_U64, &o.max_units, "N", "of the plan: decides on the words' width",
           false, 1, 1u << 30 },
-        { "port", FM_CLI_U64, &o.port, "N", "of the door", false, 1,
-          65534 },
+        { "port", FM_CLI_U64, &o.port, "N", "of the door", false, 1, 65534 },
     };
     const fm_cli_spec spec = { .program = "bench-scale",
                                .summary = "Memory and time of an aggregator with many nodes, or a "

@@ -10,7 +10,7 @@
 #define FM_DEMO_PURPOSE "heart disease risk"
 
 typedef struct {
-    const char *name;           /* federation */
+    const char *name; /* federation */
     const char *door; /* endpoint */
     double epsilon, delta;
     uint64_t rounds;
