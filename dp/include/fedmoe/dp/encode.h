@@ -92,7 +92,7 @@ unsigned fm_dp_least_word_bits(const fm_dp_lattice_spec *spec);
 /** Adds units. Opaque: its sum can leave only through fm_dp_release_make. */
 typedef struct fm_dp_sum fm_dp_sum;
 
-/** @param n  coordinates, 1..2^28. */
+/** @param n  coordinates, 1..2^30. */
 FM_NODISCARD fm_status fm_dp_sum_new(const fm_dp_lattice *lattice, size_t n, fm_dp_sum **out);
 void fm_dp_sum_free(fm_dp_sum **s); /* wipes */
 void fm_dp_sum_reset(fm_dp_sum *s);
