@@ -4,14 +4,18 @@
 #include "fedmoe/aggregator/invitations.h"
 #include "fedmoe/base/cli.h"
 
+#define COPY_TRIES 20
+
 /** The CA must be the one that this federation has pinned: its list would be refused by all. */
 static fm_status check_ca(const char *dir, const char *ca)
 {
     fm_trust *pinned = NULL, *given = NULL;
     fm_hash a, b;
-    fm_status st;
+    fm_status st = fm_trust_load(dir, &pinned);
 
-    if ((st = fm_trust_load(dir, &pinned)) == FM_OK && (st = fm_trust_load(ca, &given)) == FM_OK) {
+    if (st == FM_EREPLAY)
+        return FM_OK; /* an old list lies there, which the new one replaces if the CA is the same */
+    if (st == FM_OK && (st = fm_trust_load(ca, &given)) == FM_OK) {
         a = fm_trust_fingerprint(pinned);
         b = fm_trust_fingerprint(given);
         if (!fm_hash_equal(&a, &b))
@@ -33,24 +37,54 @@ static fm_status withdraw(const char *dir, const char *name, uint32_t *count)
     return st;
 }
 
-/** Interrupted anywhere, the same command again does the rest. */
-static fm_status revoke(const char *dir, const char *ca, const char *name, uint64_t *number)
+/** The CA's newest list into the aggregator's folder. Another command may bring a newer one
+ *  meanwhile: then that one, which has all that this one has, is it. */
+static fm_status copy_list(const char *dir, const char *ca, uint64_t *number)
 {
     fm_trust *t = NULL;
-    uint32_t withdrawn = 0;
-    fm_status st;
+    fm_status st = FM_OK;
 
-    if ((st = fm_name_check(name)) != FM_OK || (st = check_ca(dir, ca)) != FM_OK ||
-        (st = withdraw(dir, name, &withdrawn)) != FM_OK)
+    for (int i = 0; i < COPY_TRIES; i++) {
+        const uint64_t before = *number;
+
+        if ((st = fm_trust_load(ca, &t)) == FM_OK) {
+            *number = fm_trust_crl_number(t);
+            st = fm_trust_save_crl(t, dir);
+        }
+        fm_trust_free(&t);
+        if (st != FM_EREPLAY || *number == before)
+            break;
+    }
+    return st;
+}
+
+/**
+ * Interrupted anywhere, the same command again does the rest. The code goes first: nobody joins
+ * with it after the revocation. But nothing about codes stands in the way of that.
+ */
+static fm_status revoke(const char *dir, const char *ca, const char *name, uint64_t *number)
+{
+    char why[1024] = "";
+    uint32_t withdrawn = 0;
+    fm_status st, codes;
+
+    if ((st = fm_name_check(name)) != FM_OK || (st = check_ca(dir, ca)) != FM_OK)
         return st;
+    if ((codes = withdraw(dir, name, &withdrawn)) != FM_OK)
+        (void)snprintf(why, sizeof why, "%s", fm_error_text());
     st = fm_ca_revoke(ca, name);
     if (st == FM_ENOTFOUND && withdrawn > 0)
         st = FM_OK; /* it never came: its code was all there was */
-    if (st == FM_OK && (st = fm_trust_load(ca, &t)) == FM_OK &&
-        (st = fm_trust_save_crl(t, dir)) == FM_OK)
-        *number = fm_trust_crl_number(t);
-    fm_trust_free(&t);
-    return st;
+    if (st == FM_OK)
+        st = copy_list(dir, ca, number);
+    if (st == FM_ENOTFOUND && codes != FM_OK)
+        return fm_fail(codes, "%s", why);
+    if (st != FM_OK || codes == FM_OK)
+        return st;
+    return fm_fail(codes,
+                   "'%s' is revoked (list %llu is in %s), but a join code of it may still be open: "
+                   "%s",
+                   name, (unsigned long long)*number, dir, why);
 }
 
 int fm_cmd_revoke(int argc, char **argv)

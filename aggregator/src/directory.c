@@ -205,14 +205,25 @@ fm_status fm_directory_write_result(const fm_aggregator_config *c, const fm_opti
 fm_status fm_directory_check_output(const char *dir, const fm_aggregator_config *c,
                                     const char *output)
 {
-    const char *const own[] = { "federation.yaml", c->model_file,
-                                c->schema_file,    c->query_file,
-                                "plan.bin",        "door.key",
-                                "identity.key",    "identity.crt",
-                                "ca.crt",          "crl.pem",
-                                "state.db",        "state.db-wal",
-                                "status.json",     "checkpoint.safetensors",
-                                "invitations.db" };
+    const char *const own[] = { "federation.yaml",
+                                c->model_file,
+                                c->schema_file,
+                                c->query_file,
+                                "plan.bin",
+                                "door.key",
+                                "identity.key",
+                                "identity.crt",
+                                "ca.crt",
+                                "crl.pem",
+                                "state.db",
+                                "state.db-wal",
+                                "status.json",
+                                "checkpoint.safetensors",
+                                "invitations.db",
+                                "crl.held",
+                                "crl.lock",
+                                "state.db-shm",
+                                "invitations.db-journal" };
     struct stat target, mine;
     fm_status st = FM_OK;
 

@@ -88,7 +88,7 @@ static fm_status not_now(const char *name, fm_status st)
     if (st == FM_EEXIST)
         return fm_fail(FM_EPERM,
                        "'%s' has a certificate for another key; the coordinator must revoke it "
-                       "first (fedmoe-aggregator revoke)",
+                       "first (fedmoe-aggregator revoke) and then invite it anew",
                        name);
     return fm_fail(FM_EIO, "the aggregator cannot issue at the moment; its log says why");
 }

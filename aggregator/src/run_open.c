@@ -37,6 +37,7 @@ static fm_status open_files(fm_run *r)
         return st;
     (void)stat(r->crl, &r->crl_seen);
     if ((st = fm_trust_load(dir, &r->trust)) != FM_OK ||
+        (st = fm_trust_hold(r->trust, dir)) != FM_OK ||
         (st = fm_directory_optimizer(&r->config, &r->optimizer)) != FM_OK ||
         (st = fm_enroller_new(dir, r->options->ca, &r->enroller)) != FM_OK)
         return st;
@@ -127,10 +128,33 @@ static bool same_file(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+/** NULL: refused, with a line in the log. An older one is not left lying there. */
+static fm_trust *read_lists(fm_run *r)
+{
+    const char *dir = r->options->dir;
+    fm_trust *fresh = NULL;
+    fm_status st = fm_trust_load(dir, &fresh);
+
+    if (st == FM_OK && (st = fm_trust_check_newer(r->trust, fresh)) == FM_OK)
+        st = fm_trust_hold(fresh, dir);
+    if (st == FM_OK)
+        return fresh;
+    fm_trust_free(&fresh);
+    fm_log(FM_LOG_ERROR, "the new crl.pem is refused, the old one still counts: %s",
+           fm_error_text());
+    if (st != FM_EREPLAY)
+        return NULL;
+    if (fm_trust_save_crl(r->trust, dir) == FM_OK)
+        (void)stat(r->crl, &r->crl_seen);
+    else
+        fm_log(FM_LOG_ERROR, "the old crl.pem cannot be put back: %s", fm_error_text());
+    return NULL;
+}
+
 fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms)
 {
     struct stat now = { 0 };
-    fm_trust *fresh = NULL;
+    fm_trust *fresh;
     fm_status st;
 
     if (now_ms - r->crl_checked_ms < CRL_CHECK_MS)
@@ -139,16 +163,8 @@ fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms)
     if (stat(r->crl, &now) != 0 || same_file(&now, &r->crl_seen))
         return FM_OK;
     r->crl_seen = now;
-    if ((st = fm_trust_load(r->options->dir, &fresh)) != FM_OK) {
-        fm_log(FM_LOG_ERROR, "the new crl.pem is refused, the old one still counts: %s",
-               fm_error_text());
+    if (!(fresh = read_lists(r)))
         return FM_OK;
-    }
-    if (fm_trust_check_newer(r->trust, fresh) != FM_OK) {
-        fm_log(FM_LOG_ERROR, "the new crl.pem is refused: %s", fm_error_text());
-        fm_trust_free(&fresh);
-        return FM_OK;
-    }
     fm_log(FM_LOG_INFO, "crl.pem was read again: list %llu",
            (unsigned long long)fm_trust_crl_number(fresh));
     fm_link_server_set_trust(r->link, fresh);

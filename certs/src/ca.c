@@ -3,13 +3,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "certs_internal.h"
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/random.h"
+
+#define PATIENCE_MS 30000u /* of a command; a disk may be slow */
 
 static fm_status check_empty(const char *dir)
 {
@@ -90,16 +91,13 @@ fm_status fm_ca_new(const char *dir, const char *federation, fm_key_type type, u
     return st;
 }
 
-static fm_status lock_dir(fm_ca *ca)
+static fm_status lock_dir(fm_ca *ca, uint32_t ms)
 {
     if ((ca->lock = open(ca->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
         return fm_fail(errno == ENOENT ? FM_ENOTFOUND : FM_EIO,
                        "%s: no CA directory (%s); make one with 'fedmoe-certs ca new'", ca->dir,
                        strerror(errno));
-    while (flock(ca->lock, LOCK_EX) != 0)
-        if (errno != EINTR)
-            return fm_fail(FM_EIO, "%s: cannot lock: %s", ca->dir, strerror(errno));
-    return FM_OK;
+    return fm_lock_within(ca->lock, ca->dir, ms);
 }
 
 static fm_status check_ca(const fm_ca *ca, const fm_cert_facts *facts)
@@ -125,6 +123,11 @@ static fm_status check_ca(const fm_ca *ca, const fm_cert_facts *facts)
 
 fm_status fm_ca_open(const char *dir, fm_ca **out)
 {
+    return fm_ca_open_within(dir, PATIENCE_MS, out);
+}
+
+fm_status fm_ca_open_within(const char *dir, uint32_t ms, fm_ca **out)
+{
     fm_ca *ca = NULL;
     fm_cert_facts facts;
     fm_status st;
@@ -132,7 +135,7 @@ fm_status fm_ca_open(const char *dir, fm_ca **out)
     if ((st = fm_alloc(1, sizeof *ca, (void **)&ca)) != FM_OK)
         return st;
     ca->lock = -1;
-    if ((st = fm_strdup(dir, &ca->dir)) != FM_OK || (st = lock_dir(ca)) != FM_OK ||
+    if ((st = fm_strdup(dir, &ca->dir)) != FM_OK || (st = lock_dir(ca, ms)) != FM_OK ||
         (st = fm_cert_load_in(dir, "ca.crt", &ca->cert, &facts)) != FM_OK ||
         (st = fm_key_load(dir, "ca.key", &ca->key)) != FM_OK ||
         (st = check_ca(ca, &facts)) != FM_OK ||

@@ -172,7 +172,15 @@ typedef struct {
 } fm_ca;
 
 FM_NODISCARD fm_status fm_ca_open(const char *dir, fm_ca **out);
+/** The same for who cannot wait: FM_ETIMEOUT when another process holds the CA for so long. */
+#define FM_CA_SOON_MS 200u
+FM_NODISCARD fm_status fm_ca_open_within(const char *dir, uint32_t ms, fm_ca **out);
 void fm_ca_close(fm_ca **ca);
+
+/* ---- lock.c ---- */
+
+/** flock(LOCK_EX), waited for so long at most; then FM_ETIMEOUT. @param path  for the text. */
+FM_NODISCARD fm_status fm_lock_within(int fd, const char *path, uint32_t ms);
 
 /* ---- issue.c ---- */
 

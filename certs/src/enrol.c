@@ -91,7 +91,7 @@ fm_status fm_ca_sign_request(const char *ca_dir, const uint8_t *der, size_t len,
         return fm_fail(FM_EINVAL, "fm_ca_sign_request: NULL argument");
     fm_buf_init(cert, FM_CERT_MAX_BYTES);
     if ((st = fm_request_open(der, len, &info, &key)) != FM_OK ||
-        (st = fm_ca_open(ca_dir, &ca)) != FM_OK)
+        (st = fm_ca_open_within(ca_dir, FM_CA_SOON_MS, &ca)) != FM_OK)
         goto done;
     if (strcmp(info.federation, ca->info.federation) != 0) {
         st = fm_fail(FM_EAUTH, "a request for federation '%s'; this CA is that of '%s'",
@@ -184,7 +184,7 @@ fm_status fm_ca_renew_request(const char *ca_dir, const uint8_t *der, size_t len
         return fm_fail(FM_EINVAL, "fm_ca_renew_request: NULL argument");
     fm_buf_init(cert, FM_CERT_MAX_BYTES);
     if ((st = fm_request_open(der, len, &info, &key)) == FM_OK &&
-        (st = fm_ca_open(ca_dir, &ca)) == FM_OK)
+        (st = fm_ca_open_within(ca_dir, FM_CA_SOON_MS, &ca)) == FM_OK)
         st = strcmp(info.federation, ca->info.federation) == 0
                  ? renew(ca, key, &info, cert)
                  : fm_fail(FM_EAUTH, "a request for federation '%s'; this CA is that of '%s'",

@@ -42,6 +42,8 @@ FM_NODISCARD fm_status fm_trust_pin(fm_trust *t, X509 *ca, const fm_cert_info *i
 FM_NODISCARD fm_status fm_trust_new(X509 *ca, const fm_cert_info *info, fm_trust **out);
 /** The CAs of a file like ca.crt; `federation` is that of CAs that name none. */
 FM_NODISCARD fm_status fm_trust_load_file(const char *path, const char *federation, fm_trust **out);
+/** dir/ca.crt alone. */
+FM_NODISCARD fm_status fm_trust_load_cas(const char *dir, fm_trust **out);
 /** The pinned CAs, and the succession, to dir/ca.crt. */
 FM_NODISCARD fm_status fm_trust_save_cas(const fm_trust *t, const char *dir);
 /** The same CAs and intermediates, and all lists but that of `but` (NULL: all). */
@@ -59,9 +61,21 @@ FM_NODISCARD fm_status fm_trust_know(fm_trust *t, X509 *x);
 FM_NODISCARD fm_status fm_trust_add_list(fm_trust *t, const char *where, X509_CRL *crl);
 /** The list in use of that CA (the same name and key); NULL: none. */
 const fm_trust_held *fm_trust_list_of(const fm_trust *t, const X509 *ca);
-/** dir/crl.pem, when it is there. */
+/** A file like crl.pem. @param only_ours  lists of other CAs are passed over; else FM_EAUTH. */
+FM_NODISCARD fm_status fm_trust_read_lists(fm_trust *t, const char *path, bool only_ours);
+/** The known intermediates and the lists, PEM; out is the caller's. */
+FM_NODISCARD fm_status fm_trust_write_lists(const fm_trust *t, fm_buf *out);
+/** dir/crl.pem, when it is there; FM_EREPLAY when it is older than what was held there. */
 FM_NODISCARD fm_status fm_trust_load_lists(fm_trust *t, const char *dir);
 void fm_trust_held_fini(fm_trust_held *l);
+
+/* ---- trust_held.c: what was in force ---- */
+
+/** The CAs with the lists that were in force in the folder. */
+FM_NODISCARD fm_status fm_trust_floor(const fm_trust *cas, const char *dir, fm_trust **out);
+/** FM_EREPLAY, with what to do, when t has an older list than the floor, or lacks one. */
+FM_NODISCARD fm_status fm_trust_check_floor(const fm_trust *floor, const fm_trust *t,
+                                            const char *dir);
 
 /* ---- trust_chain.c: RFC 5280, 6.1 ---- */
 

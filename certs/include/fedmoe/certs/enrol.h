@@ -50,7 +50,8 @@ FM_NODISCARD fm_status fm_request_check(const uint8_t *der, size_t len, fm_reque
  * @param days  of validity; ends with the CA at the latest.
  * @param cert  DER; initialised here.
  * @return FM_OK; FM_EEXIST when the name has a certificate for another key; FM_EPROTO, FM_EAUTH
- *         the request; else as fm_ca_issue.
+ *         the request; FM_ETIMEOUT another process holds the CA: it is not waited for, this is
+ *         called between rounds; else as fm_ca_issue.
  */
 FM_NODISCARD fm_status fm_ca_sign_request(const char *ca_dir, const uint8_t *der, size_t len,
                                           unsigned days, fm_buf *cert);
