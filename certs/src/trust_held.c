@@ -212,26 +212,36 @@ done:
     return st;
 }
 
+fm_status fm_trust_newest(const fm_trust *cas, const char *dir, fm_trust **out)
+{
+    fm_trust *all = NULL;
+    fm_status st;
+
+    if ((st = fm_trust_copy(cas, NULL, &all)) == FM_OK &&
+        (st = take_file(&all, cas, dir, HELD)) == FM_OK &&
+        (st = take_file(&all, cas, dir, LISTS)) == FM_OK)
+        *out = all;
+    else
+        fm_trust_free(&all);
+    return st;
+}
+
 /** The newest of the folder's and t's; FM_EREPLAY unless t's are the newest of their CAs. */
 static fm_status merge(const fm_trust *t, const char *dir, fm_trust **out)
 {
     fm_trust *cas = NULL, *all = NULL;
     fm_status st;
 
-    if ((st = fm_trust_load_cas(dir, &cas)) != FM_OK ||
-        (st = fm_trust_copy(cas, NULL, &all)) != FM_OK ||
-        (st = take_file(&all, cas, dir, HELD)) != FM_OK ||
-        (st = take_file(&all, cas, dir, LISTS)) != FM_OK || (st = take_all(&all, t)) != FM_OK)
-        goto done;
+    if ((st = fm_trust_load_cas(dir, &cas)) == FM_OK &&
+        (st = fm_trust_newest(cas, dir, &all)) == FM_OK)
+        st = take_all(&all, t);
     for (size_t i = 0; st == FM_OK && i < t->list_count; i++)
         st = check_one(fm_trust_list_of(all, t->lists[i].issuer), &t->lists[i]);
-    if (st != FM_OK)
-        goto done;
-    *out = all;
-    all = NULL;
-done:
     fm_trust_free(&cas);
-    fm_trust_free(&all);
+    if (st == FM_OK)
+        *out = all;
+    else
+        fm_trust_free(&all);
     return st == FM_EREPLAY ? fm_fail_context(st, "%s/" LISTS ": ", dir) : st;
 }
 

@@ -76,6 +76,9 @@ FM_NODISCARD fm_status fm_trust_floor(const fm_trust *cas, const char *dir, fm_t
 /** FM_EREPLAY, with what to do, when t has an older list than the floor, or lacks one. */
 FM_NODISCARD fm_status fm_trust_check_floor(const fm_trust *floor, const fm_trust *t,
                                             const char *dir);
+/** The CAs with the newest list of each that lies in the folder; files that cannot be read, and
+ *  lists of other CAs, are passed over. */
+FM_NODISCARD fm_status fm_trust_newest(const fm_trust *cas, const char *dir, fm_trust **out);
 
 /* ---- trust_chain.c: RFC 5280, 6.1 ---- */
 
@@ -91,6 +94,10 @@ FM_NODISCARD fm_status fm_trust_check_chain(const fm_trust *t, X509 *x, STACK_OF
 FM_NODISCARD fm_status fm_trust_check_past(const fm_trust *t, X509 *x, STACK_OF(X509) * sent,
                                            const fm_cert_info *info, int64_t at_s,
                                            int64_t *revoked_s);
+/** The first second in which the certificate and every CA above it were valid: a member's may have
+ *  been dated before its CA's own beginning. */
+FM_NODISCARD fm_status fm_trust_valid_since(const fm_trust *t, X509 *x, STACK_OF(X509) * sent,
+                                            const fm_cert_info *info, int64_t *out);
 /**
  * The chain of a CA to a pinned one by signatures and form alone: lists of CAs that have ended
  * are still read. @param chain  out, sk_X509_pop_free(.., X509_free); the CA first.

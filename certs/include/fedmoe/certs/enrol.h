@@ -118,9 +118,11 @@ typedef struct {
 /**
  * Check the answer and make it the identity in `dir`, whose key made the request: the CA is the
  * one of `ca_fingerprint`, the list is its own, the certificate is for this key, role node, this
- * federation and name, and valid now. Writes ca.crt, crl.pem and, last, identity.crt.
+ * federation and name, and valid now, by the newest list that was sent or lies in the folder.
+ * Writes ca.crt, crl.pem and, last, identity.crt.
  *
- * @return FM_OK; FM_EAUTH with what does not fit (nothing is written then); FM_EPROTO; FM_EIO.
+ * @return FM_OK; FM_EAUTH with what does not fit (nothing is written then); FM_EEXIST another CA is
+ *         pinned in the folder; FM_EPROTO; FM_EIO.
  */
 FM_NODISCARD fm_status fm_identity_install(const char *dir, const fm_hash *ca_fingerprint,
                                            const char *federation, const char *name,
