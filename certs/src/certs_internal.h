@@ -177,6 +177,15 @@ FM_NODISCARD fm_status fm_ca_open(const char *dir, fm_ca **out);
 FM_NODISCARD fm_status fm_ca_open_within(const char *dir, uint32_t ms, fm_ca **out);
 void fm_ca_close(fm_ca **ca);
 
+/* ---- peer.c, credential.c ---- */
+
+/** From when on the peer's certificate, and the CAs above it, were valid. FM_EAUTH; FM_ENOMEM. */
+FM_NODISCARD fm_status fm_peer_since(const fm_trust *t, const fm_peer *p, int64_t *out);
+#define FM_LABEL_STATEMENT "fedmoe statement v1"
+/** The statement, if it is the peer's own: signature, form, names. Nothing of its time. */
+FM_NODISCARD fm_status fm_credential_statement(const fm_peer *p, const fm_credential *c,
+                                               fm_statement *out);
+
 /* ---- lock.c ---- */
 
 /** flock(LOCK_EX), waited for so long at most; then FM_ETIMEOUT. @param path  for the text. */
