@@ -70,6 +70,9 @@ struct fm_coordinator {
     fm_hash roster;
     uint32_t roster_count;   /* 0: none */
     member **roster_members; /* [max_nodes] by index; NULL once gone */
+    /* Its statements were made before, and end after: no round with it finished outside of that,
+     * whatever this machine's clock says. */
+    int64_t roster_from_s, roster_to_s;
 
     uint64_t round; /* under way, or the last one; 0: none since the start */
     fm_hash model;  /* of the optimizer's weights */

@@ -63,4 +63,11 @@ check "set right, it says so" until_true 10 says "$RUN/aggregator/log" "set back
 for name in $HOSPITALS; do party "$name"; done
 at=$(round_now)
 check "and all go on, without its being started again" wait_round aggregator $((at + 10)) 60
+
+# ---- and afterwards: every round, also those of the wrong clock, can be checked ----
+for name in aggregator $HOSPITALS; do kill_party "$name"; done
+check "the bundle of all rounds is made" "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" \
+    --audit "$WORK/run.audit"
+check "and holds" "$BIN/fedmoe-node" verify --trust "$RUN/ca" "$WORK/run.audit"
+check "for a member, too" "$BIN/fedmoe-node" verify --config "$RUN/northgate/node.yaml" "$WORK/run.audit"
 finish
