@@ -29,10 +29,12 @@ static fm_status check_ca(const char *dir, const char *ca)
 static fm_status withdraw(const char *dir, const char *name, uint32_t *count)
 {
     fm_invitations *store = NULL;
-    fm_status st = fm_invitations_open(dir, &store);
+    fm_status st = fm_invitations_open(dir, false, &store);
 
     if (st == FM_OK)
         st = fm_invitations_withdraw(store, name, count);
+    else if (st == FM_ENOTFOUND)
+        st = FM_OK; /* nobody was ever invited */
     fm_invitations_close(&store);
     return st;
 }

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include "federation.h"
 #include "fedmoe/aggregator/enrol.h"
 #include "fedmoe/base/clock.h"
@@ -28,14 +30,15 @@ typedef struct {
 
 static void invite(desk *d, const char *name, uint8_t first)
 {
-    fm_invited i = { .created_s = d->now_s, .expires_s = d->now_s + HOUR_S, .days = 30 };
+    fm_invited i = { .expires_s = d->now_s + HOUR_S, .days = 30 };
     uint8_t key[FM_INVITATION_KEY_BYTES];
     fm_invitations *s = NULL;
 
     memset(d->token, first, sizeof d->token);
     (void)snprintf(i.name, sizeof i.name, "%s", name);
-    need(fm_enrol_public(d->token, key) == FM_OK && fm_invitations_open(d->agg, &s) == FM_OK &&
-             fm_invitations_add(s, key, &i) == FM_OK,
+    need(fm_enrol_public(d->token, key) == FM_OK &&
+             fm_invitations_open(d->agg, true, &s) == FM_OK &&
+             fm_invitations_add(s, key, &i, d->now_s) == FM_OK,
          "invitation");
     fm_invitations_close(&s);
 }
@@ -168,7 +171,7 @@ static void each_refusal_says_why(void)
     d.now_s += HOUR_S + 1;
     refused(&d, &r, "this join code ended on");
     d.now_s -= HOUR_S + 1;
-    need(fm_invitations_open(d.agg, &s) == FM_OK, "store");
+    need(fm_invitations_open(d.agg, false, &s) == FM_OK, "store");
     CU_ASSERT_EQUAL(fm_invitations_withdraw(s, "alpha", &count), FM_OK);
     CU_ASSERT_EQUAL(count, 1);
     refused(&d, &r, "withdrawn");
@@ -187,25 +190,147 @@ static void each_refusal_says_why(void)
     desk_end(&d);
 }
 
+static fm_status order(const desk *d, const char *key)
+{
+    const fm_desk_order o = { .name = "alpha", .key = key, .days = 20 };
+    fm_hash has;
+
+    return fm_enroller_sign(d->agg, d->ca, &o, &has);
+}
+
+/* What the hospital reads out: the fingerprint of its request's key. */
+static void read_out(const fm_buf *r, char key[2 * FM_HASH_BYTES + 1])
+{
+    fm_request_info info;
+
+    need(fm_request_check(r->data, r->len, &info) == FM_OK, "request");
+    fm_hash_hex(&info.key, key);
+}
+
 static void without_a_ca_a_request_waits_for_the_desk(void)
 {
+    char key[2 * FM_HASH_BYTES + 1];
     fm_msg_enrolled out;
     fm_buf r;
     desk d;
 
     desk_make(&d, false);
     r = request(&d, "alpha", "heart", "alpha");
-    CU_ASSERT_EQUAL(fm_enroller_sign(d.agg, d.ca, "alpha"), FM_ENOTFOUND);
+    read_out(&r, key);
+    CU_ASSERT_EQUAL(order(&d, key), FM_ENOTFOUND);
     for (int i = 0; i < 2; i++) {
         CU_ASSERT_EQUAL_FATAL(take(&d, &r, &out), FM_OK);
         CU_ASSERT_EQUAL(out.certificate.len + out.authority.len + out.revocations.len, 0);
     }
-    CU_ASSERT_EQUAL(fm_enroller_sign(d.agg, d.ca, "alpha"), FM_OK);
+    key[FM_DESK_KEY_MIN] = '\0'; /* half of it is enough */
+    CU_ASSERT_EQUAL(order(&d, key), FM_OK);
     CU_ASSERT_EQUAL_FATAL(take(&d, &r, &out), FM_OK);
     CU_ASSERT_TRUE(out.certificate.len > 0);
-    CU_ASSERT_EQUAL(fm_enroller_sign(d.agg, d.ca, "alpha"), FM_ENOTFOUND);
+    CU_ASSERT_EQUAL(order(&d, key), FM_ENOTFOUND);
     CU_ASSERT_EQUAL(issued(&d, "alpha"), 1);
     fm_buf_fini(&r);
+    desk_end(&d);
+}
+
+static void change_store(const desk *d, const char *sql, const fm_hash *member, const fm_buf *r)
+{
+    char path[PATH_CAP];
+    sqlite3 *db = NULL;
+    sqlite3_stmt *q = NULL;
+
+    yaml_path(path, d->agg, "invitations.db");
+    need(sqlite3_open(path, &db) == SQLITE_OK &&
+             sqlite3_prepare_v2(db, sql, -1, &q, NULL) == SQLITE_OK,
+         sql);
+    if (member)
+        need(sqlite3_bind_blob(q, 1, member->bytes, FM_HASH_BYTES, SQLITE_STATIC) == SQLITE_OK &&
+                 sqlite3_bind_blob(q, 2, r->data, (int)r->len, SQLITE_STATIC) == SQLITE_OK,
+             sql);
+    need(sqlite3_step(q) == SQLITE_DONE, sql);
+    (void)sqlite3_finalize(q);
+    (void)sqlite3_close(db);
+}
+
+/* Between the look and the signature: whoever owns the folder puts another request there, for the
+ * same name, with a certificate for a lifetime. */
+static void the_desk_signs_the_key_that_was_read_out_and_no_other(void)
+{
+    char key[2 * FM_HASH_BYTES + 1], theirs[2 * FM_HASH_BYTES + 1];
+    fm_msg_enrolled out;
+    fm_request_info info;
+    fm_buf r, thief;
+    desk d;
+
+    desk_make(&d, false);
+    r = request(&d, "alpha", "heart", "alpha");
+    thief = request(&d, "thief", "heart", "alpha");
+    read_out(&r, key);
+    read_out(&thief, theirs);
+    CU_ASSERT_EQUAL_FATAL(take(&d, &r, &out), FM_OK);
+    need(fm_request_check(thief.data, thief.len, &info) == FM_OK, "request");
+    change_store(&d, "UPDATE invitation SET member = ?, request = ?, days = 36500", &info.key,
+                 &thief);
+    CU_ASSERT_EQUAL(order(&d, key), FM_EAUTH);
+    CU_ASSERT_TRUE(says("not for the one that was read out") && says(theirs));
+    CU_ASSERT_EQUAL(order(&d, "4"), FM_EINVAL);
+    CU_ASSERT_EQUAL(order(&d, "not hex, but as long as thirty-two digits"), FM_EINVAL);
+    CU_ASSERT_EQUAL(issued(&d, "alpha"), 0);
+    need(fm_request_check(r.data, r.len, &info) == FM_OK, "request");
+    change_store(&d, "UPDATE invitation SET member = ?, request = ?", &info.key, &r);
+    CU_ASSERT_EQUAL(order(&d, key), FM_OK);
+    CU_ASSERT_EQUAL(issued(&d, "alpha"), 1);
+    /* The desk's own days, not the file's. */
+    CU_ASSERT_EQUAL_FATAL(take(&d, &r, &out), FM_OK);
+    {
+        fm_trust *t = NULL;
+        fm_peer *p = NULL;
+
+        need(fm_trust_load(d.ca, &t) == FM_OK, "trust");
+        CU_ASSERT_EQUAL_FATAL(fm_peer_verify(t, out.certificate.data, out.certificate.len,
+                                             FM_ROLE_NODE, fm_clock_wall_s(), &p),
+                              FM_OK);
+        CU_ASSERT_TRUE(fm_peer_info(p)->not_after_s < d.now_s + 21 * 24 * HOUR_S);
+        fm_peer_free(&p);
+        fm_trust_free(&t);
+    }
+    fm_buf_fini(&r);
+    fm_buf_fini(&thief);
+    desk_end(&d);
+}
+
+static fm_status see(void *ctx, const uint8_t key[FM_INVITATION_KEY_BYTES], const fm_invited *i)
+{
+    (void)key;
+    *(unsigned *)ctx += i->bound;
+    return FM_OK;
+}
+
+/* The file is not ours to trust: what it names is shown to people beside the key they compare. */
+static void a_store_that_others_wrote_is_not_shown(void)
+{
+    char path[PATH_CAP], link[PATH_CAP], none[PATH_CAP];
+    fm_invitations *s = NULL;
+    unsigned count = 0;
+    desk d;
+
+    desk_make(&d, false);
+    change_store(&d, "UPDATE invitation SET name = 'alpha' || char(27) || '[2K'", NULL, NULL);
+    need(fm_invitations_open(d.agg, false, &s) == FM_OK, "store");
+    CU_ASSERT_EQUAL(fm_invitations_each(s, see, &count), FM_EPROTO);
+    fm_invitations_close(&s);
+    yaml_path(path, d.agg, "invitations.db");
+    need(chmod(path, 0640) == 0, path);
+    CU_ASSERT_EQUAL(fm_invitations_open(d.agg, true, &s), FM_EPERM);
+    need(chmod(path, 0600) == 0, path);
+    /* In a folder that has none, only who invites makes one; and never through a link. */
+    yaml_path(none, d.root, "none");
+    need(fm_dir_make(none, 0700) == FM_OK, none);
+    CU_ASSERT_EQUAL(fm_invitations_open(none, false, &s), FM_ENOTFOUND);
+    yaml_path(link, none, "invitations.db");
+    CU_ASSERT_FALSE(fm_file_exists(link));
+    need(symlink(path, link) == 0, link);
+    CU_ASSERT_EQUAL(fm_invitations_open(none, true, &s), FM_EPERM);
+    CU_ASSERT_PTR_NULL(s);
     desk_end(&d);
 }
 
@@ -291,7 +416,8 @@ static void what_the_ca_signed_before_a_kill_is_answered(void)
     desk_make(&d, true);
     r = request(&d, "alpha", "heart", "alpha");
     need(fm_request_check(r.data, r.len, &info) == FM_OK &&
-             fm_enrol_public(d.token, key) == FM_OK && fm_invitations_open(d.agg, &s) == FM_OK &&
+             fm_enrol_public(d.token, key) == FM_OK &&
+             fm_invitations_open(d.agg, false, &s) == FM_OK &&
              fm_invitations_bind(s, key, &info.key, r.data, r.len) == FM_OK &&
              fm_ca_sign_request(d.ca, r.data, r.len, 30, &cert) == FM_OK,
          "half of an enrolment");
@@ -350,6 +476,9 @@ static const fm_test tests[] = {
     { "a code is good for one key", a_code_is_good_for_one_key },
     { "each refusal says why", each_refusal_says_why },
     { "without a CA a request waits for the desk", without_a_ca_a_request_waits_for_the_desk },
+    { "the desk signs the key that was read out, and no other",
+      the_desk_signs_the_key_that_was_read_out_and_no_other },
+    { "a store that others wrote is not shown", a_store_that_others_wrote_is_not_shown },
     { "the folder keeps no code", the_folder_keeps_no_code },
     { "killed anywhere, one key gets one certificate",
       killed_anywhere_one_key_gets_one_certificate },

@@ -62,7 +62,12 @@ check "the hospital reads out the key that the desk shows" reads_out
 kill_party join
 start_join
 check "killed and started again, it goes on with the same key" reads_out
-check "the desk signs it" aggregator enrol alpha --ca "$RUN/ca"
+check "the desk does not sign without being told for which key" \
+    bash -c '"$1" enrol alpha --ca "$2" --directory "$3" 2>"$4"; [ $? = 2 ]' _ \
+    "$BIN/fedmoe-aggregator" "$RUN/ca" "$RUN/aggregator" "$WORK/out"
+check "nor for another one" refused "$WORK/out" "not for the one that was read out" \
+    "$BIN/fedmoe-aggregator" enrol alpha --key "$(printf '%064d' 1)" --ca "$RUN/ca" --directory "$RUN/aggregator"
+check "the desk signs it" aggregator enrol alpha --key "$key" --ca "$RUN/ca"
 check "and the node has its identity" wait_end join 30
 check "nothing waits any more" says <(aggregator enrol) "no request waits"
 
