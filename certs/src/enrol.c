@@ -116,7 +116,7 @@ bool fm_cert_is_due(const fm_cert_info *info, int64_t now_s)
     return (info->not_after_s - now_s) < (info->not_after_s - info->not_before_s) / 3;
 }
 
-/** The certificate of this key that lasts longest. @param found  borrowed from the list, or NULL. */
+/** The certificate of this key that lasts longest, of several the one made last. @param found  borrowed from the list, or NULL. */
 static fm_status find_last(const fm_ca *ca, const EVP_PKEY *key, const fm_request_info *info,
                            STACK_OF(X509) * certs, X509 **found, fm_cert_info *last)
 {
@@ -131,7 +131,9 @@ static fm_status find_last(const fm_ca *ca, const EVP_PKEY *key, const fm_reques
             continue;
         if ((st = fm_cert_facts_of(x, &f)) != FM_OK)
             return st;
-        if (*found && f.info.not_after_s <= last->not_after_s)
+        if (*found &&
+            (f.info.not_after_s < last->not_after_s || (f.info.not_after_s == last->not_after_s &&
+                                                        f.info.not_before_s <= last->not_before_s)))
             continue;
         *found = x;
         *last = f.info;
@@ -150,6 +152,7 @@ static fm_status renew(const fm_ca *ca, EVP_PKEY *key, const fm_request_info *in
     X509 *found = NULL, *made = NULL;
     const int64_t now_s = fm_clock_wall_s();
     fm_ca_request req = { .role = info->role, .name = info->name };
+    char when[32];
     fm_status st;
 
     if ((st = fm_issued_find(ca, info->name, &certs)) != FM_OK ||
@@ -157,6 +160,14 @@ static fm_status renew(const fm_ca *ca, EVP_PKEY *key, const fm_request_info *in
         goto done;
     if (!fm_cert_is_due(&last, now_s)) {
         st = encode(found, out);
+        goto done;
+    }
+    if (last.not_after_s >= ca->info.not_after_s) {
+        fm_clock_format(ca->info.not_after_s, when, sizeof when);
+        st = fm_fail(FM_ESTATE,
+                     "%s: the CA itself ends on %s, and with it the certificate of '%s': there is "
+                     "none that lasts longer; a new CA is needed",
+                     ca->dir, when, info->name);
         goto done;
     }
     req.not_before_s = now_s - FM_CLOCK_SLACK_S;

@@ -61,7 +61,8 @@ FM_NODISCARD fm_status fm_ca_sign_request(const char *ca_dir, const uint8_t *der
  * life. One that was made already (its answer was lost) is given again until a third of its own
  * life is left. Old and new are both valid then; revoking the name covers both.
  *
- * @return FM_OK; FM_EAUTH when the key holds no certificate of that name that still stands.
+ * @return FM_OK; FM_EAUTH when the key holds no certificate of that name that still stands;
+ *         FM_ESTATE when it lasts as long as the CA itself: nothing is signed then.
  */
 FM_NODISCARD fm_status fm_ca_renew_request(const char *ca_dir, const uint8_t *der, size_t len,
                                            fm_buf *cert);

@@ -53,8 +53,9 @@ FM_NODISCARD fm_status fm_ca_new(const char *dir, const char *federation, fm_key
 
 /**
  * Make a key and certificate: out_dir/identity.key (0600), identity.crt, ca.crt, crl.pem.
- * A name has one certificate at any instant: FM_EEXIST when an unrevoked one overlaps in time, or
- * when out_dir holds an identity or another CA; nothing is changed then.
+ * A name has one key at any instant (renewal gives that key a second certificate before the first
+ * ends): FM_EEXIST when an unrevoked certificate of it overlaps in time, or when out_dir holds an
+ * identity or another CA; nothing is changed then.
  * @param not_before_s,not_after_s  wall times; 0 and 0 mean now (less five minutes) and `days`.
  */
 typedef struct {
