@@ -18,9 +18,9 @@ static fm_status open_kept(fm_run *r)
     const fm_transcript_entry *entries = NULL;
     uint32_t count = 0;
 
-    if (!r->config.keep_updates)
-        return FM_OK;
     fm_state_entries(r->state, 0, &entries, &count);
+    if (!r->config.keep_updates)
+        return fm_kept_sweep(r->options->dir, entries, count);
     return fm_kept_open(r->options->dir, entries, count, &r->kept);
 }
 
