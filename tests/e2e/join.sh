@@ -34,6 +34,8 @@ kill_party hidden
 rm -rf "$RUN/hidden"
 
 # ---- by hand: the aggregator has no CA, the coordinator signs at a desk
+mkdir -p "$RUN/aggregator/updates"
+touch "$RUN/aggregator/updates/.7.Xy12.tmp" # of an aggregator that kept updates, and was killed
 start_aggregator
 start_join() {
     "$BIN/fedmoe-node" join "$code" --output "$RUN/alpha" >"$WORK/alpha" 2>&1 &
@@ -49,6 +51,7 @@ waits() {
     return 1
 }
 check "without a CA the request waits" waits
+check "updates of a round that did not finish are gone" [ -z "$(ls -A "$RUN/aggregator/updates")" ]
 key=$(sed -n 's/^alpha *key //p' "$WORK/enrol")
 reads_out() {
     local i
