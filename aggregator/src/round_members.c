@@ -250,7 +250,7 @@ fm_status fm_coord_settle_roster(fm_coordinator *m)
     for (uint32_t i = 0; i < m->roster_count; i++) {
         if (m->roster_members[i]->acknowledged)
             continue;
-        fm_coord_blame(m, m->roster_members[i]->name);
+        fm_coord_blame(m, m->roster_members[i]->name, 1);
         fm_coord_drop(m, m->roster_members[i], "no answer to the roster in time");
     }
     m->roster_count = 0;
