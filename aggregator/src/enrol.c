@@ -225,6 +225,17 @@ static fm_status answer_enrol(void *ctx, const fm_msg_enrol *m, fm_msg_enrolled 
     return fm_enroller_take(ctx, m, fm_clock_wall_s(), out);
 }
 
+static bool is_known(void *ctx, const uint8_t invitation[FM_INVITATION_KEY_BYTES])
+{
+    const fm_enroller *e = ctx;
+    fm_invited i;
+    /* A failure of the file is for fm_enroller_take to say. */
+    const bool known = fm_invitations_find(e->store, invitation, &i, NULL, NULL) != FM_ENOTFOUND;
+
+    fm_error_clear();
+    return known;
+}
+
 static fm_status answer_renew(void *ctx, const char *name, fm_bytes request, fm_msg_enrolled *out)
 {
     return fm_enroller_renew(ctx, name, request, out);
@@ -232,7 +243,9 @@ static fm_status answer_renew(void *ctx, const char *name, fm_bytes request, fm_
 
 fm_link_issuer fm_enroller_issuer(fm_enroller *e)
 {
-    return (fm_link_issuer){ e, answer_enrol, answer_renew };
+    return (fm_link_issuer){
+        .ctx = e, .enrol = answer_enrol, .known = is_known, .renew = answer_renew
+    };
 }
 
 /* ---- at the desk ---- */
