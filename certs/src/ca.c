@@ -100,6 +100,16 @@ static fm_status lock_dir(fm_ca *ca, uint32_t ms)
     return fm_lock_within(ca->lock, ca->dir, ms);
 }
 
+static void sweep(const fm_ca *ca)
+{
+    char *issued = NULL;
+
+    if (fm_path_join(ca->dir, "issued", &issued) == FM_OK)
+        fm_created_sweep(issued, "");
+    fm_created_sweep(ca->dir, "crl.pem");
+    free(issued);
+}
+
 static fm_status check_ca(const fm_ca *ca, const fm_cert_facts *facts)
 {
     char when[32];
@@ -142,6 +152,7 @@ fm_status fm_ca_open_within(const char *dir, uint32_t ms, fm_ca **out)
         (st = fm_crl_load(dir, "crl.pem", ca->cert, &ca->crl)) != FM_OK)
         goto done;
     ca->info = facts.info;
+    sweep(ca); /* under the lock */
     *out = ca;
     ca = NULL;
 done:

@@ -222,6 +222,9 @@ FM_NODISCARD fm_status fm_created_add_key(fm_created *c, const char *dir, const 
                                           const EVP_PKEY *k);
 /** Forget the list; remove the files unless `keep`. */
 void fm_created_end(fm_created *c, bool keep);
+/** Remove what a process that was killed left of temporary files: .NAME.*.tmp, for every name that
+ *  begins with `prefix`. Only where nobody else can be at work in the folder. */
+void fm_created_sweep(const char *dir, const char *prefix);
 /** Whether dir/name is there. */
 FM_NODISCARD fm_status fm_exists_in(const char *dir, const char *name, bool *out);
 

@@ -146,7 +146,9 @@ static fm_status write_files(const char *dir, const answer *a)
     if (st == FM_OK)
         st = fm_trust_list_count(a->trust) > 0 ? fm_trust_save_crl(a->trust, dir)
                                                : remove_lists(dir);
-    return st == FM_OK ? replace_pem(dir, "identity.crt", a->cert) : st;
+    if (st == FM_OK && (st = replace_pem(dir, "identity.crt", a->cert)) == FM_OK)
+        fm_created_sweep(dir, "identity."); /* a whole key may be among what was left */
+    return st;
 }
 
 fm_status fm_identity_install(const char *dir, const fm_hash *ca_fingerprint,
