@@ -146,8 +146,10 @@ static fm_status write_files(const char *dir, const answer *a)
     if (st == FM_OK)
         st = fm_trust_list_count(a->trust) > 0 ? fm_trust_save_crl(a->trust, dir)
                                                : remove_lists(dir);
-    if (st == FM_OK && (st = replace_pem(dir, "identity.crt", a->cert)) == FM_OK)
+    if (st == FM_OK && (st = replace_pem(dir, "identity.crt", a->cert)) == FM_OK) {
         fm_created_sweep(dir, "identity."); /* a whole key may be among what was left */
+        fm_created_sweep(dir, "ca.crt");
+    }
     return st;
 }
 

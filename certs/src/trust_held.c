@@ -255,6 +255,7 @@ static fm_status keep(const fm_trust *t, const char *dir, bool lists_too)
     fm_buf_init(&pem, FM_CRL_FILE_LIMIT);
     if ((st = lock(dir, &fd)) == FM_OK && (st = merge(t, dir, &all)) == FM_OK &&
         (st = fm_trust_write_lists(all, &pem)) == FM_OK) {
+        fm_created_sweep(dir, "crl."); /* of who was killed here */
         if (lists_too)
             st = write_in(dir, LISTS, &pem);
         if (st == FM_OK)
