@@ -4,6 +4,7 @@
  * Order on disk: crl.pem first, crl.held second. Reading goes the other way round, so that a reader
  * beside a writer never finds a floor above the list.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,7 +188,8 @@ static fm_status lock(const char *dir, int *fd)
     fm_status st = fm_path_join(dir, LOCK, &path);
 
     if (st == FM_OK && (*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
-        st = fm_fail(FM_EIO, "%s: cannot be made: the folder must be writable", path);
+        st = fm_fail(FM_EIO, "%s: cannot be made (the folder must be writable): %s%s", path,
+                     strerror(errno), fm_file_advice(errno));
     if (st == FM_OK)
         st = fm_lock_within(*fd, path, LOCK_MS);
     free(path);
