@@ -39,8 +39,25 @@ static fm_status withdraw(const char *dir, const char *name, uint32_t *count)
     return st;
 }
 
-/** The CA's newest list into the aggregator's folder. Another command may bring a newer one
- *  meanwhile: then that one, which has all that this one has, is it. */
+/** The CA's list in place of its older one; beside those of others, if the folder can be read. */
+static fm_status bring_list(const char *dir, const fm_trust *from)
+{
+    fm_trust *t = NULL, *fresh = NULL;
+    const uint8_t *der;
+    size_t len;
+    fm_status st = fm_trust_load(dir, &t);
+
+    fm_trust_crl(from, &der, &len);
+    if (st == FM_EREPLAY) /* an older one was put there: this is how it goes */
+        st = fm_trust_save_crl(from, dir);
+    else if (st == FM_OK && (st = fm_trust_revise(t, der, len, &fresh)) == FM_OK)
+        st = fm_trust_save_crl(fresh ? fresh : t, dir);
+    fm_trust_free(&t);
+    fm_trust_free(&fresh);
+    return st;
+}
+
+/** Another command may bring a newer list meanwhile, which has all that this one has. */
 static fm_status copy_list(const char *dir, const char *ca, uint64_t *number)
 {
     fm_trust *t = NULL;
@@ -51,7 +68,7 @@ static fm_status copy_list(const char *dir, const char *ca, uint64_t *number)
 
         if ((st = fm_trust_load(ca, &t)) == FM_OK) {
             *number = fm_trust_crl_number(t);
-            st = fm_trust_save_crl(t, dir);
+            st = bring_list(dir, t);
         }
         fm_trust_free(&t);
         if (st != FM_EREPLAY || *number == before)

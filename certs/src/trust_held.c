@@ -228,14 +228,29 @@ fm_status fm_trust_newest(const fm_trust *cas, const char *dir, fm_trust **out)
     return st;
 }
 
-/** The newest of the folder's and t's; FM_EREPLAY unless t's are the newest of their CAs. */
+/** The same CAs, no lists. */
+static fm_status without_lists(const fm_trust *t, fm_trust **out)
+{
+    fm_trust *c = NULL;
+    fm_status st = fm_trust_begin(&c);
+
+    for (size_t i = 0; st == FM_OK && i < t->ca_count; i++)
+        st = fm_trust_pin(c, t->cas[i], &t->infos[i]);
+    if (st == FM_OK)
+        *out = c;
+    else
+        fm_trust_free(&c);
+    return st;
+}
+
+/** The newest of the folder's and t's; FM_EREPLAY unless t's are the newest of their CAs. Of CAs
+ *  that t does not pin nothing stays: one that was dropped takes its list with it. */
 static fm_status merge(const fm_trust *t, const char *dir, fm_trust **out)
 {
     fm_trust *cas = NULL, *all = NULL;
     fm_status st;
 
-    if ((st = fm_trust_load_cas(dir, &cas)) == FM_OK &&
-        (st = fm_trust_newest(cas, dir, &all)) == FM_OK)
+    if ((st = without_lists(t, &cas)) == FM_OK && (st = fm_trust_newest(cas, dir, &all)) == FM_OK)
         st = take_all(&all, t);
     for (size_t i = 0; st == FM_OK && i < t->list_count; i++)
         st = check_one(fm_trust_list_of(all, t->lists[i].issuer), &t->lists[i]);

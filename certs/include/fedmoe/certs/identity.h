@@ -162,8 +162,8 @@ FM_NODISCARD fm_status fm_trust_revise_path(const fm_trust *t, const uint8_t *de
                                             const fm_ca_path *path, fm_trust **out);
 /**
  * The lists in use to dir/crl.pem, whole and synced, and to dir/crl.held, the floor under which
- * fm_trust_load takes nothing any more. Lists of other CAs that the folder pins stay. One process
- * at a time (dir/crl.lock).
+ * fm_trust_load takes nothing any more. Lists of the folder that `t` has none of stay if `t` pins
+ * their CA. One process at a time (dir/crl.lock).
  *
  * @return FM_OK; FM_EREPLAY when the folder has a newer list of one of the CAs, or another one of
  *         the same number: nothing is changed then; FM_ENOTFOUND there is no list; FM_ETIMEOUT
