@@ -184,4 +184,21 @@ check "nor a node" refused "$WORK/out" "crl.pem is not the newest .*list 1 where
     "$BIN/fedmoe-node" start --config "$RUN/beta/node.yaml" --retry-s 1
 check "a revocation replaces it" aggregator revoke beta --ca "$RUN/ca"
 check "by the newest" cmp "$RUN/ca/crl.pem" "$RUN/aggregator/crl.pem"
+
+# ---- several commands at once: the last list is the one that stays
+for name in alpha gamma omega northgate lakeside; do
+    aggregator revoke $name --ca "$RUN/ca" >"$WORK/revoke.$name" 2>&1 &
+    PID[revoke-$name]=$!
+done
+for name in alpha gamma omega northgate lakeside; do
+    check "$name is revoked beside the others" wait_end "revoke-$name" 30
+done
+check "by the newest list of all" cmp "$RUN/ca/crl.pem" "$RUN/aggregator/crl.pem"
+
+# ---- a damaged file of codes is no reason not to revoke
+echo "no database" >"$RUN/aggregator/invitations.db"
+check "it is said that a code may be open" refused "$WORK/out" \
+    "'hillcrest' is revoked .*but a join code of it may still be open: .*damaged" \
+    "$BIN/fedmoe-aggregator" revoke hillcrest --ca "$RUN/ca" --directory "$RUN/aggregator"
+check "but it is revoked" cmp "$RUN/ca/crl.pem" "$RUN/aggregator/crl.pem"
 finish
