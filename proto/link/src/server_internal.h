@@ -60,9 +60,10 @@ struct fm_link_server {
     fm_message welcome;
     int64_t welcome_signed_s;
 
-    fm_bucket doors, hellos; /* CURVE handshakes at the door; messages read */
-    fm_bucket enrols;        /* of those, requests for a certificate */
-    int64_t door_open;       /* connections */
+    fm_bucket doors, hellos;  /* CURVE handshakes at the door; messages read */
+    fm_bucket enrols, renews; /* of those, requests for a certificate: by codes; by members */
+    uint64_t dropped_noted_ms;
+    int64_t door_open; /* connections */
     uint64_t door_opened_ms;
 
     fm_peer_slot *slots;

@@ -54,6 +54,8 @@ typedef struct fm_link_server fm_link_server;
 typedef struct {
     void *ctx;
     fm_status (*enrol)(void *ctx, const fm_msg_enrol *m, fm_msg_enrolled *out); /* NULL: nobody */
+    /* Whether the invitation is one; asked before anything that costs. NULL: each may be. */
+    bool (*known)(void *ctx, const uint8_t invitation[FM_INVITATION_KEY_BYTES]);
     /* Renew, by the member `name`, whose credential was verified for this connection. */
     fm_status (*renew)(void *ctx, const char *name, fm_bytes request, fm_msg_enrolled *out);
 } fm_link_issuer;
