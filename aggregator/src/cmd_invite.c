@@ -1,6 +1,8 @@
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sodium.h>
 
@@ -73,17 +75,34 @@ static fm_status make_code(const invite_options *o, int64_t now_s, fm_invitation
 /** The text first: of a code that cannot be printed nothing is kept. */
 static fm_status keep(const invite_options *o, int64_t now_s, const fm_invitation *i)
 {
-    fm_invited row = { .created_s = now_s, .expires_s = i->expires_s, .days = (uint32_t)o->days };
+    fm_invited row = { .expires_s = i->expires_s, .days = (uint32_t)o->days };
     uint8_t key[FM_INVITATION_KEY_BYTES];
     fm_invitations *store = NULL;
     fm_status st;
 
     memcpy(row.name, i->name, sizeof row.name);
     if ((st = fm_enrol_public(i->token, key)) == FM_OK &&
-        (st = fm_invitations_open(o->dir, &store)) == FM_OK)
-        st = fm_invitations_add(store, key, &row);
+        (st = fm_invitations_open(o->dir, true, &store)) == FM_OK)
+        st = fm_invitations_add(store, key, &row, now_s);
     fm_invitations_close(&store);
     return st;
+}
+
+/** Past the buffers of standard output, which nobody wipes. */
+static fm_status print_secret(const char *text)
+{
+    size_t at = 0, len = strlen(text);
+
+    if (fflush(stdout) != 0)
+        return fm_fail(FM_EIO, "cannot write to standard output: %s", strerror(errno));
+    while (at < len) {
+        const ssize_t n = write(STDOUT_FILENO, text + at, len - at);
+
+        if (n < 0 && errno != EINTR)
+            return fm_fail(FM_EIO, "cannot write to standard output: %s", strerror(errno));
+        at += n > 0 ? (size_t)n : 0;
+    }
+    return FM_OK;
 }
 
 static fm_status print_code(const invite_options *o, const fm_invitation *i, const char *text)
@@ -94,15 +113,24 @@ static fm_status print_code(const invite_options *o, const fm_invitation *i, con
 
     fm_clock_format(i->expires_s, end, sizeof end);
     if (!o->json) {
-        printf("join code of node '%s' in federation '%s', good once, until %s:\n\n%s\n\n"
-               "It is a secret: whoever uses it first is '%s'. Send it over a channel that you "
-               "trust; the\nhospital types\n  fedmoe-node join CODE\n",
-               i->name, i->federation, end, text, i->name);
+        printf("join code of node '%s' in federation '%s', good once, until %s:\n\n", i->name,
+               i->federation, end);
+        if ((st = print_secret(text)) != FM_OK)
+            return st;
+        printf("\n\nIt is a secret: whoever uses it first is '%s'. Send it over a channel that you "
+               "trust; the\nhospital types\n  fedmoe-node join -\nand pastes it.\n",
+               i->name);
         return FM_OK;
     }
+    (void)setvbuf(stdout, NULL, _IONBF, 0); /* no copy stays there */
     j = json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", i->name, "federation", i->federation, "door",
                   i->door, "expires", end, "code", text);
     st = j ? fm_json_print(j) : fm_fail(FM_ENOMEM, "no memory for the code");
+    if (j) {
+        const char *code = json_string_value(json_object_get(j, "code"));
+
+        sodium_memzero((char *)(uintptr_t)code, strlen(code)); /* the value's own, on its way out */
+    }
     json_decref(j);
     return st;
 }
@@ -158,10 +186,12 @@ static fm_status list_all(const invite_options *o)
 {
     fm_invitations *store = NULL;
     json_t *list = o->json ? json_array() : NULL;
-    fm_status st = fm_invitations_open(o->dir, &store);
+    fm_status st = fm_invitations_open(o->dir, false, &store);
 
     if (st == FM_OK)
         st = fm_invitations_each(store, show_row, list);
+    else if (st == FM_ENOTFOUND)
+        st = FM_OK;
     if (st == FM_OK && list)
         st = fm_json_print(list);
     json_decref(list);
@@ -173,10 +203,12 @@ static fm_status withdraw(const invite_options *o)
 {
     fm_invitations *store = NULL;
     uint32_t count = 0;
-    fm_status st = fm_invitations_open(o->dir, &store);
+    fm_status st = fm_invitations_open(o->dir, false, &store);
 
     if (st == FM_OK)
         st = fm_invitations_withdraw(store, o->withdraw, &count);
+    else if (st == FM_ENOTFOUND)
+        st = FM_OK;
     fm_invitations_close(&store);
     if (st == FM_OK && count == 0)
         st = fm_fail(FM_ENOTFOUND,

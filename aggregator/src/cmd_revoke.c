@@ -4,35 +4,85 @@
 #include "fedmoe/aggregator/invitations.h"
 #include "fedmoe/base/cli.h"
 
+#define COPY_TRIES 20
+
+/** An old list that lies there is replaced: fm_trust_save_crl looks whose it is. */
+static fm_status check_ca(const char *dir, const char *ca)
+{
+    const fm_status st = fm_cmd_check_ca(dir, ca);
+
+    return st == FM_EREPLAY ? FM_OK : st;
+}
+
 static fm_status withdraw(const char *dir, const char *name, uint32_t *count)
 {
     fm_invitations *store = NULL;
-    fm_status st = fm_invitations_open(dir, &store);
+    fm_status st = fm_invitations_open(dir, false, &store);
 
     if (st == FM_OK)
         st = fm_invitations_withdraw(store, name, count);
+    else if (st == FM_ENOTFOUND)
+        st = FM_OK; /* nobody was ever invited */
     fm_invitations_close(&store);
     return st;
 }
 
-/** Interrupted anywhere, the same command again does the rest. */
-static fm_status revoke(const char *dir, const char *ca, const char *name, uint64_t *number)
+/** The CA's lists in place of its older ones; beside those of others. */
+static fm_status bring_lists(const char *dir, const fm_trust *from)
+{
+    const fm_status st = fm_cmd_bring_lists(dir, from);
+
+    /* An older one was put there, which this replaces; or a newer one came, which it does not. */
+    return st == FM_EREPLAY ? fm_trust_save_crl(from, dir) : st;
+}
+
+/** Another command may bring a newer list meanwhile, which has all that this one has. */
+static fm_status copy_list(const char *dir, const char *ca, uint64_t *number)
 {
     fm_trust *t = NULL;
-    uint32_t withdrawn = 0;
-    fm_status st;
+    fm_status st = FM_OK;
 
-    if ((st = fm_name_check(name)) != FM_OK || (st = fm_cmd_check_ca(dir, ca)) != FM_OK ||
-        (st = withdraw(dir, name, &withdrawn)) != FM_OK)
+    for (int i = 0; i < COPY_TRIES; i++) {
+        const uint64_t before = *number;
+
+        if ((st = fm_trust_load(ca, &t)) == FM_OK) {
+            *number = fm_trust_crl_number(t);
+            st = bring_lists(dir, t);
+        }
+        fm_trust_free(&t);
+        if (st != FM_EREPLAY || *number == before)
+            break;
+    }
+    return st;
+}
+
+/**
+ * Interrupted anywhere, the same command again does the rest. The code goes first: nobody joins
+ * with it after the revocation. But nothing about codes stands in the way of that.
+ */
+static fm_status revoke(const char *dir, const char *ca, const char *name, uint64_t *number)
+{
+    char why[1024] = "";
+    uint32_t withdrawn = 0;
+    fm_status st, codes;
+
+    if ((st = fm_name_check(name)) != FM_OK || (st = check_ca(dir, ca)) != FM_OK)
         return st;
+    if ((codes = withdraw(dir, name, &withdrawn)) != FM_OK)
+        (void)snprintf(why, sizeof why, "%s", fm_error_text());
     st = fm_ca_revoke(ca, name);
     if (st == FM_ENOTFOUND && withdrawn > 0)
         st = FM_OK; /* it never came: its code was all there was */
-    if (st == FM_OK && (st = fm_trust_load(ca, &t)) == FM_OK &&
-        (st = fm_cmd_bring_lists(dir, t)) == FM_OK)
-        *number = fm_trust_crl_number(t);
-    fm_trust_free(&t);
-    return st;
+    if (st == FM_OK)
+        st = copy_list(dir, ca, number);
+    if (st == FM_ENOTFOUND && codes != FM_OK)
+        return fm_fail(codes, "%s", why);
+    if (st != FM_OK || codes == FM_OK)
+        return st;
+    return fm_fail(codes,
+                   "'%s' is revoked (list %llu is in %s), but a join code of it may still be open: "
+                   "%s",
+                   name, (unsigned long long)*number, dir, why);
 }
 
 int fm_cmd_revoke(int argc, char **argv)

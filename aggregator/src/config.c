@@ -221,6 +221,8 @@ fm_status fm_config_check_file(const fm_yaml_node *root, const char *key, const 
         "identity.crt",
         "ca.crt",
         "crl.pem",
+        "crl.held",
+        "crl.lock",
         "status.json",
         "checkpoint.safetensors",
         "result.safetensors",
@@ -230,6 +232,7 @@ fm_status fm_config_check_file(const fm_yaml_node *root, const char *key, const 
         "state.db-shm",
         "updates",
         "invitations.db",
+        "invitations.db-journal",
     };
 
     if (strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)

@@ -13,6 +13,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 #include "fedmoe/base/text.h"
+#include "kept_internal.h"
 
 /* fm_dp_calibrate is exact to 1e-4. */
 #define NOISE_TOLERANCE 1e-3
@@ -197,26 +198,45 @@ fm_status fm_directory_write_result(const fm_aggregator_config *c, const fm_opti
 
 /* ---- export ---- */
 
+/* A round's kept updates, or what would be taken for some. */
+static fm_status check_not_kept(const char *dir, const char *output)
+{
+    char *kept = NULL, *into = NULL;
+    struct stat a, b;
+    fm_status st;
+
+    if ((st = fm_path_join(dir, FM_KEPT_DIR, &kept)) == FM_OK &&
+        (st = fm_path_dir(output, &into)) == FM_OK && stat(kept, &a) == 0 && stat(into, &b) == 0 &&
+        a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+        st = fm_fail(FM_EEXIST, "%s is among the updates that are kept; choose another folder",
+                     output);
+    free(kept);
+    free(into);
+    return st;
+}
+
 /* Whatever the directory holds but result.safetensors must stay as it is. */
 fm_status fm_directory_check_output(const char *dir, const fm_aggregator_config *c,
                                     const char *output)
 {
+    // clang-format off
     const char *const own[] = {
-        "federation.yaml", c->model_file,  c->schema_file, c->query_file,
-        "plan.bin",        "door.key",     "identity.key", "identity.crt",
-        "ca.crt",          "crl.pem",      "identity.uri", "federation",
-        "state.db",        "state.db-wal", "status.json",  "checkpoint.safetensors",
-        "invitations.db"
+        "federation.yaml", c->model_file, c->schema_file, c->query_file, "plan.bin", "door.key",
+        "identity.key", "identity.crt", "identity.uri", "federation",
+        "ca.crt", "crl.pem", "crl.held", "crl.lock",
+        "state.db", "state.db-wal", "state.db-shm", "status.json", "checkpoint.safetensors",
+        "invitations.db", "invitations.db-journal",
     };
+    // clang-format on
     struct stat target, mine;
-    fm_status st = FM_OK;
+    fm_status st = check_not_kept(dir, output);
 
-    if (stat(output, &target) != 0)
-        return FM_OK;
-    for (size_t i = 0; st == FM_OK && i < sizeof own / sizeof own[0]; i++) {
+    if (st != FM_OK || stat(output, &target) != 0)
+        return st;
+    for (size_t k = 0; st == FM_OK && k < sizeof own / sizeof own[0]; k++) {
         char *path = NULL;
 
-        if (own[i] && (st = fm_path_join(dir, own[i], &path)) == FM_OK && stat(path, &mine) == 0 &&
+        if (own[k] && (st = fm_path_join(dir, own[k], &path)) == FM_OK && stat(path, &mine) == 0 &&
             mine.st_dev == target.st_dev && mine.st_ino == target.st_ino)
             st = fm_fail(FM_EEXIST, "%s is one of the aggregator's own files; choose another name",
                          output);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/log.h"
@@ -25,7 +26,7 @@ fm_status fm_enroller_new(const char *dir, const char *ca, fm_enroller **out)
         return st;
     e = p;
     if ((st = fm_strdup(dir, &e->dir)) != FM_OK || (ca && (st = fm_strdup(ca, &e->ca)) != FM_OK) ||
-        (st = fm_invitations_open(dir, &e->store)) != FM_OK) {
+        (st = fm_invitations_open(dir, true, &e->store)) != FM_OK) {
         fm_enroller_free(&e);
         return st;
     }
@@ -87,8 +88,18 @@ static fm_status not_now(const char *name, fm_status st)
     if (st == FM_EEXIST)
         return fm_fail(FM_EPERM,
                        "'%s' has a certificate for another key; the coordinator must revoke it "
-                       "first (fedmoe-aggregator revoke)",
+                       "first (fedmoe-aggregator revoke) and then invite it anew",
                        name);
+    if (st == FM_ETIMEOUT)
+        return fm_fail(FM_EIO, "the CA is in use by another program at the moment; ask again");
+    if (st == FM_EAUTH)
+        return fm_fail(FM_EPERM,
+                       "the CA has no certificate of '%s' for this key that could be renewed; the "
+                       "coordinator must revoke the name and invite it anew",
+                       name);
+    if (st == FM_ESTATE)
+        return fm_fail(FM_EPERM, "the CA itself ends too soon for another certificate; the "
+                                 "consortium needs a new one");
     return fm_fail(FM_EIO, "the aggregator cannot issue at the moment; its log says why");
 }
 
@@ -228,6 +239,17 @@ static fm_status answer_enrol(void *ctx, const fm_msg_enrol *m, fm_msg_enrolled 
     return fm_enroller_take(ctx, m, fm_clock_wall_s(), out);
 }
 
+static bool is_known(void *ctx, const uint8_t invitation[FM_INVITATION_KEY_BYTES])
+{
+    const fm_enroller *e = ctx;
+    fm_invited i;
+    /* A failure of the file is for fm_enroller_take to say. */
+    const bool known = fm_invitations_find(e->store, invitation, &i, NULL, NULL) != FM_ENOTFOUND;
+
+    fm_error_clear();
+    return known;
+}
+
 static fm_status answer_renew(void *ctx, const char *name, fm_bytes request, fm_msg_enrolled *out)
 {
     return fm_enroller_renew(ctx, name, request, out);
@@ -235,7 +257,9 @@ static fm_status answer_renew(void *ctx, const char *name, fm_bytes request, fm_
 
 fm_link_issuer fm_enroller_issuer(fm_enroller *e)
 {
-    return (fm_link_issuer){ e, answer_enrol, answer_renew };
+    return (fm_link_issuer){
+        .ctx = e, .enrol = answer_enrol, .known = is_known, .renew = answer_renew
+    };
 }
 
 /* ---- at the desk ---- */
@@ -258,33 +282,58 @@ static fm_status look_for(void *ctx, const uint8_t key[FM_INVITATION_KEY_BYTES],
     return FM_OK;
 }
 
-fm_status fm_enroller_sign(const char *dir, const char *ca, const char *name)
+/** Half of the digits or more: nobody makes a key that agrees in so many. Public, not secret. */
+static fm_status check_key(const fm_desk_order *o, const fm_hash *key)
 {
-    waiting w = { .name = name };
+    char has[2 * FM_HASH_BYTES + 1];
+    const size_t len = strlen(o->key);
+
+    if (len < FM_DESK_KEY_MIN || len > 2 * FM_HASH_BYTES ||
+        strspn(o->key, "0123456789abcdefABCDEF") != len)
+        return fm_fail(FM_EINVAL, "the key is given in hex, %u to %u digits of it", FM_DESK_KEY_MIN,
+                       2 * FM_HASH_BYTES);
+    fm_hash_hex(key, has);
+    if (strncasecmp(has, o->key, len) != 0)
+        return fm_fail(FM_EAUTH,
+                       "the request of '%s' that waits is for the key %s, not for the one that was "
+                       "read out: nothing is signed; find out whose it is",
+                       o->name, has);
+    return FM_OK;
+}
+
+fm_status fm_enroller_sign(const char *dir, const char *ca, const fm_desk_order *o,
+                           fm_hash *signed_key)
+{
+    waiting w = { .name = o ? o->name : NULL };
     fm_invitations *store = NULL;
     fm_buf request = { 0 }, certificate = { 0 };
     fm_request_info info;
     fm_invited i;
     fm_status st;
 
-    if (!dir || !ca || !name)
+    if (!dir || !ca || !o || !o->name || !o->key || !signed_key)
         return fm_fail(FM_EINVAL, "fm_enroller_sign: NULL argument");
-    if ((st = fm_invitations_open(dir, &store)) != FM_OK ||
+    if ((st = fm_invitations_open(dir, false, &store)) != FM_OK ||
         (st = fm_invitations_each(store, look_for, &w)) != FM_OK)
         goto done;
     if (!w.found) {
-        st = fm_fail(FM_ENOTFOUND, "no request of '%s' waits here", name);
+        st = fm_fail(FM_ENOTFOUND, "no request of '%s' waits here", o->name);
         goto done;
     }
     if ((st = fm_invitations_find(store, w.key, &i, &request, NULL)) != FM_OK ||
         (st = fm_request_check(request.data, request.len, &info)) != FM_OK)
         goto done;
-    /* The file may have been altered since the door checked the request. */
-    if (info.role != FM_ROLE_NODE || strcmp(info.name, name) != 0 ||
+    /* The file may have been altered since the door checked the request, or since people looked. */
+    if (info.role != FM_ROLE_NODE || strcmp(info.name, o->name) != 0 ||
         !fm_hash_equal(&info.key, &i.key))
-        st = fm_fail(FM_EAUTH, "the request that waits is not that of node '%s'", name);
+        st = fm_fail(FM_EAUTH, "the request that waits is not that of node '%s'", o->name);
     else
-        st = sign(store, ca, w.key, &i, request.data, request.len, &certificate);
+        st = check_key(o, &info.key);
+    if (st != FM_OK)
+        goto done;
+    i.days = i.days < o->days ? i.days : o->days;
+    if ((st = sign(store, ca, w.key, &i, request.data, request.len, &certificate)) == FM_OK)
+        *signed_key = info.key;
 done:
     fm_buf_fini(&request);
     fm_buf_fini(&certificate);

@@ -1,9 +1,11 @@
 #include "fedmoe/aggregator/invitations.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <sqlite3.h>
 
@@ -26,7 +28,7 @@ static const char SCHEMA[] =
     " certificate BLOB);";
 
 /* The columns of a row, as read_row takes them. */
-#define ROW "key, name, created, expires, days, withdrawn, member, request, certificate"
+#define ROW "key, name, expires, days, withdrawn, member, request, certificate"
 
 static fm_status db_fail(const fm_invitations *s, const char *what)
 {
@@ -44,13 +46,33 @@ static fm_status db_fail(const fm_invitations *s, const char *what)
 
 /* ---- opening ---- */
 
-static fm_status db_open(fm_invitations *s, const char *path)
+/** Its mode is right from the first moment on, and one that was changed since is refused. */
+static fm_status check_file(const char *path, bool make)
 {
-    if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
-        SQLITE_OK)
+    struct stat info;
+    int fd = -1;
+
+    if (make && (fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) >= 0)
+        (void)close(fd);
+    else if (make && errno != EEXIST)
+        return fm_fail(FM_EIO, "%s: cannot be made: %s%s", path, strerror(errno),
+                       fm_file_advice(errno));
+    if (lstat(path, &info) != 0)
+        return fm_fail(errno == ENOENT ? FM_ENOTFOUND : FM_EIO,
+                       "%s: %s: no code was given out in this folder", path, strerror(errno));
+    if (S_ISLNK(info.st_mode))
+        return fm_fail(FM_EPERM, "%s: a symbolic link, which is not followed", path);
+    return fm_file_check_private(path);
+}
+
+static fm_status db_open(fm_invitations *s, const char *path, bool make)
+{
+    fm_status st = check_file(path, make);
+
+    if (st != FM_OK)
+        return st;
+    if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
         return db_fail(s, "cannot be opened");
-    if (chmod(path, 0600) != 0)
-        return fm_fail(FM_EIO, "%s: its mode cannot be set", path);
     if (sqlite3_busy_timeout(s->db, BUSY_MS) != SQLITE_OK ||
         sqlite3_exec(s->db, SETTINGS, NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_exec(s->db, SCHEMA, NULL, NULL, NULL) != SQLITE_OK)
@@ -58,7 +80,7 @@ static fm_status db_open(fm_invitations *s, const char *path)
     return FM_OK;
 }
 
-fm_status fm_invitations_open(const char *dir, fm_invitations **out)
+fm_status fm_invitations_open(const char *dir, bool make, fm_invitations **out)
 {
     fm_invitations *s = NULL;
     char *path = NULL;
@@ -71,7 +93,7 @@ fm_status fm_invitations_open(const char *dir, fm_invitations **out)
         return st;
     s = p;
     if ((st = fm_path_join(dir, FILE_NAME, &path)) == FM_OK)
-        st = db_open(s, path);
+        st = db_open(s, path, make);
     free(path);
     if (st != FM_OK) {
         fm_invitations_close(&s);
@@ -129,23 +151,22 @@ static fm_status copy_blob(sqlite3_stmt *q, int column, fm_buf *out)
 static fm_status read_row(sqlite3_stmt *q, uint8_t *key, fm_invited *i)
 {
     const char *name = (const char *)sqlite3_column_text(q, 1);
-    int member = sqlite3_column_bytes(q, 6);
+    int member = sqlite3_column_bytes(q, 5);
 
     if (sqlite3_column_bytes(q, 0) != (int)FM_INVITATION_KEY_BYTES || !name ||
-        strlen(name) > FM_NAME_MAX || (member != 0 && member != FM_HASH_BYTES))
+        fm_name_check(name) != FM_OK || (member != 0 && member != FM_HASH_BYTES))
         return fm_fail(FM_EPROTO, FILE_NAME ": damaged; restore it from a backup");
     *i = (fm_invited){
-        .created_s = sqlite3_column_int64(q, 2),
-        .expires_s = sqlite3_column_int64(q, 3),
-        .days = (uint32_t)sqlite3_column_int64(q, 4),
-        .withdrawn = sqlite3_column_int(q, 5) != 0,
+        .expires_s = sqlite3_column_int64(q, 2),
+        .days = (uint32_t)sqlite3_column_int64(q, 3),
+        .withdrawn = sqlite3_column_int(q, 4) != 0,
         .bound = member != 0,
-        .issued = sqlite3_column_bytes(q, 8) > 0,
+        .issued = sqlite3_column_bytes(q, 7) > 0,
     };
     memcpy(key, sqlite3_column_blob(q, 0), FM_INVITATION_KEY_BYTES);
     memcpy(i->name, name, strlen(name) + 1);
     if (member != 0)
-        memcpy(i->key.bytes, sqlite3_column_blob(q, 6), FM_HASH_BYTES);
+        memcpy(i->key.bytes, sqlite3_column_blob(q, 5), FM_HASH_BYTES);
     return FM_OK;
 }
 
@@ -167,8 +188,8 @@ fm_status fm_invitations_find(fm_invitations *s, const uint8_t key[FM_INVITATION
         st = fm_fail(FM_ENOTFOUND, "no such invitation");
     else if (rc != SQLITE_ROW)
         st = db_fail(s, "cannot be read");
-    else if ((st = read_row(q, again, &i)) == FM_OK && (st = copy_blob(q, 7, request)) == FM_OK &&
-             (st = copy_blob(q, 8, certificate)) == FM_OK)
+    else if ((st = read_row(q, again, &i)) == FM_OK && (st = copy_blob(q, 6, request)) == FM_OK &&
+             (st = copy_blob(q, 7, certificate)) == FM_OK)
         *out = i;
     (void)sqlite3_finalize(q);
     return st;
@@ -194,7 +215,7 @@ fm_status fm_invitations_each(fm_invitations *s, fm_invitations_visit *visit, vo
 /* ---- changing ---- */
 
 fm_status fm_invitations_add(fm_invitations *s, const uint8_t key[FM_INVITATION_KEY_BYTES],
-                             const fm_invited *i)
+                             const fm_invited *i, int64_t now_s)
 {
     /* One step, so that of two commands at once one finds the other's. */
     static const char sql[] =
@@ -209,7 +230,7 @@ fm_status fm_invitations_add(fm_invitations *s, const uint8_t key[FM_INVITATION_
     st = change(s, q,
                 bind_key(q, 1, key) &&
                     sqlite3_bind_text(q, 2, i->name, -1, SQLITE_STATIC) == SQLITE_OK &&
-                    sqlite3_bind_int64(q, 3, i->created_s) == SQLITE_OK &&
+                    sqlite3_bind_int64(q, 3, now_s) == SQLITE_OK &&
                     sqlite3_bind_int64(q, 4, i->expires_s) == SQLITE_OK &&
                     sqlite3_bind_int64(q, 5, i->days) == SQLITE_OK);
     if (st == FM_EEXIST)

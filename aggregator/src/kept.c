@@ -2,6 +2,7 @@
 #include "kept_internal.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,17 @@ static fm_status sweep(const char *path, const fm_transcript_entry *finished, ui
             (void)unlinkat(dirfd(d), e->d_name, 0);
     (void)closedir(d);
     return FM_OK;
+}
+
+fm_status fm_kept_sweep(const char *dir, const fm_transcript_entry *finished, uint32_t count)
+{
+    char *path = NULL;
+    fm_status st = fm_path_join(dir, FM_KEPT_DIR, &path);
+
+    if (st == FM_OK && fm_file_exists(path))
+        st = sweep(path, finished, count);
+    free(path);
+    return st;
 }
 
 fm_status fm_kept_open(const char *dir, const fm_transcript_entry *finished, uint32_t count,
@@ -209,7 +221,8 @@ fm_status fm_kept_read(const char *dir, uint64_t round, fm_kept_file **out)
     if ((st = fm_path_join(dir, name, &f->path)) != FM_OK)
         goto done;
     if (!(f->file = fopen(f->path, "rbe"))) {
-        st = fm_fail(FM_ENOTFOUND, "%s: cannot be opened", f->path);
+        st = fm_fail(errno == ENOENT ? FM_ENOTFOUND : FM_EIO, "%s: cannot be opened: %s", f->path,
+                     strerror(errno));
         goto done;
     }
     if (fstat(fileno(f->file), &info) != 0)

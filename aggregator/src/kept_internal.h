@@ -26,6 +26,9 @@ typedef struct fm_kept fm_kept;
  */
 FM_NODISCARD fm_status fm_kept_open(const char *dir, const fm_transcript_entry *finished,
                                     uint32_t count, fm_kept **out);
+/** Without making it: what is of no finished round goes, also where none is kept any more. */
+FM_NODISCARD fm_status fm_kept_sweep(const char *dir, const fm_transcript_entry *finished,
+                                     uint32_t count);
 /** What is of a round that did not finish goes. */
 void fm_kept_close(fm_kept **k);
 /** Another round begins: what came of the one before and was not finished goes. */

@@ -52,16 +52,22 @@ member *fm_coord_find(fm_coordinator *m, uint64_t peer)
     return NULL;
 }
 
-/* Whether what is under way has to begin again without this index. */
-static bool is_missed(const fm_coordinator *m, uint32_t index)
+/* How much is lost by its going: what is under way has to begin again without this index, or is
+ * paid for in vain. */
+static uint32_t cost_of(const fm_coordinator *m, uint32_t index)
 {
-    return index != NO_INDEX && (m->phase == FM_COORD_WAIT_ROSTER ||
-                                 (m->slots[index].updated && !m->slots[index].released));
+    if (index == NO_INDEX)
+        return 0;
+    if (m->phase == FM_COORD_WAIT_ROSTER)
+        return 1;
+    if (!m->slots[index].updated || m->slots[index].released || m->tainted)
+        return 0;
+    return m->phase == FM_COORD_WAIT_RELEASES ? FM_BLAME_RELEASE : 1;
 }
 
 void fm_coord_forget(fm_coordinator *m, member *who)
 {
-    uint32_t index = who->index;
+    const uint32_t index = who->index, cost = cost_of(m, index);
 
     for (uint32_t i = 0; i < m->member_count; i++) {
         if (m->members[i] == who) {
@@ -69,8 +75,8 @@ void fm_coord_forget(fm_coordinator *m, member *who)
             break;
         }
     }
-    if (is_missed(m, index))
-        fm_coord_blame(m, who->name);
+    if (cost > 0)
+        fm_coord_blame(m, who->name, cost);
     fm_coord_member_free(&who);
     if (index != NO_INDEX)
         lose(m, index);
@@ -78,8 +84,8 @@ void fm_coord_forget(fm_coordinator *m, member *who)
 
 void fm_coord_lost(fm_coordinator *m, member *who, bool offence)
 {
-    if (offence && !is_missed(m, who->index)) /* fm_coord_forget does it otherwise */
-        fm_coord_blame(m, who->name);
+    if (offence && cost_of(m, who->index) == 0) /* fm_coord_forget does it otherwise */
+        fm_coord_blame(m, who->name, 1);
     fm_coord_forget(m, who);
 }
 
@@ -246,6 +252,7 @@ fm_status fm_coord_recheck(fm_coordinator *m)
             continue;
         }
         fm_coord_note(m, "%s: %s", m->members[i]->name, fm_error_text());
+        m->tainted = m->tainted || m->members[i]->index != NO_INDEX;
         /* Another member takes its place in the list. */
         fm_coord_drop(m, m->members[i], "its certificate is not good any more");
     }

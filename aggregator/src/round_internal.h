@@ -60,6 +60,8 @@ struct fm_coordinator {
     fm_coordinator_phase phase;
     uint64_t deadline_ms; /* of the phase; 0: none */
     bool overdue;         /* it has passed */
+    bool tainted;         /* a participant's certificate was revoked, or ended, since it began: to
+                             leave it is no harm */
     const char *broken;   /* why the round under way cannot be completed; NULL: it can */
     bool gathered;        /* a roster was made since the start: no more waiting for join_ms */
     bool waiting_noted;
@@ -74,6 +76,9 @@ struct fm_coordinator {
     fm_hash roster;
     uint32_t roster_count;   /* 0: none */
     member **roster_members; /* [max_nodes] by index; NULL once gone */
+    /* Its statements were made before, and end after: no round with it finished outside of that,
+     * whatever this machine's clock says. */
+    int64_t roster_from_s, roster_to_s;
 
     uint64_t round; /* under way, or the last one; 0: none since the start */
     fm_hash model;  /* of the optimizer's weights */
@@ -139,8 +144,11 @@ FM_NODISCARD fm_status fm_coord_send_fitted(fm_coordinator *m, member *const *li
                                             fm_message *msg);
 
 /* round_records.c */
-/** It was lost in the middle of something that now begins again, or broke the protocol. */
-void fm_coord_blame(fm_coordinator *m, const char *name);
+/** It was lost in the middle of something that now begins again, or broke the protocol.
+ *  @param times  that it counts as. */
+void fm_coord_blame(fm_coordinator *m, const char *name, uint32_t times);
+/** What it withholds when all others have released costs each of them that round's budget. */
+#define FM_BLAME_RELEASE 3u
 /** A round finished with it: some of these make up for a loss. */
 void fm_coord_forgive(fm_coordinator *m, const char *name);
 void fm_coord_set_exhausted(fm_coordinator *m, const char *name, bool exhausted);

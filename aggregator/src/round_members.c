@@ -123,6 +123,22 @@ static fm_status choose_members(fm_coordinator *m, bool all, member ***list, uin
     return FM_OK;
 }
 
+/* When they all stand: after the last of their beginnings, before the first of their ends. */
+static void bound_time(fm_coordinator *m, member *const *list, uint32_t count)
+{
+    m->roster_from_s = INT64_MIN;
+    m->roster_to_s = INT64_MAX;
+    for (uint32_t i = 0; i < count; i++) {
+        const int64_t begun_s = fm_peer_info(list[i]->certificate)->not_before_s;
+        const int64_t end_s = list[i]->statement.not_after_s;
+        const int64_t made_s = end_s - FM_STATEMENT_VALID_S;
+        const int64_t from_s = made_s > begun_s ? made_s : begun_s;
+
+        m->roster_from_s = from_s > m->roster_from_s ? from_s : m->roster_from_s;
+        m->roster_to_s = end_s < m->roster_to_s ? end_s : m->roster_to_s;
+    }
+}
+
 /* A fresh session: new pair secrets, and nothing of an older roster can be taken for it. */
 static fm_status make_roster(fm_coordinator *m, bool all)
 {
@@ -145,6 +161,7 @@ static fm_status make_roster(fm_coordinator *m, bool all)
         m->roster_members[i] = list[i];
     }
     m->roster_count = count;
+    bound_time(m, list, count);
     msg.roster = (fm_msg_roster){ m->session, credentials, count };
     m->roster = fm_roster_digest(&msg.roster);
     m->gathered = true;
@@ -233,7 +250,7 @@ fm_status fm_coord_settle_roster(fm_coordinator *m)
     for (uint32_t i = 0; i < m->roster_count; i++) {
         if (m->roster_members[i]->acknowledged)
             continue;
-        fm_coord_blame(m, m->roster_members[i]->name);
+        fm_coord_blame(m, m->roster_members[i]->name, 1);
         fm_coord_drop(m, m->roster_members[i], "no answer to the roster in time");
     }
     m->roster_count = 0;

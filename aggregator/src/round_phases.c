@@ -57,7 +57,7 @@ fm_status fm_coord_start_round(fm_coordinator *m)
         return st;
     s->signature = (fm_bytes){ signature, signature_len };
     fm_coord_enter(m, FM_COORD_WAIT_UPDATES, m->c.phase_ms);
-    m->waiting_noted = false;
+    m->waiting_noted = m->tainted = false;
     st = send_start(m, &msg);
     /* While the nodes compute. */
     memset(m->sum, 0, fm_plan_update_words(m->c.plan) * fm_dp_sum_word_bytes(m->lattice.word_bits));
@@ -159,7 +159,7 @@ static void blame_late(fm_coordinator *m)
             continue;
         fm_coord_note(m, "round %llu: no update from %s in time; left out",
                       (unsigned long long)m->round, who->name);
-        fm_coord_blame(m, who->name);
+        fm_coord_blame(m, who->name, 1);
         if (fm_coord_is_barred(m, who->name))
             fm_coord_drop(m, who, "no update for round %llu in time, again",
                           (unsigned long long)m->round);

@@ -2,11 +2,26 @@
 #include "fedmoe/proto/entry.h"
 #include "round_internal.h"
 
+/*
+ * An auditor refuses a time at which the aggregator's certificate was not valid, or that is far
+ * from the members' statements. A clock that is set wrong for a while must not cost the bundle.
+ */
+static int64_t finished_s(const fm_coordinator *m)
+{
+    const fm_cert_info *own = fm_identity_info(m->c.identity);
+    const int64_t from_s =
+        own->not_before_s > m->roster_from_s ? own->not_before_s : m->roster_from_s;
+    const int64_t to_s = own->not_after_s < m->roster_to_s ? own->not_after_s : m->roster_to_s;
+    const int64_t at_s = m->now_s > to_s ? to_s : m->now_s;
+
+    return at_s < from_s ? from_s : at_s;
+}
+
 static fm_entry entry_of(fm_coordinator *m, const fm_hash *model_before)
 {
     fm_entry e = {
         .round = m->round,
-        .finished_s = m->now_s,
+        .finished_s = finished_s(m),
         .session = m->session,
         .roster = m->roster,
         .plan = m->plan_hash,

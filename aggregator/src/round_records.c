@@ -59,13 +59,13 @@ static uint64_t hold_of(const fm_coordinator *m, uint32_t count)
     return hold_ms < LONGEST_HOLD_MS ? hold_ms : LONGEST_HOLD_MS;
 }
 
-void fm_coord_blame(fm_coordinator *m, const char *name)
+void fm_coord_blame(fm_coordinator *m, const char *name, uint32_t count)
 {
     record *r = find_or_add(m, name);
     uint64_t hold_ms;
 
     if (r->harm <= HARM * (MOST_DOUBLINGS + 2)) /* enough for the longest */
-        r->harm += HARM;
+        r->harm += HARM * count;
     hold_ms = hold_of(m, times(r));
     r->held_until_ms = m->now_ms + hold_ms;
     if (hold_ms > 0)

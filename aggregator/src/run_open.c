@@ -18,9 +18,9 @@ static fm_status open_kept(fm_run *r)
     const fm_transcript_entry *entries = NULL;
     uint32_t count = 0;
 
-    if (!r->config.keep_updates)
-        return FM_OK;
     fm_state_entries(r->state, 0, &entries, &count);
+    if (!r->config.keep_updates)
+        return fm_kept_sweep(r->options->dir, entries, count);
     return fm_kept_open(r->options->dir, entries, count, &r->kept);
 }
 
@@ -39,6 +39,7 @@ static fm_status open_files(fm_run *r)
     (void)stat(r->crl, &r->crl_seen);
     (void)stat(r->ca, &r->ca_seen);
     if ((st = fm_trust_load(dir, &r->trust)) != FM_OK ||
+        (st = fm_trust_hold(r->trust, dir)) != FM_OK ||
         (st = fm_directory_optimizer(&r->config, &r->optimizer)) != FM_OK ||
         (st = fm_enroller_new(dir, r->options->ca, &r->enroller)) != FM_OK)
         return st;
@@ -143,6 +144,29 @@ static bool has_changed(const char *path, struct stat *seen)
     return true;
 }
 
+/** NULL: refused, with a line in the log. An older one is not left lying there. */
+static fm_trust *read_lists(fm_run *r)
+{
+    const char *dir = r->options->dir;
+    fm_trust *fresh = NULL;
+    fm_status st = fm_trust_load(dir, &fresh);
+
+    if (st == FM_OK && (st = fm_trust_check_newer(r->trust, fresh)) == FM_OK)
+        st = fm_trust_hold(fresh, dir);
+    if (st == FM_OK)
+        return fresh;
+    fm_trust_free(&fresh);
+    fm_log(FM_LOG_ERROR, "the new crl.pem is refused, the old one still counts: %s",
+           fm_error_text());
+    if (st != FM_EREPLAY)
+        return NULL;
+    if (fm_trust_save_crl(r->trust, dir) == FM_OK)
+        (void)stat(r->crl, &r->crl_seen);
+    else
+        fm_log(FM_LOG_ERROR, "the old crl.pem cannot be put back: %s", fm_error_text());
+    return NULL;
+}
+
 static void say_read_again(const fm_trust *t)
 {
     const size_t last = fm_trust_ca_count(t) - 1;
@@ -158,7 +182,7 @@ static void say_read_again(const fm_trust *t)
 fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms)
 {
     bool crl, ca;
-    fm_trust *fresh = NULL;
+    fm_trust *fresh;
     fm_status st;
 
     if (now_ms - r->crl_checked_ms < CRL_CHECK_MS)
@@ -168,16 +192,8 @@ fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms)
     ca = has_changed(r->ca, &r->ca_seen);
     if (!crl && !ca)
         return FM_OK;
-    if ((st = fm_trust_load(r->options->dir, &fresh)) != FM_OK) {
-        fm_log(FM_LOG_ERROR, "the new crl.pem is refused, the old one still counts: %s",
-               fm_error_text());
+    if (!(fresh = read_lists(r)))
         return FM_OK;
-    }
-    if (fm_trust_check_newer(r->trust, fresh) != FM_OK) {
-        fm_log(FM_LOG_ERROR, "the new crl.pem is refused: %s", fm_error_text());
-        fm_trust_free(&fresh);
-        return FM_OK;
-    }
     say_read_again(fresh);
     fm_link_server_set_trust(r->link, fresh);
     st = fm_coordinator_set_trust(r->coordinator, fresh, now_ms, fm_clock_wall_s());

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "fedmoe/base/file.h"
 
 #define JSON_READ_LIMIT ((size_t)16 * 1024 * 1024)
@@ -64,6 +66,7 @@ fm_status fm_json_print(const json_t *value)
         return st;
     if (fputs(text, stdout) == EOF || fputc('\n', stdout) == EOF || fflush(stdout) != 0)
         st = fm_fail(FM_EIO, "cannot write to standard output: %s", strerror(errno));
+    sodium_memzero(text, strlen(text)); /* a join code may stand in it */
     free(text);
     return st;
 }

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "certs_internal.h"
@@ -11,6 +10,8 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/random.h"
 #include "trust_internal.h"
+
+#define PATIENCE_MS 30000u /* of a command; a disk may be slow */
 
 static fm_status check_empty(const char *dir)
 {
@@ -96,16 +97,25 @@ fm_status fm_ca_new(const char *dir, const char *federation, fm_key_type type, u
     return st;
 }
 
-static fm_status lock_dir(fm_ca *ca)
+static fm_status lock_dir(fm_ca *ca, uint32_t ms)
 {
     if ((ca->lock = open(ca->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
         return fm_fail(errno == ENOENT ? FM_ENOTFOUND : FM_EIO,
                        "%s: no CA directory (%s); make one with 'fedmoe-certs ca new'", ca->dir,
                        strerror(errno));
-    while (flock(ca->lock, LOCK_EX) != 0)
-        if (errno != EINTR)
-            return fm_fail(FM_EIO, "%s: cannot lock: %s", ca->dir, strerror(errno));
-    return FM_OK;
+    return fm_lock_within(ca->lock, ca->dir, ms);
+}
+
+static void sweep(const fm_ca *ca)
+{
+    char *issued = NULL;
+
+    if (fm_path_join(ca->dir, "issued", &issued) == FM_OK)
+        fm_created_sweep(issued, "");
+    fm_created_sweep(ca->dir, "crl.pem");
+    fm_created_sweep(ca->dir, "ca.crt");
+    fm_created_sweep(ca->dir, "next.key"); /* a whole key may be among what was left */
+    free(issued);
 }
 
 static fm_status check_newest(const fm_ca *ca)
@@ -176,7 +186,7 @@ static fm_status take_parts(fm_ca *ca, bool newest_without_list)
     return FM_OK;
 }
 
-static fm_status open_ca(const char *dir, bool newest_without_list, fm_ca **out)
+static fm_status open_ca(const char *dir, uint32_t ms, bool newest_without_list, fm_ca **out)
 {
     fm_ca *ca = NULL;
     fm_status st;
@@ -184,12 +194,13 @@ static fm_status open_ca(const char *dir, bool newest_without_list, fm_ca **out)
     if ((st = fm_alloc(1, sizeof *ca, (void **)&ca)) != FM_OK)
         return st;
     ca->lock = -1;
-    if ((st = fm_strdup(dir, &ca->dir)) != FM_OK || (st = lock_dir(ca)) != FM_OK ||
+    if ((st = fm_strdup(dir, &ca->dir)) != FM_OK || (st = lock_dir(ca, ms)) != FM_OK ||
         (st = fm_trust_load(dir, &ca->trust)) != FM_OK ||
         (st = take_parts(ca, newest_without_list)) != FM_OK || (st = load_keys(ca)) != FM_OK ||
         (st = check_newest(ca)) != FM_OK)
         goto done;
     ca->key = ca->all[ca->count - 1].key;
+    sweep(ca); /* under the lock */
     *out = ca;
     ca = NULL;
 done:
@@ -199,12 +210,17 @@ done:
 
 fm_status fm_ca_open(const char *dir, fm_ca **out)
 {
-    return open_ca(dir, false, out);
+    return open_ca(dir, PATIENCE_MS, false, out);
+}
+
+fm_status fm_ca_open_within(const char *dir, uint32_t ms, fm_ca **out)
+{
+    return open_ca(dir, ms, false, out);
 }
 
 fm_status fm_ca_open_any(const char *dir, fm_ca **out)
 {
-    return open_ca(dir, true, out);
+    return open_ca(dir, PATIENCE_MS, true, out);
 }
 
 void fm_ca_close(fm_ca **ca)

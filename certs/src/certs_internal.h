@@ -183,6 +183,9 @@ typedef struct {
 FM_NODISCARD fm_status fm_ca_open(const char *dir, fm_ca **out);
 /** The same of a folder in which a rotation may have been interrupted: the newest may have no list. */
 FM_NODISCARD fm_status fm_ca_open_any(const char *dir, fm_ca **out);
+/** The same for who cannot wait: FM_ETIMEOUT when another process holds the CA for so long. */
+#define FM_CA_SOON_MS 200u
+FM_NODISCARD fm_status fm_ca_open_within(const char *dir, uint32_t ms, fm_ca **out);
 void fm_ca_close(fm_ca **ca);
 /** Whether a recorded certificate counts for nothing: revoked, or of a CA that was dropped. */
 bool fm_ca_voids(const fm_ca *ca, X509 *x);
@@ -190,6 +193,20 @@ bool fm_ca_voids(const fm_ca *ca, X509 *x);
 FM_NODISCARD fm_status fm_ca_write_lists(const fm_ca *ca, STACK_OF(X509) * add);
 /** A certificate of the folder's federation that signs itself, for days from now. */
 FM_NODISCARD fm_status fm_ca_make(const char *federation, EVP_PKEY *key, unsigned days, X509 **out);
+
+/* ---- peer.c, credential.c ---- */
+
+/** From when on the peer's certificate, and the CAs above it, were valid. FM_EAUTH; FM_ENOMEM. */
+FM_NODISCARD fm_status fm_peer_since(const fm_trust *t, const fm_peer *p, int64_t *out);
+#define FM_LABEL_STATEMENT "fedmoe statement v1"
+/** The statement, if it is the peer's own: signature, form, names. Nothing of its time. */
+FM_NODISCARD fm_status fm_credential_statement(const fm_peer *p, const fm_credential *c,
+                                               fm_statement *out);
+
+/* ---- lock.c ---- */
+
+/** flock(LOCK_EX), waited for so long at most; then FM_ETIMEOUT. @param path  for the text. */
+FM_NODISCARD fm_status fm_lock_within(int fd, const char *path, uint32_t ms);
 
 /* ---- issue.c ---- */
 
@@ -222,6 +239,9 @@ FM_NODISCARD fm_status fm_created_add_key(fm_created *c, const char *dir, const 
                                           const EVP_PKEY *k);
 /** Forget the list; remove the files unless `keep`. */
 void fm_created_end(fm_created *c, bool keep);
+/** Remove what a process that was killed left of temporary files: .NAME.*.tmp, for every name that
+ *  begins with `prefix`. Only where nobody else can be at work in the folder. */
+void fm_created_sweep(const char *dir, const char *prefix);
 /** Whether dir/name is there. */
 FM_NODISCARD fm_status fm_exists_in(const char *dir, const char *name, bool *out);
 

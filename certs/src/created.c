@@ -1,5 +1,7 @@
 /* Files of one step, taken back together when the step fails. */
+#include <dirent.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "certs_internal.h"
@@ -59,4 +61,21 @@ void fm_created_end(fm_created *c, bool keep)
             (void)unlink(path);
         free(path);
     }
+}
+
+void fm_created_sweep(const char *dir, const char *prefix)
+{
+    const size_t skip = strlen(prefix);
+    DIR *d = opendir(dir);
+
+    if (!d)
+        return;
+    for (struct dirent *e; (e = readdir(d));) {
+        const size_t len = strlen(e->d_name);
+
+        if (e->d_name[0] == '.' && len > skip + sizeof ".tmp" &&
+            strncmp(e->d_name + 1, prefix, skip) == 0 && strcmp(e->d_name + len - 4, ".tmp") == 0)
+            (void)unlinkat(dirfd(d), e->d_name, 0);
+    }
+    (void)closedir(d);
 }

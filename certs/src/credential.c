@@ -4,7 +4,6 @@
 #include "certs_internal.h"
 #include "fedmoe/certs/statement.h"
 
-#define LABEL "fedmoe statement v1"
 #define CLOCK_DIFFERENCE_S 3600
 
 static bool names_match(const fm_statement *s, const fm_cert_info *info)
@@ -73,7 +72,7 @@ fm_status fm_credential_make(const fm_identity *id, const fm_statement *s, fm_cr
                        FM_CERT_MAX_BYTES);
     memcpy(c.cert, der, c.cert_len);
     put_path(id, &c);
-    if ((st = fm_identity_sign(id, LABEL, c.statement, c.statement_len, c.signature,
+    if ((st = fm_identity_sign(id, FM_LABEL_STATEMENT, c.statement, c.statement_len, c.signature,
                                &c.signature_len)) != FM_OK)
         return st;
     *out = c;
@@ -81,20 +80,32 @@ fm_status fm_credential_make(const fm_identity *id, const fm_statement *s, fm_cr
 }
 
 /** The signature before the content: nothing unsigned is ever parsed. */
-static fm_status check(const fm_peer *p, const fm_credential *c, int64_t now_s, fm_statement *out)
+fm_status fm_credential_statement(const fm_peer *p, const fm_credential *c, fm_statement *out)
 {
     const fm_cert_info *info = fm_peer_info(p);
     fm_statement s;
     fm_status st;
 
-    if ((st = fm_peer_check_signature(p, LABEL, c->statement, c->statement_len, c->signature,
-                                      c->signature_len)) != FM_OK)
+    if ((st = fm_peer_check_signature(p, FM_LABEL_STATEMENT, c->statement, c->statement_len,
+                                      c->signature, c->signature_len)) != FM_OK)
         return st;
     if ((st = fm_statement_decode(c->statement, c->statement_len, &s)) != FM_OK)
         return fm_fail_context(st == FM_ENOMEM ? st : FM_EAUTH, "from '%s': ", info->name);
     if (!names_match(&s, info))
         return fm_fail(FM_EAUTH, "'%s' signed a statement for %s '%s' of '%s'", info->name,
                        fm_role_name(s.role), s.name, s.federation);
+    *out = s;
+    return FM_OK;
+}
+
+static fm_status check(const fm_peer *p, const fm_credential *c, int64_t now_s, fm_statement *out)
+{
+    const fm_cert_info *info = fm_peer_info(p);
+    fm_statement s;
+    fm_status st = fm_credential_statement(p, c, &s);
+
+    if (st != FM_OK)
+        return st;
     if (s.not_after_s <= now_s)
         return fm_fail(FM_EAUTH,
                        "the statement of '%s' has expired; restart that program, and check the "

@@ -91,7 +91,7 @@ fm_status fm_ca_sign_request(const char *ca_dir, const uint8_t *der, size_t len,
         return fm_fail(FM_EINVAL, "fm_ca_sign_request: NULL argument");
     fm_buf_init(cert, FM_CERT_MAX_BYTES);
     if ((st = fm_request_open(der, len, &info, &key)) != FM_OK ||
-        (st = fm_ca_open(ca_dir, &ca)) != FM_OK)
+        (st = fm_ca_open_within(ca_dir, FM_CA_SOON_MS, &ca)) != FM_OK)
         goto done;
     if (strcmp(info.federation, ca->info.federation) != 0) {
         st = fm_fail(FM_EAUTH, "a request for federation '%s'; this CA is that of '%s'",
@@ -116,7 +116,7 @@ bool fm_cert_is_due(const fm_cert_info *info, int64_t now_s)
     return (info->not_after_s - now_s) < (info->not_after_s - info->not_before_s) / 3;
 }
 
-/** The certificate of this key that lasts longest. @param found  borrowed from the list, or NULL. */
+/** The certificate of this key that lasts longest, of several the one made last. @param found  borrowed from the list, or NULL. */
 static fm_status find_last(const fm_ca *ca, const EVP_PKEY *key, const fm_request_info *info,
                            STACK_OF(X509) * certs, X509 **found, fm_cert_info *last)
 {
@@ -131,7 +131,9 @@ static fm_status find_last(const fm_ca *ca, const EVP_PKEY *key, const fm_reques
             continue;
         if ((st = fm_cert_facts_of(x, &f)) != FM_OK)
             return st;
-        if (*found && f.info.not_after_s <= last->not_after_s)
+        if (*found &&
+            (f.info.not_after_s < last->not_after_s || (f.info.not_after_s == last->not_after_s &&
+                                                        f.info.not_before_s <= last->not_before_s)))
             continue;
         *found = x;
         *last = f.info;
@@ -150,6 +152,7 @@ static fm_status renew(const fm_ca *ca, EVP_PKEY *key, const fm_request_info *in
     X509 *found = NULL, *made = NULL;
     const int64_t now_s = fm_clock_wall_s();
     fm_ca_request req = { .role = info->role, .name = info->name };
+    char when[32];
     fm_status st;
 
     if ((st = fm_issued_find(ca, info->name, &certs)) != FM_OK ||
@@ -158,6 +161,14 @@ static fm_status renew(const fm_ca *ca, EVP_PKEY *key, const fm_request_info *in
     /* One of a CA that has a successor is due whenever it is asked for. */
     if (!fm_cert_is_due(&last, now_s) && fm_cert_is_by(found, ca->cert)) {
         st = encode(found, out);
+        goto done;
+    }
+    if (last.not_after_s >= ca->info.not_after_s) {
+        fm_clock_format(ca->info.not_after_s, when, sizeof when);
+        st = fm_fail(FM_ESTATE,
+                     "%s: the CA itself ends on %s, and with it the certificate of '%s': there is "
+                     "none that lasts longer; a new CA is needed",
+                     ca->dir, when, info->name);
         goto done;
     }
     req.not_before_s = now_s - FM_CLOCK_SLACK_S;
@@ -185,7 +196,7 @@ fm_status fm_ca_renew_request(const char *ca_dir, const uint8_t *der, size_t len
         return fm_fail(FM_EINVAL, "fm_ca_renew_request: NULL argument");
     fm_buf_init(cert, FM_CERT_MAX_BYTES);
     if ((st = fm_request_open(der, len, &info, &key)) == FM_OK &&
-        (st = fm_ca_open(ca_dir, &ca)) == FM_OK)
+        (st = fm_ca_open_within(ca_dir, FM_CA_SOON_MS, &ca)) == FM_OK)
         st = strcmp(info.federation, ca->info.federation) == 0
                  ? renew(ca, key, &info, cert)
                  : fm_fail(FM_EAUTH, "a request for federation '%s'; this CA is that of '%s'",

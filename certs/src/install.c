@@ -1,4 +1,6 @@
 /* What came back for a request: checked whole, then made the identity of a folder. */
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,10 +25,32 @@ static void answer_fini(answer *a)
     X509_free(a->ca);
 }
 
-/** The CA that the code names, and no other. */
-static fm_status check_ca(const fm_enrolment *e, const fm_hash *fingerprint, answer *a)
+/** What was pinned in the folder before stays, and may be more than this CA. @param out  NULL: none. */
+static fm_status load_pinned(const char *dir, const fm_hash *fingerprint, fm_trust **out)
+{
+    bool there = false;
+    fm_hash has;
+    fm_status st;
+
+    if ((st = fm_exists_in(dir, "ca.crt", &there)) != FM_OK || !there ||
+        (st = fm_trust_load_cas(dir, out)) != FM_OK)
+        return st;
+    has = fm_trust_fingerprint(*out);
+    if (fm_hash_equal(&has, fingerprint))
+        return FM_OK;
+    fm_trust_free(out);
+    return fm_fail(FM_EEXIST,
+                   "%s/ca.crt: another CA than the join code's is pinned here; name another "
+                   "folder, or move ca.crt, crl.pem and identity.* away first",
+                   dir);
+}
+
+/** The CA that the code names, and no other; with the newest list that the folder has of it. */
+static fm_status check_ca(const char *dir, const fm_enrolment *e, const fm_hash *fingerprint,
+                          answer *a)
 {
     fm_cert_facts facts;
+    fm_trust *bare = NULL;
     fm_status st;
 
     if ((st = fm_cert_parse(e->ca, e->ca_len, &a->ca)) != FM_OK ||
@@ -36,9 +60,13 @@ static fm_status check_ca(const fm_enrolment *e, const fm_hash *fingerprint, ans
         return fm_fail(FM_EAUTH, "the CA that was sent is not the one that the join code names: "
                                  "somebody stands between, or the federation has a new CA; ask the "
                                  "coordinator");
-    if ((st = fm_ca_cert_check("the CA that was sent", a->ca, &facts)) != FM_OK)
+    if ((st = fm_ca_cert_check("the CA that was sent", a->ca, &facts)) != FM_OK ||
+        (st = load_pinned(dir, fingerprint, &bare)) != FM_OK ||
+        (!bare && (st = fm_trust_new(a->ca, &facts.info, &bare)) != FM_OK))
         return st;
-    return fm_trust_new(a->ca, &facts.info, &a->trust);
+    st = fm_trust_newest(bare, dir, &a->trust);
+    fm_trust_free(&bare);
+    return st;
 }
 
 static void use(answer *a, fm_trust *t)
@@ -49,6 +77,7 @@ static void use(answer *a, fm_trust *t)
     a->trust = t;
 }
 
+/** One that is older than what the folder has is no newer by being sent: what it has counts. */
 static fm_status take_crl(const uint8_t *crl, size_t len, answer *a)
 {
     fm_trust *revised = NULL;
@@ -56,7 +85,10 @@ static fm_status take_crl(const uint8_t *crl, size_t len, answer *a)
 
     if (len == 0)
         return FM_OK;
-    if ((st = fm_trust_revise(a->trust, crl, len, &revised)) != FM_OK)
+    st = fm_trust_revise(a->trust, crl, len, &revised);
+    if (st == FM_EREPLAY)
+        return FM_OK;
+    if (st != FM_OK)
         return fm_fail_context(st, "the revocation list that was sent: ");
     use(a, revised);
     return FM_OK;
@@ -114,14 +146,31 @@ static fm_status replace_pem(const char *dir, const char *name, const X509 *x)
     return st;
 }
 
+/** A list of a CA that was here before would make the new one unusable. */
+static fm_status remove_lists(const char *dir)
+{
+    char *path = NULL;
+    fm_status st = fm_path_join(dir, "crl.pem", &path);
+
+    if (st == FM_OK && remove(path) != 0 && errno != ENOENT)
+        st = fm_fail(FM_EIO, "%s: cannot be removed: %s", path, strerror(errno));
+    free(path);
+    return st;
+}
+
 /** identity.crt last: where it is, all is. */
 static fm_status write_files(const char *dir, const answer *a)
 {
     fm_status st = fm_trust_save_cas(a->trust, dir);
 
-    if (st == FM_OK && fm_trust_list_count(a->trust) > 0)
-        st = fm_trust_save_crl(a->trust, dir);
-    return st == FM_OK ? replace_pem(dir, "identity.crt", a->cert) : st;
+    if (st == FM_OK)
+        st = fm_trust_list_count(a->trust) > 0 ? fm_trust_save_crl(a->trust, dir)
+                                               : remove_lists(dir);
+    if (st == FM_OK && (st = replace_pem(dir, "identity.crt", a->cert)) == FM_OK) {
+        fm_created_sweep(dir, "identity."); /* a whole key may be among what was left */
+        fm_created_sweep(dir, "ca.crt");
+    }
+    return st;
 }
 
 fm_status fm_identity_install(const char *dir, const fm_hash *ca_fingerprint,
@@ -133,7 +182,7 @@ fm_status fm_identity_install(const char *dir, const fm_hash *ca_fingerprint,
 
     if (!dir || !ca_fingerprint || !federation || !name || !e)
         return fm_fail(FM_EINVAL, "fm_identity_install: NULL argument");
-    if ((st = check_ca(e, ca_fingerprint, &a)) == FM_OK &&
+    if ((st = check_ca(dir, e, ca_fingerprint, &a)) == FM_OK &&
         (st = take_crl(e->crl, e->crl_len, &a)) == FM_OK &&
         (st = take_successor(e, now_s, &a)) == FM_OK &&
         (st = check_own(dir, federation, name, e, now_s, &a)) == FM_OK)

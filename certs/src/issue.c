@@ -14,6 +14,8 @@ static fm_status plan_times(const fm_ca *ca, const fm_ca_request *req, fm_cert_p
     char when[32];
 
     plan->not_before_s = req->not_before_s ? req->not_before_s : now_s - FM_CLOCK_SLACK_S;
+    if (!req->not_before_s && plan->not_before_s < ca->info.not_before_s)
+        plan->not_before_s = ca->info.not_before_s;
     plan->not_after_s = req->not_after_s;
     if (plan->not_after_s == 0) {
         if (req->days < 1 || req->days > FM_DAYS_MAX)

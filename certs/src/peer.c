@@ -178,6 +178,11 @@ fm_status fm_peer_recheck(const fm_trust *t, const fm_peer *p, int64_t now_s)
     return as_auth(st);
 }
 
+fm_status fm_peer_since(const fm_trust *t, const fm_peer *p, int64_t *out)
+{
+    return as_auth(fm_trust_valid_since(t, p->cert, p->path, &p->info, out));
+}
+
 const fm_cert_info *fm_peer_info(const fm_peer *p)
 {
     return &p->info;

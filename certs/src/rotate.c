@@ -159,16 +159,6 @@ static fm_status promote_key(const char *dir, X509 *ca, bool *done)
     return st;
 }
 
-/** The list first: without it the older CA counts for nothing, wherever this is interrupted. */
-static fm_status write_rest(const char *dir, const fm_trust *rest)
-{
-    fm_status st = FM_OK;
-
-    if (fm_trust_list_count(rest) > 0)
-        st = fm_trust_save_crl(rest, dir);
-    return st == FM_OK ? fm_trust_save_cas(rest, dir) : st;
-}
-
 fm_status fm_ca_drop(const char *dir)
 {
     fm_trust *t = NULL, *rest = NULL;
@@ -187,7 +177,8 @@ fm_status fm_ca_drop(const char *dir)
         if (st == FM_OK && !promoted)
             st = fm_fail(FM_ENOTFOUND, "%s/ca.crt: only one CA is pinned, and it stays", dir);
     } else if ((st = fm_trust_copy_of(t, 1, NULL, &rest)) == FM_OK &&
-               (st = check_own(dir, t, rest)) == FM_OK && (st = write_rest(dir, rest)) == FM_OK) {
+               (st = check_own(dir, t, rest)) == FM_OK &&
+               (st = fm_trust_narrow(rest, dir)) == FM_OK) {
         st = promote_key(dir, t->cas[1], &promoted);
     }
 done:

@@ -131,6 +131,17 @@ fm_status fm_trust_load_file(const char *path, const char *federation, fm_trust 
     return st;
 }
 
+fm_status fm_trust_load_cas(const char *dir, fm_trust **out)
+{
+    char *path = NULL;
+    fm_status st = fm_path_join(dir, "ca.crt", &path);
+
+    if (st == FM_OK)
+        st = fm_trust_load_file(path, "", out);
+    free(path);
+    return st;
+}
+
 fm_status fm_trust_cas_pem(const fm_trust *t, fm_buf *pem)
 {
     fm_status st = FM_OK;

@@ -195,15 +195,16 @@ fm_status fm_trust_check_chain(const fm_trust *t, X509 *x, STACK_OF(X509) * sent
 
 #define NO_LISTS (X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL)
 
-fm_status fm_trust_chain_of_ca(const fm_trust *t, X509 *ca, STACK_OF(X509) * *chain)
+/** By signatures and form alone. */
+static fm_status chain_at_any_time(const fm_trust *t, X509 *x, STACK_OF(X509) * sent,
+                                   const fm_cert_info *info, STACK_OF(X509) * *chain)
 {
-    const fm_cert_info any = { 0 };
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-    STACK_OF(X509) *links = links_of(t, NULL);
+    STACK_OF(X509) *links = links_of(t, sent);
     X509_VERIFY_PARAM *param;
     fm_status st = FM_OK;
 
-    if (!set_up(ctx, t, ca, links, 0)) {
+    if (!set_up(ctx, t, x, links, 0)) {
         st = no_memory();
         goto done;
     }
@@ -212,12 +213,36 @@ fm_status fm_trust_chain_of_ca(const fm_trust *t, X509 *ca, STACK_OF(X509) * *ch
         X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_NO_CHECK_TIME) != 1)
         st = no_memory();
     else if (X509_verify_cert(ctx) != 1)
-        st = chain_failed(t, &any, ctx);
+        st = chain_failed(t, info, ctx);
     else if (!(*chain = X509_STORE_CTX_get1_chain(ctx)))
         st = no_memory();
 done:
     X509_STORE_CTX_free(ctx);
     sk_X509_free(links);
+    return st;
+}
+
+fm_status fm_trust_chain_of_ca(const fm_trust *t, X509 *ca, STACK_OF(X509) * *chain)
+{
+    const fm_cert_info any = { 0 };
+
+    return chain_at_any_time(t, ca, NULL, &any, chain);
+}
+
+fm_status fm_trust_valid_since(const fm_trust *t, X509 *x, STACK_OF(X509) * sent,
+                               const fm_cert_info *info, int64_t *out)
+{
+    STACK_OF(X509) *chain = NULL;
+    int64_t since = 0, from = 0;
+    fm_status st = chain_at_any_time(t, x, sent, info, &chain);
+
+    for (int i = 0; st == FM_OK && i < sk_X509_num(chain); i++)
+        if ((st = fm_ssl_time(X509_get0_notBefore(sk_X509_value(chain, i)), &from)) == FM_OK &&
+            from > since)
+            since = from;
+    sk_X509_pop_free(chain, X509_free);
+    if (st == FM_OK)
+        *out = since;
     return st;
 }
 
@@ -248,17 +273,22 @@ fm_status fm_trust_check_past(const fm_trust *t, X509 *x, STACK_OF(X509) * sent,
 {
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     STACK_OF(X509) *links = links_of(t, sent);
-    int64_t revoked = 0;
+    int64_t revoked = 0, then_s = at_s;
     char when[32];
     fm_status st = FM_OK;
 
-    if (!set_up(ctx, t, x, links, at_s == FM_PAST_ANY ? info->not_before_s : at_s) ||
+    if (at_s == FM_PAST_ANY)
+        st = fm_trust_valid_since(t, x, sent, info, &then_s);
+    if (st != FM_OK)
+        goto done;
+    if (!set_up(ctx, t, x, links, then_s) ||
         X509_VERIFY_PARAM_clear_flags(X509_STORE_CTX_get0_param(ctx), NO_LISTS) != 1)
         st = no_memory();
     else if (X509_verify_cert(ctx) != 1)
         st = chain_failed(t, info, ctx);
     else
         st = revocation_of(t, X509_STORE_CTX_get0_chain(ctx), &revoked);
+done:
     X509_STORE_CTX_free(ctx);
     sk_X509_free(links);
     if (st != FM_OK)

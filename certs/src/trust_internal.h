@@ -43,6 +43,8 @@ FM_NODISCARD fm_status fm_trust_pin(fm_trust *t, X509 *ca, const fm_cert_info *i
 FM_NODISCARD fm_status fm_trust_new(X509 *ca, const fm_cert_info *info, fm_trust **out);
 /** The CAs of a file like ca.crt; `federation` is that of CAs that name none. */
 FM_NODISCARD fm_status fm_trust_load_file(const char *path, const char *federation, fm_trust **out);
+/** dir/ca.crt alone. */
+FM_NODISCARD fm_status fm_trust_load_cas(const char *dir, fm_trust **out);
 /** The texts of ca.crt and crl.pem. @param pem  initialised here. */
 FM_NODISCARD fm_status fm_trust_cas_pem(const fm_trust *t, fm_buf *pem);
 FM_NODISCARD fm_status fm_trust_lists_pem(const fm_trust *t, fm_buf *pem);
@@ -65,9 +67,27 @@ FM_NODISCARD fm_status fm_trust_know(fm_trust *t, X509 *x);
 FM_NODISCARD fm_status fm_trust_add_list(fm_trust *t, const char *where, X509_CRL *crl);
 /** The list in use of that CA (the same name and key); NULL: none. */
 const fm_trust_held *fm_trust_list_of(const fm_trust *t, const X509 *ca);
-/** dir/crl.pem, when it is there. */
+/** A file like crl.pem. @param only_ours  lists of other CAs are passed over; else FM_EAUTH. */
+FM_NODISCARD fm_status fm_trust_read_lists(fm_trust *t, const char *path, bool only_ours);
+/** dir/crl.pem, when it is there; FM_EREPLAY when it is older than what was held there. */
 FM_NODISCARD fm_status fm_trust_load_lists(fm_trust *t, const char *dir);
 void fm_trust_held_fini(fm_trust_held *l);
+
+/* ---- trust_held.c: what was in force ---- */
+
+/** The CAs with the lists that were in force in the folder. */
+FM_NODISCARD fm_status fm_trust_floor(const fm_trust *cas, const char *dir, fm_trust **out);
+/** FM_EREPLAY, with what to do, when t has an older list than the floor, or lacks one. */
+FM_NODISCARD fm_status fm_trust_check_floor(const fm_trust *floor, const fm_trust *t,
+                                            const char *dir);
+/**
+ * The folder's CAs become those of `rest`, some of its own, and its lists theirs. Interrupted
+ * anywhere, the folder can be read, and the same again does the rest.
+ */
+FM_NODISCARD fm_status fm_trust_narrow(const fm_trust *rest, const char *dir);
+/** The CAs with the newest list of each that lies in the folder; files that cannot be read, and
+ *  lists of other CAs, are passed over. */
+FM_NODISCARD fm_status fm_trust_newest(const fm_trust *cas, const char *dir, fm_trust **out);
 
 /* ---- trust_chain.c: RFC 5280, 6.1 ---- */
 
@@ -83,6 +103,10 @@ FM_NODISCARD fm_status fm_trust_check_chain(const fm_trust *t, X509 *x, STACK_OF
 FM_NODISCARD fm_status fm_trust_check_past(const fm_trust *t, X509 *x, STACK_OF(X509) * sent,
                                            const fm_cert_info *info, int64_t at_s,
                                            int64_t *revoked_s);
+/** The first second in which the certificate and every CA above it were valid: a member's may have
+ *  been dated before its CA's own beginning. */
+FM_NODISCARD fm_status fm_trust_valid_since(const fm_trust *t, X509 *x, STACK_OF(X509) * sent,
+                                            const fm_cert_info *info, int64_t *out);
 /**
  * The chain of a CA to a pinned one by signatures and form alone: lists of CAs that have ended
  * are still read. @param chain  out, sk_X509_pop_free(.., X509_free); the CA first.

@@ -177,7 +177,7 @@ static fm_status know_all(fm_trust *t, const char *path, const fm_pem_list *bloc
     return FM_OK;
 }
 
-static fm_status add_all(fm_trust *t, const char *path, const fm_pem_list *blocks)
+static fm_status add_all(fm_trust *t, const char *path, const fm_pem_list *blocks, bool only_ours)
 {
     for (size_t i = 0; i < blocks->count; i++) {
         const fm_buf *der = &blocks->blocks[i].der;
@@ -188,27 +188,44 @@ static fm_status add_all(fm_trust *t, const char *path, const fm_pem_list *block
             continue;
         if (fm_crl_parse(der->data, der->len, &crl) != FM_OK)
             return fm_ssl_fail(FM_EPARSE, "%s: not a revocation list; copy it again", path);
+        if (only_ours && !signer_of(t, crl)) {
+            X509_CRL_free(crl);
+            ERR_clear_error();
+            continue;
+        }
         if ((st = fm_trust_add_list(t, path, crl)) != FM_OK)
             return st;
     }
     return FM_OK;
 }
 
-fm_status fm_trust_load_lists(fm_trust *t, const char *dir)
+fm_status fm_trust_read_lists(fm_trust *t, const char *path, bool only_ours)
 {
     static const char *const types[] = { "X509 CRL", "CERTIFICATE", NULL };
     fm_pem_list blocks = { 0 };
+    fm_status st;
+
+    if ((st = fm_pem_read_list(path, types, FM_CRL_FILE_LIMIT, &blocks)) == FM_OK &&
+        (st = know_all(t, path, &blocks)) == FM_OK)
+        st = add_all(t, path, &blocks, only_ours);
+    fm_pem_list_fini(&blocks);
+    return st;
+}
+
+fm_status fm_trust_load_lists(fm_trust *t, const char *dir)
+{
+    fm_trust *floor = NULL;
     char *path = NULL;
     bool there = false;
     fm_status st;
 
-    if ((st = fm_exists_in(dir, "crl.pem", &there)) != FM_OK || !there)
-        return st;
-    if ((st = fm_path_join(dir, "crl.pem", &path)) == FM_OK &&
-        (st = fm_pem_read_list(path, types, FM_CRL_FILE_LIMIT, &blocks)) == FM_OK &&
-        (st = know_all(t, path, &blocks)) == FM_OK)
-        st = add_all(t, path, &blocks);
-    fm_pem_list_fini(&blocks);
+    if ((st = fm_trust_floor(t, dir, &floor)) == FM_OK &&
+        (st = fm_exists_in(dir, "crl.pem", &there)) == FM_OK && there &&
+        (st = fm_path_join(dir, "crl.pem", &path)) == FM_OK)
+        st = fm_trust_read_lists(t, path, false);
+    if (st == FM_OK)
+        st = fm_trust_check_floor(floor, t, dir);
+    fm_trust_free(&floor);
     free(path);
     return st;
 }
@@ -227,24 +244,6 @@ fm_status fm_trust_lists_pem(const fm_trust *t, fm_buf *pem)
     }
     for (size_t i = 0; st == FM_OK && i < t->list_count; i++)
         st = fm_pem_add("X509 CRL", t->lists[i].der.data, t->lists[i].der.len, pem);
-    return st;
-}
-
-fm_status fm_trust_save_crl(const fm_trust *t, const char *dir)
-{
-    fm_buf pem = { 0 };
-    char *path = NULL;
-    fm_status st;
-
-    if (!t || !dir)
-        return fm_fail(FM_EINVAL, "fm_trust_save_crl: NULL argument");
-    if (t->list_count == 0)
-        return fm_fail(FM_ENOTFOUND, "%s: there is no revocation list to keep", dir);
-    if ((st = fm_trust_lists_pem(t, &pem)) == FM_OK &&
-        (st = fm_path_join(dir, "crl.pem", &path)) == FM_OK)
-        st = fm_file_replace(path, pem.data, pem.len, 0644);
-    free(path);
-    fm_buf_fini(&pem);
     return st;
 }
 
@@ -369,25 +368,4 @@ uint64_t fm_trust_crl_number(const fm_trust *t)
     const fm_trust_held *l = fm_trust_list_of(t, t->cas[0]);
 
     return l ? l->number : 0;
-}
-
-fm_status fm_trust_check_newer(const fm_trust *old, const fm_trust *fresh)
-{
-    for (size_t i = 0; i < old->list_count; i++) {
-        const fm_trust_held *had = &old->lists[i];
-        const fm_trust_held *has = fm_trust_list_of(fresh, had->issuer);
-        STACK_OF(X509) *chain = NULL;
-
-        /* The list of a CA that is not pinned any more may go with it. */
-        if (!has && fm_trust_chain_of_ca(fresh, had->issuer, &chain) != FM_OK)
-            continue;
-        sk_X509_pop_free(chain, X509_free);
-        if (!has)
-            return fm_fail(FM_EREPLAY, "list %llu of a CA that is still pinned is gone",
-                           (unsigned long long)had->number);
-        if (has->number < had->number)
-            return fm_fail(FM_EREPLAY, "list %llu where list %llu counts",
-                           (unsigned long long)has->number, (unsigned long long)had->number);
-    }
-    return FM_OK;
 }

@@ -60,7 +60,7 @@ static void round_to_zero(const float *g, size_t n, double factor, double limit,
 
 /*
  * Whether the integers' L2 norm is at most `sensitivity`, in integers only. A square is at most
- * 2^62 and n at most 2^28, so neither half of the sum can wrap.
+ * 2^62 and n at most 2^30, so neither half of the sum can wrap.
  */
 static bool within_sensitivity(const int32_t *q, size_t n, int64_t sensitivity)
 {

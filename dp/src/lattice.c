@@ -10,7 +10,9 @@
 #define MIN_SIGMA_TIMES_Z 27.0
 /* fm_dp_gaussian_expand's ceiling for 32 bits, less than it by more than shares.c rounds up. */
 #define MAX_SIGMA (0x1p26 * (1.0 - 0x1p-40))
-#define NOISE_SIGMAS 12.0
+/* Of the sum of all nodes' noise, and of a short word's: docs/privacy.md, section 2, W1 and W2. */
+#define NOISE_SIGMAS 14.0
+#define SHORT_SIGMAS 12.0
 #define ROUNDING 0.5
 #define WIDEST_BITS 32u
 #define FAST_LEAST_STEPS 2048
@@ -71,8 +73,9 @@ static fm_dp_lattice lattice_at(const fm_dp_lattice_spec *s, unsigned word_bits,
 /* One step below half of the words, far more than the doubles can be wrong by. */
 static bool sums_cannot_wrap(const fm_dp_lattice *l)
 {
+    double nodes = (double)l->nodes;
     double units = (double)l->max_units * l->sensitivity;
-    double noise = (double)l->nodes * (NOISE_SIGMAS * l->sigma_share + ROUNDING);
+    double noise = NOISE_SIGMAS * l->sigma_share * sqrt(nodes) + ROUNDING * nodes;
 
     return units + noise < ldexp(1.0, (int)l->word_bits - 1) - 1.0 && l->sigma_share <= MAX_SIGMA;
 }
@@ -131,16 +134,14 @@ static fm_dp_lattice choose(const fm_dp_lattice_spec *spec, unsigned word_bits)
 }
 
 /*
- * Whether every level of the noise, in a round of however many, has its 10 steps: the narrowest is
- * sigma^2 / (honest - 1) - sigma^2 / honest, of the most honest nodes. Merged, they would leave more
- * noise than is needed.
+ * Whether the levels of the noise, in a round of however many, are as wide as they must be, but for
+ * the last one perhaps. Merged, they would leave more noise than is needed.
  */
-static bool has_every_level(const fm_dp_lattice *l)
+static bool has_its_levels(const fm_dp_lattice *l)
 {
     double honest = (double)(l->nodes - l->colluders);
 
-    return l->local || l->nodes == l->quorum ||
-           l->sigma_counted >= MIN_SIGMA * sqrt(honest * (honest - 1.0));
+    return l->local || l->nodes == l->quorum || l->sigma_counted >= SHORT_SIGMAS * sqrt(honest);
 }
 
 static bool is_wide_enough(const fm_dp_lattice *l, double noise_multiplier)
@@ -157,7 +158,7 @@ static bool is_fine_enough(const fm_dp_lattice *l)
 static bool short_words_serve(const fm_dp_lattice *l, double noise_multiplier)
 {
     return l->sigma_counted > 0.0 && is_fine_enough(l) && is_wide_enough(l, noise_multiplier) &&
-           has_every_level(l);
+           has_its_levels(l);
 }
 
 unsigned fm_dp_least_word_bits(const fm_dp_lattice_spec *spec)
@@ -186,10 +187,10 @@ fm_status fm_dp_lattice_make(const fm_dp_lattice_spec *spec, fm_dp_lattice *out)
     if (l.word_bits < WIDEST_BITS && !short_words_serve(&l, spec->noise_multiplier))
         return fm_fail(FM_EINVAL,
                        "word_bits %u is too short for max_units (%u), nodes (%u) and "
-                       "noise_multiplier (%g): sums could wrap, or parts of the noise be narrower "
-                       "than %g steps; %u would do",
+                       "noise_multiplier (%g): sums could wrap, or parts of the noise be too "
+                       "narrow; %u would do",
                        l.word_bits, (unsigned)spec->max_units, (unsigned)spec->nodes,
-                       spec->noise_multiplier, MIN_SIGMA, fm_dp_least_word_bits(spec));
+                       spec->noise_multiplier, fm_dp_least_word_bits(spec));
     if (!is_fine_enough(&l))
         return fm_fail(FM_EINVAL,
                        "max_units (%u), nodes (%u) and noise_multiplier (%g) leave less than %d "

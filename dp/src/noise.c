@@ -30,13 +30,13 @@
  *     e = 1 - sum of a_i / 2^23. The residual's P(> j) are those of T and a, exactly, cut to 93
  *     bits: e times that is 2^-107. Together each probability of |X| is off by less than
  *     1.04 * 2^-93, and D, with all beyond the last row, by (rows + 2) * 0.52 * 2^-93, which is
- *     less than (rows + 1) 2^-93.9 (there are 100 rows and more).
+ *     less than (rows + 2) 2^-93.9.
  * (c) The slots. Were there a residual sample for every escape, all base samples would be
  *     independent and as in (b). It is so unless a block has more than 64 escapes, and that
  *     happens with probability at most C(2^17, 65) e^65 < 8^65 / 65! < 2^-107. (The 65th would
  *     take the first residual sample again.)
  * (d) All. Replacing the inexact parts one after the other adds their distances: below
- *     (m - 1) 2^-86 + m (rows + 1) 2^-93.9 + 2^-107 for a sample; for n samples n times that, where
+ *     (m - 1) 2^-86 + m (rows + 2) 2^-93.9 + 2^-107 for a sample; for n samples n times that, where
  *     the last term counts once for each block. fm_dp_gaussian_new refuses unless it is < 2^-80
  *     (at m = 10 and 689 rows it is 2^-80.7; at m <= 4 below 2^-82), and unless e <= 2^-14.
  *
@@ -55,7 +55,6 @@
 
 __extension__ typedef unsigned __int128 u128;
 
-#define SIGMA_MIN 10.0
 #define SIGMA_MAX 0x1p50
 #define BASE_MIN_WIDTH 1.7501 /* 1.75, with room for the rounding of the doubles below */
 #define BASE_MAX 62.0         /* P(|X| >= 255) < 4e-5 is left to the escapes */
@@ -165,12 +164,12 @@ fm_status fm_dp_gaussian_new(double sigma, fm_dp_gaussian **out)
     double distance;
     fm_status st;
 
-    if (!out || !(sigma >= SIGMA_MIN && sigma <= SIGMA_MAX))
-        return fm_fail(FM_EINVAL, "noise: sigma must be 10 to 2^50 lattice steps");
+    if (!out || !(sigma >= FM_DP_MIN_SIGMA && sigma <= SIGMA_MAX))
+        return fm_fail(FM_EINVAL, "noise: sigma must be %g to 2^50 lattice steps", FM_DP_MIN_SIGMA);
     if ((st = fm_gauss_new(sigma, ALIAS_BITS, &g)) != FM_OK)
         return st;
     distance = (g->stages - 1) * LEVEL_DISTANCE + OVERFLOW_DISTANCE +
-               g->stages * (double)(g->residual.entries + 1) * ROW_DISTANCE;
+               g->stages * (double)(g->residual.entries + 2) * ROW_DISTANCE;
     if (!(distance < DISTANCE_MAX) || g->escape_weight > ESCAPE_MAX) {
         fm_dp_gaussian_free(&g);
         return fm_fail(FM_EINTERNAL, "noise: distance from the exact distribution too large");

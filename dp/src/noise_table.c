@@ -4,9 +4,9 @@
  * Numbers are fixed point: Q127 (v / 2^127, v <= 2^127) for values up to 1, Q119 for sums. With
  * u = 2^-127: exp(-y) is off by at most 3u (twenty terms; the rest is below 2^-140, and each step
  * damps the error before it by y/k), its square by 7u, exp(-y(2i-1)) by 8iu, exp(-y i^2) by
- * 5 i^2 u. Over all i < 800 that adds up to 2^-97.3, in a sum that is at least 25 (the width is
- * 10 or more): the quotient P(|X| > j) is off by less than 2^-99, and cutting it to 93 bits moves
- * it down by less than 2^-93. Narrower widths, which only tests ask for, have few i: 2^-99, too.
+ * 5 i^2 u. Over all i < 800 that adds up to 2^-97.3, in a sum that is at least 25 if the width is
+ * 10 or more: the quotient P(|X| > j) is off by less than 2^-99, and cutting it to 93 bits moves
+ * it down by less than 2^-93. Narrower widths have i < 140 only: 2^-99, too.
  */
 #include <math.h>
 #include <string.h>

@@ -6,7 +6,9 @@
 #include "mask_internal.h"
 #include "shares_internal.h"
 
-#define MIN_SIGMA 10.0 /* of the sampler, and of docs/privacy.md, section 3 */
+/* docs/privacy.md, section 3: of the level that is below the rounding, and of all others. */
+#define MIN_FIRST 10.0
+#define MIN_FURTHER FM_DP_MIN_SIGMA
 /*
  * More than the roundings in level_sigma can lose: no level is narrower than it should be. They
  * are single operations of IEEE 754, none to be fused: nodes and aggregator get the same bits.
@@ -41,12 +43,14 @@ static uint32_t honest(const fm_dp_lattice *lattice, uint32_t participants, uint
     return participants - lost - lattice->colluders;
 }
 
-/* The first losses >= from, up to last, with a level of MIN_SIGMA; last + 1 when there are none. */
+/* The first losses >= from, up to last, with a level that will do; last + 1 when there are none. */
 static uint32_t first_wide_enough(const fm_dp_lattice *lattice, uint32_t participants,
                                   uint32_t before, uint32_t from, uint32_t last)
 {
-    while (from <= last && level_sigma(lattice->sigma_counted, before,
-                                       honest(lattice, participants, from)) < MIN_SIGMA)
+    const double least = before == NOBODY ? MIN_FIRST : MIN_FURTHER;
+
+    while (from <= last &&
+           level_sigma(lattice->sigma_counted, before, honest(lattice, participants, from)) < least)
         from++;
     return from;
 }

@@ -10,7 +10,7 @@ typedef struct {
     uint32_t participants, quorum;
     uint32_t count;                    /* levels; 0: no noise */
     uint32_t losses[FM_DP_LEVELS_MAX]; /* level l and those before serve up to so many lost */
-    double sigma[FM_DP_LEVELS_MAX];    /* std of level l alone, in lattice steps, >= 10 */
+    double sigma[FM_DP_LEVELS_MAX];    /* std of level l alone, in lattice steps */
 } fm_dp_levels;
 
 /** participants: quorum .. nodes of the lattice. */

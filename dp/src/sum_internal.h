@@ -4,7 +4,7 @@
 
 #include "fedmoe/dp/encode.h"
 
-#define FM_DP_COORDINATES_MAX ((size_t)1 << 28)
+#define FM_DP_COORDINATES_MAX ((size_t)1 << 30)
 #define FM_DP_SHIFT_MAX 30u
 
 /*

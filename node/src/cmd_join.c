@@ -1,8 +1,10 @@
 /* join: from a join code to an identity and a node.yaml. The key is made here and stays here. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <sodium.h>
 
@@ -130,27 +132,108 @@ static fm_status write_config(const join *j)
     return st;
 }
 
+/* ---- what the folder has already ---- */
+
+/** What recognises the code, and is no secret: the aggregator keeps the same. */
+static fm_status code_mark(const join *j, char out[2 * FM_INVITATION_KEY_BYTES + 2])
+{
+    uint8_t key[FM_INVITATION_KEY_BYTES];
+    fm_status st = fm_enrol_public(j->code.token, key);
+
+    if (st == FM_OK)
+        (void)sodium_bin2hex(out, 2 * FM_INVITATION_KEY_BYTES + 1, key, sizeof key);
+    return st;
+}
+
+static fm_status write_mark(const join *j)
+{
+    char mark[2 * FM_INVITATION_KEY_BYTES + 2];
+    char *path = NULL;
+    fm_status st;
+
+    if ((st = code_mark(j, mark)) == FM_OK &&
+        (st = fm_path_join(j->output, "identity.code", &path)) == FM_OK)
+        st = fm_file_replace(path, mark, strlen(mark), 0600);
+    free(path);
+    return st;
+}
+
+static fm_status came_with_this_code(const join *j, bool *out)
+{
+    char mark[2 * FM_INVITATION_KEY_BYTES + 2];
+    char *path = NULL;
+    fm_buf has = { 0 };
+    fm_status st;
+
+    if ((st = code_mark(j, mark)) == FM_OK &&
+        (st = fm_path_join(j->output, "identity.code", &path)) == FM_OK)
+        st = fm_file_read(path, sizeof mark, &has);
+    *out = st == FM_OK && has.len == strlen(mark) && memcmp(has.data, mark, has.len) == 0;
+    fm_buf_fini(&has);
+    free(path);
+    return st == FM_ENOTFOUND || st == FM_EPROTO ? FM_OK : st;
+}
+
+/** Under the CA that the code names, which is pinned here, the certificate counts now. */
+static fm_status check_standing(const join *j, const fm_identity *id)
+{
+    fm_trust *t = NULL;
+    fm_peer *self = NULL;
+    fm_hash ca;
+    fm_status st;
+
+    if ((st = fm_trust_load(j->output, &t)) != FM_OK)
+        return st;
+    ca = fm_trust_fingerprint(t);
+    if (!fm_hash_equal(&ca, &j->code.ca))
+        st = fm_fail(FM_EEXIST, "it is of another CA than the join code's");
+    else
+        st = fm_peer_verify_self(t, id, FM_ROLE_NODE, fm_clock_wall_s(), &self);
+    fm_peer_free(&self);
+    fm_trust_free(&t);
+    return st;
+}
+
+static fm_status check_identity(const join *j, const fm_identity *id)
+{
+    const fm_cert_info *info = fm_identity_info(id);
+    bool same = false;
+    fm_status st;
+
+    if (info->role != FM_ROLE_NODE || strcmp(info->name, j->code.name) != 0 ||
+        strcmp(info->federation, j->code.federation) != 0)
+        return fm_fail(FM_EEXIST,
+                       "%s holds the identity of %s '%s' already; name another folder with "
+                       "--output",
+                       j->output, fm_role_name(info->role), info->name);
+    if ((st = came_with_this_code(j, &same)) != FM_OK)
+        return st;
+    if (!same)
+        return fm_fail(FM_EEXIST,
+                       "%s holds an identity of '%s' already, which this code did not bring: to "
+                       "replace it by a new one, move identity.* away first",
+                       j->output, info->name);
+    if ((st = check_standing(j, id)) != FM_OK)
+        st = fm_fail_context(st,
+                             "%s holds an identity of '%s' that counts no more (ask for a new "
+                             "code, and move identity.*, ca.crt and crl.pem away first): ",
+                             j->output, info->name);
+    return st;
+}
+
 /** An identity that came with this very code before: only node.yaml may be missing. */
 static fm_status is_done(const join *j, bool *done)
 {
     fm_identity *id = NULL;
-    const fm_cert_info *info;
     char *path = NULL;
     fm_status st;
 
     *done = false;
     if ((st = fm_path_join(j->output, "identity.crt", &path)) != FM_OK)
         return st;
-    if (fm_file_exists(path) && (st = fm_identity_load(j->output, &id)) == FM_OK) {
-        info = fm_identity_info(id);
-        *done = info->role == FM_ROLE_NODE && strcmp(info->name, j->code.name) == 0 &&
-                strcmp(info->federation, j->code.federation) == 0;
-        if (!*done)
-            st = fm_fail(FM_EEXIST,
-                         "%s holds the identity of %s '%s' already; name another folder with "
-                         "--output",
-                         j->output, fm_role_name(info->role), info->name);
-    }
+    if (fm_file_exists(path) && (st = fm_identity_load(j->output, &id)) == FM_OK &&
+        (st = check_identity(j, id)) == FM_OK)
+        *done = true;
     fm_identity_free(&id);
     free(path);
     return st;
@@ -165,8 +248,8 @@ static fm_status run(join *j)
 
     if ((st = is_done(j, &done)) != FM_OK)
         return st;
-    if (!done &&
-        ((st = fm_request_begin(j->output, &plan, &j->request)) != FM_OK || (st = ask(j)) != FM_OK))
+    if (!done && ((st = fm_request_begin(j->output, &plan, &j->request)) != FM_OK ||
+                  (st = write_mark(j)) != FM_OK || (st = ask(j)) != FM_OK))
         return st;
     if ((st = write_config(j)) != FM_OK)
         return st;
@@ -176,6 +259,46 @@ static fm_status run(join *j)
            done ? "this is node" : "joined as node", j->code.name, j->code.federation, j->output,
            j->output, j->output);
     return FM_OK;
+}
+
+/* ---- the code ---- */
+
+/** From a pipe or a terminal, without a copy in a library's buffer. */
+static fm_status read_code(char text[FM_INVITATION_TEXT_MAX + 2])
+{
+    size_t len = 0;
+    ssize_t n;
+
+    while (len < FM_INVITATION_TEXT_MAX + 1) {
+        if ((n = read(STDIN_FILENO, text + len, 1)) < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fm_fail(FM_EIO, "standard input cannot be read: %s", strerror(errno));
+        if (n == 0 || text[len] == '\n')
+            break;
+        len++;
+    }
+    while (len > 0 && (text[len - 1] == '\r' || text[len - 1] == ' '))
+        len--;
+    text[len] = '\0';
+    return FM_OK;
+}
+
+/** The operand is wiped: any account of this machine could read it, for as long as this waits. */
+static fm_status take_code(char *operand, fm_invitation *out)
+{
+    char text[FM_INVITATION_TEXT_MAX + 2];
+    fm_status st;
+
+    if (strcmp(operand, "-") != 0) {
+        st = fm_invitation_decode(operand, out);
+        sodium_memzero(operand, strlen(operand));
+        return st;
+    }
+    if ((st = read_code(text)) == FM_OK)
+        st = fm_invitation_decode(text, out);
+    sodium_memzero(text, sizeof text);
+    return st;
 }
 
 int fm_cmd_join(int argc, char **argv)
@@ -196,9 +319,10 @@ int fm_cmd_join(int argc, char **argv)
         .program = "fedmoe-node join",
         .summary = "Join a federation with the code that its coordinator sent: makes a key, which "
                    "never leaves this machine, has it certified, and writes a commented node.yaml. "
-                   "Interrupted, the same command goes on with the same key.",
-        .examples = "fedmoe-node join fedmoe1...\n"
-                    "fedmoe-node join fedmoe1... --output /srv/fedmoe",
+                   "Interrupted, the same command goes on with the same key. With - as CODE it is "
+                   "read from standard input, and stands in no history and no list of processes.",
+        .examples = "fedmoe-node join - --output /srv/fedmoe    # asks for the code\n"
+                    "fedmoe-node join fedmoe1...",
         .options = options,
         .option_count = sizeof options / sizeof options[0],
         .operands = "CODE",
@@ -209,8 +333,7 @@ int fm_cmd_join(int argc, char **argv)
 
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
-    if (fm_key_type_parse(type, &j.type) != FM_OK ||
-        fm_invitation_decode(argv[first], &j.code) != FM_OK) {
+    if (fm_key_type_parse(type, &j.type) != FM_OK || take_code(argv[first], &j.code) != FM_OK) {
         code = fm_cli_failed(spec.program);
     } else {
         if (!j.output)

@@ -20,6 +20,8 @@ static void print_journal(const fm_verify_report *r)
         return;
     printf("  journal      %llu rounds of this node are in it, with the digest that it signed",
            (ull)r->released);
+    if (r->vouched)
+        printf("; %llu of them by your word that they were released", (ull)r->vouched);
     if (r->missing)
         printf("; %llu named as abandoned are not", (ull)r->missing);
     if (r->later)
@@ -50,11 +52,30 @@ static void print_members(const fm_verify_report *r)
         const fm_verify_member *m = &r->members[i];
 
         printf("  %-32s  %9llu  %9llu", m->name, (ull)m->took_part, (ull)m->signed_);
-        if (m->revoked_s) {
+        if (m->revoked_s)
             fm_clock_format(m->revoked_s, when, sizeof when);
+        if (m->revoked_s && m->too_late)
+            printf("  certificate revoked on %s: took part in %llu rounds after that", when,
+                   (ull)m->too_late);
+        else if (m->revoked_s)
             printf("  certificate revoked later, on %s", when);
-        }
         printf("\n");
+    }
+}
+
+/* What was looked for, and what was found of the aggregator itself. */
+static void print_list(const fm_verify_report *r)
+{
+    char when[32];
+
+    if (r->list)
+        printf("  revocations  by list %llu of the CA; a newer one may name more\n",
+               (ull)r->list_number);
+    else
+        printf("  revocations  no list here (crl.pem): revoked members were not looked for\n");
+    if (r->aggregator_revoked_s) {
+        fm_clock_format(r->aggregator_revoked_s, when, sizeof when);
+        printf("  aggregator's certificate revoked later, on %s\n", when);
     }
 }
 
@@ -86,6 +107,7 @@ static void print_report(const char *bundle, const char *trust, const fm_verify_
            made);
     printf("  CA           %s (%s)%s\n", ca, trust,
            r->same_ca ? "" : "; the bundle shows another CA certificate file than this one");
+    print_list(r);
     print_members(r);
 }
 
@@ -98,10 +120,11 @@ static json_t *members_json(const fm_verify_report *r)
     for (size_t i = 0; list && i < r->member_count; i++) {
         const fm_verify_member *m = &r->members[i];
 
-        if (json_array_append_new(list, json_pack("{s:s s:I s:I s:b}", "name", m->name, "took_part",
-                                                  (json_int_t)m->took_part, "signed",
+        if (json_array_append_new(list, json_pack("{s:s s:I s:I s:b s:I}", "name", m->name,
+                                                  "took_part", (json_int_t)m->took_part, "signed",
                                                   (json_int_t)m->signed_, "revoked_later",
-                                                  m->revoked_s != 0)) != 0) {
+                                                  m->revoked_s != 0, "rounds_after_revocation",
+                                                  (json_int_t)m->too_late)) != 0) {
             json_decref(list);
             return NULL;
         }
@@ -118,15 +141,17 @@ static fm_status print_json(const fm_verify_report *r)
     fm_hash_hex(&r->plan_hash, plan);
     fm_hash_hex(&r->head, head);
     fm_hash_hex(&r->model, model);
-    j = members ? json_pack("{s:b s:s s:s s:s s:f s:f s:i s:I s:I s:I s:I s:I s:s s:s s:s s:o}",
-                            "valid", 1, "federation", r->plan.federation, "purpose",
-                            r->plan.purpose, "plan", plan, "epsilon", r->plan.epsilon, "delta",
-                            r->plan.delta, "rounds_planned", (int)r->plan.rounds, "rounds",
-                            (json_int_t)r->entries, "first_round", (json_int_t)r->first_round,
-                            "last_round", (json_int_t)r->last_round, "updates",
-                            (json_int_t)r->updates, "recomputed", (json_int_t)r->recomputed, "head",
-                            head, "model", model, "aggregator", r->aggregator, "members", members)
-                : NULL;
+    j = members
+            ? json_pack("{s:b s:s s:s s:s s:f s:f s:i s:I s:I s:I s:I s:I s:s s:s s:s s:b s:I s:o}",
+                        "valid", 1, "federation", r->plan.federation, "purpose", r->plan.purpose,
+                        "plan", plan, "epsilon", r->plan.epsilon, "delta", r->plan.delta,
+                        "rounds_planned", (int)r->plan.rounds, "rounds", (json_int_t)r->entries,
+                        "first_round", (json_int_t)r->first_round, "last_round",
+                        (json_int_t)r->last_round, "updates", (json_int_t)r->updates, "recomputed",
+                        (json_int_t)r->recomputed, "head", head, "model", model, "aggregator",
+                        r->aggregator, "aggregator_revoked_later", r->aggregator_revoked_s != 0,
+                        "revocation_list", (json_int_t)r->list_number, "members", members)
+            : NULL;
     if (j && r->journal &&
         json_object_set_new(j, "journal",
                             json_pack("{s:I s:I s:I}", "released", (json_int_t)r->released,
@@ -212,7 +237,7 @@ static uint64_t *numbers(const fm_cli_list *list, const char **bad)
 
 typedef struct {
     const char *config, *trust;
-    fm_cli_list abandoned;
+    fm_cli_list abandoned, released;
     bool json, recompute;
 } arguments;
 
@@ -221,15 +246,18 @@ static int run(const arguments *a, const char *bundle)
     fm_verify_options o = { .bundle = bundle, .trust = a->trust, .need_updates = a->recompute };
     const char *bad = NULL;
     uint64_t *rounds = numbers(&a->abandoned, &bad);
+    uint64_t *released = numbers(&a->released, &bad);
     int code = 2;
 
     o.abandoned = rounds;
     o.abandoned_count = rounds ? a->abandoned.count : 0;
+    o.released = released;
+    o.released_count = released ? a->released.count : 0;
     if (bad)
-        fprintf(stderr, PROGRAM ": --abandoned: '%s' is no round number\n", bad);
-    else if (a->trust && (a->config || a->abandoned.count))
-        fprintf(stderr, PROGRAM ": --trust is for those without a node.yaml: not with --config or "
-                                "--abandoned\n");
+        fprintf(stderr, PROGRAM ": --abandoned, --released: '%s' is no round number\n", bad);
+    else if (a->trust && (a->config || a->abandoned.count || a->released.count))
+        fprintf(stderr, PROGRAM ": --trust is for those without a node.yaml: not with --config, "
+                                "--abandoned or --released\n");
     else if (a->trust)
         code = verify(&o, a->json) == FM_OK ? 0 : failed(PROGRAM, a->json);
     else
@@ -237,6 +265,7 @@ static int run(const arguments *a, const char *bundle)
                    ? 0
                    : failed(PROGRAM, a->json);
     free(rounds);
+    free(released);
     return code;
 }
 
@@ -255,6 +284,10 @@ int fm_cmd_verify(int argc, char **argv)
           "fail unless every round's sum and model can be recomputed", false, 0, 0 },
         { "abandoned", FM_CLI_LIST, &a.abandoned, "ROUND",
           "a round that this node's log shows as abandoned after its release", false, 0, 0 },
+        { "released", FM_CLI_LIST, &a.released, "ROUND",
+          "a round that this node's log shows as released, though a power cut has taken that out "
+          "of its journal",
+          false, 0, 0 },
         FM_CMD_JSON_OPTION(a.json),
     };
     const fm_cli_spec spec = {
@@ -277,5 +310,6 @@ int fm_cmd_verify(int argc, char **argv)
     if (fm_cli_begin(&spec, argc, argv, &first, &code))
         code = run(&a, argv[first]);
     free(a.abandoned.items);
+    free(a.released.items);
     return code;
 }

@@ -14,7 +14,8 @@ typedef struct {
     fm_peer **peers; /* [count], owned */
     uint32_t count, self;
     fm_dp_pairs *pairs; /* owned */
-    bool *barred;       /* [count], owned: revoked since the roster came; NULL: nobody is */
+    char **barred;      /* [count], owned, each too: why the newest list, or the clock, speaks
+                           against it since the roster came; NULL: nothing does */
 } fm_node_roster;
 
 /** The round under way; `number` 0 when there is none. */
@@ -97,6 +98,10 @@ void fm_node_round_close(fm_node_round *m);
 fm_status fm_node_round_give_up(fm_node_round *m, uint64_t round, fm_status st);
 void fm_node_roster_fini(fm_node_roster *r);
 /** FM_EAUTH when one of these places in the roster has been revoked since. */
+void fm_node_unbar(fm_node_roster *r);
+/** Tell the aggregator that the round will not be done with such a member: silence would pass for
+ *  being late. */
+void fm_node_refuse_revoked(fm_node_round *m, uint64_t round);
 fm_status fm_node_check_barred(const fm_node_round *m, const uint32_t *places, uint32_t count);
 /** The open round as signatures see it; borrows from m. */
 fm_round_view fm_node_round_view(const fm_node_round *m);

@@ -8,31 +8,41 @@
 
 #include "round_internal.h"
 
+void fm_node_unbar(fm_node_roster *r)
+{
+    for (uint32_t i = 0; r->barred && i < r->count; i++)
+        free(r->barred[i]);
+    free(r->barred);
+    r->barred = NULL;
+}
+
 fm_status fm_node_check_barred(const fm_node_round *m, const uint32_t *places, uint32_t count)
 {
     for (uint32_t i = 0; m->roster.barred && i < count; i++)
         if (m->roster.barred[places[i]])
-            return fm_fail(FM_EAUTH, "'%s' was revoked by the CA since the roster",
-                           fm_peer_info(m->roster.peers[places[i]])->name);
+            return fm_fail(FM_EAUTH, "since the roster: %s", m->roster.barred[places[i]]);
     return FM_OK;
 }
 
-/** Every member of the roster under the fresh list. */
-static fm_status bar(fm_node_round *m, const fm_trust *fresh, int64_t now_s, bool **out)
+/** Every member of the roster under the fresh list; *out may be half filled on failure. */
+static fm_status bar(const fm_node_roster *r, const fm_trust *fresh, int64_t now_s,
+                     fm_node_roster *out)
 {
-    const fm_node_roster *r = &m->roster;
-    bool *barred;
     void *p = NULL;
     fm_status st;
 
     if (r->count == 0)
         return FM_OK;
-    if ((st = fm_alloc(r->count, sizeof *barred, &p)) != FM_OK)
+    if ((st = fm_alloc(r->count, sizeof *out->barred, &p)) != FM_OK)
         return st;
-    barred = p;
-    for (uint32_t i = 0; i < r->count; i++)
-        barred[i] = fm_peer_recheck(fresh, r->peers[i], now_s) != FM_OK;
-    *out = barred;
+    out->barred = p;
+    out->count = r->count;
+    for (uint32_t i = 0; i < r->count; i++) {
+        st = fm_peer_recheck(fresh, r->peers[i], now_s);
+        if (st == FM_ENOMEM ||
+            (st != FM_OK && (st = fm_strdup(fm_error_text(), &out->barred[i])) != FM_OK))
+            return st;
+    }
     return FM_OK;
 }
 
@@ -45,7 +55,13 @@ static void leave_open_round(fm_node_round *m)
         fm_node_check_barred(m, m->open.survivors, m->open.survivor_count) == FM_OK)
         return;
     fm_node_round_close(m);
-    if (fm_node_send_abandon(m, round, "a member of the round was revoked", false) == FM_OK)
+    fm_node_refuse_revoked(m, round);
+}
+
+void fm_node_refuse_revoked(fm_node_round *m, uint64_t round)
+{
+    /* As a failure's text: whose certificate it is, the aggregator knows. */
+    if (fm_node_send_abandon(m, round, "a member's certificate counts no more", false) == FM_OK)
         fm_node_progress(m, round, "abandoned");
 }
 
@@ -91,22 +107,22 @@ fm_status fm_node_take_revocations(fm_node_round *m, const fm_msg_revocations *m
 {
     const fm_node_ports *ports = &m->c.ports;
     fm_trust *fresh = NULL;
-    bool *barred = NULL;
+    fm_node_roster marks = { 0 };
     fm_status st;
 
     if (!ports->keep_revocations)
         return fm_fail(FM_ESTATE, "this node keeps no revocation list");
     if ((st = revise(m, msg, now_s, &fresh)) != FM_OK || !fresh)
         return st;
-    if ((st = bar(m, fresh, now_s, &barred)) != FM_OK ||
+    if ((st = bar(&m->roster, fresh, now_s, &marks)) != FM_OK ||
         (st = ports->keep_revocations(ports->ctx, fresh)) != FM_OK) {
-        free(barred);
+        fm_node_unbar(&marks);
         fm_trust_free(&fresh);
         return st;
     }
     m->c.trust = fresh; /* the port's */
-    free(m->roster.barred);
-    m->roster.barred = barred;
+    fm_node_unbar(&m->roster);
+    m->roster.barred = marks.barred;
     leave_open_round(m);
     return FM_OK;
 }

@@ -15,7 +15,7 @@ void fm_node_roster_fini(fm_node_roster *r)
     for (uint32_t i = 0; r->peers && i < r->count; i++)
         fm_peer_free(&r->peers[i]);
     free(r->peers);
-    free(r->barred);
+    fm_node_unbar(r);
     fm_dp_pairs_free(&r->pairs);
     *r = (fm_node_roster){ 0 };
 }

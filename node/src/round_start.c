@@ -5,6 +5,7 @@
  */
 #include "round_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static fm_status check_number(const fm_node_round *m, uint64_t round)
@@ -79,7 +80,20 @@ static fm_status check_participants(const fm_node_round *m, const fm_msg_round_s
     }
     if (!fm_node_contains(p, msg->participant_count, m->roster.self))
         return fm_fail(FM_EPROTO, "this node is not among its participants");
-    return fm_node_check_barred(m, p, msg->participant_count);
+    return FM_OK;
+}
+
+/** Of a round that is one in all else. */
+static fm_status check_barred(fm_node_round *m, const fm_msg_round_start *msg)
+{
+    char text[1024];
+    fm_status st = fm_node_check_barred(m, msg->participants, msg->participant_count);
+
+    if (st == FM_OK)
+        return st;
+    (void)snprintf(text, sizeof text, "%s", fm_error_text());
+    fm_node_refuse_revoked(m, msg->round);
+    return fm_fail(st, "%s", text);
 }
 
 /** Where the transcript ends, the model is the one that it names. */
@@ -170,7 +184,7 @@ fm_status fm_node_take_round_start(fm_node_round *m, const fm_msg_round_start *m
         (st = check_participants(m, msg, now_s)) != FM_OK ||
         (st = fm_node_transcript_check(m, msg->entries, msg->entry_count, &msg->head, &known)) !=
             FM_OK ||
-        (st = check_model(msg, &known)) != FM_OK)
+        (st = check_model(msg, &known)) != FM_OK || (st = check_barred(m, msg)) != FM_OK)
         return st;
 
     if (m->open.number)

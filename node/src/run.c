@@ -71,16 +71,43 @@ int64_t fm_node_driver_revocations_changed(const fm_node_driver *d)
     return at;
 }
 
+/** The folder's lists, which from now on are the oldest that count. */
+static fm_status read_trust(const fm_node_driver *d, fm_trust **out)
+{
+    const char *dir = d->config.identity_dir;
+    fm_trust *t = NULL;
+    fm_status st = fm_trust_load(dir, &t);
+
+    if (st == FM_OK && d->trust)
+        st = fm_trust_check_newer(d->trust, t);
+    if (st == FM_OK)
+        st = fm_trust_hold(t, dir);
+    if (st == FM_OK)
+        *out = t;
+    else
+        fm_trust_free(&t);
+    return st;
+}
+
+/** An older list was put there, or the list was taken away: what is in force stays so. */
+static fm_status put_back(fm_node_driver *d)
+{
+    fm_status st;
+
+    fm_log(FM_LOG_WARN, "crl.pem is refused, and the list in force put back: %s", fm_error_text());
+    if ((st = fm_trust_save_crl(d->trust, d->config.identity_dir)) == FM_OK)
+        d->revocations_seen = fm_node_driver_revocations_changed(d);
+    return st;
+}
+
 static fm_status load_trust(fm_node_driver *d)
 {
     fm_trust *t = NULL;
     int64_t seen = fm_node_driver_revocations_changed(d);
-    fm_status st = fm_trust_load(d->config.identity_dir, &t);
+    fm_status st = read_trust(d, &t);
 
-    if (st == FM_OK && d->revocations_seen && !seen) {
-        fm_trust_free(&t);
-        st = fm_fail(FM_EIO, "crl.pem was there and is gone; put the newest revocation list back");
-    }
+    if (st == FM_EREPLAY && d->trust)
+        return put_back(d) == FM_OK ? FM_OK : FM_EIO;
     if (st != FM_OK) /* a list that is just being copied is tried again; nothing is done without */
         return d->trust ? FM_EIO : st;
     fm_trust_free(&d->trust);

@@ -7,6 +7,9 @@
 #include "run_internal.h"
 
 #define REFUSAL_LINGER_MS 300u /* for the answer to leave */
+/* The aggregator adds, steps and syncs a model of a hundred million parameters in ten seconds. */
+#define SILENCE_MS 10000u
+#define SILENCE_PARAMETERS_A_MS 10000u
 #define MAX_REFUSALS 64u       /* of one session: more is an aggregator that only fills our log */
 
 /* A lost link is no reason to end the process: the driver reconnects. */
@@ -178,6 +181,7 @@ static fm_status port_approve_plan(void *ctx, const fm_plan *plan, const fm_hash
         return fm_fail(st, "%s", why);
     }
     d->approved = true;
+    fm_link_client_set_patience(d->link, SILENCE_MS + plan->parameters / SILENCE_PARAMETERS_A_MS);
     d->status.state = "joined";
     *last_used = state.last_used;
     *finished_round = state.finished_round;

@@ -65,6 +65,8 @@ static fm_status take_ca(verification *v)
         v->report.same_ca =
             own.len == v->at.payload.len && memcmp(own.data, v->at.payload.data, own.len) == 0;
     v->report.ca = fm_trust_fingerprint(v->trust);
+    v->report.list = fm_trust_list_count(v->trust) > 0;
+    v->report.list_number = fm_trust_crl_number(v->trust);
     fm_buf_fini(&own);
     free(path);
     return st;

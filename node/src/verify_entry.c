@@ -55,6 +55,7 @@ static fm_status take_member(verification *v, const fm_credential *c)
     p->peer = past.peer;
     p->made_s = past.made_s;
     p->not_after_s = past.statement.not_after_s;
+    p->revoked_s = past.revoked_s;
     v->count++;
     if ((st = member_of(v, past.statement.name, &p->member)) != FM_OK)
         return st;
@@ -113,13 +114,16 @@ static fm_status check_aggregator(verification *v, fm_bytes certificate, int64_t
                                   const char *label, const fm_hash *digest, fm_bytes signature)
 {
     fm_peer *hub = NULL;
+    int64_t revoked_s = 0;
     fm_status st = fm_peer_verify_past(v->trust, certificate.data, certificate.len, NULL,
-                                       FM_ROLE_AGGREGATOR, at_s, &hub, NULL);
+                                       FM_ROLE_AGGREGATOR, at_s, &hub, &revoked_s);
 
     if (st != FM_OK)
         return fm_verify_place(v, st, "aggregator's certificate");
     st = fm_peer_check_signature(hub, label, digest->bytes, FM_HASH_BYTES, signature.data,
                                  signature.len);
+    if (revoked_s)
+        v->report.aggregator_revoked_s = revoked_s;
     if (st == FM_OK)
         memcpy(v->report.aggregator, fm_peer_info(hub)->name, sizeof v->report.aggregator);
     else
@@ -200,6 +204,29 @@ static fm_status check_time(verification *v)
     return FM_OK;
 }
 
+/*
+ * Statements last a week, and a revocation within it ends no statement: it is the aggregator that
+ * has to bring the list. How soon it did, shows here; a day may be a clock, or a list on its way.
+ */
+static fm_status check_revoked(verification *v)
+{
+    const fm_entry *e = v->entry;
+    char when[32];
+
+    for (uint32_t i = 0; i < e->participant_count; i++) {
+        const verify_place *p = &v->places[e->participants[i]];
+
+        if (p->revoked_s == 0 || e->finished_s <= p->revoked_s + TIME_SLACK_S)
+            continue;
+        fm_clock_format(p->revoked_s, when, sizeof when);
+        return fm_verify_fail(v, FM_EAUTH, "participants",
+                              "'%s' is among them, more than a day after its certificate was "
+                              "revoked (%s): the aggregator has withheld the list",
+                              fm_peer_info(p->peer)->name, when);
+    }
+    return FM_OK;
+}
+
 static fm_status check_signature(verification *v, uint32_t i, const char *what, const char *label,
                                  const fm_hash *digest, fm_bytes signature)
 {
@@ -237,8 +264,12 @@ static void note_entry(verification *v, const fm_hash *head)
     fm_verify_report *r = &v->report;
     const fm_entry *e = v->entry;
 
-    for (uint32_t i = 0; i < e->participant_count; i++)
-        r->members[v->places[e->participants[i]].member].took_part++;
+    for (uint32_t i = 0; i < e->participant_count; i++) {
+        const verify_place *p = &v->places[e->participants[i]];
+
+        r->members[p->member].took_part++;
+        r->members[p->member].too_late += p->revoked_s != 0 && e->finished_s > p->revoked_s;
+    }
     for (uint32_t i = 0; i < e->survivor_count; i++)
         r->members[v->places[e->survivors[i]].member].signed_++;
     if (r->entries++ == 0) {
@@ -274,7 +305,8 @@ fm_status fm_verify_entry(verification *v)
     fm_status st;
 
     if ((st = decode_entry(v)) != FM_OK || (st = check_place_in_chain(v)) != FM_OK ||
-        (st = check_cohort(v)) != FM_OK || (st = check_time(v)) != FM_OK)
+        (st = check_cohort(v)) != FM_OK || (st = check_time(v)) != FM_OK ||
+        (st = check_revoked(v)) != FM_OK)
         return st;
     t = fm_entry_transcript(federation, v->entry);
     head = fm_transcript_next(&v->head, &t);

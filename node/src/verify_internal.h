@@ -11,7 +11,7 @@
 typedef struct {
     fm_peer *peer; /* owned */
     size_t member; /* in the report */
-    int64_t made_s, not_after_s;
+    int64_t made_s, not_after_s, revoked_s;
 } verify_place;
 
 typedef struct {

@@ -44,6 +44,14 @@ static bool survived(const verification *v)
     return false;
 }
 
+static bool is_named(const uint64_t *rounds, size_t count, uint64_t round)
+{
+    for (size_t i = 0; i < count; i++)
+        if (rounds[i] == round)
+            return true;
+    return false;
+}
+
 fm_status fm_verify_journal_entry(verification *v)
 {
     const fm_entry *e = v->entry;
@@ -63,6 +71,13 @@ fm_status fm_verify_journal_entry(verification *v)
         return fm_verify_fail(v, FM_ESTATE, "survivors",
                               "this node is among them, and its journal knows of no commit: the "
                               "journal is not the one of that time, or someone else has its key");
+    if (survived(v) && !row->released && !is_named(v->o->released, v->o->released_count, e->round))
+        return fm_verify_fail(
+            v, FM_ESTATE, "survivors",
+            "this node committed to the round and never released its update, so it cannot have "
+            "finished (unless a power cut took the line out of the journal: the node's log says "
+            "'released' then; give --released %llu)",
+            (unsigned long long)e->round);
     if (row && (row->released || survived(v)) && !fm_hash_equal(&row->digest, &v->commit))
         return fm_verify_fail(
             v, FM_ESTATE, "commit digest",
@@ -70,16 +85,9 @@ fm_status fm_verify_journal_entry(verification *v)
     if (row && survived(v)) {
         v->seen[row - v->rows] = true;
         v->report.released++;
+        v->report.vouched += !row->released;
     }
     return FM_OK;
-}
-
-static bool is_abandoned(const fm_verify_options *o, uint64_t round)
-{
-    for (size_t i = 0; i < o->abandoned_count; i++)
-        if (o->abandoned[i] == round)
-            return true;
-    return false;
 }
 
 fm_status fm_verify_journal_end(verification *v)
@@ -100,7 +108,7 @@ fm_status fm_verify_journal_end(verification *v)
             continue;
         if (v->rows[i].round > r->last_round) {
             r->later++;
-        } else if (is_abandoned(v->o, v->rows[i].round)) {
+        } else if (is_named(v->o->abandoned, v->o->abandoned_count, v->rows[i].round)) {
             r->missing++;
         } else {
             return fm_fail(FM_ESTATE,

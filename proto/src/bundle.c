@@ -141,7 +141,7 @@ fm_status fm_bundle_create(const char *path, fm_bundle_writer **out)
     if (st != FM_OK)
         return st;
     w = p;
-    if ((st = fm_file_begin(path, 0644, &w->file)) == FM_OK)
+    if ((st = fm_file_begin(path, 0600, &w->file)) == FM_OK)
         st = fm_file_write(w->file, FM_BUNDLE_MAGIC, FM_BUNDLE_MAGIC_BYTES);
     if (st == FM_OK)
         *out = w;

@@ -170,16 +170,14 @@ static bool normalise(const char *text, char out[FM_INVITATION_TEXT_MAX + 1])
 
 static bool read_fields(const raw_code *r, fm_invitation *i)
 {
-    const raw_code body = *r;
     uint8_t expires[8] = { 0 };
     size_t at = 0;
-    bool whole = get(&body, &at, i->door_public, sizeof i->door_public) &&
-                 get(&body, &at, i->ca.bytes, sizeof i->ca.bytes) &&
-                 get(&body, &at, i->token, sizeof i->token) &&
-                 get(&body, &at, expires, sizeof expires) &&
-                 get_text(&body, &at, i->federation, FM_NAME_MAX) &&
-                 get_text(&body, &at, i->name, FM_NAME_MAX) &&
-                 get_text(&body, &at, i->door, FM_DOOR_ADDRESS_MAX) && at + CHECK == r->len;
+    bool whole = get(r, &at, i->door_public, sizeof i->door_public) &&
+                 get(r, &at, i->ca.bytes, sizeof i->ca.bytes) &&
+                 get(r, &at, i->token, sizeof i->token) && get(r, &at, expires, sizeof expires) &&
+                 get_text(r, &at, i->federation, FM_NAME_MAX) &&
+                 get_text(r, &at, i->name, FM_NAME_MAX) &&
+                 get_text(r, &at, i->door, FM_DOOR_ADDRESS_MAX) && at + CHECK == r->len;
 
     i->expires_s = fm_get_u64le(expires) <= INT64_MAX ? (int64_t)fm_get_u64le(expires) : 0;
     return whole && check_fields(i) == FM_OK;

@@ -4,7 +4,7 @@
 #include "fedmoe/dp/mask.h"
 #include "fedmoe/replay/replay.h"
 
-/* As in dp/src/lattice.c, which chooses the scale with it. */
+/* By which noise is longer than it is on average at most, in its deviations: longest says why. */
 #define NOISE_SIGMAS 12.0
 /* Far more than the doubles of check_length can be wrong by. */
 #define SLACK 1e-9

@@ -377,9 +377,9 @@ void fed_join(federation *f, uint32_t i)
 
     node_new(f, n);
     n->peer = ++f->next_peer;
-    CU_ASSERT_EQUAL(
-        fm_coordinator_joined(f->c, n->peer, &n->credential, &n->statement, f->now_ms, f->now_s),
-        FM_OK);
+    CU_ASSERT_EQUAL(fm_coordinator_joined(f->c, n->peer, &n->credential, &n->statement, f->now_ms,
+                                          f->now_s + f->wrong_s),
+                    FM_OK);
 }
 
 void fed_join_all(federation *f, uint32_t count)
@@ -406,7 +406,8 @@ void fed_clear_inbox(federation *f, uint32_t i)
 
 void fed_say(federation *f, uint32_t i, const fm_message *m)
 {
-    CU_ASSERT_EQUAL(fm_coordinator_take(f->c, f->nodes[i].peer, m, f->now_ms, f->now_s), FM_OK);
+    CU_ASSERT_EQUAL(
+        fm_coordinator_take(f->c, f->nodes[i].peer, m, f->now_ms, f->now_s + f->wrong_s), FM_OK);
 }
 
 static bool reads_on(const node *n)
@@ -439,7 +440,7 @@ void fed_pump(federation *f)
 void fed_tick(federation *f, uint64_t ms)
 {
     f->now_ms += ms;
-    CU_ASSERT_EQUAL(fm_coordinator_tick(f->c, f->now_ms, f->now_s), FM_OK);
+    CU_ASSERT_EQUAL(fm_coordinator_tick(f->c, f->now_ms, f->now_s + f->wrong_s), FM_OK);
 }
 
 void fed_stop_all_at(federation *f, fm_msg_type type)

@@ -99,6 +99,7 @@ typedef struct {
     node nodes[PEOPLE];
     uint64_t next_peer, now_ms;
     int64_t now_s;
+    int64_t wrong_s; /* what the aggregator's clock shows more than that */
     fm_rng_seed seed;
     fm_rng rng;
 

@@ -320,7 +320,8 @@ static void say_joined(federation *f, node *n)
 
     join.join.finished_round = n->finished_round;
     join.join.head = n->head;
-    need(fm_coordinator_take(f->c, n->peer, &join, f->now_ms, f->now_s) == FM_OK, "Join");
+    need(fm_coordinator_take(f->c, n->peer, &join, f->now_ms, f->now_s + f->wrong_s) == FM_OK,
+         "Join");
 }
 
 void node_read(federation *f, node *n, bool *answered, fm_message *out)

@@ -403,7 +403,43 @@ static void a_revoked_member_is_dropped_at_once(void)
     fm_trust_free(&trust);
 }
 
+/* It has released, so the round still stands; but no honest node releases beside it any more. */
+static void to_leave_a_round_with_a_revoked_member_is_no_harm(void)
+{
+    const uint32_t revoked = PEOPLE - 1;
+
+    for (int with = 0; with < 2; with++) {
+        fm_message m = { .type = FM_MSG_ABANDON };
+        fm_trust *trust = NULL;
+        uint64_t barred_ms;
+        federation f;
+
+        fed_make(&f, &four);
+        fed_stop_all_at(&f, FM_MSG_COMMITS);
+        f.nodes[revoked].stop_at = 0;
+        fed_join_all(&f, 3);
+        fed_join(&f, revoked);
+        fed_pump(&f);
+        CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_WAIT_RELEASES);
+        if (with) {
+            trust = fed_trust_without(revoked);
+            CU_ASSERT_EQUAL(fm_coordinator_set_trust(f.c, trust, f.now_ms, f.now_s), FM_OK);
+            CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_WAIT_RELEASES);
+        }
+        m.abandon.round = f.last_given;
+        fm_reason_set(m.abandon.reason, "a member's certificate counts no more");
+        fed_say(&f, 0, &m);
+        CU_ASSERT(fed_noted(&f, "it refused round"));
+        CU_ASSERT_EQUAL(fm_coordinator_harm(f.c, f.nodes[0].name, f.now_ms, &barred_ms),
+                        with ? 0 : 3);
+        fed_end(&f);
+        fm_trust_free(&trust);
+    }
+}
+
 static const fm_test tests[] = {
+    { "to leave a round with a revoked member is no harm",
+      to_leave_a_round_with_a_revoked_member_is_no_harm },
     { "a full federation starts at once", a_full_federation_starts_at_once },
     { "enough members start after join_ms from the first",
       enough_members_start_after_join_ms_from_the_first },

@@ -133,6 +133,24 @@ static void what_no_honest_node_says_counts_as_a_loss(void)
     fed_end(&f);
 }
 
+/* All others have released, and paid for the round. */
+static void a_withheld_release_weighs_more_than_a_late_update(void)
+{
+    uint64_t barred_ms = 0;
+    federation f;
+
+    fed_make(&f, &five);
+    f.nodes[4].stop_at = FM_MSG_COMMITS;
+    fed_join_all(&f, 5);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_WAIT_RELEASES);
+    fed_tick(&f, PHASE_MS);
+    CU_ASSERT(fed_noted(&f, "no release for round"));
+    CU_ASSERT_EQUAL(fm_coordinator_harm(f.c, "node-e", f.now_ms, &barred_ms), 3);
+    CU_ASSERT_EQUAL(barred_ms, 2 * PHASE_MS); /* the first time is not free */
+    fed_end(&f);
+}
+
 static void a_node_that_is_needed_does_not_wait(void)
 {
     federation f;
@@ -347,6 +365,8 @@ static void a_raised_budget_counts_again(void)
 }
 
 static const fm_test tests[] = {
+    { "a withheld release weighs more than a late update",
+      a_withheld_release_weighs_more_than_a_late_update },
     { "a node lost again and again waits", a_node_lost_again_and_again_waits },
     { "what crosses a node's last word is passed over", what_crosses_the_last_word_is_passed_over },
     { "four finished rounds make up for a loss", four_finished_rounds_make_up_for_a_loss },

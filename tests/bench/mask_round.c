@@ -64,7 +64,7 @@ static fm_status open_sum(node *v, size_t n, double noise_multiplier, unsigned w
 {
     const fm_dp_lattice_spec spec = { .clip_norm = 1.0,
                                       .noise_multiplier = noise_multiplier,
-                                      .max_units = 400, /* as many as 16 bits hold with 11 nodes */
+                                      .max_units = 400, /* 16 bits hold them with 11 nodes */
                                       .nodes = v->round.participant_count,
                                       .quorum = v->round.participant_count,
                                       .encoding = FM_DP_FAST,

@@ -414,6 +414,84 @@ static void a_list_of_another_ca_or_altered_is_refused(void)
     world_end(&w);
 }
 
+/* ---- a folder that was somebody's before ---- */
+
+static uint64_t number_in(const char *dir)
+{
+    fm_trust *t = NULL;
+    uint64_t n = fm_trust_load(dir, &t) == FM_OK ? fm_trust_crl_number(t) : 0;
+
+    fm_trust_free(&t);
+    return n;
+}
+
+static void the_newest_list_of_the_folder_counts_and_stays(void)
+{
+    fm_buf old = { 0 };
+    member m;
+    world w;
+
+    world_make(&w, FM_KEY_ED25519);
+    member_make(&m, &w, "beta", FM_KEY_ED25519);
+    crl_of(w.ca, &old);
+    need(sign(&m, &w) == FM_OK && fm_ca_revoke(w.ca, "alpha") == FM_OK, "list 2");
+    copy_file(w.ca, m.dir, "crl.pem");               /* left behind, or sent by mail */
+    CU_ASSERT_EQUAL(install(&m, &w, "beta"), FM_OK); /* with list 1, by who withholds list 2 */
+    CU_ASSERT_EQUAL(number_in(m.dir), 2);
+    member_end(&m);
+    /* And who stands on it is refused, though what was sent knows nothing of it. */
+    member_make(&m, &w, "gamma", FM_KEY_ED25519);
+    need(sign(&m, &w) == FM_OK && fm_ca_revoke(w.ca, "gamma") == FM_OK, "list 3");
+    copy_file(w.ca, m.dir, "crl.pem");
+    fm_buf_fini(&m.crl);
+    m.crl = old;
+    not_installed(&m, &w, "gamma", "revoked");
+    member_end(&m);
+    world_end(&w);
+}
+
+static void another_ca_that_is_pinned_stays(void)
+{
+    char other[PATH_CAP], path[PATH_CAP];
+    fm_buf before = { 0 }, after = { 0 };
+    member m;
+    world w;
+
+    world_make(&w, FM_KEY_ED25519);
+    make_path(other, w.root, "other");
+    need(fm_ca_new(other, "heart", FM_KEY_ED25519, 30) == FM_OK, "another CA");
+    member_make(&m, &w, "beta", FM_KEY_ED25519);
+    copy_file(other, m.dir, "ca.crt");
+    make_path(path, m.dir, "ca.crt");
+    need(sign(&m, &w) == FM_OK && fm_file_read(path, SIZE_MAX, &before) == FM_OK, "a CA");
+    CU_ASSERT_EQUAL(install(&m, &w, "beta"), FM_EEXIST);
+    CU_ASSERT_TRUE(says("another CA") && says("move ca.crt"));
+    need(fm_file_read(path, SIZE_MAX, &after) == FM_OK, "a CA");
+    CU_ASSERT(before.len == after.len && memcmp(before.data, after.data, after.len) == 0);
+    /* Moved away, but the old CA's list forgotten: with or without a new one it is in no way. */
+    for (int with = 0; with < 2; with++) {
+        make_path(path, m.dir, "ca.crt");
+        need(remove(path) == 0, path);
+        copy_file(other, m.dir, "crl.pem");
+        m.crl.len = with ? m.crl.len : 0;
+        CU_ASSERT_EQUAL(install(&m, &w, "beta"), FM_OK);
+        fm_buf_fini(&m.crl);
+        crl_of(w.ca, &m.crl);
+        {
+            fm_trust *t = NULL;
+
+            CU_ASSERT_EQUAL(fm_trust_load(m.dir, &t), FM_OK);
+            fm_trust_free(&t);
+        }
+        make_path(path, m.dir, "identity.crt");
+        need(remove(path) == 0, path);
+    }
+    fm_buf_fini(&before);
+    fm_buf_fini(&after);
+    member_end(&m);
+    world_end(&w);
+}
+
 static const fm_test tests[] = {
     { "a member enrols with a key that stays where it was made",
       a_member_enrols_with_a_key_that_stays_where_it_was_made },
@@ -429,6 +507,9 @@ static const fm_test tests[] = {
       a_certificate_that_is_not_ones_own_is_refused },
     { "a revoked or late certificate is not installed",
       a_revoked_or_late_certificate_is_not_installed },
+    { "the newest list of the folder counts and stays",
+      the_newest_list_of_the_folder_counts_and_stays },
+    { "another CA that is pinned stays", another_ca_that_is_pinned_stays },
     { "only a higher number replaces a list", only_a_higher_number_replaces_a_list },
     { "a list of another CA, or altered, is refused", a_list_of_another_ca_or_altered_is_refused },
 };

@@ -113,6 +113,42 @@ static void a_revocation_counts_from_its_own_date_on(void)
     world_end(&w);
 }
 
+/** Dated back before the CA: for who is here now it is good, and so it must be later. */
+static void a_certificate_older_than_its_ca_counts_from_the_ca_on(void)
+{
+    const int64_t day_s = DAY_S;
+    char old[PATH_CAP];
+    fm_identity *id = NULL;
+    fm_past_credential past;
+    fm_statement unused;
+    fm_credential *c;
+    world w;
+
+    world_make(&w, KEY_TYPES[0]);
+    make_path(old, w.root, "old");
+    {
+        const fm_ca_request r = { .role = FM_ROLE_NODE,
+                                  .name = "old",
+                                  .type = FM_KEY_ED25519,
+                                  .not_before_s = w.now_s - 30 * day_s,
+                                  .not_after_s = w.now_s + 10 * day_s };
+
+        need(fm_ca_issue(w.ca, &r, old) == FM_OK && fm_identity_load(old, &id) == FM_OK, "old");
+    }
+    c = credential_of(id, w.now_s + FM_STATEMENT_VALID_S);
+    CU_ASSERT_EQUAL(fm_credential_verify(w.trust, c, FM_ROLE_NODE, w.now_s, &unused, NULL), FM_OK);
+    CU_ASSERT_EQUAL(check(w.trust, c, &past), FM_OK);
+    CU_ASSERT_EQUAL(past.made_s, w.now_s);
+    free(c);
+    /* A statement from before the CA: as old as that. */
+    c = credential_of(id, w.now_s + 3600);
+    CU_ASSERT_EQUAL(check(w.trust, c, &past), FM_OK);
+    CU_ASSERT(past.made_s <= w.now_s && past.made_s >= w.now_s - 3600);
+    free(c);
+    fm_identity_free(&id);
+    world_end(&w);
+}
+
 static void nothing_of_an_old_credential_may_be_changed(void)
 {
     fm_past_credential past;
@@ -145,6 +181,8 @@ static const fm_test tests[] = {
     { "an expired certificate counts for its own time",
       an_expired_certificate_counts_for_its_own_time },
     { "a revocation counts from its own date on", a_revocation_counts_from_its_own_date_on },
+    { "a certificate older than its CA counts from the CA on",
+      a_certificate_older_than_its_ca_counts_from_the_ca_on },
     { "nothing of an old credential may be changed", nothing_of_an_old_credential_may_be_changed },
 };
 const fm_test_suite suite_past = { "certs.past", tests, FM_TEST_COUNT(tests) };

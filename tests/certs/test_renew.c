@@ -121,6 +121,33 @@ static void another_key_or_an_ended_one_is_not_renewed(void)
 }
 
 /* What an aggregator might send instead. */
+/* The CA is at its end, too: what it could sign would last no longer, and each would be recorded. */
+static void one_that_lasts_as_long_as_its_ca_is_not_signed_again(void)
+{
+    char ca[PATH_CAP], dir[PATH_CAP], issued[PATH_CAP];
+    fm_ca_request r = { .role = FM_ROLE_NODE, .name = "beta", .type = FM_KEY_ED25519, .days = 300 };
+    fm_identity *id = NULL;
+    fm_buf request, next;
+    old o;
+
+    old_make(&o, LIFE_S / 4);
+    make_path(ca, o.w.root, "short");
+    make_path(dir, o.w.root, "last");
+    make_path(issued, ca, "issued");
+    r.not_before_s = o.w.now_s - 100 * (int64_t)DAY_S; /* due: and ends when the CA does */
+    need(fm_ca_new(ca, "heart", FM_KEY_ED25519, 30) == FM_OK && fm_ca_issue(ca, &r, dir) == FM_OK &&
+             fm_identity_load(dir, &id) == FM_OK && fm_identity_request(id, &request) == FM_OK,
+         "a member of a CA near its end");
+    for (int i = 0; i < 3; i++) {
+        CU_ASSERT_EQUAL(fm_ca_renew_request(ca, request.data, request.len, &next), FM_ESTATE);
+        CU_ASSERT_TRUE(says("the CA itself ends on") && says("a new CA is needed"));
+    }
+    CU_ASSERT_EQUAL(count_files(issued), 1);
+    fm_buf_fini(&request);
+    fm_identity_free(&id);
+    old_end(&o);
+}
+
 static void another_members_certificate_is_not_installed(void)
 {
     const uint8_t *der;
@@ -141,6 +168,8 @@ static void another_members_certificate_is_not_installed(void)
 }
 
 static const fm_test tests[] = {
+    { "one that lasts as long as its CA is not signed again",
+      one_that_lasts_as_long_as_its_ca_is_not_signed_again },
     { "a certificate is due in its last third", a_certificate_is_due_in_its_last_third },
     { "the next certificate has the same key, name and length",
       the_next_certificate_has_the_same_key_name_and_length },

@@ -99,7 +99,8 @@ def levels(sigma, n, quorum, colluders, local):
         return [(last, s(None, 1))]
     out, a, e, before = [], None, 0, None
     while True:
-        found = next((x for x in range(e, last + 1) if s(a, n - x - colluders) >= 10), None)
+        least = 10 if a is None else 2.5
+        found = next((x for x in range(e, last + 1) if s(a, n - x - colluders) >= least), None)
         if found is None:
             out[-1] = (last, s(before, n - last - colluders))
             return out

@@ -158,7 +158,7 @@ class Lattice:
         need(self.z * self.sigma >= 27, "plan: noise too narrow for the lattice")
         n = self.nodes - colluders
         need(self.bits == 32 or local or quorum == self.nodes
-             or self.sigma >= 10 * math.sqrt(float(n) * (n - 1)), "plan: words are too short")
+             or self.sigma >= 12 * math.sqrt(float(n)), "plan: words are too short")
 
     def steps(self, f):
         return math.floor(math.ldexp(self.clip_norm, f))
@@ -171,8 +171,9 @@ class Lattice:
 
     def _fits(self, f, e, bits):
         share = self._share(f, e)
-        return (self.max_units * self._delta(f, e) + self.nodes * (12 * share + 0.5)
-                < 2.0**(bits - 1) - 1 and share <= self.MOST)
+        noise = 14 * share * math.sqrt(float(self.nodes)) + 0.5 * self.nodes
+        return (self.max_units * self._delta(f, e) + noise < 2.0**(bits - 1) - 1
+                and share <= self.MOST)
 
     def _exact(self, f):
         while self.steps(f) >= 64 and not self._fits(f, f, 32):

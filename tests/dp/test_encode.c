@@ -286,7 +286,7 @@ static void refuses_bad_arguments(void)
     fm_dp_sum *s = NULL;
 
     CU_ASSERT_EQUAL(fm_dp_sum_new(&l, 0, &s), FM_EINVAL);
-    CU_ASSERT_EQUAL(fm_dp_sum_new(&l, ((size_t)1 << 28) + 1, &s), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_dp_sum_new(&l, ((size_t)1 << 30) + 1, &s), FM_EINVAL);
     CU_ASSERT_EQUAL(fm_dp_sum_new(NULL, 1, &s), FM_EINVAL);
     bad.max_units = UINT32_MAX; /* a lattice on which sums would wrap */
     CU_ASSERT_EQUAL(fm_dp_sum_new(&bad, 1, &s), FM_EINVAL);

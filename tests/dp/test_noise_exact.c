@@ -177,7 +177,7 @@ static void check_split(double width, unsigned bits)
 
 static void the_alias_table_and_the_residual_add_up_to_the_law(void)
 {
-    const double widths[] = { 10.0, 17.25, 40.0, 58.3, 62.0 };
+    const double widths[] = { 2.5, 10.0, 17.25, 40.0, 58.3, 62.0 };
 
     for (size_t i = 0; i < FM_TEST_COUNT(widths); i++) {
         check_split(widths[i], 23);
@@ -205,7 +205,7 @@ static void check_plan(const fm_dp_gaussian *g, double sigma)
     CU_ASSERT(real <= (long double)sigma * (1.0L + 1e-9L));
     CU_ASSERT(g->escape_weight >= 1 && g->escape_weight <= 512);
     distance = (long double)(g->stages - 1) * 0x1p-86L + 0x1p-107L +
-               (long double)(g->stages * (g->residual.entries + 1)) * 0.51L * 0x1p-93L;
+               (long double)(g->stages * (g->residual.entries + 2)) * 0.52L * 0x1p-93L;
     CU_ASSERT(distance < 0x1p-80L);
     if (sigma <= 0x1p26) /* no sample can leave 32 bits */
         CU_ASSERT(c * 1.06L * (long double)g->residual.entries < 0x1p31L);
@@ -213,7 +213,7 @@ static void check_plan(const fm_dp_gaussian *g, double sigma)
 
 static void every_sigma_gets_a_plan_that_meets_the_proof(void)
 {
-    for (double sigma = 10.0; sigma <= 0x1p50; sigma *= 1.04) {
+    for (double sigma = FM_DP_MIN_SIGMA; sigma <= 0x1p50; sigma *= 1.04) {
         fm_dp_gaussian *g = NULL;
 
         CU_ASSERT_EQUAL_FATAL(fm_dp_gaussian_new(sigma, &g), FM_OK);
@@ -225,15 +225,15 @@ static void every_sigma_gets_a_plan_that_meets_the_proof(void)
 
 static void the_ends_of_the_range_are_served_and_no_more(void)
 {
-    const double bad[] = { 9.999, 0.0, -10.0, 0x1.0000001p50, INFINITY, NAN };
+    const double bad[] = { 2.4999, 0.0, -10.0, 0x1.0000001p50, INFINITY, NAN };
     fm_dp_gaussian *g = NULL;
 
     for (size_t i = 0; i < FM_TEST_COUNT(bad); i++) {
         CU_ASSERT_EQUAL(fm_dp_gaussian_new(bad[i], &g), FM_EINVAL);
         CU_ASSERT_PTR_NULL(g);
     }
-    CU_ASSERT_EQUAL(fm_dp_gaussian_new(10.0, NULL), FM_EINVAL);
-    CU_ASSERT_EQUAL(fm_dp_gaussian_new(10.0, &g), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_gaussian_new(2.5, NULL), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_dp_gaussian_new(2.5, &g), FM_OK);
     fm_dp_gaussian_free(&g);
     CU_ASSERT_EQUAL(fm_dp_gaussian_new(0x1p50, &g), FM_OK);
     fm_dp_gaussian_free(&g);

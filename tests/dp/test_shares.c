@@ -47,7 +47,7 @@ static void check_order(const fm_dp_lattice *lattice, const fm_dp_levels *l)
     CU_ASSERT_FATAL(l->count >= 1 && l->count <= FM_DP_LEVELS_MAX);
     CU_ASSERT_EQUAL(l->losses[l->count - 1], l->participants - lattice->quorum);
     for (uint32_t i = 0; i < l->count; i++) {
-        CU_ASSERT(l->sigma[i] >= 10.0);
+        CU_ASSERT(l->sigma[i] >= (i == 0 ? 10.0 : 2.5));
         CU_ASSERT(i == 0 || l->losses[i] > l->losses[i - 1]);
     }
     CU_ASSERT_EQUAL(fm_dp_levels_kept(l, lattice->quorum), l->count); /* nothing is surplus */
@@ -112,32 +112,35 @@ static void no_lattice_has_more_levels_than_there_is_room_for(void)
     CU_ASSERT(most > 100 && most <= FM_DP_LEVELS_MAX);
 }
 
-/* n = 6, t = 4, c = 1, sigma = 36: the shares are 36/sqrt(5), 36/2, 36/sqrt(3), the levels beyond
- * the first 36/sqrt(20) = 8.0 and 36/sqrt(12) = 10.4. */
+/* n = 22, t = 18, c = 1, sigma = 46: the first share is 46/sqrt(21) = 10.04, what makes it one for
+ * a loss more 46/sqrt(420) = 2.24, for two 46 sqrt(2/399) = 3.26, and so on. */
 static void a_level_that_would_be_too_narrow_is_merged_with_the_next(void)
 {
-    fm_dp_lattice lattice = lattice_of(6, 4, 1, 36.0);
-    fm_dp_levels l = fm_dp_levels_of(&lattice, 6);
+    fm_dp_lattice lattice = lattice_of(22, 18, 1, 46.0);
+    fm_dp_levels l = fm_dp_levels_of(&lattice, 22);
+
+    check_order(&lattice, &l);
+    CU_ASSERT_EQUAL_FATAL(l.count, 3);
+    CU_ASSERT(l.losses[0] == 0 && l.losses[1] == 2 && l.losses[2] == 4);
+    CU_ASSERT_DOUBLE_EQUAL(l.sigma[0], 46.0 / sqrt(21.0), 1e-9);
+    CU_ASSERT_DOUBLE_EQUAL(l.sigma[1], 46.0 * sqrt(1.0 / 19.0 - 1.0 / 21.0), 1e-9);
+    CU_ASSERT_DOUBLE_EQUAL(l.sigma[2], 46.0 * sqrt(1.0 / 17.0 - 1.0 / 19.0), 1e-9);
+    CU_ASSERT_EQUAL(fm_dp_levels_kept(&l, 22), 1);
+    CU_ASSERT_EQUAL(fm_dp_levels_kept(&l, 21), 2); /* as if two were lost */
+    CU_ASSERT_EQUAL(fm_dp_levels_kept(&l, 20), 2);
+    CU_ASSERT_EQUAL(fm_dp_levels_kept(&l, 19), 3);
+}
+
+/* t = 19: 46/sqrt(342) = 2.49, all that is left for the third loss, is too narrow. */
+static void what_is_left_at_the_end_goes_to_the_level_before(void)
+{
+    fm_dp_lattice lattice = lattice_of(22, 19, 1, 46.0);
+    fm_dp_levels l = fm_dp_levels_of(&lattice, 22);
 
     check_order(&lattice, &l);
     CU_ASSERT_EQUAL_FATAL(l.count, 2);
-    CU_ASSERT(l.losses[0] == 0 && l.losses[1] == 2);
-    CU_ASSERT_DOUBLE_EQUAL(l.sigma[0], 36.0 / sqrt(5.0), 1e-9);
-    CU_ASSERT_DOUBLE_EQUAL(l.sigma[1], 36.0 * sqrt(1.0 / 3.0 - 1.0 / 5.0), 1e-9);
-    CU_ASSERT_EQUAL(fm_dp_levels_kept(&l, 6), 1);
-    CU_ASSERT_EQUAL(fm_dp_levels_kept(&l, 5), 2); /* as if two were lost */
-    CU_ASSERT_EQUAL(fm_dp_levels_kept(&l, 4), 2);
-}
-
-/* sigma = 24: 24/sqrt(20) = 5.4 and 24 sqrt(2/15) = 8.8, all that is left, are too narrow. */
-static void what_is_left_at_the_end_goes_to_the_level_before(void)
-{
-    fm_dp_lattice lattice = lattice_of(6, 4, 1, 24.0);
-    fm_dp_levels l = fm_dp_levels_of(&lattice, 6);
-
-    check_order(&lattice, &l);
-    CU_ASSERT_EQUAL_FATAL(l.count, 1);
-    CU_ASSERT_DOUBLE_EQUAL(l.sigma[0], lattice.sigma_share, 1e-9);
+    CU_ASSERT(l.losses[0] == 0 && l.losses[1] == 3);
+    CU_ASSERT_DOUBLE_EQUAL(l.sigma[1], 46.0 * sqrt(1.0 / 18.0 - 1.0 / 21.0), 1e-9);
 }
 
 /* sigma = 18: 18/sqrt(5) = 8.05 and 18/2 are below 10 already, 18/sqrt(3) = 10.4 is not. */

@@ -63,4 +63,25 @@ check "set right, it says so" until_true 10 says "$RUN/aggregator/log" "set back
 for name in $HOSPITALS; do party "$name"; done
 at=$(round_now)
 check "and all go on, without its being started again" wait_round aggregator $((at + 10)) 60
+
+# ---- and afterwards: every round, also those of the wrong clock, can be checked ----
+for name in aggregator $HOSPITALS; do kill_party "$name"; done
+check "the bundle of all rounds is made" "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" \
+    --audit "$WORK/run.audit"
+check "and holds" "$BIN/fedmoe-node" verify --trust "$RUN/ca" "$WORK/run.audit"
+# All were killed at once above: a round that some had released by then is in no bundle.
+member() {
+    local -a named=()
+    local i round
+    for i in 1 2 3; do
+        "$BIN/fedmoe-node" verify --config "$RUN/northgate/node.yaml" "${named[@]}" "$WORK/run.audit" \
+            >"$WORK/out" 2>&1 && return 0
+        round=$(sed -n 's/.*; give --abandoned \([0-9]*\)).*/\1/p' "$WORK/out")
+        [ -n "$round" ] || break
+        named+=(--abandoned "$round")
+    done
+    cat "$WORK/out" >&2
+    return 1
+}
+check "for a member, too" member
 finish

@@ -48,7 +48,10 @@ int fdatasync(int fd);
 int ftruncate(int fd, off_t len);
 int ftruncate64(int fd, off64_t len);
 int rename(const char *from, const char *to);
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags);
 int unlink(const char *path);
+int unlinkat(int dir, const char *path, int flags);
+int mkdir(const char *path, mode_t mode);
 int mkostemps(char *name, int suffix, int flags);
 time_t time(time_t *out);
 int gettimeofday(struct timeval *restrict out, void *restrict zone);
@@ -181,9 +184,25 @@ int rename(const char *from, const char *to)
     return reached(TO_FILE, false) ? -1 : (int)syscall(SYS_rename, from, to);
 }
 
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
+{
+    return reached(TO_FILE, false) ? -1
+                                   : (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
+}
+
 int unlink(const char *path)
 {
     return reached(TO_FILE, false) ? -1 : (int)syscall(SYS_unlink, path);
+}
+
+int unlinkat(int dir, const char *path, int flags)
+{
+    return reached(TO_FILE, false) ? -1 : (int)syscall(SYS_unlinkat, dir, path, flags);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    return reached(TO_FILE, false) ? -1 : (int)syscall(SYS_mkdir, path, mode);
 }
 
 int mkostemps(char *name, int suffix, int flags)

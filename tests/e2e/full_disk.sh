@@ -25,7 +25,7 @@ party() {
 # Only the status is allowed to be behind: it is written again with the next change.
 names_file_and_remedy() {
     grep -E 'No space left|disk is full|disk I/O' "$1" >"$WORK/said" || { echo "nothing said" >&2; return 1; }
-    ! grep -vE '(\.db|\.safetensors|\.json|\.bin|trace|/(aggregator|lakeside)): .*; free space on that disk' "$WORK/said" >&2
+    ! grep -vE '(\.db|\.safetensors|\.json|\.bin|\.held|trace|/(aggregator|lakeside)): .*; free space on that disk' "$WORK/said" >&2
 }
 
 # recovers WHO K: with no space from its K-th call on.

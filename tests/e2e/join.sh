@@ -1,6 +1,6 @@
 # A year's operation in a minute: invited, joined, trained, one revoked; and codes that are refused.
 . "$(dirname "$0")/lib.sh"
-setup --rounds 200
+setup --rounds 400
 NODES="alpha beta omega delta"
 aggregator() { "$BIN/fedmoe-aggregator" "$1" --directory "$RUN/aggregator" "${@:2}"; }
 
@@ -17,11 +17,28 @@ equip() {
 
 has_mode() { [ "$(stat -c %a "$1")" = "$2" ]; }
 
-# ---- by hand: the aggregator has no CA, the coordinator signs at a desk
-start_aggregator
+# ---- while it waits for an aggregator, nobody on the machine can read the code and be first
 code=$(invite alpha)
+"$BIN/fedmoe-node" join "$code" --output "$RUN/hidden" >"$WORK/hidden" 2>&1 &
+PID[hidden]=$!
+has_key() {
+    local i
+    for ((i = 0; i < 200; i++)); do [ -s "$RUN/$1/identity.code" ] && return 0; sleep 0.05; done
+    return 1
+}
+check "it has made its key and waits" has_key hidden
+shown() { tr '\0' '\n' <"/proc/${PID[hidden]}/cmdline"; }
+check "its process is seen" says <(shown) "^--output"
+check "without the code" [ "$(shown | grep -c fedmoe1)" = 0 ]
+kill_party hidden
+rm -rf "$RUN/hidden"
+
+# ---- by hand: the aggregator has no CA, the coordinator signs at a desk
+mkdir -p "$RUN/aggregator/updates"
+touch "$RUN/aggregator/updates/.7.Xy12.tmp" # of an aggregator that kept updates, and was killed
+start_aggregator
 start_join() {
-    join "$code" alpha >"$WORK/alpha" 2>&1 &
+    "$BIN/fedmoe-node" join "$code" --output "$RUN/alpha" >"$WORK/alpha" 2>&1 &
     PID[join]=$!
 }
 start_join
@@ -34,6 +51,7 @@ waits() {
     return 1
 }
 check "without a CA the request waits" waits
+check "updates of a round that did not finish are gone" [ -z "$(ls -A "$RUN/aggregator/updates")" ]
 key=$(sed -n 's/^alpha *key //p' "$WORK/enrol")
 reads_out() {
     local i
@@ -47,7 +65,12 @@ check "the hospital reads out the key that the desk shows" reads_out
 kill_party join
 start_join
 check "killed and started again, it goes on with the same key" reads_out
-check "the desk signs it" aggregator enrol alpha --ca "$RUN/ca"
+check "the desk does not sign without being told for which key" \
+    bash -c '"$1" enrol alpha --ca "$2" --directory "$3" 2>"$4"; [ $? = 2 ]' _ \
+    "$BIN/fedmoe-aggregator" "$RUN/ca" "$RUN/aggregator" "$WORK/out"
+check "nor for another one" refused "$WORK/out" "not for the one that was read out" \
+    "$BIN/fedmoe-aggregator" enrol alpha --key "$(printf '%064d' 1)" --ca "$RUN/ca" --directory "$RUN/aggregator"
+check "the desk signs it" aggregator enrol alpha --key "$key" --ca "$RUN/ca"
 check "and the node has its identity" wait_end join 30
 check "nothing waits any more" says <(aggregator enrol) "no request waits"
 
@@ -58,10 +81,13 @@ aggregator start --ca "$RUN/ca" --linger 3 >>"$RUN/aggregator/log" 2>&1 &
 PID[aggregator]=$!
 for name in beta gamma delta; do
     code=$(invite "$name")
-    check "$name joins with its code alone" join "$code" "$name"
+    check "$name joins with its code alone, from a pipe" join - "$name" < <(echo "$code")
 done
+snapshot() { find "$1" -type f -printf '%p %i %T@\n' -exec cksum {} + | sort; }
 check "the key is private" has_mode "$RUN/delta/identity.key" 600
-check "the same command again changes nothing" says <(join "$code" delta 2>&1) "this is node 'delta'"
+snapshot "$RUN/delta" >"$WORK/before"
+check "the same command again says so" says <(join "$code" delta 2>&1) "this is node 'delta'"
+check "and changes nothing" cmp "$WORK/before" <(snapshot "$RUN/delta")
 check "the code is good once" refused "$WORK/out" "used already, with another key" \
     "$BIN/fedmoe-node" join "$code" --output "$RUN/thief" --wait-s 2
 check "a mistyped code is named as such" refused "$WORK/out" "mistyped or cut" \
@@ -117,17 +143,62 @@ check "the others go on" wait_round aggregator $((at + 10)) 90
 for name in alpha beta omega; do
     check "$name holds the CA's new list" cmp "$RUN/ca/crl.pem" "$RUN/$name/crl.pem"
 done
+put_back() {
+    local i
+    for ((i = 0; i < 100; i++)); do cmp -s "$RUN/ca/crl.pem" "$RUN/$1/crl.pem" && return 0; sleep 0.05; done
+    return 1
+}
+cp "$WORK/old.pem" "$RUN/beta/crl.pem"
+check "an older list that is put back at a node is replaced by the newer one" put_back beta
+check "and says so" says "$RUN/beta/log" "crl.pem is refused, and the list in force put back: .*list 1 where list"
 cp "$WORK/old.pem" "$RUN/aggregator/crl.pem"
 notices() {
     local i
     for ((i = 0; i < 100; i++)); do
-        grep -q "the new crl.pem is refused: list 1 where list" "$RUN/aggregator/log" && return 0
+        grep -q "the new crl.pem is refused, .*: list 1 where list" "$RUN/aggregator/log" && return 0
         sleep 0.05
     done
     return 1
 }
 check "an older list that is put back is refused" notices
+check "and the newer one put there again" put_back aggregator
+at=$(number "$RUN/aggregator/status.json" round)
+check "the rounds go on" wait_round aggregator $((at + 3)) 60
+code=$(invite delta)
+check "another code does not pass for the identity that is there" refused "$WORK/out" \
+    "holds an identity of 'delta' already, which this code did not bring" \
+    "$BIN/fedmoe-node" join "$code" --output "$RUN/delta"
+check "and stays open" says <(aggregator invite --list) "^delta +open"
+aggregator invite --withdraw delta >"$WORK/out"
 check "delta is not let in again" refused "$WORK/out" "revoked by the CA" \
     "$BIN/fedmoe-node" start --config "$RUN/delta/node.yaml" --retry-s 3
 for name in alpha beta omega aggregator; do check "$name ends well" wait_end "$name" 150; done
+
+# ---- nor by a restart
+cp "$WORK/old.pem" "$RUN/aggregator/crl.pem"
+check "an aggregator does not start with a list older than it had" refused "$WORK/out" \
+    "crl.pem is not the newest .*list 1 where list" \
+    "$BIN/fedmoe-aggregator" start --directory "$RUN/aggregator" --linger 1
+cp "$WORK/old.pem" "$RUN/beta/crl.pem"
+check "nor a node" refused "$WORK/out" "crl.pem is not the newest .*list 1 where list" \
+    "$BIN/fedmoe-node" start --config "$RUN/beta/node.yaml" --retry-s 1
+check "a revocation replaces it" aggregator revoke beta --ca "$RUN/ca"
+check "by the newest" cmp "$RUN/ca/crl.pem" "$RUN/aggregator/crl.pem"
+
+# ---- several commands at once: the last list is the one that stays
+for name in alpha gamma omega northgate lakeside; do
+    aggregator revoke $name --ca "$RUN/ca" >"$WORK/revoke.$name" 2>&1 &
+    PID[revoke-$name]=$!
+done
+for name in alpha gamma omega northgate lakeside; do
+    check "$name is revoked beside the others" wait_end "revoke-$name" 30
+done
+check "by the newest list of all" cmp "$RUN/ca/crl.pem" "$RUN/aggregator/crl.pem"
+
+# ---- a damaged file of codes is no reason not to revoke
+echo "no database" >"$RUN/aggregator/invitations.db"
+check "it is said that a code may be open" refused "$WORK/out" \
+    "'hillcrest' is revoked .*but a join code of it may still be open: .*damaged" \
+    "$BIN/fedmoe-aggregator" revoke hillcrest --ca "$RUN/ca" --directory "$RUN/aggregator"
+check "but it is revoked" cmp "$RUN/ca/crl.pem" "$RUN/aggregator/crl.pem"
 finish

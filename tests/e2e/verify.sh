@@ -24,6 +24,10 @@ check "the bundle" into "$WORK/out" export_audit "$BUNDLE"
 check "with the updates of all rounds" says "$WORK/out" "5 rounds, the updates of 5"
 check "never in place of the aggregator's own files" refused "$WORK/out" "own files" \
     "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" --audit "$RUN/aggregator/plan.bin"
+check "nor of the updates that it keeps" refused "$WORK/out" "among the updates that are kept" \
+    "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" \
+    --audit "$RUN/aggregator/updates/$(ls "$RUN/aggregator/updates" | head -1)"
+check "nobody else may read it" [ "$(stat -c %a "$BUNDLE")" = 600 ]
 check "one of --output and --audit" bash -c '"$1" export --directory "$2" 2>"$3"; [ $? = 2 ]' _ \
     "$BIN/fedmoe-aggregator" "$RUN/aggregator" "$WORK/out"
 check "a finished round has its updates, and no other has" \
@@ -37,6 +41,7 @@ check "a member: it holds" into "$WORK/out" member "$BUNDLE"
 check "its own rounds are in it" says "$WORK/out" "journal +5 rounds of this node are in it"
 check "the sums were recomputed" says "$WORK/out" "recomputed in all 5 rounds"
 check "an outsider: it holds" into "$WORK/out" outsider --recompute "$BUNDLE"
+check "without a list nobody was looked for on it" says "$WORK/out" "no list here .*revoked members were not looked for"
 check "who took part and signed" says "$WORK/out" "lakeside +5 +5"
 check "what the run cost" says "$WORK/out" "epsilon +1 at delta 0.0001"
 check "as JSON" into "$WORK/out.json" outsider --json "$BUNDLE"
@@ -93,6 +98,23 @@ check "are said to be" into "$WORK/out" outsider "$WORK/bad"
 check "and the rounds that they would prove" says "$WORK/out" "recomputed in 3 of 5 rounds"
 check "and can be demanded" refused "$WORK/out" "only 3 of 5 rounds can be recomputed" \
     "$BIN/fedmoe-node" verify --trust "$WORK/outsider" --recompute "$WORK/bad"
+ln -s $((FIRST + 3)) "$RUN/aggregator/updates/$((FIRST + 3))" # there, and cannot be read
+check "updates that cannot be read are not taken for none" refused "$WORK/out" "updates/$((FIRST + 3)): cannot be opened" \
+    "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" --audit "$WORK/bad"
+# A member that is revoked now.
+"$BIN/fedmoe-aggregator" revoke lakeside --ca "$RUN/ca" --directory "$RUN/aggregator" >"$WORK/out"
+cp "$RUN/ca/crl.pem" "$WORK/outsider/"
+check "it counted then" into "$WORK/out" outsider "$BUNDLE"
+check "and is named" says "$WORK/out" "lakeside +5 +5 +certificate revoked later, on "
+check "by a list that is named" says "$WORK/out" "by list 2 of the CA"
+# Committed to, never released: only this node can know.
+sqlite3 "$RUN/northgate/state.db" "UPDATE rounds SET released_s = NULL WHERE round = $FIRST"
+check "a round that never finished for this node" refused "$WORK/out" \
+    "entry of round $FIRST\), survivors: this node committed to the round and never released" \
+    "$BIN/fedmoe-node" verify --config "$RUN/northgate/node.yaml" "$BUNDLE"
+check "unless its log says otherwise" into "$WORK/out" member --released $FIRST "$BUNDLE"
+check "which the report repeats" says "$WORK/out" "1 of them by your word"
+sqlite3 "$RUN/northgate/state.db" "UPDATE rounds SET released_s = used_s WHERE round = $FIRST"
 # A round that this node released, and that is nowhere.
 sqlite3 "$RUN/northgate/state.db" "INSERT INTO rounds SELECT federation, plan, $((FIRST - 1)), used_s, x'$(printf '%064d' 1)', released_s FROM rounds WHERE round = $FIRST"
 check "a released round that the bundle lacks" refused "$WORK/out" \

@@ -57,6 +57,7 @@ is_shown() {
 barred="riverside has cost the others a round or a roster"
 rounds=60
 times=2
+first="2 times: barred for 1 s"
 case $1 in
 withhold)
     rounds=400
@@ -68,7 +69,12 @@ late)
     ;;
 wrong-size) said="dropped: its update has [0-9]+ bytes, not [0-9]+" ;;
 twice) said="dropped: a second update for round" ;;
-wrong-release) said="dropped: the mark of its ledger does not bear its signature" ;;
+wrong-release)
+    # The others have released, and paid for the round: at once it is as bad as three others.
+    times=1
+    first="3 times: barred for 2 s"
+    said="dropped: the mark of its ledger does not bear its signature"
+    ;;
 flood-answers) said="dropped: it answered the roster twice" ;;
 garbage) said="(is gone|dropped): " ;;
 *) exit 2 ;;
@@ -76,7 +82,7 @@ esac
 federation $rounds
 hostile_node "$1"
 check "it is named, with the reason" wait_said $times "riverside $said" 60
-check "it is barred" wait_said 1 "$barred 2 times: barred for 1 s" 20
+check "it is barred" wait_said 1 "$barred $first" 20
 if [ "$1" = withhold ]; then
     check "and again, for longer" wait_said 1 "$barred 3 times: barred for 2 s" 20
     check "status says so" is_shown

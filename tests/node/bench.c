@@ -145,7 +145,7 @@ void restart_victim(bench *b)
 
 fm_status hear_alone(bench *b, unsigned node, const bench_message *o)
 {
-    return fm_node_round_take(b->node[node].machine, &o->m, the_world()->now_s);
+    return fm_node_round_take(b->node[node].machine, &o->m, the_world()->now_s + b->wrong_s);
 }
 
 fm_status hear(bench *b, unsigned node, const bench_message *o)

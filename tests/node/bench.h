@@ -46,6 +46,7 @@ typedef struct {
     fm_hash model_hash, head;
     fm_transcript_entry entries[MAX_ROUND];
     uint32_t entry_count;
+    int64_t wrong_s; /* of the clock of whoever hears */
 } bench;
 
 void bench_init(bench *b);

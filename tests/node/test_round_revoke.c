@@ -39,6 +39,8 @@ static void refused(bench *b, fm_msg_type what)
     say(b, what, o);
     CU_ASSERT_EQUAL(hear(b, VICTIM, o), FM_OK);
     CU_ASSERT_EQUAL(d->refusals, refusals + 1);
+    if (what == FM_MSG_ROUND_START) /* it says so: silence would pass for being late */
+        CU_ASSERT_EQUAL(d->effects[effects++], DID_SEND + FM_MSG_ABANDON);
     CU_ASSERT_EQUAL(d->count, effects);
     CU_ASSERT_PTR_NOT_NULL(strstr(d->why, "revoked"));
     free(o);
@@ -105,6 +107,28 @@ static void a_round_with_a_revoked_node_gets_no_update(void)
     CU_ASSERT_FALSE(did(victim_ports(b), DID_SEND + FM_MSG_MASKED_UPDATE));
     without_other(b->participants, &b->participant_count);
     taken(b, FM_MSG_ROUND_START, FM_NODE_WAIT_SURVIVORS);
+    fm_buf_fini(&list);
+    end(b);
+}
+
+/* The list is good, but this machine's clock is not: nobody was revoked, and it is not said. */
+static void a_list_that_does_not_count_now_is_named_as_what_it_is(void)
+{
+    fm_buf list = world_revoke(name_of(OTHER), false);
+    bench *b = begin(FM_NODE_WAIT_START);
+    bench_message *o = calloc(1, sizeof *o);
+    port_double *d = victim_ports(b);
+
+    need(o != NULL, "memory");
+    b->wrong_s = -3600; /* before lists and certificates began */
+    CU_ASSERT_EQUAL(hear_list(b, &list), FM_OK);
+    b->wrong_s = 0;
+    say(b, FM_MSG_ROUND_START, o);
+    CU_ASSERT_EQUAL(hear(b, VICTIM, o), FM_OK);
+    CU_ASSERT_PTR_NOT_NULL(strstr(d->why, "since the roster: "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(d->why, "clock"));
+    CU_ASSERT_PTR_NULL(strstr(d->why, "revoked by the CA"));
+    free(o);
     fm_buf_fini(&list);
     end(b);
 }
@@ -197,6 +221,8 @@ static void a_list_that_cannot_be_kept_ends_the_process(void)
 static const fm_test tests[] = {
     { "a roster with a revoked node is refused", a_roster_with_a_revoked_node_is_refused },
     { "a round with a revoked node gets no update", a_round_with_a_revoked_node_gets_no_update },
+    { "a list that does not count now is named as what it is",
+      a_list_that_does_not_count_now_is_named_as_what_it_is },
     { "survivors with a revoked node get no commit", survivors_with_a_revoked_node_get_no_commit },
     { "a sum with a revoked node is not released", a_sum_with_a_revoked_node_is_not_released },
     { "a round without the revoked node goes on", a_round_without_the_revoked_node_goes_on },

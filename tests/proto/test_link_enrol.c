@@ -46,12 +46,25 @@ static fm_status answer_renew(void *ctx, const char *name, fm_bytes request, fm_
     return FM_OK;
 }
 
+/* There is one code. */
+static bool is_known(void *ctx, const uint8_t invitation[FM_INVITATION_KEY_BYTES])
+{
+    uint8_t ours[FM_INVITATION_KEY_BYTES];
+
+    (void)ctx;
+    CU_ASSERT_EQUAL_FATAL(fm_enrol_public(g_token, ours), FM_OK);
+    return memcmp(invitation, ours, sizeof ours) == 0;
+}
+
 static fm_link_server *server_of(desk *d)
 {
     fm_link_server_config c = world_server_config((fm_link_limits){ 0 });
     fm_link_server *s = NULL;
 
-    c.issuer = (fm_link_issuer){ d, d ? answer : NULL, d ? answer_renew : NULL };
+    c.issuer = (fm_link_issuer){ .ctx = d,
+                                 .enrol = d ? answer : NULL,
+                                 .known = d ? is_known : NULL,
+                                 .renew = d ? answer_renew : NULL };
     CU_ASSERT_EQUAL_FATAL(fm_link_server_new(&c, &s), FM_OK);
     return s;
 }
@@ -66,6 +79,13 @@ static fm_message prove(const raw_peer *r, const uint8_t *door)
         fm_enrol_prove(g_token, &channel, (fm_bytes){ g_request, sizeof g_request }, &m.enrol),
         FM_OK);
     return m;
+}
+
+static fm_message renew_of(const raw_peer *r)
+{
+    return (fm_message){ .type = FM_MSG_RENEW,
+                         .renew = {
+                             FM_PROTO_VERSION, r->credential, { g_request, sizeof g_request } } };
 }
 
 static fm_message *ask(raw_peer *r, fm_link_server *s, const fm_message *m)
@@ -129,7 +149,7 @@ static void a_proof_counts_only_where_it_was_made(void)
     refused(r, s, &m, "not by the holder");
     m = good;
     m.enrol.invitation[0] ^= 1;
-    refused(r, s, &m, "not by the holder");
+    refused(r, s, &m, "not known here");
     m = good;
     m.enrol.proof[40] ^= 1;
     refused(r, s, &m, "not by the holder");
@@ -178,6 +198,65 @@ static void a_flood_of_requests_is_not_looked_at(void)
     fm_link_server_free(&s);
 }
 
+/* By one with the door's public key, which is in every node.yaml, and codes of his own making. */
+static void a_flood_of_made_up_codes_keeps_nobody_out(void)
+{
+    const uint8_t made_up[FM_TOKEN_BYTES] = { 6, 6, 6 };
+    desk d = { .asked = 0 };
+    fm_link_server *s = server_of(&d);
+    raw_peer *r = raw_new(world_identity("oslo")), *honest = raw_new(world_identity("riga"));
+    const fm_enrol_channel channel = { r->public_key, world_door_public() };
+    fm_message m = { .type = FM_MSG_ENROL }, good = prove(honest, world_door_public()), *got;
+
+    CU_ASSERT_EQUAL_FATAL(
+        fm_enrol_prove(made_up, &channel, (fm_bytes){ g_request, sizeof g_request }, &m.enrol),
+        FM_OK);
+    for (int i = 0; i < 48; i++) {       /* three times what is looked at in a second */
+        void *socket = raw_socket(r, s); /* who was refused is not heard there again */
+
+        raw_send(socket, &m);
+        got = raw_receive(socket, s, 2000, NULL);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(got);
+        CU_ASSERT_EQUAL(got->type, FM_MSG_REFUSAL);
+        fm_message_free(&got);
+        zmq_close(socket);
+    }
+    got = ask(honest, s, &good);
+    CU_ASSERT_EQUAL(got->type, FM_MSG_ENROLLED);
+    CU_ASSERT_EQUAL(d.asked, 1);
+    fm_message_free(&got);
+    raw_free(&honest);
+    raw_free(&r);
+    fm_link_server_free(&s);
+}
+
+/* Nor does one who was invited keep the members from renewing. */
+static void a_flood_of_enrols_keeps_no_member_from_renewing(void)
+{
+    desk d = { .asked = 0 };
+    fm_link_server *s = server_of(&d);
+    raw_peer *r = raw_new(world_identity("oslo")), *member = raw_new(world_identity("riga"));
+    fm_message m = prove(r, world_door_public()), renew = renew_of(member), *got;
+    void *sockets[12]; /* a connection is heard for so many messages only */
+
+    for (int i = 0; i < 12; i++)
+        sockets[i] = raw_socket(r, s);
+    for (int i = 0; i < 48; i++)
+        raw_send(sockets[i % 12], &m);
+    for (int i = 0; d.asked < 32 && i < 60; i++)
+        world_poll(s, 50, FM_LINK_NONE, NULL);
+    CU_ASSERT_TRUE(d.asked >= 32 && d.asked < 48);
+    got = ask(member, s, &renew);
+    CU_ASSERT_EQUAL(got->type, FM_MSG_ENROLLED);
+    CU_ASSERT_STRING_EQUAL(d.renews, "riga");
+    fm_message_free(&got);
+    for (int i = 0; i < 12; i++)
+        zmq_close(sockets[i]);
+    raw_free(&member);
+    raw_free(&r);
+    fm_link_server_free(&s);
+}
+
 static void in_a_session_it_ends_the_session(void)
 {
     desk d = { .asked = 0 };
@@ -195,13 +274,6 @@ static void in_a_session_it_ends_the_session(void)
     world_events_free(&e);
     raw_free(&r);
     fm_link_server_free(&s);
-}
-
-static fm_message renew_of(const raw_peer *r)
-{
-    return (fm_message){ .type = FM_MSG_RENEW,
-                         .renew = {
-                             FM_PROTO_VERSION, r->credential, { g_request, sizeof g_request } } };
 }
 
 /* By whom the credential names, on the connection that it is for, as long as it stands. */
@@ -321,6 +393,9 @@ static const fm_test tests[] = {
     { "a proof counts only where it was made", a_proof_counts_only_where_it_was_made },
     { "an aggregator without an issuer says so", an_aggregator_without_an_issuer_says_so },
     { "a flood of requests is not looked at", a_flood_of_requests_is_not_looked_at },
+    { "a flood of made-up codes keeps nobody out", a_flood_of_made_up_codes_keeps_nobody_out },
+    { "a flood of Enrols keeps no member from renewing",
+      a_flood_of_enrols_keeps_no_member_from_renewing },
     { "in a session it ends the session", in_a_session_it_ends_the_session },
     { "only a member renews, and only for itself", only_a_member_renews_and_only_for_itself },
     { "a newcomer gets what the desk says", a_newcomer_gets_what_the_desk_says },

@@ -10,9 +10,10 @@ static const struct {
     uint32_t participants, quorum, colluders;
     bool local;
 } splits[] = {
-    { 36.0, 6, 4, 1, false },       { 4096.0, 6, 4, 1, false }, { 1e6, 3, 2, 0, false },
-    { 1e6, 3, 3, 1, false },        { 1e6, 3, 2, 0, true },     { 12345.678, 40, 21, 1, false },
-    { 600.0, 200, 120, 20, false }, { 22.0, 5, 3, 0, false },   { 0.0, 5, 3, 0, false },
+    { 36.0, 6, 4, 1, false },   { 46.0, 22, 18, 1, false },      { 46.0, 22, 19, 1, false },
+    { 4096.0, 6, 4, 1, false }, { 1e6, 3, 2, 0, false },         { 1e6, 3, 3, 1, false },
+    { 1e6, 3, 2, 0, true },     { 12345.678, 40, 21, 1, false }, { 600.0, 200, 120, 20, false },
+    { 22.0, 5, 3, 0, false },   { 0.0, 5, 3, 0, false },
 };
 
 static json_t *split_json(size_t i)
@@ -63,9 +64,9 @@ json_t *vec_noise(void)
         double sigma;
         unsigned first;
         size_t far;
-    } samples[] = { { 10.0, 0, 5000 },        { 1234.5, 0, 5000 }, { 1048576.0, 0, 4096 },
-                    { 16.0997, 7, 2047 },     { 41.5, 8, 3000 },   { 98302.5, 9, 2048 },
-                    { 67108863.0, 10, 1500 }, { 1e15, 11, 1500 } };
+    } samples[] = { { 2.5, 0, 5000 },       { 10.0, 0, 5000 },        { 1234.5, 0, 5000 },
+                    { 1048576.0, 0, 4096 }, { 16.0997, 7, 2047 },     { 41.5, 8, 3000 },
+                    { 98302.5, 9, 2048 },   { 67108863.0, 10, 1500 }, { 1e15, 11, 1500 } };
     json_t *levels = json_array(), *integers = json_array();
 
     for (size_t i = 0; i < sizeof splits / sizeof splits[0]; i++)

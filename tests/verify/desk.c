@@ -95,6 +95,8 @@ static void keep_update(void *ctx, uint64_t round, uint32_t index, fm_bytes mask
 {
     desk *d = ctx;
 
+    if (round != d->round)
+        d->f->wrong_s = d->shift_s;
     for (size_t i = 0; round != d->round && i < PEOPLE; i++) {
         fm_buf_clear(&d->updates[i]);
         fm_buf_clear(&d->seeds[i]);
@@ -147,7 +149,8 @@ static void put_front(desk *d)
     fm_buf_fini(&ca);
 }
 
-static void make(desk *d, uint32_t rounds, uint32_t lost, bool with_updates, bool skips)
+static void make(desk *d, uint32_t rounds, uint32_t lost, bool with_updates, bool skips,
+                 int64_t shift_s)
 {
     const spec s = {
         .max_nodes = NODES,
@@ -164,6 +167,7 @@ static void make(desk *d, uint32_t rounds, uint32_t lost, bool with_updates, boo
     need((d->f = calloc(1, sizeof *d->f)) != NULL, "memory");
     d->with_updates = with_updates;
     d->skips = skips;
+    d->shift_s = shift_s;
     d->keeper = (fed_keeper){ d, keep_roster, keep_update, keep_release, keep_finish };
     fed_make(d->f, &s);
     d->f->keeper = &d->keeper;
@@ -185,12 +189,17 @@ static void make(desk *d, uint32_t rounds, uint32_t lost, bool with_updates, boo
 
 void desk_make(desk *d, uint32_t rounds, uint32_t lost, bool with_updates)
 {
-    make(d, rounds, lost, with_updates, false);
+    make(d, rounds, lost, with_updates, false, 0);
 }
 
 void desk_make_skipping(desk *d, uint32_t rounds)
 {
-    make(d, rounds, UINT32_MAX, false, true);
+    make(d, rounds, UINT32_MAX, false, true, 0);
+}
+
+void desk_make_shifted(desk *d, int64_t shift_s)
+{
+    make(d, 1, UINT32_MAX, false, false, shift_s);
 }
 
 void desk_end(desk *d)

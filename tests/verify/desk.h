@@ -25,7 +25,8 @@ typedef struct {
     federation *f; /* the run, over */
     fed_keeper keeper;
     bool with_updates;
-    bool skips; /* a number that no round finishes under comes after the first round */
+    int64_t shift_s; /* of the aggregator's clock, from the first update on to the round's end */
+    bool skips;      /* a number that no round finishes under comes after the first round */
     /* of the round under way */
     uint64_t round;
     fm_buf roster;
@@ -38,6 +39,8 @@ typedef struct {
 void desk_make(desk *d, uint32_t rounds, uint32_t lost, bool with_updates);
 /** The same without losses and updates; the rounds are 1, 3, 4 and so on. */
 void desk_make_skipping(desk *d, uint32_t rounds);
+/** One round without losses and updates, during which the aggregator's clock is wrong by so much. */
+void desk_make_shifted(desk *d, int64_t shift_s);
 void desk_end(desk *d);
 
 /** A copy of the honest pieces. */
@@ -69,6 +72,6 @@ fm_status desk_verify(const desk *d, fm_verify_report *out);
 bool desk_refuses(const desk *d, const pieces *p, const char *words);
 bool says(const char *words);
 
-extern const fm_test_suite suite_bundle, suite_hostile, suite_journal;
+extern const fm_test_suite suite_bundle, suite_hostile, suite_journal, suite_times;
 
 #endif

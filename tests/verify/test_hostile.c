@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "desk.h"
 #include "fedmoe/base/file.h"
@@ -308,35 +307,6 @@ static void members_of_an_unknown_ca_are_refused(void)
     desk_end(&d);
 }
 
-/* Revoked before it made its statement: refused. Revoked later: what it signed before stays. */
-static void a_revoked_member_counts_until_it_was_revoked(void)
-{
-    const struct timespec pause = { 1, 100 * 1000000L };
-    fm_verify_report r = { 0 };
-    fm_trust *unused;
-    desk before, after;
-
-    desk_make(&before, 1, UINT32_MAX, false);
-    desk_write(&before, &before.all);
-    (void)nanosleep(&pause, NULL);
-    unused = fed_trust_without(2);
-    fm_trust_free(&unused);
-    CU_ASSERT_EQUAL_FATAL(desk_verify(&before, &r), FM_OK);
-    for (size_t i = 0; i < r.member_count; i++)
-        CU_ASSERT_EQUAL(r.members[i].revoked_s != 0,
-                        strcmp(r.members[i].name, before.f->nodes[2].name) == 0);
-    fm_verify_report_fini(&r);
-    desk_end(&before);
-
-    /* A coordinator that looks at no list; the statement is of now, and lasts as real ones do. */
-    fed_statement_s = FM_STATEMENT_VALID_S + 60;
-    desk_make(&after, 1, UINT32_MAX, false);
-    fed_statement_s = 3600;
-    CU_ASSERT(desk_refuses(&after, &after.all, "revoked by the CA on "));
-    CU_ASSERT(says("(roster), member 2: the certificate that names node 'node-c'"));
-    desk_end(&after);
-}
-
 static const fm_test tests[] = {
     { "every altered byte is found though marks and seal are made anew",
       every_altered_byte_is_found_though_marks_and_seal_are_made_anew },
@@ -352,7 +322,5 @@ static const fm_test tests[] = {
     { "another signer is named", another_signer_is_named },
     { "fewer survivors than the quorum are named", fewer_survivors_than_the_quorum_are_named },
     { "members of an unknown CA are refused", members_of_an_unknown_ca_are_refused },
-    { "a revoked member counts until it was revoked",
-      a_revoked_member_counts_until_it_was_revoked },
 };
 const fm_test_suite suite_hostile = { "verify.hostile", tests, FM_TEST_COUNT(tests) };

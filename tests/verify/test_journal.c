@@ -8,6 +8,9 @@
 typedef struct {
     desk d;
     char path[PATH_CAP];
+    uint64_t unreleased;     /* this round's release is not in the journal */
+    const uint64_t *vouched; /* [vouched_count] --released */
+    size_t vouched_count;
 } member;
 
 /* The journal of node 1, as a real node would have written it in this run; with one round more that
@@ -32,7 +35,8 @@ static void write_journal(member *m, uint64_t extra)
         last = e->round;
         need(fm_journal_use(j, e->round) == FM_OK &&
                  fm_journal_commit(j, e->round, &e->commit_digest) == FM_OK &&
-                 fm_journal_release(j, e->round, &e->commit_digest) == FM_OK,
+                 (e->round == m->unreleased ||
+                  fm_journal_release(j, e->round, &e->commit_digest) == FM_OK),
              "round");
     }
     if (extra > last)
@@ -59,7 +63,9 @@ static fm_status check(const member *m, const uint64_t *abandoned, size_t count,
                                   .journal = m->path,
                                   .name = m->d.f->nodes[1].name,
                                   .abandoned = abandoned,
-                                  .abandoned_count = count };
+                                  .abandoned_count = count,
+                                  .released = m->vouched,
+                                  .released_count = m->vouched_count };
 
     return fm_verify_bundle(&o, r);
 }
@@ -67,7 +73,7 @@ static fm_status check(const member *m, const uint64_t *abandoned, size_t count,
 static void an_honest_bundle_has_every_released_round(void)
 {
     fm_verify_report r;
-    member m;
+    member m = { 0 };
 
     make(&m, 0);
     CU_ASSERT_EQUAL_FATAL(check(&m, NULL, 0, &r), FM_OK);
@@ -81,7 +87,7 @@ static void a_released_round_that_is_left_out_is_named(void)
 {
     const uint64_t others[] = { 1, 9 }, right[] = { 9, 2 };
     fm_verify_report r;
-    member m;
+    member m = { 0 };
 
     make(&m, 2);
     CU_ASSERT_EQUAL(check(&m, NULL, 0, &r), FM_ESTATE);
@@ -97,7 +103,7 @@ static void a_released_round_that_is_left_out_is_named(void)
 static void a_round_after_the_last_one_is_only_counted(void)
 {
     fm_verify_report r;
-    member m;
+    member m = { 0 };
 
     make(&m, 5);
     CU_ASSERT_EQUAL_FATAL(check(&m, NULL, 0, &r), FM_OK);
@@ -110,7 +116,7 @@ static void a_round_after_the_last_one_is_only_counted(void)
 static void a_bundle_that_is_too_short_for_the_journal_is_named(void)
 {
     fm_verify_report r;
-    member m;
+    member m = { 0 };
 
     make(&m, 0);
     piece_remove(&m.d.all, piece_at(&m.d.all, FM_BUNDLE_ENTRY, 2));
@@ -126,7 +132,7 @@ static void a_bundle_that_is_too_short_for_the_journal_is_named(void)
 static void another_commit_than_the_journals_is_named(void)
 {
     fm_verify_report r;
-    member m;
+    member m = { 0 };
 
     desk_make(&m.d, 2, UINT32_MAX, false);
     desk_write(&m.d, &m.d.all);
@@ -140,7 +146,7 @@ static void another_commit_than_the_journals_is_named(void)
 static void another_history_than_the_journals_is_named(void)
 {
     fm_verify_report r;
-    member m;
+    member m = { 0 };
 
     desk_make(&m.d, 2, UINT32_MAX, false);
     desk_write(&m.d, &m.d.all);
@@ -155,7 +161,7 @@ static void another_history_than_the_journals_is_named(void)
 static void a_commit_that_the_journal_does_not_know_is_named(void)
 {
     fm_verify_report r;
-    member m;
+    member m = { 0 };
 
     desk_make(&m.d, 2, UINT32_MAX, false);
     desk_write(&m.d, &m.d.all);
@@ -168,7 +174,39 @@ static void a_commit_that_the_journal_does_not_know_is_named(void)
     desk_end(&m.d);
 }
 
+/*
+ * The aggregator has all commits, gives none of them on, so that nobody releases, and puts the
+ * round into the transcript with a model of its own. Nobody but the member can know.
+ */
+static void a_round_that_was_never_released_has_not_finished(void)
+{
+    const uint64_t others[] = { 1, 3 }, right[] = { 2 };
+    fm_verify_report r;
+    member m = { 0 };
+
+    desk_make(&m.d, 2, UINT32_MAX, false);
+    desk_write(&m.d, &m.d.all);
+    m.unreleased = 2;
+    write_journal(&m, 0);
+    CU_ASSERT_EQUAL(check(&m, NULL, 0, &r), FM_ESTATE);
+    CU_ASSERT(says("(entry of round 2), survivors: this node committed to the round and never "
+                   "released its update"));
+    m.vouched = others;
+    m.vouched_count = 2;
+    CU_ASSERT_EQUAL(check(&m, NULL, 0, &r), FM_ESTATE);
+    /* A power cut took the line out of the journal: the log has it. */
+    m.vouched = right;
+    m.vouched_count = 1;
+    CU_ASSERT_EQUAL_FATAL(check(&m, NULL, 0, &r), FM_OK);
+    CU_ASSERT(r.released == 2 && r.vouched == 1);
+    fm_verify_report_fini(&r);
+    CU_ASSERT_EQUAL(desk_verify(&m.d, NULL), FM_OK); /* an outsider cannot know */
+    desk_end(&m.d);
+}
+
 static const fm_test tests[] = {
+    { "a round that was never released has not finished",
+      a_round_that_was_never_released_has_not_finished },
     { "an honest bundle has every released round", an_honest_bundle_has_every_released_round },
     { "a released round that is left out is named", a_released_round_that_is_left_out_is_named },
     { "a round after the last one is only counted", a_round_after_the_last_one_is_only_counted },

@@ -67,6 +67,11 @@ fm_status fm_link_client_send(fm_link_client *l, const fm_message *m)
     return l->gone ? gone(l) : send_message(l, m, fm_clock_now_ms());
 }
 
+void fm_link_client_set_patience(fm_link_client *l, uint32_t silence_ms)
+{
+    l->limits.peer_timeout_ms = silence_ms;
+}
+
 void fm_link_client_keepalive(fm_link_client *l)
 {
     uint64_t now = fm_clock_now_ms();

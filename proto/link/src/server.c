@@ -59,6 +59,7 @@ static fm_status start(fm_link_server *s, const fm_link_server_config *c)
     fm_bucket_init(&s->doors, 2 * (uint64_t)s->limits.max_peers + 64, PER_SECOND, now);
     fm_bucket_init(&s->hellos, s->limits.max_peers + (uint64_t)64, PER_SECOND, now);
     fm_bucket_init(&s->enrols, ENROLS, ENROLS / 2, now);
+    fm_bucket_init(&s->renews, ENROLS, ENROLS / 2, now);
     if ((st = make_table(s)) != FM_OK || (st = fm_server_make_gate(s)) != FM_OK ||
         (st = fm_socket_context(&s->context)) != FM_OK ||
         (st = fm_zap_new(s->context, &s->zap)) != FM_OK || (st = open_door(s, c)) != FM_OK)

@@ -9,6 +9,7 @@
 #include "fedmoe/proto/link/enrol.h"
 #include "server_internal.h"
 
+#define DROPPED_NOTED_MS 60000u
 #define WELCOME_FRESH_S (24 * 3600)
 #define LAST_WORDS_MS 500    /* a refusal gets this long to arrive */
 #define STRANGER_MESSAGES 16 /* a node says the same again once a second, for some seconds */
@@ -148,7 +149,22 @@ static fm_status take_hello(fm_link_server *s, const fm_packet *from, const fm_m
 
 /* ---- Enrol ---- */
 
-static fm_status take_enrol(fm_link_server *s, const fm_packet *from, const fm_msg_enrol *e)
+/* Past its limit a request is not answered: a node asks again after a second. */
+static bool may_ask(fm_link_server *s, fm_bucket *b, uint64_t now)
+{
+    if (fm_bucket_take(b, now))
+        return true;
+    if (s->dropped_noted_ms == 0 || now - s->dropped_noted_ms >= DROPPED_NOTED_MS) {
+        s->dropped_noted_ms = now ? now : 1;
+        fm_log(FM_LOG_WARN, "requests for certificates come faster than they are looked at: some "
+                            "are not answered");
+    }
+    return false;
+}
+
+/* What is no invitation costs nothing and takes nothing of the limit: anybody can make those up. */
+static fm_status take_enrol(fm_link_server *s, const fm_packet *from, const fm_msg_enrol *e,
+                            uint64_t now)
 {
     const fm_enrol_channel channel = { from->key, s->door_public };
     fm_message m = { .type = FM_MSG_ENROLLED };
@@ -159,6 +175,10 @@ static fm_status take_enrol(fm_link_server *s, const fm_packet *from, const fm_m
                        e->version, FM_PROTO_VERSION);
     if (!s->issuer.enrol)
         return fm_fail(FM_EPERM, "this aggregator issues no certificates");
+    if (s->issuer.known && !s->issuer.known(s->issuer.ctx, e->invitation))
+        return fm_fail(FM_EPERM, "this join code is not known here; ask the coordinator for one");
+    if (!may_ask(s, &s->enrols, now))
+        return FM_OK;
     if ((st = fm_enrol_check(e, &channel)) != FM_OK ||
         (st = s->issuer.enrol(s->issuer.ctx, e, &m.enrolled)) != FM_OK)
         return st;
@@ -167,7 +187,8 @@ static fm_status take_enrol(fm_link_server *s, const fm_packet *from, const fm_m
 }
 
 /* As a Hello, by the same checks; but it asks for the next certificate, not for a session. */
-static fm_status take_renew(fm_link_server *s, const fm_packet *from, const fm_msg_renew *r)
+static fm_status take_renew(fm_link_server *s, const fm_packet *from, const fm_msg_renew *r,
+                            uint64_t now)
 {
     const fm_msg_hello as_hello = { r->version, r->credential };
     fm_message m = { .type = FM_MSG_ENROLLED };
@@ -176,8 +197,11 @@ static fm_status take_renew(fm_link_server *s, const fm_packet *from, const fm_m
 
     if (!s->issuer.renew)
         return fm_fail(FM_EPERM, "this aggregator issues no certificates");
-    if ((st = verify(s, from, &as_hello, &statement)) != FM_OK ||
-        (st = s->issuer.renew(s->issuer.ctx, statement.name, r->request, &m.enrolled)) != FM_OK)
+    if ((st = verify(s, from, &as_hello, &statement)) != FM_OK)
+        return st;
+    if (!may_ask(s, &s->renews, now))
+        return FM_OK;
+    if ((st = s->issuer.renew(s->issuer.ctx, statement.name, r->request, &m.enrolled)) != FM_OK)
         return st;
     (void)answer(s, &from->route, &m);
     return FM_OK;
@@ -193,10 +217,8 @@ static fm_status take_message(fm_link_server *s, const fm_packet *from, const fm
     if (m->type != FM_MSG_ENROL && m->type != FM_MSG_RENEW)
         return fm_fail(FM_EPROTO, "only Hello, Enrol and Renew are understood at the door, not %s",
                        fm_msg_name(m->type));
-    if (!fm_bucket_take(&s->enrols, now))
-        return FM_OK; /* nothing is answered: a node asks again after a second */
-    return m->type == FM_MSG_ENROL ? take_enrol(s, from, &m->enrol)
-                                   : take_renew(s, from, &m->renew);
+    return m->type == FM_MSG_ENROL ? take_enrol(s, from, &m->enrol, now)
+                                   : take_renew(s, from, &m->renew, now);
 }
 
 static fm_status take_packet(fm_link_server *s, fm_connection *c, fm_packet *from, uint64_t now)

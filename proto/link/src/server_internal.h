@@ -67,8 +67,9 @@ struct fm_link_server {
     int64_t welcome_signed_s;
     uint8_t proof[FM_SIGNATURE_MAX];
 
-    fm_bucket doors, hellos; /* CURVE handshakes; messages of strangers */
-    fm_bucket enrols;        /* of those, requests for a certificate */
+    fm_bucket doors, hellos;  /* CURVE handshakes; messages of strangers */
+    fm_bucket enrols, renews; /* of those, requests for a certificate: by codes; by members */
+    uint64_t dropped_noted_ms;
 
     fm_connection *connections;
     size_t connection_count, connection_capacity, strangers;

@@ -30,7 +30,23 @@ FM_NODISCARD fm_status fm_enroller_renew(fm_enroller *e, const char *name, fm_by
 /** The same as the link wants it, at the wall clock's time. */
 fm_link_issuer fm_enroller_issuer(fm_enroller *e);
 
-/** Sign the waiting request of `name`, at a desk that has the CA. FM_ENOTFOUND when none waits. */
-FM_NODISCARD fm_status fm_enroller_sign(const char *dir, const char *ca, const char *name);
+/** What the people at the desk have decided, who trust nothing in the aggregator's folder. */
+typedef struct {
+    const char *name;
+    const char *key; /* what the hospital read out: FM_DESK_KEY_MIN or more hex digits, from the
+                        beginning of the fingerprint (fm_request_info.key) */
+    uint32_t days;   /* the certificate's at most */
+} fm_desk_order;
+#define FM_DESK_KEY_MIN 32u
+
+/**
+ * Sign the waiting request of that name, at a desk that has the CA, if it is for that key.
+ *
+ * @param signed_key  out: the key that was signed.
+ * @return FM_OK; FM_ENOTFOUND none waits; FM_EAUTH it is for another key: nothing is signed;
+ *         FM_EINVAL `key` is too short or no hex; else as fm_ca_sign_request.
+ */
+FM_NODISCARD fm_status fm_enroller_sign(const char *dir, const char *ca, const fm_desk_order *order,
+                                        fm_hash *signed_key);
 
 #endif

@@ -15,7 +15,7 @@ typedef struct fm_invitations fm_invitations;
 
 typedef struct {
     char name[FM_NAME_MAX + 1];
-    int64_t created_s, expires_s;
+    int64_t expires_s;
     uint32_t days; /* of the certificate */
     bool withdrawn;
     bool bound;  /* a request came: the code is used, and belongs to this key from then on: */
@@ -23,14 +23,19 @@ typedef struct {
     bool issued; /* and the certificate is here */
 } fm_invited;
 
-/** Made when it is not there. FM_EIO, FM_EPROTO (damaged), FM_ENOMEM. */
-FM_NODISCARD fm_status fm_invitations_open(const char *dir, fm_invitations **out);
+/**
+ * @param make  it is made when it is not there; else FM_ENOTFOUND: nobody was invited.
+ * @return FM_OK; FM_EPERM others may read it, or it is no regular file; FM_EIO; FM_EPROTO damaged;
+ *         FM_ENOMEM.
+ */
+FM_NODISCARD fm_status fm_invitations_open(const char *dir, bool make, fm_invitations **out);
 void fm_invitations_close(fm_invitations **s);
 
-/** Only name, times and days of `i` count. FM_EEXIST when the name has one that is open still. */
+/** Only name, end and days of `i` count. FM_EEXIST when the name has one that is open still.
+ *  @param now_s  what is open is so by this time. */
 FM_NODISCARD fm_status fm_invitations_add(fm_invitations *s,
                                           const uint8_t key[FM_INVITATION_KEY_BYTES],
-                                          const fm_invited *i);
+                                          const fm_invited *i, int64_t now_s);
 /**
  * @param request,certificate  out: DER, empty where there is none; fm_buf_fini by the caller, who
  *                             may pass NULL.

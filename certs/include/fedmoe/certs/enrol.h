@@ -52,7 +52,8 @@ FM_NODISCARD fm_status fm_request_check(const uint8_t *der, size_t len, fm_reque
  * @param days  of validity; ends with the CA at the latest.
  * @param cert  DER; initialised here.
  * @return FM_OK; FM_EEXIST when the name has a certificate for another key; FM_EPROTO, FM_EAUTH
- *         the request; else as fm_ca_issue.
+ *         the request; FM_ETIMEOUT another process holds the CA: it is not waited for, this is
+ *         called between rounds; else as fm_ca_issue.
  */
 FM_NODISCARD fm_status fm_ca_sign_request(const char *ca_dir, const uint8_t *der, size_t len,
                                           unsigned days, fm_buf *cert);
@@ -62,7 +63,8 @@ FM_NODISCARD fm_status fm_ca_sign_request(const char *ca_dir, const uint8_t *der
  * life. One that was made already (its answer was lost) is given again until a third of its own
  * life is left. Old and new are both valid then; revoking the name covers both.
  *
- * @return FM_OK; FM_EAUTH when the key holds no certificate of that name that still stands.
+ * @return FM_OK; FM_EAUTH when the key holds no certificate of that name that still stands;
+ *         FM_ESTATE when it lasts as long as the CA itself: nothing is signed then.
  */
 FM_NODISCARD fm_status fm_ca_renew_request(const char *ca_dir, const uint8_t *der, size_t len,
                                            fm_buf *cert);
@@ -120,10 +122,11 @@ typedef struct {
 /**
  * Check the answer and make it the identity in `dir`, whose key made the request: the CA is the
  * one of `ca_fingerprint`, the list is its own, the certificate is for this key, role node, this
- * federation and name, and valid now; a successor was named by the CA. Writes ca.crt, crl.pem and,
- * last, identity.crt.
+ * federation and name, and valid now, by the newest list that was sent or lies in the folder; a
+ * successor was named by the CA. Writes ca.crt, crl.pem and, last, identity.crt.
  *
- * @return FM_OK; FM_EAUTH with what does not fit (nothing is written then); FM_EPROTO; FM_EIO.
+ * @return FM_OK; FM_EAUTH with what does not fit (nothing is written then); FM_EEXIST another CA is
+ *         pinned in the folder; FM_EPROTO; FM_EIO.
  */
 FM_NODISCARD fm_status fm_identity_install(const char *dir, const fm_hash *ca_fingerprint,
                                            const char *federation, const char *name,

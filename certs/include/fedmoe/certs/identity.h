@@ -53,8 +53,9 @@ FM_NODISCARD fm_status fm_ca_new(const char *dir, const char *federation, fm_key
 
 /**
  * Make a key and certificate: out_dir/identity.key (0600), identity.crt, ca.crt, crl.pem.
- * A name has one certificate at any instant: FM_EEXIST when an unrevoked one overlaps in time, or
- * when out_dir holds an identity or another CA; nothing is changed then.
+ * A name has one key at any instant (renewal gives that key a second certificate before the first
+ * ends): FM_EEXIST when an unrevoked certificate of it overlaps in time, or when out_dir holds an
+ * identity or another CA; nothing is changed then.
  * @param not_before_s,not_after_s  wall times; 0 and 0 mean now (less five minutes) and `days`.
  */
 typedef struct {
@@ -116,7 +117,8 @@ typedef struct fm_trust fm_trust; /* the pinned CAs, and the revocation lists wh
  * stands in the file, too). Only these CAs count; the system's store is never consulted. The
  * federation is the one that the CA names, or else stands in dir/federation.
  *
- * Where there is a list, there must be one of every CA that a certificate depends on.
+ * Where there is a list, there must be one of every CA that a certificate depends on. A list that is
+ * older than what was in force in this folder (fm_trust_hold), or gone, is FM_EREPLAY.
  */
 FM_NODISCARD fm_status fm_trust_load(const char *dir, fm_trust **out);
 void fm_trust_free(fm_trust **t);
@@ -145,7 +147,8 @@ typedef struct {
 } fm_crl_view;
 size_t fm_trust_list_count(const fm_trust *t);
 void fm_trust_list(const fm_trust *t, size_t i, fm_crl_view *out);
-/** FM_EREPLAY when `fresh` has an older list than `old` of a CA, or none where it is pinned yet. */
+/** FM_EREPLAY when `fresh` has an older list than `old` of a CA, another one of the same number, or
+ *  none where it is pinned yet. */
 FM_NODISCARD fm_status fm_trust_check_newer(const fm_trust *old, const fm_trust *fresh);
 
 /**
@@ -164,8 +167,20 @@ FM_NODISCARD fm_status fm_trust_revise_path(const fm_trust *t, const uint8_t *de
                                             const fm_ca_path *path, fm_trust **out);
 /** The pinned CAs, and the succession, to dir/ca.crt, whole and synced. FM_EIO. */
 FM_NODISCARD fm_status fm_trust_save_cas(const fm_trust *t, const char *dir);
-/** The lists in use to dir/crl.pem, whole and synced. FM_ENOTFOUND when there is none; FM_EIO. */
+/**
+ * The lists in use to dir/crl.pem, whole and synced, and to dir/crl.held, the floor under which
+ * fm_trust_load takes nothing any more. Lists of the folder that `t` has none of stay if the folder
+ * pins their CA; those of `t` whose CA it does not pin (any more) are left out. One process at a
+ * time (dir/crl.lock).
+ *
+ * @return FM_OK; FM_EREPLAY when the folder has a newer list of one of the CAs, or another one of
+ *         the same number: nothing is changed then; FM_EAUTH the folder pins none of the CAs;
+ *         FM_ENOTFOUND there is no list; FM_ETIMEOUT another process holds the lock; FM_EIO.
+ */
 FM_NODISCARD fm_status fm_trust_save_crl(const fm_trust *t, const char *dir);
+/** The lists, loaded from the folder, are in force: none older will be again. As above, but
+ *  crl.pem stays as it is; FM_OK when there is no list. */
+FM_NODISCARD fm_status fm_trust_hold(const fm_trust *t, const char *dir);
 
 typedef struct fm_peer fm_peer; /* a verified certificate: its public key and info */
 

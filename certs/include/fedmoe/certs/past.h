@@ -8,7 +8,8 @@
 
 #include "fedmoe/certs/statement.h"
 
-/** Instead of a time: at the certificate's own beginning, and whether or not it was revoked. */
+/** Instead of a time: when the certificate, and every CA above it, had begun; whether or not it was
+ *  revoked. */
 #define FM_PAST_ANY INT64_MIN
 
 /**
@@ -31,7 +32,7 @@ typedef struct {
 
 /**
  * As fm_credential_verify at the time of its own statement: FM_STATEMENT_VALID_S before the end
- * that it names, or the beginning of the certificate if that is later. The member signed that time
+ * that it names, or the beginning of the certificate (and of the CAs above it) if that is later. The member signed that time
  * itself; nobody accepted the statement earlier, and whoever holds the key later cannot make it
  * older than the certificate.
  */

@@ -73,12 +73,15 @@ typedef struct {
  *
  * The wire's: scale is that, or the largest smaller power of two at which no honest sum wraps in
  * word_bits; shift is between the two. No honest sum wraps when
- *   max_units units + every node's noise of 12 sigma and 1/2 for its rounding, in absolute value,
- * stay below 2^(word_bits - 1). Each share's variance is sigma_counted^2 / (quorum - colluders).
+ *   max_units units + 14 sigma of the sum of all nodes' noise + 1/2 for the rounding of each,
+ * in absolute value, stay below 2^(word_bits - 1); the noise is beyond with probability below 2^-139
+ * in a coordinate, and a sum that wraps costs the round, not privacy (docs/privacy.md, section 2).
+ * Each share's variance is sigma_counted^2 / (quorum - colluders).
  * noise_multiplier 0 (no privacy; tests) gives sigma_share 0.
  *
- * Words of 16 and 24 bits are for noise, beside which the rounding is nothing, and only where they
- * cost no more of it: where every level of the shares (shares.h) has its 10 steps.
+ * Words of 16 and 24 bits are for noise, beside which the rounding is nothing, and only where hardly
+ * a level of the shares (shares.h) is too narrow: sigma_counted is 12 sqrt(nodes - colluders) or
+ * more, or there is one level only.
  *
  * @return FM_OK; FM_EINVAL naming the field: also when a unit would have less than 64 steps (without
  *         noise: of the wire) or, with noise, sigma_share less than 10, or noise_multiplier *
@@ -92,7 +95,7 @@ unsigned fm_dp_least_word_bits(const fm_dp_lattice_spec *spec);
 /** Adds units. Opaque: its sum can leave only through fm_dp_release_make. */
 typedef struct fm_dp_sum fm_dp_sum;
 
-/** @param n  coordinates, 1..2^28. */
+/** @param n  coordinates, 1..2^30. */
 FM_NODISCARD fm_status fm_dp_sum_new(const fm_dp_lattice *lattice, size_t n, fm_dp_sum **out);
 void fm_dp_sum_free(fm_dp_sum **s); /* wipes */
 void fm_dp_sum_reset(fm_dp_sum *s);

@@ -10,7 +10,10 @@
 
 typedef struct fm_dp_gaussian fm_dp_gaussian; /* tables for one sigma; immutable, shareable */
 
-/** @param sigma  std in lattice steps, 10 .. 2^50; the realised sigma equals it to 1e-9 relative
+/** Narrowest noise, in lattice steps. */
+#define FM_DP_MIN_SIGMA 2.5
+
+/** @param sigma  std in lattice steps, FM_DP_MIN_SIGMA .. 2^50; the realised sigma equals it to 1e-9 relative
  *                and is never smaller. */
 FM_NODISCARD fm_status fm_dp_gaussian_new(double sigma, fm_dp_gaussian **out);
 void fm_dp_gaussian_free(fm_dp_gaussian **g);

@@ -13,9 +13,9 @@
  * colluders has variance sigma_counted^2 or more (docs/privacy.md, section 3).
  *
  * losses(l) is l itself (every number of losses has its level, and what stays is exact) as long as
- * n - c is at most FM_DP_EXACT_NODES and no level falls below 10 lattice steps. Otherwise levels
- * are merged, and up to 1 / (FM_DP_EXACT_NODES - 1) of the variance too much stays, or what the 10
- * steps ask for. Local noise has one level, sigma_counted, and no surplus; no noise has no level.
+ * n - c is at most FM_DP_EXACT_NODES and no level is too narrow: the first is 10 lattice steps wide
+ * or more, the others FM_DP_MIN_SIGMA. Otherwise levels are merged, and up to
+ * 1 / (FM_DP_EXACT_NODES - 1) of the variance too much stays, or what those widths ask for. Local noise has one level, sigma_counted, and no surplus; no noise has no level.
  *
  * All of it follows from the lattice and n alone: nodes and aggregator compute the same.
  *

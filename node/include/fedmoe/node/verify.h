@@ -18,6 +18,9 @@ typedef struct {
     const char *journal, *name;
     const uint64_t *abandoned; /* [abandoned_count] rounds that its log shows as abandoned */
     size_t abandoned_count;
+    const uint64_t *released; /* [released_count] rounds that its log shows as released, though its
+                                 journal does not: a power cut took the line back */
+    size_t released_count;
     bool need_updates; /* a round that cannot be recomputed is a failure */
 } fm_verify_options;
 
@@ -25,7 +28,8 @@ typedef struct {
     char name[FM_NAME_MAX + 1];
     uint64_t took_part; /* rounds as a participant */
     uint64_t signed_;   /* and as a survivor: update and commit bear its signature */
-    int64_t revoked_s;  /* its certificate was, after that; 0: it is not */
+    int64_t revoked_s;  /* its certificate was, after its statement; 0: it is not */
+    uint64_t too_late;  /* rounds, of those above, that finished after that: within a day */
 } fm_verify_member;
 
 typedef struct {
@@ -34,6 +38,9 @@ typedef struct {
     fm_hash ca;   /* fingerprint of the CA that everything was checked against */
     bool same_ca; /* the bundle's own, for information, is the same */
     char aggregator[FM_NAME_MAX + 1];
+    int64_t aggregator_revoked_s; /* after what it signed; 0: it is not */
+    uint64_t list_number;         /* of the CA's revocation list */
+    bool list;                    /* there is one */
     uint64_t entries, rosters;
     uint64_t updates;    /* rounds whose update hashes were recomputed */
     uint64_t recomputed; /* and whose sum and step were */
@@ -43,6 +50,7 @@ typedef struct {
     size_t member_count;
     bool journal;      /* it was compared with: */
     uint64_t released; /* rounds that this node released and that are in the bundle */
+    uint64_t vouched;  /* of these, named in the options' `released` */
     uint64_t missing;  /* released, not in it, and named in `abandoned` */
     uint64_t later;    /* released after the last round in it */
 } fm_verify_report;

@@ -40,7 +40,8 @@ size_t fm_bundle_limit(fm_bundle_kind k);
 
 typedef struct fm_bundle_writer fm_bundle_writer;
 
-/** Nothing is at `path` before fm_bundle_finish (base/file.h). Mode 0644: no secret is in it. */
+/** Nothing is at `path` before fm_bundle_finish (base/file.h). Mode 0600: with kept
+ *  updates, whoever reads it stands where the aggregator stands; people widen it to publish it. */
 FM_NODISCARD fm_status fm_bundle_create(const char *path, fm_bundle_writer **out);
 /** FM_EINVAL past the limit of the kind. */
 FM_NODISCARD fm_status fm_bundle_put(fm_bundle_writer *w, fm_bundle_kind k, const void *data,

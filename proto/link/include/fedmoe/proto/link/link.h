@@ -54,6 +54,8 @@ typedef struct fm_link_server fm_link_server;
 typedef struct {
     void *ctx;
     fm_status (*enrol)(void *ctx, const fm_msg_enrol *m, fm_msg_enrolled *out); /* NULL: nobody */
+    /* Whether the invitation is one; asked before anything that costs. NULL: each may be. */
+    bool (*known)(void *ctx, const uint8_t invitation[FM_INVITATION_KEY_BYTES]);
     /* Renew, by the member `name`, whose credential was verified for this connection. */
     fm_status (*renew)(void *ctx, const char *name, fm_bytes request, fm_msg_enrolled *out);
 } fm_link_issuer;
@@ -146,6 +148,9 @@ void fm_link_client_free(fm_link_client **l);
 /** As the server's; FM_LINK_GONE when the aggregator is silent or refused us. */
 FM_NODISCARD fm_status fm_link_client_poll(fm_link_client *l, int timeout_ms, fm_link_event *event);
 FM_NODISCARD fm_status fm_link_client_send(fm_link_client *l, const fm_message *m);
+/** From here on the aggregator is gone after this long in silence: it may have more to compute at a
+ *  time than limits.peer_timeout_ms was made for. */
+void fm_link_client_set_patience(fm_link_client *l, uint32_t silence_ms);
 /** Send a due Ping without receiving: for use between long computations. */
 void fm_link_client_keepalive(fm_link_client *l);
 fm_link_counters fm_link_client_counters(const fm_link_client *l);
