@@ -321,9 +321,9 @@ static fm_status keep(const fm_trust *t, const char *dir, bool lists_too)
     return st;
 }
 
-/** The floor goes first here: above what lies in the folder it cannot be, and a list that is gone
- *  from crl.pem before would be missed. Then the lists: without its own the older CA counts for
- *  nothing, and the list of a CA that is not pinned could not be read. */
+/** The floor goes first here: it never gets above crl.pem, from which `all` has been read, and a
+ *  list that is gone from there before would be missed. Then the lists: without its own the older
+ *  CA counts for nothing, and the list of a CA that is not pinned could not be read. */
 static fm_status write_fewer(const fm_trust *rest, const char *dir, const fm_buf *pem)
 {
     fm_status st = FM_OK;
@@ -343,8 +343,11 @@ fm_status fm_trust_narrow(const fm_trust *rest, const char *dir)
     fm_buf_init(&pem, FM_CRL_FILE_LIMIT);
     if ((st = lock(dir, &fd)) == FM_OK && (st = without_lists(rest, &cas)) == FM_OK &&
         (st = merge(cas, rest, dir, &all)) == FM_OK &&
-        (st = fm_trust_lists_pem(all, &pem)) == FM_OK)
+        (st = fm_trust_lists_pem(all, &pem)) == FM_OK) {
+        fm_created_sweep(dir, "crl.");
+        fm_created_sweep(dir, "ca.crt");
         st = write_fewer(rest, dir, &pem);
+    }
     if (fd >= 0)
         (void)close(fd);
     fm_buf_fini(&pem);

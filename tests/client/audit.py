@@ -1,8 +1,10 @@
 """Entries and audit bundles: docs/protocol.md, sections 15 and 16.
 
-usage: audit.py BUNDLE CA.crt: check a bundle, updates and all.
+usage: audit.py BUNDLE CA.crt [CRL.pem]: check a bundle, updates and all.
 """
 import sys
+
+from cryptography import x509
 
 import digests
 import identity
@@ -60,6 +62,12 @@ def commit_of(federation, e):
 def head_of(federation, e):
     return digests.transcript(e["head_before"], e["round"], commit_of(federation, e),
                               e["model_after"])
+
+
+def check_time(member, made, time):
+    """That a round was finished while the member's statement, and certificate, stood. Section 16."""
+    need(made - DAY <= time <= made + identity.DAYS_7 + DAY, "entry: its time")
+    need(member.revoked is None or time <= member.revoked + DAY, "entry: of a member revoked before")
 
 
 def sections(data):
@@ -123,7 +131,7 @@ class Verifier:
         """At the time of its own statement: section 16."""
         c = identity.load_certificate(credential["certificate"])
         s = identity.take_statement(credential["statement"])
-        made = max(s["not_after"] - identity.DAYS_7, identity.seconds(c.not_valid_before))
+        made = max(s["not_after"] - identity.DAYS_7, self.trust.since(c, credential["intermediates"]))
         member = self.trust.member(credential["certificate"], "node", made, past=True,
                                    path=credential["intermediates"])
         identity.check_statement(member, credential)
@@ -143,8 +151,7 @@ class Verifier:
                                      e["update_signatures"][i])
             identity.check_signature(key, "fedmoe commit v1", commit, e["commit_signatures"][i])
         for u in e["participants"]:
-            made = self.members[u][1]
-            need(made - DAY <= e["time"] <= made + identity.DAYS_7 + DAY, "entry: its time")
+            check_time(*self.members[u], e["time"])
         self.head = head_of(f, e)
         hub = self.trust.member(e["certificate"], "aggregator", e["time"], past=True)
         identity.check_signature(hub.key, "fedmoe entry v1",
@@ -231,6 +238,10 @@ def main():
         trust = identity.Trust(identity.der_of(first))
         for c in rest:
             trust.pin(identity.der_of(c))
+    if len(sys.argv) > 3:
+        with open(sys.argv[3], "rb") as f:
+            for block in identity.pem_blocks(f.read(), "X509 CRL"):
+                trust.revise(identity.der_of(x509.load_pem_x509_crl(block)))
     with open(sys.argv[1], "rb") as f:
         v = verify(f.read(), trust)
     print(f"{v.entries} rounds, {v.recomputed} recomputed, head {v.head.hex()}")

@@ -3,6 +3,8 @@
 
 A value that differs is a fault here, in docs/protocol.md, or in fedmoe: each of them is to be mended.
 """
+import datetime
+import hashlib
 import json
 import sys
 
@@ -14,6 +16,7 @@ except ImportError:
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 import audit
 import digests
@@ -441,6 +444,39 @@ def audits():
         judged(f"the bundle with byte {at} altered", False, audit.verify,
                data[:at] + bytes([data[at] ^ 1]) + data[at + 1:], t)
     judged("the bundle cut off", False, audit.verify, data[:-1], t)
+    revocations(data, load("identities.json")["time"])
+
+
+def utc(at):
+    return datetime.datetime.fromtimestamp(at, datetime.timezone.utc)
+
+
+def with_list(name, at):
+    """A trust whose list says that the party was revoked then."""
+    t = trust()
+    one = x509.load_pem_x509_certificate(pem(name + ".crt"))
+    entry = (x509.RevokedCertificateBuilder().serial_number(one.serial_number)
+             .revocation_date(utc(at)).build())
+    seed = hashlib.sha256(b"fedmoe vectors ca").digest()  # identities.py
+    crl = (x509.CertificateRevocationListBuilder().issuer_name(t.cas[0].subject)
+           .last_update(utc(at)).next_update(utc(at + 86400)).add_revoked_certificate(entry)
+           .add_extension(x509.CRLNumber(1), critical=False)
+           .sign(ed25519.Ed25519PrivateKey.from_private_bytes(seed), None))
+    t.revise(crl.public_bytes(serialization.Encoding.DER))
+    return t, identity.der_of(one)
+
+
+def revocations(bundle, made):
+    """Before the statement, after it, and more than a day before a round's end."""
+    for at, accept in ((made, False), (made + 1, True)):
+        judged(f"the bundle with a member revoked at {at}", accept, audit.verify, bundle,
+               with_list("alpha", at)[0])
+    t, der = with_list("alpha", made + 10)
+    member = t.member(der, "node", made, past=True)
+    for time, accept in ((made, True), (made + 10 + audit.DAY, True), (made + 11 + audit.DAY, False)):
+        judged(f"a round finished at {time}", accept, audit.check_time, member, made, time)
+    same("since when a certificate counts", t.since(member.certificate),
+         max(identity.seconds(c.not_valid_before) for c in (member.certificate, t.cas[0])))
 
 
 def steps():

@@ -158,9 +158,9 @@ def load_ca(der):
 class Member:
     """A certificate that was verified."""
 
-    def __init__(self, certificate, role, federation, name, chain):
+    def __init__(self, certificate, role, federation, name, chain, revoked=None):
         self.certificate, self.role, self.federation, self.name = certificate, role, federation, name
-        self.key, self.chain = certificate.public_key(), chain
+        self.key, self.chain, self.revoked = certificate.public_key(), chain, revoked
 
     def valid_at(self, now):
         return valid(self.certificate, now)
@@ -241,6 +241,11 @@ class Trust:
         found = [c, *up(c, 0)]
         need(now is None or valid(c, now), "a certificate that is not valid at the time")
         return found
+
+    def since(self, c, path=()):
+        """The first second in which c and the CAs above it were valid."""
+        chain = self.chain(c, [load_ca(d) for d in path] + self.known)
+        return max(seconds(one.not_valid_before) for one in chain)
 
     def know(self, path):
         for der in path:
@@ -324,6 +329,7 @@ class Trust:
              "not a member's URI")
         check_form(c, False)
         chain = self.chain(c, [load_ca(d) for d in path] + self.known, now)
+        revoked = None
         if past:
             revoked = self.revoked_at(chain)
             need(revoked is None or revoked > now, "revoked before that")
@@ -331,7 +337,7 @@ class Trust:
             self.check_lists(chain, now)
         need(fields[1] == self.federation, "of another federation")
         need(fields[0] == role, f"of the role {fields[0]}")
-        return Member(c, *fields, chain)
+        return Member(c, *fields, chain, revoked)
 
 
 # ---- statements and credentials ----

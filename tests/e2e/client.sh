@@ -52,6 +52,12 @@ check "with the visitor's rounds" says "$WORK/out" "visitor +4 +4"
 again() { "$PYTHON" "$SOURCE/tests/client/audit.py" "$WORK/bundle" "$WORK/outsider/ca.crt" >"$WORK/out" 2>&1; }
 check "the client's own verifier finds the same" again
 check "in all rounds" says "$WORK/out" "4 rounds, 4 recomputed"
+check "a member leaves" "$BIN/fedmoe-certs" revoke --ca "$RUN/ca" --name visitor
+cp "$RUN/ca/crl.pem" "$WORK/outsider/"
+with_lists() { "$PYTHON" "$SOURCE/tests/client/audit.py" "$WORK/bundle" "$WORK/outsider/"{ca.crt,crl.pem} >"$WORK/out" 2>&1; }
+check "which ends what it did before for neither: ours" verified
+check "which says so" says "$WORK/out" "visitor.*revoked"
+check "nor theirs" with_lists
 
 # Without noise, and with every record in every round, a node that adds zeros changes no bit of the
 # model: with it and without it the same one comes out.

@@ -1,5 +1,5 @@
-# kill -9 at every write, sync, send, rename and removal of join, invite and revoke: the same
-# command again does the rest. A sample of the places; all: STRIDE=1.
+# kill -9 at every write, sync, send, rename and removal of join, invite, revoke, and of a CA's
+# rotation: the same command again does the rest. A sample of the places; all: STRIDE=1.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_faults.sh"
 STRIDE=${STRIDE:-4}
@@ -65,5 +65,30 @@ one_revoke() {
 }
 check "revoke, killed anywhere" sweep one_revoke
 check "at several places ($KILLS)" [ "$KILLS" -ge 2 ]
+# ---- a CA gets a successor, and drops the older one: the folder can be read, and issues
+certs() { "$BIN/fedmoe-certs" "$@"; }
+again() { # COMMAND...: it does the rest, or says that nothing is left to do
+    certs "$@" >"$WORK/out" 2>&1 || says "$WORK/out" "has a successor already|only one CA is pinned"
+}
+has_cas() { [ "$(grep -c 'BEGIN CERTIFICATE' "$1/ca.crt")" = "$2" ] && [ "$(grep -c 'BEGIN X509' "$1/crl.pem")" = "$2" ]; }
+step() { # K FROM CAS COMMAND OPTION: in a fresh copy of the folder FROM, which has CAS in the end
+    local dir=$RUN/$4-$1
+    cp -a "$2" "$dir"
+    killed_at "$1" certs ca "$4" "$5" "$dir" || return 1
+    again ca "$4" "$5" "$dir" && has_cas "$dir" "$3" && certs refresh --ca "$dir" >"$WORK/out" 2>&1 &&
+        [ -z "$(find "$dir" -name '.*.tmp')" ] && return 0
+    echo "after a kill at $1: $(tail -3 "$WORK/out") $(ls -A "$dir")" >&2
+    FAILED=$((FAILED + 1))
+}
+one_rotate() { step "$1" "$RUN/ca" 2 rotate --ca; }
+one_drop() { step "$1" "$WORK/two" 1 drop --directory; }
+STRIDE=1
+check "rotate, killed anywhere" sweep one_rotate
+check "at several places ($KILLS)" [ "$KILLS" -ge 10 ]
+cp -a "$RUN/ca" "$WORK/two"
+certs ca rotate --ca "$WORK/two" >"$WORK/out"
+cp "$WORK/two/crl.pem" "$WORK/two/crl.held" # both lists have been in force
+check "drop, killed anywhere" sweep one_drop
+check "at several places ($KILLS)" [ "$KILLS" -ge 10 ]
 check "the aggregator goes on" kill -0 "${PID[aggregator]}"
 finish
