@@ -30,7 +30,8 @@ static fm_status answer(void *ctx, const fm_msg_enrol *m, fm_msg_enrolled *out)
     memcpy(d->invitation, m->invitation, sizeof d->invitation);
     if (d->refuses)
         return fm_fail(FM_EPERM, "this join code was withdrawn");
-    *out = d->waits ? (fm_msg_enrolled){ 0 } : (fm_msg_enrolled){ .certificate = b, .authority = b };
+    *out =
+        d->waits ? (fm_msg_enrolled){ 0 } : (fm_msg_enrolled){ .certificate = b, .authority = b };
     return FM_OK;
 }
 
