@@ -12,7 +12,7 @@ eval "$(declare -f start_party | sed '1s/start_party/start_ours/')"
 start_party() { # riverside is the other client
     [ "$1" = riverside ] || { start_ours "$1"; return; }
     "$PYTHON" "$SOURCE/tests/client/node.py" --identity "$RUN/riverside/identity" \
-        --door "$door" --door-key "$key" --min-cohort 3 >>"$RUN/riverside/log" 2>&1 &
+        --door "$door" "--door-key=$key" --min-cohort 3 >>"$RUN/riverside/log" 2>&1 &
     PID[riverside]=$!
 }
 eval "$(declare -f charged | sed '1s/charged/charged_ours/')"
