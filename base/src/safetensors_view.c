@@ -9,6 +9,11 @@ size_t fm_safetensors_count(const fm_safetensors *s)
     return s->count;
 }
 
+uint64_t fm_safetensors_bytes(const fm_safetensors *s)
+{
+    return (uint64_t)s->head_len + s->data_len;
+}
+
 const fm_tensor_view *fm_safetensors_at(const fm_safetensors *s, size_t i)
 {
     return i < s->count ? &s->entries[i].view : NULL;

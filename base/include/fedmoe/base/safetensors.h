@@ -62,6 +62,8 @@ FM_NODISCARD fm_status fm_safetensors_read(const fm_safetensors *s, const fm_ten
 FM_NODISCARD fm_status fm_safetensors_read_head(const fm_safetensors *s, fm_buf *out);
 
 size_t fm_safetensors_count(const fm_safetensors *s);
+/** Of the whole file. */
+uint64_t fm_safetensors_bytes(const fm_safetensors *s);
 const fm_tensor_view *fm_safetensors_at(const fm_safetensors *s, size_t i);
 /** NULL when absent. */
 const fm_tensor_view *fm_safetensors_find(const fm_safetensors *s, const char *name);
