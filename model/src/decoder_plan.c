@@ -199,7 +199,7 @@ static fm_status plan_json(const fm_decoder_plan *plan, fm_buf *text, fm_decoder
     if (vocabulary < tokens)
         return fm_fail(FM_EINVAL, "a vocabulary of %zu is less than the tokenizer's %zu",
                        vocabulary, tokens);
-    for (experts = (size_t)p->experts; experts <= MOST_EXPERTS; experts += experts / 2) {
+    for (experts = (size_t)p->experts; experts <= MOST_EXPERTS; experts += 8) {
         st = try_experts(p, vocabulary, experts, text, out, &active);
         if (st != FM_OK || active <= FM_DECODER_LITE_ACTIVE)
             return st;
