@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "decoder_fixture.h"
+#include "folder_fixture.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 #include "suites.h"

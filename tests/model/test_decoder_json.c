@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "decoder_fixture.h"
+#include "folder_fixture.h"
 #include "suites.h"
 
 static fm_status parse(const char *text, fm_decoder_config *out)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "decoder_fixture.h"
+#include "folder_fixture.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/log.h"
 #include "suites.h"

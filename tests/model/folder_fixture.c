@@ -1,4 +1,4 @@
-#include "decoder_fixture.h"
+#include "folder_fixture.h"
 
 #include <dirent.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Folders of small decoders, made for a test: each family, dtype, sharded, with older names. */
-#ifndef FEDMOE_TESTS_MODEL_DECODER_FIXTURE_H
-#define FEDMOE_TESTS_MODEL_DECODER_FIXTURE_H
+#ifndef FEDMOE_TESTS_MODEL_FOLDER_FIXTURE_H
+#define FEDMOE_TESTS_MODEL_FOLDER_FIXTURE_H
 
 #include "decoder_folder_internal.h"
 #include "fm_test.h"
