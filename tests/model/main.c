@@ -10,7 +10,7 @@ int main(int argc, char **argv)
         suite_mlp,          suite_odds,     suite_predict,
         suite_program,      suite_routing,  suite_schema,
         suite_schema_kinds, suite_table,    suite_table_raw,
-        suite_table_unit,   suite_units,
+        suite_table_unit,   suite_units,    suite_decoder_fixtures,
     };
 
     return fm_test_main(suites, FM_TEST_COUNT(suites), argc, argv);
