@@ -4,9 +4,9 @@
 int main(int argc, char **argv)
 {
     static const fm_cli_command commands[] = {
-        { "new", "make a model for a schema", fm_cmd_new },
+        { "new", "make a model for a schema, or a language model", fm_cmd_new },
         { "train", "train a model on one file of records, with privacy", fm_cmd_train },
-        { "inspect", "show what a model file holds", fm_cmd_inspect },
+        { "inspect", "show what a model file or folder holds", fm_cmd_inspect },
         { "evaluate", "measure a model on labelled records", fm_cmd_evaluate },
         { "predict", "probabilities for records", fm_cmd_predict },
         { "check", "check records against a schema", fm_cmd_check },

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
@@ -10,22 +11,6 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "tensors are read in place and are little-endian on disk");
-
-#define LENGTH_BYTES ((size_t)8)
-
-struct fm_safetensors {
-    char *name;
-    fm_buf bytes;  /* the whole file, until `data` is moved to its front */
-    uint8_t *data; /* in bytes */
-    size_t data_len;
-    json_t *header; /* owns names and metadata */
-    fm_tensor_view *views;
-    const fm_tensor_view **by_name; /* sorted */
-    size_t count;
-    json_t *meta; /* borrowed from header, or NULL */
-    fm_safetensors_meta *metas;
-    size_t meta_count;
-};
 
 size_t fm_safetensors_element(const char *dtype, const char **name)
 {
@@ -81,8 +66,10 @@ static fm_status read_shape(const fm_safetensors *s, const json_t *shape, fm_ten
     return FM_OK;
 }
 
-static fm_status read_offsets(const fm_safetensors *s, const json_t *offsets, fm_tensor_view *v)
+static fm_status read_offsets(const fm_safetensors *s, const json_t *offsets,
+                              fm_safetensors_entry *e)
 {
+    fm_tensor_view *v = &e->view;
     size_t begin, end;
 
     if (!json_is_array(offsets) || json_array_size(offsets) != 2 ||
@@ -93,35 +80,37 @@ static fm_status read_offsets(const fm_safetensors *s, const json_t *offsets, fm
         return fm_fail(FM_EPROTO,
                        "%s: tensor '%.200s': data_offsets %zu to %zu leave the %zu bytes of data",
                        s->name, v->name, begin, end, s->data_len);
-    v->data = s->data + begin;
+    v->data = s->data ? s->data + begin : NULL;
     v->bytes = end - begin;
+    e->offset = begin;
     return FM_OK;
 }
 
-static fm_status read_tensor(const fm_safetensors *s, const char *name, const json_t *entry,
-                             fm_tensor_view *out)
+static fm_status read_tensor(const fm_safetensors *s, const char *name, const json_t *text,
+                             fm_safetensors_entry *out)
 {
-    fm_tensor_view v = { .name = name };
+    fm_safetensors_entry e = { .view = { .name = name } };
+    fm_tensor_view *v = &e.view;
     size_t elements = 0, element, expected;
     fm_status st;
 
-    if (!json_is_object(entry))
+    if (!json_is_object(text))
         return fail(s, name, "its entry is not an object");
     if (name[0] == '\0')
         return fail(s, name, "it has no name");
     if (!(element =
-              fm_safetensors_element(json_string_value(json_object_get(entry, "dtype")), &v.dtype)))
+              fm_safetensors_element(json_string_value(json_object_get(text, "dtype")), &v->dtype)))
         return fail(s, name, "dtype is missing or not known");
-    if ((st = read_shape(s, json_object_get(entry, "shape"), &v, &elements)) != FM_OK ||
-        (st = read_offsets(s, json_object_get(entry, "data_offsets"), &v)) != FM_OK)
+    if ((st = read_shape(s, json_object_get(text, "shape"), v, &elements)) != FM_OK ||
+        (st = read_offsets(s, json_object_get(text, "data_offsets"), &e)) != FM_OK)
         return st;
-    if (json_object_size(entry) != 3)
+    if (json_object_size(text) != 3)
         return fail(s, name, "its entry holds more than dtype, shape and data_offsets");
-    if (fm_mul_size(elements, element, &expected) != FM_OK || expected != v.bytes)
+    if (fm_mul_size(elements, element, &expected) != FM_OK || expected != v->bytes)
         return fm_fail(FM_EPROTO,
                        "%s: tensor '%.200s': its shape of %zu elements does not fit its %zu bytes",
-                       s->name, name, elements, v.bytes);
-    *out = v;
+                       s->name, name, elements, v->bytes);
+    *out = e;
     return FM_OK;
 }
 
@@ -150,16 +139,16 @@ static fm_status read_metadata(fm_safetensors *s)
 
 static int compare_places(const void *a, const void *b)
 {
-    const fm_tensor_view *x = a, *y = b;
+    const fm_safetensors_entry *x = a, *y = b;
 
-    if (x->data != y->data)
-        return x->data < y->data ? -1 : 1;
-    if (x->bytes != y->bytes) /* an empty tensor comes before the one that starts there too */
-        return x->bytes < y->bytes ? -1 : 1;
-    return strcmp(x->name, y->name);
+    if (x->offset != y->offset)
+        return x->offset < y->offset ? -1 : 1;
+    if (x->view.bytes != y->view.bytes) /* an empty one comes before what starts there too */
+        return x->view.bytes < y->view.bytes ? -1 : 1;
+    return strcmp(x->view.name, y->view.name);
 }
 
-static int compare_names(const void *a, const void *b)
+int fm_safetensors_compare_names(const void *a, const void *b)
 {
     return strcmp((*(const fm_tensor_view *const *)a)->name,
                   (*(const fm_tensor_view *const *)b)->name);
@@ -171,13 +160,13 @@ static fm_status check_tiling(const fm_safetensors *s)
     size_t at = 0;
 
     for (size_t i = 0; i < s->count; i++) {
-        size_t begin = (size_t)(s->views[i].data - s->data);
+        const fm_safetensors_entry *e = &s->entries[i];
 
-        if (begin != at)
-            return fail(s, s->views[i].name,
-                        begin < at ? "its data overlaps the tensor before it"
-                                   : "there is a gap before its data");
-        at += s->views[i].bytes;
+        if (e->offset != at)
+            return fail(s, e->view.name,
+                        e->offset < at ? "its data overlaps the tensor before it"
+                                       : "there is a gap before its data");
+        at += e->view.bytes;
     }
     if (at != s->data_len)
         return fm_fail(FM_EPROTO, "%s: %zu bytes after the last tensor", s->name, s->data_len - at);
@@ -192,9 +181,9 @@ static fm_status read_tensors(fm_safetensors *s)
     void *fresh;
     fm_status st;
 
-    if ((st = fm_alloc(n, sizeof *s->views, &fresh)) != FM_OK)
+    if ((st = fm_alloc(n, sizeof *s->entries, &fresh)) != FM_OK)
         return st;
-    s->views = fresh;
+    s->entries = fresh;
     if ((st = fm_alloc(n, sizeof *s->by_name, &fresh)) != FM_OK)
         return st;
     s->by_name = fresh;
@@ -202,29 +191,36 @@ static fm_status read_tensors(fm_safetensors *s)
     {
         if (strcmp(key, FM_SAFETENSORS_META) == 0)
             continue;
-        if ((st = read_tensor(s, key, value, &s->views[s->count])) != FM_OK)
+        if ((st = read_tensor(s, key, value, &s->entries[s->count])) != FM_OK)
             return st;
         s->count++;
     }
-    qsort(s->views, s->count, sizeof *s->views, compare_places);
+    qsort(s->entries, s->count, sizeof *s->entries, compare_places);
     for (size_t i = 0; i < s->count; i++)
-        s->by_name[i] = &s->views[i];
-    qsort(s->by_name, s->count, sizeof *s->by_name, compare_names);
+        s->by_name[i] = &s->entries[i].view;
+    qsort(s->by_name, s->count, sizeof *s->by_name, fm_safetensors_compare_names);
     return check_tiling(s);
+}
+
+fm_status fm_safetensors_read_entries(fm_safetensors *s)
+{
+    const fm_status st = read_metadata(s);
+
+    return st != FM_OK ? st : read_tensors(s);
 }
 
 #define NOT_SAFETENSORS "not a safetensors file, as models are"
 
-static fm_status fail_other(const fm_safetensors *s, const char *why)
+fm_status fm_safetensors_fail_other(const fm_safetensors *s, const char *why)
 {
     return fm_fail(FM_EPROTO, "%s: " NOT_SAFETENSORS ": %s", s->name, why);
 }
 
 /* The first 8 bytes of a true one are a length below 2^32: its last four are zero. */
-static bool looks_like_text(const fm_safetensors *s)
+static bool looks_like_text(const uint8_t first[FM_SAFETENSORS_LENGTH_BYTES])
 {
-    for (size_t i = 0; i < LENGTH_BYTES; i++) {
-        const uint8_t c = s->bytes.data[i];
+    for (size_t i = 0; i < FM_SAFETENSORS_LENGTH_BYTES; i++) {
+        const uint8_t c = first[i];
 
         if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c >= 0x7f)
             return false;
@@ -232,19 +228,16 @@ static bool looks_like_text(const fm_safetensors *s)
     return true;
 }
 
-static fm_status read_header(fm_safetensors *s)
+/* Of a file of `file_len` bytes, at least FM_SAFETENSORS_LENGTH_BYTES: how long head and data are. */
+fm_status fm_safetensors_read_lengths(fm_safetensors *s,
+                                      const uint8_t first[FM_SAFETENSORS_LENGTH_BYTES],
+                                      size_t file_len)
 {
-    uint64_t header_len;
-    size_t rest;
-    const char *text;
-    json_error_t error;
+    const uint64_t header_len = fm_get_u64le(first);
+    const size_t rest = file_len - FM_SAFETENSORS_LENGTH_BYTES;
 
-    if (s->bytes.len < LENGTH_BYTES)
-        return fail_other(s, "too few bytes");
-    header_len = fm_get_u64le(s->bytes.data);
-    rest = s->bytes.len - LENGTH_BYTES;
-    if (looks_like_text(s))
-        return fail_other(s, "it begins with text, as a schema or records do");
+    if (looks_like_text(first))
+        return fm_safetensors_fail_other(s, "it begins with text, as a schema or records do");
     if (header_len > FM_SAFETENSORS_MAX_HEADER)
         return fm_fail(FM_EPROTO,
                        "%s: " NOT_SAFETENSORS
@@ -257,17 +250,36 @@ static fm_status read_header(fm_safetensors *s)
                        ": a header of %llu bytes, but only %zu "
                        "bytes follow",
                        s->name, (unsigned long long)header_len, rest);
-    text = (const char *)s->bytes.data + LENGTH_BYTES;
-    if (header_len == 0 || text[0] != '{')
-        return fail_other(s, "the header does not begin with '{'");
-    s->header = json_loadb(text, (size_t)header_len, JSON_REJECT_DUPLICATES, &error);
+    s->head_len = FM_SAFETENSORS_LENGTH_BYTES + (size_t)header_len;
+    s->data_len = rest - (size_t)header_len;
+    return FM_OK;
+}
+
+fm_status fm_safetensors_parse_header(fm_safetensors *s, const char *text, size_t len)
+{
+    json_error_t error;
+
+    if (len == 0 || text[0] != '{')
+        return fm_safetensors_fail_other(s, "the header does not begin with '{'");
+    s->header = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
     if (!s->header && json_error_code(&error) == json_error_out_of_memory)
         return fm_fail(FM_ENOMEM, "%s: no memory to parse its header", s->name);
     if (!s->header)
         return fm_fail(FM_EPROTO, "%s: header, byte %d: %s", s->name, error.position, error.text);
-    s->data = s->bytes.data + LENGTH_BYTES + header_len;
-    s->data_len = rest - (size_t)header_len;
     return FM_OK;
+}
+
+static fm_status read_header(fm_safetensors *s)
+{
+    fm_status st;
+
+    if (s->bytes.len < FM_SAFETENSORS_LENGTH_BYTES)
+        return fm_safetensors_fail_other(s, "too few bytes");
+    if ((st = fm_safetensors_read_lengths(s, s->bytes.data, s->bytes.len)) != FM_OK)
+        return st;
+    s->data = s->bytes.data + s->head_len;
+    return fm_safetensors_parse_header(s, (const char *)s->bytes.data + FM_SAFETENSORS_LENGTH_BYTES,
+                                       s->head_len - FM_SAFETENSORS_LENGTH_BYTES);
 }
 
 /* Other writers pad or do not; here the data always starts where malloc aligned the buffer. */
@@ -278,21 +290,36 @@ static void align_data(fm_safetensors *s)
     s->bytes.len = s->data_len;
 }
 
-static fm_status adopt(const char *name, fm_buf *bytes, fm_safetensors **out)
+fm_status fm_safetensors_make(const char *name, fm_safetensors **out)
 {
-    fm_safetensors *s = NULL;
+    fm_safetensors *s;
     void *fresh;
     fm_status st = fm_alloc(1, sizeof *s, &fresh);
 
     if (st != FM_OK)
         return st;
     s = fresh;
+    s->fd = -1;
+    if ((st = fm_strdup(name, &s->name)) == FM_OK)
+        *out = s;
+    else
+        free(s);
+    return st;
+}
+
+static fm_status adopt(const char *name, fm_buf *bytes, fm_safetensors **out)
+{
+    fm_safetensors *s = NULL;
+    fm_status st = fm_safetensors_make(name, &s);
+
+    if (st != FM_OK)
+        return st;
     s->bytes = *bytes;
     fm_buf_init(bytes, 0);
-    if ((st = fm_strdup(name, &s->name)) != FM_OK || (st = read_header(s)) != FM_OK)
+    if ((st = read_header(s)) != FM_OK)
         goto done;
     align_data(s);
-    if ((st = read_metadata(s)) != FM_OK || (st = read_tensors(s)) != FM_OK)
+    if ((st = fm_safetensors_read_entries(s)) != FM_OK)
         goto done;
     *out = s;
     s = NULL;
@@ -325,97 +352,4 @@ fm_status fm_safetensors_load(const char *path, size_t limit, fm_safetensors **o
     st = adopt(path, &bytes, out);
     fm_buf_fini(&bytes);
     return st;
-}
-
-void fm_safetensors_free(fm_safetensors **s)
-{
-    if (!s || !*s)
-        return;
-    json_decref((*s)->header);
-    fm_buf_fini(&(*s)->bytes);
-    free((*s)->views);
-    free((*s)->by_name);
-    free((*s)->metas);
-    free((*s)->name);
-    free(*s);
-    *s = NULL;
-}
-
-size_t fm_safetensors_count(const fm_safetensors *s)
-{
-    return s->count;
-}
-
-const fm_tensor_view *fm_safetensors_at(const fm_safetensors *s, size_t i)
-{
-    return i < s->count ? &s->views[i] : NULL;
-}
-
-const fm_tensor_view *fm_safetensors_find(const fm_safetensors *s, const char *name)
-{
-    fm_tensor_view key = { .name = name };
-    const fm_tensor_view *wanted = &key;
-    const fm_tensor_view **found =
-        bsearch(&wanted, s->by_name, s->count, sizeof *s->by_name, compare_names);
-
-    return found ? *found : NULL;
-}
-
-const char *fm_safetensors_meta_get(const fm_safetensors *s, const char *key)
-{
-    return json_string_value(json_object_get(s->meta, key));
-}
-
-size_t fm_safetensors_meta_count(const fm_safetensors *s)
-{
-    return s->meta_count;
-}
-
-fm_safetensors_meta fm_safetensors_meta_at(const fm_safetensors *s, size_t i)
-{
-    return i < s->meta_count ? s->metas[i] : (fm_safetensors_meta){ 0 };
-}
-
-fm_status fm_safetensors_flat_size(const fm_safetensors *s, size_t *elements)
-{
-    for (size_t i = 0; i < s->count; i++)
-        if (strcmp(s->views[i].dtype, "F32") != 0)
-            return fm_fail(FM_EPROTO, "%s: tensor '%.200s' is %s, not F32", s->name,
-                           s->views[i].name, s->views[i].dtype);
-    *elements = s->data_len / sizeof(float);
-    return FM_OK;
-}
-
-fm_status fm_safetensors_flat_view(const fm_safetensors *s, const float **out, size_t *elements)
-{
-    fm_status st = fm_safetensors_flat_size(s, elements);
-
-    if (st == FM_OK && !s->data)
-        st = fm_fail(FM_ESTATE, "%s: its values are not held any more", s->name);
-    if (st == FM_OK)
-        *out = (const float *)(const void *)s->data; /* F32 tensors tile the data, from its front */
-    return st;
-}
-
-void fm_safetensors_forget(fm_safetensors *s)
-{
-    fm_buf_fini(&s->bytes);
-    s->data = NULL;
-    for (size_t i = 0; i < s->count; i++)
-        s->views[i].data = NULL;
-}
-
-fm_status fm_safetensors_flat_read(const fm_safetensors *s, float *out, size_t elements)
-{
-    const float *flat = NULL;
-    size_t have;
-    fm_status st = fm_safetensors_flat_view(s, &flat, &have);
-
-    if (st != FM_OK)
-        return st;
-    if (have != elements || (!out && elements > 0))
-        return fm_fail(FM_EINVAL, "%s: holds %zu values, not %zu", s->name, have, elements);
-    if (elements > 0)
-        memcpy(out, flat, elements * sizeof *out);
-    return FM_OK;
 }

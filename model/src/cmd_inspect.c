@@ -1,10 +1,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#include "cmd.h"
-#include "fedmoe/base/json.h"
-#include "fedmoe/model/compute.h"
+#include "cmd_inspect.h"
 #include "fedmoe/model/tabular.h"
 
 typedef struct {
@@ -43,13 +42,11 @@ static void print_clean(const char *text, size_t n, const char *end)
     fputs(end, stdout);
 }
 
-static void print_compute(const opened *o)
+void fm_inspect_print_compute(const fm_compute_report *r)
 {
     char line[320];
 
-    if (!o->measured)
-        return;
-    fm_compute_format(&o->compute, line, sizeof line);
+    fm_compute_format(r, line, sizeof line);
     printf("compute     %s\n", line);
 }
 
@@ -62,7 +59,8 @@ static void print_text(const opened *o)
     printf(" (%zu columns, %zu features)\n", fm_schema_columns(o->schema),
            fm_schema_features(o->schema));
     printf("parameters  %zu, of which one record touches %zu\n", o->parameters, o->active);
-    print_compute(o);
+    if (o->measured)
+        fm_inspect_print_compute(&o->compute);
     printf("\nmetadata\n");
     for (size_t i = 0; i < fm_safetensors_meta_count(o->file); i++) {
         const fm_safetensors_meta m = fm_safetensors_meta_at(o->file, i);
@@ -107,7 +105,7 @@ static json_t *tensors_json(const opened *o)
     return list;
 }
 
-static json_t *compute_json(const fm_compute_report *r)
+json_t *fm_inspect_compute_json(const fm_compute_report *r)
 {
     return json_pack("{s:s, s:b, s:f, s:f, s:f}", "kernels", r->level, "portable", r->portable,
                      "float32_gflops", r->float_gflops, "integer_gops", r->integer_gops,
@@ -129,7 +127,7 @@ static fm_status print_json(const opened *o)
                      (json_int_t)o->parameters, "active_parameters", (json_int_t)o->active,
                      "metadata", meta, "tensors", tensors_json(o));
     if (root && o->measured)
-        json_object_set_new(root, "compute", compute_json(&o->compute));
+        json_object_set_new(root, "compute", fm_inspect_compute_json(&o->compute));
     st = root ? fm_json_print(root) : fm_fail(FM_ENOMEM, "out of memory");
     json_decref(root);
     return st;
@@ -146,21 +144,27 @@ int fm_cmd_inspect(int argc, char **argv)
     };
     const fm_cli_spec spec = {
         .program = program,
-        .summary = "Show what a model file holds: schema, configuration, sizes, metadata, tensors.",
+        .summary =
+            "Show what a model file holds: schema, configuration, sizes, metadata, tensors; or a "
+            "language model's folder.",
         .examples = "fedmoe-model inspect final.safetensors\n"
-                    "fedmoe-model inspect --json final.safetensors",
+                    "fedmoe-model inspect --json final.safetensors\n"
+                    "fedmoe-model inspect OLMoE-1B-7B-0924",
         .options = options,
         .option_count = FM_CMD_COUNT(options),
-        .operands = "FILE",
+        .operands = "FILE|FOLDER",
         .operands_min = 1,
         .operands_max = 1,
     };
+    struct stat info;
     opened o = { 0 };
     int first, code;
     fm_status st;
 
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
+    if (stat(argv[first], &info) == 0 && S_ISDIR(info.st_mode))
+        return fm_inspect_folder(argv[first], json, speed) ? fm_cli_failed(program) : 0;
     st = open_model(argv[first], &o);
     if (!st && speed) {
         st = fm_compute_measure(&o.compute);

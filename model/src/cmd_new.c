@@ -3,6 +3,7 @@
 #include "cmd.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/log.h"
+#include "fedmoe/model/decoder_folder.h"
 #include "fedmoe/model/tabular.h"
 
 static fm_status configure(const char *path, const fm_schema *s, fm_tabular_config *out)
@@ -38,52 +39,113 @@ static fm_status encode(const fm_schema *s, const fm_tabular_config *c, uint64_t
     return st;
 }
 
-int fm_cmd_new(int argc, char **argv)
+typedef struct {
+    const char *schema, *config, *output;
+    fm_decoder_plan plan;
+    uint64_t vocabulary;
+    bool force;
+} request;
+
+/* Of a tabular model, or of a decoder: an option of the other one would be passed over in silence. */
+static fm_status check_words(const request *r)
 {
-    static const char program[] = "fedmoe-model new";
-    const char *schema_path = NULL, *config_path = NULL, *output = NULL;
-    uint64_t seed = 0;
-    bool force = false;
-    const fm_cli_option options[] = {
-        { "schema", FM_CLI_STRING, &schema_path, "FILE", "what the records are", true, 0, 0 },
-        { "config", FM_CLI_STRING, &config_path, "FILE", "model.yaml (default: docs/model.md)",
-          false, 0, 0 },
-        { "seed", FM_CLI_U64, &seed, "N", "of the first weights; public (default 0)", false, 0, 0 },
-        { "output", FM_CLI_STRING, &output, "FILE", "the model, as safetensors", true, 0, 0 },
-        { "force", FM_CLI_FLAG, &force, NULL, "replace the output if it is there", false, 0, 0 },
-    };
-    const fm_cli_spec spec = {
-        .program = program,
-        .summary = "Make a model for a schema, with its first weights.",
-        .examples = "fedmoe-model new --schema heart_disease.yaml --output first.safetensors\n"
-                    "fedmoe-model new --schema heart_disease.yaml --config model.yaml --seed 7 "
-                    "--output first.safetensors",
-        .options = options,
-        .option_count = FM_CMD_COUNT(options),
-    };
-    const char *inputs[2];
+    if (r->plan.preset && (r->schema || r->config))
+        return fm_fail(FM_EINVAL, "--preset makes a language model; --schema and --config are of "
+                                  "models for records");
+    if (r->plan.preset && r->force)
+        return fm_fail(FM_EINVAL, "--force does not replace a folder; give another --output");
+    if (!r->plan.preset && !r->schema)
+        return fm_fail(FM_EINVAL, "--schema or --preset is needed");
+    if (!r->plan.preset && (r->vocabulary || r->plan.tokenizer))
+        return fm_fail(FM_EINVAL, "--vocabulary and --tokenizer belong to --preset");
+    return FM_OK;
+}
+
+static fm_status make_tabular(const request *r)
+{
+    const char *inputs[] = { r->schema, r->config };
     fm_schema *schema = NULL;
     fm_tabular_config config;
     fm_buf file;
     size_t parameters = 0;
+    fm_status st;
+
+    fm_buf_init(&file, 4 * FM_TABULAR_MAX_PARAMETERS + FM_SAFETENSORS_MAX_HEADER + 8);
+    if (!(st = fm_file_check_output(r->output, r->force, inputs, FM_CMD_COUNT(inputs))) &&
+        !(st = fm_schema_load(r->schema, &schema)) &&
+        !(st = configure(r->config, schema, &config)) &&
+        !(st = fm_tabular_parameters(&config, &parameters)) &&
+        !(st = encode(schema, &config, r->plan.seed, &file)))
+        st = r->force ? fm_file_replace(r->output, file.data, file.len, 0644)
+                      : fm_file_create(r->output, file.data, file.len, 0644);
+    if (!st)
+        printf("%s: %zu features, %zu parameters\n", r->output, config.features, parameters);
+    fm_buf_fini(&file);
+    fm_schema_free(&schema);
+    return st;
+}
+
+static fm_status make_decoder(const request *r)
+{
+    fm_decoder_layout layout = { 0 };
+    fm_decoder_config config;
+    fm_buf text;
+    fm_status st;
+
+    fm_buf_init(&text, 0);
+    fm_log_set_level(FM_LOG_ERROR); /* as in encode */
+    if (!(st = fm_decoder_plan_write(&r->plan, r->output)) &&
+        !(st = fm_decoder_plan_config(&r->plan, &text, &config)) &&
+        !(st = fm_decoder_layout_make(&config, &layout)))
+        printf("%s: %zu tokens, %zu parameters, %.1f %% of them active per token\n", r->output,
+               config.vocabulary, layout.parameters,
+               100.0 * (double)fm_decoder_active_parameters(&config, &layout) /
+                   (double)layout.parameters);
+    fm_decoder_layout_free(&layout);
+    fm_buf_fini(&text);
+    return st;
+}
+
+int fm_cmd_new(int argc, char **argv)
+{
+    static const char program[] = "fedmoe-model new";
+    request r = { 0 };
+    const fm_cli_option options[] = {
+        { "schema", FM_CLI_STRING, &r.schema, "FILE", "what the records are", false, 0, 0 },
+        { "config", FM_CLI_STRING, &r.config, "FILE", "model.yaml (default: docs/model.md)", false,
+          0, 0 },
+        { "preset", FM_CLI_STRING, &r.plan.preset, "NAME",
+          "a language model instead: lite-tiny, lite-small or lite", false, 0, 0 },
+        { "vocabulary", FM_CLI_U64, &r.vocabulary, "N", "its tokens (default: the preset's)", false,
+          1, 16777216 },
+        { "tokenizer", FM_CLI_STRING, &r.plan.tokenizer, "FILE",
+          "tokenizer.json to take along; says how many tokens there are", false, 0, 0 },
+        { "seed", FM_CLI_U64, &r.plan.seed, "N", "of the first weights; public (default 0)", false,
+          0, 0 },
+        { "output", FM_CLI_STRING, &r.output, "FILE",
+          "the model, as safetensors; with --preset a new folder", true, 0, 0 },
+        { "force", FM_CLI_FLAG, &r.force, NULL, "replace the output if it is there", false, 0, 0 },
+    };
+    const fm_cli_spec spec = {
+        .program = program,
+        .summary = "Make a model for a schema, or a language model, with its first weights.",
+        .examples = "fedmoe-model new --schema heart_disease.yaml --output first.safetensors\n"
+                    "fedmoe-model new --schema heart_disease.yaml --config model.yaml --seed 7 "
+                    "--output first.safetensors\n"
+                    "fedmoe-model new --preset lite-small --tokenizer tokenizer.json --output base",
+        .options = options,
+        .option_count = FM_CMD_COUNT(options),
+    };
     int first, code;
     fm_status st;
 
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
-    fm_buf_init(&file, 4 * FM_TABULAR_MAX_PARAMETERS + FM_SAFETENSORS_MAX_HEADER + 8);
-    inputs[0] = schema_path;
-    inputs[1] = config_path;
-    if (!(st = fm_file_check_output(output, force, inputs, FM_CMD_COUNT(inputs))) &&
-        !(st = fm_schema_load(schema_path, &schema)) &&
-        !(st = configure(config_path, schema, &config)) &&
-        !(st = fm_tabular_parameters(&config, &parameters)) &&
-        !(st = encode(schema, &config, seed, &file)))
-        st = force ? fm_file_replace(output, file.data, file.len, 0644)
-                   : fm_file_create(output, file.data, file.len, 0644);
-    if (!st)
-        printf("%s: %zu features, %zu parameters\n", output, config.features, parameters);
-    fm_buf_fini(&file);
-    fm_schema_free(&schema);
+    if (check_words(&r)) {
+        (void)fm_cli_failed(program);
+        return FM_EXIT_USAGE;
+    }
+    r.plan.vocabulary = (size_t)r.vocabulary;
+    st = r.plan.preset ? make_decoder(&r) : make_tabular(&r);
     return st ? fm_cli_failed(program) : 0;
 }

@@ -13,17 +13,12 @@ void fm_block_carve(fm_carver *c, size_t max_rows, fm_block *b)
 {
     const fm_tabular_config *f = b->config;
     const size_t n = max_rows, k = f->top_k, pairs = n * k;
-    fm_dispatch *d = &b->dispatch;
 
     fm_rows_carve(c, n, 1, f->width, &b->x);
     fm_rows_carve(c, n, 1, f->width, &b->gradient);
     fm_rows_carve(c, n, 1, f->experts, &b->scores);
     fm_rows_carve(c, n, 1, f->experts, &b->gscores);
-    d->k = k;
-    d->routes = fm_carve(c, n, k, sizeof *d->routes);
-    d->places = fm_carve(c, n, k, sizeof *d->places);
-    d->starts = fm_carve(c, f->experts + 1, 1, sizeof *d->starts);
-    d->order = fm_carve(c, pairs, 1, sizeof *d->order);
+    fm_dispatch_carve(c, n, f->experts, k, &b->dispatch);
     b->gates = fm_carve_floats(c, n, k);
     fm_rows_carve(c, n, k, f->width, &b->sorted);
     fm_rows_carve(c, n, k, f->expert_hidden, &b->hidden);

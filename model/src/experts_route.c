@@ -54,29 +54,6 @@ static void gate(fm_gate kind, size_t k, float *v)
         v[j] = kind == FM_GATE_SIGMOID ? 1.0f / (1.0f + v[j]) : v[j] / sum;
 }
 
-/* Counting sort, stable. starts[e] is first the next free place of e, in the end e's last. */
-static void sort(fm_block *b, size_t rows)
-{
-    const size_t experts = b->config->experts, k = b->config->top_k;
-    fm_dispatch *d = &b->dispatch;
-
-    memset(d->starts, 0, (experts + 1) * sizeof *d->starts);
-    for (size_t p = 0; p < rows * k; p++)
-        d->starts[d->routes[p] + 1]++;
-    for (size_t e = 0; e < experts; e++)
-        d->starts[e + 1] += d->starts[e];
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < k; j++) {
-            const size_t place = d->starts[d->routes[i * k + j]]++;
-
-            d->places[i * k + j] = (uint32_t)place;
-            d->order[place] = (uint32_t)i;
-            memcpy(fm_rows_at(&b->sorted, place), fm_rows_at(&b->x, i), b->x.n * sizeof *b->x.v);
-        }
-    memmove(d->starts + 1, d->starts, experts * sizeof *d->starts);
-    d->starts[0] = 0;
-}
-
 void fm_block_route(fm_block *b, size_t rows)
 {
     const size_t experts = b->config->experts, k = b->config->top_k;
@@ -91,7 +68,9 @@ void fm_block_route(fm_block *b, size_t rows)
     fm_kernel_exp(b->gates, rows * k);
     for (size_t i = 0; i < rows; i++)
         gate(b->config->gate, k, b->gates + i * k);
-    sort(b, rows);
+    fm_dispatch_sort(d, experts, rows);
+    for (size_t p = 0; p < rows * k; p++)
+        memcpy(fm_rows_at(&b->sorted, p), fm_rows_at(&b->x, d->order[p]), b->x.n * sizeof *b->x.v);
 }
 
 float fm_block_entropy(const fm_block *b, size_t i)

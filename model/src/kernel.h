@@ -98,4 +98,29 @@ typedef enum { FM_ACT_RELU, FM_ACT_SILU, FM_ACT_GELU } fm_act;
 /** h[n] = act(h) in place, slope[n] = act'(h); GELU in its tanh form. */
 void fm_kernel_activate(fm_act kind, float *h, float *slope, size_t n);
 
+/* ---- of a decoder; sums in a fixed order, arrays of n that do not overlap unless it says so ---- */
+
+/** The largest, minus infinity of none; a NaN is passed over. */
+float fm_kernel_most(const float *a, size_t n);
+/** a = exp(a - less) as fm_kernel_exp; @return their sum. */
+float fm_kernel_exp_sum(float *a, size_t n, float less);
+/** y *= scale. */
+void fm_kernel_scale(float *y, float scale, size_t n);
+/** y = w (x scale): RMSNorm with scale = 1 / root mean square. y may be x. */
+void fm_kernel_gain(float *y, const float *x, float scale, const float *w, size_t n);
+/** Sum of a[k] b[k] c[k]. */
+float fm_kernel_dot3(const float *a, const float *b, const float *c, size_t n);
+/** gx += scale (w g) + along x. */
+void fm_kernel_gain_back(float *gx, const float *g, const float *w, float scale, const float *x,
+                         float along, size_t n);
+/** y += scale (a b). */
+void fm_kernel_add_product(float *y, float scale, const float *a, const float *b, size_t n);
+/** h = scale silu(gate) up. */
+void fm_kernel_swiglu(float *h, const float *gate, const float *up, float scale, size_t n);
+/** From the gradient g of that h those of gate and up; @return the gradient of scale. */
+float fm_kernel_swiglu_back(const float *g, const float *gate, const float *up, float scale,
+                            float *ggate, float *gup, size_t n);
+/** g = p (g - less): from the gradient of a softmax's results that of its scores. */
+void fm_kernel_score_back(float *g, const float *p, float less, size_t n);
+
 #endif

@@ -22,6 +22,18 @@ typedef struct {
     void (*exp)(float *v, size_t n);
     void (*activate)(fm_act kind, float *h, float *slope, size_t n);
     double (*peak)(size_t rounds, float *out);
+    float (*most)(const float *a, size_t n);
+    float (*exp_sum)(float *a, size_t n, float less);
+    void (*scale)(float *y, float scale, size_t n);
+    void (*gain)(float *y, const float *x, float scale, const float *w, size_t n);
+    float (*dot3)(const float *a, const float *b, const float *c, size_t n);
+    void (*gain_back)(float *gx, const float *g, const float *w, float scale, const float *x,
+                      float along, size_t n);
+    void (*add_product)(float *y, float scale, const float *a, const float *b, size_t n);
+    void (*swiglu)(float *h, const float *gate, const float *up, float scale, size_t n);
+    float (*swiglu_back)(const float *g, const float *gate, const float *up, float scale,
+                         float *ggate, float *gup, size_t n);
+    void (*score_back)(float *g, const float *p, float less, size_t n);
 } fm_kernels;
 
 /** Those of the level in force. */

@@ -350,6 +350,8 @@ TARGET static void level_quantise(const float *a, size_t rows, size_t n, const f
 
 #include "kernel_template_elements.h"
 
+#include "kernel_template_decoder.h"
+
 #define PEAK_SUMS 12
 
 /* Multiplications and additions with nothing to wait for, in registers: what the processor's
@@ -377,4 +379,8 @@ TARGET static double level_peak(size_t rounds, float *out)
         .quantise = level_quantise, .outer = level_outer, .outer_float = level_outer_float, \
         .squares = level_squares, .dot = level_dot, .add_scaled = level_add_scaled,         \
         .exp = level_exp, .activate = level_activate, .peak = level_peak,                   \
+        .most = level_most, .exp_sum = level_exp_sum, .scale = level_scale,                 \
+        .gain = level_gain, .dot3 = level_dot3, .gain_back = level_gain_back,               \
+        .add_product = level_add_product, .swiglu = level_swiglu,                           \
+        .swiglu_back = level_swiglu_back, .score_back = level_score_back,                   \
     }

@@ -113,6 +113,30 @@ size_t fm_use_run(const fm_tape *t, const fm_use *u, size_t place, size_t last)
     return place;
 }
 
+void fm_use_places(const fm_tape *t, const fm_use *u, size_t from, size_t to, size_t *first,
+                   size_t *last)
+{
+    size_t low, high;
+
+    *first = from;
+    *last = to;
+    if (!u->dispatch)
+        return;
+    fm_use_range(t, u, &low, &high);
+    for (size_t end = high; low < end;) {
+        const size_t middle = low + (end - low) / 2;
+
+        if (u->dispatch->order[middle] < from)
+            low = middle + 1;
+        else
+            end = middle;
+    }
+    *first = low;
+    while (low < high && u->dispatch->order[low] < to)
+        low++;
+    *last = low;
+}
+
 void fm_tape_prepare(fm_tape *t, const uint32_t *ends, size_t units)
 {
     size_t row = 0;
@@ -201,5 +225,21 @@ void fm_tape_add_row_gradient(const fm_tape *t, size_t i, float *out)
             }
         if (used)
             add_outer(u->map, fm_rows_at(u->a, place), fm_rows_at(u->g, place), out);
+    }
+}
+
+void fm_tape_add_rows_gradient(const fm_tape *t, size_t from, size_t to, float *out)
+{
+    for (size_t n = 0; n < t->use_count; n++) {
+        const fm_use *u = &t->uses[n];
+        const fm_linear *l = u->map;
+        size_t first, last;
+
+        fm_use_places(t, u, from, to, &first, &last);
+        for (size_t p = first; l->b && p < last; p++)
+            fm_kernel_add_scaled(out + l->bias, (float)l->bias_scale, fm_rows_at(u->g, p), l->out);
+        if (l->w && last > first)
+            fm_kernel_outer_float(fm_rows_at(u->g, first), fm_rows_at(u->a, first), last - first,
+                                  l->out, l->in, (float)l->weight_scale, out + l->weight);
     }
 }

@@ -21,6 +21,10 @@ typedef struct {
     uint32_t *order;  /* [N * k] row of each pair */
 } fm_dispatch;
 
+void fm_dispatch_carve(fm_carver *c, size_t max_rows, size_t experts, size_t k, fm_dispatch *d);
+/* starts, places and order from the routes of so many rows. */
+void fm_dispatch_sort(fm_dispatch *d, size_t experts, size_t rows);
+
 /* One linear map's part. */
 typedef struct {
     const fm_linear *map;
@@ -70,6 +74,9 @@ void fm_tape_add_row_gradient(const fm_tape *t, size_t i, float *out);
 void fm_tape_add_units(fm_tape *t, const uint32_t *ends, size_t units, const double *factors,
                        int64_t limit, int32_t *sum, uint64_t *squares);
 
+/* Add the gradient of the unit whose rows are [from, to). */
+void fm_tape_add_rows_gradient(const fm_tape *t, size_t from, size_t to, float *out);
+
 /* ---- shared by the tape's files ---- */
 
 /* The places of one map that rows went to. */
@@ -89,6 +96,9 @@ static inline size_t fm_use_unit(const fm_tape *t, const fm_use *u, size_t place
     return t->unit_of[fm_use_record(u, place)];
 }
 
+/* The places that rows [from, to), of one unit, went to in one map. */
+void fm_use_places(const fm_tape *t, const fm_use *u, size_t from, size_t to, size_t *first,
+                   size_t *last);
 /* End of the run of places, from `place` on, that belong to the same unit. */
 size_t fm_use_run(const fm_tape *t, const fm_use *u, size_t place, size_t last);
 /* Fill unit_of, and the squares of all rows if they are not there. */

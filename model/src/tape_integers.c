@@ -250,31 +250,6 @@ static void add_squares(fm_tape *t, const fm_use *u, size_t first, size_t last, 
     }
 }
 
-/* The places of a unit's rows [from, to) in one map. */
-static void places_of(const fm_tape *t, const fm_use *u, size_t from, size_t to, size_t *first,
-                      size_t *last)
-{
-    size_t low, high;
-
-    *first = from;
-    *last = to;
-    if (!u->dispatch)
-        return;
-    fm_use_range(t, u, &low, &high);
-    for (size_t end = high; low < end;) {
-        const size_t middle = low + (end - low) / 2;
-
-        if (u->dispatch->order[middle] < from)
-            low = middle + 1;
-        else
-            end = middle;
-    }
-    *first = low;
-    while (low < high && u->dispatch->order[low] < to)
-        low++;
-    *last = low;
-}
-
 /* Round one unit, whose rows are [from, to), by its factor; its square. */
 static void round_unit(fm_tape *t, size_t unit, size_t from, size_t to, uint64_t *squares)
 {
@@ -282,7 +257,7 @@ static void round_unit(fm_tape *t, size_t unit, size_t from, size_t to, uint64_t
     for (size_t n = 0; n < t->use_count; n++) {
         size_t first, last;
 
-        places_of(t, &t->uses[n], from, to, &first, &last);
+        fm_use_places(t, &t->uses[n], from, to, &first, &last);
         if (last > first)
             add_squares(t, &t->uses[n], first, last, squares);
     }

@@ -40,9 +40,30 @@ typedef struct fm_safetensors fm_safetensors;
 FM_NODISCARD fm_status fm_safetensors_parse(const char *name, const void *data, size_t len,
                                             fm_safetensors **out);
 FM_NODISCARD fm_status fm_safetensors_load(const char *path, size_t limit, fm_safetensors **out);
+/**
+ * As fm_safetensors_load for files that are larger than memory: only the header is read, with the
+ * same checks, and the views' data is NULL; fm_safetensors_read gives the values. The file stays
+ * open until fm_safetensors_free.
+ * @return FM_OK; FM_ENOTFOUND; FM_EIO, also for what is no regular file; FM_EPROTO; FM_ENOMEM.
+ */
+FM_NODISCARD fm_status fm_safetensors_open(const char *path, fm_safetensors **out);
 void fm_safetensors_free(fm_safetensors **s);
 
+/**
+ * Bytes at .. at + len of a tensor's values, from the file or from memory.
+ * @param v one of `s`'s own views. @param out uint8_t[len].
+ * @return FM_OK; FM_EINVAL beyond the tensor; FM_EIO; FM_ESTATE when they were forgotten.
+ * @thread several may read one file.
+ */
+FM_NODISCARD fm_status fm_safetensors_read(const fm_safetensors *s, const fm_tensor_view *v,
+                                           size_t at, size_t len, void *out);
+/** Of an opened file all that stands before the values, byte for byte: appended to `out`. What
+ *  fm_safetensors_read gives for fm_safetensors_at(0), (1), ... after it is the whole file. */
+FM_NODISCARD fm_status fm_safetensors_read_head(const fm_safetensors *s, fm_buf *out);
+
 size_t fm_safetensors_count(const fm_safetensors *s);
+/** Of the whole file. */
+uint64_t fm_safetensors_bytes(const fm_safetensors *s);
 const fm_tensor_view *fm_safetensors_at(const fm_safetensors *s, size_t i);
 /** NULL when absent. */
 const fm_tensor_view *fm_safetensors_find(const fm_safetensors *s, const char *name);

@@ -1,0 +1,15 @@
+/* What the two halves of `fedmoe-model inspect` share: files of records, folders of decoders. */
+#ifndef FEDMOE_MODEL_CMD_INSPECT_H
+#define FEDMOE_MODEL_CMD_INSPECT_H
+
+#include "cmd.h"
+#include "fedmoe/base/json.h"
+#include "fedmoe/model/compute.h"
+
+/** @param speed measure this machine, too. */
+FM_NODISCARD fm_status fm_inspect_folder(const char *dir, bool json, bool speed);
+
+void fm_inspect_print_compute(const fm_compute_report *r);
+json_t *fm_inspect_compute_json(const fm_compute_report *r);
+
+#endif
