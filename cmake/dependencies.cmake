@@ -9,6 +9,8 @@ pkg_check_modules(sqlite REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(p11 REQUIRED p11-kit-1)
 pkg_check_modules(yaml REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 if(FEDMOE_TESTS) # what tests/bench compares with
     pkg_check_modules(openblas REQUIRED IMPORTED_TARGET openblas)
 endif()

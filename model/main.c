@@ -10,6 +10,8 @@ int main(int argc, char **argv)
         { "evaluate", "measure a model on labelled records", fm_cmd_evaluate },
         { "predict", "probabilities for records", fm_cmd_predict },
         { "check", "check records against a schema", fm_cmd_check },
+        { "tokenize", "text to token ids", fm_cmd_tokenize },
+        { "detokenize", "token ids to text", fm_cmd_detokenize },
     };
     static const fm_cli_program program = {
         .program = "fedmoe-model",
