@@ -192,8 +192,7 @@ static fm_status train(request *r)
     fm_rng_seed first_state, public_state;
     fm_rng first, rng = fm_rng_system();
     fm_progress bar;
-    fm_train_run_spec spec = { .model = &r->model,
-                               .table = &r->table,
+    fm_train_run_spec spec = { .learner = fm_learner_tabular(&r->model, &r->table),
                                .training = &r->training,
                                .noise_multiplier = r->noise,
                                .units = r->units,
@@ -219,7 +218,7 @@ static fm_status train(request *r)
     fm_tabular_get(r->trained, weights);
     spec.weights = weights;
     fm_progress_start(&bar, "training", r->training.rounds);
-    st = fm_train_run(&spec, r->trained);
+    st = fm_train_run_tabular(&spec, r->trained);
     fm_progress_end(&bar);
     free(weights);
     return st;

@@ -186,7 +186,13 @@ static fm_status check_finite(const float *flat, size_t n)
     return FM_OK;
 }
 
-static fm_status set(fm_decoder *d, float *to, size_t want, const float *flat, size_t n)
+const fm_decoder_options *fm_decoder_get_options(const fm_decoder *d)
+{
+    return &d->s->options;
+}
+
+fm_status fm_decoder_copy_weights(fm_decoder *d, float *to, size_t want, const float *flat,
+                                  size_t n)
 {
     fm_status st;
 
@@ -205,7 +211,7 @@ static fm_status set(fm_decoder *d, float *to, size_t want, const float *flat, s
 
 fm_status fm_decoder_set(fm_decoder *d, const float *flat, size_t n)
 {
-    return set(d, d->s->theta, d->s->layout.parameters, flat, n);
+    return fm_decoder_copy_weights(d, d->s->theta, d->s->layout.parameters, flat, n);
 }
 
 void fm_decoder_get(const fm_decoder *d, float *flat)
@@ -229,52 +235,4 @@ fm_status fm_decoder_refresh(fm_decoder *d)
     fm_decoder_maps_refresh(d->own);
     fm_tape_set_rows(&d->tape, 0);
     return FM_OK;
-}
-
-size_t fm_decoder_adapter_parameters(const fm_decoder *d)
-{
-    return d->s->adapter_parameters;
-}
-
-fm_status fm_decoder_adapters_set(fm_decoder *d, const float *flat, size_t n)
-{
-    return set(d, d->s->adapter, d->s->adapter_parameters, flat, n);
-}
-
-void fm_decoder_adapters_get(const fm_decoder *d, float *flat)
-{
-    if (d->s->adapter_parameters)
-        memcpy(flat, d->s->adapter, d->s->adapter_parameters * sizeof *flat);
-}
-
-/* The kind of a bit of fm_decoder_adapt; FM_MAP_COUNT of none. */
-static size_t kind_of(unsigned map, size_t part)
-{
-    for (size_t k = 0; k < FM_MAP_ROUTER; k++)
-        if (map == 1u << k)
-            return part ? FM_MAP_COUNT : k;
-    if (part >= FM_PARTS)
-        return FM_MAP_COUNT;
-    return map == FM_ADAPT_DENSE     ? FM_MAP_GATE + part
-           : map == FM_ADAPT_SHARED  ? FM_MAP_SHARED + part
-           : map == FM_ADAPT_EXPERTS ? FM_MAP_EXPERT + part
-                                     : FM_MAP_COUNT;
-}
-
-bool fm_decoder_adapter_at(const fm_decoder *d, size_t layer, unsigned map, size_t part,
-                           size_t expert, fm_decoder_adapter *out)
-{
-    const fm_decoder_config *c = &d->s->config;
-    const size_t kind = kind_of(map, part);
-    const bool routed = kind >= FM_MAP_EXPERT;
-    const fm_map *m;
-
-    if (kind == FM_MAP_COUNT || layer >= c->layers ||
-        (routed && (layer < c->dense_layers || expert >= c->experts)))
-        return false;
-    m = fm_map_of(d, layer, kind, expert);
-    if (!m->adapted)
-        return false;
-    *out = (fm_decoder_adapter){ m->a.weight, m->b.weight, m->base.in, m->base.out };
-    return true;
 }

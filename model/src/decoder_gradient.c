@@ -122,7 +122,7 @@ fm_status fm_decoder_uses_make(fm_decoder *d)
 
 size_t fm_decoder_gradient_parameters(const fm_decoder *d)
 {
-    return d->s->options.adapters.rank ? d->s->adapter_parameters : d->s->layout.parameters;
+    return d->s->options.adapters.rank ? d->s->adapter_trained : d->s->layout.parameters;
 }
 
 /* ---- units ---- */

@@ -54,7 +54,7 @@ typedef struct {
     fm_arena *arena;
     float *theta;   /* [P] */
     float *adapter; /* [adapter_parameters] */
-    size_t adapter_parameters;
+    size_t adapter_parameters, adapter_trained; /* of which the first so many */
 } fm_decoder_shared;
 
 /* Rows of a feed-forward network: of the batch, or of the pairs of rows and experts. */
@@ -173,6 +173,9 @@ FM_NODISCARD fm_status fm_decoder_maps_make(fm_decoder_shared *s);
 void fm_decoder_maps_free(fm_decoder_shared *s);
 /* The weights are new. */
 void fm_decoder_maps_refresh(fm_decoder_shared *s);
+/* Into `to`, of `want` floats: what fm_decoder_set does. */
+FM_NODISCARD fm_status fm_decoder_copy_weights(fm_decoder *d, float *to, size_t want,
+                                               const float *flat, size_t n);
 static inline const fm_map *fm_map_of(const fm_decoder *d, size_t layer, size_t kind, size_t expert)
 {
     const fm_layer_maps *l = &d->s->layers[layer];

@@ -86,32 +86,57 @@ static void place_layer(const fm_decoder_config *c, const fm_decoder_layer *l, f
     }
 }
 
-static void adapt(fm_decoder_shared *s, size_t kind, fm_map *m)
+static void place_a(fm_decoder_shared *s, fm_map *m)
 {
-    const fm_decoder_adapters *o = &s->options.adapters;
-    const double scale = o->alpha / (double)o->rank * m->base.weight_scale;
+    const size_t rank = s->options.adapters.rank;
 
-    if (!m->base.in || !fm_map_adapted(s, kind))
-        return;
-    m->adapted = true;
     m->a = (fm_linear){ .in = m->base.in,
-                        .out = o->rank,
+                        .out = rank,
                         .weight = s->adapter_parameters,
                         .bias = FM_ABSENT,
                         .weight_scale = 1.0 };
-    s->adapter_parameters += o->rank * m->base.in;
+    s->adapter_parameters += rank * m->base.in;
+}
+
+static void place_b(fm_decoder_shared *s, fm_map *m)
+{
+    const fm_decoder_adapters *o = &s->options.adapters;
+
     m->b = (fm_linear){ .in = o->rank,
                         .out = m->base.out,
                         .weight = s->adapter_parameters,
                         .bias = FM_ABSENT,
-                        .weight_scale = scale };
+                        .weight_scale = o->alpha / (double)o->rank * m->base.weight_scale };
     s->adapter_parameters += o->rank * m->base.out;
+}
+
+static void adapt(fm_decoder_shared *s, size_t kind, fm_map *m, bool a, bool b)
+{
+    if (!m->base.in || !fm_map_adapted(s, kind))
+        return;
+    m->adapted = true;
+    if (a)
+        place_a(s, m);
+    if (b)
+        place_b(s, m);
 }
 
 /* Experts of a layer; 0 where it is dense. */
 static size_t experts_of(const fm_decoder_shared *s, size_t layer)
 {
     return layer < s->config.dense_layers ? 0 : s->config.experts;
+}
+
+static void adapt_all(fm_decoder_shared *s, bool a, bool b)
+{
+    for (size_t i = 0; i < s->config.layers; i++) {
+        fm_layer_maps *m = &s->layers[i];
+
+        for (size_t k = 0; k < FM_MAP_EXPERT; k++)
+            adapt(s, k, &m->fixed[k], a, b);
+        for (size_t e = 0; e < experts_of(s, i) * FM_PARTS; e++)
+            adapt(s, FM_MAP_EXPERT, &m->experts[e], a, b);
+    }
 }
 
 fm_status fm_decoder_maps_make(fm_decoder_shared *s)
@@ -131,11 +156,11 @@ fm_status fm_decoder_maps_make(fm_decoder_shared *s)
         m->experts = s->experts ? s->experts + taken * FM_PARTS : NULL;
         taken += experts_of(s, i);
         place_layer(c, &s->layout.layer[i], m);
-        for (size_t k = 0; k < FM_MAP_EXPERT; k++)
-            adapt(s, k, &m->fixed[k]);
-        for (size_t e = 0; e < experts_of(s, i) * FM_PARTS; e++)
-            adapt(s, FM_MAP_EXPERT, &m->experts[e]);
     }
+    adapt_all(s, s->options.adapters.train_a, true);
+    s->adapter_trained = s->adapter_parameters;
+    if (!s->options.adapters.train_a)
+        adapt_all(s, true, false);
     s->head = (fm_linear){ .in = c->width,
                            .out = c->vocabulary,
                            .weight = s->layout.head,

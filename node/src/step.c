@@ -13,8 +13,9 @@ struct fm_node_step {
     fm_dp_lattice lattice;
     fm_dp_shares *shares; /* for the last round's number of participants */
     double rate;
-    size_t words;         /* coordinates of an update */
-    fm_train_step *train; /* NULL: a query */
+    size_t words;            /* coordinates of an update */
+    fm_tabular_config model; /* the learner's */
+    fm_train_step *train;    /* NULL: a query */
     struct {
         fm_node_query *query;
         fm_train_sample sample;
@@ -80,9 +81,7 @@ done:
 static fm_status make_training(fm_node_step *s, const fm_plan *plan, const fm_table *table,
                                unsigned threads)
 {
-    fm_tabular_config config;
-    const fm_train_step_spec spec = { .model = &config,
-                                      .table = table,
+    const fm_train_step_spec spec = { .learner = fm_learner_tabular(&s->model, table),
                                       .lattice = &s->lattice,
                                       .sampling_rate = plan->sampling_rate,
                                       .unit_rows = plan->max_unit_rows,
@@ -90,13 +89,14 @@ static fm_status make_training(fm_node_step *s, const fm_plan *plan, const fm_ta
                                       .load_share = plan->load_share,
                                       .clip_share = plan->clip_share,
                                       .threads = threads };
-    fm_status st = read_model(plan, table, &config);
+    fm_status st = read_model(plan, table, &s->model);
 
     return st == FM_OK ? fm_train_step_new(&spec, &s->train) : st;
 }
 
 static fm_status make_query(fm_node_step *s, const fm_plan *plan, const fm_table *table)
 {
+    const fm_train_units units = fm_train_units_of_table(table);
     void *p = NULL;
     fm_status st;
 
@@ -106,7 +106,7 @@ static fm_status make_query(fm_node_step *s, const fm_plan *plan, const fm_table
     s->ask.unit = p;
     if ((st = fm_dp_sum_new(&s->lattice, s->words, &s->ask.sum)) != FM_OK)
         return st;
-    return fm_train_sample_init(&s->ask.sample, table, plan->sampling_rate, plan->max_unit_rows);
+    return fm_train_sample_init(&s->ask.sample, &units, plan->sampling_rate, plan->max_unit_rows);
 }
 
 static fm_status check_rows(const fm_plan *plan, const fm_table *table)
@@ -120,7 +120,7 @@ static fm_status check_rows(const fm_plan *plan, const fm_table *table)
         (record && plan->max_unit_rows != 1))
         return fm_fail(FM_EINVAL, "the records were not grouped by the plan's privacy unit '%s'",
                        plan->privacy_unit);
-    if (fm_train_sample_units(table) > plan->max_units)
+    if (fm_train_units_of_table(table).units > plan->max_units)
         return fm_fail(FM_EINVAL,
                        "there are more privacy units here than the plan lets one round sum "
                        "(max_units %u)",

@@ -87,6 +87,7 @@ static void check_samples(const fm_table *t)
     fm_rng_seed state;
     fm_rng rng = fm_rng_seeded(&state, 130);
     size_t wanted = 0, over = 0;
+    const fm_train_units all = fm_train_units_of_table(t);
     fm_train_sample s = { 0 };
 
     for (size_t u = 0; u < t->units; u++) {
@@ -94,7 +95,7 @@ static void check_samples(const fm_table *t)
 
         wanted += n < MAX_ROWS ? n : MAX_ROWS;
     }
-    CU_ASSERT_EQUAL_FATAL(fm_train_sample_init(&s, t, 1.0, MAX_ROWS), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_train_sample_init(&s, &all, 1.0, MAX_ROWS), FM_OK);
     fm_train_sample_draw(&s, &rng);
     CU_ASSERT_EQUAL(s.units, PATIENTS);
     CU_ASSERT_EQUAL(s.count, wanted);
@@ -102,7 +103,7 @@ static void check_samples(const fm_table *t)
         over += s.ends[i] - (i ? s.ends[i - 1] : 0) > MAX_ROWS;
     CU_ASSERT_EQUAL(over, 0);
     fm_train_sample_fini(&s);
-    CU_ASSERT_EQUAL_FATAL(fm_train_sample_init(&s, t, RATE, MAX_ROWS), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_train_sample_init(&s, &all, RATE, MAX_ROWS), FM_OK);
     fm_train_sample_draw(&s, &rng);
     CU_ASSERT_DOUBLE_EQUAL((double)s.units, PATIENTS * RATE,
                            6.0 * sqrt(PATIENTS * RATE * (1.0 - RATE)));

@@ -69,8 +69,7 @@ void rig_open(rig *r, size_t rows, size_t unit, fm_dp_encoding encoding, bool ta
              fm_dp_lattice_make(&lattice, &r->lattice) == FM_OK,
          "a model");
     make_table(r, rows, unit);
-    r->spec = (fm_train_step_spec){ .model = &r->model,
-                                    .table = &r->table,
+    r->spec = (fm_train_step_spec){ .learner = fm_learner_tabular(&r->model, &r->table),
                                     .lattice = &r->lattice,
                                     .sampling_rate = 1.0,
                                     .unit_rows = unit };
@@ -135,5 +134,5 @@ int64_t *rig_sum(const rig *r, fm_train_step *s, uint64_t seed, size_t *dropped)
 
 size_t rig_units(const rig *r)
 {
-    return fm_train_sample_units(&r->table);
+    return fm_train_units_of_table(&r->table).units;
 }

@@ -47,8 +47,7 @@ static fm_status train(const rig *r, plan *p, uint64_t seed, fm_tabular *m)
 {
     fm_rng_seed state;
     fm_rng rng = fm_rng_system();
-    const fm_train_run_spec spec = { .model = &r->model,
-                                     .table = &r->table,
+    const fm_train_run_spec spec = { .learner = r->spec.learner,
                                      .training = &p->training,
                                      .noise_multiplier = p->noise,
                                      .units = (double)rig_units(r),
@@ -64,7 +63,7 @@ static fm_status train(const rig *r, plan *p, uint64_t seed, fm_tabular *m)
     if (seed)
         rng = fm_rng_seeded(&state, seed);
     p->done = 0;
-    return fm_train_run(&spec, m);
+    return fm_train_run_tabular(&spec, m);
 }
 
 static fm_tabular *new_model(const rig *r)
@@ -177,9 +176,9 @@ static void by_hand(const rig *r, const plan *p, uint64_t seed, float *out)
              fm_dp_parts_make(&lattice, t->load_share, t->clip_share, &parts) == FM_OK &&
              fm_tabular_start_of(&r->model, &start) == FM_OK,
          "a lattice");
-    const fm_train_step_spec ss = { &r->model,        &r->table,         &lattice,
-                                    t->sampling_rate, r->spec.unit_rows, tail,
-                                    t->load_share,    t->clip_share,     1 };
+    const fm_train_step_spec ss = { r->spec.learner,   &lattice, t->sampling_rate,
+                                    r->spec.unit_rows, tail,     t->load_share,
+                                    t->clip_share,     1 };
     const fm_optimizer_spec os = { t->rule,
                                    t->learning_rate,
                                    t->momentum,

@@ -264,13 +264,12 @@ static void a_training_without_noise_finds_the_means(void)
     s = start_of(&r);
     expect(&r, want);
     n = (double)rig_units(&r);
-    spec.model = &r.model;
-    spec.table = &r.table;
+    spec.learner = r.spec.learner;
     spec.units = n;
     spec.unit_rows = 4;
     spec.weights = r.state;
     need(fm_tabular_new(&r.model, 1, &m) == FM_OK, "a model");
-    CU_ASSERT_EQUAL(fm_train_run(&spec, m), FM_OK);
+    CU_ASSERT_EQUAL(fm_train_run_tabular(&spec, m), FM_OK);
     theta = calloc(r.parameters, sizeof *theta);
     need(theta != NULL, "memory");
     fm_tabular_get(m, theta);
@@ -313,11 +312,10 @@ static void noise_does_not_move_a_center(void)
 
     rig_open(&r, 200, 1, FM_DP_FAST, false);
     rig_start(&r);
-    spec.model = &r.model;
-    spec.table = &r.table;
+    spec.learner = r.spec.learner;
     spec.weights = r.state;
     need(fm_tabular_new(&r.model, 1, &m) == FM_OK, "a model");
-    CU_ASSERT_EQUAL(fm_train_run(&spec, m), FM_OK);
+    CU_ASSERT_EQUAL(fm_train_run_tabular(&spec, m), FM_OK);
     theta = calloc(r.parameters, sizeof *theta);
     need(theta != NULL, "memory");
     fm_tabular_get(m, theta);

@@ -83,12 +83,14 @@ static void of_a_long_unit_any_rows_are_taken(void)
     size_t hits[1000] = { 0 }, bad = 0, worst = 0;
     fm_rng_seed seed;
     fm_rng rng = fm_rng_seeded(&seed, 77);
+    fm_train_units all;
     fm_train_sample s;
     rig r;
 
     rig_open(&r, 40, 9, FM_DP_FAST, false);
     need(r.table.rows <= FM_TEST_COUNT(hits), "few records");
-    need(fm_train_sample_init(&s, &r.table, 1.0, ROWS) == FM_OK, "a sample");
+    all = fm_train_units_of_table(&r.table);
+    need(fm_train_sample_init(&s, &all, 1.0, ROWS) == FM_OK, "a sample");
     for (size_t k = 0; k < DRAWS; k++) {
         fm_train_sample_draw(&s, &rng);
         CU_ASSERT_EQUAL_FATAL(s.units, r.table.units);

@@ -444,6 +444,7 @@ static void a_runs_figures_of_units_are_wiped(void)
         free(rig_sum(&r, s, 1, NULL));
         for (unsigned i = 0; i < fm_train_step_threads(s); i++) {
             const fm_train_worker *w = &s->workers[i];
+            const fm_tabular *m = w->model;
 
             CU_ASSERT(is_zero(w->ends, s->batch_units * sizeof *w->ends));
             CU_ASSERT(is_zero(w->squares, s->batch_units * sizeof *w->squares));
@@ -452,8 +453,8 @@ static void a_runs_figures_of_units_are_wiped(void)
             CU_ASSERT(is_zero(w->loads, (size_t)RIG_BLOCKS * RIG_EXPERTS * sizeof *w->loads));
             CU_ASSERT(encoding == FM_DP_FAST || is_zero(w->gradient, r.length * sizeof(float)));
             /* Activations, gradients, integers: from the first piece of the arena on. */
-            CU_ASSERT(fm_arena_used(w->model->arena) > 100000);
-            CU_ASSERT(is_zero(w->model->panels, fm_arena_used(w->model->arena)));
+            CU_ASSERT(fm_arena_used(m->arena) > 100000);
+            CU_ASSERT(is_zero(m->panels, fm_arena_used(m->arena)));
         }
         CU_ASSERT(is_zero(s->sample.rows, r.table.rows * sizeof *s->sample.rows));
         CU_ASSERT(is_zero(s->sample.ends, r.table.units * sizeof *s->sample.ends));

@@ -11,6 +11,7 @@
 
 typedef struct {
     const fm_train_run_spec *spec;
+    fm_learner_facts facts;
     fm_dp_lattice lattice;
     fm_train_tail tail;
     fm_train_step *step;
@@ -64,8 +65,7 @@ static fm_status make_step(run *r)
                                          .nodes = 1,
                                          .quorum = 1,
                                          .encoding = s->encoding };
-    const fm_train_step_spec step = { .model = s->model,
-                                      .table = s->table,
+    const fm_train_step_spec step = { .learner = s->learner,
                                       .lattice = &r->lattice,
                                       .sampling_rate = t->sampling_rate,
                                       .unit_rows = s->unit_rows,
@@ -94,22 +94,18 @@ static fm_status vote_of(const run *r, double *out)
 }
 
 /* The noise on a decoded coordinate is that of a plan's counted noise: there is one party. */
-static fm_status add_start(const run *r, fm_optimizer_spec *spec)
+static void add_start(const run *r, fm_optimizer_spec *spec)
 {
-    fm_tabular_start start;
-    fm_status st = fm_tabular_start_of(r->spec->model, &start);
+    const fm_tabular_start *start = &r->facts.start;
 
-    if (st != FM_OK)
-        return st;
-    spec->start_center = start.center;
-    spec->start_count = start.count;
+    spec->start_center = start->center;
+    spec->start_count = start->count;
     if (!r->tail.start)
-        return FM_OK;
-    spec->start_bias = start.bias;
-    spec->start_scale = start.bias_scale;
+        return;
+    spec->start_bias = start->bias;
+    spec->start_scale = start->bias_scale;
     spec->start_norm = r->spec->training->clip_norm;
     spec->start_noise = r->spec->noise_multiplier * r->spec->training->clip_norm;
-    return FM_OK;
 }
 
 static fm_status make_optimizer(run *r)
@@ -131,11 +127,9 @@ static fm_status make_optimizer(run *r)
                                .balance_rate = t->balance_rate,
                                .clip_quantile = t->clip_quantile,
                                .clip_rate = t->clip_rate };
-    fm_status st = add_start(r, &spec);
+    fm_status st;
 
-    if (st != FM_OK)
-        return st;
-
+    add_start(r, &spec);
     if ((st = vote_of(r, &spec.clip_vote)) != FM_OK ||
         (st = fm_alloc(r->n, sizeof *r->gradient, (void **)&r->gradient)) != FM_OK)
         return st;
@@ -169,41 +163,71 @@ static void close_run(run *r)
     free(r->gradient);
 }
 
-static fm_status check_spec(const fm_train_run_spec *s)
-{
-    if (!s || !s->model || !s->table || !s->training || !s->weights || !s->rng ||
-        !(s->units >= 1.0) || !(s->noise_multiplier >= 0.0))
-        return fm_fail(FM_EINVAL, "training: an argument is missing or out of range");
-    if (fm_train_sample_units(s->table) > s->max_units)
-        return fm_fail(FM_EINVAL,
-                       "training: there are %zu privacy units, more than the %u that a "
-                       "step may sum",
-                       fm_train_sample_units(s->table), s->max_units);
-    return FM_OK;
-}
-
 /* A model whose records all go everywhere has no loads to count. */
 static fm_train_tail tail_of(const fm_train_run_spec *s)
 {
-    const fm_tabular_config *m = s->model;
+    const fm_tabular_config *m = s->learner.tabular;
     fm_train_tail tail = { .clip_norm = s->training->clip_quantile > 0.0,
                            .start = s->training->start };
 
-    if (s->training->load_share > 0.0 && m->width > 0 && m->top_k < m->experts) {
+    if (m && s->training->load_share > 0.0 && m->width > 0 && m->top_k < m->experts) {
         tail.load_groups = m->blocks;
         tail.load_experts = m->experts;
     }
     return tail;
 }
 
-fm_status fm_train_run(const fm_train_run_spec *spec, fm_tabular *result)
+static fm_status begin(run *r)
+{
+    const fm_train_run_spec *s = r->spec;
+    fm_status st;
+
+    if (!s || !s->training || !s->rng || !(s->units >= 1.0) || !(s->noise_multiplier >= 0.0))
+        return fm_fail(FM_EINVAL, "training: an argument is missing or out of range");
+    if ((st = fm_learner_describe(&s->learner, s->unit_rows, &r->facts)) != FM_OK)
+        return st;
+    if (r->facts.units.units > s->max_units)
+        return fm_fail(FM_EINVAL,
+                       "training: there are %zu privacy units, more than the %u that a "
+                       "step may sum",
+                       r->facts.units.units, s->max_units);
+    r->tail = tail_of(s);
+    return FM_OK;
+}
+
+static size_t length_of(const run *r)
+{
+    return r->facts.parameters + r->tail.load_groups * r->tail.load_experts;
+}
+
+fm_status fm_train_run_length(const fm_train_run_spec *spec, size_t *n)
 {
     run r = { .spec = spec };
-    fm_status st = check_spec(spec);
+    fm_status st = begin(&r);
 
-    if (st != FM_OK || !result)
-        return st != FM_OK ? st : fm_fail(FM_EINVAL, "training: no room for the result");
-    r.tail = tail_of(spec);
+    if (st == FM_OK)
+        *n = length_of(&r);
+    return st;
+}
+
+/* The state up to the clip norm's place. */
+static void give(const run *r, float *weights, double *clip_norm)
+{
+    fm_optimizer_result(r->optimizer, r->gradient);
+    memcpy(weights, r->gradient, length_of(r) * sizeof *weights);
+    if (clip_norm)
+        *clip_norm = fm_train_clip_norm(&r->tail, r->spec->training->clip_norm, r->gradient, r->n);
+}
+
+fm_status fm_train_run(const fm_train_run_spec *spec, float *weights, size_t n, double *clip_norm)
+{
+    run r = { .spec = spec };
+    fm_status st = begin(&r);
+
+    if (st != FM_OK)
+        return st;
+    if (!weights || !spec->weights || n != length_of(&r))
+        return fm_fail(FM_EINVAL, "training: no first weights, or no room for the last ones");
     if ((st = make_step(&r)) == FM_OK && (st = make_optimizer(&r)) == FM_OK)
         st = fm_dp_shares_new(&r.lattice, 1, &r.shares);
     for (uint64_t i = 1; st == FM_OK && i <= spec->training->rounds; i++) {
@@ -211,13 +235,28 @@ fm_status fm_train_run(const fm_train_run_spec *spec, fm_tabular *result)
         if (st == FM_OK && spec->progress)
             spec->progress(spec->progress_ctx, i);
     }
-    if (st == FM_OK) {
-        fm_optimizer_result(r.optimizer, r.gradient);
-        st = fm_train_state_set(result, &r.tail, r.gradient, r.n);
-    }
     if (st == FM_OK)
-        st = fm_tabular_set_clip_norm(
-            result, fm_train_clip_norm(&r.tail, spec->training->clip_norm, r.gradient, r.n));
+        give(&r, weights, clip_norm);
     close_run(&r);
+    return st;
+}
+
+fm_status fm_train_run_tabular(const fm_train_run_spec *spec, fm_tabular *result)
+{
+    float *weights = NULL;
+    double clip_norm = 0.0;
+    size_t n = 0;
+    fm_status st;
+
+    if (!result)
+        return fm_fail(FM_EINVAL, "training: no room for the result");
+    if ((st = fm_train_run_length(spec, &n)) != FM_OK ||
+        (st = fm_alloc(n, sizeof *weights, (void **)&weights)) != FM_OK)
+        return st;
+    if ((st = fm_train_run(spec, weights, n, &clip_norm)) == FM_OK &&
+        (st = fm_train_weights_set(result, weights, n)) == FM_OK)
+        st = fm_tabular_set_clip_norm(result, clip_norm);
+    sodium_memzero(weights, n * sizeof *weights); /* without noise they are of records */
+    free(weights);
     return st;
 }

@@ -6,23 +6,18 @@
 
 #include "fedmoe/dp/sample.h"
 
-size_t fm_train_sample_units(const fm_table *table)
-{
-    return table->unit_start ? table->units : table->rows;
-}
-
-fm_status fm_train_sample_init(fm_train_sample *s, const fm_table *table, double rate,
+fm_status fm_train_sample_init(fm_train_sample *s, const fm_train_units *all, double rate,
                                size_t unit_rows)
 {
-    fm_train_sample made = { .table = table, .rate = rate, .unit_rows = unit_rows };
+    fm_train_sample made = { .all = *all, .rate = rate, .unit_rows = unit_rows };
     void *p = NULL;
     fm_status st;
 
-    if ((st = fm_alloc(table->rows, sizeof *made.rows, &p)) != FM_OK)
+    if ((st = fm_alloc(all->rows, sizeof *made.rows, &p)) != FM_OK)
         return st;
     made.rows = p;
-    if (table->unit_start) {
-        if ((st = fm_alloc(table->units, sizeof *made.ends, &p)) != FM_OK) {
+    if (all->unit_start) {
+        if ((st = fm_alloc(all->units, sizeof *made.ends, &p)) != FM_OK) {
             free(made.rows);
             return st;
         }
@@ -35,9 +30,9 @@ fm_status fm_train_sample_init(fm_train_sample *s, const fm_table *table, double
 void fm_train_sample_forget(fm_train_sample *s)
 {
     if (s->rows)
-        sodium_memzero(s->rows, s->table->rows * sizeof *s->rows);
+        sodium_memzero(s->rows, s->all.rows * sizeof *s->rows);
     if (s->ends)
-        sodium_memzero(s->ends, s->table->units * sizeof *s->ends);
+        sodium_memzero(s->ends, s->all.units * sizeof *s->ends);
     s->units = s->count = 0;
 }
 
@@ -55,32 +50,32 @@ void fm_train_sample_fini(fm_train_sample *s)
  * `most` of a unit's n rows, in their order (Knuth, The Art of Computer Programming 2, 3.4.2,
  * algorithm S): every subset of that size is equally likely.
  */
-static size_t choose(const uint32_t *from, size_t n, size_t most, fm_rng *rng, uint32_t *out)
+static void choose(const fm_train_sample *s, size_t unit, size_t n, size_t most, fm_rng *rng,
+                   uint32_t *out)
 {
     size_t taken = 0;
 
     for (size_t i = 0; i < n && taken < most; i++)
         if (fm_rng_below(rng, n - i) < most - taken)
-            out[taken++] = from[i];
-    return taken;
+            out[taken++] = fm_train_unit_row(&s->all, unit, i);
 }
 
 /* The sampled units' numbers stand in ends[]; each place is overwritten once it has been read. */
 static void take_rows(fm_train_sample *s, fm_rng *rng)
 {
-    const fm_table *t = s->table;
+    const fm_train_units *all = &s->all;
 
     s->count = 0;
     for (size_t i = 0; i < s->units; i++) {
-        const uint32_t *from = t->unit_rows + t->unit_start[s->ends[i]];
-        const size_t n = t->unit_start[s->ends[i] + 1] - t->unit_start[s->ends[i]];
+        const size_t unit = s->ends[i];
+        const size_t n = all->unit_start[unit + 1] - all->unit_start[unit];
         const size_t most = n < s->unit_rows ? n : s->unit_rows;
 
         if (n <= most)
             for (size_t k = 0; k < n; k++)
-                s->rows[s->count + k] = from[k];
+                s->rows[s->count + k] = fm_train_unit_row(all, unit, k);
         else
-            (void)choose(from, n, most, rng, s->rows + s->count);
+            choose(s, unit, n, most, rng, s->rows + s->count);
         s->count += most;
         s->ends[i] = (uint32_t)s->count;
     }
@@ -90,7 +85,7 @@ void fm_train_sample_draw(fm_train_sample *s, fm_rng *rng)
 {
     uint32_t *drawn = s->ends ? s->ends : s->rows;
 
-    s->units = s->count = fm_dp_sample_units(s->rate, fm_train_sample_units(s->table), rng, drawn);
+    s->units = s->count = fm_dp_sample_units(s->rate, s->all.units, rng, drawn);
     if (s->ends)
         take_rows(s, rng);
 }

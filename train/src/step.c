@@ -7,69 +7,38 @@
 #include "fedmoe/optim/optimizer.h"
 #include "step_internal.h"
 
-#define BATCH_ROWS 256u /* enough for the products to be about as fast as they get */
-#define EXPERT_ROWS 64u /* of each expert, so that its weights and sums are worth fetching */
-#define BATCH_BYTES (32u << 20) /* of activations and gradients, if that is more than BATCH_ROWS */
-#define BATCH_LEAST 64u         /* fewer are not worth a thread of their own */
 /* More than what a batch's functions have on the stack, of which the kernels' packed rows (33 KiB)
  * are the most. */
 #define BATCH_STACK ((size_t)64 << 10)
 
 /* ---- buffers ---- */
 
-static size_t longest_unit(const fm_table *t, size_t most)
+/* A batch of less is not worth a thread, or is full. */
+static size_t least_cost(const fm_learner_facts *f)
 {
-    size_t longest = 1;
-
-    for (size_t u = 0; t->unit_start && u < t->units; u++) {
-        size_t n = t->unit_start[u + 1] - t->unit_start[u];
-
-        longest = n > longest ? n : longest;
-    }
-    return longest < most ? longest : most;
+    return f->least < f->batch ? f->least : f->batch;
 }
 
-/* Two batches in a row have more rows than one may have, or the first has as many units as it may:
- * no more than this, whatever a sample is. */
-static size_t batch_room(const fm_train_step *s, const fm_table *t)
+/* Two batches in a row cost more than one may, or the first has as many units as it may: no more
+ * than this, whatever a sample is. */
+static size_t batch_room(const fm_train_step *s)
 {
-    return 2 * (t->rows / BATCH_LEAST) + fm_train_sample_units(t) / s->batch_units + 3;
+    const fm_learner_facts *f = &s->facts;
+
+    return 2 * (f->all / least_cost(f)) + f->units.units / s->batch_units + 3;
 }
 
-/* Floats that a row takes in all layers, about. */
-static size_t row_floats(const fm_tabular_config *m)
+static fm_status plan_batches(fm_train_step *s)
 {
-    const size_t block = 6 * m->width + 3 * m->shared_hidden + 2 * m->experts +
-                         m->top_k * (3 * m->width + 3 * m->expert_hidden);
-
-    return m->features + 2 * m->outputs + (m->width ? 2 * m->width + m->blocks * block : 0);
-}
-
-/* All that is done once for each parameter and batch is spread over more rows where there are many
- * experts. */
-static size_t most_rows(const fm_tabular_config *m)
-{
-    const size_t fit = BATCH_BYTES / (row_floats(m) * sizeof(float));
-    size_t rows = m->width && m->top_k ? EXPERT_ROWS * m->experts / m->top_k : 0;
-
-    rows = rows < fit ? rows : fit;
-    return rows > BATCH_ROWS ? rows : BATCH_ROWS;
-}
-
-static fm_status plan_batches(fm_train_step *s, const fm_table *t, size_t unit_rows)
-{
-    const size_t longest = longest_unit(t, unit_rows), most = most_rows(&s->model),
-                 rows = t->rows < most ? t->rows : most;
     void *p = NULL;
     fm_status st;
 
-    s->batch_rows = longest > rows ? longest : rows;
-    s->batch_units = s->batch_rows;
+    s->batch_units = s->facts.batch / s->facts.smallest;
     if (s->lattice.encoding == FM_DP_FAST && fm_dp_sum_batch_units(&s->lattice) < s->batch_units)
         s->batch_units = fm_dp_sum_batch_units(&s->lattice);
     if (s->batch_units == 0)
         return fm_fail(FM_EINVAL, "step: the lattice has no room for a unit");
-    s->batch_room = batch_room(s, t);
+    s->batch_room = batch_room(s);
     if ((st = fm_alloc(s->batch_room + 1, sizeof *s->batches, &p)) == FM_OK)
         s->batches = p;
     return st;
@@ -90,15 +59,15 @@ static fm_status make_worker(const fm_train_step *s, fm_train_worker *w)
     const size_t biases = s->tail.load_groups * s->tail.load_experts;
     fm_status st;
 
-    st = w == s->workers ? fm_tabular_new(&s->model, s->batch_rows, &w->model)
-                         : fm_tabular_new_worker(s->workers->model, s->batch_rows, &w->model);
+    st = s->learner.ops->open(&s->learner, w == s->workers ? NULL : s->workers->model,
+                              s->facts.batch, &w->model);
     if (st != FM_OK || (st = fm_dp_sum_new(&s->lattice, s->length, &w->sum)) != FM_OK ||
         (st = take(s->batch_units, sizeof *w->ends, &w->ends)) != FM_OK ||
         (st = take(s->batch_units, sizeof *w->squares, &w->squares)) != FM_OK ||
         (st = take(s->batch_units, sizeof *w->lengths, &w->lengths)) != FM_OK ||
         (st = take(s->batch_units, sizeof *w->clipped, &w->clipped)) != FM_OK ||
         (st = take(biases, sizeof *w->loads, &w->loads)) != FM_OK ||
-        (s->tail.start && (st = take(s->model.features + 1, sizeof *w->means, &w->means)) != FM_OK))
+        (s->tail.start && (st = take(s->facts.means + 1, sizeof *w->means, &w->means)) != FM_OK))
         return st;
     return s->lattice.encoding == FM_DP_FAST ? FM_OK
                                              : take(s->length, sizeof *w->gradient, &w->gradient);
@@ -118,15 +87,16 @@ static void wipe_worker(const fm_train_step *s, fm_train_worker *w)
     wipe(w->clipped, s->batch_units, sizeof *w->clipped);
     wipe(w->loads, s->tail.load_groups * s->tail.load_experts, sizeof *w->loads);
     wipe(w->gradient, s->length, sizeof *w->gradient);
-    wipe(w->means, s->model.features + 1, sizeof *w->means);
+    wipe(w->means, s->facts.means + 1, sizeof *w->means);
     if (w->model)
-        fm_tabular_forget(w->model);
+        s->learner.ops->forget(w->model);
 }
 
 static void free_worker(const fm_train_step *s, fm_train_worker *w)
 {
     wipe_worker(s, w);
-    fm_tabular_free(&w->model);
+    if (w->model)
+        s->learner.ops->close(w->model);
     fm_dp_sum_free(&w->sum);
     free(w->ends);
     free(w->squares);
@@ -141,28 +111,38 @@ static void free_worker(const fm_train_step *s, fm_train_worker *w)
 
 static fm_status check_spec(const fm_train_step_spec *spec)
 {
-    if (!spec || !spec->model || !spec->table || !spec->lattice || spec->unit_rows < 1 ||
+    if (!spec || !spec->learner.ops || !spec->lattice || spec->unit_rows < 1 ||
         !(spec->sampling_rate > 0.0 && spec->sampling_rate <= 1.0))
         return fm_fail(FM_EINVAL, "step: an argument is missing or out of range");
-    if (spec->table->rows == 0 || !spec->table->y)
-        return fm_fail(FM_EINVAL, "there are no labelled records to train on");
-    if (spec->table->features != spec->model->features)
-        return fm_fail(FM_EINVAL, "the records have %zu features, the model %zu",
-                       spec->table->features, spec->model->features);
-    return fm_train_tail_check(&spec->tail, spec->model);
+    return FM_OK;
 }
 
-static fm_status make_threads(fm_train_step *s, size_t rows, unsigned count)
+static fm_status describe(fm_train_step *s, const fm_train_step_spec *spec)
+{
+    fm_status st = fm_learner_describe(&spec->learner, spec->unit_rows, &s->facts);
+
+    if (st != FM_OK || (st = s->learner.ops->check_tail(&s->learner, &s->tail)) != FM_OK)
+        return st;
+    if (s->lattice.encoding == FM_DP_FAST && !s->facts.fast)
+        return fm_fail(FM_EINVAL, "step: not all that is trained here becomes integers map by map; "
+                                  "use the exact encoding");
+    s->weights = s->facts.parameters;
+    s->length = s->weights + fm_train_tail_length(&s->tail);
+    return FM_OK;
+}
+
+static fm_status make_threads(fm_train_step *s, unsigned count)
 {
     const unsigned all = fm_threads_available();
+    const size_t most = s->facts.all / least_cost(&s->facts) + 1;
     void *p = NULL;
     fm_status st;
 
     if (count == 0)
         count = all < FM_TRAIN_THREADS_DEFAULT ? all : FM_TRAIN_THREADS_DEFAULT;
     /* No more than a whole sample could ever occupy. */
-    if (count > rows / BATCH_LEAST + 1)
-        count = (unsigned)(rows / BATCH_LEAST + 1);
+    if (count > most)
+        count = (unsigned)most;
     if ((st = fm_threads_new(count, &s->threads)) != FM_OK ||
         (st = fm_alloc(count, sizeof *s->workers, &p)) != FM_OK)
         return st;
@@ -181,19 +161,16 @@ fm_status fm_train_step_new(const fm_train_step_spec *spec, fm_train_step **out)
     if (st != FM_OK || (st = fm_alloc(1, sizeof *s, &p)) != FM_OK)
         return st;
     s = p;
-    s->model = *spec->model;
+    s->learner = spec->learner;
     s->lattice = *spec->lattice;
     s->tail = spec->tail;
-    if ((st = fm_tabular_parameters(&s->model, &s->weights)) != FM_OK ||
-        (st = fm_tabular_start_of(&s->model, &s->start)) != FM_OK)
-        goto done;
-    s->length = s->weights + fm_train_tail_length(&s->tail);
-    if ((st = fm_dp_parts_make(&s->lattice, spec->load_share, spec->clip_share, &s->parts)) !=
+    if ((st = describe(s, spec)) != FM_OK ||
+        (st = fm_dp_parts_make(&s->lattice, spec->load_share, spec->clip_share, &s->parts)) !=
             FM_OK ||
-        (st = plan_batches(s, spec->table, spec->unit_rows)) != FM_OK ||
-        (st = fm_train_sample_init(&s->sample, spec->table, spec->sampling_rate,
+        (st = plan_batches(s)) != FM_OK ||
+        (st = fm_train_sample_init(&s->sample, &s->facts.units, spec->sampling_rate,
                                    spec->unit_rows)) != FM_OK ||
-        (st = make_threads(s, spec->table->rows, spec->threads)) != FM_OK)
+        (st = make_threads(s, spec->threads)) != FM_OK)
         goto done;
     *out = s;
     s = NULL;
@@ -232,23 +209,39 @@ unsigned fm_train_step_threads(const fm_train_step *s)
 
 /* ---- a run ---- */
 
+static size_t cost_of(const fm_train_step *s, size_t from, size_t to)
+{
+    size_t sum = 0;
+
+    if (!s->learner.ops->cost)
+        return to - from;
+    for (size_t i = from; i < to; i++)
+        sum += s->learner.ops->cost(&s->learner, s->sample.rows[i]);
+    return sum;
+}
+
+static size_t unit_cost(const fm_train_step *s, size_t u)
+{
+    return cost_of(s, fm_train_unit_start(&s->sample, u), fm_train_unit_start(&s->sample, u + 1));
+}
+
 /* So that every thread has some, units are never divided, and no batch is too long. */
 static void cut_batches(fm_train_step *s)
 {
     const fm_train_sample *d = &s->sample;
-    const size_t threads = fm_threads_count(s->threads);
-    size_t rows = (d->count + threads - 1) / threads;
+    const size_t threads = fm_threads_count(s->threads), least = least_cost(&s->facts);
+    size_t most = (cost_of(s, 0, d->count) + threads - 1) / threads;
 
-    rows = rows < BATCH_LEAST ? BATCH_LEAST : rows;
-    rows = rows > s->batch_rows ? s->batch_rows : rows;
+    most = most < least ? least : most;
+    most = most > s->facts.batch ? s->facts.batch : most;
     s->batch_count = 0;
     for (size_t u = 0; u < d->units; s->batch_count++) {
-        const size_t from = fm_train_unit_start(d, u), first = u;
+        const size_t first = u;
+        size_t cost = unit_cost(s, u);
 
         s->batches[s->batch_count] = (uint32_t)u++;
-        while (u < d->units && u - first < s->batch_units &&
-               fm_train_unit_start(d, u + 1) - from <= rows)
-            u++;
+        while (u < d->units && u - first < s->batch_units && cost + unit_cost(s, u) <= most)
+            cost += unit_cost(s, u++);
     }
     s->batches[s->batch_count] = (uint32_t)d->units;
 }
@@ -256,7 +249,6 @@ static void cut_batches(fm_train_step *s)
 static fm_status sum_batch(const fm_train_step *s, fm_train_worker *w, size_t number)
 {
     const fm_train_sample *d = &s->sample;
-    const fm_table *t = d->table;
     const size_t first = s->batches[number], units = s->batches[number + 1] - first;
     const size_t from = fm_train_unit_start(d, first);
     const size_t rows = fm_train_unit_start(d, first + units) - from;
@@ -267,7 +259,7 @@ static fm_status sum_batch(const fm_train_step *s, fm_train_worker *w, size_t nu
         w->ends[u] = (uint32_t)(d->ends[first + u] - from);
     if (s->statistics)
         return fm_train_add_statistics(s, w, d->rows + from, ends, units);
-    if ((st = fm_tabular_backward(w->model, t->x, t->y, d->rows + from, rows, NULL)) != FM_OK)
+    if ((st = s->learner.ops->backward(&s->learner, w->model, d->rows + from, rows)) != FM_OK)
         return st;
     return fm_train_add_batch(s, w, ends, units);
 }
@@ -300,7 +292,7 @@ static fm_status set_state(fm_train_step *s, const float *state)
                        (double)phase);
     s->statistics = phase == 0.0f;
     s->relative_clip = exp(log_clip);
-    return fm_train_state_set(s->workers->model, &s->tail, state, s->length);
+    return s->learner.ops->set(&s->learner, s->workers->model, &s->tail, state, s->length);
 }
 
 static fm_status forget_worker(void *ctx, unsigned thread, size_t number)

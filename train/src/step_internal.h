@@ -9,7 +9,7 @@
 /** One thread's own buffers. All of what they hold is of units: wiped after each run, the model's
  *  activations too, but for the sum, which its release wipes. */
 typedef struct {
-    fm_tabular *model;
+    void *model; /* the learner's object */
     fm_dp_sum *sum;
     uint32_t *ends;    /* [batch_units] of this batch */
     double *squares;   /* [batch_units] squared norms of gradients; then factors */
@@ -17,18 +17,17 @@ typedef struct {
     bool *clipped;     /* [batch_units] */
     float *loads;      /* [biases] of one unit */
     float *gradient;   /* [length] of one unit; NULL in FAST */
-    float *means;      /* [features + 1] of one unit, then of its labels; NULL without a start */
+    float *means;      /* [means + 1] of one unit, then of its labels; NULL without a start */
 } fm_train_worker;
 
 struct fm_train_step {
-    fm_tabular_config model;
+    fm_learner learner;
+    fm_learner_facts facts;
     fm_dp_lattice lattice;
     fm_dp_parts parts;
     fm_train_tail tail;
     fm_train_sample sample;
-    fm_tabular_start start; /* of use with tail.start */
     size_t weights, length; /* the model's parameters; and the tail */
-    size_t batch_rows;      /* room of a worker */
     size_t batch_units;     /* most units of a batch */
     uint32_t *batches;      /* [batch_room] first unit of each batch, and where the last one ends */
     size_t batch_count, batch_room;

@@ -4,59 +4,32 @@
 
 #include "step_internal.h"
 
-/* The rows' means, in the rows' order, into w->means; the features' shortened so that the whole is
- * of norm sqrt(2) at most. @return false when one is not finite. */
-static bool find_means(const fm_train_step *s, fm_train_worker *w, const uint32_t *rows, size_t n)
-{
-    const fm_table *t = s->sample.table;
-    const size_t features = s->model.features;
-    double square = 0.0, label = 0.0, most, shorter;
-
-    for (size_t i = 0; i < n; i++)
-        label += (double)t->y[rows[i]];
-    label /= (double)n;
-    for (size_t j = 0; j < features; j++) {
-        double mean = 0.0;
-
-        for (size_t i = 0; i < n; i++)
-            mean += (double)t->x[rows[i] * features + j];
-        w->means[j] = (float)(mean / (double)n);
-        square += (double)w->means[j] * (double)w->means[j];
-    }
-    most = sqrt(fmax(2.0 - label * label, 0.0));
-    shorter = square > most * most ? most / sqrt(square) : 1.0;
-    for (size_t j = 0; j < features && shorter < 1.0; j++)
-        w->means[j] = (float)(shorter * (double)w->means[j]);
-    w->means[features] = (float)label;
-    return isfinite(square) && isfinite(label);
-}
-
 /* The label has what it needs of the bound, which is half of its square at most; the features have
  * the rest. Both are checked again, in integers. */
 static uint64_t add_fast(const fm_train_step *s, const fm_train_worker *w, int32_t *sum)
 {
-    const size_t features = s->model.features;
+    const size_t features = s->facts.means;
     const int64_t all = s->lattice.unit_sensitivity;
     const uint64_t label =
-        fm_dp_encode_tail(w->means + features, 1, sqrt(2.0), all, sum + s->start.bias);
+        fm_dp_encode_tail(w->means + features, 1, sqrt(2.0), all, sum + s->facts.start.bias);
     const uint64_t left = (uint64_t)(all * all) - label;
     int64_t limit = (int64_t)sqrt((double)left);
 
     while ((uint64_t)(limit * limit) > left)
         limit--;
     return label + fm_dp_encode_tail(w->means, features, sqrt(2.0) * (double)limit / (double)all,
-                                     limit, sum + s->start.center);
+                                     limit, sum + s->facts.start.center);
 }
 
 static fm_status add_exact(const fm_train_step *s, fm_train_worker *w, bool finite)
 {
-    const size_t features = s->model.features;
+    const size_t features = s->facts.means;
     const double scale = s->lattice.clip_norm / sqrt(2.0);
 
     memset(w->gradient, 0, s->length * sizeof *w->gradient);
     for (size_t j = 0; j < features; j++)
-        w->gradient[s->start.center + j] = (float)(scale * (double)w->means[j]);
-    w->gradient[s->start.bias] = finite ? (float)(scale * (double)w->means[features]) : NAN;
+        w->gradient[s->facts.start.center + j] = (float)(scale * (double)w->means[j]);
+    w->gradient[s->facts.start.bias] = finite ? (float)(scale * (double)w->means[features]) : NAN;
     return fm_dp_sum_add_unit(w->sum, w->gradient); /* drops what is not finite */
 }
 
@@ -70,7 +43,7 @@ fm_status fm_train_add_statistics(const fm_train_step *s, fm_train_worker *w, co
 
     for (size_t u = 0; st == FM_OK && u < units; u++) {
         const size_t end = ends ? ends[u] : row + 1;
-        const bool finite = find_means(s, w, rows + row, end - row);
+        const bool finite = s->learner.ops->means(&s->learner, rows + row, end - row, w->means);
 
         row = end;
         if (!fast) {

@@ -8,7 +8,7 @@
  * most, also the mean over a unit's rows. */
 static double loads_bound(const fm_train_step *s)
 {
-    return sqrt((double)s->tail.load_groups / (double)s->model.top_k);
+    return sqrt((double)s->tail.load_groups / (double)s->facts.choices);
 }
 
 /* ---- FAST ---- */
@@ -20,7 +20,7 @@ static uint64_t add_tail(const fm_train_step *s, fm_train_worker *w, const uint3
     uint64_t square = 0;
 
     if (biases > 0) {
-        fm_tabular_unit_loads(w->model, ends, unit, w->loads);
+        s->learner.ops->loads(w->model, ends, unit, w->loads);
         square +=
             fm_dp_encode_tail(w->loads, biases, loads_bound(s), s->parts.loads, sum + s->weights);
     }
@@ -42,13 +42,15 @@ static fm_status add_fast(const fm_train_step *s, fm_train_worker *w, const uint
 
     if (st != FM_OK)
         return st;
-    fm_tabular_unit_squares(w->model, ends, units, w->squares);
+    s->learner.ops->squares(w->model, ends, units, w->squares);
     for (size_t u = 0; u < units; u++) {
         w->clipped[u] = fm_dp_unit_clipped(&s->lattice, limit, w->squares[u], s->relative_clip);
         factors[u] = fm_dp_unit_factor(&s->lattice, limit, w->squares[u], s->relative_clip);
         dropped += !(factors[u] > 0.0);
     }
-    fm_tabular_add_units(w->model, ends, units, factors, limit, sum, w->lengths);
+    if ((st = s->learner.ops->add_units(w->model, ends, units, factors, limit, sum, w->lengths)) !=
+        FM_OK)
+        return st;
     for (size_t u = 0; u < units; u++)
         if (factors[u] > 0.0)
             w->lengths[u] += add_tail(s, w, ends, u, w->clipped[u], sum);
@@ -84,7 +86,7 @@ static void finish_exact(const fm_train_step *s, fm_train_worker *w, const uint3
     if (biases > 0) {
         const double per = (double)s->parts.loads * step / loads_bound(s);
 
-        fm_tabular_unit_loads(w->model, ends, unit, w->loads);
+        s->learner.ops->loads(w->model, ends, unit, w->loads);
         for (size_t i = 0; i < biases; i++)
             w->gradient[s->weights + i] = (float)((double)w->loads[i] * per);
     }
@@ -103,14 +105,9 @@ static fm_status add_exact(const fm_train_step *s, fm_train_worker *w, const uin
                            size_t units)
 {
     fm_status st = FM_OK;
-    size_t row = 0;
 
     for (size_t u = 0; st == FM_OK && u < units; u++) {
-        const size_t end = ends ? ends[u] : row + 1;
-
-        fm_tabular_unit_gradient(w->model, row, w->gradient);
-        while (++row < end)
-            fm_tabular_add_row_gradient(w->model, row, w->gradient);
+        s->learner.ops->gradient(w->model, ends, u, w->gradient);
         if (s->length > s->weights)
             finish_exact(s, w, ends, u);
         st = fm_dp_sum_add_unit(w->sum, w->gradient);

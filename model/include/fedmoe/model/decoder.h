@@ -15,6 +15,7 @@
 #ifndef FEDMOE_MODEL_DECODER_H
 #define FEDMOE_MODEL_DECODER_H
 
+#include "fedmoe/base/random.h"
 #include "fedmoe/model/decoder_config.h"
 
 /** Kinds of tensors, as a mask: which of them have gradients. */
@@ -50,7 +51,8 @@ typedef enum {
  * Low-rank adapters: y += alpha / rank * B A x for each map of the mask.
  * Their parameters form a flat vector of their own: layer by layer the maps in the order of
  * fm_decoder_adapt (gate, up, down; the experts by index, each gate, up, down), A [rank, in], then
- * B [out, rank]. With train_a false A is a constant: its gradients are 0.
+ * B [out, rank]. With train_a false A is a constant: all B come first, then all A, and gradients are
+ * of the B alone (fm_decoder_gradient_parameters).
  * @source Hu et al. 2021, arXiv:2106.09685; A frozen: Sun et al. 2024, arXiv:2403.12313.
  */
 typedef struct {
@@ -83,6 +85,7 @@ void fm_decoder_free(fm_decoder **d);
 void fm_decoder_forget(fm_decoder *d);
 
 const fm_decoder_config *fm_decoder_get_config(const fm_decoder *d);
+const fm_decoder_options *fm_decoder_get_options(const fm_decoder *d);
 const fm_decoder_layout *fm_decoder_get_layout(const fm_decoder *d);
 
 /** Copy the flat vector in / out, float32[P]. FM_EINVAL when n is not P, or of a worker;
@@ -99,6 +102,15 @@ size_t fm_decoder_adapter_parameters(const fm_decoder *d);
 /** As fm_decoder_set and fm_decoder_get. */
 FM_NODISCARD fm_status fm_decoder_adapters_set(fm_decoder *d, const float *flat, size_t n);
 void fm_decoder_adapters_get(const fm_decoder *d, float *flat);
+/** What is trained of them alone: the first fm_decoder_gradient_parameters values. */
+FM_NODISCARD fm_status fm_decoder_adapters_set_trained(fm_decoder *d, const float *flat, size_t n);
+/**
+ * Where a training of adapters begins: A uniform in +-1 / sqrt(in), drawn in the order of the vector,
+ * B 0. The same seed gives the same bits everywhere.
+ * @param rng seeded; public.
+ * @source He et al. 2015, arXiv:1502.01852, as PEFT has it.
+ */
+FM_NODISCARD fm_status fm_decoder_adapters_init(fm_decoder *d, fm_rng *rng);
 /** One adapter's place in that vector. */
 typedef struct {
     size_t a, b;    /* offsets of A [rank, in] and B [out, rank] */
@@ -134,8 +146,8 @@ FM_NODISCARD fm_status fm_decoder_losses(fm_decoder *d, const fm_decoder_batch *
 FM_NODISCARD fm_status fm_decoder_backward(fm_decoder *d, const fm_decoder_batch *b,
                                            double *losses);
 
-/* What follows is of the last backward pass, over the adapters' flat vector where there are such,
- * else over the model's. */
+/* What follows is of the last backward pass, over what is trained of the adapters' flat vector where
+ * there are such, else over the model's. */
 
 /** Floats of that vector. */
 size_t fm_decoder_gradient_parameters(const fm_decoder *d);

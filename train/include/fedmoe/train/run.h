@@ -22,8 +22,7 @@ FM_NODISCARD fm_status fm_train_calibrate(const fm_training *t, double epsilon, 
                                           double *noise_multiplier, double *spent);
 
 typedef struct {
-    const fm_tabular_config *model;
-    const fm_table *table; /* borrowed; grouped unless the unit is a record */
+    fm_learner learner;
     const fm_training *training;
     double noise_multiplier; /* 0: nothing is private */
     double units;            /* expected privacy units, public; >= 1 */
@@ -39,10 +38,18 @@ typedef struct {
 
 /**
  * All rounds of the training.
- * @param result  a model of the same configuration: gets the weights (their average, when there is
- *                one) and the load biases.
+ * @param weights    out, float32[n]: the last ones, or their average when there is one. Where the
+ *                   training counts loads their biases are behind the learner's parameters, as
+ *                   fm_train_weights_set takes them.
+ * @param n          must be what fm_train_run_length says.
+ * @param clip_norm  out: the one in use in the end; or NULL.
  * @return FM_OK; FM_EINVAL; FM_ENOMEM; FM_ENONFINITE when a step left the finite numbers.
  */
-FM_NODISCARD fm_status fm_train_run(const fm_train_run_spec *spec, fm_tabular *result);
+FM_NODISCARD fm_status fm_train_run(const fm_train_run_spec *spec, float *weights, size_t n,
+                                    double *clip_norm);
+FM_NODISCARD fm_status fm_train_run_length(const fm_train_run_spec *spec, size_t *n);
+
+/** The same into a model of the learner's configuration, clip norm and load biases included. */
+FM_NODISCARD fm_status fm_train_run_tabular(const fm_train_run_spec *spec, fm_tabular *result);
 
 #endif

@@ -3,25 +3,22 @@
 #define FEDMOE_TRAIN_SAMPLE_H
 
 #include "fedmoe/base/random.h"
-#include "fedmoe/model/table.h"
+#include "fedmoe/train/units.h"
 
 /** The rows of a sample, unit by unit, those of a unit in the file's order. */
 typedef struct {
-    const fm_table *table; /* borrowed; grouped unless the unit is a record */
+    fm_train_units all; /* borrowed */
     double rate;
     size_t unit_rows; /* most rows of one unit */
     uint32_t *rows;   /* [count] row numbers, owned */
     size_t count;
-    uint32_t *ends; /* [units] where in rows each unit ends, owned; NULL when the unit is a record:
-                       then each row is a unit */
+    uint32_t *ends; /* [units] where in rows each unit ends, owned; NULL when each row is a unit */
     size_t units;   /* sampled */
 } fm_train_sample;
 
 /** @param rate in (0, 1]; @param unit_rows at least 1. FM_ENOMEM. */
-FM_NODISCARD fm_status fm_train_sample_init(fm_train_sample *s, const fm_table *table, double rate,
-                                            size_t unit_rows);
-/** Units in the table: all that there are, sampled or not. */
-size_t fm_train_sample_units(const fm_table *table);
+FM_NODISCARD fm_status fm_train_sample_init(fm_train_sample *s, const fm_train_units *all,
+                                            double rate, size_t unit_rows);
 /**
  * A fresh sample: each unit alone with probability floor(rate 2^53) / 2^53; of a unit with more
  * than unit_rows rows so many, all choices equally likely, drawn anew each time. What is drawn for

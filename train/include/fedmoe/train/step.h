@@ -1,7 +1,7 @@
 /*
- * The private step on one party's records: a Poisson sample of privacy units, forward, backward, the
- * sum of each unit's rows clipped once and in integers, its loads of experts and its vote on the clip
- * norm. What comes out is a sum that only dp/ can open: with noise and masks, as a release.
+ * The private step on one party's records or texts: a Poisson sample of privacy units, forward,
+ * backward, the sum of each unit's rows clipped once and in integers, its loads of experts and its
+ * vote on the clip norm. What comes out is a sum that only dp/ can open: with noise and masks, as a release.
  *
  * In phase 0 of the state (train/state.h) a run is the statistics round instead: in the places of
  * center and bias each unit adds the means of its rows' features and labels, times the clip norm over
@@ -13,15 +13,13 @@
 #define FEDMOE_TRAIN_STEP_H
 
 #include "fedmoe/dp/encode.h"
-#include "fedmoe/model/table.h"
-#include "fedmoe/train/state.h"
+#include "fedmoe/train/learner.h"
 
 /** Threads when nobody says how many: all processors, but no more than this. */
 #define FM_TRAIN_THREADS_DEFAULT 16u
 
 typedef struct {
-    const fm_tabular_config *model;
-    const fm_table *table; /* borrowed for the step's life; grouped unless the unit is a record */
+    fm_learner learner; /* what it borrows, for the step's life */
     const fm_dp_lattice *lattice;
     double sampling_rate;
     size_t unit_rows; /* most rows of one unit that count, >= 1 */
