@@ -4,28 +4,11 @@
 
 #include <sodium.h>
 
-#include "fedmoe/train/learner.h"
+#include "learner_decoder.h"
 
 #define BATCH_BYTES ((size_t)256 << 20) /* of a thread's activations and gradients, about */
 #define BATCH_MOST 2048u                /* tokens: more make no product faster */
 #define BATCH_LEAST 256u                /* fewer are not worth reading all weights for */
-
-/* Weights of the flat vector that are trained, one after the other. */
-typedef struct {
-    size_t offset, n;
-} range;
-
-/* One thread's object. */
-typedef struct {
-    fm_decoder *d;
-    size_t batch;     /* tokens */
-    uint32_t *tokens; /* [batch] */
-    uint32_t *ends;   /* [batch] */
-    range *ranges;    /* of a training of all weights */
-    size_t range_count;
-    float *whole; /* [layout parameters] likewise: one unit's gradient */
-    size_t whole_length;
-} object;
 
 static bool trains_all(const fm_decoder *d)
 {
@@ -53,7 +36,7 @@ static size_t trained_parameters(const fm_decoder *d)
 }
 
 /* Layers follow each other in the vector, and so do the gaps. */
-static fm_status make_ranges(const fm_decoder *d, object *o)
+static fm_status make_ranges(const fm_decoder *d, fm_train_texts *o)
 {
     const fm_decoder_config *c = fm_decoder_get_config(d);
     const fm_decoder_layout *at = fm_decoder_get_layout(d);
@@ -69,10 +52,10 @@ static fm_status make_ranges(const fm_decoder *d, object *o)
             continue;
         if (gap < from)
             return fm_fail(FM_EINTERNAL, "learner: layers are out of order");
-        o->ranges[o->range_count++] = (range){ from, gap - from };
+        o->ranges[o->range_count++] = (fm_train_range){ from, gap - from };
         from = gap + c->experts;
     }
-    o->ranges[o->range_count++] = (range){ from, at->parameters - from };
+    o->ranges[o->range_count++] = (fm_train_range){ from, at->parameters - from };
     o->whole_length = at->parameters;
     return fm_alloc(o->whole_length, sizeof *o->whole, (void **)&o->whole);
 }
@@ -205,7 +188,7 @@ static void wipe(void *p, size_t bytes)
 
 static void forget(void *of)
 {
-    object *o = of;
+    fm_train_texts *o = of;
 
     if (o->d)
         fm_decoder_forget(o->d);
@@ -216,7 +199,7 @@ static void forget(void *of)
 
 static void close_object(void *of)
 {
-    object *o = of;
+    fm_train_texts *o = of;
 
     forget(o);
     fm_decoder_free(&o->d);
@@ -229,7 +212,7 @@ static void close_object(void *of)
 
 static fm_status open_object(const fm_learner *l, void *first, size_t batch, void **out)
 {
-    object *o = NULL;
+    fm_train_texts *o = NULL;
     fm_status st = fm_alloc(1, sizeof *o, (void **)&o);
 
     (void)first; /* all share the weights of the learner's decoder */
@@ -250,7 +233,7 @@ static fm_status open_object(const fm_learner *l, void *first, size_t batch, voi
 static fm_status set(const fm_learner *l, void *first, const fm_train_tail *tail,
                      const float *state, size_t n)
 {
-    const object *o = first;
+    const fm_train_texts *o = first;
     const size_t parameters = trained_parameters(l->decoder);
     float *weights = fm_decoder_weights(l->decoder);
 
@@ -269,7 +252,7 @@ static fm_status set(const fm_learner *l, void *first, const fm_train_tail *tail
 static fm_status backward(const fm_learner *l, void *of, const uint32_t *rows, size_t count)
 {
     const fm_corpus *c = l->corpus;
-    object *o = of;
+    fm_train_texts *o = of;
     const fm_decoder_batch b = { .tokens = o->tokens, .ends = o->ends, .sequences = count };
     size_t at = 0;
 
@@ -287,18 +270,19 @@ static fm_status backward(const fm_learner *l, void *of, const uint32_t *rows, s
 
 static void squares(void *of, const uint32_t *ends, size_t units, double *out)
 {
-    fm_decoder_unit_squares(((object *)of)->d, ends, units, out);
+    fm_decoder_unit_squares(((fm_train_texts *)of)->d, ends, units, out);
 }
 
 static fm_status add_units(void *of, const uint32_t *ends, size_t units, const double *factors,
                            int64_t limit, int32_t *sum, uint64_t *lengths)
 {
-    return fm_decoder_add_units(((object *)of)->d, ends, units, factors, limit, sum, lengths);
+    return fm_decoder_add_units(((fm_train_texts *)of)->d, ends, units, factors, limit, sum,
+                                lengths);
 }
 
 static void gradient(void *of, const uint32_t *ends, size_t unit, float *out)
 {
-    object *o = of;
+    fm_train_texts *o = of;
 
     if (!o->whole) {
         memset(out, 0, fm_decoder_gradient_parameters(o->d) * sizeof *out);
