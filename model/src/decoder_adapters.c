@@ -57,6 +57,33 @@ fm_status fm_decoder_adapters_init(fm_decoder *d, fm_rng *rng)
     return FM_OK;
 }
 
+/* base += alpha / rank * B A, row by row. */
+static void merge(const fm_decoder *d, const fm_map *m, float *base)
+{
+    const fm_decoder_adapters *o = &d->s->options.adapters;
+    const float scale = (float)(o->alpha / (double)o->rank);
+
+    for (size_t i = 0; m->adapted && i < m->base.out; i++)
+        for (size_t r = 0; r < o->rank; r++)
+            fm_kernel_add_scaled(base + m->base.weight + i * m->base.in,
+                                 scale * d->s->adapter[m->b.weight + i * o->rank + r],
+                                 d->s->adapter + m->a.weight + r * m->base.in, m->base.in);
+}
+
+void fm_decoder_adapters_merge(const fm_decoder *d, float *flat)
+{
+    const fm_decoder_config *c = &d->s->config;
+
+    for (size_t i = 0; i < c->layers; i++) {
+        const fm_layer_maps *m = &d->s->layers[i];
+
+        for (size_t k = 0; k < FM_MAP_EXPERT; k++)
+            merge(d, &m->fixed[k], flat);
+        for (size_t e = 0; i >= c->dense_layers && e < c->experts * FM_PARTS; e++)
+            merge(d, &m->experts[e], flat);
+    }
+}
+
 /* The kind of a bit of fm_decoder_adapt; FM_MAP_COUNT of none. */
 static size_t kind_of(unsigned map, size_t part)
 {

@@ -90,7 +90,8 @@ bool fm_floats_finite(const float *v, size_t n);
 /* A folder that is written beside its name and renamed into place. */
 typedef struct {
     char *path, *temp;
-    bool made; /* temp */
+    bool made;       /* temp */
+    bool owner_only; /* nobody else may look into it */
 } fm_new_folder;
 
 FM_NODISCARD fm_status fm_new_folder_begin(const char *path, fm_new_folder *out);

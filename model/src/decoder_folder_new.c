@@ -103,7 +103,7 @@ fm_status fm_new_folder_finish(fm_new_folder *n)
 {
     struct stat info;
 
-    if (chmod(n->temp, 0755) != 0) /* mkdtemp made it for its owner alone */
+    if (!n->owner_only && chmod(n->temp, 0755) != 0) /* mkdtemp made it for its owner alone */
         return fail(n->path, "set the mode of a temporary folder beside it");
     if (renameat2(AT_FDCWD, n->temp, AT_FDCWD, n->path, RENAME_NOREPLACE) != 0) {
         if (errno == EEXIST)

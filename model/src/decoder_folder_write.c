@@ -141,7 +141,8 @@ static fm_status write_all(writer *w, const fm_new_folder *n)
     return st != FM_OK ? st : fm_new_folder_put(n, FM_FOLDER_CONFIG, f->json.data, f->json.len);
 }
 
-fm_status fm_decoder_folder_write(const fm_decoder_folder *f, const float *flat, const char *output)
+static fm_status write_folder(const fm_decoder_folder *f, const float *flat, bool owner_only,
+                              const char *output)
 {
     writer w = { .f = f, .flat = flat };
     fm_new_folder n = { 0 };
@@ -153,9 +154,23 @@ fm_status fm_decoder_folder_write(const fm_decoder_folder *f, const float *flat,
     if ((st = fm_alloc(FM_FOLDER_PIECE, 4, &fresh)) != FM_OK)
         return st;
     w.bytes = fresh;
-    if ((st = fm_new_folder_begin(output, &n)) == FM_OK && (st = write_all(&w, &n)) == FM_OK)
-        st = fm_new_folder_finish(&n);
+    if ((st = fm_new_folder_begin(output, &n)) == FM_OK) {
+        n.owner_only = owner_only;
+        if ((st = write_all(&w, &n)) == FM_OK)
+            st = fm_new_folder_finish(&n);
+    }
     fm_new_folder_abort(&n);
     free(fresh);
     return st;
+}
+
+fm_status fm_decoder_folder_write(const fm_decoder_folder *f, const float *flat, const char *output)
+{
+    return write_folder(f, flat, false, output);
+}
+
+fm_status fm_decoder_folder_write_for_owner(const fm_decoder_folder *f, const float *flat,
+                                            const char *output)
+{
+    return write_folder(f, flat, true, output);
 }

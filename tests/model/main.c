@@ -32,6 +32,7 @@ int main(int argc, char **argv)
         suite_decoder_json,
         suite_decoder_plan,
         suite_decoder_shards,
+        suite_adapter_folder,
     };
 
     return fm_test_main(suites, FM_TEST_COUNT(suites), argc, argv);

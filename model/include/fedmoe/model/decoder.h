@@ -111,6 +111,9 @@ FM_NODISCARD fm_status fm_decoder_adapters_set_trained(fm_decoder *d, const floa
  * @source He et al. 2015, arXiv:1502.01852, as PEFT has it.
  */
 FM_NODISCARD fm_status fm_decoder_adapters_init(fm_decoder *d, fm_rng *rng);
+/** Weights that compute the same without adapters: flat, float32[P] of the model, gets
+ *  alpha / rank * B A added to each map that has one. */
+void fm_decoder_adapters_merge(const fm_decoder *d, float *flat);
 /** One adapter's place in that vector. */
 typedef struct {
     size_t a, b;    /* offsets of A [rank, in] and B [out, rank] */

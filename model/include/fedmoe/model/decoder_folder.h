@@ -64,6 +64,9 @@ FM_NODISCARD fm_status fm_decoder_folder_read(const fm_decoder_folder *f, float 
  */
 FM_NODISCARD fm_status fm_decoder_folder_write(const fm_decoder_folder *f, const float *flat,
                                                const char *output);
+/** The same for weights that may tell texts: the folder is for its owner alone, 0700. */
+FM_NODISCARD fm_status fm_decoder_folder_write_for_owner(const fm_decoder_folder *f,
+                                                         const float *flat, const char *output);
 
 /** config.json's text alone. @param name for error texts. */
 FM_NODISCARD fm_status fm_decoder_config_parse(const char *name, const void *data, size_t len,
