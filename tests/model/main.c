@@ -26,6 +26,7 @@ int main(int argc, char **argv)
         suite_table_raw,
         suite_table_unit,
         suite_units,
+        suite_decoder_adapters,
         suite_decoder_fixtures,
         suite_decoder_folder,
         suite_decoder_json,

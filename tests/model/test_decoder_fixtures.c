@@ -4,62 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "decoder_fixture.h"
 #include "decoder_internal.h"
+#include "decoder_world.h"
 #include "fm_test.h"
 #include "suites.h"
-
-#define SEQUENCES 4
-#define LENGTH 32
-#define ROWS (SEQUENCES * LENGTH)
-
-/* A fixture with a decoder of its weights and its batch. */
-typedef struct {
-    decoder_fixture f;
-    fm_decoder *d;
-    uint32_t tokens[ROWS], ends[SEQUENCES];
-    fm_decoder_batch batch;
-} world;
-
-static bool begin(world *w, const char *name, unsigned train, bool adapters)
-{
-    const fm_decoder_options o = { .max_tokens = ROWS,
-                                   .train = train,
-                                   .adapters = { .rank = adapters ? 4 : 0,
-                                                 .alpha = 8.0,
-                                                 .maps = FM_ADAPT_ALL,
-                                                 .train_a = true } };
-    const fm_tensor_view *ids;
-
-    if (!decoder_fixture_load(name, &w->f))
-        return false;
-    CU_ASSERT_EQUAL_FATAL(fm_decoder_new(&w->f.config, &o, &w->d), FM_OK);
-    CU_ASSERT_EQUAL(fm_decoder_set(w->d, w->f.theta, w->f.layout.parameters), FM_OK);
-    ids = fm_safetensors_find(w->f.ref, "input_ids");
-    CU_ASSERT_EQUAL_FATAL(ids->bytes, ROWS * sizeof(int64_t));
-    for (size_t i = 0; i < ROWS; i++)
-        w->tokens[i] = (uint32_t)fm_get_u64le(ids->data + 8 * i);
-    for (size_t s = 0; s < SEQUENCES; s++)
-        w->ends[s] = (uint32_t)((s + 1) * LENGTH);
-    w->batch = (fm_decoder_batch){ .tokens = w->tokens, .ends = w->ends, .sequences = SEQUENCES };
-    return true;
-}
-
-static void end(world *w)
-{
-    fm_decoder_free(&w->d);
-    decoder_fixture_free(&w->f);
-}
-
-static double farthest(const float *a, const float *b, size_t n)
-{
-    double most = 0.0;
-
-    for (size_t i = 0; i < n; i++)
-        if (!(fabs((double)a[i] - (double)b[i]) <= most))
-            most = fabs((double)a[i] - (double)b[i]);
-    return most;
-}
 
 static void check_rows(const world *w, const char *name, const fm_rows *r)
 {
@@ -67,7 +15,7 @@ static void check_rows(const world *w, const char *name, const fm_rows *r)
     double most = 0.0;
 
     for (size_t i = 0; i < ROWS; i++) {
-        const double here = farthest(fm_rows_at(r, i), want + i * r->n, r->n);
+        const double here = world_farthest(fm_rows_at(r, i), want + i * r->n, r->n);
 
         most = here > most || isnan(here) ? here : most;
     }
@@ -140,21 +88,21 @@ static void logits_layers_experts_and_losses_are_the_same(void)
         float *logits;
         double losses[SEQUENCES], off;
 
-        if (!begin(&w, decoder_fixture_names[n], FM_TRAIN_ALL, false))
+        if (!world_begin(&w, decoder_fixture_names[n], FM_TRAIN_ALL, false, false))
             return;
         v = w.f.config.vocabulary;
         logits = calloc(ROWS * v, sizeof *logits);
         CU_ASSERT_EQUAL(fm_decoder_logits(w.d, &w.batch, logits), FM_OK);
         check_layers(&w);
         check_routes(&w);
-        off = farthest(logits, decoder_fixture_floats(&w.f, "logits", ROWS * v), ROWS * v);
+        off = world_farthest(logits, decoder_fixture_floats(&w.f, "logits", ROWS * v), ROWS * v);
         CU_ASSERT(off < 1e-4);
         CU_ASSERT_EQUAL(fm_decoder_losses(w.d, &w.batch, losses), FM_OK);
         CU_ASSERT_DOUBLE_EQUAL((losses[0] + losses[1] + losses[2] + losses[3]) / 4.0,
                                (double)*decoder_fixture_floats(&w.f, "loss", 1), 1e-5);
         printf("\n    %s: logits within %.1e", decoder_fixture_names[n], off);
         free(logits);
-        end(&w);
+        world_end(&w);
     }
 }
 
@@ -168,7 +116,7 @@ static void the_greedy_continuation_is_the_same(void)
         size_t v, total, given = 0, wrong = 0;
         float *logits;
 
-        if (!begin(&w, decoder_fixture_names[n], FM_TRAIN_NONE, false))
+        if (!world_begin(&w, decoder_fixture_names[n], FM_TRAIN_NONE, false, false))
             return;
         v = w.f.config.vocabulary;
         logits = calloc(v, sizeof *logits);
@@ -191,7 +139,7 @@ static void the_greedy_continuation_is_the_same(void)
         }
         CU_ASSERT_EQUAL(wrong, 0);
         free(logits);
-        end(&w);
+        world_end(&w);
     }
 }
 
@@ -203,24 +151,6 @@ typedef struct {
     double worst;
     size_t tensors;
 } comparison;
-
-/* Relative in norm, and element by element with a floor of a thousandth of the largest. */
-static double distance(const float *mine, const float *want, size_t n)
-{
-    double square = 0.0, off = 0.0, most = 0.0, worst = 0.0;
-
-    for (size_t i = 0; i < n; i++) {
-        square += (double)want[i] * (double)want[i];
-        off += ((double)mine[i] - (double)want[i]) * ((double)mine[i] - (double)want[i]);
-        most = fmax(most, fabs((double)want[i]));
-    }
-    for (size_t i = 0; i < n; i++)
-        worst = fmax(worst, fabs((double)mine[i] - (double)want[i]) /
-                                (fabs((double)want[i]) + 1e-2 * most));
-    if (most == 0.0)
-        return sqrt(off);
-    return fmax(worst, sqrt(off / square));
-}
 
 static void compare(void *ctx, const char *name, size_t from, size_t offset, size_t elements)
 {
@@ -234,7 +164,8 @@ static void compare(void *ctx, const char *name, size_t from, size_t offset, siz
     (void)snprintf(key, sizeof key, "grad.%s", name);
     t = fm_safetensors_find(c->w->f.ref, key);
     CU_ASSERT_PTR_NOT_NULL_FATAL(t);
-    here = distance(c->g + offset, (const float *)(const void *)t->data + from, elements);
+    here =
+        world_distance(c->g + offset, (const float *)(const void *)t->data + from, elements, 1e-2);
     c->worst = fmax(c->worst, here);
     c->tensors++;
     CU_ASSERT(here < 1e-3);
@@ -250,7 +181,7 @@ static void every_gradient_is_the_same(void)
         comparison c = { .w = &w };
         float *g;
 
-        if (!begin(&w, decoder_fixture_names[n], FM_TRAIN_ALL, false))
+        if (!world_begin(&w, decoder_fixture_names[n], FM_TRAIN_ALL, false, false))
             return;
         g = calloc(w.f.layout.parameters, sizeof *g);
         c.g = g;
@@ -259,7 +190,7 @@ static void every_gradient_is_the_same(void)
         decoder_fixture_each(&w.f, compare, &c);
         printf("\n    %s: %zu gradients within %.1e", decoder_fixture_names[n], c.tensors, c.worst);
         free(g);
-        end(&w);
+        world_end(&w);
     }
 }
 
