@@ -26,7 +26,10 @@ int main(int argc, char **argv)
         suite_table_raw,
         suite_table_unit,
         suite_units,
+        suite_decoder,
         suite_decoder_adapters,
+        suite_decoder_isolation,
+        suite_attention,
         suite_decoder_fixtures,
     };
 
