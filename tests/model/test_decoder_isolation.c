@@ -238,7 +238,7 @@ static void integers_are_the_gradient(void)
                 size += g * g;
                 square += (uint64_t)((int64_t)r->integers[i] * r->integers[i]);
             }
-            CU_ASSERT(sqrt(off) < 0.02 * sqrt(size));
+            CU_ASSERT(sqrt(off) < 0.03 * sqrt(size));
             CU_ASSERT_EQUAL(square, r->integer_square);
             CU_ASSERT(square > 0 && square <= (uint64_t)(LIMIT * LIMIT));
         }
