@@ -33,6 +33,7 @@ int main(int argc, char **argv)
         suite_decoder_fixtures,
         suite_decoder_folder,
         suite_decoder_json,
+        suite_decoder_peft,
         suite_decoder_plan,
         suite_decoder_shards,
     };
