@@ -9,6 +9,7 @@ int main(int argc, char **argv)
         { "inspect", "show what a model file or folder holds", fm_cmd_inspect },
         { "evaluate", "measure a model on labelled records", fm_cmd_evaluate },
         { "predict", "probabilities for records", fm_cmd_predict },
+        { "logits", "what a language model gives each token", fm_cmd_logits },
         { "check", "check records against a schema", fm_cmd_check },
         { "tokenize", "text to token ids", fm_cmd_tokenize },
         { "detokenize", "token ids to text", fm_cmd_detokenize },

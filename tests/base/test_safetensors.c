@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "capture.h"
 #include "fedmoe/base/file.h"
@@ -308,6 +309,56 @@ static void loads_files_within_a_limit(void)
     fm_buf_fini(&b);
 }
 
+static void opened_files_are_read_in_ranges(void)
+{
+    char dir[256], path[300];
+    fm_buf b, head = { 0 };
+    fm_safetensors *s = NULL;
+    const fm_tensor_view *v;
+    uint8_t got[8] = { 0 };
+
+    fm_test_tmpdir(dir, sizeof dir);
+    (void)snprintf(path, sizeof path, "%s/m.safetensors", dir);
+    CU_ASSERT_EQUAL(fm_safetensors_open(path, &s), FM_ENOTFOUND);
+    CU_ASSERT_EQUAL(fm_safetensors_open(dir, &s), FM_EIO);
+    assert_error_has("not a regular file");
+    build(&b,
+          "{\"__metadata__\":{\"k\":\"v\"}," T("w", "F32", "2", 3, 11) "," T("a", "I8", "3", 0,
+                                                                             3) "}",
+          11);
+    CU_ASSERT_EQUAL_FATAL(fm_file_replace(path, b.data, b.len, 0644), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_safetensors_open(path, &s), FM_OK);
+    CU_ASSERT_EQUAL(fm_safetensors_bytes(s), b.len);
+    CU_ASSERT_STRING_EQUAL(fm_safetensors_meta_get(s, "k"), "v");
+    CU_ASSERT_STRING_EQUAL(fm_safetensors_at(s, 0)->name, "a");
+    v = fm_safetensors_find(s, "w");
+    CU_ASSERT_PTR_NULL(v->data);
+    CU_ASSERT_EQUAL(fm_safetensors_read(s, v, 5, 3, got), FM_OK);
+    CU_ASSERT_EQUAL(got[0], 8);
+    CU_ASSERT_EQUAL(got[2], 10);
+    CU_ASSERT_EQUAL(got[3], 0);
+    CU_ASSERT_EQUAL(fm_safetensors_read(s, v, 5, 4, got), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_safetensors_read(s, v, 9, SIZE_MAX, got), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_safetensors_read_head(s, &head), FM_OK);
+    CU_ASSERT_TRUE(head.len == b.len - 11 && memcmp(head.data, b.data, head.len) == 0);
+    fm_buf_fini(&head);
+    fm_safetensors_free(&s);
+    for (size_t n = 0; n < b.len; n++) {
+        CU_ASSERT_EQUAL_FATAL(truncate(path, (off_t)(b.len - 1 - n)), 0);
+        CU_ASSERT_EQUAL(fm_safetensors_open(path, &s), FM_EPROTO);
+        assert_error_has(path);
+    }
+    CU_ASSERT_PTR_NULL(s);
+    CU_ASSERT_EQUAL_FATAL(fm_safetensors_parse("m", b.data, b.len, &s), FM_OK);
+    CU_ASSERT_EQUAL(fm_safetensors_read(s, fm_safetensors_find(s, "w"), 7, 1, got), FM_OK);
+    CU_ASSERT_EQUAL(got[0], 10);
+    CU_ASSERT_EQUAL(fm_safetensors_read_head(s, &head), FM_ESTATE);
+    fm_safetensors_forget(s);
+    CU_ASSERT_EQUAL(fm_safetensors_read(s, fm_safetensors_find(s, "w"), 7, 1, got), FM_ESTATE);
+    fm_safetensors_free(&s);
+    fm_buf_fini(&b);
+}
+
 static void flat_reading_takes_only_f32(void)
 {
     float out[3] = { -1.0f, -1.0f, -1.0f };
@@ -375,6 +426,7 @@ static const fm_test tests[] = {
     { "every truncation and a trailing byte are refused",
       every_truncation_and_a_trailing_byte_are_refused },
     { "loads files within a limit", loads_files_within_a_limit },
+    { "opened files are read in ranges", opened_files_are_read_in_ranges },
     { "flat reading takes only F32", flat_reading_takes_only_f32 },
     { "reads files that other tools wrote", reads_files_that_other_tools_wrote },
 };

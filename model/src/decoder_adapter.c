@@ -1,0 +1,366 @@
+/* Adapters of PEFT, read: names into maps, A and B into the flat vector of fm_decoder_adapters. */
+#include "fedmoe/model/decoder_adapter.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "decoder_folder_internal.h"
+#include "fedmoe/base/file.h"
+#include "fedmoe/base/json.h"
+#include "fedmoe/base/text.h"
+
+#define PEFT_FILE "adapter_model.safetensors"
+#define PEFT_CONFIG "adapter_config.json"
+#define PREFIX "base_model.model.model.layers."
+
+/* One half of one adapter. */
+typedef struct {
+    const fm_tensor_view *view;
+    size_t layer, part, expert;
+    unsigned map;
+    bool b;
+} half;
+
+struct fm_adapter_file {
+    char *path;
+    fm_safetensors *file;
+    const fm_decoder_config *config;
+    fm_decoder_adapters adapters;
+    half *halves; /* as many as the file has tensors */
+};
+
+static fm_status fail(const fm_adapter_file *f, const char *tensor, const char *what)
+{
+    return fm_fail(FM_EPROTO, "%s: tensor '%.200s' %s", f->path, tensor, what);
+}
+
+/* ---- names ---- */
+
+static const struct {
+    const char *module;
+    unsigned map;
+    size_t part;
+} maps[] = {
+    { "self_attn.q_proj", FM_ADAPT_QUERY, 0 },
+    { "self_attn.q_b_proj", FM_ADAPT_QUERY, 0 },
+    { "self_attn.k_proj", FM_ADAPT_KEY, 0 },
+    { "self_attn.v_proj", FM_ADAPT_VALUE, 0 },
+    { "self_attn.q_a_proj", FM_ADAPT_QUERY_A, 0 },
+    { "self_attn.kv_a_proj_with_mqa", FM_ADAPT_LATENT, 0 },
+    { "self_attn.kv_b_proj", FM_ADAPT_LATENT_B, 0 },
+    { "self_attn.o_proj", FM_ADAPT_OUTPUT, 0 },
+    { "mlp.gate_proj", FM_ADAPT_DENSE, 0 },
+    { "mlp.up_proj", FM_ADAPT_DENSE, 1 },
+    { "mlp.down_proj", FM_ADAPT_DENSE, 2 },
+    { "mlp.shared_experts.gate_proj", FM_ADAPT_SHARED, 0 },
+    { "mlp.shared_experts.up_proj", FM_ADAPT_SHARED, 1 },
+    { "mlp.shared_experts.down_proj", FM_ADAPT_SHARED, 2 },
+    { "mlp.experts.gate_proj", FM_ADAPT_EXPERTS, 0 },
+    { "mlp.experts.up_proj", FM_ADAPT_EXPERTS, 1 },
+    { "mlp.experts.down_proj", FM_ADAPT_EXPERTS, 2 },
+};
+
+/* "12." -> 12, and past it. */
+static bool take_number(const char **at, size_t *out)
+{
+    char digits[12] = "";
+    uint64_t value;
+    const size_t n = strspn(*at, "0123456789");
+
+    if (n == 0 || n >= sizeof digits || (*at)[n] != '.')
+        return false;
+    memcpy(digits, *at, n);
+    if (!fm_text_u64(digits, &value))
+        return false;
+    *out = (size_t)value;
+    *at += n + 1;
+    return true;
+}
+
+/* Cuts ".lora_A.weight" or ".lora_B.weight", and the number of an expert out of the middle. */
+static bool take_module(const char *at, char *module, size_t cap, half *h)
+{
+    static const char ends[2][16] = { ".lora_A.weight", ".lora_B.weight" };
+    static const char experts[] = "mlp.experts.";
+    const size_t tail = sizeof ".lora_A.weight" - 1, len = strlen(at);
+
+    if (len <= tail || len >= cap)
+        return false;
+    h->b = strcmp(at + len - tail, ends[1]) == 0;
+    if (!h->b && strcmp(at + len - tail, ends[0]) != 0)
+        return false;
+    (void)snprintf(module, cap, "%.*s", (int)(len - tail), at);
+    if (strncmp(module, experts, sizeof experts - 1) == 0) {
+        const char *rest = module + sizeof experts - 1;
+
+        if (!take_number(&rest, &h->expert))
+            return false;
+        memmove(module + sizeof experts - 1, rest, strlen(rest) + 1);
+    }
+    return true;
+}
+
+static bool parse_name(const fm_decoder_config *c, const char *name, half *h)
+{
+    /* The two names of one map: which of them a model has follows from its rank. */
+    const bool two = c->attention == FM_ATTENTION_LATENT && c->query_rank > 0;
+    char module[128];
+
+    if (strncmp(name, PREFIX, sizeof PREFIX - 1) != 0)
+        return false;
+    name += sizeof PREFIX - 1;
+    if (!take_number(&name, &h->layer) || !take_module(name, module, sizeof module, h))
+        return false;
+    if (strcmp(module, two ? "self_attn.q_proj" : "self_attn.q_b_proj") == 0)
+        return false;
+    for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++)
+        if (strcmp(maps[i].module, module) == 0) {
+            h->map = maps[i].map;
+            h->part = maps[i].part;
+            return true;
+        }
+    return false;
+}
+
+/* ---- settings ---- */
+
+static fm_status read_setting(const fm_adapter_file *f, const json_t *config, const char *key,
+                              double *out)
+{
+    const char *text = fm_safetensors_meta_get(f->file, key);
+    const json_t *value = json_object_get(config, key);
+
+    if (text && !fm_text_double(text, out))
+        return fm_fail(FM_EPROTO, "%s: metadata %s is '%.40s', not a number", f->path, key, text);
+    if (text)
+        return FM_OK;
+    if (!json_is_number(value))
+        return fm_fail(FM_EPROTO,
+                       "%s: says no %s: neither its metadata nor " PEFT_CONFIG " has the number",
+                       f->path, key);
+    *out = json_number_value(value);
+    return FM_OK;
+}
+
+/* What makes PEFT compute something else than alpha / r * B A. */
+static fm_status check_config(const fm_adapter_file *f, const json_t *config)
+{
+    static const struct {
+        const char *key, *value, *other; /* JSON */
+    } fixed[] = {
+        { "peft_type", "\"LORA\"", NULL },     { "use_rslora", "false", "null" },
+        { "use_dora", "false", "null" },       { "fan_in_fan_out", "false", "null" },
+        { "bias", "\"none\"", "null" },        { "modules_to_save", "null", "[]" },
+        { "rank_pattern", "{}", "null" },      { "alpha_pattern", "{}", "null" },
+        { "layer_replication", "null", "[]" }, { "lora_bias", "false", "null" },
+        { "target_parameters", "null", "[]" }, { "trainable_token_indices", "null", "[]" },
+        { "megatron_config", "null", "{}" },   { "alora_invocation_tokens", "null", "[]" },
+    };
+    const fm_json_reader r = { .name = PEFT_CONFIG };
+
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
+        const json_t *value = json_object_get(config, fixed[i].key);
+        json_t *one = json_loads(fixed[i].value, JSON_DECODE_ANY, NULL);
+        json_t *two = fixed[i].other ? json_loads(fixed[i].other, JSON_DECODE_ANY, NULL) : NULL;
+        const bool good = !value || json_equal(value, one) || (two && json_equal(value, two));
+
+        json_decref(one);
+        json_decref(two);
+        if (!good)
+            return fm_fail_context(fm_json_fail(&r, fixed[i].key, value, "not supported"),
+                                   "%s: ", f->path);
+    }
+    return FM_OK;
+}
+
+static fm_status read_settings(fm_adapter_file *f, const json_t *config)
+{
+    double rank, alpha;
+    fm_status st;
+
+    if ((config && (st = check_config(f, config)) != FM_OK) ||
+        (st = read_setting(f, config, "r", &rank)) != FM_OK ||
+        (st = read_setting(f, config, "lora_alpha", &alpha)) != FM_OK)
+        return st;
+    if (!(rank >= 1.0 && rank <= 1024.0) || rank != floor(rank))
+        return fm_fail(FM_EPROTO, "%s: r is %g; 1 to 1024 are possible", f->path, rank);
+    f->adapters.rank = (size_t)rank;
+    f->adapters.alpha = alpha;
+    return FM_OK;
+}
+
+/* ---- the file ---- */
+
+static bool has_other_half(const fm_adapter_file *f, const half *h)
+{
+    char name[256];
+    const size_t len = strlen(h->view->name);
+
+    if (len >= sizeof name)
+        return false;
+    memcpy(name, h->view->name, len + 1);
+    name[len - sizeof "A.weight" + 1] = h->b ? 'A' : 'B';
+    return fm_safetensors_find(f->file, name) != NULL;
+}
+
+static fm_status read_halves(fm_adapter_file *f)
+{
+    const size_t n = fm_safetensors_count(f->file);
+    void *fresh;
+    fm_status st = fm_alloc(n, sizeof *f->halves, &fresh);
+
+    if (st != FM_OK)
+        return st;
+    f->halves = fresh;
+    for (size_t i = 0; i < n; i++) {
+        half *h = &f->halves[i];
+
+        h->view = fm_safetensors_at(f->file, i);
+        if (!parse_name(f->config, h->view->name, h))
+            return fail(f, h->view->name, "is not an adapter of a map that such a model has");
+        f->adapters.maps |= h->map;
+    }
+    if (n == 0)
+        return fm_fail(FM_EPROTO, "%s: holds no adapters", f->path);
+    for (size_t i = 0; i < n; i++)
+        if (!has_other_half(f, &f->halves[i]))
+            return fail(f, f->halves[i].view->name, "is without its other half");
+    return FM_OK;
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat info;
+
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* adapter_config.json in the folder, or beside the file; *out NULL: there is none. */
+static fm_status read_config(const char *path, json_t **out)
+{
+    char *dir = NULL, *config = NULL;
+    fm_status st = is_folder(path) ? fm_strdup(path, &dir) : fm_path_dir(path, &dir);
+
+    if (st == FM_OK && (st = fm_path_join(dir, PEFT_CONFIG, &config)) == FM_OK &&
+        fm_file_exists(config))
+        st = fm_json_read(config, out);
+    free(dir);
+    free(config);
+    return st;
+}
+
+static fm_status open_file(fm_adapter_file *f, const char *path)
+{
+    fm_status st =
+        is_folder(path) ? fm_path_join(path, PEFT_FILE, &f->path) : fm_strdup(path, &f->path);
+
+    return st != FM_OK ? st : fm_safetensors_open(f->path, &f->file);
+}
+
+fm_status fm_adapter_file_open(const char *path, const fm_decoder_config *c, fm_adapter_file **out)
+{
+    fm_adapter_file *f;
+    json_t *config = NULL;
+    void *fresh;
+    fm_status st;
+
+    if (!path || !c || !out)
+        return fm_fail(FM_EINVAL, "fm_adapter_file_open: an argument is missing");
+    if ((st = fm_alloc(1, sizeof *f, &fresh)) != FM_OK)
+        return st;
+    f = fresh;
+    f->config = c;
+    if ((st = open_file(f, path)) == FM_OK && (st = read_config(path, &config)) == FM_OK &&
+        (st = read_settings(f, config)) == FM_OK && (st = read_halves(f)) == FM_OK) {
+        *out = f;
+        f = NULL;
+    }
+    json_decref(config);
+    fm_adapter_file_free(&f);
+    return st;
+}
+
+void fm_adapter_file_free(fm_adapter_file **f)
+{
+    if (!f || !*f)
+        return;
+    fm_safetensors_free(&(*f)->file);
+    free((*f)->halves);
+    free((*f)->path);
+    free(*f);
+    *f = NULL;
+}
+
+fm_decoder_adapters fm_adapter_file_adapters(const fm_adapter_file *f)
+{
+    return f->adapters;
+}
+
+static fm_status read_half(const fm_adapter_file *f, const half *h, const fm_decoder_adapter *at,
+                           float *flat)
+{
+    const fm_tensor_view *v = h->view;
+    const size_t rank = f->adapters.rank, n = rank * (h->b ? at->out : at->in);
+    float *into = flat + (h->b ? at->b : at->a);
+    void *bytes;
+    fm_status st;
+
+    if (v->dims != 2 || v->shape[0] != (h->b ? at->out : rank) ||
+        v->shape[1] != (h->b ? rank : at->in))
+        return fail(f, v->name, "does not have the shape that the map and r give it");
+    if ((st = fm_alloc(v->bytes + 1, 1, &bytes)) != FM_OK)
+        return st;
+    if ((st = fm_safetensors_read(f->file, v, 0, v->bytes, bytes)) == FM_OK &&
+        !fm_floats_decode(v->dtype, bytes, n, into))
+        st = fail(f, v->name, "is not F32, F16 or BF16");
+    if (st == FM_OK && !fm_floats_finite(into, n))
+        st = fm_fail(FM_ENONFINITE, "%s: tensor '%.200s' holds a value that is not finite", f->path,
+                     v->name);
+    free(bytes);
+    return st;
+}
+
+fm_status fm_adapter_file_read(const fm_adapter_file *f, fm_decoder *d)
+{
+    const size_t n = d ? fm_decoder_adapter_parameters(d) : 0;
+    void *flat = NULL;
+    fm_status st;
+
+    if (!f || n == 0)
+        return fm_fail(FM_EINVAL, "fm_adapter_file_read: a decoder with adapters is needed");
+    if ((st = fm_alloc(n, sizeof(float), &flat)) != FM_OK)
+        return st;
+    for (size_t i = 0; i < fm_safetensors_count(f->file) && st == FM_OK; i++) {
+        const half *h = &f->halves[i];
+        fm_decoder_adapter at;
+
+        st = fm_decoder_adapter_at(d, h->layer, h->map, h->part, h->expert, &at)
+                 ? read_half(f, h, &at, flat)
+                 : fail(f, h->view->name, "is of a layer or expert that the model does not have");
+    }
+    if (st == FM_OK)
+        st = fm_decoder_adapters_set(d, flat, n);
+    free(flat);
+    return st;
+}
+
+fm_status fm_decoder_folder_load(const fm_decoder_folder *f, const fm_decoder_options *o,
+                                 fm_decoder **out)
+{
+    fm_decoder *d = NULL;
+    fm_status st;
+
+    if (!f || !o || !out)
+        return fm_fail(FM_EINVAL, "fm_decoder_folder_load: an argument is missing");
+    if ((st = fm_decoder_new(&f->parsed.config, o, &d)) == FM_OK &&
+        (st = fm_decoder_folder_read(f, fm_decoder_weights(d))) == FM_OK &&
+        (st = fm_decoder_refresh(d)) == FM_OK) {
+        *out = d;
+        d = NULL;
+    }
+    fm_decoder_free(&d);
+    return st;
+}

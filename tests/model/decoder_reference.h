@@ -1,0 +1,12 @@
+/* The decoder written plainly, in double, one sequence at a time and without tiles: what the fast one
+ * is held against. */
+#ifndef FEDMOE_TESTS_MODEL_DECODER_REFERENCE_H
+#define FEDMOE_TESTS_MODEL_DECODER_REFERENCE_H
+
+#include "fedmoe/model/decoder.h"
+
+/* Mean of -log p over a sequence's tokens but the first, for weights theta in double. */
+double decoder_reference_loss(const fm_decoder_config *c, const fm_decoder_layout *l,
+                              const double *theta, const uint32_t *tokens, size_t length);
+
+#endif
