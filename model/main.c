@@ -10,6 +10,7 @@ int main(int argc, char **argv)
         { "evaluate", "measure a model on labelled records", fm_cmd_evaluate },
         { "predict", "probabilities for records", fm_cmd_predict },
         { "check", "check records against a schema", fm_cmd_check },
+        { "corpus", "count the texts that a language model learns from", fm_cmd_corpus },
         { "tokenize", "text to token ids", fm_cmd_tokenize },
         { "detokenize", "token ids to text", fm_cmd_detokenize },
     };

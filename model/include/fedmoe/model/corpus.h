@@ -30,7 +30,6 @@ typedef struct {
     size_t lost;           /* bytes for which the tokenizer has no token */
     size_t cut;            /* sequences left out by max_unit_sequences */
     size_t longest_tokens; /* tokens of the longest document */
-    size_t file_bytes;
 } fm_corpus_facts;
 
 typedef struct {

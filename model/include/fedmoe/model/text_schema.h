@@ -7,7 +7,7 @@
 
 #include "fedmoe/base/yaml.h"
 
-#define FM_TEXT_MAX_FIELDS 64u /* columns or keys that a text is made of */
+#define FM_TEXT_MAX_FIELDS 64u /* pieces of a text: columns or keys, and what is between */
 
 typedef enum {
     FM_TEXT_CSV,
