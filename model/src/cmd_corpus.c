@@ -58,8 +58,7 @@ static fm_status print_text(const fm_corpus *c, const spread *of, const char *un
     print_if(f->without_text, "without plain text in them");
     printf("%12zu documents\n", c->documents);
     print_if(c->empty, "of them empty");
-    printf("%12zu units of privacy, each %s%s\n", c->units, unit ? "a " : "a document",
-           unit ? unit : "");
+    printf("%12zu units of privacy (%s)\n", c->units, unit ? unit : "record");
     printf("%12llu tokens, the end tokens included; %zu of the longest document\n",
            (unsigned long long)c->starts[c->sequences], f->longest_tokens);
     printf("%12zu sequences; %zu tokens the longest\n", c->sequences, c->longest);

@@ -32,6 +32,12 @@ int main(int argc, char **argv)
         suite_decoder_json,
         suite_decoder_plan,
         suite_decoder_shards,
+        suite_corpus,
+        suite_corpus_csv,
+        suite_corpus_data,
+        suite_corpus_fhir,
+        suite_corpus_ndjson,
+        suite_text_schema,
     };
 
     return fm_test_main(suites, FM_TEST_COUNT(suites), argc, argv);
