@@ -11,6 +11,7 @@ int main(int argc, char **argv)
         { "predict", "probabilities for records", fm_cmd_predict },
         { "logits", "what a language model gives each token", fm_cmd_logits },
         { "check", "check records against a schema", fm_cmd_check },
+        { "corpus", "count the texts that a language model learns from", fm_cmd_corpus },
         { "tokenize", "text to token ids", fm_cmd_tokenize },
         { "detokenize", "token ids to text", fm_cmd_detokenize },
     };

@@ -1,6 +1,7 @@
 #include "fedmoe/base/json.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,4 +70,21 @@ fm_status fm_json_print(const json_t *value)
     sodium_memzero(text, strlen(text)); /* a join code may stand in it */
     free(text);
     return st;
+}
+
+static void wipe_and_free(void *p)
+{
+    if (p)
+        sodium_memzero(p, malloc_usable_size(p));
+    free(p);
+}
+
+static void *allocate(size_t n)
+{
+    return malloc(n);
+}
+
+void fm_json_wipe_freed(void)
+{
+    json_set_alloc_funcs(allocate, wipe_and_free);
 }

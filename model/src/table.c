@@ -22,16 +22,14 @@ typedef struct {
     fm_raw *raw; /* NULL: the records are encoded */
 } loader;
 
-static void wipe_free(void *p, size_t count, size_t size)
+void fm_wipe_free(void *p, size_t count, size_t size)
 {
     if (p)
         sodium_memzero(p, count * size);
     free(p);
 }
 
-/* Room for `cap` elements in *at, of which there are `used`. Never realloc: it would leave a copy
- * of records that is not wiped. */
-static fm_status widen(void **at, size_t used, size_t cap, size_t size)
+fm_status fm_widen(void **at, size_t used, size_t cap, size_t size)
 {
     void *p = NULL;
     fm_status st = fm_alloc(cap, size, &p);
@@ -40,7 +38,7 @@ static fm_status widen(void **at, size_t used, size_t cap, size_t size)
         return st;
     if (used)
         memcpy(p, *at, used * size);
-    wipe_free(*at, used, size);
+    fm_wipe_free(*at, used, size);
     *at = p;
     return FM_OK;
 }
@@ -54,10 +52,11 @@ static fm_status grow(loader *l)
 
     if (n >= FM_TABLE_MAX_ROWS)
         return fm_fail(FM_ENOMEM, "%s: too many records", l->name);
-    if ((st = l->raw ? widen((void **)&t->raw, n, cap, raw) : widen((void **)&t->x, n, cap, x)) ||
-        (st = widen((void **)&t->lines, n, cap, sizeof *t->lines)) ||
-        (l->options->labels && (st = widen((void **)&t->y, n, cap, sizeof *t->y))) ||
-        (l->options->unit && (st = widen((void **)&l->unit_of, n, cap, sizeof *l->unit_of))))
+    if ((st = l->raw ? fm_widen((void **)&t->raw, n, cap, raw)
+                     : fm_widen((void **)&t->x, n, cap, x)) ||
+        (st = fm_widen((void **)&t->lines, n, cap, sizeof *t->lines)) ||
+        (l->options->labels && (st = fm_widen((void **)&t->y, n, cap, sizeof *t->y))) ||
+        (l->options->unit && (st = fm_widen((void **)&l->unit_of, n, cap, sizeof *l->unit_of))))
         return fm_fail(st, "%s: no memory for %zu records", l->name, cap);
     l->cap = cap;
     return FM_OK;
@@ -226,7 +225,7 @@ static fm_status load_from(fm_csv_source *source, const fm_schema *s, const fm_t
     fm_raw_close(&l.raw);
     fm_binding_fini(&l.binding);
     free(l.cells);
-    wipe_free(l.unit_of, l.cap, sizeof *l.unit_of);
+    fm_wipe_free(l.unit_of, l.cap, sizeof *l.unit_of);
     fm_unit_index_fini(&l.index);
     fm_buf_fini(&l.problems.text);
     return st;
@@ -274,7 +273,7 @@ static fm_status extend(void **at, size_t from, size_t more, size_t size, const 
 {
     size_t count;
 
-    if (fm_add_size(from, more, &count) || widen(at, from, count, size))
+    if (fm_add_size(from, more, &count) || fm_widen(at, from, count, size))
         return fm_fail(FM_ENOMEM, "table: no memory for %zu more records", more);
     memcpy((char *)*at + from * size, tail, more * size);
     return FM_OK;
@@ -306,11 +305,11 @@ void fm_table_fini(fm_table *t)
 {
     if (!t)
         return;
-    wipe_free(t->x, t->rows * t->features, sizeof *t->x);
-    wipe_free(t->y, t->rows, sizeof *t->y);
-    wipe_free(t->raw, t->rows * t->raw_count, sizeof *t->raw);
-    wipe_free(t->lines, t->rows, sizeof *t->lines);
-    wipe_free(t->unit_start, t->units + 1, sizeof *t->unit_start);
-    wipe_free(t->unit_rows, t->rows, sizeof *t->unit_rows);
+    fm_wipe_free(t->x, t->rows * t->features, sizeof *t->x);
+    fm_wipe_free(t->y, t->rows, sizeof *t->y);
+    fm_wipe_free(t->raw, t->rows * t->raw_count, sizeof *t->raw);
+    fm_wipe_free(t->lines, t->rows, sizeof *t->lines);
+    fm_wipe_free(t->unit_start, t->units + 1, sizeof *t->unit_start);
+    fm_wipe_free(t->unit_rows, t->rows, sizeof *t->unit_rows);
     *t = (fm_table){ 0 };
 }

@@ -81,6 +81,9 @@ FM_NODISCARD fm_status fm_csv_open(const char *path, size_t limit, fm_csv_source
 FM_NODISCARD fm_status fm_csv_memory(const char *name, const void *text, size_t len,
                                      fm_csv_source *out);
 void fm_csv_close(fm_csv_source *s);
+/** Bytes as they stand, for what is no CSV: up to `room`, *n 0 at the end. FM_EIO; FM_EPROTO over the
+ *  limit. */
+FM_NODISCARD fm_status fm_csv_read(fm_csv_source *s, char *to, size_t room, size_t *n);
 /** Room for one block of this source; wiped when freed. */
 FM_NODISCARD fm_status fm_csv_block_new(const fm_csv_source *s, fm_csv_block *b);
 void fm_csv_block_free(fm_csv_block *b);

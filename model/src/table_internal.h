@@ -10,7 +10,8 @@ typedef struct {
     fm_buf text;
     fm_buf *all; /* NULL, or where every one is appended with its line end */
     size_t count, max;
-    bool gave_up; /* too many, or nothing more can be read */
+    bool gave_up;        /* too many, or nothing more can be read */
+    const char *command; /* that lists all; NULL: check */
 } fm_problems;
 
 /** Note the calling thread's error text. FM_OK to go on; FM_EPARSE when there are too many. */
@@ -66,6 +67,13 @@ FM_NODISCARD fm_status fm_unit_index_number(fm_unit_index *x, const char *key, s
 void fm_unit_index_fini(fm_unit_index *x);
 /** Fill in t's grouping. @param unit_of [t->rows], all below `units`, which is above 0. */
 FM_NODISCARD fm_status fm_table_group(fm_table *t, const uint32_t *unit_of, size_t units);
+
+/* table.c: memory of records. */
+void fm_wipe_free(void *p, size_t count, size_t size); /* NULL: nothing to do */
+/** Room for `cap` elements in *at, of which there are `used`. Never realloc: it would leave a copy
+ *  of records that is not wiped. */
+FM_NODISCARD fm_status fm_widen(void **at, size_t used, size_t cap, size_t size);
+
 /* table_raw.c: the columns of fm_table_options.raw, found in the schema. */
 typedef struct fm_raw fm_raw;
 FM_NODISCARD fm_status fm_raw_open(const fm_schema *s, const fm_raw_column *columns, size_t count,

@@ -87,8 +87,7 @@ void fm_csv_block_free(fm_csv_block *b)
     *b = (fm_csv_block){ 0 };
 }
 
-/* Up to `room` bytes; 0 at the end. */
-static fm_status read_some(fm_csv_source *s, char *to, size_t room, size_t *n)
+fm_status fm_csv_read(fm_csv_source *s, char *to, size_t room, size_t *n)
 {
     ssize_t got;
 
@@ -122,7 +121,7 @@ static fm_status fill(fm_csv_source *s, fm_csv_block *b)
     while (!s->ended && b->len < s->room) {
         size_t n = 0;
 
-        if ((st = read_some(s, b->text + b->len, s->room - b->len, &n)))
+        if ((st = fm_csv_read(s, b->text + b->len, s->room - b->len, &n)))
             return st;
         b->len += n;
         b->used = b->len > b->used ? b->len : b->used;

@@ -36,7 +36,13 @@ int main(int argc, char **argv)
         suite_decoder_peft,
         suite_decoder_plan,
         suite_decoder_shards,
-        suite_adapter_folder,
+        suite_adapter_write,
+        suite_corpus,
+        suite_corpus_csv,
+        suite_corpus_data,
+        suite_corpus_fhir,
+        suite_corpus_ndjson,
+        suite_text_schema,
     };
 
     return fm_test_main(suites, FM_TEST_COUNT(suites), argc, argv);

@@ -16,4 +16,10 @@ FM_NODISCARD fm_status fm_json_read(const char *path, json_t **out);
 /** Print to standard output with indent 2 and a newline; FM_EIO when it cannot be written. */
 FM_NODISCARD fm_status fm_json_print(const json_t *value);
 
+/**
+ * From now on what jansson frees is wiped first, whoever allocated it: values may be private. For
+ * the main thread, at the program's beginning: fm_cli_main calls it.
+ */
+void fm_json_wipe_freed(void);
+
 #endif

@@ -1,0 +1,98 @@
+/* One line of JSON; what is wrong with it is said without a byte of it. */
+#include <string.h>
+
+#include "corpus_internal.h"
+
+/* Bounds what the parser may take, before it does: how deep, and how many values. */
+static fm_status check_shape(const char *name, size_t line, const char *p, size_t n)
+{
+    size_t depth = 0, values = 0;
+    bool string = false;
+
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] == '"') {
+            string = !string;
+        } else if (string) {
+            i += p[i] == '\\';
+        } else if (p[i] == '[' || p[i] == '{') {
+            depth++;
+            values++;
+        } else if (p[i] == ']' || p[i] == '}') {
+            depth -= depth > 0;
+        } else {
+            values += p[i] == ',' || p[i] == ':';
+        }
+        if (depth > FM_CORPUS_MAX_DEPTH)
+            return fm_fail(FM_EPARSE, "%s:%zu, byte %zu: lists and objects are more than %zu deep",
+                           name, line, i + 1, FM_CORPUS_MAX_DEPTH);
+        if (values > FM_CORPUS_MAX_VALUES)
+            return fm_fail(FM_EPARSE, "%s:%zu, byte %zu: more than %zu values in one line", name,
+                           line, i + 1, FM_CORPUS_MAX_VALUES);
+    }
+    return FM_OK;
+}
+
+/* The parser's own words repeat what stands there. */
+static const char *reason(const json_error_t *e)
+{
+    switch (json_error_code(e)) {
+    case json_error_premature_end_of_input:
+        return "the line ends before the object does";
+    case json_error_end_of_input_expected:
+        return "something stands behind the object";
+    case json_error_invalid_utf8:
+        return "not UTF-8";
+    case json_error_duplicate_key:
+        return "a key is there twice";
+    case json_error_null_character:
+    case json_error_null_byte_in_key:
+        return "a NUL byte";
+    case json_error_numeric_overflow:
+        return "a number that is too large";
+    default:
+        return "not JSON; every line must be one object";
+    }
+}
+
+fm_status fm_corpus_json(const char *name, size_t line, const char *text, size_t len, json_t **out)
+{
+    fm_status st = check_shape(name, line, text, len);
+    json_error_t error;
+    json_t *value;
+
+    if (st)
+        return st;
+    value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    if (!value && json_error_code(&error) == json_error_out_of_memory)
+        return fm_fail(FM_ENOMEM, "%s:%zu: no memory to parse the line", name, line);
+    if (!value)
+        return fm_fail(FM_EPARSE, "%s:%zu, byte %d: %s", name, line, error.position,
+                       reason(&error));
+    if (!json_is_object(value)) {
+        json_decref(value);
+        return fm_fail(FM_EPARSE, "%s:%zu: a list, and every line must be one object", name, line);
+    }
+    *out = value;
+    return FM_OK;
+}
+
+const char *fm_corpus_json_kind(const json_t *v)
+{
+    if (!v)
+        return "not there";
+    switch (json_typeof(v)) {
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "a list";
+    case JSON_STRING:
+        return "a text";
+    case JSON_INTEGER:
+    case JSON_REAL:
+        return "a number";
+    case JSON_NULL:
+        return "null";
+    default:
+        return "true or false";
+    }
+}
