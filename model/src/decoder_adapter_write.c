@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "adapter_internal.h"
+#include "decoder_adapter_internal.h"
 #include "decoder_folder_internal.h"
 #include "fedmoe/base/file.h"
 

@@ -1,25 +1,13 @@
-/* What adapter_*.c share. */
-#ifndef FEDMOE_MODEL_ADAPTER_INTERNAL_H
-#define FEDMOE_MODEL_ADAPTER_INTERNAL_H
+/* What decoder_adapter_*.c share. */
+#ifndef FEDMOE_MODEL_DECODER_ADAPTER_INTERNAL_H
+#define FEDMOE_MODEL_DECODER_ADAPTER_INTERNAL_H
 
-#include "fedmoe/model/adapter_folder.h"
+#include "fedmoe/model/decoder_adapter.h"
 
 #define FM_ADAPTER_CONFIG "adapter_config.json"
 #define FM_ADAPTER_WEIGHTS "adapter_model.safetensors"
 #define FM_ADAPTER_NAME 160 /* bytes of the longest tensor name, and more */
 #define FM_ADAPTER_PARTS 3
-
-/* What of adapter_config.json matters here. */
-typedef struct {
-    size_t rank;
-    double alpha; /* with use_rslora times sqrt(rank) */
-} fm_adapter_config;
-
-/** The file's text alone. @param name for error texts. */
-FM_NODISCARD fm_status fm_adapter_config_parse(const char *name, const void *data, size_t len,
-                                               fm_adapter_config *out);
-/** rank and alpha within bounds. */
-FM_NODISCARD fm_status fm_adapter_config_check(const char *name, const fm_adapter_config *c);
 
 /** A linear map of a decoder that has an adapter. */
 typedef struct {
@@ -33,9 +21,6 @@ FM_NODISCARD fm_status fm_adapter_each(const fm_decoder *d, fm_adapter_visit *vi
 
 /** "<prefix><module>.lora_A.weight" with which 'A' or 'B'. */
 void fm_adapter_tensor_name(const char *module, char which, char out[FM_ADAPTER_NAME + 40]);
-/** The bit of fm_decoder_adapt that a tensor's name is about; 0: it is no adapter's. */
-unsigned fm_adapter_map_of(const char *tensor, char *which);
-
 /** The names of target_modules for a mask, as many as fit PEFT's rule: a module is adapted when its
  *  name is one of them or ends with "." and one of them. @param visit gets each. */
 FM_NODISCARD fm_status fm_adapter_targets(const fm_decoder_config *c, unsigned maps,

@@ -1,12 +1,10 @@
 /* What PEFT calls the linear maps of these families. */
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "adapter_internal.h"
+#include "decoder_adapter_internal.h"
 
 #define PREFIX "base_model.model."
-#define LAYERS PREFIX "model.layers."
 
 static const struct {
     unsigned map;
@@ -107,60 +105,6 @@ fm_status fm_adapter_each(const fm_decoder *d, fm_adapter_visit *visit, void *co
 void fm_adapter_tensor_name(const char *module, char which, char out[FM_ADAPTER_NAME + 40])
 {
     (void)snprintf(out, FM_ADAPTER_NAME + 40, PREFIX "%s.lora_%c.weight", module, which);
-}
-
-/* Past digits, and past what must follow; NULL when it does not. */
-static const char *past(const char *at, bool digits, const char *text)
-{
-    if (!at)
-        return NULL;
-    if (digits && !isdigit((unsigned char)*at))
-        return NULL;
-    while (digits && isdigit((unsigned char)*at))
-        at++;
-    return strncmp(at, text, strlen(text)) == 0 ? at + strlen(text) : NULL;
-}
-
-/* Whether `at` is the map's name with the tensor's end behind it. */
-static bool ends(const char *at, const char *name, char *which)
-{
-    if (!(at = past(at, false, name)) || !(at = past(at, false, ".lora_")) ||
-        (*at != 'A' && *at != 'B') || strcmp(at + 1, ".weight") != 0)
-        return false;
-    *which = *at;
-    return true;
-}
-
-static unsigned feed_map(const char *at, char *which)
-{
-    const char *shared = past(at, false, "shared_experts.");
-    const char *expert = past(past(at, false, "experts."), true, ".");
-
-    for (size_t p = 0; p < FM_ADAPTER_PARTS; p++) {
-        if (ends(at, parts[p], which))
-            return FM_ADAPT_DENSE;
-        if (shared && ends(shared, parts[p], which))
-            return FM_ADAPT_SHARED;
-        if (expert && ends(expert, parts[p], which))
-            return FM_ADAPT_EXPERTS;
-    }
-    return 0;
-}
-
-unsigned fm_adapter_map_of(const char *tensor, char *which)
-{
-    const char *at = past(past(tensor, false, LAYERS), true, "."), *within;
-
-    if (!at)
-        return 0;
-    if ((within = past(at, false, "mlp.")))
-        return feed_map(within, which);
-    if (!(within = past(at, false, "self_attn.")))
-        return 0;
-    for (size_t i = 0; i < ATTENTION; i++)
-        if (ends(within, attention[i].name, which))
-            return attention[i].map;
-    return 0;
 }
 
 /* ---- target_modules ---- */
