@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd.h"
+#include "cmd_evaluate.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 #include "fedmoe/model/metrics.h"
@@ -148,43 +148,15 @@ static fm_status print_json(const row *rows, size_t count)
     return st;
 }
 
-int fm_cmd_evaluate(int argc, char **argv)
+static fm_status evaluate_records(const char *model, const char *reliability, bool json,
+                                  char **files, size_t count)
 {
-    static const char program[] = "fedmoe-model evaluate";
-    const char *model = NULL, *reliability = NULL;
-    bool json = false;
-    const fm_cli_option options[] = {
-        { "model", FM_CLI_STRING, &model, "FILE", "the model", true, 0, 0 },
-        { "reliability", FM_CLI_STRING, &reliability, "SVG",
-          "draw how predictions come true, of all files together", false, 0, 0 },
-        { "json", FM_CLI_FLAG, &json, NULL, "as JSON", false, 0, 0 },
-    };
-    const fm_cli_spec spec = {
-        .program = program,
-        .summary =
-            "Measure a model on labelled records: each file, and all of them together. Figures "
-            "of private records are not private.",
-        .examples = "fedmoe-model evaluate --model final.safetensors processed.*.data\n"
-                    "fedmoe-model evaluate --model final.safetensors --json test.csv\n"
-                    "fedmoe-model evaluate --model final.safetensors --reliability plot.svg "
-                    "test.csv",
-        .options = options,
-        .option_count = FM_CMD_COUNT(options),
-        .operands = "CSV...",
-        .operands_min = 1,
-        .operands_max = SIZE_MAX,
-    };
     row *rows = NULL;
-    int first, code;
     fm_status st;
 
-    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
-        return code;
-    const size_t count = (size_t)(argc - first);
-
-    if (!(st = check_diagram(reliability, model, argv + first, count)) &&
+    if (!(st = check_diagram(reliability, model, files, count)) &&
         !(st = fm_alloc(count + 1, sizeof *rows, (void **)&rows)) &&
-        !(st = measure_all(model, argv + first, count, rows))) {
+        !(st = measure_all(model, files, count, rows))) {
         if (reliability)
             st = write_diagram(&rows[count].metrics, count > 1 ? "all together" : rows[0].name,
                                reliability);
@@ -192,5 +164,70 @@ int fm_cmd_evaluate(int argc, char **argv)
             st = json ? print_json(rows, count) : print_table(rows, count);
     }
     free(rows);
+    return st;
+}
+
+/* Options of the other kind of model would be passed over in silence. */
+static fm_status check_words(const fm_cmd_texts *t, const char *reliability)
+{
+    if (!fm_cmd_is_folder(t->model) && (t->schema || t->adapter || t->context || t->end_token))
+        return fm_fail(FM_EINVAL,
+                       "--schema, --adapter, --context and --end-token are of language "
+                       "models; %s is no folder",
+                       t->model);
+    if (fm_cmd_is_folder(t->model) && reliability)
+        return fm_fail(FM_EINVAL, "--reliability is of models for records; %s is a language model",
+                       t->model);
+    return FM_OK;
+}
+
+int fm_cmd_evaluate(int argc, char **argv)
+{
+    static const char program[] = "fedmoe-model evaluate";
+    const char *reliability = NULL;
+    fm_cmd_texts texts = { 0 };
+    bool json = false;
+    fm_cli_option options[8] = {
+        { "model", FM_CLI_STRING, &texts.model, "FILE", "the model; of a language model its folder",
+          true, 0, 0 },
+        { "reliability", FM_CLI_STRING, &reliability, "SVG",
+          "draw how predictions come true, of all files together", false, 0, 0 },
+        { "json", FM_CLI_FLAG, &json, NULL, "as JSON", false, 0, 0 },
+        { "schema", FM_CLI_STRING, &texts.schema, "FILE",
+          "of a language model: what a record's text is", false, 0, 0 },
+    };
+    fm_cli_spec spec = {
+        .program = program,
+        .summary =
+            "Measure a model on labelled records: each file, and all of them together; or a "
+            "language model on texts, of all files together. Figures of private records are not "
+            "private.",
+        .examples = "fedmoe-model evaluate --model final.safetensors processed.*.data\n"
+                    "fedmoe-model evaluate --model final.safetensors --json test.csv\n"
+                    "fedmoe-model evaluate --model final.safetensors --reliability plot.svg "
+                    "test.csv\n"
+                    "fedmoe-model evaluate --model base --adapter notes --schema notes.yaml "
+                    "test.ndjson",
+        .options = options,
+        .option_count = 4,
+        .operands = "FILE...",
+        .operands_min = 1,
+        .operands_max = SIZE_MAX,
+    };
+    int first, code;
+    fm_status st;
+
+    spec.option_count += fm_cmd_texts_options(&texts, options + spec.option_count);
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
+    if (check_words(&texts, reliability)) {
+        (void)fm_cli_failed(program);
+        return FM_EXIT_USAGE;
+    }
+    st = fm_cmd_is_folder(texts.model)
+             ? fm_cmd_evaluate_texts(&texts, (const char *const *)argv + first,
+                                     (size_t)(argc - first), json)
+             : evaluate_records(texts.model, reliability, json, argv + first,
+                                (size_t)(argc - first));
     return st ? fm_cli_failed(program) : 0;
 }

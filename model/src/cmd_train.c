@@ -1,41 +1,31 @@
 /* train: a model from one file of records, with central differential privacy. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd.h"
+#include "cmd_promise.h"
 #include "fedmoe/base/file.h"
-#include "fedmoe/base/json.h"
 #include "fedmoe/base/log.h"
-#include "fedmoe/base/text.h"
 #include "fedmoe/base/threads.h"
 #include "fedmoe/model/metrics.h"
-#include "fedmoe/train/run.h"
 
 static const char program[] = "fedmoe-model train";
 
 #define UNIT_ROWS_DEFAULT 16u
-#define RECORD "record"
-#define MAX_UNITS (1u << 24)
-#define DELTA_LARGE 0.01 /* from here on a warning */
-#define DELTA_NEVER 0.1
 
 typedef struct {
-    const char *schema_path, *data, *unit, *config_path, *test, *output;
-    double epsilon, delta, units; /* 0: not given */
+    const char *schema_path, *data, *config_path, *test, *output;
+    fm_cmd_promise promise;
     uint64_t unit_rows, seed, threads, rounds;
-    double rate, learning_rate, clip; /* likewise */
-    bool no_privacy, json, force, exact, no_start;
+    double rate, learning_rate, clip; /* 0: not given */
+    bool json, force, exact, no_start;
     /* what becomes of it */
     fm_schema *schema;
     fm_tabular_config model;
     fm_table table, tested;
     fm_tabular *trained;
     fm_training training;
-    size_t parameters, count; /* privacy units in the file */
-    uint32_t max_units;
-    double noise, spent;
+    size_t parameters;
     fm_metrics metrics;
 } request;
 
@@ -49,23 +39,17 @@ static void close_request(request *r)
 
 static bool is_record(const request *r)
 {
-    return strcmp(r->unit, RECORD) == 0;
+    return strcmp(r->promise.unit, FM_CMD_RECORD) == 0;
 }
 
 /* ---- before anything is read ---- */
 
 static fm_status check_words(const request *r)
 {
-    if (r->no_privacy == (r->epsilon > 0.0))
-        return fm_fail(FM_EINVAL, "give --epsilon, or --no-privacy for a model that tells all of "
-                                  "its records; not both");
-    if (r->no_privacy && r->delta > 0.0)
-        return fm_fail(FM_EINVAL, "--delta has no meaning with --no-privacy");
-    if (r->delta >= DELTA_NEVER)
-        return fm_fail(FM_EINVAL,
-                       "--delta must be below %g, and should be well below 1/n of n privacy units: "
-                       "with this probability the promise may fail altogether",
-                       DELTA_NEVER);
+    fm_status st = fm_cmd_promise_check(&r->promise);
+
+    if (st)
+        return st;
     if (is_record(r) && r->unit_rows > 0)
         return fm_fail(FM_EINVAL, "--max-unit-rows goes with --unit COLUMN; a record is one row");
     return FM_OK;
@@ -96,7 +80,8 @@ static fm_status read_config(request *r)
 
 static fm_status read_files(request *r)
 {
-    const fm_table_options train = { .labels = true, .unit = is_record(r) ? NULL : r->unit };
+    const fm_table_options train = { .labels = true,
+                                     .unit = is_record(r) ? NULL : r->promise.unit };
     const fm_table_options test = { .labels = true };
     fm_status st;
 
@@ -105,60 +90,11 @@ static fm_status read_files(request *r)
         return st;
     if (r->test && (st = fm_table_load(r->test, r->schema, &test, &r->tested)))
         return st;
-    r->count = r->table.unit_start ? r->table.units : r->table.rows;
+    r->promise.count = r->table.unit_start ? r->table.units : r->table.rows;
     return FM_OK;
 }
 
 /* ---- figures ---- */
-
-/* How many units there are is public: said by the user, or taken from the file, which is said. */
-static fm_status count_units(request *r)
-{
-    if (r->count == 0)
-        return fm_fail(FM_EINVAL, "%s: there are no records to train on", r->data);
-    if (r->count > MAX_UNITS)
-        return fm_fail(FM_EINVAL, "%s: %zu privacy units; at most %u are possible", r->data,
-                       r->count, MAX_UNITS);
-    if (r->units == 0.0) {
-        r->units = (double)r->count;
-        r->max_units = (uint32_t)r->count;
-        if (!r->no_privacy)
-            fprintf(stderr,
-                    "%s: the number of privacy units, %zu, is treated as public; --expected-units "
-                    "with a round figure keeps it to the file\n",
-                    program, r->count);
-        return FM_OK;
-    }
-    r->max_units = (uint32_t)fmin(ceil(2.0 * r->units), MAX_UNITS);
-    if (r->count > r->max_units)
-        return fm_fail(FM_EINVAL,
-                       "%s: more than twice as many privacy units as --expected-units "
-                       "says; give a figure that is nearer to the truth",
-                       r->data);
-    return FM_OK;
-}
-
-static fm_status choose_delta(request *r)
-{
-    if (r->no_privacy) {
-        r->epsilon = FM_TRAINING_NO_PRIVACY;
-        r->delta = pow(r->units + 1.0, -1.1);
-        return FM_OK;
-    }
-    if (r->delta == 0.0)
-        r->delta = fmin(pow(r->units, -1.1), DELTA_LARGE);
-    if (r->delta * r->units > 1.0)
-        return fm_fail(FM_EINVAL,
-                       "with delta %g and %g units a training that tells more than one record "
-                       "altogether would count as private; give a --delta well below %g",
-                       r->delta, r->units, 1.0 / r->units);
-    if (r->delta >= DELTA_LARGE)
-        fprintf(stderr,
-                "%s: delta %g is large: with this probability the promise may fail altogether, "
-                "for as many as one unit in %.0f; 0.001 or less is usual\n",
-                program, r->delta, 1.0 / r->delta);
-    return FM_OK;
-}
 
 static fm_status choose(request *r)
 {
@@ -167,17 +103,18 @@ static fm_status choose(request *r)
     fm_training *t = &r->training;
     fm_status st;
 
-    if ((st = count_units(r)) || (st = choose_delta(r)))
+    if ((st = fm_cmd_promise_settle(&r->promise, r->data)))
         return st;
-    given.units = r->units;
-    given.delta = r->delta;
+    given.units = r->promise.units;
+    given.delta = r->promise.delta;
     given.start = r->model.center && !r->no_start && r->rounds != 1;
     fm_training_defaults(&given, t);
     t->rounds = r->rounds > 0 ? r->rounds : t->rounds;
     t->sampling_rate = r->rate > 0.0 ? r->rate : t->sampling_rate;
     t->learning_rate = r->learning_rate > 0.0 ? r->learning_rate : t->learning_rate;
     t->clip_norm = r->clip > 0.0 ? r->clip : t->clip_norm;
-    return fm_train_calibrate(t, r->epsilon, r->delta, &r->noise, &r->spent);
+    return fm_train_calibrate(t, r->promise.epsilon, r->promise.delta, &r->promise.noise,
+                              &r->promise.spent);
 }
 
 /* ---- the training ---- */
@@ -194,9 +131,9 @@ static fm_status train(request *r)
     fm_progress bar;
     fm_train_run_spec spec = { .learner = fm_learner_tabular(&r->model, &r->table),
                                .training = &r->training,
-                               .noise_multiplier = r->noise,
-                               .units = r->units,
-                               .max_units = r->max_units,
+                               .noise_multiplier = r->promise.noise,
+                               .units = r->promise.units,
+                               .max_units = r->promise.max_units,
                                .unit_rows = is_record(r) ? 1 : (size_t)r->unit_rows,
                                .encoding = r->exact ? FM_DP_EXACT : FM_DP_FAST,
                                .threads = (unsigned)r->threads,
@@ -212,7 +149,7 @@ static fm_status train(request *r)
     /* The first weights are public and protect nothing; without privacy nor does the sampling. */
     fm_log_set_level(FM_LOG_ERROR);
     first = fm_rng_seeded(&first_state, r->seed);
-    if (r->no_privacy)
+    if (r->promise.no_privacy)
         rng = fm_rng_seeded(&public_state, r->seed);
     fm_tabular_init(r->trained, &first);
     fm_tabular_get(r->trained, weights);
@@ -241,30 +178,14 @@ static fm_status measure(request *r)
 
 static fm_status write_model(const request *r)
 {
-    const fm_training *t = &r->training;
-    char epsilon[32], delta[32], mechanism[192];
-    const fm_safetensors_meta meta[] = { { "fedmoe.epsilon", epsilon },
-                                         { "fedmoe.delta", delta },
-                                         { "fedmoe.privacy_unit", r->unit },
-                                         { "fedmoe.mechanism", mechanism } };
-    const size_t count = sizeof meta / sizeof meta[0];
-    const mode_t mode = r->no_privacy ? 0600 : 0644; /* its weights may hold records */
+    const mode_t mode = r->promise.no_privacy ? 0600 : 0644; /* its weights may hold records */
+    fm_cmd_promise_meta m;
     fm_buf file;
     fm_status st;
 
     fm_buf_init(&file, SIZE_MAX);
-    fm_text_up(r->spent, epsilon);
-    fm_text_up(r->delta, delta);
-    (void)snprintf(mechanism, sizeof mechanism,
-                   "discrete Gaussian, noise multiplier %.9g, Poisson sampling rate %.9g, %llu "
-                   "rounds, clip norm %.9g; add or remove one unit",
-                   r->noise, t->sampling_rate, (unsigned long long)t->rounds, t->clip_norm);
-    if (r->no_privacy) {
-        (void)snprintf(epsilon, sizeof epsilon, "none");
-        (void)snprintf(delta, sizeof delta, "none");
-        (void)snprintf(mechanism, sizeof mechanism, "none: trained without privacy");
-    }
-    if (!(st = fm_tabular_encode(r->trained, r->schema, meta, count, &file)))
+    fm_cmd_promise_write(&r->promise, &r->training, &m);
+    if (!(st = fm_tabular_encode(r->trained, r->schema, m.meta, FM_CMD_PROMISE_META, &file)))
         st = r->force ? fm_file_replace(r->output, file.data, file.len, mode)
                       : fm_file_create(r->output, file.data, file.len, mode);
     fm_buf_fini(&file);
@@ -273,33 +194,12 @@ static fm_status write_model(const request *r)
 
 /* ---- what is said of it ---- */
 
-static const char *const rules[] = { [FM_OPTIM_SGD] = "sgd", [FM_OPTIM_ADAM] = "adam" };
-static const char *const schedules[] = {
-    [FM_OPTIM_CONSTANT] = "constant", [FM_OPTIM_LINEAR] = "linear", [FM_OPTIM_COSINE] = "cosine"
-};
-
 static fm_status print_text(const request *r)
 {
-    const fm_training *t = &r->training;
     fm_buf figures = { 0 };
     fm_status st = FM_OK;
 
-    if (r->no_privacy)
-        printf("epsilon           none: NOTHING IS PRIVATE, this model may tell its records\n");
-    else
-        printf("epsilon           %.4f at delta %.3g, for each %s\n", ceil(r->spent * 1e4) * 1e-4,
-               r->delta, is_record(r) ? "record" : r->unit);
-    printf("privacy units     %.9g expected\n", r->units);
-    printf("sampling rate     %.4g\n", t->sampling_rate);
-    printf("rounds            %llu%s\n", (unsigned long long)t->rounds,
-           t->start ? ", the first for the features' means and the share of positives" : "");
-    printf("noise multiplier  %.6g\n", r->noise);
-    printf("clip norm         %.4g%s\n", t->clip_norm,
-           t->clip_quantile > 0.0 ? " at first, adapted by noised votes" : "");
-    printf("optimizer         %s, learning rate %.4g, %s\n", rules[t->rule], t->learning_rate,
-           schedules[t->schedule]);
-    if (t->averaging > 0.0)
-        printf("averaging         last %.0f %% of the rounds\n", 100.0 * t->averaging);
+    fm_cmd_promise_print(&r->promise, &r->training);
     printf("%s: %zu features, %zu parameters\n", r->output, r->model.features, r->parameters);
     if (r->test && (st = fm_metrics_text(&r->metrics, &figures)) == FM_OK)
         printf("%s:\n%s", r->test, (const char *)figures.data);
@@ -309,26 +209,21 @@ static fm_status print_text(const request *r)
 
 static fm_status print_json(const request *r)
 {
-    const fm_training *t = &r->training;
-    json_t *test = NULL, *j;
+    json_t *test = NULL, *j = NULL;
     fm_status st = r->test ? fm_metrics_json(&r->metrics, NULL, &test) : FM_OK;
 
     if (st)
         return st;
-    j = json_pack(
-        "{s:s, s:b, s:o, s:o, s:s, s:f, s:f, s:f, s:I, s:s, s:f, s:s, s:f, s:s, s:f, s:f, s:f, "
-        "s:I, s:I, s:o}",
-        "output", r->output, "private", !r->no_privacy, "epsilon",
-        r->no_privacy ? json_null() : json_real(r->spent), "delta",
-        r->no_privacy ? json_null() : json_real(r->delta), "privacy_unit", r->unit,
-        "expected_units", r->units, "noise_multiplier", r->noise, "sampling_rate", t->sampling_rate,
-        "rounds", (json_int_t)t->rounds, "start", t->start ? "statistics" : "none", "clip_norm",
-        t->clip_norm, "optimizer", rules[t->rule], "learning_rate", t->learning_rate, "schedule",
-        schedules[t->schedule], "warmup", t->warmup, "final_rate", t->final_rate, "averaging",
-        t->averaging, "features", (json_int_t)r->model.features, "parameters",
-        (json_int_t)r->parameters, "test", test ? test : json_null());
-    st = j ? fm_json_print(j) : fm_fail(FM_ENOMEM, "no memory for the report");
-
+    j = fm_cmd_promise_json(&r->promise, &r->training);
+    if (json_object_set_new(j, "test", test ? test : json_null()) == 0 &&
+        json_object_set_new(j, "output", json_string(r->output)) == 0 &&
+        json_object_set_new(j, "start", json_string(r->training.start ? "statistics" : "none")) ==
+            0 &&
+        json_object_set_new(j, "features", json_integer((json_int_t)r->model.features)) == 0 &&
+        json_object_set_new(j, "parameters", json_integer((json_int_t)r->parameters)) == 0)
+        st = fm_json_print(j);
+    else
+        st = fm_fail(FM_ENOMEM, "no memory for the report");
     json_decref(j);
     return st;
 }
@@ -339,11 +234,7 @@ static fm_status run(request *r)
 
     if ((st = check_output(r)) || (st = read_files(r)) || (st = choose(r)))
         return st;
-    if (r->no_privacy)
-        fprintf(stderr,
-                "%s: NOTHING IS PRIVATE: the model is trained without noise and may tell "
-                "its records\n",
-                program);
+    fm_cmd_promise_warn(&r->promise);
     if ((st = train(r)) || (st = measure(r)) || (st = write_model(r)))
         return st;
     return r->json ? print_json(r) : print_text(r);
@@ -359,22 +250,14 @@ static size_t add_promise(request *r, fm_cli_option *to)
     const fm_cli_option options[] = {
         { "schema", FM_CLI_STRING, &r->schema_path, "FILE", "what the records are", true, 0, 0 },
         { "data", FM_CLI_STRING, &r->data, "CSV", "labelled records to train on", true, 0, 0 },
-        { "epsilon", FM_CLI_DOUBLE, &r->epsilon, "E",
-          "the privacy that each unit is promised, for the whole training", false, 1e-3, 100 },
-        { "delta", FM_CLI_DOUBLE, &r->delta, "D",
-          "default n^-1.1, n the number of units, at most 0.01", false, 1e-12, 1 },
-        { "unit", FM_CLI_STRING, &r->unit, "COLUMN",
+        { "unit", FM_CLI_STRING, &r->promise.unit, "COLUMN",
           "all rows of one value are one privacy unit (default: each record)", false, 0, 0 },
         { "max-unit-rows", FM_CLI_U64, &r->unit_rows, "N",
           "most rows of one unit that count in a round (default 16)", false, 1, 4096 },
-        { "expected-units", FM_CLI_DOUBLE, &r->units, "N",
-          "a public round figure of how many units there are (default: their number, which is then "
-          "treated as public)",
-          false, 1, MAX_UNITS },
     };
 
     memcpy(to, options, sizeof options);
-    return FM_CMD_COUNT(options);
+    return FM_CMD_COUNT(options) + fm_cmd_promise_options(&r->promise, to + FM_CMD_COUNT(options));
 }
 
 /* How. */
@@ -413,10 +296,6 @@ static size_t add_results(request *r, fm_cli_option *to)
           0 },
         { "output", FM_CLI_STRING, &r->output, "FILE", "the model, as safetensors", true, 0, 0 },
         { "force", FM_CLI_FLAG, &r->force, NULL, "replace the output if it is there", false, 0, 0 },
-        { "no-privacy", FM_CLI_FLAG, &r->no_privacy, NULL,
-          "no noise: the model may tell its records, and only its owner can read the file. For "
-          "comparison only",
-          false, 0, 0 },
         { "json", FM_CLI_FLAG, &r->json, NULL, "as JSON", false, 0, 0 },
     };
 
@@ -426,7 +305,7 @@ static size_t add_results(request *r, fm_cli_option *to)
 
 int fm_cmd_train(int argc, char **argv)
 {
-    request r = { .unit = RECORD };
+    request r = { .promise = { .program = program, .unit = FM_CMD_RECORD } };
     fm_cli_option options[OPTIONS_MAX];
     fm_cli_spec spec = {
         .program = program,

@@ -10,6 +10,13 @@
 #define FLOOR_SHARE 0.5   /* added to it, where the study took the larger of the two */
 #define BISECTIONS 60
 
+/* Texts. */
+#define TEXT_ROUNDS 200
+#define TEXT_CLIP_NORM 0.3
+#define TEXT_LEARNING_RATE 0.005
+#define TEXT_RATE 0.125 /* of the units in a round, and no fewer than ... */
+#define TEXT_UNITS 128.0
+
 static double normal_below(double x)
 {
     return 0.5 * erfc(-x / sqrt(2.0));
@@ -41,6 +48,24 @@ static double adam_floor(const fm_training_case *c, double clip_norm)
     const double noise = sqrt((double)ROUNDS) / gaussian_mu(FLOOR_EPSILON, c->delta);
 
     return fmin(fmax(FLOOR_SHARE * noise * clip_norm / c->units, 1e-12), 1.0);
+}
+
+void fm_training_text_defaults(const fm_training_case *c, fm_training *out)
+{
+    *out = (fm_training){ .clip_norm = TEXT_CLIP_NORM,
+                          .sampling_rate = fmin(1.0, fmax(TEXT_RATE, TEXT_UNITS / c->units)),
+                          .rounds = TEXT_ROUNDS,
+                          .rule = FM_OPTIM_ADAM,
+                          .learning_rate = TEXT_LEARNING_RATE,
+                          .momentum = 0.9,
+                          .beta2 = 0.99,
+                          .adam_epsilon = 1e-8,
+                          .schedule = FM_OPTIM_COSINE,
+                          .warmup = 0.05,
+                          .final_rate = 0.1,
+                          .clip_quantile = 0.5,
+                          .clip_rate = 0.2,
+                          .clip_share = 0.1 };
 }
 
 void fm_training_defaults(const fm_training_case *c, fm_training *out)

@@ -35,29 +35,74 @@ static size_t trained_parameters(const fm_decoder *d)
     return n;
 }
 
-/* Layers follow each other in the vector, and so do the gaps. */
-static fm_status make_ranges(const fm_decoder *d, fm_train_texts *o)
+/* The state's values of the flat vector: all but the correction biases. Layers follow each other in
+ * it, and so do the gaps. */
+static void pack(const fm_decoder *d, const float *flat, float *state)
 {
     const fm_decoder_config *c = fm_decoder_get_config(d);
     const fm_decoder_layout *at = fm_decoder_get_layout(d);
     size_t from = 0;
-    fm_status st = fm_alloc(c->layers + 1, sizeof *o->ranges, (void **)&o->ranges);
 
-    if (st != FM_OK)
-        return st;
     for (size_t i = 0; i < c->layers; i++) {
         const size_t gap = at->layer[i].correction;
 
         if (!corrected(&at->layer[i]))
             continue;
-        if (gap < from)
-            return fm_fail(FM_EINTERNAL, "learner: layers are out of order");
-        o->ranges[o->range_count++] = (fm_train_range){ from, gap - from };
+        memcpy(state, flat + from, (gap - from) * sizeof *state);
+        state += gap - from;
         from = gap + c->experts;
     }
-    o->ranges[o->range_count++] = (fm_train_range){ from, at->parameters - from };
-    o->whole_length = at->parameters;
-    return fm_alloc(o->whole_length, sizeof *o->whole, (void **)&o->whole);
+    memcpy(state, flat + from, (at->parameters - from) * sizeof *state);
+}
+
+static void unpack(const fm_decoder *d, const float *state, float *flat)
+{
+    const fm_decoder_config *c = fm_decoder_get_config(d);
+    const fm_decoder_layout *at = fm_decoder_get_layout(d);
+    size_t from = 0;
+
+    for (size_t i = 0; i < c->layers; i++) {
+        const size_t gap = at->layer[i].correction;
+
+        if (!corrected(&at->layer[i]))
+            continue;
+        memcpy(flat + from, state, (gap - from) * sizeof *state);
+        state += gap - from;
+        from = gap + c->experts;
+    }
+    memcpy(flat + from, state, (at->parameters - from) * sizeof *state);
+}
+
+fm_status fm_learner_decoder_get(const fm_learner *l, float *state, size_t n)
+{
+    float *flat = NULL;
+    fm_status st;
+
+    if (n != trained_parameters(l->decoder))
+        return fm_fail(FM_EINVAL, "learner: %zu values where %zu belong", n,
+                       trained_parameters(l->decoder));
+    if (trains_all(l->decoder)) {
+        pack(l->decoder, fm_decoder_weights(l->decoder), state);
+        return FM_OK;
+    }
+    if ((st = fm_alloc(fm_decoder_adapter_parameters(l->decoder), sizeof *flat, (void **)&flat)) !=
+        FM_OK)
+        return st;
+    fm_decoder_adapters_get(l->decoder, flat);
+    memcpy(state, flat, n * sizeof *state);
+    free(flat);
+    return FM_OK;
+}
+
+fm_status fm_learner_decoder_set(const fm_learner *l, const float *state, size_t n)
+{
+    if (!trains_all(l->decoder))
+        return fm_decoder_adapters_set_trained(l->decoder, state, n);
+    if (n != trained_parameters(l->decoder))
+        return fm_fail(FM_EINVAL, "learner: %zu values where %zu belong", n,
+                       trained_parameters(l->decoder));
+    unpack(l->decoder, state, fm_decoder_weights(l->decoder));
+    return fm_decoder_refresh(l->decoder);
 }
 
 /* ---- facts ---- */
@@ -205,7 +250,6 @@ static void close_object(void *of)
     fm_decoder_free(&o->d);
     free(o->tokens);
     free(o->ends);
-    free(o->ranges);
     free(o->whole);
     free(o);
 }
@@ -219,9 +263,11 @@ static fm_status open_object(const fm_learner *l, void *first, size_t batch, voi
     if (st != FM_OK)
         return st;
     o->batch = batch;
+    o->whole_length = trains_all(l->decoder) ? fm_decoder_get_layout(l->decoder)->parameters : 0;
     if ((st = fm_alloc(batch, sizeof *o->tokens, (void **)&o->tokens)) != FM_OK ||
         (st = fm_alloc(batch, sizeof *o->ends, (void **)&o->ends)) != FM_OK ||
-        (trains_all(l->decoder) && (st = make_ranges(l->decoder, o)) != FM_OK) ||
+        (o->whole_length &&
+         (st = fm_alloc(o->whole_length, sizeof *o->whole, (void **)&o->whole)) != FM_OK) ||
         (st = fm_decoder_new_worker(l->decoder, batch, &o->d)) != FM_OK) {
         close_object(o);
         return st;
@@ -233,20 +279,12 @@ static fm_status open_object(const fm_learner *l, void *first, size_t batch, voi
 static fm_status set(const fm_learner *l, void *first, const fm_train_tail *tail,
                      const float *state, size_t n)
 {
-    const fm_train_texts *o = first;
-    const size_t parameters = trained_parameters(l->decoder);
-    float *weights = fm_decoder_weights(l->decoder);
+    const size_t tail_length = fm_train_tail_length(tail);
 
-    if (n != parameters + fm_train_tail_length(tail))
-        return fm_fail(FM_EINVAL, "the state has %zu values, %zu belong", n,
-                       parameters + fm_train_tail_length(tail));
-    if (!trains_all(l->decoder))
-        return fm_decoder_adapters_set_trained(l->decoder, state, parameters);
-    for (size_t i = 0; i < o->range_count; i++) {
-        memcpy(weights + o->ranges[i].offset, state, o->ranges[i].n * sizeof *state);
-        state += o->ranges[i].n;
-    }
-    return fm_decoder_refresh(l->decoder);
+    (void)first; /* the weights are the learner's decoder's */
+    if (n < tail_length)
+        return fm_fail(FM_EINVAL, "the state has %zu values, fewer than its tail", n);
+    return fm_learner_decoder_set(l, state, n - tail_length);
 }
 
 static fm_status backward(const fm_learner *l, void *of, const uint32_t *rows, size_t count)
@@ -291,10 +329,7 @@ static void gradient(void *of, const uint32_t *ends, size_t unit, float *out)
     }
     memset(o->whole, 0, o->whole_length * sizeof *o->whole);
     fm_decoder_add_unit_gradient(o->d, ends, unit, o->whole);
-    for (size_t i = 0; i < o->range_count; i++) {
-        memcpy(out, o->whole + o->ranges[i].offset, o->ranges[i].n * sizeof *out);
-        out += o->ranges[i].n;
-    }
+    pack(o->d, o->whole, out);
 }
 
 static const fm_learner_ops ops = { .describe = describe,

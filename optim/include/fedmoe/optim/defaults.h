@@ -37,5 +37,8 @@ typedef struct {
 /** The same for every epsilon, which decides the noise alone.
  *  @thread pure. */
 void fm_training_defaults(const fm_training_case *c, fm_training *out);
+/** For adapters of a language model: docs/text.md, "Fine-tuning". Of the case only units and delta
+ *  matter. */
+void fm_training_text_defaults(const fm_training_case *c, fm_training *out);
 
 #endif

@@ -33,11 +33,15 @@ fm_learner fm_learner_tabular(const fm_tabular_config *model, const fm_table *ta
  * a run is set in `d` itself: nobody else may use it meanwhile.
  *
  * The state of adapters is what of them is trained: B alone where A is a constant
- * (fm_decoder_trained). That of all weights leaves out the routers' correction biases, which have no
+ * (fm_decoder_adapters_set_trained). That of all weights leaves out the routers' correction biases, which have no
  * gradient. Each sequence's loss is the mean over its predictions, a unit's the sum over its
  * sequences.
  */
 fm_learner fm_learner_decoder(fm_decoder *d, const fm_corpus *corpus);
+/** That state out of its decoder, and into it: float32[n], n as fm_learner_facts.parameters says.
+ *  FM_EINVAL another n; FM_ENONFINITE; FM_ENOMEM. */
+FM_NODISCARD fm_status fm_learner_decoder_get(const fm_learner *l, float *state, size_t n);
+FM_NODISCARD fm_status fm_learner_decoder_set(const fm_learner *l, const float *state, size_t n);
 
 /** Facts of a learner, as the step needs them. */
 typedef struct {
