@@ -3,7 +3,7 @@
 int main(int argc, char **argv)
 {
     const fm_test_suite suites[] = { suite_step, suite_start,   suite_state, suite_memory,
-                                     suite_run,  suite_program, suite_texts };
+                                     suite_run,  suite_program, suite_texts, suite_texts_run };
 
     return fm_test_main(suites, FM_TEST_COUNT(suites), argc, argv);
 }
