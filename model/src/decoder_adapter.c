@@ -311,12 +311,12 @@ static fm_status read_half(const fm_adapter_file *f, const half *h, const fm_dec
     if (v->dims != 2 || v->shape[0] != (h->b ? at->out : rank) ||
         v->shape[1] != (h->b ? rank : at->in))
         return fail(f, v->name, "does not have the shape that the map and r give it");
-    if ((st = fm_alloc(v->bytes + 1, 1, &bytes)) != FM_OK)
+    if (fm_floats_element(v->dtype) == 0)
+        return fail(f, v->name, "is not F32, F16 or BF16");
+    if ((st = fm_alloc(v->bytes, 1, &bytes)) != FM_OK)
         return st;
-    if ((st = fm_safetensors_read(f->file, v, 0, v->bytes, bytes)) == FM_OK &&
-        !fm_floats_decode(v->dtype, bytes, n, into))
-        st = fail(f, v->name, "is not F32, F16 or BF16");
-    if (st == FM_OK && !fm_floats_finite(into, n))
+    st = fm_safetensors_read(f->file, v, 0, v->bytes, bytes);
+    if (st == FM_OK && (!fm_floats_decode(v->dtype, bytes, n, into) || !fm_floats_finite(into, n)))
         st = fm_fail(FM_ENONFINITE, "%s: tensor '%.200s' holds a value that is not finite", f->path,
                      v->name);
     free(bytes);
