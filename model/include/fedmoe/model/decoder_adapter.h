@@ -31,4 +31,14 @@ fm_decoder_adapters fm_adapter_file_adapters(const fm_adapter_file *f);
 /** Into such a decoder; maps of the mask that the file does not have are 0. FM_ENONFINITE. */
 FM_NODISCARD fm_status fm_adapter_file_read(const fm_adapter_file *f, fm_decoder *d);
 
+/**
+ * Write a decoder's adapters as a new folder that PEFT opens, in float32.
+ * @param a what the decoder was made with. @param base name of the model for adapter_config.json, or
+ *        NULL.
+ * @return FM_OK; FM_EINVAL: GraniteMoE's experts, which have no names there; FM_EEXIST; FM_EIO;
+ *         FM_ENOMEM. On error nothing is at `output`.
+ */
+FM_NODISCARD fm_status fm_adapter_write(const fm_decoder *d, const fm_decoder_adapters *a,
+                                        const char *base, const char *output);
+
 #endif
