@@ -40,8 +40,8 @@ void fm_tape_use(fm_tape *t, const fm_linear *map, const fm_rows *a, const fm_ro
     add_signal(t, g);
 }
 
-/* The most of: weighted output gradients of a batch; pairs of FM_PAIRED_ROWS rows; a stripe. So the
- * integers need no memory that the weighted sum has not. */
+/* The most of: weighted output gradients of a batch; pairs of FM_PAIRED_ROWS rows; a stripe; what the
+ * norms write down. So the integers need no memory that the weighted sum has not. */
 static size_t scratch_words(const fm_tape *t)
 {
     size_t most = 0;
@@ -52,8 +52,13 @@ static size_t scratch_words(const fm_tape *t)
         const size_t pairs = FM_PAIRED_ROWS / 2 * (l->in + l->out) + 32;
         const size_t stripe =
             (FM_STRIPE + FM_PAIRED_ROWS / 2) * (l->in + 1) + 2 * FM_PAIRED_ROWS * FM_STRIPE + 64;
+        const size_t summed = FM_SUMMED_STRIPE * (l->in + FM_SUMMED_ROWS) + 16;
+        const size_t wide = fm_row_stride(l->in) + fm_row_stride(l->out);
+        const size_t crossed = FM_CROSSED_ROWS * (2 * wide + 2 * FM_CROSSED_ROWS) + 64;
 
         most = weighted > most ? weighted : most;
+        most = summed > most ? summed : most;
+        most = crossed > most ? crossed : most;
         most = pairs > most ? pairs : most;
         most = stripe > most ? stripe : most;
     }
