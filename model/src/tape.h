@@ -43,10 +43,17 @@ typedef struct {
     uint64_t *square_a, *square_g;
 } fm_chunk;
 
+/* Parameters [first, last). */
+typedef struct {
+    size_t first, last;
+} fm_span;
+
 typedef struct {
     size_t parameters, max_rows, rows; /* of the batch that is kept */
     fm_use *uses;
     size_t use_count;
+    fm_span *gaps; /* what no map has */
+    size_t gap_count;
     const fm_rows **signals; /* every a and g, once */
     size_t signal_count;
     bool normed;       /* the squares of all signals' rows belong to this batch */
