@@ -48,9 +48,7 @@ static fm_status check_shape(const fm_decoder_folder *f, const fm_folder_tensor 
 
 static fm_status check_kind(const fm_decoder_folder *f, const fm_folder_tensor *t)
 {
-    float none;
-
-    if (fm_floats_decode(t->view->dtype, NULL, 0, &none))
+    if (fm_floats_element(t->view->dtype) > 0)
         return FM_OK;
     return fm_fail(FM_EPROTO, "%s: tensor '%.200s' is %s; weights are F32, F16 or BF16", f->dir,
                    t->view->name, t->view->dtype);

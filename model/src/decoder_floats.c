@@ -87,6 +87,13 @@ void fm_floats_to_f16(const float *in, size_t n, uint8_t *out)
         put16(out + 2 * i, to_half(in[i]));
 }
 
+size_t fm_floats_element(const char *kind)
+{
+    if (strcmp(kind, "F32") == 0)
+        return 4;
+    return strcmp(kind, "F16") == 0 || strcmp(kind, "BF16") == 0 ? 2 : 0;
+}
+
 bool fm_floats_decode(const char *kind, const uint8_t *bytes, size_t n, float *out)
 {
     if (strcmp(kind, "F32") == 0)

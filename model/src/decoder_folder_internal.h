@@ -81,6 +81,8 @@ void fm_floats_from_f16(const uint8_t *in, size_t n, float *out);
 void fm_floats_to_bf16(const float *in, size_t n, uint8_t *out);
 void fm_floats_to_f16(const float *in, size_t n, uint8_t *out);
 
+/** Bytes of a value of "F32", "F16" or "BF16"; 0 for another kind. */
+size_t fm_floats_element(const char *kind);
 /** @param kind "F32", "F16", "BF16". @param bytes room for 4 * n. False for another kind. */
 bool fm_floats_decode(const char *kind, const uint8_t *bytes, size_t n, float *out);
 /** False where a value does not fit the kind. */

@@ -19,7 +19,7 @@ static fm_status fail(const reader *r, const fm_folder_tensor *t, fm_status st, 
 /* `n` values from the tensor's element `from`, for flat[to]. */
 static fm_status read_piece(reader *r, const fm_folder_tensor *t, size_t from, size_t n, size_t to)
 {
-    const size_t element = strcmp(t->view->dtype, "F32") == 0 ? 4 : 2;
+    const size_t element = fm_floats_element(t->view->dtype);
     float *into = t->role == FM_TENSOR_TWIN ? r->piece : r->flat + to;
     fm_status st = fm_safetensors_read(t->file, t->view, from * element, n * element, r->bytes);
 

@@ -29,7 +29,7 @@ typedef struct {
 
 static fm_status write_piece(writer *w, const fm_folder_tensor *t, size_t from, size_t n)
 {
-    const size_t element = strcmp(t->view->dtype, "F32") == 0 ? 4 : 2;
+    const size_t element = fm_floats_element(t->view->dtype);
 
     if (!fm_floats_finite(w->flat + from, n))
         return fm_fail(FM_ENONFINITE, "tensor '%.200s' holds a value that is not finite",

@@ -5,7 +5,7 @@
 #include "decoder_internal.h"
 
 #define STRIPE FM_HEAD_STRIPE
-#define CHUNK_FLOATS ((size_t)1 << 24) /* of logits in memory at once */
+#define CHUNK_FLOATS ((size_t)1 << 25) /* of logits in memory at once */
 #define CHUNK_LEAST 16
 
 static size_t stripes_of(const fm_decoder *d)

@@ -43,10 +43,17 @@ typedef struct {
     uint64_t *square_a, *square_g;
 } fm_chunk;
 
+/* Parameters [first, last). */
+typedef struct {
+    size_t first, last;
+} fm_span;
+
 typedef struct {
     size_t parameters, max_rows, rows; /* of the batch that is kept */
     fm_use *uses;
     size_t use_count;
+    fm_span *gaps; /* what no map has */
+    size_t gap_count;
     const fm_rows **signals; /* every a and g, once */
     size_t signal_count;
     bool normed;       /* the squares of all signals' rows belong to this batch */
@@ -108,8 +115,13 @@ void fm_tape_prepare(fm_tape *t, const uint32_t *ends, size_t units);
 bool fm_tape_by_pairs(const fm_linear *l, size_t rows);
 #define FM_PAIRED_ROWS 16 /* never by pairs above */
 
-/* Columns of g that are written down at once where it is not by pairs. */
+/* Columns of g that are written down at once where it is not by pairs; and in float32, where units
+ * of a decoder have hundreds of rows: four tiles of a kernel, and as many rows as it takes at once. */
 #define FM_STRIPE 16
+#define FM_SUMMED_STRIPE 48
+#define FM_SUMMED_ROWS 256
+/* Up to so many rows, where it is cheaper than a sum: all products of two rows at once. */
+#define FM_CROSSED_ROWS 64
 
 /* products.c: sums of products in a fixed order. */
 double fm_dot_double(const float *a, const float *b, size_t n);

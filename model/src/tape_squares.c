@@ -1,5 +1,6 @@
 /* Squared norms of units' gradients: for rows s, t of a unit and one map the sum over s, t of
  * (a_s . a_t)(g_s . g_t), or the squares of the sum of g_s (x) a_s where that is cheaper. */
+#include <math.h>
 #include <string.h>
 
 #include "tape.h"
@@ -37,35 +38,92 @@ static double sum_of_squares(const float *v, size_t n)
     return sum;
 }
 
-/* Columns [at, at + FM_STRIPE) of the output, written down. */
-static double stripe(const fm_tape *t, const fm_use *u, size_t first, size_t last, size_t at)
+/* Columns [at, at + columns) of the output, written down. */
+static double stripe(const fm_tape *t, const fm_use *u, size_t first, size_t last, size_t at,
+                     size_t columns)
 {
     const fm_linear *l = u->map;
-    const size_t columns = l->out - at < FM_STRIPE ? l->out - at : FM_STRIPE;
-    float *g = t->scratch, *sum = g + FM_PAIRED_ROWS * FM_STRIPE;
-    _Alignas(64) float bias[FM_STRIPE] = { 0 };
+    const size_t stride = fm_row_stride(columns);
+    float *g = t->scratch, *sum = g + FM_SUMMED_ROWS * FM_SUMMED_STRIPE;
+    _Alignas(64) float bias[FM_SUMMED_STRIPE] = { 0 };
 
-    memset(sum, 0, FM_STRIPE * l->in * sizeof *sum);
-    for (size_t p = first; p < last; p += FM_PAIRED_ROWS) {
-        const size_t rows = last - p < FM_PAIRED_ROWS ? last - p : FM_PAIRED_ROWS;
+    memset(sum, 0, columns * l->in * sizeof *sum);
+    for (size_t p = first; p < last; p += FM_SUMMED_ROWS) {
+        const size_t rows = last - p < FM_SUMMED_ROWS ? last - p : FM_SUMMED_ROWS;
 
         for (size_t i = 0; i < rows; i++) {
-            memcpy(g + i * FM_STRIPE, fm_rows_at(u->g, p + i) + at, columns * sizeof *g);
-            fm_kernel_add_scaled(bias, 1.0f, g + i * FM_STRIPE, columns);
+            memcpy(g + i * stride, fm_rows_at(u->g, p + i) + at, columns * sizeof *g);
+            fm_kernel_add_scaled(bias, 1.0f, g + i * stride, columns);
         }
         fm_kernel_outer_float(g, fm_rows_at(u->a, p), rows, columns, l->in, 1.0f, sum);
     }
     return scaled(l, sum_of_squares(sum, columns * l->in), sum_of_squares(bias, columns));
 }
 
+/* All products of two rows of r, [rows, rows], to out; room: the rows in a row, and their panels. */
+static void cross(const fm_rows *r, size_t first, size_t rows, float *room, float *out)
+{
+    float *panels = room + FM_CROSSED_ROWS * fm_row_stride(r->n);
+
+    for (size_t i = 0; i < rows; i++)
+        memcpy(room + i * r->n, fm_rows_at(r, first + i), r->n * sizeof *room);
+    fm_panels_transposed(panels, room, r->n, rows, 1.0f);
+    fm_kernel_rows(fm_rows_at(r, first), rows, r->n, panels, rows, FM_START_BIAS, NULL, out);
+}
+
+/*
+ * by_pairs in float32. The products' rounding is relative to the sizes of rows: where rows cancel
+ * each other it would be too much of the sum. @return -1 then.
+ */
+#define MOST_CANCELLED 128.0
+
+static double by_products(const fm_tape *t, const fm_use *u, size_t first, size_t last)
+{
+    const size_t rows = last - first, stride = fm_row_stride(rows);
+    float *aa = t->scratch, *gg = aa + FM_CROSSED_ROWS * FM_CROSSED_ROWS;
+    float *room = gg + FM_CROSSED_ROWS * FM_CROSSED_ROWS;
+    double weight = 0.0, bias = 0.0, size = 0.0, bias_size = 0.0;
+
+    cross(u->a, first, rows, room, aa);
+    cross(u->g, first, rows, room, gg);
+    for (size_t s = 0; s < rows; s++) {
+        size += sqrt(u->a->squares[first + s] * u->g->squares[first + s]);
+        bias_size += sqrt(u->g->squares[first + s]);
+        for (size_t v = 0; v < rows; v++) {
+            const double g = (double)gg[s * stride + v];
+
+            weight += (double)aa[s * stride + v] * g;
+            bias += g;
+        }
+    }
+    if (!(size * size <= MOST_CANCELLED * weight) ||
+        (u->map->b && !(bias_size * bias_size <= MOST_CANCELLED * bias)))
+        return -1.0;
+    return scaled(u->map, weight, bias);
+}
+
+/* Whether that is cheaper than the sum of so many rows. */
+static bool crossed(const fm_linear *l, size_t rows)
+{
+    return l->w && rows <= FM_CROSSED_ROWS && rows * (l->in + l->out) <= l->in * l->out;
+}
+
 static double run_square(const fm_tape *t, const fm_use *u, size_t first, size_t last)
 {
-    double sum = 0.0;
+    double sum = -1.0;
 
     if (fm_tape_by_pairs(u->map, last - first))
         return by_pairs(u, first, last);
-    for (size_t at = 0; at < u->map->out; at += FM_STRIPE)
-        sum += stripe(t, u, first, last, at);
+    if (crossed(u->map, last - first))
+        sum = by_products(t, u, first, last);
+    if (sum >= 0.0)
+        return sum;
+    sum = 0.0;
+    for (size_t at = 0; at < u->map->out; at += FM_SUMMED_STRIPE) {
+        const size_t left = u->map->out - at;
+
+        sum += stripe(t, u, first, last, at, left < FM_SUMMED_STRIPE ? left : FM_SUMMED_STRIPE);
+    }
     return sum;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "blas_core.h"
 #include "fedmoe/base/cli.h"
 #include "fedmoe/base/random.h"
 #include "fedmoe/base/threads.h"
@@ -23,6 +24,7 @@ typedef struct {
     uint64_t width, layers, heads, experts, top_k, hidden, vocabulary, length, sequences, threads;
     uint64_t rank, tries;
     const char *python;
+    bool processor;
 } setting;
 
 typedef struct {
@@ -169,11 +171,11 @@ static fm_status job(void *ctx, unsigned thread, size_t number)
     return FM_OK;
 }
 
-static double now(void)
+static double now(const setting *s)
 {
     struct timespec t;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    (void)clock_gettime(s->processor ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -186,11 +188,11 @@ static double rate(bench *b, bool summed, bool private)
     b->summed = summed;
     b->private = private;
     for (uint64_t t = 0; t <= b->s->tries; t++) { /* the first warms up */
-        const double from = now();
+        const double from = now(b->s);
 
         need(fm_threads_run(b->threads, jobs, job, b));
         if (t)
-            best = fmin(best, now() - from);
+            best = fmin(best, now(b->s) - from);
     }
     return (double)(b->s->sequences * b->s->length) / best;
 }
@@ -234,12 +236,13 @@ static int peer(const setting *s, unsigned threads)
     char command[512];
 
     (void)snprintf(command, sizeof command,
-                   "%s %s --threads %u --width %u --layers %u --heads %u --experts %u --top-k %u "
+                   "%s %s%s --threads %u --width %u --layers %u --heads %u --experts %u --top-k %u "
                    "--hidden %u --vocabulary %u --length %u --sequences %u --tries %u",
-                   s->python, BENCH_PEER, threads, (unsigned)s->width, (unsigned)s->layers,
-                   (unsigned)s->heads, (unsigned)s->experts, (unsigned)s->top_k,
-                   (unsigned)s->hidden, (unsigned)s->vocabulary, (unsigned)s->length,
-                   (unsigned)s->sequences, (unsigned)s->tries);
+                   s->python, BENCH_PEER, s->processor ? " --processor-time" : "", threads,
+                   (unsigned)s->width, (unsigned)s->layers, (unsigned)s->heads,
+                   (unsigned)s->experts, (unsigned)s->top_k, (unsigned)s->hidden,
+                   (unsigned)s->vocabulary, (unsigned)s->length, (unsigned)s->sequences,
+                   (unsigned)s->tries);
     return system(command);
 }
 
@@ -257,7 +260,7 @@ int main(int argc, char **argv)
                   .threads = 2,
                   .rank = 16,
                   .tries = 5,
-                  .python = "python3" };
+                  .python = "/usr/bin/python3" };
     const fm_cli_option list[] = {
         { "width", FM_CLI_U64, &s.width, "N", "of the model; default 512", false, 16, 4096 },
         { "layers", FM_CLI_U64, &s.layers, "N", "default 4", false, 1, 64 },
@@ -270,18 +273,25 @@ int main(int argc, char **argv)
           MOST_SEQUENCES },
         { "threads", FM_CLI_U64, &s.threads, "N", "at most; default 2", false, 1, MOST_THREADS },
         { "tries", FM_CLI_U64, &s.tries, "N", "the best of them counts; default 5", false, 1, 100 },
-        { "python", FM_CLI_STRING, &s.python, "PROGRAM", "that has PyTorch; default python3", false,
-          0, 0 },
+        { "python", FM_CLI_STRING, &s.python, "PROGRAM",
+          "that has PyTorch; default /usr/bin/python3", false, 0, 0 },
+        { "processor-time", FM_CLI_FLAG, &s.processor, NULL,
+          "count this and not the clock's: one thread on a busy machine", false, 0, 0 },
     };
     const fm_cli_spec spec = { .program = "bench-decoder",
                                .summary = "A training step of the decoder, beside PyTorch's.",
                                .examples = "./dev bench decoder --length 1024 --sequences 2",
                                .options = list,
                                .option_count = sizeof list / sizeof list[0] };
+    bench_blas blas;
     int first = 0, code;
 
     if (fm_random_init() != FM_OK || !fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
+    bench_blas_core(argv, &blas); /* the peer's */
+    bench_blas_print(&blas, stdout);
+    if (s.processor)
+        s.threads = 1;
     if (s.top_k > s.experts)
         s.top_k = s.experts;
     printf("width %u, %u layers, %u experts of %u, %u of them active, vocabulary %u; %u sequences "

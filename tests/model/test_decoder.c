@@ -345,6 +345,65 @@ static void configurations_that_cannot_be_are_refused(void)
     REFUSED(3, c.rope.original_context = 0.0);
 }
 
+/* Nothing of a batch stays; the weights do. */
+static void a_forgotten_batch_leaves_nothing(void)
+{
+    small s;
+    double before[SEQUENCES], after[SEQUENCES], squares[SEQUENCES];
+    size_t left = 0;
+
+    begin(&s, 3, FM_TRAIN_ALL, 0);
+    CU_ASSERT_EQUAL(fm_decoder_backward(s.d, &s.batch, before), FM_OK);
+    fm_decoder_unit_squares(s.d, NULL, 0, squares);
+    fm_decoder_forget(s.d);
+    for (size_t i = 0; i < TOKENS; i++)
+        left += s.d->tokens[i] || s.d->head_in.v[i] != 0.0f || s.d->layers[1].q.v[i] != 0.0f;
+    CU_ASSERT_EQUAL(left, 0);
+    CU_ASSERT_EQUAL(fm_decoder_backward(s.d, &s.batch, after), FM_OK);
+    CU_ASSERT_EQUAL(memcmp(before, after, sizeof before), 0);
+    end(&s);
+}
+
+/* All layers dense: a model without experts. */
+static void a_decoder_may_have_no_experts(void)
+{
+    const fm_decoder_options o = { .max_tokens = 12, .train = FM_TRAIN_ALL };
+    fm_decoder_config c = decoder_small(2);
+    const uint32_t tokens[12] = { 3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8 }, length = 12;
+    const fm_decoder_batch b = { .tokens = tokens, .ends = &length, .sequences = 1 };
+    fm_decoder *d = NULL;
+    float *theta, *g;
+    double *wide, loss, square, up;
+    size_t p;
+
+    c.dense_layers = c.layers;
+    c.experts = c.top_k = c.expert_hidden = c.shared_hidden = 0;
+    theta = decoder_random(&c, 8);
+    CU_ASSERT_EQUAL_FATAL(fm_decoder_new(&c, &o, &d), FM_OK);
+    p = fm_decoder_get_layout(d)->parameters;
+    wide = calloc(p, sizeof *wide);
+    g = calloc(p, sizeof *g);
+    for (size_t i = 0; i < p; i++)
+        wide[i] = (double)theta[i];
+    CU_ASSERT_EQUAL(fm_decoder_set(d, theta, p), FM_OK);
+    CU_ASSERT_EQUAL(fm_decoder_backward(d, &b, &loss), FM_OK);
+    CU_ASSERT_DOUBLE_EQUAL(
+        loss, decoder_reference_loss(&c, fm_decoder_get_layout(d), wide, tokens, length), 1e-5);
+    fm_decoder_unit_squares(d, NULL, 1, &square);
+    fm_decoder_add_unit_gradient(d, NULL, 0, g);
+    loss = decoder_reference_loss(&c, fm_decoder_get_layout(d), wide, tokens, length);
+    for (size_t i = 0; i < p; i++) /* a step along the gradient: its slope is the square */
+        wide[i] += 1e-6 * (double)g[i];
+    up = decoder_reference_loss(&c, fm_decoder_get_layout(d), wide, tokens, length);
+    CU_ASSERT_DOUBLE_EQUAL((up - loss) / 1e-6, square, 1e-3 * square);
+    CU_ASSERT_EQUAL(fm_decoder_active_parameters(&c, fm_decoder_get_layout(d)),
+                    p - (c.vocabulary - 1) * c.width);
+    free(theta);
+    free(wide);
+    free(g);
+    fm_decoder_free(&d);
+}
+
 static const fm_test tests[] = {
     { "losses are those of the plain decoder", losses_are_those_of_the_plain_decoder },
     { "gradients are the slopes of the plain decoder",
@@ -356,5 +415,7 @@ static const fm_test tests[] = {
     { "an empty batch has no gradient", an_empty_batch_has_no_gradient },
     { "weights that are no numbers are refused", weights_that_are_no_numbers_are_refused },
     { "configurations that cannot be are refused", configurations_that_cannot_be_are_refused },
+    { "a forgotten batch leaves nothing", a_forgotten_batch_leaves_nothing },
+    { "a decoder may have no experts", a_decoder_may_have_no_experts },
 };
 const fm_test_suite suite_decoder = { "model.decoder", tests, FM_TEST_COUNT(tests) };

@@ -6,9 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "folder_fixture.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
+#include "folder_fixture.h"
 #include "suites.h"
 
 static const char *const fixtures[] = { "olmoe",       "olmoe_gqa_clip",   "granitemoe",
@@ -284,6 +284,26 @@ static void a_failed_write_leaves_nothing(void)
     free(flat);
 }
 
+/* A folder that comes to be while ours is filled is somebody's: it stays, although it is empty. */
+static void a_folder_that_came_meanwhile_is_not_replaced(void)
+{
+    char root[DECODER_PATH], out[DECODER_PATH];
+    fm_new_folder n = { 0 };
+
+    fm_test_tmpdir(root, sizeof root);
+    decoder_path(root, "written", out);
+    CU_ASSERT_EQUAL_FATAL(fm_new_folder_begin(out, &n), FM_OK);
+    CU_ASSERT_EQUAL(fm_new_folder_put(&n, "a", "b", 1), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(mkdir(out, 0700), 0);
+    CU_ASSERT_EQUAL(fm_new_folder_finish(&n), FM_EEXIST);
+    fm_new_folder_abort(&n);
+    CU_ASSERT_EQUAL(rmdir(out), 0);
+    CU_ASSERT_EQUAL(rmdir(root), 0);
+    CU_ASSERT_EQUAL(mkdir(root, 0700), 0);
+    CU_ASSERT_EQUAL(fm_new_folder_begin("/nowhere/at/all", &n), FM_EIO);
+    fm_new_folder_abort(&n);
+}
+
 /* Against the definition: the nearest of all halves, the even one of two. */
 static void halves_are_exact_both_ways(void)
 {
@@ -329,6 +349,8 @@ static const fm_test tests[] = {
     { "a tied head may be there twice", a_tied_head_may_be_there_twice },
     { "new weights are rounded to nearest even", new_weights_are_rounded_to_nearest_even },
     { "a failed write leaves nothing", a_failed_write_leaves_nothing },
+    { "a folder that came meanwhile is not replaced",
+      a_folder_that_came_meanwhile_is_not_replaced },
     { "halves are exact both ways", halves_are_exact_both_ways },
 };
 

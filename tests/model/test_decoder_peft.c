@@ -207,7 +207,68 @@ static void what_is_no_adapter_of_the_model_is_refused_by_name(void)
     }
 }
 
+/* A decoder with every adapter that the family can have, all different, and what is read of them. */
+static void check_written(const char *config, unsigned maps)
+{
+    const decoder_folder_spec s = { .config = config, .dtype = "F32" };
+    fm_decoder_options o = { .max_tokens = 2,
+                             .adapters = { .rank = 2, .alpha = 3.5, .maps = maps } };
+    char model[DECODER_PATH], root[DECODER_PATH], out[DECODER_PATH];
+    fm_decoder *d = NULL, *e = NULL;
+    fm_decoder_folder *f = NULL;
+    fm_adapter_file *a = NULL;
+    float *flat, *back;
+    size_t n;
+
+    fm_test_tmpdir(model, sizeof model);
+    fm_test_tmpdir(root, sizeof root);
+    decoder_path(root, "adapter", out);
+    decoder_folder_make(model, &s, &flat, &n);
+    free(flat);
+    CU_ASSERT_EQUAL_FATAL(fm_decoder_folder_open(model, &f), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_decoder_folder_load(f, &o, &d), FM_OK);
+    n = fm_decoder_adapter_parameters(d);
+    flat = calloc(n, sizeof *flat);
+    back = calloc(n, sizeof *back);
+    for (size_t i = 0; i < n; i++)
+        flat[i] = (float)(i + 1);
+    CU_ASSERT_EQUAL_FATAL(fm_decoder_adapters_set(d, flat, n), FM_OK);
+    if (fm_decoder_folder_config(f)->family == FM_DECODER_GRANITEMOE) {
+        o.adapters.maps = FM_ADAPT_ALL;
+        CU_ASSERT_EQUAL(fm_adapter_write(d, &o.adapters, "base", out), FM_EINVAL);
+        decoder_error_has("have no names in PEFT");
+        o.adapters.maps = maps;
+    }
+    CU_ASSERT_EQUAL_FATAL(fm_adapter_write(d, &o.adapters, "base", out), FM_OK);
+    CU_ASSERT_EQUAL(fm_adapter_write(d, &o.adapters, NULL, out), FM_EEXIST);
+    CU_ASSERT_EQUAL_FATAL(fm_adapter_file_open(out, fm_decoder_folder_config(f), &a), FM_OK);
+    o.adapters = fm_adapter_file_adapters(a);
+    CU_ASSERT_EQUAL(o.adapters.rank, 2);
+    CU_ASSERT_EQUAL(o.adapters.alpha, 3.5);
+    o.adapters.maps = maps; /* also those that this family does not have */
+    CU_ASSERT_EQUAL_FATAL(fm_decoder_folder_load(f, &o, &e), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_decoder_adapter_parameters(e), n);
+    CU_ASSERT_EQUAL(fm_adapter_file_read(a, e), FM_OK);
+    fm_decoder_adapters_get(e, back);
+    CU_ASSERT_EQUAL(memcmp(flat, back, n * sizeof *flat), 0);
+    fm_adapter_file_free(&a);
+    fm_decoder_free(&d);
+    fm_decoder_free(&e);
+    fm_decoder_folder_free(&f);
+    free(flat);
+    free(back);
+}
+
+static void what_is_written_is_read(void)
+{
+    check_written(decoder_olmoe, FM_ADAPT_ALL);
+    check_written(decoder_granite, FM_ADAPT_ALL & ~FM_ADAPT_EXPERTS);
+    check_written(decoder_v2, FM_ADAPT_ALL);
+    check_written(decoder_v3, FM_ADAPT_ALL);
+}
+
 static const fm_test tests[] = {
+    { "what is written is read", what_is_written_is_read },
     { "logits are those of PEFT", logits_are_those_of_peft },
     { "what is no adapter of the model is refused by name",
       what_is_no_adapter_of_the_model_is_refused_by_name },

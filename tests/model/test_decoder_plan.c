@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "folder_fixture.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/log.h"
+#include "folder_fixture.h"
 #include "suites.h"
 
 static void at_most_15_percent_are_active(void)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "decoder_fixture.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/model/metrics.h"
 #include "fedmoe/model/mlp.h"
@@ -111,6 +112,45 @@ static void steps_never_allocate(void)
     }
 }
 
+static void a_decoder_step_never_allocates(void)
+{
+    static const uint32_t tokens[] = { 5, 9, 2, 5, 5, 1, 200, 3, 9 }, ends[] = { 4, 9 };
+    const fm_decoder_batch batch = { .tokens = tokens, .ends = ends, .sequences = 2 };
+
+    for (size_t n = 0; n < 2 * DECODER_SMALL; n++) {
+        const fm_decoder_config c = decoder_small(n / 2);
+        const fm_decoder_options o = { .max_tokens = 9,
+                                       .train = n % 2 ? FM_TRAIN_NONE : FM_TRAIN_ALL,
+                                       .adapters = { n % 2 ? 3 : 0, 6.0, FM_ADAPT_ALL, true } };
+        const double factors[] = { 1e3, 1e9 };
+        const float weights[] = { 1.0f, 0.5f };
+        float *theta = decoder_random(&c, 4), *out, logits[2 * 211];
+        double losses[2], squares[2];
+        uint64_t exact[2];
+        int32_t *sum;
+        fm_decoder *d = NULL;
+
+        CU_ASSERT_EQUAL_FATAL(fm_decoder_new(&c, &o, &d), FM_OK);
+        out = calloc(fm_decoder_gradient_parameters(d), sizeof *out);
+        sum = calloc(fm_decoder_gradient_parameters(d), sizeof *sum);
+        allocations = 0;
+        CU_ASSERT_EQUAL(fm_decoder_set(d, theta, fm_decoder_get_layout(d)->parameters), FM_OK);
+        CU_ASSERT_EQUAL(fm_decoder_last_logits(d, &batch, logits), FM_OK);
+        CU_ASSERT_EQUAL(fm_decoder_backward(d, &batch, losses), FM_OK);
+        fm_decoder_unit_squares(d, NULL, 2, squares);
+        fm_decoder_weighted_sum(d, NULL, 2, weights, out);
+        fm_decoder_add_unit_gradient(d, NULL, 1, out);
+        if (n % 2)
+            CU_ASSERT_EQUAL(fm_decoder_add_units(d, NULL, 2, factors, 1 << 20, sum, exact), FM_OK);
+        fm_decoder_forget(d);
+        CU_ASSERT_EQUAL(allocations, 0);
+        fm_decoder_free(&d);
+        free(theta);
+        free(out);
+        free(sum);
+    }
+}
+
 #define SCHEMA                                                                       \
     "name: t\ncsv: {header: true, missing: [\"?\", \"\"]}\ncolumns:\n"               \
     "  - {name: x, kind: numeric, range: [0, 8], knots: [1, 2], missing: [\"7\"]}\n" \
@@ -156,6 +196,26 @@ static fm_status whole_life(void)
     return st;
 }
 
+/* Decoders of all kinds, and workers. */
+static fm_status decoders(void)
+{
+    fm_status st = FM_OK;
+
+    for (size_t n = 0; !st && n < DECODER_SMALL; n++) {
+        const fm_decoder_config c = decoder_small(n);
+        const fm_decoder_options o = { .max_tokens = 9,
+                                       .train = n % 2 ? FM_TRAIN_NONE : FM_TRAIN_ALL,
+                                       .adapters = { n % 2 ? 3 : 0, 6.0, FM_ADAPT_ALL, false } };
+        fm_decoder *d = NULL, *worker = NULL;
+
+        if (!(st = fm_decoder_new(&c, &o, &d)))
+            st = fm_decoder_new_worker(d, 4, &worker);
+        fm_decoder_free(&worker);
+        fm_decoder_free(&d);
+    }
+    return st;
+}
+
 static char model_path[300], input_path[300], output_path[300];
 
 static fm_status predict_file(void)
@@ -189,7 +249,7 @@ static fm_status all_of_it(void)
 {
     fm_status st;
 
-    return (st = whole_life()) || (st = figures()) ? st : predict_file();
+    return (st = whole_life()) || (st = decoders()) || (st = figures()) ? st : predict_file();
 }
 
 /* A model file and records for it in a fresh folder. */
@@ -300,6 +360,7 @@ static void what_tables_give_back_holds_no_records(void)
 
 static const fm_test tests[] = {
     { "steps never allocate", steps_never_allocate },
+    { "a decoder's step never allocates", a_decoder_step_never_allocates },
     { "every allocation that fails is survived", every_allocation_that_fails_is_survived },
     { "what tables give back holds no records", what_tables_give_back_holds_no_records },
 };
