@@ -210,7 +210,7 @@ static fm_status write_result(fm_cmd_finetuning *f)
         return write_folder(f);
     fm_cmd_promise_write(&f->promise, &f->training, &m);
     about.meta = m.meta;
-    return fm_adapter_write(f->decoder, &about, f->output);
+    return fm_adapter_write(f->decoder, &f->options.adapters, &about, f->output);
 }
 
 fm_status fm_cmd_finetune_run(fm_cmd_finetuning *f)

@@ -8,6 +8,7 @@
 #include "fedmoe/base/file.h"
 
 #define NAME 160
+#define META ((size_t)16) /* of the caller's */
 
 typedef struct {
     const fm_decoder *d;
@@ -136,31 +137,46 @@ done:
     return st;
 }
 
-static fm_status put_tensors(const writer *w, const fm_new_folder *n)
+static fm_status put_tensors(const writer *w, const fm_adapter_about *about, const fm_new_folder *n)
 {
     char rank[24], alpha[40], *path = NULL;
-    const fm_safetensors_meta meta[] = { { "format", "pt" },
-                                         { "lora_alpha", alpha },
-                                         { "r", rank } };
+    fm_safetensors_meta meta[META + 3] = { { "format", "pt" },
+                                           { "lora_alpha", alpha },
+                                           { "r", rank } };
     fm_status st = fm_path_join(n->temp, FM_PEFT_FILE, &path);
 
     (void)snprintf(rank, sizeof rank, "%zu", w->adapters->rank);
     (void)snprintf(alpha, sizeof alpha, "%.17g", w->adapters->alpha);
+    for (size_t i = 0; i < about->meta_count; i++)
+        meta[3 + i] = about->meta[i];
     if (st == FM_OK)
-        st = fm_safetensors_replace(path, 0644, w->views, w->count, meta, 3);
+        st = fm_safetensors_replace(path, 0644, w->views, w->count, meta, 3 + about->meta_count);
     free(path);
     return st;
 }
 
-fm_status fm_adapter_write(const fm_decoder *d, const fm_decoder_adapters *a, const char *base,
-                           const char *output)
+static fm_status put_all(const writer *w, const fm_adapter_about *about, const char *output)
+{
+    fm_new_folder n = { 0 };
+    fm_status st = fm_new_folder_begin(output, &n);
+
+    n.owner_only = about->owner_only;
+    if (st == FM_OK && (st = put_tensors(w, about, &n)) == FM_OK &&
+        (st = put_config(w, about->base, &n)) == FM_OK)
+        st = fm_new_folder_finish(&n);
+    fm_new_folder_abort(&n);
+    return st;
+}
+
+fm_status fm_adapter_write(const fm_decoder *d, const fm_decoder_adapters *a,
+                           const fm_adapter_about *about, const char *output)
 {
     writer w = { .d = d, .adapters = a };
-    fm_new_folder n = { 0 };
     void *flat = NULL;
     fm_status st;
 
-    if (!d || !a || !output || fm_decoder_adapter_parameters(d) == 0)
+    if (!d || !a || !about || about->meta_count > META || !output ||
+        fm_decoder_adapter_parameters(d) == 0)
         return fm_fail(FM_EINVAL, "fm_adapter_write: a decoder with adapters is needed");
     if (fm_decoder_get_config(d)->family == FM_DECODER_GRANITEMOE && (a->maps & FM_ADAPT_EXPERTS))
         return fm_fail(FM_EINVAL,
@@ -170,10 +186,8 @@ fm_status fm_adapter_write(const fm_decoder *d, const fm_decoder_adapters *a, co
         return st;
     w.flat = flat;
     fm_decoder_adapters_get(d, w.flat);
-    if ((st = list_tensors(&w)) == FM_OK && (st = fm_new_folder_begin(output, &n)) == FM_OK &&
-        (st = put_tensors(&w, &n)) == FM_OK && (st = put_config(&w, base, &n)) == FM_OK)
-        st = fm_new_folder_finish(&n);
-    fm_new_folder_abort(&n);
+    if ((st = list_tensors(&w)) == FM_OK)
+        st = put_all(&w, about, output);
     free(w.names);
     free(w.views);
     free(flat);

@@ -35,11 +35,15 @@ static fm_tokenizer *byte_tokenizer(void)
 
     fm_buf_init(&json, 0);
     bench_need(fm_buf_printf(
-        &json, "{\"version\": \"1.0\", \"added_tokens\": [{\"id\": 256, \"content\": "
-               "\"<|endoftext|>\", \"special\": true, \"normalized\": false}], \"normalizer\": "
-               "null, \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, "
-               "\"use_regex\": false}, \"decoder\": {\"type\": \"ByteLevel\"}, \"model\": "
-               "{\"type\": \"BPE\", \"merges\": [], \"vocab\": {"));
+        &json,
+        "{\"version\": \"1.0\", \"added_tokens\": [{\"id\": 256, \"content\": "
+        "\"<|endoftext|>\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, "
+        "\"special\": true, \"normalized\": false}], \"normalizer\": "
+        "null, \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, "
+        "\"trim_offsets\": true, \"use_regex\": false}, \"decoder\": {\"type\": \"ByteLevel\", "
+        "\"add_prefix_space\": true, \"trim_offsets\": true, \"use_regex\": true}, \"model\": "
+        "{\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null, "
+        "\"fuse_unk\": false, \"byte_fallback\": false, \"merges\": [], \"vocab\": {"));
     for (unsigned b = 0; b < 256; b++)
         put_letter(&json, b, &hidden);
     bench_need(fm_buf_printf(&json, "}}}"));

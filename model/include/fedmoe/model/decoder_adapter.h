@@ -7,6 +7,7 @@
 #ifndef FEDMOE_MODEL_DECODER_ADAPTER_H
 #define FEDMOE_MODEL_DECODER_ADAPTER_H
 
+#include "fedmoe/base/safetensors.h"
 #include "fedmoe/model/decoder.h"
 #include "fedmoe/model/decoder_folder.h"
 
@@ -31,14 +32,20 @@ fm_decoder_adapters fm_adapter_file_adapters(const fm_adapter_file *f);
 /** Into such a decoder; maps of the mask that the file does not have are 0. FM_ENONFINITE. */
 FM_NODISCARD fm_status fm_adapter_file_read(const fm_adapter_file *f, fm_decoder *d);
 
+typedef struct {
+    const char *base;                /* name of the model for adapter_config.json, or NULL */
+    const fm_safetensors_meta *meta; /* [meta_count] more metadata of the weights */
+    size_t meta_count;               /* at most 16 */
+    bool owner_only;                 /* the weights may tell texts: the folder gets mode 0700 */
+} fm_adapter_about;
+
 /**
  * Write a decoder's adapters as a new folder that PEFT opens, in float32.
- * @param a what the decoder was made with. @param base name of the model for adapter_config.json, or
- *        NULL.
+ * @param a what the decoder was made with.
  * @return FM_OK; FM_EINVAL: GraniteMoE's experts, which have no names there; FM_EEXIST; FM_EIO;
  *         FM_ENOMEM. On error nothing is at `output`.
  */
 FM_NODISCARD fm_status fm_adapter_write(const fm_decoder *d, const fm_decoder_adapters *a,
-                                        const char *base, const char *output);
+                                        const fm_adapter_about *about, const char *output);
 
 #endif
