@@ -54,6 +54,14 @@ static size_t greater(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+size_t fm_tape_crossed_rows(const fm_tape *t, const fm_linear *l)
+{
+    const size_t rows = t->max_rows < FM_CROSSED_ROWS ? t->max_rows : FM_CROSSED_ROWS;
+    const size_t cheap = l->in * l->out / (2 * (l->in + l->out));
+
+    return l->weight == FM_ABSENT ? 0 : cheap < rows ? cheap : rows;
+}
+
 /* The most of: weights of the rows of a map; integers of a chunk of rows, or of a stripe; what the
  * norms write down. */
 static size_t scratch_words(const fm_tape *t)
@@ -62,14 +70,15 @@ static size_t scratch_words(const fm_tape *t)
 
     for (size_t i = 0; i < t->use_count; i++) {
         const fm_linear *l = t->uses[i].map;
-        const size_t wide = fm_row_stride(l->in) + fm_row_stride(l->out);
+        const size_t crossed = fm_row_stride(fm_tape_crossed_rows(t, l));
+        const size_t wide = greater(l->in, l->out);
 
         most = greater(most, t->max_rows * t->uses[i].a->per_record);
         most = greater(most, chunk_rows(t) / 2 * (l->in + l->out) + 32);
         most = greater(most, (FM_STRIPE + FM_PAIRED_ROWS / 2) * (l->in + 1) +
                                  2 * FM_PAIRED_ROWS * FM_STRIPE + 64);
         most = greater(most, FM_SUMMED_STRIPE * (l->in + FM_SUMMED_ROWS) + 16);
-        most = greater(most, FM_CROSSED_ROWS * (2 * wide + 2 * FM_CROSSED_ROWS) + 64);
+        most = greater(most, crossed * (2 * crossed + wide) + fm_panels_floats(wide, crossed) + 64);
     }
     return most;
 }

@@ -107,7 +107,7 @@ static double slope(const small *s, double *theta, size_t at, size_t from, size_
     return (up - down) / (2.0 * h);
 }
 
-#define STEP 37 /* every so many weights */
+#define STEP 101 /* every so many weights */
 
 static void gradients_are_the_slopes_of_the_plain_decoder(void)
 {

@@ -14,7 +14,7 @@
 #define POOL 12
 #define LONGEST 70 /* more than a tile */
 #define MOST 500
-#define TRIALS 6
+#define TRIALS 4
 #define LIMIT ((int64_t)1 << 24)
 #define FACTOR 3e5
 
