@@ -31,6 +31,7 @@ int main(int argc, char **argv)
         suite_decoder_isolation,
         suite_attention,
         suite_decoder_fixtures,
+        suite_tape,
     };
 
     return fm_test_main(suites, FM_TEST_COUNT(suites), argc, argv);

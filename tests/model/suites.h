@@ -8,6 +8,6 @@ extern const fm_test_suite suite_config, suite_csv, suite_docs, suite_file, suit
     suite_metrics_range, suite_mlp, suite_odds, suite_predict, suite_program, suite_routing,
     suite_schema, suite_schema_kinds, suite_table, suite_table_raw, suite_table_unit, suite_units,
     suite_decoder, suite_decoder_adapters, suite_decoder_isolation, suite_attention,
-    suite_decoder_fixtures;
+    suite_decoder_fixtures, suite_tape;
 
 #endif
