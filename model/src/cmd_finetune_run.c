@@ -95,6 +95,11 @@ static fm_status choose_adapters(fm_cmd_finetuning *f)
             return st;
     }
     a->train_a = f->train_a;
+    /* PEFT has no names for them (fm_adapter_write): not after hours of training. */
+    if ((a->maps & FM_ADAPT_EXPERTS) && !f->merge &&
+        fm_decoder_folder_config(f->texts.folder)->family == FM_DECODER_GRANITEMOE)
+        return fm_fail(FM_EINVAL, "adapters of GraniteMoE's experts have no names in PEFT; leave "
+                                  "experts out of --modules, or give --merge");
     return FM_OK;
 }
 

@@ -214,9 +214,8 @@ static fm_decoder *adapted(const setting *s, size_t max_tokens)
 }
 
 /* Forward, backward, sum; in batches of the same size as the private step's. */
-static double plain_step(fm_decoder *d, const fm_corpus *c, float *sum)
+static double plain_step(fm_decoder *d, const fm_corpus *c, size_t each, float *sum)
 {
-    const size_t each = BATCH / 128;
     uint32_t ends[BATCH / 128];
     float weights[BATCH / 128];
     const double began = now();
@@ -237,13 +236,18 @@ static double plain_step(fm_decoder *d, const fm_corpus *c, float *sum)
 
 static double plain_cost(const setting *s, const fm_corpus *c)
 {
-    fm_decoder *d = adapted(s, BATCH);
+    fm_decoder *d = adapted(s, 1), *worker = NULL;
+    const fm_learner learner = fm_learner_decoder(d, c);
     float *sum = calloc(fm_decoder_gradient_parameters(d), sizeof *sum);
+    fm_learner_facts facts;
     double best = INFINITY;
 
+    bench_need(fm_learner_describe(&learner, 1, &facts));
+    bench_need(fm_decoder_new_worker(d, facts.batch, &worker));
     for (uint64_t k = 0; k < s->tries; k++)
-        best = fmin(best, plain_step(d, c, sum));
+        best = fmin(best, plain_step(worker, c, facts.batch / 128, sum));
     free(sum);
+    fm_decoder_free(&worker);
     fm_decoder_free(&d);
     return best;
 }

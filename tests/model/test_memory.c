@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "decoder_fixture.h"
 #include "corpus_fixture.h"
+#include "decoder_fixture.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 #include "fedmoe/model/metrics.h"
