@@ -138,7 +138,7 @@ int fm_cli_main(const fm_cli_program *p, int argc, char **argv)
     if (fm_random_init() != FM_OK)
         return fm_cli_failed(p->program);
     fm_file_remove_on_signals();
-    fm_json_wipe_freed();
+    fm_json_guard();
     for (size_t i = 0; i < p->command_count; i++) {
         int words = match(p->commands[i].name, argc, argv);
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,45 @@
 
 #define JSON_READ_LIMIT ((size_t)16 * 1024 * 1024)
 #define JSON_STYLE (JSON_INDENT(2) | JSON_ENCODE_ANY)
+
+static _Thread_local bool memory_was_short;
+
+static void wipe_and_free(void *p)
+{
+    if (p)
+        sodium_memzero(p, malloc_usable_size(p));
+    free(p);
+}
+
+static void *allocate(size_t n)
+{
+    void *p = malloc(n);
+
+    memory_was_short = memory_was_short || !p;
+    return p;
+}
+
+void fm_json_guard(void)
+{
+    json_set_alloc_funcs(allocate, wipe_and_free);
+}
+
+fm_status fm_json_parse(const void *text, size_t len, size_t flags, json_t **out,
+                        json_error_t *error)
+{
+    json_t *value;
+
+    memory_was_short = false;
+    value = json_loadb(text ? text : "", len, flags, error);
+    if (memory_was_short || (!value && json_error_code(error) == json_error_out_of_memory)) {
+        json_decref(value);
+        return fm_fail(FM_ENOMEM, "no memory for %zu bytes of JSON", len);
+    }
+    if (!value)
+        return FM_EPARSE;
+    *out = value;
+    return FM_OK;
+}
 
 static fm_status dump(const json_t *value, char **out)
 {
@@ -41,18 +81,14 @@ fm_status fm_json_read(const char *path, json_t **out)
 {
     json_error_t error;
     fm_buf text;
-    json_t *value;
     fm_status st = fm_file_read(path, JSON_READ_LIMIT, &text);
 
     if (st != FM_OK)
         return st;
-    value = json_loadb(text.data ? (const char *)text.data : "", text.len,
-                       JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-    if (value)
-        *out = value;
-    else if (json_error_code(&error) == json_error_out_of_memory)
+    st = fm_json_parse(text.data, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, out, &error);
+    if (st == FM_ENOMEM)
         st = fm_fail(FM_ENOMEM, "%s: no memory to parse it", path);
-    else
+    else if (st)
         st = fm_fail(FM_EPARSE, "%s:%d:%d: %s", path, error.line, error.column, error.text);
     fm_buf_fini(&text);
     return st;
@@ -70,21 +106,4 @@ fm_status fm_json_print(const json_t *value)
     sodium_memzero(text, strlen(text)); /* a join code may stand in it */
     free(text);
     return st;
-}
-
-static void wipe_and_free(void *p)
-{
-    if (p)
-        sodium_memzero(p, malloc_usable_size(p));
-    free(p);
-}
-
-static void *allocate(size_t n)
-{
-    return malloc(n);
-}
-
-void fm_json_wipe_freed(void)
-{
-    json_set_alloc_funcs(allocate, wipe_and_free);
 }

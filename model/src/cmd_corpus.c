@@ -106,10 +106,10 @@ static fm_status load(const options_of *o, const fm_text_schema *s, const char *
 
     if (!st)
         st = fm_corpus_load(s, t, &options, paths, count, out);
-    if (problems.len) {
+    if (problems.len)
         fputs((const char *)problems.data, stdout);
+    if (problems.len && st == FM_EPARSE)
         st = fm_fail(FM_EPARSE, "the records are not as %s says", o->schema);
-    }
     fm_buf_fini(&problems);
     fm_tokenizer_free(&t);
     return st;

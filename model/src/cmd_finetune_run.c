@@ -95,6 +95,11 @@ static fm_status choose_adapters(fm_cmd_finetuning *f)
             return st;
     }
     a->train_a = f->train_a;
+    /* PEFT has no names for them (fm_adapter_write): not after hours of training. */
+    if ((a->maps & FM_ADAPT_EXPERTS) && !f->merge &&
+        fm_decoder_folder_config(f->texts.folder)->family == FM_DECODER_GRANITEMOE)
+        return fm_fail(FM_EINVAL, "adapters of GraniteMoE's experts have no names in PEFT; leave "
+                                  "experts out of --modules, or give --merge");
     return FM_OK;
 }
 
@@ -210,7 +215,7 @@ static fm_status write_result(fm_cmd_finetuning *f)
         return write_folder(f);
     fm_cmd_promise_write(&f->promise, &f->training, &m);
     about.meta = m.meta;
-    return fm_adapter_write(f->decoder, &about, f->output);
+    return fm_adapter_write(f->decoder, &f->options.adapters, &about, f->output);
 }
 
 fm_status fm_cmd_finetune_run(fm_cmd_finetuning *f)

@@ -32,7 +32,7 @@ typedef struct {
  *  when this is FM_OK. */
 FM_NODISCARD fm_status fm_corpus_fault(fm_corpus_builder *b, fm_status st);
 
-/** One more record of the file at hand. FM_EPARSE: more than there can be. */
+/** One more record of the file at hand. FM_ENOMEM: more than there can be. */
 FM_NODISCARD fm_status fm_corpus_record(fm_corpus_builder *b, size_t line);
 
 /** What a field of the record holds. */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "corpus_internal.h"
+#include "fedmoe/base/json.h"
 
 /* Bounds what the parser may take, before it does: how deep, and how many values. */
 static fm_status check_shape(const char *name, size_t line, const char *p, size_t n)
@@ -57,15 +58,15 @@ static const char *reason(const json_error_t *e)
 fm_status fm_corpus_json(const char *name, size_t line, const char *text, size_t len, json_t **out)
 {
     fm_status st = check_shape(name, line, text, len);
+    json_t *value = NULL;
     json_error_t error;
-    json_t *value;
 
     if (st)
         return st;
-    value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-    if (!value && json_error_code(&error) == json_error_out_of_memory)
-        return fm_fail(FM_ENOMEM, "%s:%zu: no memory to parse the line", name, line);
-    if (!value)
+    st = fm_json_parse(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &value, &error);
+    if (st == FM_ENOMEM)
+        return fm_fail_context(st, "%s:%zu: ", name, line);
+    if (st)
         return fm_fail(FM_EPARSE, "%s:%zu, byte %d: %s", name, line, error.position,
                        reason(&error));
     if (!json_is_object(value)) {

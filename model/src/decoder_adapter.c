@@ -7,14 +7,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "decoder_adapter_internal.h"
 #include "decoder_folder_internal.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 #include "fedmoe/base/text.h"
-
-#define PEFT_FILE "adapter_model.safetensors"
-#define PEFT_CONFIG "adapter_config.json"
-#define PREFIX "base_model.model.model.layers."
 
 /* One half of one adapter. */
 typedef struct {
@@ -39,11 +36,7 @@ static fm_status fail(const fm_adapter_file *f, const char *tensor, const char *
 
 /* ---- names ---- */
 
-static const struct {
-    const char *module;
-    unsigned map;
-    size_t part;
-} maps[] = {
+const fm_peft_map fm_peft_maps[FM_PEFT_MAPS] = {
     { "self_attn.q_proj", FM_ADAPT_QUERY, 0 },
     { "self_attn.q_b_proj", FM_ADAPT_QUERY, 0 },
     { "self_attn.k_proj", FM_ADAPT_KEY, 0 },
@@ -62,6 +55,15 @@ static const struct {
     { "mlp.experts.up_proj", FM_ADAPT_EXPERTS, 1 },
     { "mlp.experts.down_proj", FM_ADAPT_EXPERTS, 2 },
 };
+
+bool fm_peft_has(const fm_decoder_config *c, const fm_peft_map *m)
+{
+    const bool two = c->attention == FM_ATTENTION_LATENT && c->query_rank > 0;
+
+    if (c->family == FM_DECODER_GRANITEMOE && m->map == FM_ADAPT_EXPERTS)
+        return false;
+    return strcmp(m->module, two ? "self_attn.q_proj" : "self_attn.q_b_proj") != 0;
+}
 
 /* "12." -> 12, and past it. */
 static bool take_number(const char **at, size_t *out)
@@ -105,22 +107,18 @@ static bool take_module(const char *at, char *module, size_t cap, half *h)
 
 static bool parse_name(const fm_decoder_config *c, const char *name, half *h)
 {
-    /* The two names of one map: which of them a model has follows from its rank. */
-    const bool two = c->attention == FM_ATTENTION_LATENT && c->query_rank > 0;
     char module[128];
 
-    if (strncmp(name, PREFIX, sizeof PREFIX - 1) != 0)
+    if (strncmp(name, FM_PEFT_PREFIX, sizeof FM_PEFT_PREFIX - 1) != 0)
         return false;
-    name += sizeof PREFIX - 1;
+    name += sizeof FM_PEFT_PREFIX - 1;
     if (!take_number(&name, &h->layer) || !take_module(name, module, sizeof module, h))
         return false;
-    if (strcmp(module, two ? "self_attn.q_proj" : "self_attn.q_b_proj") == 0)
-        return false;
-    for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++)
-        if (strcmp(maps[i].module, module) == 0) {
-            h->map = maps[i].map;
-            h->part = maps[i].part;
-            return true;
+    for (size_t i = 0; i < FM_PEFT_MAPS; i++)
+        if (strcmp(fm_peft_maps[i].module, module) == 0) {
+            h->map = fm_peft_maps[i].map;
+            h->part = fm_peft_maps[i].part;
+            return fm_peft_has(c, &fm_peft_maps[i]);
         }
     return false;
 }
@@ -139,7 +137,7 @@ static fm_status read_setting(const fm_adapter_file *f, const json_t *config, co
         return FM_OK;
     if (!json_is_number(value))
         return fm_fail(FM_EPROTO,
-                       "%s: says no %s: neither its metadata nor " PEFT_CONFIG " has the number",
+                       "%s: says no %s: neither its metadata nor " FM_PEFT_CONFIG " has the number",
                        f->path, key);
     *out = json_number_value(value);
     return FM_OK;
@@ -159,7 +157,7 @@ static fm_status check_config(const fm_adapter_file *f, const json_t *config)
         { "target_parameters", "null", "[]" }, { "trainable_token_indices", "null", "[]" },
         { "megatron_config", "null", "{}" },   { "alora_invocation_tokens", "null", "[]" },
     };
-    const fm_json_reader r = { .name = PEFT_CONFIG };
+    const fm_json_reader r = { .name = FM_PEFT_CONFIG };
 
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
         const json_t *value = json_object_get(config, fixed[i].key);
@@ -244,7 +242,7 @@ static fm_status read_config(const char *path, json_t **out)
     char *dir = NULL, *config = NULL;
     fm_status st = is_folder(path) ? fm_strdup(path, &dir) : fm_path_dir(path, &dir);
 
-    if (st == FM_OK && (st = fm_path_join(dir, PEFT_CONFIG, &config)) == FM_OK &&
+    if (st == FM_OK && (st = fm_path_join(dir, FM_PEFT_CONFIG, &config)) == FM_OK &&
         fm_file_exists(config))
         st = fm_json_read(config, out);
     free(dir);
@@ -255,7 +253,7 @@ static fm_status read_config(const char *path, json_t **out)
 static fm_status open_file(fm_adapter_file *f, const char *path)
 {
     fm_status st =
-        is_folder(path) ? fm_path_join(path, PEFT_FILE, &f->path) : fm_strdup(path, &f->path);
+        is_folder(path) ? fm_path_join(path, FM_PEFT_FILE, &f->path) : fm_strdup(path, &f->path);
 
     return st != FM_OK ? st : fm_safetensors_open(f->path, &f->file);
 }
@@ -311,12 +309,12 @@ static fm_status read_half(const fm_adapter_file *f, const half *h, const fm_dec
     if (v->dims != 2 || v->shape[0] != (h->b ? at->out : rank) ||
         v->shape[1] != (h->b ? rank : at->in))
         return fail(f, v->name, "does not have the shape that the map and r give it");
-    if ((st = fm_alloc(v->bytes + 1, 1, &bytes)) != FM_OK)
+    if (fm_floats_element(v->dtype) == 0)
+        return fail(f, v->name, "is not F32, F16 or BF16");
+    if ((st = fm_alloc(v->bytes, 1, &bytes)) != FM_OK)
         return st;
-    if ((st = fm_safetensors_read(f->file, v, 0, v->bytes, bytes)) == FM_OK &&
-        !fm_floats_decode(v->dtype, bytes, n, into))
-        st = fail(f, v->name, "is not F32, F16 or BF16");
-    if (st == FM_OK && !fm_floats_finite(into, n))
+    st = fm_safetensors_read(f->file, v, 0, v->bytes, bytes);
+    if (st == FM_OK && (!fm_floats_decode(v->dtype, bytes, n, into) || !fm_floats_finite(into, n)))
         st = fm_fail(FM_ENONFINITE, "%s: tensor '%.200s' holds a value that is not finite", f->path,
                      v->name);
     free(bytes);

@@ -1,30 +1,26 @@
-/* What decoder_adapter_*.c share. */
+/* What reading and writing of adapters share. */
 #ifndef FEDMOE_MODEL_DECODER_ADAPTER_INTERNAL_H
 #define FEDMOE_MODEL_DECODER_ADAPTER_INTERNAL_H
 
 #include "fedmoe/model/decoder_adapter.h"
 
-#define FM_ADAPTER_CONFIG "adapter_config.json"
-#define FM_ADAPTER_WEIGHTS "adapter_model.safetensors"
-#define FM_ADAPTER_NAME 160 /* bytes of the longest tensor name, and more */
-#define FM_ADAPTER_PARTS 3
+#define FM_PEFT_FILE "adapter_model.safetensors"
+#define FM_PEFT_CONFIG "adapter_config.json"
+#define FM_PEFT_PREFIX "base_model.model.model.layers."
+#define FM_PEFT_MAPS ((size_t)17)
+#define FM_PEFT_EXPERTS \
+    "mlp.experts." /* before the number of the expert, which the table leaves out */
 
-/** A linear map of a decoder that has an adapter. */
 typedef struct {
-    char name[FM_ADAPTER_NAME]; /* "model.layers.0.self_attn.o_proj" */
-    fm_decoder_adapter at;
-} fm_adapter_module;
+    const char *module; /* within its layer */
+    unsigned map;
+    size_t part;
+} fm_peft_map;
 
-/** Every adapter of the decoder, in the order of the layers; stops at the visitor's failure. */
-typedef fm_status fm_adapter_visit(void *context, const fm_adapter_module *m);
-FM_NODISCARD fm_status fm_adapter_each(const fm_decoder *d, fm_adapter_visit *visit, void *context);
+extern const fm_peft_map fm_peft_maps[FM_PEFT_MAPS];
 
-/** "<prefix><module>.lora_A.weight" with which 'A' or 'B'. */
-void fm_adapter_tensor_name(const char *module, char which, char out[FM_ADAPTER_NAME + 40]);
-/** The names of target_modules for a mask, as many as fit PEFT's rule: a module is adapted when its
- *  name is one of them or ends with "." and one of them. @param visit gets each. */
-FM_NODISCARD fm_status fm_adapter_targets(const fm_decoder_config *c, unsigned maps,
-                                          fm_status (*visit)(void *context, const char *target),
-                                          void *context);
+/** Queries have two names: which of them a model has follows from its rank. GraniteMoE's experts have
+ *  none: all of them are one tensor. */
+bool fm_peft_has(const fm_decoder_config *c, const fm_peft_map *m);
 
 #endif

@@ -52,8 +52,8 @@ typedef struct {
     fm_map *experts;       /* [layers, E, FM_PARTS] */
     fm_linear head;
     fm_arena *arena;
-    float *theta;   /* [P] */
-    float *adapter; /* [adapter_parameters] */
+    float *theta;                               /* [P] */
+    float *adapter;                             /* [adapter_parameters] */
     size_t adapter_parameters, adapter_trained; /* of which the first so many */
 } fm_decoder_shared;
 

@@ -163,17 +163,21 @@ static fm_status read_common(const fm_json_reader *r, fm_decoder_config *c)
         (st = fm_json_bool(r, "attention_bias", &c->attention_bias)) != FM_OK ||
         (st = fm_json_size(r, "num_experts_per_tok", &c->top_k)) != FM_OK)
         return st;
-    if (c->heads == 0 || c->width == 0 || c->width % c->heads != 0)
-        return fm_json_fail(r, "hidden_size", json_object_get(r->root, "hidden_size"),
-                            "must be a multiple of num_attention_heads");
-    return FM_OK;
+    return c->heads > 0 ? FM_OK
+                        : fm_json_fail(r, "num_attention_heads",
+                                       json_object_get(r->root, "num_attention_heads"),
+                                       "must be at least 1");
 }
 
 static fm_status read_grouped(const fm_json_reader *r, fm_decoder_config *c)
 {
     const size_t even = c->width / c->heads;
+    const json_t *head = json_object_get(r->root, "head_dim");
     fm_status st;
 
+    if ((!head || json_is_null(head)) && c->width % c->heads != 0)
+        return fm_json_fail(r, "hidden_size", json_object_get(r->root, "hidden_size"),
+                            "must be a multiple of num_attention_heads where there is no head_dim");
     c->attention = FM_ATTENTION_GROUPED;
     c->key_heads = c->heads;
     c->query_head = even;
@@ -195,7 +199,7 @@ static fm_status read_olmoe(const fm_json_reader *r, fm_decoder_config *c)
         return st;
     c->query_key_norm = true;
     c->router = FM_ROUTER_SOFTMAX;
-    if (c->query_head != c->width / c->heads) /* the norms of its class are made for no other */
+    if (c->query_head * c->heads != c->width) /* the norms of its class are made for no other */
         return fm_json_fail(r, "head_dim", json_object_get(r->root, "head_dim"),
                             "must be hidden_size / num_attention_heads");
     if ((st = read_alias(r, "num_experts", "num_local_experts", &c->experts)) != FM_OK ||

@@ -117,7 +117,13 @@ void fm_kernel_outer(const uint32_t *g, const uint32_t *a, size_t pairs, size_t 
 void fm_kernel_outer_float(const float *g, const float *a, size_t rows, size_t out, size_t in,
                            float scale, float *sum)
 {
-    fm_kernels_now()->outer_float(g, a, rows, out, in, scale, sum);
+    fm_kernels_now()->outer_float(g, a, NULL, rows, out, in, scale, FM_START_SUM, sum);
+}
+
+void fm_kernel_outer_weighted(const float *g, const float *a, const float *weights, size_t rows,
+                              size_t out, size_t in, float scale, fm_start start, float *sum)
+{
+    fm_kernels_now()->outer_float(g, a, weights, rows, out, in, scale, start, sum);
 }
 
 void fm_kernel_squares(const float *a, size_t rows, size_t n, double *squares)

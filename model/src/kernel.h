@@ -84,6 +84,11 @@ void fm_kernel_outer(const uint32_t *g, const uint32_t *a, size_t pairs, size_t 
 void fm_kernel_outer_float(const float *g, const float *a, size_t rows, size_t out, size_t in,
                            float scale, float *sum);
 
+/** The same with a weight for each row, g[i, o] * (scale * weights[i] * a[i, k]), NULL: 1 each; added
+ *  to sum, or (FM_START_BIAS) written over what is there when there are rows. */
+void fm_kernel_outer_weighted(const float *g, const float *a, const float *weights, size_t rows,
+                              size_t out, size_t in, float scale, fm_start start, float *sum);
+
 /* What follows has no fused multiply-add: the same bits at every level. */
 
 /** squares[i] = sum over k of a[i, k]^2 in double, in a fixed order. */

@@ -14,8 +14,8 @@ typedef struct {
                      uint64_t *squares);
     void (*outer)(const uint32_t *g, const uint32_t *a, size_t pairs, size_t out, size_t in,
                   int32_t *sum);
-    void (*outer_float)(const float *g, const float *a, size_t rows, size_t out, size_t in,
-                        float scale, float *sum);
+    void (*outer_float)(const float *g, const float *a, const float *weights, size_t rows,
+                        size_t out, size_t in, float scale, fm_start start, float *sum);
     void (*squares)(const float *a, size_t rows, size_t n, double *squares);
     float (*dot)(const float *a, const float *b, size_t n);
     void (*add_scaled)(float *y, float scale, const float *x, size_t n);

@@ -187,36 +187,44 @@ TARGET static void level_rows(const float *a, size_t rows, size_t in, const floa
  * rows may be a power of two apart. */
 #define FLOAT_BLOCK 256
 
+/* Row k times scale, and weights[k] when there are such. */
 INLINE void pack_scaled(float *to, const float *a, size_t a_row, size_t depth, size_t n,
-                        float scale)
+                        float scale, const float *weights)
 {
     if (n == COLUMNS) {
         for (size_t k = 0; k < depth; k++, to += COLUMNS, a += a_row) {
-            store(to, scale * load(a));
-            store(to + LANES, scale * load(a + LANES));
+            const float s = weights ? scale * weights[k] : scale;
+
+            store(to, s * load(a));
+            store(to + LANES, s * load(a + LANES));
         }
         return;
     }
     for (size_t k = 0; k < depth; k++, to += COLUMNS, a += a_row) {
-        store(to, scale * (n < LANES ? load_part(a, n) : load(a)));
+        const float s = weights ? scale * weights[k] : scale;
+
+        store(to, s * (n < LANES ? load_part(a, n) : load(a)));
         if (n > LANES)
-            store(to + LANES, scale * load_part(a + LANES, n - LANES));
+            store(to + LANES, s * load_part(a + LANES, n - LANES));
     }
 }
 
-TARGET static void level_outer_float(const float *g, const float *a, size_t rows, size_t out,
-                                     size_t in, float scale, float *sum)
+TARGET static void level_outer_float(const float *g, const float *a, const float *weights,
+                                     size_t rows, size_t out, size_t in, float scale,
+                                     fm_start start, float *sum)
 {
     const size_t g_row = fm_row_stride(out), a_row = fm_row_stride(in);
     float b[FLOAT_BLOCK * COLUMNS] __attribute__((aligned(64)));
-    tile_plan t = { .x_row = 1, .x_step = g_row, .b_step = COLUMNS, .c_row = in, .add = true };
+    tile_plan t = { .x_row = 1, .x_step = g_row, .b_step = COLUMNS, .c_row = in };
 
     for (size_t i = 0; i < rows; i += FLOAT_BLOCK) {
         t.depth = rows - i < FLOAT_BLOCK ? rows - i : FLOAT_BLOCK;
+        t.add = i || start == FM_START_SUM;
         for (size_t j = 0; j < in; j += COLUMNS) {
             const size_t columns = in - j < COLUMNS ? in - j : COLUMNS;
 
-            pack_scaled(b, a + i * a_row + j, a_row, t.depth, columns, scale);
+            pack_scaled(b, a + i * a_row + j, a_row, t.depth, columns, scale,
+                        weights ? weights + i : NULL);
             for (size_t o = 0; o < out; o += ROWS)
                 tile_any(out - o < ROWS ? out - o : ROWS, &t, g + i * g_row + o, b, NULL,
                          sum + o * in + j, columns);
@@ -373,14 +381,13 @@ TARGET static double level_peak(size_t rounds, float *out)
     return 2.0 * LANES * PEAK_SUMS * (double)rounds;
 }
 
-#define LEVEL_KERNELS                                                                       \
-    {                                                                                       \
-        .transposed = level_transposed, .straight = level_straight, .rows = level_rows,     \
-        .quantise = level_quantise, .outer = level_outer, .outer_float = level_outer_float, \
-        .squares = level_squares, .dot = level_dot, .add_scaled = level_add_scaled,         \
-        .exp = level_exp, .activate = level_activate, .peak = level_peak,                   \
-        .most = level_most, .exp_sum = level_exp_sum, .scale = level_scale,                 \
-        .gain = level_gain, .dot3 = level_dot3, .gain_back = level_gain_back,               \
-        .add_product = level_add_product, .swiglu = level_swiglu,                           \
-        .swiglu_back = level_swiglu_back, .score_back = level_score_back,                   \
+#define LEVEL_KERNELS                                                                           \
+    {                                                                                           \
+        .transposed = level_transposed, .straight = level_straight, .rows = level_rows,         \
+        .quantise = level_quantise, .outer = level_outer, .outer_float = level_outer_float,     \
+        .squares = level_squares, .dot = level_dot, .add_scaled = level_add_scaled,             \
+        .exp = level_exp, .activate = level_activate, .peak = level_peak, .most = level_most,   \
+        .exp_sum = level_exp_sum, .scale = level_scale, .gain = level_gain, .dot3 = level_dot3, \
+        .gain_back = level_gain_back, .add_product = level_add_product, .swiglu = level_swiglu, \
+        .swiglu_back = level_swiglu_back, .score_back = level_score_back,                       \
     }

@@ -11,13 +11,15 @@ fm_status fm_tape_init(fm_tape *t, size_t most, size_t max_rows, size_t paramete
     fm_status st;
 
     *t = (fm_tape){ .max_rows = max_rows, .parameters = parameters };
-    if (!(st = fm_alloc(most, sizeof *t->uses, (void **)&t->uses)))
+    if (!(st = fm_alloc(most, sizeof *t->uses, (void **)&t->uses)) &&
+        !(st = fm_alloc(2 * most + 1, sizeof *t->gaps, (void **)&t->gaps)))
         st = fm_alloc(2 * most, sizeof(const fm_rows *), (void **)&t->signals);
     return st;
 }
 
 void fm_tape_fini(fm_tape *t)
 {
+    free(t->gaps);
     free(t->uses);
     free(t->signals);
     *t = (fm_tape){ 0 };
@@ -40,29 +42,76 @@ void fm_tape_use(fm_tape *t, const fm_linear *map, const fm_rows *a, const fm_ro
     add_signal(t, g);
 }
 
-/* The most of: weighted output gradients of a batch; pairs of FM_PAIRED_ROWS rows; a stripe; what the
- * norms write down. So the integers need no memory that the weighted sum has not. */
+static size_t chunk_rows(const fm_tape *t)
+{
+    const size_t rows = t->max_rows < CHUNK_ROWS ? (t->max_rows + 1) / 2 * 2 : CHUNK_ROWS;
+
+    return rows < FM_PAIRED_ROWS ? FM_PAIRED_ROWS : rows;
+}
+
+static size_t greater(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+size_t fm_tape_crossed_rows(const fm_tape *t, const fm_linear *l)
+{
+    const size_t rows = t->max_rows < FM_CROSSED_ROWS ? t->max_rows : FM_CROSSED_ROWS;
+    const size_t cheap = l->in * l->out / (2 * (l->in + l->out));
+
+    return l->weight == FM_ABSENT ? 0 : cheap < rows ? cheap : rows;
+}
+
+/* The most of: weights of the rows of a map; integers of a chunk of rows, or of a stripe; what the
+ * norms write down. */
 static size_t scratch_words(const fm_tape *t)
 {
     size_t most = 0;
 
     for (size_t i = 0; i < t->use_count; i++) {
         const fm_linear *l = t->uses[i].map;
-        const size_t weighted = t->max_rows * fm_row_stride(l->out);
-        const size_t pairs = FM_PAIRED_ROWS / 2 * (l->in + l->out) + 32;
-        const size_t stripe =
-            (FM_STRIPE + FM_PAIRED_ROWS / 2) * (l->in + 1) + 2 * FM_PAIRED_ROWS * FM_STRIPE + 64;
-        const size_t summed = FM_SUMMED_STRIPE * (l->in + FM_SUMMED_ROWS) + 16;
-        const size_t wide = fm_row_stride(l->in) + fm_row_stride(l->out);
-        const size_t crossed = FM_CROSSED_ROWS * (2 * wide + 2 * FM_CROSSED_ROWS) + 64;
+        const size_t crossed = fm_row_stride(fm_tape_crossed_rows(t, l));
+        const size_t wide = greater(l->in, l->out);
 
-        most = weighted > most ? weighted : most;
-        most = summed > most ? summed : most;
-        most = crossed > most ? crossed : most;
-        most = pairs > most ? pairs : most;
-        most = stripe > most ? stripe : most;
+        most = greater(most, t->max_rows * t->uses[i].a->per_record);
+        most = greater(most, chunk_rows(t) / 2 * (l->in + l->out) + 32);
+        most = greater(most, (FM_STRIPE + FM_PAIRED_ROWS / 2) * (l->in + 1) +
+                                 2 * FM_PAIRED_ROWS * FM_STRIPE + 64);
+        most = greater(most, FM_SUMMED_STRIPE * (l->in + FM_SUMMED_ROWS) + 16);
+        most = greater(most, crossed * (2 * crossed + wide) + fm_panels_floats(wide, crossed) + 64);
     }
     return most;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const size_t x = ((const fm_span *)a)->first, y = ((const fm_span *)b)->first;
+
+    return x < y ? -1 : x > y;
+}
+
+/* The maps' parts in order, and in place of each what lies before it. */
+static void find_gaps(fm_tape *t)
+{
+    size_t n = 0, last = 0;
+
+    for (size_t i = 0; i < t->use_count; i++) {
+        const fm_linear *l = t->uses[i].map;
+
+        if (l->weight != FM_ABSENT)
+            t->gaps[n++] = (fm_span){ l->weight, l->weight + l->in * l->out };
+        if (l->bias != FM_ABSENT)
+            t->gaps[n++] = (fm_span){ l->bias, l->bias + l->out };
+    }
+    qsort(t->gaps, n, sizeof *t->gaps, by_place);
+    for (size_t i = 0; i < n; i++) {
+        const fm_span part = t->gaps[i];
+
+        t->gaps[i] = (fm_span){ last, part.first };
+        last = part.last;
+    }
+    t->gaps[n] = (fm_span){ last, t->parameters };
+    t->gap_count = n + 1;
 }
 
 /* Experts of a block share, as they do their rows. */
@@ -87,12 +136,11 @@ void fm_tape_carve(fm_carver *c, fm_tape *t)
 {
     fm_chunk *k = &t->chunk;
 
+    find_gaps(t);
     for (size_t i = 0; i < t->use_count; i++)
         carve_scales(c, t, i);
 
-    k->capacity = t->max_rows < CHUNK_ROWS ? (t->max_rows + 1) / 2 * 2 : CHUNK_ROWS;
-    if (k->capacity < FM_PAIRED_ROWS)
-        k->capacity = FM_PAIRED_ROWS;
+    k->capacity = chunk_rows(t);
     k->constants = fm_carve(c, k->capacity / 2, 1, sizeof *k->constants);
     k->square_a = fm_carve(c, k->capacity, 1, sizeof *k->square_a);
     k->square_g = fm_carve(c, k->capacity, 1, sizeof *k->square_g);
@@ -164,45 +212,57 @@ bool fm_tape_by_pairs(const fm_linear *l, size_t rows)
     return rows == 1 || (rows <= FM_PAIRED_ROWS && rows * (l->in + l->out) <= 2 * l->in * l->out);
 }
 
-/* One map, the records at [first, last) of it, none of weight 0. */
+/* One map, the records at [first, last) of it, none of weight 0: written over what is there, or
+ * added. Weights of the records that went there are gathered first. */
 static void add_run(fm_tape *t, const fm_use *u, const float *weights, size_t first, size_t last,
-                    float *out)
+                    bool add, float *out)
 {
     const fm_linear *l = u->map;
 
     for (size_t p = first; p < last; p++) {
-        float *to = t->scratch + (p - first) * u->g->stride;
-
-        memset(to, 0, l->out * sizeof *to);
-        fm_kernel_add_scaled(to, weights[fm_use_record(u, p)], fm_rows_at(u->g, p), l->out);
+        t->scratch[p - first] = weights[fm_use_record(u, p)];
         if (l->b)
-            fm_kernel_add_scaled(out + l->bias, (float)l->bias_scale, to, l->out);
+            fm_kernel_add_scaled(out + l->bias, (float)l->bias_scale * t->scratch[p - first],
+                                 fm_rows_at(u->g, p), l->out);
     }
     if (!l->w)
         return;
     fm_fetch_sum(out + l->weight, l->in * l->out);
-    fm_kernel_outer_float(t->scratch, fm_rows_at(u->a, first), last - first, l->out, l->in,
-                          (float)l->weight_scale, out + l->weight);
+    fm_kernel_outer_weighted(fm_rows_at(u->g, first), fm_rows_at(u->a, first), t->scratch,
+                             last - first, l->out, l->in, (float)l->weight_scale,
+                             add ? FM_START_SUM : FM_START_BIAS, out + l->weight);
+}
+
+/* All runs of one map. Its part of the sum is written once where it can be: models are larger than
+ * what a step reads besides. */
+static void add_use(fm_tape *t, const fm_use *u, const float *weights, float *out)
+{
+    const fm_linear *l = u->map;
+    size_t first, last;
+    bool begun = false;
+
+    if (l->b)
+        memset(out + l->bias, 0, l->out * sizeof *out);
+    fm_use_range(t, u, &first, &last);
+    for (size_t p = first; p <= last; p++) {
+        if (p < last && weights[fm_use_record(u, p)] != 0.0f)
+            continue;
+        if (p > first) {
+            add_run(t, u, weights, first, p, begun, out);
+            begun = true;
+        }
+        first = p + 1;
+    }
+    if (!begun && l->w)
+        memset(out + l->weight, 0, l->in * l->out * sizeof *out);
 }
 
 void fm_tape_weighted_sum(fm_tape *t, const float *weights, float *out)
 {
-    memset(out, 0, t->parameters * sizeof *out);
-    for (size_t i = 0; i < t->use_count; i++) {
-        const fm_use *u = &t->uses[i];
-        size_t first, last, p;
-
-        fm_use_range(t, u, &first, &last);
-        for (p = first; p < last; p++) {
-            if (weights[fm_use_record(u, p)] != 0.0f)
-                continue;
-            if (p > first)
-                add_run(t, u, weights, first, p, out);
-            first = p + 1;
-        }
-        if (p > first)
-            add_run(t, u, weights, first, p, out);
-    }
+    for (size_t i = 0; i < t->gap_count; i++)
+        memset(out + t->gaps[i].first, 0, (t->gaps[i].last - t->gaps[i].first) * sizeof *out);
+    for (size_t i = 0; i < t->use_count; i++)
+        add_use(t, &t->uses[i], weights, out);
 }
 
 static void add_outer(const fm_linear *l, const float *a, const float *g, float *out)

@@ -43,10 +43,17 @@ typedef struct {
     uint64_t *square_a, *square_g;
 } fm_chunk;
 
+/* Parameters [first, last). */
+typedef struct {
+    size_t first, last;
+} fm_span;
+
 typedef struct {
     size_t parameters, max_rows, rows; /* of the batch that is kept */
     fm_use *uses;
     size_t use_count;
+    fm_span *gaps; /* what no map has */
+    size_t gap_count;
     const fm_rows **signals; /* every a and g, once */
     size_t signal_count;
     bool normed;       /* the squares of all signals' rows belong to this batch */
@@ -113,8 +120,10 @@ bool fm_tape_by_pairs(const fm_linear *l, size_t rows);
 #define FM_STRIPE 16
 #define FM_SUMMED_STRIPE 48
 #define FM_SUMMED_ROWS 256
-/* Up to so many rows, where it is cheaper than a sum: all products of two rows at once. */
-#define FM_CROSSED_ROWS 64
+/* Up to so many rows all products of two of them at once are cheaper than their sum, by half at least:
+ * they may turn out to be of no use. */
+#define FM_CROSSED_ROWS 256
+size_t fm_tape_crossed_rows(const fm_tape *t, const fm_linear *l);
 
 /* products.c: sums of products in a fixed order. */
 double fm_dot_double(const float *a, const float *b, size_t n);

@@ -63,7 +63,7 @@ static double stripe(const fm_tape *t, const fm_use *u, size_t first, size_t las
 /* All products of two rows of r, [rows, rows], to out; room: the rows in a row, and their panels. */
 static void cross(const fm_rows *r, size_t first, size_t rows, float *room, float *out)
 {
-    float *panels = room + FM_CROSSED_ROWS * fm_row_stride(r->n);
+    float *panels = room + (rows * r->n + 15) / 16 * 16;
 
     for (size_t i = 0; i < rows; i++)
         memcpy(room + i * r->n, fm_rows_at(r, first + i), r->n * sizeof *room);
@@ -80,8 +80,7 @@ static void cross(const fm_rows *r, size_t first, size_t rows, float *room, floa
 static double by_products(const fm_tape *t, const fm_use *u, size_t first, size_t last)
 {
     const size_t rows = last - first, stride = fm_row_stride(rows);
-    float *aa = t->scratch, *gg = aa + FM_CROSSED_ROWS * FM_CROSSED_ROWS;
-    float *room = gg + FM_CROSSED_ROWS * FM_CROSSED_ROWS;
+    float *aa = t->scratch, *gg = aa + rows * stride, *room = gg + rows * stride;
     double weight = 0.0, bias = 0.0, size = 0.0, bias_size = 0.0;
 
     cross(u->a, first, rows, room, aa);
@@ -102,19 +101,13 @@ static double by_products(const fm_tape *t, const fm_use *u, size_t first, size_
     return scaled(u->map, weight, bias);
 }
 
-/* Whether that is cheaper than the sum of so many rows. */
-static bool crossed(const fm_linear *l, size_t rows)
-{
-    return l->w && rows <= FM_CROSSED_ROWS && rows * (l->in + l->out) <= l->in * l->out;
-}
-
 static double run_square(const fm_tape *t, const fm_use *u, size_t first, size_t last)
 {
     double sum = -1.0;
 
     if (fm_tape_by_pairs(u->map, last - first))
         return by_pairs(u, first, last);
-    if (crossed(u->map, last - first))
+    if (last - first <= fm_tape_crossed_rows(t, u->map))
         sum = by_products(t, u, first, last);
     if (sum >= 0.0)
         return sum;

@@ -13,7 +13,7 @@
 /* Texts. */
 #define TEXT_ROUNDS 200
 #define TEXT_CLIP_NORM 0.3
-#define TEXT_LEARNING_RATE 0.005
+#define TEXT_LEARNING_RATE 0.02
 #define TEXT_RATE 0.125 /* of the units in a round, and no fewer than ... */
 #define TEXT_UNITS 128.0
 

@@ -24,7 +24,7 @@ typedef struct {
     uint64_t width, layers, heads, experts, top_k, hidden, vocabulary, length, sequences, threads;
     uint64_t rank, tries;
     const char *python;
-    bool processor;
+    bool processor, no_peer;
 } setting;
 
 typedef struct {
@@ -275,6 +275,7 @@ int main(int argc, char **argv)
         { "tries", FM_CLI_U64, &s.tries, "N", "the best of them counts; default 5", false, 1, 100 },
         { "python", FM_CLI_STRING, &s.python, "PROGRAM",
           "that has PyTorch; default /usr/bin/python3", false, 0, 0 },
+        { "no-peer", FM_CLI_FLAG, &s.no_peer, NULL, "without PyTorch", false, 0, 0 },
         { "processor-time", FM_CLI_FLAG, &s.processor, NULL,
           "count this and not the clock's: one thread on a busy machine", false, 0, 0 },
     };
@@ -300,7 +301,7 @@ int main(int argc, char **argv)
            (unsigned)s.top_k, (unsigned)s.vocabulary, (unsigned)s.sequences, (unsigned)s.length);
     for (unsigned threads = 1; threads <= s.threads; threads *= 2) {
         run(&s, threads);
-        if (peer(&s, threads))
+        if (!s.no_peer && peer(&s, threads))
             printf("  PyTorch is not measured\n");
     }
     return 0;

@@ -291,6 +291,26 @@ const float *decoder_fixture_floats(const decoder_fixture *f, const char *name, 
     return (const float *)(const void *)t->data;
 }
 
+static void small_latent(size_t which, fm_decoder_config *c)
+{
+    c->attention = FM_ATTENTION_LATENT;
+    c->rotary = 4;
+    c->value_head = 5;
+    c->key_value_rank = 9;
+    c->query_rank = which % 2 ? 7 : 0;
+    c->attention_bias = which % 2;
+    c->rope.interleaved = true;
+    c->dense_layers = 1;
+    c->shared_hidden = 11;
+    c->router = which < 4 ? FM_ROUTER_SOFTMAX : FM_ROUTER_SIGMOID;
+    c->correction_bias = which >= 4;
+    c->normalise_weights = which >= 4;
+    c->routed_scale = 1.5;
+    c->group_count = 3;
+    c->groups_chosen = 2;
+    c->groups = which < 4 ? FM_GROUPS_MAX : FM_GROUPS_TOP2;
+}
+
 fm_decoder_config decoder_small(size_t which)
 {
     fm_decoder_config c = { .vocabulary = 211,
@@ -328,22 +348,7 @@ fm_decoder_config decoder_small(size_t which)
         c.residual_multiplier = 0.5;
         c.logits_divisor = 2.0;
     } else {
-        c.attention = FM_ATTENTION_LATENT;
-        c.rotary = 4;
-        c.value_head = 5;
-        c.key_value_rank = 9;
-        c.query_rank = which % 2 ? 7 : 0;
-        c.attention_bias = which % 2;
-        c.rope.interleaved = true;
-        c.dense_layers = 1;
-        c.shared_hidden = 11;
-        c.router = which < 4 ? FM_ROUTER_SOFTMAX : FM_ROUTER_SIGMOID;
-        c.correction_bias = which >= 4;
-        c.normalise_weights = which >= 4;
-        c.routed_scale = 1.5;
-        c.group_count = 3;
-        c.groups_chosen = 2;
-        c.groups = which < 4 ? FM_GROUPS_MAX : FM_GROUPS_TOP2;
+        small_latent(which, &c);
     }
     if (which % 2)
         c.rope = (fm_decoder_rope){ .theta = 100.0,

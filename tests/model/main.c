@@ -43,6 +43,7 @@ int main(int argc, char **argv)
         suite_corpus_fhir,
         suite_corpus_ndjson,
         suite_text_schema,
+        suite_tape,
     };
 
     return fm_test_main(suites, FM_TEST_COUNT(suites), argc, argv);

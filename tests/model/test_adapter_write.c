@@ -95,6 +95,7 @@ static void check_fixture(const char *name)
     const fm_adapter_about about = { .base = "base", .meta = &meta, .meta_count = 1 };
     char path[4400], root[DECODER_PATH], folder[DECODER_PATH], weights[DECODER_PATH];
     fm_adapter_file *a = NULL, *again = NULL;
+    fm_decoder_adapters shape;
     fm_decoder *d;
     world w = { 0 };
 
@@ -103,14 +104,15 @@ static void check_fixture(const char *name)
     fixture_adapter(name, path);
     CU_ASSERT_EQUAL_FATAL(fm_adapter_file_open(path, &w.f.config, &a), FM_OK);
     CU_ASSERT(fm_adapter_file_adapters(a).rank == 4 && fm_adapter_file_adapters(a).alpha == 8.0);
+    shape = fm_adapter_file_adapters(a);
     d = adapted(&w, a);
     CU_ASSERT(off_by(d, &w) < 1e-4);
     CU_ASSERT(merged_off_by(d, &w) < 1e-4);
     fm_test_tmpdir(root, sizeof root);
     decoder_path(root, "out", folder);
-    CU_ASSERT_EQUAL(fm_adapter_write(d, &about, folder), FM_OK);
-    CU_ASSERT_EQUAL(fm_adapter_write(d, &about, folder), FM_EEXIST);
-    decoder_path(folder, FM_ADAPTER_WEIGHTS, weights);
+    CU_ASSERT_EQUAL(fm_adapter_write(d, &shape, &about, folder), FM_OK);
+    CU_ASSERT_EQUAL(fm_adapter_write(d, &shape, &about, folder), FM_EEXIST);
+    decoder_path(folder, FM_PEFT_FILE, weights);
     same_tensors(path, weights);
     fm_decoder_free(&d);
     CU_ASSERT_EQUAL_FATAL(fm_adapter_file_open(folder, &w.f.config, &again), FM_OK);
@@ -146,10 +148,11 @@ static void what_is_for_its_owner_alone_is_closed_to_others(void)
     CU_ASSERT_EQUAL_FATAL(fm_decoder_new(&config, &o, &d), FM_OK);
     fm_test_tmpdir(root, sizeof root);
     decoder_path(root, "mine", path);
-    CU_ASSERT_EQUAL(fm_adapter_write(d, &(fm_adapter_about){ .owner_only = true }, path), FM_OK);
+    CU_ASSERT_EQUAL(
+        fm_adapter_write(d, &o.adapters, &(fm_adapter_about){ .owner_only = true }, path), FM_OK);
     CU_ASSERT(stat(path, &info) == 0 && (info.st_mode & 0777) == 0700);
     decoder_path(root, "ours", path);
-    CU_ASSERT_EQUAL(fm_adapter_write(d, &(fm_adapter_about){ 0 }, path), FM_OK);
+    CU_ASSERT_EQUAL(fm_adapter_write(d, &o.adapters, &(fm_adapter_about){ 0 }, path), FM_OK);
     CU_ASSERT(stat(path, &info) == 0 && (info.st_mode & 0777) == 0755);
     fm_decoder_free(&d);
 }

@@ -67,7 +67,8 @@ static void each_adapter(const world *w, adapter_piece *piece, void *ctx)
 typedef struct {
     const world *w;
     float *theta;
-    const float *ex0, *clipped; /* gradients: of the first sequence, of the clipped sum, of B alone */
+    const float *ex0,
+        *clipped; /* gradients: of the first sequence, of the clipped sum, of B alone */
     size_t found, a, b, sums;
     double worst;
 } adapters;

@@ -106,6 +106,11 @@ static void keys_mean_what_they_mean_there(void)
     CU_ASSERT_EQUAL(c.logits_divisor, 6.0);
     with(decoder_granite, ",\"head_dim\":8", &c);
     CU_ASSERT_EQUAL(c.query_head, 8);
+    CU_ASSERT_EQUAL_FATAL(parse("{\"model_type\":\"deepseek_v3\",\"hidden_size\":7169}", &c),
+                          FM_OK);
+    CU_ASSERT_EQUAL(c.query_head, 192); /* the heads of latent attention have sizes of their own */
+    CU_ASSERT_EQUAL_FATAL(
+        parse("{\"model_type\":\"granitemoe\",\"hidden_size\":4100,\"head_dim\":64}", &c), FM_OK);
     with(decoder_olmoe, ",\"clip_qkv\":1.5,\"norm_topk_prob\":true", &c);
     CU_ASSERT_EQUAL(c.clip_query_key_value, 1.5);
     CU_ASSERT_TRUE(c.normalise_weights);
@@ -309,7 +314,8 @@ static void other_classes_and_values_are_refused_by_name(void)
         { "{\"model_type\":\"olmoe\",\"hidden_size\":null}", "hidden_size is null", FM_EINVAL },
         { "{\"model_type\":\"olmoe\",\"vocab_size\":4294967296}", "vocab_size is 4294967296",
           FM_EINVAL },
-        { "{\"model_type\":\"olmoe\",\"num_attention_heads\":0}", "hidden_size", FM_EINVAL },
+        { "{\"model_type\":\"olmoe\",\"num_attention_heads\":0}", "num_attention_heads is 0",
+          FM_EINVAL },
         { "{\"model_type\":\"olmoe\",\"tie_word_embeddings\":1}", "tie_word_embeddings is 1",
           FM_EINVAL },
         { "{\"model_type\":\"olmoe\",\"num_key_value_heads\":3}", "key_heads", FM_EINVAL },

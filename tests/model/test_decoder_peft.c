@@ -210,6 +210,7 @@ static void what_is_no_adapter_of_the_model_is_refused_by_name(void)
 /* A decoder with every adapter that the family can have, all different, and what is read of them. */
 static void check_written(const char *config, unsigned maps)
 {
+    const fm_adapter_about about = { .base = "base" };
     const decoder_folder_spec s = { .config = config, .dtype = "F32" };
     fm_decoder_options o = { .max_tokens = 2,
                              .adapters = { .rank = 2, .alpha = 3.5, .maps = maps } };
@@ -235,12 +236,12 @@ static void check_written(const char *config, unsigned maps)
     CU_ASSERT_EQUAL_FATAL(fm_decoder_adapters_set(d, flat, n), FM_OK);
     if (fm_decoder_folder_config(f)->family == FM_DECODER_GRANITEMOE) {
         o.adapters.maps = FM_ADAPT_ALL;
-        CU_ASSERT_EQUAL(fm_adapter_write(d, &(fm_adapter_about){ .base = "base" }, out), FM_EINVAL);
+        CU_ASSERT_EQUAL(fm_adapter_write(d, &o.adapters, &about, out), FM_EINVAL);
         decoder_error_has("have no names in PEFT");
         o.adapters.maps = maps;
     }
-    CU_ASSERT_EQUAL_FATAL(fm_adapter_write(d, &(fm_adapter_about){ .base = "base" }, out), FM_OK);
-    CU_ASSERT_EQUAL(fm_adapter_write(d, &(fm_adapter_about){ 0 }, out), FM_EEXIST);
+    CU_ASSERT_EQUAL_FATAL(fm_adapter_write(d, &o.adapters, &about, out), FM_OK);
+    CU_ASSERT_EQUAL(fm_adapter_write(d, &o.adapters, &about, out), FM_EEXIST);
     CU_ASSERT_EQUAL_FATAL(fm_adapter_file_open(out, fm_decoder_folder_config(f), &a), FM_OK);
     o.adapters = fm_adapter_file_adapters(a);
     CU_ASSERT_EQUAL(o.adapters.rank, 2);

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "corpus_fixture.h"
 #include "decoder_fixture.h"
 #include "fedmoe/base/file.h"
+#include "fedmoe/base/json.h"
 #include "fedmoe/model/metrics.h"
 #include "fedmoe/model/mlp.h"
 #include "fedmoe/model/predict.h"
@@ -358,10 +360,109 @@ static void what_tables_give_back_holds_no_records(void)
     fm_schema_free(&s);
 }
 
+/* A source of each kind, with texts of the letter Z (base64: Wlpa) and one of them wrong. */
+static const struct {
+    const char *schema, *before, *text, *behind, *bad;
+} sources[] = {
+    { "name: t\nsource: csv\ntext: note\nunit: who\n", "a,\"Z\"\"", "ZZZZ", "\"\n", "b,Z \"\n" },
+    { "name: t\nsource: ndjson\ntemplate: \"{who}:{note}\"\nunit: who\n",
+      "{\"who\": \"a\", \"note\": \"\\u005a", "ZZZZ", "\"}\n",
+      "{\"who\": \"b\", \"note\": \"ZZZZ" },
+    { "name: t\nsource: fhir\nunit: patient\n",
+      "{\"resourceType\": \"DiagnosticReport\", \"subject\": {\"reference\": \"Patient/a\"}, "
+      "\"presentedForm\": [{\"contentType\": \"text/plain\", \"data\": \"",
+      "Wlpa", "\"}]}\n", "{\"resourceType\": \"DiagnosticReport\", \"presentedForm\": [\"ZZZZ" },
+};
+
+static void make_texts(size_t source, size_t records, bool bad, fm_buf *data)
+{
+    if (source == 0)
+        CU_ASSERT_EQUAL_FATAL(fm_buf_printf(data, "who,note\n"), FM_OK);
+    for (size_t r = 0; r < records; r++) {
+        CU_ASSERT_EQUAL_FATAL(fm_buf_printf(data, "%s", sources[source].before), FM_OK);
+        for (size_t i = 0; i < 300; i++)
+            CU_ASSERT_EQUAL_FATAL(fm_buf_printf(data, "%s", sources[source].text), FM_OK);
+        CU_ASSERT_EQUAL_FATAL(fm_buf_printf(data, "%s", sources[source].behind), FM_OK);
+    }
+    if (bad)
+        CU_ASSERT_EQUAL_FATAL(fm_buf_printf(data, "%s", sources[source].bad), FM_OK);
+}
+
+static fm_status corpus_life(size_t source, const fm_tokenizer *t, const fm_buf *data)
+{
+    const fm_corpus_options o = { .context = 100 };
+    const char *yaml = sources[source].schema;
+    fm_text_schema *s = NULL;
+    fm_corpus *c = NULL;
+    fm_status st = fm_text_schema_parse("s", yaml, strlen(yaml), &s);
+
+    if (!st)
+        st = fm_corpus_parse(s, t, &o, "d", data->data, data->len, &c);
+    fm_corpus_free(&c);
+    fm_text_schema_free(&s);
+    return st;
+}
+
+static void corpora_survive_what_fails(void)
+{
+    fm_tokenizer *t = corpus_tokenizer(NULL, true);
+
+    fm_json_guard(); /* through this program's counters, too */
+    for (size_t source = 0; source < FM_TEST_COUNT(sources); source++) {
+        fm_buf data = { 0 };
+        size_t count, other = 0;
+
+        make_texts(source, 3, false, &data);
+        allocations = 0;
+        CU_ASSERT_EQUAL(corpus_life(source, t, &data), FM_OK);
+        count = allocations;
+        CU_ASSERT_TRUE(count > 20);
+        for (size_t n = 1; n <= count; n++) {
+            allocations = 0;
+            fail_at = n;
+            other += corpus_life(source, t, &data) != FM_ENOMEM;
+            fail_at = 0;
+        }
+        CU_ASSERT_EQUAL(other, 0);
+        fm_buf_fini(&data);
+    }
+    json_set_alloc_funcs(malloc, free);
+    fm_tokenizer_free(&t);
+}
+
+/* As letters, in base64, and as ids. */
+static void what_corpora_give_back_holds_no_texts(void)
+{
+    static const char marks[][5] = { "ZZZZ", "Wlpa", "Z\0\0" };
+    fm_tokenizer *t = corpus_tokenizer(NULL, true);
+
+    fm_json_guard();
+    for (size_t i = 0; i < FM_TEST_COUNT(marks); i++) {
+        memcpy(&mark, marks[i], sizeof mark);
+        for (size_t source = 0; source < FM_TEST_COUNT(sources); source++) {
+            for (int bad = 0; bad < 2; bad++) {
+                fm_buf data = { 0 };
+
+                make_texts(source, 20, bad, &data);
+                marks_freed = 0;
+                armed = true;
+                CU_ASSERT_EQUAL(corpus_life(source, t, &data), bad ? FM_EPARSE : FM_OK);
+                armed = false;
+                CU_ASSERT_EQUAL(marks_freed, 0);
+                fm_buf_fini(&data);
+            }
+        }
+    }
+    json_set_alloc_funcs(malloc, free);
+    fm_tokenizer_free(&t);
+}
+
 static const fm_test tests[] = {
     { "steps never allocate", steps_never_allocate },
     { "a decoder's step never allocates", a_decoder_step_never_allocates },
     { "every allocation that fails is survived", every_allocation_that_fails_is_survived },
     { "what tables give back holds no records", what_tables_give_back_holds_no_records },
+    { "corpora survive what fails", corpora_survive_what_fails },
+    { "what corpora give back holds no texts", what_corpora_give_back_holds_no_texts },
 };
 const fm_test_suite suite_memory = { "model.memory", tests, FM_TEST_COUNT(tests) };

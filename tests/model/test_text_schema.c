@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fedmoe/base/file.h"
 #include "fm_test.h"
 #include "suites.h"
 #include "text_schema_internal.h"
@@ -146,11 +147,33 @@ static void names_and_pieces_have_limits(void)
     fm_buf_fini(&yaml);
 }
 
+static void the_schema_shown_is_a_schema(void)
+{
+    static const char fence[] = "```yaml\n";
+    const char *at, *end;
+    fm_text_schema *s = NULL;
+    fm_buf file = { 0 };
+
+    CU_ASSERT_EQUAL_FATAL(fm_file_read(FEDMOE_DOCS "/text.md", 1 << 20, &file), FM_OK);
+    at = strstr((const char *)file.data, "## Texts");
+    at = at ? strstr(at, fence) : NULL;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+    at += strlen(fence);
+    end = strstr(at, "```\n");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(end);
+    CU_ASSERT_EQUAL(fm_text_schema_parse("docs/text.md", at, (size_t)(end - at), &s), FM_OK);
+    if (s)
+        CU_ASSERT_STRING_EQUAL(fm_text_schema_unit(s), "patient");
+    fm_text_schema_free(&s);
+    fm_buf_fini(&file);
+}
+
 static const fm_test tests[] = {
     { "what a schema says", what_a_schema_says },
     { "the defaults", the_defaults },
     { "what is refused", what_is_refused },
     { "names and pieces have limits", names_and_pieces_have_limits },
+    { "the schema shown is a schema", the_schema_shown_is_a_schema },
 };
 
 const fm_test_suite suite_text_schema = { "model.text_schema", tests, FM_TEST_COUNT(tests) };

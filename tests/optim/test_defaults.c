@@ -92,6 +92,25 @@ static void a_number_is_learned_more_slowly(void)
     CU_ASSERT_EQUAL(number.clip_norm, binary.clip_norm);
 }
 
+/* Of few texts more in a round; what is not theirs is not asked for. */
+static void texts_are_trained_without_tuning_too(void)
+{
+    static const double units[] = { 1.0, 100.0, 1e3, 1e6 };
+
+    for (size_t i = 0; i < FM_TEST_COUNT(units); i++) {
+        const fm_training_case c = { .units = units[i], .delta = 1e-4, .start = true };
+        fm_training t;
+
+        fm_training_text_defaults(&c, &t);
+        CU_ASSERT(t.sampling_rate > 0.0 && t.sampling_rate <= 1.0);
+        CU_ASSERT(t.sampling_rate * units[i] >= fmin(units[i], 100.0));
+        CU_ASSERT(t.rounds > 1 && t.learning_rate > 0.0 && t.clip_norm > 0.0);
+        CU_ASSERT(t.clip_quantile > 0.0 && t.clip_rate > 0.0);
+        CU_ASSERT(t.clip_share > 0.0 && t.clip_share <= 0.5);
+        CU_ASSERT(t.load_share == 0.0 && !t.start);
+    }
+}
+
 static const fm_test tests[] = {
     { "a statistics round is one round more", a_statistics_round_is_one_round_more },
     { "any case has settings within their ranges", any_case_has_settings_within_their_ranges },
@@ -99,6 +118,7 @@ static const fm_test tests[] = {
       adams_divisor_is_half_of_the_noise_at_epsilon_8 },
     { "classes are clipped later", classes_are_clipped_later },
     { "a number is learned more slowly", a_number_is_learned_more_slowly },
+    { "texts are trained without tuning, too", texts_are_trained_without_tuning_too },
 };
 
 const fm_test_suite suite_defaults = { "optim.defaults", tests, FM_TEST_COUNT(tests) };

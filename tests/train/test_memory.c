@@ -4,6 +4,7 @@
 
 #include "rig.h"
 #include "suites.h"
+#include "text_rig.h"
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -73,8 +74,34 @@ static void runs_never_allocate(void)
         }
 }
 
+static void runs_on_texts_never_allocate(void)
+{
+    for (size_t k = 0; k < 3; k++) {
+        const text_rig_plan p = {
+            4, 60, 3, .all = k == 2, .tail = true, .encoding = k == 0 ? FM_DP_FAST : FM_DP_EXACT
+        };
+        fm_rng rng = fm_rng_system();
+        fm_train_step_input in = { .rng = &rng };
+        fm_dp_sum *sum = NULL;
+        fm_train_step *s;
+        text_rig r;
+
+        text_rig_open(&r, &p);
+        r.spec.sampling_rate = 0.8;
+        in.state = r.state;
+        s = text_rig_step(&r, 3);
+        atomic_store(&g_allocations, 0);
+        for (int i = 0; i < 3; i++)
+            CU_ASSERT_EQUAL(fm_train_step_run(s, &in, &sum), FM_OK);
+        CU_ASSERT_EQUAL(atomic_load(&g_allocations), 0);
+        fm_train_step_free(&s);
+        text_rig_close(&r);
+    }
+}
+
 static const fm_test tests[] = {
     { "runs never allocate", runs_never_allocate },
+    { "runs on texts never allocate", runs_on_texts_never_allocate },
 };
 
 const fm_test_suite suite_memory = { "train.memory", tests, FM_TEST_COUNT(tests) };

@@ -17,9 +17,19 @@ FM_NODISCARD fm_status fm_json_read(const char *path, json_t **out);
 FM_NODISCARD fm_status fm_json_print(const json_t *value);
 
 /**
- * From now on what jansson frees is wiped first, whoever allocated it: values may be private. For
- * the main thread, at the program's beginning: fm_cli_main calls it.
+ * From now on what jansson frees is wiped first, whoever allocated it, as values may be private; and
+ * what it could not allocate is noticed (fm_json_parse). For the main thread, at the program's
+ * beginning: fm_cli_main calls it.
  */
-void fm_json_wipe_freed(void);
+void fm_json_guard(void);
+
+/**
+ * json_loadb, but no value when memory was short: jansson goes on then, with a part of a text.
+ * @param flags  of json_loadb.
+ * @param error  out on FM_EPARSE: what and where. Its text may repeat what stands there.
+ * @return FM_OK; FM_EPARSE, no text recorded; FM_ENOMEM. *out: json_decref.
+ */
+FM_NODISCARD fm_status fm_json_parse(const void *text, size_t len, size_t flags, json_t **out,
+                                     json_error_t *error);
 
 #endif

@@ -8,7 +8,8 @@
  * whatever else is in the batch: no capacity limits, no dropping, every sum in a fixed order.
  *
  * Units (of privacy) are one or more whole sequences, one after the other: unit u has the sequences
- * units[u - 1] (0 for the first) to units[u] - 1; units NULL: each sequence is one.
+ * units[u - 1] (0 for the first) to units[u] - 1, the last of them ends with the batch; units NULL:
+ * each sequence is one, whatever the count that is given.
  *
  * One object belongs to one thread at a time. Steps never allocate.
  */

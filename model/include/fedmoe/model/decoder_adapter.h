@@ -1,7 +1,6 @@
 /*
  * Low-rank adapters as PEFT keeps them: a safetensors file with lora_A and lora_B of each map, the
- * rank and alpha in its metadata (r, lora_alpha) or in adapter_config.json beside it. What is written
- * has both.
+ * rank and alpha in its metadata (r, lora_alpha) or in adapter_config.json beside it.
  *
  * Source: PEFT's names, base_model.model.<module>.lora_{A,B}.weight; docs/text.md, "Folders".
  */
@@ -34,19 +33,19 @@ fm_decoder_adapters fm_adapter_file_adapters(const fm_adapter_file *f);
 FM_NODISCARD fm_status fm_adapter_file_read(const fm_adapter_file *f, fm_decoder *d);
 
 typedef struct {
-    const char *base;                /* base_model_name_or_path, or NULL */
+    const char *base;                /* name of the model for adapter_config.json, or NULL */
     const fm_safetensors_meta *meta; /* [meta_count] more metadata of the weights */
-    size_t meta_count;
-    bool owner_only; /* the folder is for its owner alone: 0700 */
+    size_t meta_count;               /* at most 16 */
+    bool owner_only;                 /* the weights may tell texts: the folder gets mode 0700 */
 } fm_adapter_about;
 
 /**
- * Write the decoder's adapters as a new folder, in float32: adapter_model.safetensors and
- * adapter_config.json.
- * @return FM_OK; FM_EEXIST `output` is there; FM_EINVAL there are none, or PEFT has no name for them
- *         (GraniteMoE's routed experts); FM_EIO; FM_ENOMEM. On error nothing is at `output`.
+ * Write a decoder's adapters as a new folder that PEFT opens, in float32.
+ * @param a what the decoder was made with.
+ * @return FM_OK; FM_EINVAL: GraniteMoE's experts, which have no names there; FM_EEXIST; FM_EIO;
+ *         FM_ENOMEM. On error nothing is at `output`.
  */
-FM_NODISCARD fm_status fm_adapter_write(const fm_decoder *d, const fm_adapter_about *about,
-                                        const char *output);
+FM_NODISCARD fm_status fm_adapter_write(const fm_decoder *d, const fm_decoder_adapters *a,
+                                        const fm_adapter_about *about, const char *output);
 
 #endif

@@ -1,0 +1,375 @@
+/*
+ * Fine-tuning: what adapters gain of what a training of all weights gains, without privacy, on texts
+ * of hospitals and banks (../shared/data/text); and what a private step costs beside the same step
+ * without privacy, in time and in memory.
+ *
+ * A model is trained on conversations with doctors and adapted on 1,000 questions to a bank. Learning
+ * rate and number of passes of each way are chosen on texts that the figures are not of.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fedmoe/base/cli.h"
+#include "fedmoe/base/log.h"
+#include "fedmoe/train/step.h"
+#include "finetune_texts.h"
+
+#define CONTEXT 256
+#define BATCH 2048
+
+typedef struct {
+    uint64_t seeds, passes, tune_passes, records, rank, tries, sequences;
+    const char *preset;
+} setting;
+
+static const char bank[] = "name: bank\nsource: csv\ntext: text\nunit: record\n";
+static const char ward[] = "name: ward\nsource: csv\ntemplate: \"{dialogue}\\n\\n{section_header}: "
+                           "{section_text}\"\nunit: record\n";
+
+#define DEFAULT_MAPS ((FM_ADAPT_ALL) & ~(unsigned)(FM_ADAPT_EXPERTS | FM_ADAPT_DENSE))
+
+/* ---- what is gained ---- */
+
+typedef struct {
+    fm_corpus train, choose, test;
+} split;
+
+/* A way to fine-tune. */
+typedef struct {
+    const char *name;
+    bool adapters, train_a;
+    unsigned maps;
+    double rates[3];
+} way;
+
+static fm_decoder *copy_of(const fm_decoder *base, const way *w, uint64_t rank, uint64_t seed)
+{
+    const fm_decoder_options o = { .max_tokens = BATCH,
+                                   .train = w->adapters ? FM_TRAIN_NONE : FM_TRAIN_ALL,
+                                   .adapters = { .rank = w->adapters ? (size_t)rank : 0,
+                                                 .alpha = 2.0 * (double)rank,
+                                                 .maps = w->maps,
+                                                 .train_a = w->train_a } };
+    fm_decoder *d = NULL;
+    fm_rng_seed state;
+    fm_rng rng = fm_rng_seeded(&state, seed);
+
+    bench_need(fm_decoder_new(fm_decoder_get_config(base), &o, &d));
+    fm_decoder_get(base, fm_decoder_weights(d));
+    bench_need(fm_decoder_refresh(d));
+    if (w->adapters)
+        bench_need(fm_decoder_adapters_init(d, &rng));
+    return d;
+}
+
+/* Test loss where the loss that chooses is least. */
+static double tuned(const setting *s, const fm_decoder *base, const way *w, const split *t,
+                    uint64_t seed)
+{
+    double best = INFINITY, test = INFINITY, rate = 0.0;
+    uint64_t pass = 0;
+
+    for (size_t k = 0; k < 3; k++) {
+        fm_decoder *d = copy_of(base, w, s->rank, seed);
+        bench_adam *adam = NULL;
+        fm_rng_seed state;
+        fm_rng rng = fm_rng_seeded(&state, 100 + seed);
+        const uint64_t steps = s->tune_passes * (t->train.starts[t->train.sequences] / BATCH + 1);
+
+        for (uint64_t p = 0; p < s->tune_passes; p++) {
+            double loss;
+
+            bench_pass(d, &t->train, BATCH, w->rates[k], steps, &rng, &adam);
+            if ((loss = bench_loss(d, &t->choose)) < best) {
+                best = loss;
+                test = bench_loss(d, &t->test);
+                rate = w->rates[k];
+                pass = p + 1;
+            }
+        }
+        bench_pass_free(&adam);
+        fm_decoder_free(&d);
+    }
+    printf("    %-34s loss %.4f (rate %g, pass %llu of %llu)\n", w->name, test, rate,
+           (unsigned long long)pass, (unsigned long long)s->tune_passes);
+    fflush(stdout);
+    return test;
+}
+
+static fm_decoder *pretrain(const setting *s, const fm_corpus *c, uint64_t seed)
+{
+    const fm_decoder_options o = { .max_tokens = BATCH, .train = FM_TRAIN_ALL };
+    const uint64_t steps = s->passes * (c->starts[c->sequences] / BATCH + 1);
+    fm_decoder *d = bench_decoder(s->preset, seed, &o);
+    bench_adam *adam = NULL;
+    fm_rng_seed state;
+    fm_rng rng = fm_rng_seeded(&state, seed);
+
+    for (uint64_t p = 0; p < s->passes; p++)
+        bench_pass(d, c, BATCH, 0.003, steps, &rng, &adam);
+    bench_pass_free(&adam);
+    return d;
+}
+
+static const way ways[] = {
+    { "all weights", false, false, 0, { 0.001, 0.002, 0.004 } },
+    { "B, attention and shared", true, false, DEFAULT_MAPS, { 0.005, 0.01, 0.02 } },
+    { "A and B, attention and shared", true, true, DEFAULT_MAPS, { 0.002, 0.005, 0.01 } },
+    { "B, all maps", true, false, FM_ADAPT_ALL, { 0.005, 0.01, 0.02 } },
+    { "A and B, all maps", true, true, FM_ADAPT_ALL, { 0.002, 0.005, 0.01 } },
+};
+#define WAYS (sizeof ways / sizeof ways[0])
+
+static bool gains(const setting *s)
+{
+    fm_corpus *first = NULL, *other = NULL;
+    double share[WAYS] = { 0 };
+
+    if (!bench_texts("mts_dialog/MTS-Dialog-TrainingSet.csv", ward, CONTEXT, &first) ||
+        !bench_texts("banking77/train.csv", bank, CONTEXT, &other)) {
+        printf("no ../shared/data/text: what is gained is not measured\n");
+        return false;
+    }
+    for (uint64_t seed = 1; seed <= s->seeds; seed++) {
+        fm_decoder *base = pretrain(s, first, seed);
+        double before, full = 0.0;
+        split t;
+
+        bench_choose(other, seed, 0, (size_t)s->records, &t.train);
+        bench_choose(other, seed, (size_t)s->records, 400, &t.choose);
+        bench_choose(other, seed, (size_t)s->records + 400, 1000, &t.test);
+        before = bench_loss(base, &t.test);
+        printf("seed %llu: base, on its own texts %.4f, on the others %.4f\n",
+               (unsigned long long)seed, bench_loss(base, first), before);
+        for (size_t w = 0; w < WAYS; w++) {
+            const double after = tuned(s, base, &ways[w], &t, seed);
+
+            full = w == 0 ? after : full;
+            share[w] += (before - after) / (before - full) / (double)s->seeds;
+        }
+        bench_chosen_free(&t.train);
+        bench_chosen_free(&t.choose);
+        bench_chosen_free(&t.test);
+        fm_decoder_free(&base);
+    }
+    for (size_t w = 0; w < WAYS; w++)
+        printf("%-36s (adapted - base) / (all weights - base) %.3f\n", ways[w].name, share[w]);
+    fm_corpus_free(&first);
+    fm_corpus_free(&other);
+    return true;
+}
+
+/* ---- what a step costs ---- */
+
+typedef struct {
+    double seconds;
+    double kib; /* most that the process had */
+} cost;
+
+static double now(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void made_up(fm_corpus *c, size_t sequences, size_t vocabulary)
+{
+    fm_rng_seed state;
+    fm_rng rng = fm_rng_seeded(&state, 3);
+
+    *c = (fm_corpus){ .tokens = calloc(sequences * 128, sizeof *c->tokens),
+                      .starts = calloc(sequences + 1, sizeof *c->starts),
+                      .sequences = sequences,
+                      .longest = 128 };
+    for (size_t i = 0; i < sequences * 128; i++)
+        c->tokens[i] = (uint32_t)fm_rng_below(&rng, vocabulary);
+    for (size_t i = 0; i <= sequences; i++)
+        c->starts[i] = i * 128;
+}
+
+static fm_decoder *adapted(const setting *s, size_t max_tokens)
+{
+    const fm_decoder_options o = { .max_tokens = max_tokens,
+                                   .adapters = { .rank = (size_t)s->rank,
+                                                 .alpha = 2.0 * (double)s->rank,
+                                                 .maps = DEFAULT_MAPS } };
+    fm_decoder *d = bench_decoder(s->preset, 1, &o);
+    fm_rng_seed state;
+    fm_rng rng = fm_rng_seeded(&state, 4);
+    float *flat = calloc(fm_decoder_adapter_parameters(d), sizeof *flat);
+
+    for (size_t i = 0; i < fm_decoder_adapter_parameters(d); i++)
+        flat[i] = (float)(0.1 * fm_rng_normal(&rng));
+    bench_need(fm_decoder_adapters_set(d, flat, fm_decoder_adapter_parameters(d)));
+    free(flat);
+    return d;
+}
+
+/* Forward, backward, sum; in batches of the same size as the private step's. */
+static double plain_step(fm_decoder *d, const fm_corpus *c, size_t each, float *sum)
+{
+    uint32_t ends[BATCH / 128];
+    float weights[BATCH / 128];
+    const double began = now();
+
+    for (size_t i = 0; i < each; i++) {
+        ends[i] = (uint32_t)(128 * (i + 1));
+        weights[i] = 1.0f / (float)c->sequences;
+    }
+    for (size_t first = 0; first < c->sequences; first += each) {
+        const size_t n = c->sequences - first < each ? c->sequences - first : each;
+        const fm_decoder_batch b = { c->tokens + c->starts[first], ends, n, NULL };
+
+        bench_need(fm_decoder_backward(d, &b, NULL));
+        fm_decoder_weighted_sum(d, NULL, 0, weights, sum);
+    }
+    return now() - began;
+}
+
+static double plain_cost(const setting *s, const fm_corpus *c)
+{
+    fm_decoder *d = adapted(s, 1), *worker = NULL;
+    const fm_learner learner = fm_learner_decoder(d, c);
+    float *sum = calloc(fm_decoder_gradient_parameters(d), sizeof *sum);
+    fm_learner_facts facts;
+    double best = INFINITY;
+
+    bench_need(fm_learner_describe(&learner, 1, &facts));
+    bench_need(fm_decoder_new_worker(d, facts.batch, &worker));
+    for (uint64_t k = 0; k < s->tries; k++)
+        best = fmin(best, plain_step(worker, c, facts.batch / 128, sum));
+    free(sum);
+    fm_decoder_free(&worker);
+    fm_decoder_free(&d);
+    return best;
+}
+
+static double private_cost(const setting *s, const fm_corpus *c)
+{
+    const fm_dp_lattice_spec spec = { .clip_norm = 0.3,
+                                      .noise_multiplier = 1.0,
+                                      .max_units = (uint32_t)c->sequences,
+                                      .nodes = 1,
+                                      .quorum = 1,
+                                      .encoding = FM_DP_FAST };
+    fm_decoder *d = adapted(s, 1);
+    fm_train_step_spec step = { .learner = fm_learner_decoder(d, c),
+                                .sampling_rate = 1.0,
+                                .unit_rows = 1,
+                                .tail = { .clip_norm = true },
+                                .clip_share = 0.1,
+                                .threads = 1 };
+    const size_t n = fm_decoder_gradient_parameters(d);
+    float *state = calloc(n + 1, sizeof *state);
+    fm_rng rng = fm_rng_system();
+    const fm_train_step_input in = { .state = state, .rng = &rng };
+    fm_train_step *t = NULL;
+    fm_dp_lattice lattice;
+    fm_dp_sum *sum = NULL;
+    double best = INFINITY;
+
+    bench_need(fm_learner_decoder_get(&step.learner, state, n));
+    bench_need(fm_dp_lattice_make(&spec, &lattice));
+    step.lattice = &lattice;
+    bench_need(fm_train_step_new(&step, &t));
+    for (uint64_t k = 0; k < s->tries; k++) {
+        const double began = now();
+
+        bench_need(fm_train_step_run(t, &in, &sum));
+        best = fmin(best, now() - began);
+    }
+    fm_train_step_free(&t);
+    fm_decoder_free(&d);
+    free(state);
+    return best;
+}
+
+/* In a process of its own, whose memory is then known. */
+static cost measured(const setting *s, const fm_corpus *c, bool private)
+{
+    cost out = { 0 };
+    int ends[2];
+    struct rusage usage;
+    pid_t child;
+
+    if (pipe(ends) != 0 || (child = fork()) < 0)
+        exit(1);
+    if (child == 0) {
+        const double seconds = private ? private_cost(s, c) : plain_cost(s, c);
+
+        _exit(write(ends[1], &seconds, sizeof seconds) != sizeof seconds);
+    }
+    if (read(ends[0], &out.seconds, sizeof out.seconds) != sizeof out.seconds ||
+        wait4(child, NULL, 0, &usage) != child)
+        exit(1);
+    out.kib = (double)usage.ru_maxrss;
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    return out;
+}
+
+static void costs(const setting *s)
+{
+    fm_corpus c;
+    cost plain, private;
+
+    made_up(&c, (size_t)s->sequences, 257);
+    plain = measured(s, &c, false);
+    private = measured(s, &c, true);
+    printf("%s, rank %llu, %zu sequences of 128 tokens, one thread\n", s->preset,
+           (unsigned long long)s->rank, c.sequences);
+    printf("  without privacy  %8.1f ms  %6.0f tokens/s  %7.1f MiB\n", 1e3 * plain.seconds,
+           (double)c.sequences * 128.0 / plain.seconds, plain.kib / 1024.0);
+    printf("  private          %8.1f ms  %6.0f tokens/s  %7.1f MiB\n", 1e3 * private.seconds,
+           (double)c.sequences * 128.0 / private.seconds, private.kib / 1024.0);
+    printf("  ratio            %8.2f                     %7.2f\n", private.seconds / plain.seconds,
+           private.kib / plain.kib);
+    bench_chosen_free(&c);
+}
+
+int main(int argc, char **argv)
+{
+    setting s = { .seeds = 5,
+                  .passes = 3,
+                  .tune_passes = 8,
+                  .records = 1000,
+                  .rank = 8,
+                  .tries = 5,
+                  .sequences = 64,
+                  .preset = "lite-tiny" };
+    const fm_cli_option options[] = {
+        { "seeds", FM_CLI_U64, &s.seeds, "N", "how often (default 5)", false, 0, 100 },
+        { "passes", FM_CLI_U64, &s.passes, "N", "over the first texts (default 3)", false, 1, 100 },
+        { "tune-passes", FM_CLI_U64, &s.tune_passes, "N", "over the others (default 8)", false, 1,
+          100 },
+        { "records", FM_CLI_U64, &s.records, "N", "of the others (default 1000)", false, 1, 8000 },
+        { "rank", FM_CLI_U64, &s.rank, "R", "of the adapters (default 8)", false, 1, 256 },
+        { "tries", FM_CLI_U64, &s.tries, "N", "of a step; the best counts (default 5)", false, 1,
+          1000 },
+        { "sequences", FM_CLI_U64, &s.sequences, "N", "of a step (default 64)", false, 1, 4096 },
+        { "preset", FM_CLI_STRING, &s.preset, "NAME", "of the model (default lite-tiny)", false, 0,
+          0 },
+    };
+    const fm_cli_spec spec = { .program = "bench-finetune",
+                               .summary = "What adapters gain, and what private steps cost.",
+                               .options = options,
+                               .option_count = sizeof options / sizeof options[0] };
+    int first, code;
+
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
+    fm_log_set_level(FM_LOG_ERROR);
+    costs(&s);
+    fflush(stdout);
+    if (s.seeds > 0)
+        (void)gains(&s);
+    return 0;
+}
