@@ -113,6 +113,14 @@ static size_t count_outputs(const fm_safetensors *model)
     return 1;
 }
 
+/* Adapters of a language model: what matters of a model is in its texts, which pass unread. */
+static bool is_adapter(const fm_safetensors *model)
+{
+    const char *kind = fm_safetensors_meta_get(model, "fedmoe.kind");
+
+    return kind && strcmp(kind, "decoder-adapter") == 0;
+}
+
 /* What federation.yaml leaves out. */
 static void choose(const fm_plan *p, const fm_safetensors *model, fm_training *out)
 {
@@ -124,7 +132,10 @@ static void choose(const fm_plan *p, const fm_safetensors *model, fm_training *o
                                      /* a center is for labels of two values */
                                      .number = outputs == 1 && p->start_count == 0 };
 
-    fm_training_defaults(&given, out);
+    if (is_adapter(model))
+        fm_training_text_defaults(&given, out);
+    else
+        fm_training_defaults(&given, out);
 }
 
 static fm_status read_privacy(const fm_yaml_node *m, const fm_training *d, fm_plan *p)

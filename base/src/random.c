@@ -63,12 +63,18 @@ static void fill_seeded(void *state, void *out, size_t len)
 fm_rng fm_rng_seeded(fm_rng_seed *s, uint64_t seed)
 {
     static atomic_flag warned = ATOMIC_FLAG_INIT;
-    uint8_t text[8];
-    fm_hash key;
 
     if (!atomic_flag_test_and_set(&warned))
         fm_log(FM_LOG_WARN,
                "SEEDED RANDOMNESS: for tests and simulations only; nothing is private");
+    return fm_rng_public(s, seed);
+}
+
+fm_rng fm_rng_public(fm_rng_seed *s, uint64_t seed)
+{
+    uint8_t text[8];
+    fm_hash key;
+
     memset(s, 0, sizeof *s);
     fm_put_u64le(text, seed);
     key = fm_hash_of("fedmoe seeded rng v1", text, sizeof text);

@@ -7,49 +7,16 @@
 #include "fedmoe/base/log.h"
 #include "fedmoe/base/text.h"
 #include "fedmoe/base/threads.h"
+#include "fedmoe/model/adapter_terms.h"
 
 #define RANK 8u
 #define UNIT_SEQUENCES 16u
 
-static const struct {
-    const char *name;
-    unsigned maps;
-} modules[] = {
-    { "attention", FM_ADAPT_QUERY | FM_ADAPT_KEY | FM_ADAPT_VALUE | FM_ADAPT_QUERY_A |
-                       FM_ADAPT_LATENT | FM_ADAPT_LATENT_B | FM_ADAPT_OUTPUT },
-    { "shared", FM_ADAPT_SHARED },
-    { "dense", FM_ADAPT_DENSE },
-    { "experts", FM_ADAPT_EXPERTS },
-};
-
-static unsigned module_maps(const char *name, size_t len)
-{
-    for (size_t i = 0; i < FM_CMD_COUNT(modules); i++)
-        if (strlen(modules[i].name) == len && strncmp(modules[i].name, name, len) == 0)
-            return modules[i].maps;
-    return 0;
-}
-
 fm_status fm_cmd_finetune_modules(const char *text, unsigned *maps)
 {
-    unsigned all = 0;
+    fm_status st = fm_adapter_modules(text, maps);
 
-    for (const char *at = text;; at++) {
-        const size_t len = strcspn(at, ",");
-        const unsigned one = module_maps(at, len);
-
-        if (!one)
-            return fm_fail(FM_EINVAL,
-                           "--modules: '%.*s' is none; there are attention, shared, dense and "
-                           "experts",
-                           (int)(len < 40 ? len : 40), at);
-        all |= one;
-        at += len;
-        if (!*at)
-            break;
-    }
-    *maps = all;
-    return FM_OK;
+    return st ? fm_fail_context(st, "--") : FM_OK;
 }
 
 /* ---- files ---- */

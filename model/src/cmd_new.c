@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "cmd.h"
+#include "cmd_new.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/log.h"
 #include "fedmoe/model/decoder_folder.h"
@@ -42,6 +43,7 @@ static fm_status encode(const fm_schema *s, const fm_tabular_config *c, uint64_t
 typedef struct {
     const char *schema, *config, *output;
     fm_decoder_plan plan;
+    fm_cmd_new_adapter adapter;
     uint64_t vocabulary;
     bool force;
 } request;
@@ -49,6 +51,14 @@ typedef struct {
 /* Of a tabular model, or of a decoder: an option of the other one would be passed over in silence. */
 static fm_status check_words(const request *r)
 {
+    const fm_cmd_new_adapter *a = &r->adapter;
+
+    if (a->model && (r->plan.preset || r->config))
+        return fm_fail(FM_EINVAL, "--adapter-for takes a model that is there; --preset and "
+                                  "--config are of other models");
+    if (!a->model && (a->modules || a->rank || a->alpha > 0.0 || a->context || a->end_token))
+        return fm_fail(FM_EINVAL, "--modules, --rank, --alpha, --context and --end-token belong "
+                                  "to --adapter-for");
     if (r->plan.preset && (r->schema || r->config))
         return fm_fail(FM_EINVAL, "--preset makes a language model; --schema and --config are of "
                                   "models for records");
@@ -120,6 +130,22 @@ int fm_cmd_new(int argc, char **argv)
           1, 16777216 },
         { "tokenizer", FM_CLI_STRING, &r.plan.tokenizer, "FILE",
           "tokenizer.json to take along; says how many tokens there are", false, 0, 0 },
+        { "adapter-for", FM_CLI_STRING, &r.adapter.model, "FOLDER",
+          "the first adapters of a federation that adapts this language model; --schema says what "
+          "a text is",
+          false, 0, 0 },
+        { "modules", FM_CLI_STRING, &r.adapter.modules, "NAMES",
+          "which linear maps have adapters: some of attention, shared, dense, experts (default "
+          "attention,shared)",
+          false, 0, 0 },
+        { "rank", FM_CLI_U64, &r.adapter.rank, "R", "of the adapters (default 8)", false, 1, 1024 },
+        { "alpha", FM_CLI_DOUBLE, &r.adapter.alpha, "A", "their scale (default twice the rank)",
+          false, 1e-6, 1e6 },
+        { "context", FM_CLI_U64, &r.adapter.context, "N",
+          "most tokens of a sequence (default 512, or the model's context if that is less)", false,
+          2, 16777216 },
+        { "end-token", FM_CLI_STRING, &r.adapter.end_token, "TOKEN",
+          "what ends a text (default: the tokenizer's <|endoftext|> or its like)", false, 0, 0 },
         { "seed", FM_CLI_U64, &r.plan.seed, "N", "of the first weights; public (default 0)", false,
           0, 0 },
         { "output", FM_CLI_STRING, &r.output, "FILE",
@@ -132,6 +158,8 @@ int fm_cmd_new(int argc, char **argv)
         .examples = "fedmoe-model new --schema heart_disease.yaml --output first.safetensors\n"
                     "fedmoe-model new --schema heart_disease.yaml --config model.yaml --seed 7 "
                     "--output first.safetensors\n"
+                    "fedmoe-model new --adapter-for base --schema notes.yaml --rank 8 --output "
+                    "first.safetensors\n"
                     "fedmoe-model new --preset lite-small --tokenizer tokenizer.json --output base",
         .options = options,
         .option_count = FM_CMD_COUNT(options),
@@ -146,6 +174,14 @@ int fm_cmd_new(int argc, char **argv)
         return FM_EXIT_USAGE;
     }
     r.plan.vocabulary = (size_t)r.vocabulary;
-    st = r.plan.preset ? make_decoder(&r) : make_tabular(&r);
+    if (r.adapter.model) {
+        r.adapter.schema = r.schema;
+        r.adapter.output = r.output;
+        r.adapter.seed = r.plan.seed;
+        r.adapter.force = r.force;
+        st = fm_cmd_new_adapter_make(&r.adapter);
+    } else {
+        st = r.plan.preset ? make_decoder(&r) : make_tabular(&r);
+    }
     return st ? fm_cli_failed(program) : 0;
 }

@@ -34,6 +34,8 @@ typedef struct {
 
 /** FOR TESTS AND SIMULATIONS: whoever knows the seed removes all noise and all masks. */
 fm_rng fm_rng_seeded(fm_rng_seed *s, uint64_t seed);
+/** The same numbers for what is public by its nature, as first weights: no warning. */
+fm_rng fm_rng_public(fm_rng_seed *s, uint64_t seed);
 
 /** Uniform in [0, 1) with 53 bits; uniform integer below n >= 1 without bias; standard normal. */
 double fm_rng_unit(fm_rng *r);

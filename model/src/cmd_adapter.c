@@ -1,0 +1,85 @@
+/* adapter: what a federation has trained, with the base model, as PEFT opens it. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cmd.h"
+#include "fedmoe/base/file.h"
+#include "fedmoe/model/adapter_terms.h"
+#include "fedmoe/model/tabular.h"
+
+#define FILE_MOST ((size_t)1 << 30)
+
+typedef struct {
+    const char *model, *file, *output;
+    bool merge;
+} request;
+
+static fm_status write_result(const request *r, const fm_decoder_folder *f, fm_decoder *d,
+                              const fm_adapter_terms *t)
+{
+    const fm_adapter_about about = { .base = r->model };
+    const fm_decoder_adapters adapters = { .rank = t->rank, .alpha = t->alpha, .maps = t->maps };
+    float *flat = fm_decoder_weights(d);
+
+    if (!r->merge)
+        return fm_adapter_write(d, &adapters, &about, r->output);
+    fm_decoder_adapters_merge(d, flat);
+    return fm_decoder_folder_write(f, flat, r->output);
+}
+
+static fm_status convert(const request *r)
+{
+    fm_decoder_folder *folder = NULL;
+    fm_safetensors *file = NULL;
+    fm_adapter_terms t;
+    fm_decoder *d = NULL;
+    const char *text;
+    fm_status st;
+
+    if ((st = fm_safetensors_load(r->file, FILE_MOST, &file)))
+        return st;
+    text = fm_safetensors_meta_get(file, FM_META_MODEL);
+    if (!fm_adapter_terms_is(text))
+        st = fm_fail(FM_EPROTO, "%s: no adapter of a federation; see fedmoe-model inspect",
+                     r->file);
+    else if (!(st = fm_adapter_terms_parse(r->file, text, &t)) &&
+             !(st = fm_decoder_folder_open(r->model, &folder)) &&
+             !(st = fm_adapter_terms_check(&t, folder)) &&
+             !(st = fm_adapter_terms_load(&t, folder, &d)) &&
+             !(st = fm_adapter_terms_read(file, d)))
+        st = write_result(r, folder, d, &t);
+    fm_decoder_free(&d);
+    fm_decoder_folder_free(&folder);
+    fm_safetensors_free(&file);
+    return st;
+}
+
+int fm_cmd_adapter(int argc, char **argv)
+{
+    static const char program[] = "fedmoe-model adapter";
+    request r = { 0 };
+    const fm_cli_option options[] = {
+        { "model", FM_CLI_STRING, &r.model, "FOLDER", "the base model that it was trained for",
+          true, 0, 0 },
+        { "output", FM_CLI_STRING, &r.output, "FOLDER",
+          "a new folder: the adapters with PEFT's names, or a whole model", true, 0, 0 },
+        { "merge", FM_CLI_FLAG, &r.merge, NULL,
+          "a whole model with the adapters in its weights", false, 0, 0 },
+    };
+    const fm_cli_spec spec = {
+        .program = program,
+        .summary = "Turn what a federation has trained into a folder that PEFT opens.",
+        .examples = "fedmoe-model adapter --model base --output adapter model.safetensors",
+        .options = options,
+        .option_count = FM_CMD_COUNT(options),
+        .operands = "FILE",
+        .operands_min = 1,
+        .operands_max = 1,
+    };
+    int first, code;
+
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
+    r.file = argv[first];
+    return convert(&r) ? fm_cli_failed(program) : 0;
+}
