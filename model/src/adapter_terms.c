@@ -81,13 +81,12 @@ static fm_status get_text(const fm_yaml_node *map, const char *key, char *out, s
     return FM_OK;
 }
 
-static fm_status get_hash(const fm_yaml_node *map, const char *key,
-                          char out[2 * FM_HASH_BYTES + 1])
+static fm_status get_hash(const fm_yaml_node *map, const char *key, char out[2 * FM_HASH_BYTES + 1])
 {
     fm_status st = get_text(map, key, out, 2 * FM_HASH_BYTES + 1);
 
-    if (st != FM_OK || (strlen(out) == 2 * FM_HASH_BYTES &&
-                        strspn(out, "0123456789abcdef") == 2 * FM_HASH_BYTES))
+    if (st != FM_OK ||
+        (strlen(out) == 2 * FM_HASH_BYTES && strspn(out, "0123456789abcdef") == 2 * FM_HASH_BYTES))
         return st;
     return fm_yaml_fail(fm_yaml_find(map, key), "%s must be %d digits of 0-9 and a-f", key,
                         2 * FM_HASH_BYTES);
@@ -95,8 +94,8 @@ static fm_status get_hash(const fm_yaml_node *map, const char *key,
 
 static fm_status read_root(const fm_yaml_node *root, fm_adapter_terms *t)
 {
-    static const char *const keys[] = { "kind",  "base",    "tokenizer", "modules", "rank", "alpha",
-                                        "seed",  "context", "end_token", NULL };
+    static const char *const keys[] = { "kind",  "base", "tokenizer", "modules",   "rank",
+                                        "alpha", "seed", "context",   "end_token", NULL };
     uint64_t rank = 0, context = 0;
     fm_status st;
 
@@ -226,8 +225,7 @@ fm_status fm_adapter_terms_load(const fm_adapter_terms *t, const fm_decoder_fold
     fm_rng rng;
     fm_status st;
 
-    if ((st = fm_decoder_folder_load(f, &o, &d)) == FM_OK &&
-        fm_decoder_adapter_parameters(d) == 0)
+    if ((st = fm_decoder_folder_load(f, &o, &d)) == FM_OK && fm_decoder_adapter_parameters(d) == 0)
         st = fm_fail(FM_EINVAL, "%s has none of the modules %s", f->dir, t->modules);
     if (st == FM_OK) {
         rng = fm_rng_public(&state, t->seed);

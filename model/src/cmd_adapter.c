@@ -40,8 +40,8 @@ static fm_status convert(const request *r)
         return st;
     text = fm_safetensors_meta_get(file, FM_META_MODEL);
     if (!fm_adapter_terms_is(text))
-        st = fm_fail(FM_EPROTO, "%s: no adapter of a federation; see fedmoe-model inspect",
-                     r->file);
+        st =
+            fm_fail(FM_EPROTO, "%s: no adapter of a federation; see fedmoe-model inspect", r->file);
     else if (!(st = fm_adapter_terms_parse(r->file, text, &t)) &&
              !(st = fm_decoder_folder_open(r->model, &folder)) &&
              !(st = fm_adapter_terms_check(&t, folder)) &&
@@ -63,8 +63,8 @@ int fm_cmd_adapter(int argc, char **argv)
           true, 0, 0 },
         { "output", FM_CLI_STRING, &r.output, "FOLDER",
           "a new folder: the adapters with PEFT's names, or a whole model", true, 0, 0 },
-        { "merge", FM_CLI_FLAG, &r.merge, NULL,
-          "a whole model with the adapters in its weights", false, 0, 0 },
+        { "merge", FM_CLI_FLAG, &r.merge, NULL, "a whole model with the adapters in its weights",
+          false, 0, 0 },
     };
     const fm_cli_spec spec = {
         .program = program,

@@ -21,8 +21,9 @@ static fm_status choose(const fm_cmd_new_adapter *a, const fm_decoder_folder *f,
 
     if (a->seed > MOST_SEED || strlen(modules) >= sizeof t->modules ||
         (a->end_token && strlen(a->end_token) >= sizeof t->end_token))
-        return fm_fail(FM_EINVAL, "--seed is at most 2^53, --modules and --end-token are shorter "
-                                  "than %zu bytes",
+        return fm_fail(FM_EINVAL,
+                       "--seed is at most 2^53, --modules and --end-token are shorter "
+                       "than %zu bytes",
                        sizeof t->modules);
     if (a->context > most)
         return fm_fail(FM_EINVAL, "--context: the model's context is %zu tokens", most);

@@ -196,8 +196,8 @@ static fm_status read_policy(const fm_yaml_node *root, fm_node_policy *p)
 
 static fm_status read_root(const fm_yaml_node *root, fm_node_config *c)
 {
-    static const char *const keys[] = { "name",   "aggregator", "identity", "data",
-                                        "ledger", "policy",     "threads",  NULL };
+    static const char *const keys[] = { "name",   "aggregator", "identity", "data", "ledger",
+                                        "policy", "threads",    "model",    NULL };
     uint32_t threads = 0;
     fm_status st;
 
@@ -212,6 +212,8 @@ static fm_status read_root(const fm_yaml_node *root, fm_node_config *c)
         (st = read_path(root, "identity", c->dir, &c->identity_dir)) != FM_OK ||
         (st = read_data(root, c)) != FM_OK ||
         (st = read_path(root, "ledger", c->dir, &c->ledger)) != FM_OK ||
+        (fm_yaml_find(root, "model") &&
+         (st = read_path(root, "model", c->dir, &c->model)) != FM_OK) ||
         (st = read_u32(root, "threads", 1, FM_THREADS_MAX, 0, &threads)) != FM_OK)
         return st;
     c->threads = threads;
@@ -245,6 +247,7 @@ void fm_node_config_fini(fm_node_config *c)
         return;
     free(c->door);
     free(c->schema);
+    free(c->model);
     free(c->identity_dir);
     free(c->records);
     free(c->ledger);

@@ -52,7 +52,8 @@ static json_t *status_json(const fm_node_driver *d)
         s->phase, "epsilon_spent", s->epsilon_spent, "epsilon_budget", d->config.policy.epsilon,
         "delta", d->config.policy.delta, "bytes_sent", (json_int_t)(s->bytes_sent + c.bytes_sent),
         "bytes_received", (json_int_t)(s->bytes_received + c.bytes_received), "records",
-        (json_int_t)d->plan.table.rows, "reason", s->reason, "updated", updated);
+        (json_int_t)(d->plan.corpus ? d->plan.corpus->sequences : d->plan.table.rows), "reason",
+        s->reason, "updated", updated);
 }
 
 void fm_node_driver_status(fm_node_driver *d, bool force)
@@ -170,6 +171,8 @@ static fm_status write_model(fm_node_driver *d, uint64_t rounds)
 
     fm_hash_hex(&d->plan.hash, hash);
     (void)snprintf(count, sizeof count, "%llu", (unsigned long long)rounds);
+    if (d->plan.decoder)
+        return fm_node_driver_write_adapter(d, meta, sizeof meta / sizeof meta[0]);
     if ((st = fm_tabular_new(&d->plan.model, 1, &t)) == FM_OK &&
         (st = fm_train_state_set(t, &d->plan.tail, d->plan.weights, d->plan.parameters)) == FM_OK &&
         (st = fm_tabular_set_clip_norm(t, fm_train_clip_norm(&d->plan.tail, d->plan.clip_norm,

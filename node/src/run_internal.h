@@ -4,6 +4,8 @@
 
 #include "fedmoe/base/clock.h"
 #include "fedmoe/dp/query.h"
+#include "fedmoe/model/adapter_terms.h"
+#include "fedmoe/model/corpus.h"
 #include "fedmoe/node/journal.h"
 #include "fedmoe/node/round.h"
 #include "fedmoe/node/run.h"
@@ -27,9 +29,13 @@ typedef struct {
     fm_train_tail tail;      /* of the state that the result is */
     double clip_norm;        /* that it began with */
     fm_table table;          /* owned */
-    fm_node_step *step;      /* owned; borrows table */
-    fm_journal *journal;     /* owned */
-    float *weights;          /* [parameters] owned */
+    fm_adapter_terms terms;  /* of a language model's adapters; rank 0: a tabular model */
+    char *schema_text;       /* likewise, for the result's file; owned */
+    fm_decoder *decoder;     /* likewise, with the corpus; owned */
+    fm_corpus *corpus;
+    fm_node_step *step;  /* owned; borrows table, or decoder and corpus */
+    fm_journal *journal; /* owned */
+    float *weights;      /* [parameters] owned */
 } fm_node_prepared;
 
 typedef struct {
@@ -88,6 +94,18 @@ fm_status fm_node_driver_prepare(fm_node_driver *d, const fm_plan *plan, const f
 /** Read the schema that node.yaml pins, and hold the records against it: before anyone is called. */
 fm_status fm_node_driver_pin_schema(fm_node_driver *d);
 void fm_node_prepared_fini(fm_node_prepared *p);
+
+/* run_texts.c */
+/** A plan for adapters of a language model: base and tokenizer as the plan says, then the texts. */
+FM_NODISCARD fm_status fm_node_driver_prepare_texts(fm_node_driver *d, const fm_plan *plan,
+                                                    fm_node_prepared *p);
+/** After a failure to read records: places go to our own log, one sentence to the answer. */
+FM_NODISCARD fm_status fm_node_driver_records_fail(fm_node_driver *d, fm_status st,
+                                                   const fm_buf *problems);
+/** model.safetensors: B, as fedmoe-model adapter reads it. */
+FM_NODISCARD fm_status fm_node_driver_write_adapter(fm_node_driver *d,
+                                                    const fm_safetensors_meta *meta,
+                                                    size_t meta_count);
 
 /* run_books.c */
 /** Of a ledger that is not there: whether that is as it should be. FM_EPROTO, with what to do, when

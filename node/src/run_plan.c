@@ -1,5 +1,6 @@
 /* What a plan needs before it can be approved: the policy's consent, records that fit, a journal.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,9 @@
 void fm_node_prepared_fini(fm_node_prepared *p)
 {
     fm_node_step_free(&p->step);
+    fm_corpus_free(&p->corpus);
+    fm_decoder_free(&p->decoder);
+    free(p->schema_text);
     fm_table_fini(&p->table);
     fm_schema_free(&p->schema);
     fm_query_free(&p->query);
@@ -25,7 +29,7 @@ void fm_node_prepared_fini(fm_node_prepared *p)
  * Records problems go to our own log only, and there without the values: an answer to a plan
  * leaves the building.
  */
-static fm_status records_fail(fm_node_driver *d, fm_status st, const fm_buf *problems)
+fm_status fm_node_driver_records_fail(fm_node_driver *d, fm_status st, const fm_buf *problems)
 {
     const char *at = (const char *)problems->data;
 
@@ -61,7 +65,7 @@ static fm_status load_table(fm_node_driver *d, const fm_schema *schema, const fm
     fm_status st = fm_table_load(d->config.records, schema, &o, out);
 
     if (st != FM_OK)
-        st = records_fail(d, st, &problems);
+        st = fm_node_driver_records_fail(d, st, &problems);
     fm_buf_fini(&problems);
     return st;
 }
@@ -79,6 +83,24 @@ static fm_status load_for_plan(fm_node_driver *d, const fm_plan *plan, fm_node_p
     return st;
 }
 
+/* A schema of texts where records of a table are expected: the base model is missing. */
+static fm_status explain_schema(const fm_node_driver *d, fm_status st)
+{
+    char why[1024];
+    fm_text_schema *texts = NULL;
+
+    (void)snprintf(why, sizeof why, "%s", fm_error_text());
+    if (st == FM_EPARSE &&
+        fm_text_schema_parse(d->config.schema, d->schema.data, d->schema.len, &texts) == FM_OK) {
+        fm_text_schema_free(&texts);
+        return fm_fail(FM_EINVAL,
+                       "%s is a schema of texts, and node.yaml names no language model: give its "
+                       "folder as model",
+                       d->config.schema);
+    }
+    return fm_fail(st, "%s", why);
+}
+
 fm_status fm_node_driver_pin_schema(fm_node_driver *d)
 {
     fm_schema *schema = NULL;
@@ -87,9 +109,14 @@ fm_status fm_node_driver_pin_schema(fm_node_driver *d)
 
     if (!d->config.schema)
         return FM_OK;
-    if ((st = fm_file_read(d->config.schema, FM_MAX_TEXT_BYTES, &d->schema)) == FM_OK &&
-        (st = fm_schema_parse(d->config.schema, d->schema.data, d->schema.len, &schema)) == FM_OK)
+    if (d->config.model) /* of texts: read when the plan has said by which tokenizer */
+        return fm_file_read(d->config.schema, FM_MAX_TEXT_BYTES, &d->schema);
+    if ((st = fm_file_read(d->config.schema, FM_MAX_TEXT_BYTES, &d->schema)) != FM_OK)
+        return st;
+    if ((st = fm_schema_parse(d->config.schema, d->schema.data, d->schema.len, &schema)) == FM_OK)
         st = load_table(d, schema, NULL, 0, &table);
+    else
+        st = explain_schema(d, st);
     fm_table_fini(&table);
     fm_schema_free(&schema);
     return st;
@@ -168,6 +195,17 @@ static fm_status open_journal(fm_node_driver *d, fm_node_prepared *p)
     return st;
 }
 
+static fm_status prepare_step(fm_node_driver *d, const fm_plan *plan, fm_node_prepared *p)
+{
+    fm_status st;
+
+    if (fm_adapter_terms_is(plan->model_text))
+        return fm_node_driver_prepare_texts(d, plan, p);
+    if ((st = read_texts(d, plan, p)) != FM_OK || (st = load_for_plan(d, plan, p)) != FM_OK)
+        return st;
+    return fm_node_step_new(plan, &p->table, d->config.threads, &p->step);
+}
+
 static fm_status prepare_anew(fm_node_driver *d, const fm_plan *plan, const fm_hash *hash,
                               fm_node_prepared *p)
 {
@@ -186,8 +224,7 @@ static fm_status prepare_anew(fm_node_driver *d, const fm_plan *plan, const fm_h
     memcpy(p->unit, plan->privacy_unit, sizeof p->unit);
     memcpy(p->purpose, plan->purpose, sizeof p->purpose);
     memcpy(p->federation, plan->federation, sizeof p->federation);
-    if ((st = read_texts(d, plan, p)) != FM_OK || (st = load_for_plan(d, plan, p)) != FM_OK ||
-        (st = fm_node_step_new(plan, &p->table, d->config.threads, &p->step)) != FM_OK ||
+    if ((st = prepare_step(d, plan, p)) != FM_OK ||
         (st = fm_alloc(plan->parameters, sizeof *p->weights, &w)) != FM_OK)
         return st;
     p->weights = w;

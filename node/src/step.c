@@ -78,10 +78,10 @@ done:
     return st;
 }
 
-static fm_status make_training(fm_node_step *s, const fm_plan *plan, const fm_table *table,
+static fm_status make_training(fm_node_step *s, const fm_plan *plan, const fm_learner *learner,
                                unsigned threads)
 {
-    const fm_train_step_spec spec = { .learner = fm_learner_tabular(&s->model, table),
+    const fm_train_step_spec spec = { .learner = *learner,
                                       .lattice = &s->lattice,
                                       .sampling_rate = plan->sampling_rate,
                                       .unit_rows = plan->max_unit_rows,
@@ -89,9 +89,31 @@ static fm_status make_training(fm_node_step *s, const fm_plan *plan, const fm_ta
                                       .load_share = plan->load_share,
                                       .clip_share = plan->clip_share,
                                       .threads = threads };
+
+    return fm_train_step_new(&spec, &s->train);
+}
+
+static fm_status make_tabular(fm_node_step *s, const fm_plan *plan, const fm_table *table,
+                              unsigned threads)
+{
+    const fm_learner learner = fm_learner_tabular(&s->model, table);
     fm_status st = read_model(plan, table, &s->model);
 
-    return st == FM_OK ? fm_train_step_new(&spec, &s->train) : st;
+    return st == FM_OK ? make_training(s, plan, &learner, threads) : st;
+}
+
+static fm_status make_texts(fm_node_step *s, const fm_plan *plan, const fm_learner *learner,
+                            unsigned threads)
+{
+    const fm_train_tail tail = fm_node_plan_tail(plan);
+    const size_t n = fm_decoder_gradient_parameters(learner->decoder);
+
+    if (n + fm_train_tail_length(&tail) != plan->parameters)
+        return fm_fail(FM_EINVAL,
+                       "the plan's adapters have %zu values, and %zu votes; the plan "
+                       "says %u",
+                       n, fm_train_tail_length(&tail), plan->parameters);
+    return make_training(s, plan, learner, threads);
 }
 
 static fm_status make_query(fm_node_step *s, const fm_plan *plan, const fm_table *table)
@@ -128,24 +150,68 @@ static fm_status check_rows(const fm_plan *plan, const fm_table *table)
     return FM_OK;
 }
 
-fm_status fm_node_step_new(const fm_plan *plan, const fm_table *table, unsigned threads,
-                           fm_node_step **out)
+static fm_status check_texts(const fm_plan *plan, const fm_corpus *corpus)
 {
-    fm_dp_lattice_spec spec;
-    fm_node_step *s = NULL;
-    void *p = NULL;
-    fm_status st;
+    if (plan->task != FM_TASK_TRAINING || plan->load_groups > 0 || plan->start_count > 0 ||
+        plan->start_scale > 0.0)
+        return fm_fail(FM_EINVAL, "adapters of a language model are trained: they have no "
+                                  "statistics, no center and no load counts");
+    if (fm_train_units_of_corpus(corpus).units > plan->max_units)
+        return fm_fail(FM_EINVAL,
+                       "there are more privacy units here than the plan lets one round sum "
+                       "(max_units %u)",
+                       plan->max_units);
+    return FM_OK;
+}
 
-    if (!plan || !table || !out)
-        return fm_fail(FM_EINVAL, "fm_node_step_new: NULL argument");
-    if ((st = check_rows(plan, table)) != FM_OK || (st = fm_alloc(1, sizeof *s, &p)) != FM_OK)
+static fm_status make_step(const fm_plan *plan, fm_node_step **out)
+{
+    const fm_dp_lattice_spec spec = fm_node_lattice_spec(plan);
+    fm_node_step *s;
+    void *p = NULL;
+    fm_status st = fm_alloc(1, sizeof *s, &p);
+
+    if (st != FM_OK)
         return st;
     s = p;
     s->rate = plan->sampling_rate;
     s->words = fm_plan_update_words(plan);
-    spec = fm_node_lattice_spec(plan);
     if ((st = fm_dp_lattice_make(&spec, &s->lattice)) == FM_OK)
-        st = plan->query_text ? make_query(s, plan, table) : make_training(s, plan, table, threads);
+        *out = s;
+    else
+        fm_node_step_free(&s);
+    return st;
+}
+
+fm_status fm_node_step_new_texts(const fm_plan *plan, fm_decoder *d, const fm_corpus *corpus,
+                                 unsigned threads, fm_node_step **out)
+{
+    const fm_learner learner = fm_learner_decoder(d, corpus);
+    fm_node_step *s = NULL;
+    fm_status st;
+
+    if (!plan || !d || !corpus || !out)
+        return fm_fail(FM_EINVAL, "fm_node_step_new_texts: NULL argument");
+    if ((st = check_texts(plan, corpus)) == FM_OK && (st = make_step(plan, &s)) == FM_OK)
+        st = make_texts(s, plan, &learner, threads);
+    if (st == FM_OK)
+        *out = s;
+    else
+        fm_node_step_free(&s);
+    return st;
+}
+
+fm_status fm_node_step_new(const fm_plan *plan, const fm_table *table, unsigned threads,
+                           fm_node_step **out)
+{
+    fm_node_step *s = NULL;
+    fm_status st;
+
+    if (!plan || !table || !out)
+        return fm_fail(FM_EINVAL, "fm_node_step_new: NULL argument");
+    if ((st = check_rows(plan, table)) != FM_OK || (st = make_step(plan, &s)) != FM_OK)
+        return st;
+    st = plan->query_text ? make_query(s, plan, table) : make_tabular(s, plan, table, threads);
     if (st == FM_OK)
         *out = s;
     else

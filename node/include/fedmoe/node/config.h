@@ -10,6 +10,8 @@
  *     name: cleveland-cardiology          # the ledger adds up what was spent on this data set
  *     records: records.csv
  *     schema: schema.yaml                 # optional, and better: only this schema is accepted
+ *   model: base                           # a language model's folder, for plans that adapt it; then
+ *                                         # records are texts, and schema is of texts
  *   ledger: ledger.db                     # may be shared by several federations
  *   threads: 4                            # of training; default all processors, at most 16
  *   policy:
@@ -51,6 +53,7 @@ typedef struct {
     char data_set[64];
     char *door, *identity_dir, *records, *ledger, *dir; /* owned, absolute or relative to cwd */
     char *schema;                                       /* likewise; NULL: none is pinned */
+    char *model; /* likewise, a folder; NULL: no language model */
     uint8_t door_public[FM_CURVE_KEY_BYTES];
     unsigned threads; /* 0: the default */
     fm_node_policy policy;

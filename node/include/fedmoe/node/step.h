@@ -21,6 +21,11 @@ typedef struct fm_node_step fm_node_step;
  *  @param threads  of training; 0: as train/step.h says. The result is the same for any number. */
 FM_NODISCARD fm_status fm_node_step_new(const fm_plan *plan, const fm_table *table,
                                         unsigned threads, fm_node_step **out);
+/** The same for adapters of a language model: the decoder with them, the texts by the plan's schema
+ *  and privacy_unit; both borrowed. */
+FM_NODISCARD fm_status fm_node_step_new_texts(const fm_plan *plan, fm_decoder *d,
+                                              const fm_corpus *corpus, unsigned threads,
+                                              fm_node_step **out);
 void fm_node_step_free(fm_node_step **s);
 
 typedef struct {

@@ -1,0 +1,124 @@
+# Four hospitals adapt a language model to their notes: only B travels, all end with the same, and a
+# hospital with another base refuses.
+. "$(dirname "$0")/lib.sh"
+model="$BIN/fedmoe-model"
+into() { local file=$1; shift; "$@" >"$file" 2>&1; }
+setup --rounds 4
+cd "$WORK" || exit 1
+
+# A token for each byte; texts of ten people at each hospital.
+python3 - "$RUN" $HOSPITALS <<'PY'
+import csv, json, sys
+seen = [b for b in range(256) if 33 <= b < 127 or 161 <= b != 173]
+letters = {b: chr(b) for b in seen}
+letters.update({b: chr(256 + i) for i, b in enumerate(b for b in range(256) if b not in seen)})
+plain = dict(single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
+json.dump({
+    "version": "1.0", "normalizer": None,
+    "added_tokens": [dict(plain, id=256, content="<|endoftext|>")],
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
+    "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+    "model": {"type": "BPE", "merges": [], "vocab": {letters[b]: b for b in range(256)}},
+}, open("tokenizer.json", "w"))
+pooled = csv.writer(open("pooled.csv", "w"))
+pooled.writerow(["who", "note"])
+for h, name in enumerate(sys.argv[2:]):
+    w = csv.writer(open(f"{sys.argv[1]}/{name}/records.csv", "w"))
+    w.writerow(["who", "note"])
+    for p in range(10):
+        row = [f"{name}{p}", f"Pain is {'better' if (p + h) % 2 else 'worse'} since {p % 9} days."]
+        w.writerow(row)
+        pooled.writerow(row)
+PY
+printf 'name: notes\nsource: csv\ntext: note\nunit: who\n' >"$RUN/schema.yaml"
+check "a base model" into out "$model" new --preset lite-tiny --seed 3 --tokenizer tokenizer.json --output "$RUN/base"
+first() {
+    rm -f "$RUN/model.safetensors"
+    "$model" new --adapter-for "$RUN/base" --schema "$RUN/schema.yaml" --rank 2 --modules attention \
+        --seed 5 --output "$RUN/model.safetensors"
+}
+check "first adapters, for it" into out first
+check "say what travels" says out "rank 2, alpha 4, .* KB a round"
+check "and are small" [ "$(stat -c %s "$RUN/model.safetensors")" -lt $(($(stat -c %s "$RUN/base/model.safetensors") / 20)) ]
+
+for name in $HOSPITALS; do
+    sed -i 's/^  unit: "record"$/  unit: "who"/' "$RUN/$name/node.yaml"
+    echo "model: $RUN/base" >>"$RUN/$name/node.yaml"
+done
+sed -i -e 's/^  unit: record$/  unit: who\n  max_unit_rows: 2\n  sampling_rate: 0.5/' \
+    -e 's/expected_units: .*/expected_units: 40/' -e 's/max_units: .*/max_units: 80/' "$RUN/federation.yaml"
+echo "keep_updates: true" >>"$RUN/federation.yaml"
+replan
+
+# One weight of the base is another.
+cp -r "$RUN/base" other
+python3 - <<'PY'
+b = bytearray(open("other/model.safetensors", "rb").read())
+b[-2] ^= 1
+open("other/model.safetensors", "wb").write(b)
+PY
+cp "$RUN/northgate/node.yaml" right.yaml
+sed -i "s|^model: .*|model: $WORK/other|" "$RUN/northgate/node.yaml"
+start_aggregator
+check "a node with another base refuses, and says so" refused out "is not the base model that the plan is for" \
+    "$BIN/fedmoe-node" start --config "$RUN/northgate/node.yaml" --retry-s 5
+sed -i '/^model: /d' "$RUN/northgate/node.yaml"
+check "a node without a base likewise" refused out "node.yaml names no language model" \
+    "$BIN/fedmoe-node" start --config "$RUN/northgate/node.yaml" --retry-s 5
+sed -i '/^  schema: /d' "$RUN/northgate/node.yaml"
+check "and one that pins no schema" refused out "the plan adapts a language model, and node.yaml names none" \
+    "$BIN/fedmoe-node" start --config "$RUN/northgate/node.yaml" --retry-s 5
+cp right.yaml "$RUN/northgate/node.yaml"
+for name in $HOSPITALS; do start_node "$name"; done
+for name in $HOSPITALS; do check "$name ends well" wait_end "$name" 120; done
+wait_end aggregator 30
+values() { tail -c +$((9 + $(od -An -tu8 -N8 "$1"))) "$1"; }
+for name in lakeside hillcrest riverside; do
+    check "$name has the same adapter as northgate" \
+        cmp -s "$RUN/$name/model.safetensors" "$RUN/northgate/model.safetensors"
+done
+check "which was trained" [ "$(values "$RUN/northgate/model.safetensors" | tr -d '\0' | wc -c)" -gt 100 ]
+check "no text in any log" bash -c '! grep -rqE "Pain|better|worse" "$1"/*/log "$1"/*/*.json' _ "$RUN"
+check "the coordinator's copy" "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" --output export.safetensors
+check "holds the same" cmp <(values export.safetensors) <(values "$RUN/northgate/model.safetensors")
+check "a bundle of the run" into out "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" --audit run.audit
+check "holds" into out "$BIN/fedmoe-node" verify --config "$RUN/northgate/node.yaml" run.audit
+check "a folder for PEFT" into out "$model" adapter --model "$RUN/base" --output adapter export.safetensors
+check "of PEFT's files" [ "$(ls adapter | tr '\n' ' ')" = "adapter_config.json adapter_model.safetensors " ]
+check "not for another base" refused out "is not the base model" \
+    "$model" adapter --model other --output x "$RUN/northgate/model.safetensors"
+check "the base with it" into out "$model" adapter --model "$RUN/base" --merge --output merged export.safetensors
+check "is a model" into out "$model" inspect merged
+
+# Without noise and with every unit in every round: what finetune does with all the notes at once.
+sed -i -e 's/sampling_rate: .*/sampling_rate: 1/' -e 's/^  epsilon: .*/  epsilon: 1000\n  insecure_noise_multiplier: 0/' "$RUN/federation.yaml"
+sed -i 's/rounds: 4/rounds: 4\n  learning_rate: 0.02/' "$RUN/federation.yaml"
+replan
+for name in $HOSPITALS; do
+    rm -f "$RUN/$name/"{ledger.db*,state.db*,model.safetensors}
+    sed -i 's/^  epsilon: .*/  epsilon: 1000/' "$RUN/$name/node.yaml"
+done
+start_all
+for name in $HOSPITALS; do check "$name ends well without noise" wait_end "$name" 120; done
+wait_end aggregator 30
+check "its folder" into out "$model" adapter --model "$RUN/base" --output federated "$RUN/northgate/model.safetensors"
+check "the pooled training" into out "$model" finetune --model "$RUN/base" --schema "$RUN/schema.yaml" --rounds 4 \
+    --sampling-rate 1 --learning-rate 0.02 --rank 2 --modules attention --seed 5 --no-privacy \
+    --max-unit-sequences 2 --output alone pooled.csv
+check "gives the same adapter, but for the rounding" python3 - <<'PY'
+import json, struct
+def read(path):
+    b = open(path, "rb").read()
+    n = struct.unpack("<Q", b[:8])[0]
+    h = json.loads(b[8:8 + n]); h.pop("__metadata__")
+    return {k: struct.unpack(f"<{(v['data_offsets'][1] - v['data_offsets'][0]) // 4}f",
+            b[8 + n:][v["data_offsets"][0]:v["data_offsets"][1]]) for k, v in h.items()}
+a, b = read("federated/adapter_model.safetensors"), read("alone/adapter_model.safetensors")
+assert a.keys() == b.keys()
+assert all(a[k] == b[k] for k in a if "lora_A" in k)
+size = sum(x * x for k in b if "lora_B" in k for x in b[k]) ** .5
+off = sum((x - y) ** 2 for k in b if "lora_B" in k for x, y in zip(a[k], b[k])) ** .5
+print(f"  B off by {off / size:.2e} of its norm {size:.3f}")
+assert size > 0.01 and off < 1e-5 * size, (off, size)
+PY
+finish
