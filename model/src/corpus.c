@@ -12,9 +12,7 @@
 fm_status fm_corpus_end_token(const fm_tokenizer *t, const char *text, uint32_t *id)
 {
     static const char *const known[] = { "<|endoftext|>", "<|end_of_text|>",
-                                         "<\xef\xbd\x9c"
-                                         "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
-                                         "</s>" };
+                                         "<\uff5cend\u2581of\u2581sentence\uff5c>", "</s>" };
     const size_t count = text ? 1 : sizeof known / sizeof *known;
     fm_tokenizer_token token;
     uint32_t found;

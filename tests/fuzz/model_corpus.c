@@ -18,14 +18,17 @@ static const char tokenizer_json[] =
     "[], "
     "\"vocab\": {\"a\": 0, \"e\": 1, \"<\": 2, \">\": 3}}}";
 
+#define BARE                                                                                    \
+    "name: t\nsource: csv\ncsv: {header: false, columns: [a, b], delimiter: \";\"}\ntemplate: " \
+    "\"{b}{a}\"\nunit: record\n"
+
 static const char *const texts[] = {
     "name: t\nsource: ndjson\ntext: note.text\nunit: who\n",
     "name: t\nsource: ndjson\ntemplate: \"{a}: {b.c}\"\nunit: record\nempty: error\n",
     "name: t\nsource: fhir\nunit: patient\n",
     "name: t\nsource: fhir\nunit: record\n",
     "name: t\nsource: csv\ntext: a\nunit: b\n",
-    "name: t\nsource: csv\ncsv: {header: false, columns: [a, b], delimiter: \";\"}\n"
-    "template: \"{b}{a}\"\nunit: record\n",
+    BARE,
 };
 #define SCHEMAS (sizeof texts / sizeof *texts)
 
