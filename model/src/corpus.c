@@ -12,9 +12,7 @@
 fm_status fm_corpus_end_token(const fm_tokenizer *t, const char *text, uint32_t *id)
 {
     static const char *const known[] = { "<|endoftext|>", "<|end_of_text|>",
-                                         "<\xef\xbd\x9c"
-                                         "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
-                                         "</s>" };
+                                         "<\uff5cend\u2581of\u2581sentence\uff5c>", "</s>" };
     const size_t count = text ? 1 : sizeof known / sizeof *known;
     fm_tokenizer_token token;
     uint32_t found;
@@ -51,8 +49,7 @@ static fm_status begin(fm_corpus_builder *b)
     fm_status st;
 
     fm_buf_init(&b->text, FM_TOKENIZER_MAX_TEXT);
-    if ((st = fm_corpus_end_token(b->tokenizer, b->options->end_token, &b->end)) ||
-        (st = fm_tokenizer_worker_new(b->tokenizer, &b->worker)))
+    if ((st = fm_corpus_end_token(b->tokenizer, b->options->end_token, &b->end)))
         return st;
     st = fm_tokenizer_encode(b->worker, NULL, 0, FM_TOKENIZER_SPECIAL, &around, NULL);
     b->around = around.count;
@@ -62,7 +59,6 @@ static fm_status begin(fm_corpus_builder *b)
 
 static void end(fm_corpus_builder *b)
 {
-    fm_tokenizer_worker_free(&b->worker);
     fm_buf_fini(&b->text);
     fm_token_list_fini(&b->tokens);
     fm_wipe_free(b->starts, b->cap, sizeof *b->starts);
@@ -102,11 +98,12 @@ static fm_status check(const fm_corpus_options *o)
 }
 
 static fm_corpus_builder builder(const fm_text_schema *s, const fm_tokenizer *t,
-                                 const fm_corpus_options *o)
+                                 fm_tokenizer_worker *w, const fm_corpus_options *o)
 {
     return (
         fm_corpus_builder){ .schema = s,
                             .tokenizer = t,
+                            .worker = w,
                             .options = o,
                             .problems = { .max = o->max_problems ? o->max_problems : PROBLEMS_MAX,
                                           .all = o->problems,
@@ -116,14 +113,15 @@ static fm_corpus_builder builder(const fm_text_schema *s, const fm_tokenizer *t,
 fm_status fm_corpus_load(const fm_text_schema *s, const fm_tokenizer *t, const fm_corpus_options *o,
                          const char *const *paths, size_t count, fm_corpus **out)
 {
+    fm_tokenizer_worker *w = NULL;
     fm_corpus_builder b;
     fm_status st;
 
     if (!s || !t || !o || !paths || !count || !out)
         return fm_fail(FM_EINVAL, "corpus: an argument is missing");
-    if ((st = check(o)))
+    if ((st = check(o)) || (st = fm_tokenizer_worker_new(t, &w)))
         return st;
-    b = builder(s, t, o);
+    b = builder(s, t, w, o);
     st = begin(&b);
     for (size_t i = 0; !st && i < count; i++) {
         fm_csv_source source = { .fd = -1 };
@@ -134,6 +132,23 @@ fm_status fm_corpus_load(const fm_text_schema *s, const fm_tokenizer *t, const f
     }
     st = make(&b, st, out);
     end(&b);
+    fm_tokenizer_worker_free(&w);
+    return st;
+}
+
+fm_status fm_corpus_parse_with(const fm_text_schema *s, const fm_tokenizer *t,
+                               fm_tokenizer_worker *w, const fm_corpus_options *o, const char *name,
+                               const void *text, size_t len, fm_corpus **out)
+{
+    fm_csv_source source = { .fd = -1 };
+    fm_corpus_builder b = builder(s, t, w, o);
+    fm_status st;
+
+    b.name = name;
+    if (!(st = begin(&b)) && !(st = fm_csv_memory(name, text, len, &source)))
+        st = read_source(&b, &source);
+    st = make(&b, st, out);
+    end(&b);
     return st;
 }
 
@@ -141,20 +156,15 @@ fm_status fm_corpus_parse(const fm_text_schema *s, const fm_tokenizer *t,
                           const fm_corpus_options *o, const char *name, const void *text,
                           size_t len, fm_corpus **out)
 {
-    fm_csv_source source = { .fd = -1 };
-    fm_corpus_builder b;
+    fm_tokenizer_worker *w = NULL;
     fm_status st;
 
     if (!s || !t || !o || !name || (len && !text) || !out)
         return fm_fail(FM_EINVAL, "corpus: an argument is missing");
-    if ((st = check(o)))
+    if ((st = check(o)) || (st = fm_tokenizer_worker_new(t, &w)))
         return st;
-    b = builder(s, t, o);
-    b.name = name;
-    if (!(st = begin(&b)) && !(st = fm_csv_memory(name, text, len, &source)))
-        st = read_source(&b, &source);
-    st = make(&b, st, out);
-    end(&b);
+    st = fm_corpus_parse_with(s, t, w, o, name, text, len, out);
+    fm_tokenizer_worker_free(&w);
     return st;
 }
 

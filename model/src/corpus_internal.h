@@ -13,11 +13,11 @@ typedef struct {
     const fm_text_schema *schema;
     const fm_tokenizer *tokenizer;
     const fm_corpus_options *options;
-    const char *name; /* of the file at hand */
-    fm_tokenizer_worker *worker;
-    uint32_t end;  /* token */
-    size_t around; /* tokens that the tokenizer puts around a text */
-    fm_buf text;   /* of the record at hand: the reader's to fill */
+    const char *name;            /* of the file at hand */
+    fm_tokenizer_worker *worker; /* borrowed */
+    uint32_t end;                /* token */
+    size_t around;               /* tokens that the tokenizer puts around a text */
+    fm_buf text;                 /* of the record at hand: the reader's to fill */
     fm_token_list tokens;
     uint64_t *starts;  /* [cap] of each sequence, in the order of the files */
     uint32_t *unit_of; /* [cap] */
@@ -27,6 +27,12 @@ typedef struct {
     fm_corpus_facts facts;
     fm_problems problems;
 } fm_corpus_builder;
+
+/** As fm_corpus_parse, with good arguments and a worker of the tokenizer. */
+FM_NODISCARD fm_status fm_corpus_parse_with(const fm_text_schema *s, const fm_tokenizer *t,
+                                            fm_tokenizer_worker *w, const fm_corpus_options *o,
+                                            const char *name, const void *text, size_t len,
+                                            fm_corpus **out);
 
 /** Note the calling thread's error text if `st` is a fault of a record, FM_EPARSE; reading goes on
  *  when this is FM_OK. */

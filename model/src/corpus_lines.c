@@ -3,7 +3,7 @@
 
 #include "corpus_internal.h"
 
-#define CHUNK ((size_t)256 * 1024)
+#define CHUNK ((size_t)64 * 1024)
 
 void fm_lines_begin(fm_lines *l, fm_csv_source *source)
 {

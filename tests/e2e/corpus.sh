@@ -68,6 +68,12 @@ check "an unknown key: file, line, and what was meant" refused out \
     "csv.yaml:5:1: unknown key 'txet'; did you mean 'text'" "${corpus[@]}" --schema csv.yaml one.csv
 check "an end token that is none" refused out "has no token </e>" \
     "${corpus[@]}" --schema ndjson.yaml --end-token '</e>' notes.ndjson
+sed 's/<\/s>/<｜end▁of▁sentence｜>/' tokenizer.json >deepseek.json
+"$BIN/fedmoe-model" corpus --tokenizer deepseek.json --schema ndjson.yaml --json notes.ndjson >figures.json
+check "DeepSeek's end token is known" counts tokens 7
+sed 's/<\/s>/<stop>/' tokenizer.json >other.json
+check "and one that is not must be named" refused out "say which one does" \
+    "$BIN/fedmoe-model" corpus --tokenizer other.json --schema ndjson.yaml notes.ndjson
 "${corpus[@]}" --schema ndjson.yaml notes.ndjson >/dev/full 2>out
 check "a full disk is a failure" [ $? = 1 ]
 finish

@@ -1,7 +1,7 @@
 /* A file of texts against fixed schemas; the first byte says which. */
 #include <string.h>
 
-#include "fedmoe/model/corpus.h"
+#include "corpus_internal.h"
 #include "fuzz.h"
 
 #define CONTEXT 8
@@ -18,25 +18,30 @@ static const char tokenizer_json[] =
     "[], "
     "\"vocab\": {\"a\": 0, \"e\": 1, \"<\": 2, \">\": 3}}}";
 
+#define BARE                                                                                    \
+    "name: t\nsource: csv\ncsv: {header: false, columns: [a, b], delimiter: \";\"}\ntemplate: " \
+    "\"{b}{a}\"\nunit: record\n"
+
 static const char *const texts[] = {
     "name: t\nsource: ndjson\ntext: note.text\nunit: who\n",
     "name: t\nsource: ndjson\ntemplate: \"{a}: {b.c}\"\nunit: record\nempty: error\n",
     "name: t\nsource: fhir\nunit: patient\n",
     "name: t\nsource: fhir\nunit: record\n",
     "name: t\nsource: csv\ntext: a\nunit: b\n",
-    "name: t\nsource: csv\ncsv: {header: false, columns: [a, b], delimiter: \";\"}\n"
-    "template: \"{b}{a}\"\nunit: record\n",
+    BARE,
 };
 #define SCHEMAS (sizeof texts / sizeof *texts)
 
 static fm_text_schema *schemas[SCHEMAS];
 static fm_tokenizer *tokenizer;
+static fm_tokenizer_worker *worker; /* one: making it takes longer than an input */
 
 static void prepare(void)
 {
     if (tokenizer)
         return;
     FUZZ_REQUIRE(!fm_tokenizer_parse("t", tokenizer_json, strlen(tokenizer_json), &tokenizer));
+    FUZZ_REQUIRE(!fm_tokenizer_worker_new(tokenizer, &worker));
     for (size_t i = 0; i < SCHEMAS; i++)
         FUZZ_REQUIRE(!fm_text_schema_parse("s", texts[i], strlen(texts[i]), &schemas[i]));
 }
@@ -75,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     prepare();
     const fm_text_schema *s = schemas[data[0] % SCHEMAS];
 
-    if (!fm_corpus_parse(s, tokenizer, &o, "fuzz", data + 1, size - 1, &c))
+    if (!fm_corpus_parse_with(s, tokenizer, worker, &o, "fuzz", data + 1, size - 1, &c))
         examine(c, !fm_text_schema_unit(s));
     fm_corpus_free(&c);
     return 0;
