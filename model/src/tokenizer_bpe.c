@@ -219,6 +219,23 @@ static fm_status cached_word(fm_tokenizer_worker *w, const uint8_t *p, size_t n)
     return FM_OK;
 }
 
+/* What a stand-in stands for. Where a byte of it has no token (GPT-NeoX's tokenizers know only those
+ * of well-formed text), U+FFFD says that something was there. */
+static fm_status put_back(fm_tokenizer_worker *w, const uint8_t *original, size_t len)
+{
+    static const uint8_t replacement[] = { 0xef, 0xbf, 0xbd };
+    const uint32_t *id = w->t->of_byte;
+    bool known = w->t->unk != FM_TK_NONE || id[0xef] == FM_TK_NONE || id[0xbf] == FM_TK_NONE ||
+                 id[0xbd] == FM_TK_NONE;
+
+    for (size_t i = 0; i < len && !known; i++)
+        if (id[original[i]] == FM_TK_NONE) {
+            w->lost += len;
+            return fm_buf_append(&w->word, replacement, sizeof replacement);
+        }
+    return fm_buf_append(&w->word, original, len);
+}
+
 /* Copy a piece with each stand-in replaced by what it stands for. */
 static fm_status restore(fm_tokenizer_worker *w, const uint8_t *p, size_t n)
 {
@@ -236,7 +253,7 @@ static fm_status restore(fm_tokenizer_worker *w, const uint8_t *p, size_t n)
         if (at && !st) {
             const uint8_t *original = w->originals.data + w->original;
 
-            st = fm_buf_append(&w->word, original + 1, original[0]);
+            st = put_back(w, original + 1, original[0]);
             w->original += 1 + (size_t)original[0];
             p += FM_TK_STAND_IN_LEN;
             n -= FM_TK_STAND_IN_LEN;

@@ -21,9 +21,16 @@ typedef struct {
     unsigned depth;
     bool fold;     /* within (?i: */
     uint32_t last; /* the literal just before, under fold; 0: none */
-    bool single;   /* what was read last matches one character */
-    size_t items;  /* read at the top, bars counted */
-    bool runs;     /* the first of them is one character, repeated by a plain + */
+    fm_tk_set set; /* of the atom under way, where it is one character */
+    bool single;   /* it is */
+    char repeated; /* how: '1' not, '?', '+', 'm' {1,most}, 'x' in another way */
+    uint32_t most;
+    size_t items; /* read at the top, bars counted */
+    struct {
+        fm_tk_set set;
+        char repeated; /* 0: not one character; '$' */
+        uint32_t most;
+    } top[2];
     fm_status st;
 } reader;
 
@@ -65,6 +72,27 @@ static uint32_t take(reader *r)
     return c;
 }
 
+static void member(reader *r, uint32_t lo, uint32_t hi)
+{
+    if (!r->st)
+        r->st = fm_tk_set_add(&r->set, lo, hi);
+}
+
+/* White_Space. */
+static void spaces(reader *r)
+{
+    r->set.categories |= fm_tk_categories("Z");
+    member(r, 0x09, 0x0d);
+    member(r, 0x85, 0x85);
+}
+
+static void categories(reader *r, const char *name, bool negative)
+{
+    const uint32_t bits = fm_tk_categories(name);
+
+    r->set.categories |= negative ? ~bits & FM_TK_ALL_CATEGORIES : bits;
+}
+
 static bool next_is(const reader *r, const char *text)
 {
     const size_t n = strlen(text);
@@ -90,11 +118,7 @@ static bool is_ascii_word(uint32_t c)
 /* \p{...} and \P{...}: general categories by their short names. */
 static void property(reader *r, bool negative)
 {
-    static const char major[] = "CLMNPSZ";
-    static const char *const all = " C Cc Cf Cn Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc "
-                                   "Pd Pe Pf Pi Po Ps S Sc Sk Sm "
-                                   "So Z Zl Zp Zs ";
-    char name[4] = "", sought[8], text[16];
+    char name[4] = "", text[16];
     size_t n = 0;
 
     if (!accept(r, "{")) {
@@ -105,11 +129,11 @@ static void property(reader *r, bool negative)
         negative = !negative;
     while (r->at < r->len && n < 3 && is_ascii_word(r->text[r->at]))
         name[n++] = (char)r->text[r->at++];
-    (void)snprintf(sought, sizeof sought, " %s ", name);
-    if (n < 1 || n > 2 || !strchr(major, name[0]) || !strstr(all, sought) || !accept(r, "}")) {
+    if (!fm_tk_categories(name) || !accept(r, "}")) {
         (void)refuse(r, "only the general categories are known in \\p{...} (L, Lu, N, P, ...)");
         return;
     }
+    categories(r, name, negative);
     (void)snprintf(text, sizeof text, "\\%c{%s}", negative ? 'P' : 'p', name);
     put(r, text);
 }
@@ -180,14 +204,17 @@ static uint32_t class_member(reader *r)
 
         if (plain)
             return plain;
-        if (letter == 's')
+        if (letter == 's') {
             put(r, FM_TK_SPACES);
-        else if (letter == 'd' || letter == 'D')
+            spaces(r);
+        } else if (letter == 'd' || letter == 'D') {
             put(r, letter == 'd' ? "\\p{Nd}" : "\\P{Nd}");
-        else if (letter == 'p' || letter == 'P')
+            categories(r, "Nd", letter == 'D');
+        } else if (letter == 'p' || letter == 'P') {
             property(r, letter == 'P');
-        else
+        } else {
             (void)refuse(r, "this escape is not known in a class");
+        }
         return 0;
     } else if (r->fold && c >= 0x80) {
         (void)refuse(r, "only ASCII is known within (?i:...)");
@@ -200,7 +227,8 @@ static void class_(reader *r)
     size_t members = 0;
     uint32_t lo, hi;
 
-    put(r, accept(r, "^") ? "[^" : "[");
+    r->set.negated = accept(r, "^");
+    put(r, r->set.negated ? "[^" : "[");
     if (next_is(r, "]"))
         (void)refuse(r, "an empty class");
     while (!r->st && !accept(r, "]")) {
@@ -219,6 +247,7 @@ static void class_(reader *r)
                 break;
             }
         }
+        member(r, lo, hi);
         put_char(r, lo);
         if (hi != lo) {
             put(r, "-");
@@ -272,6 +301,7 @@ static void literal(reader *r, uint32_t c)
                 (void)refuse(r, "'%s' within (?i:...) is not known", folds[i]);
     }
     r->last = c;
+    member(r, c, c);
     put_char(r, c);
 }
 
@@ -291,14 +321,15 @@ static void escape(reader *r)
     r->last = 0;
     switch (letter) {
     case 's':
-        put(r, "[" FM_TK_SPACES "]");
-        break;
     case 'S':
-        put(r, "[^" FM_TK_SPACES "]");
+        put(r, letter == 's' ? "[" FM_TK_SPACES "]" : "[^" FM_TK_SPACES "]");
+        spaces(r);
+        r->set.negated = letter == 'S';
         break;
     case 'd':
     case 'D':
         put(r, letter == 'd' ? "\\p{Nd}" : "\\P{Nd}");
+        categories(r, "Nd", letter == 'D');
         break;
     case 'p':
     case 'P':
@@ -315,6 +346,7 @@ static bool atom(reader *r)
     const bool look = next_is(r, "(?=") || next_is(r, "(?!") || next_is(r, "(?<");
     const uint32_t c = take(r);
 
+    fm_tk_set_fini(&r->set);
     r->single = c != '(' && c != '^' && c != '$';
     if (c != '\\' && (c < 0x80 && !is_ascii_word(c) && strchr(".[(^$", (int)c)))
         r->last = 0;
@@ -331,6 +363,8 @@ static bool atom(reader *r)
         return true;
     case '.':
         put(r, "[^\\n]");
+        member(r, '\n', '\n');
+        r->set.negated = true;
         return true;
     case '^':
     case '$':
@@ -376,26 +410,26 @@ static void braces(reader *r)
     if (!comma)
         (void)snprintf(text, sizeof text, "{%u}", lo);
     else if (high)
-        (void)snprintf(text, sizeof text, "{%u,%u}", low ? lo : 0, hi);
+        (void)snprintf(text, sizeof text, "{%u,%u}", lo, hi);
     else
         (void)snprintf(text, sizeof text, "{%u,}", lo);
     put(r, text);
-    if (next_is(r, "+") || next_is(r, "*") || (!comma && next_is(r, "?")) ||
-        (high && low && hi < lo))
+    if (next_is(r, "+") || next_is(r, "*") || (!comma && next_is(r, "?")) || (high && hi < lo))
         (void)refuse(r, "this repetition is not known");
+    r->repeated = high && lo == 1 && !next_is(r, "?") ? 'm' : 'x';
+    r->most = hi;
     if (accept(r, "?"))
         put(r, "?");
 }
 
-/* Returns whether it was a plain +. */
-static bool repetition(reader *r, bool repeatable)
+static void repetition(reader *r, bool repeatable)
 {
     const uint8_t c = r->at < r->len ? r->text[r->at] : 0;
     const char text[2] = { (char)c, '\0' };
-    bool plain = c == '+';
 
+    r->repeated = '1';
     if (c != '?' && c != '*' && c != '+' && c != '{')
-        return false;
+        return;
     r->at++;
     r->last = 0;
     if (!repeatable)
@@ -407,56 +441,90 @@ static bool repetition(reader *r, bool repeatable)
 
         put(r, text);
         put(r, kind);
-        plain = plain && !*kind;
+        r->repeated = *kind || c == '*' ? 'x' : (char)c;
     }
     if (next_is(r, "?") || next_is(r, "*") || next_is(r, "+") || next_is(r, "{"))
         (void)refuse(r, "a repetition is repeated");
-    return plain;
+}
+
+/* The first two things at the top: with them an expression may be at its end, and simple. */
+static void remember(reader *r, bool bar)
+{
+    const size_t i = r->items++;
+
+    if (i >= sizeof r->top / sizeof r->top[0])
+        return;
+    if (!bar && r->single) {
+        r->top[i].repeated = r->repeated;
+        r->top[i].most = r->most;
+        r->top[i].set = r->set;
+        r->set = (fm_tk_set){ 0 };
+    } else if (!bar && r->text[r->at - 1] == '$') {
+        r->top[i].repeated = '$';
+    }
 }
 
 static void alternatives(reader *r)
 {
+    const bool top = r->depth == 0;
+
     r->last = 0;
     while (!r->st && r->at < r->len && !next_is(r, ")")) {
-        const bool top = r->depth == 0;
-        bool plain = false;
+        const bool bar = accept(r, "|");
 
-        if (accept(r, "|")) {
+        if (bar) {
             put(r, "|");
             r->last = 0;
         } else {
-            plain = repetition(r, atom(r));
+            repetition(r, atom(r));
         }
-        if (top && r->items++ == 0)
-            r->runs = plain && r->single;
+        if (top)
+            remember(r, bar);
     }
 }
 
+static bool is_run(char repeated)
+{
+    return repeated == '1' || repeated == '+' || repeated == 'm';
+}
+
+/* Move what was remembered to `runs` when it is all there was, and of a kind that is known. */
+static void simplify(reader *r, fm_tk_runs *runs)
+{
+    const char a = r->top[0].repeated, b = r->top[1].repeated;
+
+    runs->leads = r->items == 2 && a == '?' && is_run(b);
+    runs->at_end = r->items == 2 && a == '+' && b == '$';
+    runs->known = (r->items == 1 && is_run(a)) || runs->leads || runs->at_end;
+    if (runs->known && !r->st) {
+        const size_t body = runs->leads ? 1 : 0;
+        const char how = r->top[body].repeated;
+
+        runs->most = how == '1' ? 1 : how == 'm' ? r->top[body].most : SIZE_MAX;
+        runs->body = r->top[body].set;
+        r->top[body].set = (fm_tk_set){ 0 };
+        if (runs->leads) {
+            runs->lead = r->top[0].set;
+            r->top[0].set = (fm_tk_set){ 0 };
+        }
+    }
+    fm_tk_set_fini(&r->top[0].set);
+    fm_tk_set_fini(&r->top[1].set);
+    fm_tk_set_fini(&r->set);
+}
+
 fm_status fm_tk_pattern_translate(const char *where, const char *text, size_t len, fm_buf *out,
-                                  bool *linear)
+                                  fm_tk_runs *runs)
 {
     reader r = { .where = where, .text = (const uint8_t *)text, .len = len, .out = out };
-    size_t run;
-    char *copy = NULL;
 
-    *linear = false;
     if (len == 0 || len > FM_TK_MAX_PATTERN)
         return fm_fail(FM_EPROTO, "%s: an expression must have 1 to %zu bytes", where,
                        FM_TK_MAX_PATTERN);
     alternatives(&r);
     if (!r.st && r.at < r.len)
         (void)refuse(&r, "a ')' without '('");
-    if (r.st || !r.runs || r.items != 2 || text[len - 1] != '$')
-        return r.st;
-    /* X+$ would be tried, and fail, from each character of a run that no line's end follows: where
-     * the first fails, so do all; go on behind the run. */
-    run = out->len - 1;
-    if ((r.st = fm_alloc(run + 1, 1, (void **)&copy)) != FM_OK)
-        return r.st;
-    memcpy(copy, out->data, run);
-    r.st = fm_buf_printf(out, "|%s+(*SKIP)(*FAIL)", copy);
-    free(copy);
-    *linear = !r.st;
+    simplify(&r, runs);
     return r.st;
 }
 
@@ -487,21 +555,25 @@ static fm_status compile(const char *where, PCRE2_SPTR text, size_t len, uint32_
 }
 
 fm_status fm_tk_pattern_compile(const char *where, const char *text, size_t len, bool literal,
-                                pcre2_code **out, bool *linear)
+                                pcre2_code **out, fm_tk_runs *runs)
 {
+    const fm_tk_classes *c;
     fm_buf pattern = { 0 };
     fm_status st;
 
-    *linear = false;
     if (literal && len == 0)
         return fm_fail(FM_EPROTO, "%s: nothing to look for", where);
     if (literal)
         return compile(where, (PCRE2_SPTR)text, len,
                        PCRE2_UTF | PCRE2_LITERAL | PCRE2_USE_OFFSET_LIMIT, out);
-    st = fm_tk_pattern_translate(where, text, len, &pattern, linear);
-    if (!st)
+    st = fm_tk_pattern_translate(where, text, len, &pattern, runs);
+    if (!st && runs->known && (st = fm_tk_classes_get(&c)) == FM_OK) {
+        fm_tk_set_close(&runs->body, c);
+        fm_tk_set_close(&runs->lead, c);
+    } else if (!st) {
         st = compile(where, pattern.data, pattern.len,
                      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_USE_OFFSET_LIMIT, out);
+    }
     fm_buf_fini(&pattern);
     return st;
 }
