@@ -33,6 +33,7 @@ fm_status fm_tokenizer_worker_new(const fm_tokenizer *t, fm_tokenizer_worker **o
     if ((st = fm_alloc(1, sizeof *w, (void **)&w)) != FM_OK)
         return st;
     w->t = t;
+    w->budget_ns = BUDGET_NS;
     fm_buf_init(&w->whole, ROOM);
     fm_buf_init(&w->originals, ROOM);
     fm_buf_init(&w->normal[0], ROOM);
@@ -211,7 +212,7 @@ fm_status fm_tokenizer_encode(fm_tokenizer_worker *w, const void *text, size_t l
     w->out = out;
     w->lost = 0;
     w->flags = flags;
-    w->deadline_ns = fm_clock_now_ns() + BUDGET_NS + BUDGET_NS_BYTE * len;
+    w->deadline_ns = fm_clock_now_ns() + w->budget_ns + BUDGET_NS_BYTE * len;
     if (flags & FM_TOKENIZER_SPECIAL)
         st = push_all(out, w->t->before, w->t->before_count);
     if (!st && len)

@@ -272,7 +272,7 @@ struct fm_tokenizer_worker {
     pcre2_match_data *match;
     pcre2_match_context *context;
     pcre2_jit_stack *stack;
-    uint64_t deadline_ns;
+    uint64_t deadline_ns, budget_ns; /* for a text, besides what its length gives it */
     fm_token_list *out;
     size_t lost;
     unsigned flags;

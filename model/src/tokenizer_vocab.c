@@ -81,7 +81,7 @@ uint32_t fm_tk_find(const fm_tokenizer *t, const char *text, size_t len)
 }
 
 /* What a token of the model decodes to: its bytes where its text is all of the alphabet, else the
- * text. An added token is its text. */
+ * text. An added token of its own is its text. */
 static fm_status spell(fm_tokenizer *t, fm_tk_token *k, const char *text, size_t len, bool added)
 {
     size_t begin = t->bytes.len, n;
@@ -137,10 +137,9 @@ fm_status fm_tk_vocab_mark(fm_tokenizer *t, uint32_t id, const char *text, size_
     fm_tk_token *k = &t->tokens[id];
     fm_status st = FM_OK;
 
+    /* What the model's vocabulary has goes on to decode as before: it may be one of the bytes. */
     if (!k->present)
         st = fm_tk_vocab_add(t, id, text, len, true);
-    else
-        st = spell(t, k, text, len, true);
     k->added = true;
     k->special = special;
     return st;

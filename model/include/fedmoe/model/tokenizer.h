@@ -104,10 +104,10 @@ FM_NODISCARD fm_status fm_tokenizer_encode(fm_tokenizer_worker *w, const void *t
                                            unsigned flags, fm_token_list *out, size_t *lost);
 
 /**
- * Append the bytes that ids stand for to `out`. An added token gives its content as the file has
- * it. (The `tokenizers` library reads content in the byte alphabet where it can: only for content
- * with characters of U+00A1 to U+0143 is that another text.) No bytes are replaced: what is not
- * UTF-8 stays so.
+ * Append the bytes that ids stand for to `out`. An added token that the model's vocabulary does not
+ * have gives its content as the file has it. (The `tokenizers` library reads content in the byte
+ * alphabet where it can: only for content with characters of U+00A1 to U+0143 is that another text.)
+ * No bytes are replaced: what is not UTF-8 stays so.
  *
  * @param skip_special  leave special tokens out.
  * @return FM_OK; FM_EINVAL: no token has the id (its place is named; `out` is as it was); FM_ENOMEM.
