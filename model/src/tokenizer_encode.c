@@ -9,6 +9,7 @@
 #define BUDGET_NS_BYTE ((uint64_t)1000)
 #define STACK_FIRST ((size_t)32 * 1024)
 #define STACK_MOST ((size_t)1024 * 1024)
+#define HEAP_KIB ((uint32_t)256 * 1024)
 #define MATCH_STEPS ((uint32_t)10 * 1000 * 1000)
 #define ROOM (4 * FM_TOKENIZER_MAX_TEXT) /* normal forms and stand-ins are longer than the text */
 
@@ -20,6 +21,7 @@ static fm_status library_begin(fm_tokenizer_worker *w)
         return fm_fail(FM_ENOMEM, "no memory for expressions");
     pcre2_jit_stack_assign(w->context, NULL, w->stack);
     (void)pcre2_set_match_limit(w->context, MATCH_STEPS);
+    (void)pcre2_set_heap_limit(w->context, HEAP_KIB);
     return FM_OK;
 }
 

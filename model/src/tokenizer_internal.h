@@ -249,7 +249,7 @@ struct fm_tokenizer {
 #define FM_TK_CACHE_KEY ((size_t)24)
 #define FM_TK_CACHE_IDS 9
 typedef struct {
-    uint64_t key[FM_TK_CACHE_KEY / 8]; /* the word, zeros behind it */
+    uint64_t key[FM_TK_CACHE_KEY / 8]; /* of the word's bytes */
     uint32_t ids[FM_TK_CACHE_IDS];
     uint8_t len, count; /* len 0: empty */
 } fm_tk_cached;

@@ -88,6 +88,9 @@ static int search(fm_tokenizer_worker *w, const fm_tk_stage *s, const uint8_t *p
 
         (void)pcre2_set_offset_limit(w->context, last);
         code = pcre2_match(s->code, p, n, from, PCRE2_NO_UTF_CHECK, w->match, w->context);
+        if (code == PCRE2_ERROR_JIT_STACKLIMIT) /* the interpreter's stack is on the heap */
+            code = pcre2_match(s->code, p, n, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, w->match,
+                               w->context);
         for (from = last + 1; from < n && (p[from] & 0xc0) == 0x80;)
             from++;
         if (code == PCRE2_ERROR_NOMATCH && from <= n && (*st = check_clock(w, s)) != FM_OK)

@@ -392,6 +392,11 @@ static void hostile_texts_are_not_slow(void)
     for (size_t i = 0; i < FM_TEST_COUNT(units); i++)
         slow_text(t, units[i], "x");
     fm_tokenizer_free(&t);
+    /* Deeper than the machine code's stack. */
+    t = with_splits("{\"type\": \"Split\", \"pattern\": {\"Regex\": \"(?:a[bc]?)+\"}, "
+                    "\"behavior\": \"Isolated\", \"invert\": false}");
+    slow_text(t, "ab", "x");
+    fm_tokenizer_free(&t);
     t = with_splits(V2 "," V3);
     slow_text(t, " ", "x");
     slow_text(t, "a", " ");
@@ -432,7 +437,7 @@ static void quadratic_expressions_are_given_up(void)
 {
     enum { LEN = 1 << 20 };
     char *text = malloc(LEN);
-    fm_tokenizer *t = with_splits("{\"type\": \"Split\", \"pattern\": {\"Regex\": \"a+[bc]\"}, "
+    fm_tokenizer *t = with_splits("{\"type\": \"Split\", \"pattern\": {\"Regex\": \"(?=a+[bc])\"}, "
                                   "\"behavior\": \"Isolated\", \"invert\": false}");
     fm_tokenizer_worker *w = NULL;
     fm_token_list l = { 0 };
