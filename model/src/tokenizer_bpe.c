@@ -290,7 +290,7 @@ static fm_status restore(fm_tokenizer_worker *w, const uint8_t *p, size_t n)
 
     fm_buf_clear(&w->word);
     while (n && !st) {
-        const uint8_t *at = memmem(p, n, FM_TK_STAND_IN, FM_TK_STAND_IN_LEN);
+        const uint8_t *at = fm_tk_stand_in(p, n);
         const size_t plain = at ? (size_t)(at - p) : n;
 
         if (plain)
@@ -313,8 +313,7 @@ void fm_tk_skip(fm_tokenizer_worker *w, const uint8_t *p, size_t n)
 {
     const uint8_t *end = p + n;
 
-    while (w->repaired &&
-           (p = memmem(p, (size_t)(end - p), FM_TK_STAND_IN, FM_TK_STAND_IN_LEN)) != NULL) {
+    while (w->repaired && (p = fm_tk_stand_in(p, (size_t)(end - p))) != NULL) {
         w->original += 1 + (size_t)w->originals.data[w->original];
         p += FM_TK_STAND_IN_LEN;
     }
@@ -322,7 +321,7 @@ void fm_tk_skip(fm_tokenizer_worker *w, const uint8_t *p, size_t n)
 
 fm_status fm_tk_bpe(fm_tokenizer_worker *w, const uint8_t *p, size_t n)
 {
-    if (w->repaired && memmem(p, n, FM_TK_STAND_IN, FM_TK_STAND_IN_LEN)) {
+    if (w->repaired && fm_tk_stand_in(p, n)) {
         const fm_status st = restore(w, p, n);
 
         if (st)

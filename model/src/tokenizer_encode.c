@@ -103,7 +103,7 @@ static fm_status repair(fm_tokenizer_worker *w, const uint8_t *p, size_t n)
     w->repaired = true;
     while (n && !st) {
         size_t good = fm_tk_utf8_valid(p, n), bad = 0;
-        const uint8_t *real = memmem(p, good, FM_TK_STAND_IN, FM_TK_STAND_IN_LEN);
+        const uint8_t *real = fm_tk_stand_in(p, good);
 
         if (real)
             good = (size_t)(real - p);

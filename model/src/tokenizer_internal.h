@@ -23,6 +23,8 @@
 
 /** Length of the well-formed character at p, or 0 and *bad the length of the maximal subpart. */
 size_t fm_tk_utf8_length(const uint8_t *p, size_t n, size_t *bad);
+/** The first stand-in, or NULL. */
+const uint8_t *fm_tk_stand_in(const uint8_t *p, size_t n);
 /** Bytes up to the first ill-formed sequence. */
 size_t fm_tk_utf8_valid(const uint8_t *p, size_t n);
 

@@ -259,7 +259,7 @@ static fm_status plant(fm_tokenizer *t, const fm_tk_at *at, const char *text, si
 
     if (!st && (!content.len || content.len > FM_TK_MAX_CONTENT))
         st = fm_tk_refuse(at, "content must have 1 to %zu bytes", FM_TK_MAX_CONTENT);
-    if (!st && memmem(content.data, content.len, FM_TK_STAND_IN, FM_TK_STAND_IN_LEN))
+    if (!st && fm_tk_stand_in(content.data, content.len))
         st = fm_tk_refuse(at, "content with U+10FFFF is not supported");
     if (!st)
         st = fm_tk_tree_add(normalized ? &t->normal : &t->raw, content.data, content.len,

@@ -44,7 +44,7 @@ static void every_character(void)
         size_t n = 0;
 
         if (first == 0x3400 || first == 0x4e00 || first == 0xac00)
-            first += 0x1900; /* ranges without exceptions: their ends are tried below */
+            first += 0x1900; /* the middle of ranges without exceptions */
         for (uint32_t c = first; c < first + 8; c++) {
             if (c >= 0xd800 && c <= 0xdfff)
                 continue;
