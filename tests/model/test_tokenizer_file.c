@@ -144,6 +144,8 @@ static const struct {
     { "pre_tokenizer", SPLIT("(?i:ss)"), "'ss' within" },
     { "pre_tokenizer", SPLIT("(?i:\u00e9)"), "only ASCII" },
     { "pre_tokenizer", SPLIT("\\\\p{Greek}"), "general categories" },
+    { "pre_tokenizer", SPLIT("(?i:\\\\p{Lu})"), "\\p is not known within" },
+    { "pre_tokenizer", SPLIT("(?i:[\\\\x{e9}])"), "only ASCII" },
     { "pre_tokenizer", SPLIT("\\\\1"), "the escape \\1" },
     { "pre_tokenizer", SPLIT("\\\\xff"), "not a character" },
     { "pre_tokenizer", SPLIT("\\\\x{d800}"), "not a character" },
