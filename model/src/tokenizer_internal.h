@@ -340,6 +340,7 @@ FM_NODISCARD fm_status fm_tk_bool(const fm_tk_at *at, const json_t *obj, const c
                                   int fallback, bool *out);
 FM_NODISCARD fm_status fm_tk_text(const fm_tk_at *at, const json_t *obj, const char *key,
                                   const char **out);
+bool fm_tk_is_id(const json_t *value);
 FM_NODISCARD fm_status fm_tk_id(const fm_tk_at *at, const json_t *value, uint32_t *out);
 /** The object's "type", a text. */
 FM_NODISCARD fm_status fm_tk_type(const fm_tk_at *at, const json_t *obj, const char **out);
