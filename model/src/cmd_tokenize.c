@@ -42,7 +42,9 @@ static fm_status tokenize(const options_of *o)
         st = fm_tokenizer_encode(w, text.data, text.len, flags, &list, &lost);
     if (!st && lost)
         fm_log(FM_LOG_WARN,
-               "%zu bytes of the text have no token, and there is no unk_token: left out", lost);
+               "%zu bytes of the text have no token: they are left out, or, where the text is not "
+               "UTF-8, replaced by U+FFFD",
+               lost);
     if (!st)
         st = print_ids(&list, o->json);
     fm_token_list_fini(&list);

@@ -122,8 +122,10 @@ void fm_tokenizer_free(fm_tokenizer **pt)
 
     if (!t)
         return;
-    for (size_t i = 0; i < t->stage_count; i++)
+    for (size_t i = 0; i < t->stage_count; i++) {
         pcre2_code_free(t->stages[i].code);
+        fm_tk_runs_fini(&t->stages[i].runs);
+    }
     fm_buf_fini(&t->texts);
     fm_buf_fini(&t->bytes);
     free(t->tokens);

@@ -8,24 +8,33 @@
 
 #include "tokenizer_internal.h"
 
+/* Room for `more` ids behind those that are there. */
+static fm_status reserve(fm_token_list *l, size_t more)
+{
+    const size_t cap = l->cap ? 2 * l->cap : 1024;
+    uint32_t *ids;
+
+    if (more <= l->cap - l->count)
+        return FM_OK;
+    if (!(ids = malloc(cap * sizeof *ids)))
+        return fm_fail(FM_ENOMEM, "no memory for %zu token ids", cap);
+    if (l->count)
+        memcpy(ids, l->ids, l->count * sizeof *ids);
+    if (l->ids)
+        sodium_memzero(l->ids, l->cap * sizeof *ids);
+    free(l->ids);
+    l->ids = ids;
+    l->cap = cap;
+    return FM_OK;
+}
+
 fm_status fm_tk_push(fm_token_list *l, uint32_t id)
 {
-    if (l->count == l->cap) {
-        const size_t cap = l->cap ? 2 * l->cap : 1024;
-        uint32_t *more = malloc(cap * sizeof *more);
+    const fm_status st = reserve(l, 1);
 
-        if (!more)
-            return fm_fail(FM_ENOMEM, "no memory for %zu token ids", cap);
-        if (l->count)
-            memcpy(more, l->ids, l->count * sizeof *more);
-        if (l->ids)
-            sodium_memzero(l->ids, l->cap * sizeof *more);
-        free(l->ids);
-        l->ids = more;
-        l->cap = cap;
-    }
-    l->ids[l->count++] = id;
-    return FM_OK;
+    if (!st)
+        l->ids[l->count++] = id;
+    return st;
 }
 
 static fm_status room_for(fm_tokenizer_worker *w, size_t n)
@@ -192,31 +201,86 @@ static fm_status encode_word(fm_tokenizer_worker *w, const uint8_t *p, size_t n)
     return st;
 }
 
+static uint64_t load(const uint8_t *p, size_t n)
+{
+    uint64_t v = 0;
+
+    memcpy(&v, p, n);
+    return v;
+}
+
+/* A word of n bytes, 1 to 24, in loads that overlap: with n it says which word it is. */
+static inline void key_of(const uint8_t *p, size_t n, uint64_t key[FM_TK_CACHE_KEY / 8])
+{
+    key[1] = n >= 8 ? load(p + n - 8, 8) : 0;
+    key[2] = n > 16 ? load(p + 8, 8) : 0;
+    if (n >= 8)
+        key[0] = load(p, 8);
+    else if (n >= 4)
+        key[0] = load(p, 4) | load(p + n - 4, 4) << 32;
+    else
+        key[0] = (uint64_t)p[0] | (uint64_t)p[n / 2] << 8 | (uint64_t)p[n - 1] << 16;
+}
+
+static inline bool is_word(const fm_tk_cached *c, const uint64_t *key, size_t n)
+{
+    return c->len == n && c->key[0] == key[0] && c->key[1] == key[1] && c->key[2] == key[2];
+}
+
+/* Two places for each word; the one that was looked for last is first. */
 static fm_status cached_word(fm_tokenizer_worker *w, const uint8_t *p, size_t n)
 {
-    uint64_t key[FM_TK_CACHE_KEY / 8] = { 0 }, hash;
-    const size_t before = w->out->count, lost = w->lost;
-    fm_tk_cached *c;
-    fm_status st = FM_OK;
+    uint64_t key[FM_TK_CACHE_KEY / 8], hash;
+    const size_t lost = w->lost;
+    fm_tk_cached *c, fresh;
+    fm_status st = reserve(w->out, FM_TK_CACHE_IDS);
+    size_t before;
 
-    memcpy(key, p, n);
+    if (st)
+        return st;
+    key_of(p, n, key);
     hash = (key[0] ^ n) * 0x9e3779b97f4a7c15u;
     hash = (hash ^ hash >> 29 ^ key[1]) * 0xbf58476d1ce4e5b9u;
     hash = (hash ^ hash >> 32 ^ key[2]) * 0x94d049bb133111ebu;
-    c = &w->cache[hash >> (64 - FM_TK_CACHE_BITS)];
-    if (c->len == n && memcmp(c->key, key, sizeof key) == 0) {
-        for (size_t i = 0; i < c->count && !st; i++)
-            st = fm_tk_push(w->out, c->ids[i]);
-        return st;
+    c = &w->cache[hash >> (64 - FM_TK_CACHE_BITS) & ~(uint64_t)1];
+    if (!is_word(c, key, n) && is_word(c + 1, key, n)) {
+        fresh = c[0];
+        c[0] = c[1];
+        c[1] = fresh;
+    }
+    before = w->out->count;
+    if (is_word(c, key, n)) {
+        memcpy(w->out->ids + before, c->ids, sizeof c->ids); /* room for all is there */
+        w->out->count += c->count;
+        return FM_OK;
     }
     if ((st = encode_word(w, p, n)) != FM_OK || w->lost != lost ||
         w->out->count - before > FM_TK_CACHE_IDS)
         return st;
-    memcpy(c->key, key, sizeof key);
-    c->len = (uint8_t)n;
-    c->count = (uint8_t)(w->out->count - before);
-    memcpy(c->ids, w->out->ids + before, c->count * sizeof *c->ids);
+    fresh = (fm_tk_cached){ .key = { key[0], key[1], key[2] },
+                            .len = (uint8_t)n,
+                            .count = (uint8_t)(w->out->count - before) };
+    memcpy(fresh.ids, w->out->ids + before, fresh.count * sizeof fresh.ids[0]);
+    c[1] = c[0];
+    c[0] = fresh;
     return FM_OK;
+}
+
+/* What a stand-in stands for. Where a byte of it has no token (GPT-NeoX's tokenizers know only those
+ * of well-formed text), U+FFFD says that something was there. */
+static fm_status put_back(fm_tokenizer_worker *w, const uint8_t *original, size_t len)
+{
+    static const uint8_t replacement[] = { 0xef, 0xbf, 0xbd };
+    const uint32_t *id = w->t->of_byte;
+    bool known = w->t->unk != FM_TK_NONE || id[0xef] == FM_TK_NONE || id[0xbf] == FM_TK_NONE ||
+                 id[0xbd] == FM_TK_NONE;
+
+    for (size_t i = 0; i < len && !known; i++)
+        if (id[original[i]] == FM_TK_NONE) {
+            w->lost += len;
+            return fm_buf_append(&w->word, replacement, sizeof replacement);
+        }
+    return fm_buf_append(&w->word, original, len);
 }
 
 /* Copy a piece with each stand-in replaced by what it stands for. */
@@ -226,7 +290,7 @@ static fm_status restore(fm_tokenizer_worker *w, const uint8_t *p, size_t n)
 
     fm_buf_clear(&w->word);
     while (n && !st) {
-        const uint8_t *at = memmem(p, n, FM_TK_STAND_IN, FM_TK_STAND_IN_LEN);
+        const uint8_t *at = fm_tk_stand_in(p, n);
         const size_t plain = at ? (size_t)(at - p) : n;
 
         if (plain)
@@ -236,7 +300,7 @@ static fm_status restore(fm_tokenizer_worker *w, const uint8_t *p, size_t n)
         if (at && !st) {
             const uint8_t *original = w->originals.data + w->original;
 
-            st = fm_buf_append(&w->word, original + 1, original[0]);
+            st = put_back(w, original + 1, original[0]);
             w->original += 1 + (size_t)original[0];
             p += FM_TK_STAND_IN_LEN;
             n -= FM_TK_STAND_IN_LEN;
@@ -249,8 +313,7 @@ void fm_tk_skip(fm_tokenizer_worker *w, const uint8_t *p, size_t n)
 {
     const uint8_t *end = p + n;
 
-    while (w->repaired &&
-           (p = memmem(p, (size_t)(end - p), FM_TK_STAND_IN, FM_TK_STAND_IN_LEN)) != NULL) {
+    while (w->repaired && (p = fm_tk_stand_in(p, (size_t)(end - p))) != NULL) {
         w->original += 1 + (size_t)w->originals.data[w->original];
         p += FM_TK_STAND_IN_LEN;
     }
@@ -258,7 +321,7 @@ void fm_tk_skip(fm_tokenizer_worker *w, const uint8_t *p, size_t n)
 
 fm_status fm_tk_bpe(fm_tokenizer_worker *w, const uint8_t *p, size_t n)
 {
-    if (w->repaired && memmem(p, n, FM_TK_STAND_IN, FM_TK_STAND_IN_LEN)) {
+    if (w->repaired && fm_tk_stand_in(p, n)) {
         const fm_status st = restore(w, p, n);
 
         if (st)

@@ -9,6 +9,7 @@
 #define BUDGET_NS_BYTE ((uint64_t)1000)
 #define STACK_FIRST ((size_t)32 * 1024)
 #define STACK_MOST ((size_t)1024 * 1024)
+#define HEAP_KIB ((uint32_t)256 * 1024)
 #define MATCH_STEPS ((uint32_t)10 * 1000 * 1000)
 #define ROOM (4 * FM_TOKENIZER_MAX_TEXT) /* normal forms and stand-ins are longer than the text */
 
@@ -20,6 +21,7 @@ static fm_status library_begin(fm_tokenizer_worker *w)
         return fm_fail(FM_ENOMEM, "no memory for expressions");
     pcre2_jit_stack_assign(w->context, NULL, w->stack);
     (void)pcre2_set_match_limit(w->context, MATCH_STEPS);
+    (void)pcre2_set_heap_limit(w->context, HEAP_KIB);
     return FM_OK;
 }
 
@@ -33,6 +35,7 @@ fm_status fm_tokenizer_worker_new(const fm_tokenizer *t, fm_tokenizer_worker **o
     if ((st = fm_alloc(1, sizeof *w, (void **)&w)) != FM_OK)
         return st;
     w->t = t;
+    w->budget_ns = BUDGET_NS;
     fm_buf_init(&w->whole, ROOM);
     fm_buf_init(&w->originals, ROOM);
     fm_buf_init(&w->normal[0], ROOM);
@@ -100,7 +103,7 @@ static fm_status repair(fm_tokenizer_worker *w, const uint8_t *p, size_t n)
     w->repaired = true;
     while (n && !st) {
         size_t good = fm_tk_utf8_valid(p, n), bad = 0;
-        const uint8_t *real = memmem(p, good, FM_TK_STAND_IN, FM_TK_STAND_IN_LEN);
+        const uint8_t *real = fm_tk_stand_in(p, good);
 
         if (real)
             good = (size_t)(real - p);
@@ -211,7 +214,7 @@ fm_status fm_tokenizer_encode(fm_tokenizer_worker *w, const void *text, size_t l
     w->out = out;
     w->lost = 0;
     w->flags = flags;
-    w->deadline_ns = fm_clock_now_ns() + BUDGET_NS + BUDGET_NS_BYTE * len;
+    w->deadline_ns = fm_clock_now_ns() + w->budget_ns + BUDGET_NS_BYTE * len;
     if (flags & FM_TOKENIZER_SPECIAL)
         st = push_all(out, w->t->before, w->t->before_count);
     if (!st && len)

@@ -23,6 +23,8 @@
 
 /** Length of the well-formed character at p, or 0 and *bad the length of the maximal subpart. */
 size_t fm_tk_utf8_length(const uint8_t *p, size_t n, size_t *bad);
+/** The first stand-in, or NULL. */
+const uint8_t *fm_tk_stand_in(const uint8_t *p, size_t n);
 /** Bytes up to the first ill-formed sequence. */
 size_t fm_tk_utf8_valid(const uint8_t *p, size_t n);
 
@@ -58,17 +60,29 @@ enum {
     FM_TK_WORD = 8,  /* UTS 18's \w: Alphabetic, M, Nd, Pc, Join_Control */
     FM_TK_PUNCT = 16,
 };
+/* General categories in this order. */
+#define FM_TK_CATEGORIES                                                                      \
+    "Cc", "Cf", "Cn", "Co", "Cs", "Ll", "Lm", "Lo", "Lt", "Lu", "Mc", "Me", "Mn", "Nd", "Nl", \
+        "No", "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "Sc", "Sk", "Sm", "So", "Zl", "Zp", "Zs"
+#define FM_TK_CATEGORY_COUNT 30u
+#define FM_TK_ALL_CATEGORIES ((1u << FM_TK_CATEGORY_COUNT) - 1)
+/** Those whose name is, or begins with, `name` ("L", "Lu"), as bits; 0 when there are none. */
+uint32_t fm_tk_categories(const char *name);
+
 typedef struct {
-    uint8_t ascii[128];
-    uint16_t block[0x110000 >> 8]; /* first index of each 256 characters */
-    uint8_t *bits;                 /* owned */
+    uint8_t class, category;
+} fm_tk_properties;
+typedef struct {
+    uint8_t ascii[128];              /* classes */
+    uint16_t block[0x110000 >> 8];   /* of each 256 characters, whose properties are there */
+    fm_tk_properties (*blocks)[256]; /* owned */
 } fm_tk_classes;
 
 /** Read off the expression library once per process, and kept. */
 FM_NODISCARD fm_status fm_tk_classes_get(const fm_tk_classes **out);
-static inline uint8_t fm_tk_class(const fm_tk_classes *c, uint32_t ch)
+static inline fm_tk_properties fm_tk_properties_of(const fm_tk_classes *c, uint32_t ch)
 {
-    return c->bits[c->block[ch >> 8] + (ch & 255)];
+    return c->blocks[c->block[ch >> 8]][ch & 255];
 }
 static inline uint8_t fm_tk_class_at(const fm_tk_classes *c, const uint8_t *p, size_t *len)
 {
@@ -76,8 +90,37 @@ static inline uint8_t fm_tk_class_at(const fm_tk_classes *c, const uint8_t *p, s
         *len = 1;
         return c->ascii[p[0]];
     }
-    return fm_tk_class(c, fm_tk_decode(p, len));
+    return fm_tk_properties_of(c, fm_tk_decode(p, len)).class;
 }
+
+/* ---- Sets of characters, and runs of them (tokenizer_runs.c) ---- */
+
+typedef struct {
+    uint32_t lo, hi;
+} fm_tk_range;
+typedef struct {
+    fm_tk_range *ranges; /* [count], owned; in order once the set is closed */
+    size_t count, cap;
+    uint32_t categories;
+    bool negated;
+    uint64_t ascii[2]; /* a bit for each, once the set is closed */
+} fm_tk_set;
+FM_NODISCARD fm_status fm_tk_set_add(fm_tk_set *s, uint32_t lo, uint32_t hi);
+void fm_tk_set_close(fm_tk_set *s, const fm_tk_classes *c);
+void fm_tk_set_fini(fm_tk_set *s);
+
+/* "X+", "X{1,m}", "X", each also with "Y?" before it; or "X+$". */
+typedef struct {
+    bool known; /* the expression is one of these */
+    bool leads; /* Y? */
+    bool at_end;
+    size_t most;
+    fm_tk_set lead, body;
+} fm_tk_runs;
+void fm_tk_runs_fini(fm_tk_runs *r);
+/** The next match from `from` on in well-formed text. */
+bool fm_tk_runs_next(const fm_tk_runs *r, const fm_tk_classes *c, const uint8_t *p, size_t n,
+                     size_t from, size_t range[2]);
 
 /* ---- Patterns (tokenizer_pattern.c) ---- */
 
@@ -90,14 +133,14 @@ static inline uint8_t fm_tk_class_at(const fm_tk_classes *c, const uint8_t *p, s
 /**
  * Rewrite an expression of the tokenizers library (Oniguruma, Ruby syntax) so that PCRE2 gives the
  * same matches; what may differ, or is not known, is refused.
- * @param out     empty; the expression for PCRE2.
- * @param linear  out: a search in the whole text is known to take linear time.
+ * @param out   empty; the expression for PCRE2.
+ * @param runs  zeros; out: the expression, where it is so simple. fm_tk_runs_fini.
  */
 FM_NODISCARD fm_status fm_tk_pattern_translate(const char *where, const char *text, size_t len,
-                                               fm_buf *out, bool *linear);
+                                               fm_buf *out, fm_tk_runs *runs);
 /** Translate and compile; `literal`: the text itself is what to look for. */
 FM_NODISCARD fm_status fm_tk_pattern_compile(const char *where, const char *text, size_t len,
-                                             bool literal, pcre2_code **out, bool *linear);
+                                             bool literal, pcre2_code **out, fm_tk_runs *runs);
 
 /* ---- Splits (tokenizer_split.c, tokenizer_scan.c) ---- */
 
@@ -116,8 +159,8 @@ typedef struct {
     bool invert;
     bool prefix;      /* ByteLevel: add_prefix_space */
     bool scan;        /* by the scanner of GPT-2's expression */
-    bool linear;      /* see fm_tk_pattern_translate */
-    pcre2_code *code; /* Split; owned */
+    fm_tk_runs runs;  /* Split, where the expression is so simple; */
+    pcre2_code *code; /* else this one is used; owned */
     char where[96];   /* "pre_tokenizer.pretokenizers[1].pattern" */
 } fm_tk_stage;
 
@@ -208,7 +251,7 @@ struct fm_tokenizer {
 #define FM_TK_CACHE_KEY ((size_t)24)
 #define FM_TK_CACHE_IDS 9
 typedef struct {
-    uint64_t key[FM_TK_CACHE_KEY / 8]; /* the word, zeros behind it */
+    uint64_t key[FM_TK_CACHE_KEY / 8]; /* of the word's bytes */
     uint32_t ids[FM_TK_CACHE_IDS];
     uint8_t len, count; /* len 0: empty */
 } fm_tk_cached;
@@ -231,7 +274,7 @@ struct fm_tokenizer_worker {
     pcre2_match_data *match;
     pcre2_match_context *context;
     pcre2_jit_stack *stack;
-    uint64_t deadline_ns;
+    uint64_t deadline_ns, budget_ns; /* for a text, besides what its length gives it */
     fm_token_list *out;
     size_t lost;
     unsigned flags;
@@ -297,6 +340,7 @@ FM_NODISCARD fm_status fm_tk_bool(const fm_tk_at *at, const json_t *obj, const c
                                   int fallback, bool *out);
 FM_NODISCARD fm_status fm_tk_text(const fm_tk_at *at, const json_t *obj, const char *key,
                                   const char **out);
+bool fm_tk_is_id(const json_t *value);
 FM_NODISCARD fm_status fm_tk_id(const fm_tk_at *at, const json_t *value, uint32_t *out);
 /** The object's "type", a text. */
 FM_NODISCARD fm_status fm_tk_type(const fm_tk_at *at, const json_t *obj, const char **out);

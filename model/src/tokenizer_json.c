@@ -77,13 +77,18 @@ fm_status fm_tk_text(const fm_tk_at *at, const json_t *obj, const char *key, con
     return *out ? FM_OK : fm_tk_refuse(&in, "must be a text");
 }
 
-fm_status fm_tk_id(const fm_tk_at *at, const json_t *value, uint32_t *out)
+bool fm_tk_is_id(const json_t *value)
 {
     const json_int_t v = json_integer_value(value);
 
-    if (!json_is_integer(value) || v < 0 || v >= (json_int_t)FM_TOKENIZER_MAX_VOCABULARY)
+    return json_is_integer(value) && v >= 0 && v < (json_int_t)FM_TOKENIZER_MAX_VOCABULARY;
+}
+
+fm_status fm_tk_id(const fm_tk_at *at, const json_t *value, uint32_t *out)
+{
+    if (!fm_tk_is_id(value))
         return fm_tk_refuse(at, "must be an id from 0 to %zu", FM_TOKENIZER_MAX_VOCABULARY - 1);
-    *out = (uint32_t)v;
+    *out = (uint32_t)json_integer_value(value);
     return FM_OK;
 }
 

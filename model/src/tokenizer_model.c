@@ -17,10 +17,12 @@ static fm_status count_ids(const fm_tk_at *at, const json_t *vocab, const json_t
 
     json_object_foreach((json_t *)(uintptr_t)vocab, key, value)
     {
-        const fm_tk_at in = fm_tk_in(at, key);
+        if (!fm_tk_is_id(value)) { /* the place is written only then: there are many */
+            const fm_tk_at in = fm_tk_in(at, key);
 
-        if ((st = fm_tk_id(&in, value, &id)) != FM_OK)
-            return st;
+            return fm_tk_id(&in, value, &id);
+        }
+        id = (uint32_t)json_integer_value(value);
         *ids = id + 1 > *ids ? id + 1 : *ids;
     }
     json_array_foreach(added, i, value)
@@ -90,27 +92,34 @@ static bool sides(const json_t *merge, const char *side[2], size_t len[2])
     return true;
 }
 
-static fm_status read_merge(fm_tokenizer *t, const fm_tk_at *at, const json_t *merge, uint32_t rank,
-                            fm_buf *joined)
+static fm_status read_merge(fm_tokenizer *t, const fm_tk_at *at, size_t i, const json_t *merge,
+                            uint32_t rank, fm_buf *joined)
 {
-    const char *side[2];
+    const char *side[2], *missing = NULL;
     size_t len[2];
     uint32_t id[3];
     fm_status st;
 
-    if (!sides(merge, side, len))
-        return fm_tk_refuse(at, "must be two tokens, \"a b\" or [\"a\", \"b\"]");
-    fm_buf_clear(joined);
+    if (!sides(merge, side, len)) {
+        const fm_tk_at in = fm_tk_item(at, "merges", i);
+
+        return fm_tk_refuse(&in, "must be two tokens, \"a b\" or [\"a\", \"b\"]");
+    }
+    joined->len = 0;
     if ((st = fm_buf_append(joined, side[0], len[0])) != FM_OK ||
         (st = fm_buf_append(joined, side[1], len[1])) != FM_OK)
         return st;
     id[0] = fm_tk_find(t, side[0], len[0]);
     id[1] = fm_tk_find(t, side[1], len[1]);
     id[2] = fm_tk_find(t, (const char *)joined->data, joined->len);
-    for (size_t i = 0; i < 3; i++)
-        if (id[i] == FM_TK_NONE)
-            return fm_tk_refuse(at, "'%.64s' is not in the vocabulary",
-                                i < 2 ? side[i] : (const char *)joined->data);
+    for (size_t k = 3; k-- > 0;)
+        if (id[k] == FM_TK_NONE)
+            missing = k < 2 ? side[k] : (const char *)joined->data;
+    if (missing) {
+        const fm_tk_at in = fm_tk_item(at, "merges", i);
+
+        return fm_tk_refuse(&in, "'%.64s' is not in the vocabulary", missing);
+    }
     fm_tk_merges_add(t, id[0], id[1], rank, id[2]);
     return FM_OK;
 }
@@ -130,13 +139,12 @@ static fm_status read_merges(fm_tokenizer *t, const fm_tk_at *at, const json_t *
     json_array_foreach(merges, i, merge)
     {
         const char *text = json_string_value(merge);
-        const fm_tk_at here = fm_tk_item(at, "merges", i);
 
         if (text && strncmp(text, "#version", 8) == 0) { /* as the library does */
             skipped++;
             continue;
         }
-        if ((st = read_merge(t, &here, merge, (uint32_t)(i - skipped), &joined)) != FM_OK)
+        if ((st = read_merge(t, at, i, merge, (uint32_t)(i - skipped), &joined)) != FM_OK)
             break;
     }
     fm_buf_fini(&joined);
@@ -259,7 +267,7 @@ static fm_status plant(fm_tokenizer *t, const fm_tk_at *at, const char *text, si
 
     if (!st && (!content.len || content.len > FM_TK_MAX_CONTENT))
         st = fm_tk_refuse(at, "content must have 1 to %zu bytes", FM_TK_MAX_CONTENT);
-    if (!st && memmem(content.data, content.len, FM_TK_STAND_IN, FM_TK_STAND_IN_LEN))
+    if (!st && fm_tk_stand_in(content.data, content.len))
         st = fm_tk_refuse(at, "content with U+10FFFF is not supported");
     if (!st)
         st = fm_tk_tree_add(normalized ? &t->normal : &t->raw, content.data, content.len,

@@ -92,7 +92,7 @@ static fm_status read_split(const fm_tk_at *at, const json_t *obj, fm_tk_stage *
     if (s->scan)
         return FM_OK;
     st = fm_tk_pattern_compile(s->where, json_string_value(text), json_string_length(text), literal,
-                               &s->code, &s->linear);
+                               &s->code, &s->runs);
     return st ? fm_fail_context(st, "%s: ", at->file) : FM_OK;
 }
 

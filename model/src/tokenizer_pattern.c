@@ -3,249 +3,29 @@
  * same to PCRE2 but for some corners (\s and U+180E, \v, \h, classes within classes, `{,n}`), so
  * they are read here, written anew in forms of one meaning, and refused where that is not known.
  */
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "tokenizer_internal.h"
+#include "tokenizer_pattern.h"
 
 #define MAX_DEPTH 32
 #define MAX_REPEAT 1000u
-#define END UINT32_MAX
 
-typedef struct {
-    const char *where;
-    const uint8_t *text;
-    size_t len, at;
-    fm_buf *out;
-    unsigned depth;
-    bool fold;     /* within (?i: */
-    uint32_t last; /* the literal just before, under fold; 0: none */
-    bool single;   /* what was read last matches one character */
-    size_t items;  /* read at the top, bars counted */
-    bool runs;     /* the first of them is one character, repeated by a plain + */
-    fm_status st;
-} reader;
+static void alternatives(fm_tk_reader *r);
 
-static fm_status FM_PRINTF(2, 3) refuse(reader *r, const char *fmt, ...)
-{
-    char what[160];
-    va_list args;
-
-    va_start(args, fmt);
-    (void)vsnprintf(what, sizeof what, fmt, args);
-    va_end(args);
-    if (!r->st)
-        r->st = fm_fail(FM_EPROTO, "%s: at byte %zu of the expression: %s", r->where, r->at, what);
-    return r->st;
-}
-
-static void put(reader *r, const char *text)
-{
-    if (!r->st)
-        r->st = fm_buf_append(r->out, text, strlen(text));
-}
-
-static void put_char(reader *r, uint32_t c)
-{
-    if (!r->st)
-        r->st = fm_buf_printf(r->out, "\\x{%x}", c);
-}
-
-/* The next character, END at the end; advances. */
-static uint32_t take(reader *r)
-{
-    size_t len;
-    uint32_t c;
-
-    if (r->at >= r->len)
-        return END;
-    c = fm_tk_decode(r->text + r->at, &len);
-    r->at += len;
-    return c;
-}
-
-static bool next_is(const reader *r, const char *text)
-{
-    const size_t n = strlen(text);
-
-    return r->len - r->at >= n && memcmp(r->text + r->at, text, n) == 0;
-}
-
-static bool accept(reader *r, const char *text)
-{
-    if (!next_is(r, text))
-        return false;
-    r->at += strlen(text);
-    return true;
-}
-
-static bool is_ascii_word(uint32_t c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-/* ---- Escapes ---- */
-
-/* \p{...} and \P{...}: general categories by their short names. */
-static void property(reader *r, bool negative)
-{
-    static const char major[] = "CLMNPSZ";
-    static const char *const all = " C Cc Cf Cn Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc "
-                                   "Pd Pe Pf Pi Po Ps S Sc Sk Sm "
-                                   "So Z Zl Zp Zs ";
-    char name[4] = "", sought[8], text[16];
-    size_t n = 0;
-
-    if (!accept(r, "{")) {
-        (void)refuse(r, "\\p without {...}");
-        return;
-    }
-    if (accept(r, "^"))
-        negative = !negative;
-    while (r->at < r->len && n < 3 && is_ascii_word(r->text[r->at]))
-        name[n++] = (char)r->text[r->at++];
-    (void)snprintf(sought, sizeof sought, " %s ", name);
-    if (n < 1 || n > 2 || !strchr(major, name[0]) || !strstr(all, sought) || !accept(r, "}")) {
-        (void)refuse(r, "only the general categories are known in \\p{...} (L, Lu, N, P, ...)");
-        return;
-    }
-    (void)snprintf(text, sizeof text, "\\%c{%s}", negative ? 'P' : 'p', name);
-    put(r, text);
-}
-
-/* Hexadecimal digits, at most `most`; END when there are none. */
-static uint32_t hex(reader *r, size_t most)
-{
-    uint32_t v = 0;
-    size_t n = 0;
-
-    for (; n < most && r->at < r->len; n++, r->at++) {
-        const uint8_t b = r->text[r->at];
-
-        if (b >= '0' && b <= '9')
-            v = v << 4 | (uint32_t)(b - '0');
-        else if ((b | 32) >= 'a' && (b | 32) <= 'f')
-            v = v << 4 | (uint32_t)((b | 32) - 'a' + 10);
-        else
-            break;
-    }
-    return n ? v : END;
-}
-
-/* An escape that stands for one character; 0 when it stands for something else (`letter`). */
-static uint32_t escaped_char(reader *r, uint32_t letter)
-{
-    static const char from[] = "rnftvae", to[] = "\r\n\f\t\v\a\x1b";
-    const char *known = letter < 0x80 && letter ? strchr(from, (int)letter) : NULL;
-    uint32_t c;
-
-    if (known)
-        return (uint8_t)to[known - from];
-    if (letter >= 0x80 || !is_ascii_word(letter))
-        return letter;
-    if (letter == 'x' && accept(r, "{")) {
-        c = hex(r, 6);
-        if (c == END || !accept(r, "}") || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) || !c)
-            (void)refuse(r, "not a character: \\x{...}");
-        return c;
-    }
-    if (letter == 'x' || letter == 'u') {
-        const size_t begin = r->at;
-
-        c = hex(r, letter == 'x' ? 2 : 4);
-        if (c == END || !c || (letter == 'x' && c >= 0x80) ||
-            (letter == 'u' && (r->at - begin != 4 || (c >= 0xd800 && c <= 0xdfff))))
-            (void)refuse(r, "not a character: \\%c", (int)letter);
-        return c;
-    }
-    return 0;
-}
-
-/* ---- Classes ---- */
-
-/* One member or end of a range; 0 when it was a set (\s, \p{...}), which is written at once. */
-static uint32_t class_member(reader *r)
-{
-    uint32_t c = take(r);
-
-    if (c == END) {
-        (void)refuse(r, "a class is not closed");
-    } else if (c == '[') {
-        (void)refuse(r, "a '[' in a class must be written \\[ (classes in classes are not known)");
-    } else if (c == '&' && next_is(r, "&")) {
-        (void)refuse(r, "intersections of classes (&&) are not known");
-    } else if (c == '\\') {
-        const uint32_t letter = take(r), plain = letter == END ? 0 : escaped_char(r, letter);
-
-        if (plain)
-            return plain;
-        if (letter == 's')
-            put(r, FM_TK_SPACES);
-        else if (letter == 'd' || letter == 'D')
-            put(r, letter == 'd' ? "\\p{Nd}" : "\\P{Nd}");
-        else if (letter == 'p' || letter == 'P')
-            property(r, letter == 'P');
-        else
-            (void)refuse(r, "this escape is not known in a class");
-        return 0;
-    } else if (r->fold && c >= 0x80) {
-        (void)refuse(r, "only ASCII is known within (?i:...)");
-    }
-    return c;
-}
-
-static void class_(reader *r)
-{
-    size_t members = 0;
-    uint32_t lo, hi;
-
-    put(r, accept(r, "^") ? "[^" : "[");
-    if (next_is(r, "]"))
-        (void)refuse(r, "an empty class");
-    while (!r->st && !accept(r, "]")) {
-        if (next_is(r, "-") && members && !next_is(r, "-]")) {
-            (void)refuse(r, "a '-' that is no range must be first, last or \\-");
-            break;
-        }
-        lo = hi = class_member(r);
-        members++;
-        if (r->st || !lo)
-            continue;
-        if (next_is(r, "-") && !next_is(r, "-]")) {
-            r->at++;
-            if (!(hi = class_member(r)) || hi < lo) {
-                (void)refuse(r, "a range in a class is not in order");
-                break;
-            }
-        }
-        put_char(r, lo);
-        if (hi != lo) {
-            put(r, "-");
-            put_char(r, hi);
-        }
-    }
-    put(r, "]");
-}
-
-/* ---- Sequences ---- */
-
-static void alternatives(reader *r);
-
-static void group(reader *r)
+static void group(fm_tk_reader *r)
 {
     static const char *const known[] = { "?:", "?=", "?!", "?<=", "?<!", "?>", "?i:" };
     const bool fold = r->fold;
     size_t i = 0;
 
     if (++r->depth > MAX_DEPTH) {
-        (void)refuse(r, "groups are nested too deep");
+        (void)fm_tk_re_refuse(r, "groups are nested too deep");
         return;
     }
     while (i < sizeof known / sizeof known[0] && !accept(r, known[i]))
         i++;
     if (i == sizeof known / sizeof known[0] && next_is(r, "?"))
-        (void)refuse(r, "this kind of group is not known");
+        (void)fm_tk_re_refuse(r, "this kind of group is not known");
     put(r, "(");
     put(r, i < sizeof known / sizeof known[0] ? known[i] : "?:"); /* nothing refers to a group */
     r->fold = fold || (i < sizeof known / sizeof known[0] && strcmp(known[i], "?i:") == 0);
@@ -254,67 +34,70 @@ static void group(reader *r)
     r->fold = fold;
     r->last = 0;
     if (!accept(r, ")"))
-        (void)refuse(r, "a group is not closed");
+        (void)fm_tk_re_refuse(r, "a group is not closed");
     put(r, ")");
     r->depth--;
 }
 
-static void literal(reader *r, uint32_t c)
+static void literal(fm_tk_reader *r, uint32_t c)
 {
     static const char *const folds[] = { "ss", "ff", "fi", "fl", "st" };
 
     if (r->fold && c >= 0x80)
-        (void)refuse(r, "only ASCII is known within (?i:...)");
+        (void)fm_tk_re_refuse(r, "only ASCII is known within (?i:...)");
     if (r->fold && r->last) {
         /* One character that folds to two (as the sharp s) matches two in Oniguruma. */
         for (size_t i = 0; i < sizeof folds / sizeof folds[0]; i++)
             if ((r->last | 32) == (uint32_t)folds[i][0] && (c | 32) == (uint32_t)folds[i][1])
-                (void)refuse(r, "'%s' within (?i:...) is not known", folds[i]);
+                (void)fm_tk_re_refuse(r, "'%s' within (?i:...) is not known", folds[i]);
     }
     r->last = c;
+    member(r, c, c);
     put_char(r, c);
 }
 
-static void escape(reader *r)
+static void escape(fm_tk_reader *r)
 {
     const uint32_t letter = take(r);
     uint32_t c;
 
-    if (letter == END) {
-        (void)refuse(r, "it ends in a backslash");
+    if (letter == FM_TK_RE_END) {
+        (void)fm_tk_re_refuse(r, "it ends in a backslash");
         return;
     }
-    if ((c = escaped_char(r, letter)) != 0) {
+    if ((c = fm_tk_re_escaped(r, letter)) != 0) {
         literal(r, c);
         return;
     }
     r->last = 0;
     switch (letter) {
     case 's':
-        put(r, "[" FM_TK_SPACES "]");
-        break;
     case 'S':
-        put(r, "[^" FM_TK_SPACES "]");
+        put(r, letter == 's' ? "[" FM_TK_SPACES "]" : "[^" FM_TK_SPACES "]");
+        spaces(r);
+        r->set.negated = letter == 'S';
         break;
     case 'd':
     case 'D':
         put(r, letter == 'd' ? "\\p{Nd}" : "\\P{Nd}");
+        categories(r, "Nd", letter == 'D');
         break;
     case 'p':
     case 'P':
-        property(r, letter == 'P');
+        fm_tk_re_property(r, letter == 'P');
         break;
     default:
-        (void)refuse(r, "the escape \\%c is not known", (int)letter);
+        (void)fm_tk_re_refuse(r, "the escape \\%c is not known", (int)letter);
     }
 }
 
 /* One thing that can be repeated; false for an assertion, which cannot. */
-static bool atom(reader *r)
+static bool atom(fm_tk_reader *r)
 {
     const bool look = next_is(r, "(?=") || next_is(r, "(?!") || next_is(r, "(?<");
     const uint32_t c = take(r);
 
+    fm_tk_set_fini(&r->set);
     r->single = c != '(' && c != '^' && c != '$';
     if (c != '\\' && (c < 0x80 && !is_ascii_word(c) && strchr(".[(^$", (int)c)))
         r->last = 0;
@@ -324,13 +107,15 @@ static bool atom(reader *r)
         r->single = false;
         return !look;
     case '[':
-        class_(r);
+        fm_tk_re_class(r);
         return true;
     case '\\':
         escape(r);
         return true;
     case '.':
         put(r, "[^\\n]");
+        member(r, '\n', '\n');
+        r->set.negated = true;
         return true;
     case '^':
     case '$':
@@ -340,8 +125,8 @@ static bool atom(reader *r)
     case '*':
     case '+':
     case '{':
-        (void)refuse(r, "'%c' has nothing to repeat (write \\%c for the character)", (int)c,
-                     (int)c);
+        (void)fm_tk_re_refuse(r, "'%c' has nothing to repeat (write \\%c for the character)",
+                              (int)c, (int)c);
         return false;
     default:
         literal(r, c);
@@ -349,7 +134,7 @@ static bool atom(reader *r)
     }
 }
 
-static bool number(reader *r, uint32_t *out)
+static bool number(fm_tk_reader *r, uint32_t *out)
 {
     uint32_t v = 0;
     const size_t begin = r->at;
@@ -357,49 +142,49 @@ static bool number(reader *r, uint32_t *out)
     while (r->at < r->len && r->text[r->at] >= '0' && r->text[r->at] <= '9' && v <= MAX_REPEAT)
         v = v * 10 + (uint32_t)(r->text[r->at++] - '0');
     if (v > MAX_REPEAT)
-        (void)refuse(r, "more than %u repetitions", MAX_REPEAT);
+        (void)fm_tk_re_refuse(r, "more than %u repetitions", MAX_REPEAT);
     *out = v;
     return r->at > begin;
 }
 
 /* {n} {n,} {,m} {n,m}, and a ? where both have one meaning. */
-static void braces(reader *r)
+static void braces(fm_tk_reader *r)
 {
     uint32_t lo = 0, hi = 0;
     const bool low = number(r, &lo), comma = accept(r, ","), high = comma && number(r, &hi);
     char text[32];
 
     if (r->st || (!low && !high) || !accept(r, "}")) {
-        (void)refuse(r, "braces that are no repetition must be written \\{");
+        (void)fm_tk_re_refuse(r, "braces that are no repetition must be written \\{");
         return;
     }
     if (!comma)
         (void)snprintf(text, sizeof text, "{%u}", lo);
     else if (high)
-        (void)snprintf(text, sizeof text, "{%u,%u}", low ? lo : 0, hi);
+        (void)snprintf(text, sizeof text, "{%u,%u}", lo, hi);
     else
         (void)snprintf(text, sizeof text, "{%u,}", lo);
     put(r, text);
-    if (next_is(r, "+") || next_is(r, "*") || (!comma && next_is(r, "?")) ||
-        (high && low && hi < lo))
-        (void)refuse(r, "this repetition is not known");
+    if (next_is(r, "+") || next_is(r, "*") || (!comma && next_is(r, "?")) || (high && hi < lo))
+        (void)fm_tk_re_refuse(r, "this repetition is not known");
+    r->repeated = high && lo == 1 && !next_is(r, "?") ? 'm' : 'x';
+    r->most = hi;
     if (accept(r, "?"))
         put(r, "?");
 }
 
-/* Returns whether it was a plain +. */
-static bool repetition(reader *r, bool repeatable)
+static void repetition(fm_tk_reader *r, bool repeatable)
 {
     const uint8_t c = r->at < r->len ? r->text[r->at] : 0;
     const char text[2] = { (char)c, '\0' };
-    bool plain = c == '+';
 
+    r->repeated = '1';
     if (c != '?' && c != '*' && c != '+' && c != '{')
-        return false;
+        return;
     r->at++;
     r->last = 0;
     if (!repeatable)
-        (void)refuse(r, "an assertion is repeated");
+        (void)fm_tk_re_refuse(r, "an assertion is repeated");
     if (c == '{') {
         braces(r);
     } else {
@@ -407,56 +192,90 @@ static bool repetition(reader *r, bool repeatable)
 
         put(r, text);
         put(r, kind);
-        plain = plain && !*kind;
+        r->repeated = *kind || c == '*' ? 'x' : (char)c;
     }
     if (next_is(r, "?") || next_is(r, "*") || next_is(r, "+") || next_is(r, "{"))
-        (void)refuse(r, "a repetition is repeated");
-    return plain;
+        (void)fm_tk_re_refuse(r, "a repetition is repeated");
 }
 
-static void alternatives(reader *r)
+/* The first two things at the top: with them an expression may be at its end, and simple. */
+static void remember(fm_tk_reader *r, bool bar)
 {
+    const size_t i = r->items++;
+
+    if (i >= sizeof r->top / sizeof r->top[0])
+        return;
+    if (!bar && r->single) {
+        r->top[i].repeated = r->repeated;
+        r->top[i].most = r->most;
+        r->top[i].set = r->set;
+        r->set = (fm_tk_set){ 0 };
+    } else if (!bar && r->text[r->at - 1] == '$') {
+        r->top[i].repeated = '$';
+    }
+}
+
+static void alternatives(fm_tk_reader *r)
+{
+    const bool top = r->depth == 0;
+
     r->last = 0;
     while (!r->st && r->at < r->len && !next_is(r, ")")) {
-        const bool top = r->depth == 0;
-        bool plain = false;
+        const bool bar = accept(r, "|");
 
-        if (accept(r, "|")) {
+        if (bar) {
             put(r, "|");
             r->last = 0;
         } else {
-            plain = repetition(r, atom(r));
+            repetition(r, atom(r));
         }
-        if (top && r->items++ == 0)
-            r->runs = plain && r->single;
+        if (top)
+            remember(r, bar);
     }
 }
 
-fm_status fm_tk_pattern_translate(const char *where, const char *text, size_t len, fm_buf *out,
-                                  bool *linear)
+static bool is_run(char repeated)
 {
-    reader r = { .where = where, .text = (const uint8_t *)text, .len = len, .out = out };
-    size_t run;
-    char *copy = NULL;
+    return repeated == '1' || repeated == '+' || repeated == 'm';
+}
 
-    *linear = false;
+/* Move what was remembered to `runs` when it is all there was, and of a kind that is known. */
+static void simplify(fm_tk_reader *r, fm_tk_runs *runs)
+{
+    const char a = r->top[0].repeated, b = r->top[1].repeated;
+
+    runs->leads = r->items == 2 && a == '?' && is_run(b);
+    runs->at_end = r->items == 2 && a == '+' && b == '$';
+    runs->known = (r->items == 1 && is_run(a)) || runs->leads || runs->at_end;
+    if (runs->known && !r->st) {
+        const size_t body = runs->leads ? 1 : 0;
+        const char how = r->top[body].repeated;
+
+        runs->most = how == '1' ? 1 : how == 'm' ? r->top[body].most : SIZE_MAX;
+        runs->body = r->top[body].set;
+        r->top[body].set = (fm_tk_set){ 0 };
+        if (runs->leads) {
+            runs->lead = r->top[0].set;
+            r->top[0].set = (fm_tk_set){ 0 };
+        }
+    }
+    fm_tk_set_fini(&r->top[0].set);
+    fm_tk_set_fini(&r->top[1].set);
+    fm_tk_set_fini(&r->set);
+}
+
+fm_status fm_tk_pattern_translate(const char *where, const char *text, size_t len, fm_buf *out,
+                                  fm_tk_runs *runs)
+{
+    fm_tk_reader r = { .where = where, .text = (const uint8_t *)text, .len = len, .out = out };
+
     if (len == 0 || len > FM_TK_MAX_PATTERN)
         return fm_fail(FM_EPROTO, "%s: an expression must have 1 to %zu bytes", where,
                        FM_TK_MAX_PATTERN);
     alternatives(&r);
     if (!r.st && r.at < r.len)
-        (void)refuse(&r, "a ')' without '('");
-    if (r.st || !r.runs || r.items != 2 || text[len - 1] != '$')
-        return r.st;
-    /* X+$ would be tried, and fail, from each character of a run that no line's end follows: where
-     * the first fails, so do all; go on behind the run. */
-    run = out->len - 1;
-    if ((r.st = fm_alloc(run + 1, 1, (void **)&copy)) != FM_OK)
-        return r.st;
-    memcpy(copy, out->data, run);
-    r.st = fm_buf_printf(out, "|%s+(*SKIP)(*FAIL)", copy);
-    free(copy);
-    *linear = !r.st;
+        (void)fm_tk_re_refuse(&r, "a ')' without '('");
+    simplify(&r, runs);
     return r.st;
 }
 
@@ -487,21 +306,25 @@ static fm_status compile(const char *where, PCRE2_SPTR text, size_t len, uint32_
 }
 
 fm_status fm_tk_pattern_compile(const char *where, const char *text, size_t len, bool literal,
-                                pcre2_code **out, bool *linear)
+                                pcre2_code **out, fm_tk_runs *runs)
 {
+    const fm_tk_classes *c;
     fm_buf pattern = { 0 };
     fm_status st;
 
-    *linear = false;
     if (literal && len == 0)
         return fm_fail(FM_EPROTO, "%s: nothing to look for", where);
     if (literal)
         return compile(where, (PCRE2_SPTR)text, len,
                        PCRE2_UTF | PCRE2_LITERAL | PCRE2_USE_OFFSET_LIMIT, out);
-    st = fm_tk_pattern_translate(where, text, len, &pattern, linear);
-    if (!st)
+    st = fm_tk_pattern_translate(where, text, len, &pattern, runs);
+    if (!st && runs->known && (st = fm_tk_classes_get(&c)) == FM_OK) {
+        fm_tk_set_close(&runs->body, c);
+        fm_tk_set_close(&runs->lead, c);
+    } else if (!st) {
         st = compile(where, pattern.data, pattern.len,
                      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_USE_OFFSET_LIMIT, out);
+    }
     fm_buf_fini(&pattern);
     return st;
 }

@@ -36,7 +36,7 @@ static size_t run_end(const fm_tk_classes *c, const uint8_t *p, size_t n, size_t
         while (at < n && p[at] < 0x80 && (c->ascii[p[at]] & FM_TK_GROUP) == group)
             at++;
         if (at >= n || p[at] < 0x80 ||
-            (fm_tk_class(c, fm_tk_decode(p + at, &len)) & FM_TK_GROUP) != group)
+            (fm_tk_properties_of(c, fm_tk_decode(p + at, &len)).class & FM_TK_GROUP) != group)
             return at;
         at += len;
     }

@@ -84,10 +84,13 @@ static int search(fm_tokenizer_worker *w, const fm_tk_stage *s, const uint8_t *p
     int code = PCRE2_ERROR_NOMATCH;
 
     while (code == PCRE2_ERROR_NOMATCH && from <= n) {
-        const size_t last = s->linear || n - from <= STARTS ? n : from + STARTS;
+        const size_t last = n - from <= STARTS ? n : from + STARTS;
 
         (void)pcre2_set_offset_limit(w->context, last);
         code = pcre2_match(s->code, p, n, from, PCRE2_NO_UTF_CHECK, w->match, w->context);
+        if (code == PCRE2_ERROR_JIT_STACKLIMIT) /* the interpreter's stack is on the heap */
+            code = pcre2_match(s->code, p, n, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, w->match,
+                               w->context);
         for (from = last + 1; from < n && (p[from] & 0xc0) == 0x80;)
             from++;
         if (code == PCRE2_ERROR_NOMATCH && from <= n && (*st = check_clock(w, s)) != FM_OK)
@@ -124,6 +127,21 @@ static void split_pattern(emitter *e, size_t n)
         from = done = last = range[1];
         if (++calls % CALLS == 0 && !e->st)
             e->st = check_clock(e->w, e->stage);
+    }
+    if (done < n)
+        found(e, done, n, false);
+}
+
+static void split_runs(emitter *e, size_t n)
+{
+    const fm_tk_classes *c = e->w->t->classes;
+    size_t done = 0, range[2];
+
+    while (!e->st && fm_tk_runs_next(&e->stage->runs, c, e->text, n, done, range)) {
+        if (range[0] > done)
+            found(e, done, range[0], false);
+        found(e, range[0], range[1], true);
+        done = range[1];
     }
     if (done < n)
         found(e, done, n, false);
@@ -188,7 +206,10 @@ fm_status fm_tk_split(fm_tokenizer_worker *w, size_t stage, const uint8_t *p, si
     case FM_TK_SPLIT:
         if (s->scan)
             return scan(w, stage + 1, p, n);
-        split_pattern(&e, n);
+        if (s->runs.known)
+            split_runs(&e, n);
+        else
+            split_pattern(&e, n);
         break;
     case FM_TK_DIGITS:
         split_class(&e, n, FM_TK_NUMBER);

@@ -41,6 +41,20 @@ size_t fm_tk_utf8_length(const uint8_t *p, size_t n, size_t *bad)
     return want;
 }
 
+/* Not memmem, which some tools check over its whole length each time. */
+const uint8_t *fm_tk_stand_in(const uint8_t *p, size_t n)
+{
+    while (n >= FM_TK_STAND_IN_LEN) {
+        const uint8_t *at = memchr(p, FM_TK_STAND_IN[0] & 0xff, n - FM_TK_STAND_IN_LEN + 1);
+
+        if (!at || memcmp(at, FM_TK_STAND_IN, FM_TK_STAND_IN_LEN) == 0)
+            return at;
+        n -= (size_t)(at + 1 - p);
+        p = at + 1;
+    }
+    return NULL;
+}
+
 size_t fm_tk_utf8_valid(const uint8_t *p, size_t n)
 {
     size_t at = 0, bad;

@@ -7,34 +7,29 @@
 
 #define TEXTS_LIMIT ((size_t)256 * 1024 * 1024)
 
-/* GPT-2's alphabet: bytes that print in Latin-1 stand for themselves, the others follow from 256. */
-static bool prints(unsigned b)
-{
-    return (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xff && b != 0xad);
-}
+/* GPT-2's alphabet: bytes that print in Latin-1 stand for themselves; the others, 0 to 0x20, 0x7f to
+ * 0xa0 and 0xad, for the characters from U+0100 on. */
+enum { LOW = 0x100, MIDDLE = LOW + 0x21, SOFT_HYPHEN = MIDDLE + 0x22 };
 
 uint32_t fm_tk_alphabet(uint8_t b)
 {
-    uint32_t before = 0;
-
-    if (prints(b))
-        return b;
-    for (unsigned other = 0; other < b; other++)
-        before += !prints(other);
-    return 256 + before;
+    if (b <= 0x20)
+        return LOW + b;
+    if (b >= 0x7f && b <= 0xa0)
+        return MIDDLE + (uint32_t)(b - 0x7f);
+    return b == 0xad ? SOFT_HYPHEN : b;
 }
 
 /* The byte that a character of the alphabet stands for, -1. */
 static int byte_of(uint32_t c)
 {
-    static const uint8_t last = 0xad; /* the highest byte that does not print */
-
-    if (c < 256)
-        return prints((unsigned)c) ? (int)c : -1;
-    for (unsigned b = 0, at = 256; b <= last; b++)
-        if (!prints(b) && at++ == c)
-            return (int)b;
-    return -1;
+    if (c >= LOW && c < MIDDLE)
+        return (int)(c - LOW);
+    if (c >= MIDDLE && c < SOFT_HYPHEN)
+        return (int)(c - MIDDLE + 0x7f);
+    if (c == SOFT_HYPHEN)
+        return 0xad;
+    return c < 0x100 && fm_tk_alphabet((uint8_t)c) == c ? (int)c : -1;
 }
 
 fm_status fm_tk_vocab_begin(fm_tokenizer *t, size_t ids, size_t tokens)
@@ -81,7 +76,7 @@ uint32_t fm_tk_find(const fm_tokenizer *t, const char *text, size_t len)
 }
 
 /* What a token of the model decodes to: its bytes where its text is all of the alphabet, else the
- * text. An added token is its text. */
+ * text. An added token of its own is its text. */
 static fm_status spell(fm_tokenizer *t, fm_tk_token *k, const char *text, size_t len, bool added)
 {
     size_t begin = t->bytes.len, n;
@@ -137,10 +132,9 @@ fm_status fm_tk_vocab_mark(fm_tokenizer *t, uint32_t id, const char *text, size_
     fm_tk_token *k = &t->tokens[id];
     fm_status st = FM_OK;
 
+    /* What the model's vocabulary has goes on to decode as before: it may be one of the bytes. */
     if (!k->present)
         st = fm_tk_vocab_add(t, id, text, len, true);
-    else
-        st = spell(t, k, text, len, true);
     k->added = true;
     k->special = special;
     return st;

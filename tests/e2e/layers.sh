@@ -33,6 +33,9 @@ check "the aggregator knows nothing of node" apart aggregator node
 check "the aggregator knows nothing of models" apart aggregator model
 check "the aggregator knows nothing of training on records" apart aggregator train
 for l in model replay train node aggregator; do check "no BLAS in $l" foreign $l '^(cblas|openblas)_'; done
+for l in base certs proto link dp optim replay train node aggregator; do
+    check "expressions and normal forms only in model ($l)" foreign $l '^(pcre2|utf8proc)_'
+done
 for l in base certs proto dp model optim replay train node aggregator; do check "only link uses ZeroMQ ($l)" foreign $l '^zmq_'; done
 for l in base proto link model optim replay train node aggregator; do
     check "OpenSSL only in certs and dp ($l)" foreign $l '^(EVP_|X509_|SSL_|OSSL_|RAND_|BIO_|PEM_)'

@@ -44,6 +44,10 @@ int main(int argc, char **argv)
         suite_corpus_ndjson,
         suite_text_schema,
         suite_tape,
+        suite_tokenizer,
+        suite_tokenizer_file,
+        suite_tokenizer_normal,
+        suite_tokenizer_split,
     };
 
     return fm_test_main(suites, FM_TEST_COUNT(suites), argc, argv);

@@ -54,8 +54,8 @@ void fm_tokenizer_free(fm_tokenizer **t);
 
 /** One more than the largest id: rows of an embedding that has one for every token. */
 size_t fm_tokenizer_vocabulary(const fm_tokenizer *t);
-/** Whether every byte has a token. Bytes without one become unk_token, or nothing without that,
- *  as in the `tokenizers` library. */
+/** Whether every byte has a token. Bytes without one become unk_token; without that nothing, as in
+ *  the `tokenizers` library, but that U+FFFD stands for an ill-formed sequence with such a byte. */
 bool fm_tokenizer_has_bytes(const fm_tokenizer *t);
 /** The id of a token as the file writes it ("Ġthe", "<|endoftext|>"); false when there is none. */
 bool fm_tokenizer_id(const fm_tokenizer *t, const char *token, size_t len, uint32_t *id);
@@ -96,7 +96,7 @@ enum {
  *
  * @param text   [len] any bytes; NULL when len is 0.
  * @param flags  FM_TOKENIZER_SPECIAL, FM_TOKENIZER_PLAIN.
- * @param lost   out, unless NULL: bytes that have neither token nor unk_token, and so no id.
+ * @param lost   out, unless NULL: bytes that are not in the ids, having neither token nor unk_token.
  * @return FM_OK; FM_EINVAL: longer than FM_TOKENIZER_MAX_TEXT; FM_ENOMEM (also: a piece longer than
  *         FM_TOKENIZER_MAX_WORD); FM_ETIMEOUT: see above. On failure `out` is as it was.
  */
@@ -104,10 +104,10 @@ FM_NODISCARD fm_status fm_tokenizer_encode(fm_tokenizer_worker *w, const void *t
                                            unsigned flags, fm_token_list *out, size_t *lost);
 
 /**
- * Append the bytes that ids stand for to `out`. An added token gives its content as the file has
- * it. (The `tokenizers` library reads content in the byte alphabet where it can: only for content
- * with characters of U+00A1 to U+0143 is that another text.) No bytes are replaced: what is not
- * UTF-8 stays so.
+ * Append the bytes that ids stand for to `out`. An added token that the model's vocabulary does not
+ * have gives its content as the file has it. (The `tokenizers` library reads content in the byte
+ * alphabet where it can: only for content with characters of U+00A1 to U+0143 is that another text.)
+ * No bytes are replaced: what is not UTF-8 stays so.
  *
  * @param skip_special  leave special tokens out.
  * @return FM_OK; FM_EINVAL: no token has the id (its place is named; `out` is as it was); FM_ENOMEM.
