@@ -86,6 +86,7 @@ static fm_replay_sum sum_of(const verification *v)
         .shares = v->shares,
         .round = v->entry->round,
         .survivors = v->entry->survivor_count,
+        .mask_density = v->report.plan.mask_density,
         .sum = v->sum,
         .words = words_of(v),
     };

@@ -272,6 +272,7 @@ static void make_plan(federation *f, const spec *s, const float first[PARAMETERS
         .colluders = s->colluders,
         .max_nodes = s->max_nodes,
         .word_bits = s->word_bits ? s->word_bits : 32,
+        .mask_density = s->mask_density ? s->mask_density : FM_PLAN_DENSITY_ALL,
         .parameters = PARAMETERS,
         .initial_model = fm_model_digest(first, PARAMETERS * sizeof *first),
         .optimizer = FM_OPTIMIZER_SGD,

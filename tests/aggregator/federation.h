@@ -73,9 +73,10 @@ typedef struct {
 typedef struct {
     uint32_t max_nodes, min_cohort, quorum, colluders, rounds;
     bool no_noise, local_noise;
-    uint32_t max_units; /* 0: 64 */
-    uint32_t word_bits; /* 0: 32 */
-    uint32_t join_ms;   /* JOIN_MS when 0 */
+    uint32_t max_units;    /* 0: 64 */
+    uint32_t word_bits;    /* 0: 32 */
+    uint32_t mask_density; /* 0: all */
+    uint32_t join_ms;      /* JOIN_MS when 0 */
 } spec;
 
 /* Who keeps what those need who were not there. */

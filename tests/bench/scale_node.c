@@ -145,8 +145,9 @@ static fm_status make_vector(scale_node *n)
         if (!scale_is_lost(s, n->ids[v], s->rounds))
             continue;
         pair_seed(s, n->id, n->ids[v], seed);
-        st = fm_dp_mask_apply(s->lattice.word_bits, n->vector, words, seed,
-                              fm_dp_mask_sign(n->self, v));
+        if (fm_dp_mask_edge(seed, s->plan.mask_density))
+            st = fm_dp_mask_apply(s->lattice.word_bits, n->vector, words, seed,
+                                  fm_dp_mask_sign(n->self, v));
     }
     pack(s, n->vector);
     n->vector[0]++; /* so that each round changes the model */

@@ -142,7 +142,10 @@ static void fill_secret(void *state, void *out, size_t len)
 static fm_status watch_release(fm_dp_sum *sum, const fm_dp_shares *shares, const fm_dp_pairs *pairs)
 {
     static const uint32_t all[MEMBERS] = { 0, 1, 2 };
-    const fm_dp_round round = { .round = 1, .participants = all, .participant_count = MEMBERS };
+    const fm_dp_round round = { .round = 1,
+                                .participants = all,
+                                .participant_count = MEMBERS,
+                                .mask_density = FM_DP_DENSITY_ALL };
     fm_rng rng = { .fill = fill_secret };
     fm_dp_release *release = NULL;
     fm_dp_unmask *unmask = NULL;

@@ -58,7 +58,8 @@ void fix_init_noise(fixture *f, uint32_t members, size_t n, const fm_dp_lattice_
                                       .plan = fm_hash_of("plan", "p", 1),
                                       .model = fm_hash_of("model", "m", 1),
                                       .participants = f->participants,
-                                      .participant_count = members };
+                                      .participant_count = members,
+                                      .mask_density = FM_DP_DENSITY_ALL };
     }
 }
 

@@ -44,6 +44,7 @@ static void open_desk(desk *d)
                          .colluders = 1,
                          .max_nodes = 4,
                          .word_bits = 32,
+                         .mask_density = 256,
                          .parameters = 16,
                          .model_text = g_model,
                          .schema_text = g_schema,

@@ -43,6 +43,7 @@ fm_plan vec_plan_exact(void)
                       .encoding = FM_ENCODING_EXACT,
                       .schedule = FM_SCHEDULE_CONSTANT,
                       .word_bits = 32,
+                      .mask_density = 256,
                       .run = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 } };
 }
 
