@@ -25,7 +25,10 @@ void need(bool ok, const char *what)
 
 static void name_of(uint32_t i, char out[16])
 {
-    (void)snprintf(out, 16, "node-%c", (char)('a' + (int)i));
+    if (i < 26)
+        (void)snprintf(out, 16, "node-%c", (char)('a' + (int)i));
+    else
+        (void)snprintf(out, 16, "node-%u", (unsigned)i);
 }
 
 static void issue(const char *root, fm_role role, const char *name, char out[DIR_CAP])

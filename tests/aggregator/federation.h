@@ -7,7 +7,7 @@
 #include "fedmoe/dp/noise.h"
 #include "fm_test.h"
 
-#define PEOPLE 7 /* identities; how many take part is the plan's affair */
+#define PEOPLE 40 /* identities; how many take part is the plan's affair */
 #define PARAMETERS 8
 #define INBOX 64
 #define LOG_CAP 512
