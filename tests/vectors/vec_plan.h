@@ -13,6 +13,8 @@ fm_plan vec_plan_exact(void);
 fm_plan vec_plan_fast(void);
 fm_plan vec_plan_statistics(void);
 fm_plan vec_plan_evaluation(void);
+/** As the first, for 200 nodes, with the masks that are enough. */
+fm_plan vec_plan_many(void);
 /** That of round.json: three nodes, two rounds, VEC_RUN_WORDS parameters. @param model  its hash. */
 fm_plan vec_plan_run(const fm_hash *model, unsigned word_bits);
 

@@ -105,6 +105,17 @@ fm_plan vec_plan_evaluation(void)
     return p;
 }
 
+fm_plan vec_plan_many(void)
+{
+    fm_plan p = vec_plan_exact();
+
+    p.max_nodes = 200;
+    p.quorum = p.min_cohort = 101;
+    p.colluders = 0;
+    p.mask_density = 129;
+    return p;
+}
+
 fm_plan vec_plan_run(const fm_hash *model, unsigned word_bits)
 {
     fm_plan p = vec_plan_exact();
@@ -180,6 +191,7 @@ static const struct {
     AT(start_scale, REAL),
     AT(model_clip_norm, REAL),
     AT(word_bits, WHOLE),
+    AT(mask_density, WHOLE),
 };
 #define NUMBERS (sizeof numbers / sizeof numbers[0])
 
@@ -372,6 +384,14 @@ static const change changes[] = {
     { "exact", "word_bits", 24 },
     { "exact", "word_bits", 31 },
     { "exact", "word_bits", 40 },
+    { "exact", "mask_density", 0 },
+    { "exact", "mask_density", 255 },
+    { "exact", "mask_density", 257 },
+    { "many", "mask_density", 0 },
+    { "many", "mask_density", 1 },
+    { "many", "mask_density", 256 },
+    { "many", "mask_density", 257 },
+    { "many", "max_nodes", 32 },
     { "evaluation", "start_count", 3 },
     { "evaluation", "model_clip_norm", 2e6 },
 };
@@ -383,6 +403,7 @@ static void put_changes(json_t *list)
         fm_plan p = strcmp(c->base, "exact") == 0        ? vec_plan_exact()
                     : strcmp(c->base, "fast") == 0       ? vec_plan_fast()
                     : strcmp(c->base, "statistics") == 0 ? vec_plan_statistics()
+                    : strcmp(c->base, "many") == 0       ? vec_plan_many()
                                                          : vec_plan_evaluation();
 
         set(&p, c->field, c->value);
@@ -481,12 +502,14 @@ json_t *vec_plans(void)
 {
     const fm_plan exact = vec_plan_exact(), fast = vec_plan_fast();
     const fm_plan statistics = vec_plan_statistics(), evaluation = vec_plan_evaluation();
+    const fm_plan many = vec_plan_many();
     json_t *plans = json_array(), *judged = json_array(), *lattices = json_array();
 
     put_plan(plans, "exact", &exact);
     put_plan(plans, "fast", &fast);
     put_plan(plans, "statistics", &statistics);
     put_plan(plans, "evaluation", &evaluation);
+    put_plan(plans, "many", &many);
     put_changes(judged);
     put_lattices(lattices);
     return json_pack("{s:o,s:o,s:o}", "plans", plans, "changes", judged, "lattices", lattices);

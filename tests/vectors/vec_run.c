@@ -284,6 +284,7 @@ static void add_up(run_round *r)
                                 .shares = run->shares,
                                 .round = r->number,
                                 .survivors = r->survivor_count,
+                                .mask_density = run->plan.mask_density,
                                 .sum = r->words,
                                 .words = VEC_RUN_WORDS };
 
