@@ -5,6 +5,7 @@
 
 #define MAX_NODES 1024u
 #define MARGIN 1.0 /* bits, of fm_dp_mask_density_least */
+#define WORK_DEVIATIONS 3.0
 
 /* log2 of n! for n to MAX_NODES. Not lgamma: it writes a global. */
 typedef struct {
@@ -63,6 +64,14 @@ double fm_dp_graph_log2_failure(uint32_t nodes, uint32_t honest, uint32_t densit
 
     fill(&f, nodes);
     return failure(&f, nodes, honest, density);
+}
+
+uint32_t fm_dp_mask_work(uint32_t others, uint32_t density)
+{
+    const double p = (double)density / FM_DP_DENSITY_ALL, mean = others * p;
+    const double most = ceil(mean + WORK_DEVIATIONS * sqrt(mean * (1.0 - p)));
+
+    return most < (double)others ? (uint32_t)most : others;
 }
 
 uint32_t fm_dp_graph_coalition(uint32_t quorum, uint32_t colluders)

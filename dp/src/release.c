@@ -29,6 +29,7 @@ struct fm_dp_release {
     seeds *secret;
     bool disclosed;
     bool ties_down;
+    uint32_t masks; /* that were computed */
     uint32_t self;
     uint32_t participant_count;
     uint32_t participants[FM_DP_MAX_MEMBERS];
@@ -49,6 +50,11 @@ const int32_t *fm_dp_release_noise_for_tests(const fm_dp_release *r, uint32_t le
 bool fm_dp_release_ties_down_for_tests(const fm_dp_release *r)
 {
     return r->ties_down;
+}
+
+uint32_t fm_dp_release_masks_for_tests(const fm_dp_release *r)
+{
+    return r->masks;
 }
 
 /* Strictly increasing indices below `members`, `self` among them. */
@@ -175,13 +181,14 @@ static fm_status draw_seeds(fm_dp_release *r, const fm_dp_pairs *pairs, const fm
 }
 
 /*
- * The self mask, and one for each edge. Which pairs are edges is a secret until the release; from here
- * on it is in the machine's addresses, and how many there are in the time that the masks take
- * (docs/privacy.md, section 6, on that time).
+ * The self mask, one for each edge, and some that count for nothing, so that the time says hardly
+ * anything of the number of edges. Which pairs are edges is a secret until the release; from here on it
+ * is in this machine's addresses.
  */
 static uint32_t list_masks(const fm_dp_release *r, uint32_t density, const uint8_t **masks,
                            int8_t *signs)
 {
+    const uint32_t work = 1 + fm_dp_mask_work(r->participant_count - 1, density);
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < r->participant_count; i++) {
@@ -190,6 +197,10 @@ static uint32_t list_masks(const fm_dp_release *r, uint32_t density, const uint8
         masks[count] = own ? r->secret->self_seed : r->secret->pair_seeds[i];
         signs[count] = own ? 1 : (int8_t)fm_dp_mask_sign(r->self, r->participants[i]);
         count += own ? 1 : fm_dp_mask_edge(r->secret->pair_seeds[i], density);
+    }
+    for (; count < work; count++) {
+        masks[count] = r->secret->self_seed;
+        signs[count] = 0;
     }
     return count;
 }
@@ -209,7 +220,7 @@ static fm_status fill_words(fm_dp_release *r, fm_dp_sum *sum, const fm_dp_shares
                       .ties_down = r->ties_down,
                       .kept = r->noise };
 
-    w.masks = list_masks(r, density, masks, signs);
+    w.masks = r->masks = list_masks(r, density, masks, signs);
     return fm_dp_words_make(&w, r->words);
 }
 

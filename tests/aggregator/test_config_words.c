@@ -73,8 +73,8 @@ static void masks_are_as_many_as_are_needed_unless_all_are_asked_for(void)
     fm_aggregator_config c;
 
     CU_ASSERT_EQUAL(density_of(32, ""), 256);
-    CU_ASSERT_EQUAL(density_of(200, ""), 129);
-    CU_ASSERT_EQUAL(density_of(200, "  masks: sparse\n"), 129);
+    CU_ASSERT_EQUAL(density_of(200, ""), 120);
+    CU_ASSERT_EQUAL(density_of(200, "  masks: sparse\n"), 120);
     CU_ASSERT_EQUAL(density_of(200, "  masks: all\n"), 256);
     CU_ASSERT_EQUAL(load_cohort(200, "  masks: 10\n", &c), FM_EPARSE);
     CU_ASSERT(says("use sparse"));

@@ -112,7 +112,7 @@ static fm_status time_density(node *v, uint32_t density, int tries)
         fm_dp_release_free(&release);
     }
     if (st == FM_OK)
-        printf("  density %3u of 256: %6.1f masks of pairs, CPU %7.2f ms\n", (unsigned)density,
+        printf("  density %3u of 256: %6.1f edges, CPU %7.2f ms\n", (unsigned)density,
                masks / tries, 1e3 * cpu / tries);
     return st;
 }

@@ -291,7 +291,7 @@ def graph():
         low = v["accepted_from"]
         same("accepted", [plans.dense_enough(n, t, c, x) for x in (d, low, low - 1)],
              [True, True, False])
-        same("chosen", [plans.dense_enough(n, t, c, x, -61) for x in (d, d - 1)], [True, False])
+        same("chosen", [plans.dense_enough(n, t, c, x, -55) for x in (d, d - 1)], [True, False])
     graph_round(file["round"])
 
 

@@ -212,7 +212,7 @@ def log2_apart(nodes, least, density):
     return worst / math.log(2)
 
 
-def dense_enough(nodes, quorum, colluders, density, limit=-60.0):
+def dense_enough(nodes, quorum, colluders, density, limit=-54.0):
     least = honest(quorum, colluders)
     return density == ALL or (nodes > DENSE_NODES and least > 1
                               and log2_apart(nodes, least, density) <= limit)

@@ -11,7 +11,7 @@ echo "keep_updates: true" >>"$YAML"
 replan
 check "init says with how many a node shares masks" \
     says "$WORK/init.txt" "masks +with about 3[0-4] of 35 other nodes, drawn anew and in secret"
-check "and how likely that is not enough" says "$WORK/init.txt" "with probability below 2\^-6[1-9]"
+check "and how likely that is not enough" says "$WORK/init.txt" "with probability below 2\^-5[5-9]"
 DOOR=$(sed -n 's/^ *door: "\(.*\)"$/\1/p' "$RUN/northgate/node.yaml")
 DOOR_KEY=$(sed -n 's/^ *door_key: "\(.*\)"$/\1/p' "$RUN/northgate/node.yaml")
 for name in $EXTRA; do

@@ -188,7 +188,7 @@ static void set_many(desk *d, uint32_t density)
 
 /* tests/dp/test_mask_graph_attacks.c reads single updates with so few. */
 REFUSAL(masks_too_few_to_hold_together, FM_EPERM, "too sparse", { set_many(d, 12); })
-REFUSAL(masks_that_are_nearly_enough, FM_EPERM, "2^-59.7", { set_many(d, 245); })
+REFUSAL(masks_that_are_nearly_enough, FM_EPERM, "2^-53.4", { set_many(d, 241); })
 REFUSAL(some_masks_where_all_are_wanted, FM_EPERM, "policy.masks", {
     set_many(d, 255);
     d->policy.all_masks = true;

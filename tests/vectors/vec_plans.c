@@ -112,7 +112,7 @@ fm_plan vec_plan_many(void)
     p.max_nodes = 200;
     p.quorum = p.min_cohort = 101;
     p.colluders = 0;
-    p.mask_density = 129;
+    p.mask_density = 120;
     return p;
 }
 

@@ -162,6 +162,8 @@ void fm_dp_sum_peek64_for_tests(const fm_dp_sum *s, int64_t *out);
  *  units' lattice; kept only if asked for here; NULL for a level that there is not. */
 void fm_dp_release_keep_noise_for_tests(int keep);
 const int32_t *fm_dp_release_noise_for_tests(const fm_dp_release *r, uint32_t level);
+/** TESTS ONLY: how many masks were computed, the self mask and those that count for nothing included. */
+uint32_t fm_dp_release_masks_for_tests(const fm_dp_release *r);
 /** TESTS ONLY: where the rounding put what lay between two words. */
 bool fm_dp_release_ties_down_for_tests(const fm_dp_release *r);
 

@@ -22,11 +22,10 @@
 /** Up to so many nodes every pair must be one: there is little to gain. */
 #define FM_DP_DENSE_NODES 32u
 /**
- * log2 of how likely the honest survivors of a released round may fall apart, at most. 2^14 rounds, the
- * most that a transcript holds, so stay below 2^-46: 2^-40 is what is promised, and 6 bits are for
- * what the time of a node's work tells of its number of neighbours (docs/privacy.md, section 6).
+ * log2 of how likely the honest survivors of a released round may fall apart, at most: 2^14 rounds, the
+ * most that a transcript holds, so stay below 2^-40.
  */
-#define FM_DP_GRAPH_LOG2_LIMIT (-60.0)
+#define FM_DP_GRAPH_LOG2_LIMIT (-54.0)
 
 /**
  * 1 if the mask of this seed, k_uv, is one of the round, else 0. No branch and no address depends on
@@ -34,6 +33,13 @@
  * @param density  1..FM_DP_DENSITY_ALL: with the last always 1, and nothing is hashed.
  */
 unsigned fm_dp_mask_edge(const uint8_t seed[32], uint32_t density);
+
+/**
+ * So many masks a node computes, whatever its number of edges to `others` is: their mean and three
+ * deviations, or all. One node in 700 has more edges, and computes those; the time of all others
+ * says nothing (docs/privacy.md, section 6).
+ */
+uint32_t fm_dp_mask_work(uint32_t others, uint32_t density);
 
 /**
  * The coalition that a plan's density is made for: the plan's colluders, but a third of the quorum at
