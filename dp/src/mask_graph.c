@@ -96,7 +96,7 @@ uint32_t fm_dp_mask_density_least(uint32_t nodes, uint32_t quorum, uint32_t coll
         else
             low = middle + 1;
     }
-    return high;
+    return fm_dp_mask_work(nodes - 1, high) < nodes - 1 ? high : FM_DP_DENSITY_ALL;
 }
 
 fm_status fm_dp_mask_density_check(uint32_t nodes, uint32_t quorum, uint32_t colluders,

@@ -212,6 +212,19 @@ def log2_apart(nodes, least, density):
     return worst / math.log(2)
 
 
+def masks_computed(others, density):
+    """Section 9.1."""
+    p = density / ALL
+    return min(others, math.ceil(others * p + 3 * math.sqrt(others * p * (1 - p))))
+
+
+def choose(nodes, quorum, colluders):
+    for density in range(1, ALL):  # linear, and slow
+        if dense_enough(nodes, quorum, colluders, density, -55.0):
+            return density if masks_computed(nodes - 1, density) < nodes - 1 else ALL
+    return ALL
+
+
 def dense_enough(nodes, quorum, colluders, density, limit=-54.0):
     least = honest(quorum, colluders)
     return density == ALL or (nodes > DENSE_NODES and least > 1

@@ -303,7 +303,7 @@ static void graphs_fall_apart_as_often_as_reckoned(void)
 
 static void least_density_is_the_least_with_a_bit_to_spare(void)
 {
-    static const uint32_t nodes[] = { 33, 40, 100, 200, 1000 };
+    static const uint32_t nodes[] = { 33, 60, 100, 200, 1000 };
 
     for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++)
         for (uint32_t c = 0; c < nodes[i]; c += nodes[i] / 3) {
@@ -314,7 +314,7 @@ static void least_density_is_the_least_with_a_bit_to_spare(void)
             CU_ASSERT_EQUAL(fm_dp_mask_density_check(nodes[i], quorum, c, d), FM_OK);
             if (d < FM_DP_DENSITY_ALL)
                 CU_ASSERT(fm_dp_graph_log2_failure(nodes[i], honest, d) <= -55.0);
-            if (d > 1)
+            if (d < FM_DP_DENSITY_ALL)
                 CU_ASSERT(fm_dp_graph_log2_failure(nodes[i], honest, d - 1) > -55.0);
         }
     CU_ASSERT_EQUAL(fm_dp_mask_density_least(200, 101, 0), 120);
@@ -324,7 +324,9 @@ static void least_density_is_the_least_with_a_bit_to_spare(void)
 static void few_nodes_and_few_honest_ones_take_every_pair(void)
 {
     CU_ASSERT_EQUAL(fm_dp_mask_density_least(32, 17, 0), 256);
-    CU_ASSERT(fm_dp_mask_density_least(33, 17, 0) < 256);
+    CU_ASSERT_EQUAL(fm_dp_mask_density_check(33, 17, 0, 250), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_mask_density_least(33, 17, 0), 256); /* 250 would save nothing */
+    CU_ASSERT(fm_dp_mask_density_least(46, 44, 0) < 256);
     CU_ASSERT_EQUAL(fm_dp_mask_density_least(100, 100, 99), 256); /* one honest survivor */
     CU_ASSERT_EQUAL(fm_dp_mask_density_least(100, 100, 96), 256); /* four */
     CU_ASSERT_EQUAL(fm_dp_mask_density_check(32, 32, 0, 255), FM_EINVAL);

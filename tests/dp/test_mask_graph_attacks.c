@@ -141,11 +141,13 @@ static void too_few_edges_leave_nodes_alone_by_themselves(void)
 /* ... and with as many as are asked for nobody is, whoever is looked at. */
 static void enough_edges_leave_nobody_alone(void)
 {
-    const uint32_t density = fm_dp_mask_density_least(MANY, QUORUM, 0);
+    enum { ENOUGH = 245 };
     uint32_t survivors[MANY], sum[WORDS];
     fixture f;
 
-    make(&f, density);
+    CU_ASSERT_EQUAL(fm_dp_mask_density_check(MANY, QUORUM, 0, ENOUGH), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_mask_density_check(MANY, QUORUM, 0, ENOUGH - 4), FM_EINVAL);
+    make(&f, ENOUGH);
     fix_release_all(&f, 203);
     for (uint32_t i = 0; i < QUORUM; i++)
         survivors[i] = i;

@@ -60,7 +60,8 @@ double fm_dp_graph_log2_failure(uint32_t nodes, uint32_t honest, uint32_t densit
 /**
  * The smallest density for rounds of up to `nodes` with at least `quorum` survivors, of whom a
  * coalition as above is not honest: one bit below FM_DP_GRAPH_LOG2_LIMIT, so that whoever reckons
- * with other roundings finds it below, too. FM_DP_DENSITY_ALL when no smaller one serves.
+ * with other roundings finds it below, too. FM_DP_DENSITY_ALL when no smaller one serves, or none
+ * saves a mask (fm_dp_mask_work).
  * @param nodes, quorum, colluders  as fm_dp_mask_density_check has them.
  */
 uint32_t fm_dp_mask_density_least(uint32_t nodes, uint32_t quorum, uint32_t colluders);
