@@ -412,8 +412,6 @@ static fm_status check_plan(const char *path, const fm_plan *p)
 
     if ((st = fm_plan_check(p)) == FM_OK)
         st = fm_dp_lattice_make(&spec, &lattice);
-    if (st == FM_OK)
-        st = fm_dp_mask_density_check(p->max_nodes, p->quorum, p->colluders, p->mask_density);
     return st == FM_OK ? st : fm_fail_context(st, "%s: ", path);
 }
 
