@@ -29,11 +29,11 @@ static double add_log2(double a, double b)
 
 static double split(const factorials *f, uint32_t nodes, uint32_t density)
 {
-    const double apart = log2((double)(FM_DP_DENSITY_ALL - density) / FM_DP_DENSITY_ALL);
-    double sum = -INFINITY;
+    double sum = -INFINITY, apart;
 
     if (density >= FM_DP_DENSITY_ALL)
         return sum;
+    apart = log2((double)(FM_DP_DENSITY_ALL - density) / FM_DP_DENSITY_ALL);
     for (uint32_t i = 1; i <= nodes / 2; i++)
         sum = add_log2(sum, f->of[nodes] - f->of[i] - f->of[nodes - i] +
                                 (double)i * (double)(nodes - i) * apart);

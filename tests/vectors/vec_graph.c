@@ -5,11 +5,25 @@
 
 #include "fedmoe/dp/mask.h"
 #include "vec.h"
+#include "vec_plan.h"
 
 #define NODES 40u
 #define WORDS 4u
 #define BITS 24u
 #define DENSITY 100u
+
+/* ---- a plan ---- */
+
+fm_plan vec_plan_many(void)
+{
+    fm_plan p = vec_plan_exact();
+
+    p.max_nodes = 200;
+    p.quorum = p.min_cohort = 101;
+    p.colluders = 0;
+    p.mask_density = 120;
+    return p;
+}
 
 /* ---- edges of seeds ---- */
 

@@ -105,17 +105,6 @@ fm_plan vec_plan_evaluation(void)
     return p;
 }
 
-fm_plan vec_plan_many(void)
-{
-    fm_plan p = vec_plan_exact();
-
-    p.max_nodes = 200;
-    p.quorum = p.min_cohort = 101;
-    p.colluders = 0;
-    p.mask_density = 120;
-    return p;
-}
-
 fm_plan vec_plan_run(const fm_hash *model, unsigned word_bits)
 {
     fm_plan p = vec_plan_exact();
@@ -396,16 +385,27 @@ static const change changes[] = {
     { "evaluation", "model_clip_norm", 2e6 },
 };
 
+static const struct {
+    const char *name;
+    fm_plan (*make)(void);
+} plans[] = {
+    { "exact", vec_plan_exact },
+    { "fast", vec_plan_fast },
+    { "statistics", vec_plan_statistics },
+    { "evaluation", vec_plan_evaluation },
+    { "many", vec_plan_many },
+};
+
 static void put_changes(json_t *list)
 {
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
         const change *c = &changes[i];
-        fm_plan p = strcmp(c->base, "exact") == 0        ? vec_plan_exact()
-                    : strcmp(c->base, "fast") == 0       ? vec_plan_fast()
-                    : strcmp(c->base, "statistics") == 0 ? vec_plan_statistics()
-                    : strcmp(c->base, "many") == 0       ? vec_plan_many()
-                                                         : vec_plan_evaluation();
+        fm_plan p;
+        size_t base = 0;
 
+        while (strcmp(plans[base].name, c->base) != 0)
+            base++;
+        p = plans[base].make();
         set(&p, c->field, c->value);
         json_array_append_new(list,
                               json_pack("{s:s,s:s,s:f,s:b}", "plan", c->base, "field", c->field,
@@ -500,17 +500,14 @@ static void put_lattices(json_t *list)
 
 json_t *vec_plans(void)
 {
-    const fm_plan exact = vec_plan_exact(), fast = vec_plan_fast();
-    const fm_plan statistics = vec_plan_statistics(), evaluation = vec_plan_evaluation();
-    const fm_plan many = vec_plan_many();
-    json_t *plans = json_array(), *judged = json_array(), *lattices = json_array();
+    json_t *all = json_array(), *judged = json_array(), *lattices = json_array();
 
-    put_plan(plans, "exact", &exact);
-    put_plan(plans, "fast", &fast);
-    put_plan(plans, "statistics", &statistics);
-    put_plan(plans, "evaluation", &evaluation);
-    put_plan(plans, "many", &many);
+    for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
+        const fm_plan p = plans[i].make();
+
+        put_plan(all, plans[i].name, &p);
+    }
     put_changes(judged);
     put_lattices(lattices);
-    return json_pack("{s:o,s:o,s:o}", "plans", plans, "changes", judged, "lattices", lattices);
+    return json_pack("{s:o,s:o,s:o}", "plans", all, "changes", judged, "lattices", lattices);
 }
