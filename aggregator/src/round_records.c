@@ -47,7 +47,7 @@ static uint32_t times(const record *r)
     return (r->harm + HARM - 1) / HARM;
 }
 
-/* The first time is forgiven at once; then phase_ms, twice that, four times, at most an hour. */
+/* For the first time none; then phase_ms, twice that, four times, at most an hour. */
 static uint64_t hold_of(const fm_coordinator *m, uint32_t count)
 {
     uint32_t doublings = count < 2 ? 0 : count - 2;
@@ -62,11 +62,12 @@ static uint64_t hold_of(const fm_coordinator *m, uint32_t count)
 void fm_coord_blame(fm_coordinator *m, const char *name, uint32_t count)
 {
     record *r = find_or_add(m, name);
+    const bool first = r->harm == 0;
     uint64_t hold_ms;
 
     if (r->harm <= HARM * (MOST_DOUBLINGS + 2)) /* enough for the longest */
         r->harm += HARM * count;
-    hold_ms = hold_of(m, times(r));
+    hold_ms = first ? 0 : hold_of(m, times(r)); /* an honest node may crash once, at any time */
     r->held_until_ms = m->now_ms + hold_ms;
     if (hold_ms > 0)
         fm_coord_note(m, "%s has cost the others a round or a roster %u times: barred for %llu s",

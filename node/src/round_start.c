@@ -83,16 +83,19 @@ static fm_status check_participants(const fm_node_round *m, const fm_msg_round_s
     return FM_OK;
 }
 
-/** Of a round that is one in all else. */
-static fm_status check_barred(fm_node_round *m, const fm_msg_round_start *msg)
+/** Of a round that is one in all else; `open`: it is the open one, and ends with this. */
+static fm_status check_barred(fm_node_round *m, uint64_t round, const uint32_t *participants,
+                              uint32_t count, bool open)
 {
     char text[1024];
-    fm_status st = fm_node_check_barred(m, msg->participants, msg->participant_count);
+    fm_status st = fm_node_check_barred(m, participants, count);
 
     if (st == FM_OK)
         return st;
     (void)snprintf(text, sizeof text, "%s", fm_error_text());
-    fm_node_refuse_revoked(m, msg->round);
+    if (open)
+        fm_node_round_close(m);
+    fm_node_refuse_revoked(m, round);
     return fm_fail(st, "%s", text);
 }
 
@@ -156,9 +159,13 @@ static fm_status make_update(fm_node_round *m)
 fm_status fm_node_begin_round(fm_node_round *m)
 {
     const uint64_t round = m->open.number;
-    fm_status st = fm_node_transcript_record(m, &m->pending.known);
+    fm_status st;
 
-    if (st == FM_OK)
+    /* A list may have come while the model did. */
+    if ((st = check_barred(m, round, m->open.participants, m->open.participant_count, true)) !=
+        FM_OK)
+        return st;
+    if ((st = fm_node_transcript_record(m, &m->pending.known)) == FM_OK)
         st = make_update(m);
     return st == FM_OK ? FM_OK : fm_node_round_give_up(m, round, st);
 }
@@ -185,7 +192,9 @@ fm_status fm_node_take_round_start(fm_node_round *m, const fm_msg_round_start *m
         (st = check_participants(m, msg, now_s)) != FM_OK ||
         (st = fm_node_transcript_check(m, msg->entries, msg->entry_count, &msg->head, &known)) !=
             FM_OK ||
-        (st = check_model(msg, &known)) != FM_OK || (st = check_barred(m, msg)) != FM_OK)
+        (st = check_model(msg, &known)) != FM_OK ||
+        (st = check_barred(m, msg->round, msg->participants, msg->participant_count, false)) !=
+            FM_OK)
         return st;
 
     if (m->open.number)

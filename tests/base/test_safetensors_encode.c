@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "capture.h"
+#include "fedmoe/base/file.h"
 #include "fedmoe/base/safetensors.h"
 #include "suites.h"
 
@@ -209,6 +210,65 @@ static void flat_values_need_a_model_of_f32(void)
     fm_buf_fini(&b);
 }
 
+/* Large ones are written from where they lie, and never are in memory as a whole. */
+static void a_file_holds_what_encode_gives(void)
+{
+    fm_tensor_view t[] = { view("a", "I8", 5, 1), view("b", "F32", 3, 4), view("e", "F64", 0, 8) };
+    fm_safetensors_meta meta = { "format", "pt" };
+    char dir[256];
+    char *path = NULL;
+    fm_buf b = { 0 }, file = { 0 };
+
+    fm_test_tmpdir(dir, sizeof dir);
+    CU_ASSERT_EQUAL_FATAL(fm_path_join(dir, "m.safetensors", &path), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_safetensors_encode(t, 3, &meta, 1, &b), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_safetensors_replace(path, 0600, t, 3, &meta, 1), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_file_read(path, 4096, &file), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(file.len, b.len);
+    CU_ASSERT_EQUAL(memcmp(file.data, b.data, b.len), 0);
+    t[1].bytes = 7; /* what cannot be written leaves what is there */
+    CU_ASSERT_EQUAL(fm_safetensors_replace(path, 0600, t, 3, &meta, 1), FM_EINVAL);
+    assert_error_has("does not fit its bytes");
+    fm_buf_fini(&file);
+    CU_ASSERT_EQUAL_FATAL(fm_file_read(path, 4096, &file), FM_OK);
+    CU_ASSERT_EQUAL(file.len, b.len);
+    fm_buf_fini(&file);
+    fm_buf_fini(&b);
+    free(path);
+}
+
+static void what_is_forgotten_keeps_its_shapes_and_cannot_be_read(void)
+{
+    fm_tensor_view t[] = { view("b", "F32", 2, 4), view("a", "F32", 3, 4) };
+    fm_safetensors_meta meta = { "round", "7" };
+    fm_buf b = { 0 }, c = { 0 };
+    fm_safetensors *s = NULL;
+    const float *values = NULL;
+    float flat[5] = { 1.0f, -2.0f, 3.5f, 4.0f, 0.0f }, back[5] = { 0 };
+    size_t elements = 0;
+
+    CU_ASSERT_EQUAL_FATAL(fm_safetensors_encode(t, 2, &meta, 1, &b), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_safetensors_parse("s", b.data, b.len, &s), FM_OK);
+    CU_ASSERT_EQUAL(fm_safetensors_flat_view(s, &values, &elements), FM_OK);
+    CU_ASSERT(elements == 5 && values != NULL);
+    fm_safetensors_forget(s);
+    fm_safetensors_forget(s);
+    values = NULL;
+    CU_ASSERT_EQUAL(fm_safetensors_flat_view(s, &values, &elements), FM_ESTATE);
+    CU_ASSERT_PTR_NULL(values);
+    CU_ASSERT_EQUAL(fm_safetensors_flat_read(s, back, 5), FM_ESTATE);
+    for (size_t i = 0; i < fm_safetensors_count(s); i++)
+        CU_ASSERT_PTR_NULL(fm_safetensors_at(s, i)->data);
+    CU_ASSERT_EQUAL(fm_safetensors_find(s, "a")->shape[0], 3);
+    CU_ASSERT_STRING_EQUAL(fm_safetensors_meta_get(s, "round"), "7");
+    CU_ASSERT_EQUAL(fm_safetensors_flat_size(s, &elements), FM_OK);
+    CU_ASSERT_EQUAL(elements, 5);
+    CU_ASSERT_EQUAL(fm_safetensors_encode_flat(s, flat, 5, NULL, 0, &c), FM_OK); /* as a pattern */
+    fm_safetensors_free(&s);
+    fm_buf_fini(&b);
+    fm_buf_fini(&c);
+}
+
 static const fm_test tests[] = {
     { "round trips tensors and metadata", round_trips_tensors_and_metadata },
     { "wide elements come first so that each is aligned",
@@ -220,6 +280,9 @@ static const fm_test tests[] = {
     { "stops at the limits of buffer and header", stops_at_the_limits_of_buffer_and_header },
     { "flat values go into the shapes of a model", flat_values_go_into_the_shapes_of_a_model },
     { "flat values need a model of F32", flat_values_need_a_model_of_f32 },
+    { "a file holds what encode gives", a_file_holds_what_encode_gives },
+    { "what is forgotten keeps its shapes and cannot be read",
+      what_is_forgotten_keeps_its_shapes_and_cannot_be_read },
 };
 const fm_test_suite suite_safetensors_encode = { "base.safetensors_encode", tests,
                                                  FM_TEST_COUNT(tests) };

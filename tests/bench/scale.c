@@ -327,7 +327,7 @@ int main(int argc, char **argv)
     const char *tmp = getenv("TMPDIR");
     char command[128];
     ssize_t n;
-    int first = 0, code;
+    int first = 0, code = 1;
     fm_status st;
 
     if (fm_random_init() != FM_OK || !fm_cli_begin(&spec, argc, argv, &first, &code))

@@ -358,7 +358,7 @@ int main(int argc, char **argv)
     const char *tmp = getenv("TMPDIR");
     char dir[96], command[128];
     people p = { 0 };
-    int first = 0, code;
+    int first = 0, code = 1;
 
     if (fm_random_init() != FM_OK || !fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;

@@ -31,7 +31,7 @@ start_aggregator --ca "$RUN/ca"
 code=$("$BIN/fedmoe-aggregator" invite visitor --directory "$RUN/aggregator" | grep '^fedmoe1')
 for name in northgate lakeside; do start_node "$name"; done
 client visitor "$WORK/visitor" --code "$code" --min-cohort 3 --output "$WORK/visitor.model"
-client hillcrest "$RUN/hillcrest/identity" --door "$door" --door-key "$key" --vanish 2
+client hillcrest "$RUN/hillcrest/identity" --door "$door" "--door-key=$key" --vanish 2
 for name in northgate lakeside visitor hillcrest aggregator; do check "$name ends well" wait_end "$name" 90; done
 check "the visitor was enrolled" says "$RUN/visitor/log" "enrolled as visitor"
 pinned() { [ "$(grep -c 'BEGIN CERTIFICATE' "$1/ca.crt")" = 2 ]; }
@@ -81,7 +81,7 @@ cp "$RUN/northgate/model.safetensors" "$WORK/three"
 exactly
 start_aggregator
 for name in northgate lakeside hillcrest; do start_node "$name"; done
-client riverside "$RUN/riverside/identity" --door "$door" --door-key "$key" --output "$WORK/riverside.model"
+client riverside "$RUN/riverside/identity" --door "$door" "--door-key=$key" --output "$WORK/riverside.model"
 ended northgate lakeside hillcrest riverside aggregator
 check "the client was in every round" [ "$(grep -c "released: 4 survivors" "$RUN/riverside/log")" = 4 ]
 weights() { # FILE: the floats of a safetensors file

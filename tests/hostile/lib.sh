@@ -20,6 +20,40 @@ start_hostile() {
     for name in $HOSPITALS; do start_party "$name"; done
 }
 
+# issue CA NAME: a member's identity in the hands of the aggregator.
+issue() {
+    "$BIN/fedmoe-certs" issue --ca "$1" --role node --name "$2" --output "$WORK/$2" >/dev/null
+}
+
+# The lies that our nodes and the other client are told, by what they are about.
+start_views() {
+    issue "$RUN/ca" mallory
+    start_hostile --finish --colluder "$WORK/mallory" \
+        honest honest swapped-key split-rosters split-participants honest split-survivors \
+        alive-and-lost itself-lost swapped-update honest other-weights other-model other-plan \
+        member-as-aggregator honest
+}
+
+start_replays() {
+    start_hostile --finish honest honest old-start old-session old-model forged-history \
+        old-updates old-head old-commits asked-again honest killed-after-update killed-after-commit \
+        killed-after-release old-roster honest
+}
+
+start_cohort() {
+    local name
+    for name in mallory mallet malone; do issue "$RUN/ca" $name; done
+    "$BIN/fedmoe-certs" revoke --ca "$RUN/ca" --name malone >/dev/null
+    for name in $HOSPITALS; do cp "$RUN/ca/crl.pem" "$RUN/$name/identity/crl.pem"; done
+    "$BIN/fedmoe-certs" ca new --directory "$WORK/other-ca" --federation heart-demo >/dev/null
+    issue "$WORK/other-ca" stranger
+    start_hostile --finish --colluder "$WORK/mallory" --colluder "$WORK/mallory" \
+        --colluder "$WORK/mallet" --colluder "$WORK/malone" --colluder "$WORK/stranger" \
+        honest two-members two-participants two-survivors five-members colluder-twice \
+        colluders-with-one-key revoked-colluder strange-colluder aggregator-as-member colluder \
+        commits-to-three-sets commits-to-two-sets honest
+}
+
 # Until it ends: the nodes that it has killed are killed here, and started again.
 serve_hostile() {
     local end=$((SECONDS + $1)) done=0 name
@@ -63,19 +97,24 @@ stops() {
     [ $rc = 1 ]
 }
 
-# What each step had to come to was compared by the program; here: what the nodes say and wrote.
-check_records() {
-    local name want why
+# What each step had to come to was compared by the program; here: what the nodes wrote, and say.
+check_outcome() {
+    local name want
     grep '^step ' "$WORK/record"
     check "every step came to what it must" says "$WORK/record" '^failures 0$'
-    while read -r name why; do
-        check "$name says why: $why" says "$RUN/${name%:}/log" "$why"
-    done < <(sed -n 's/^expect //p' "$WORK/record" | sort -u)
     for name in $HOSPITALS; do
         want=$(sed -n "s/^released $name //p" "$WORK/record")
         check "$name paid for what it released and nothing else ($want)" \
             [ "$(charged "$name")" = "$want" ]
     done
+}
+
+check_records() {
+    local name why
+    check_outcome
+    while read -r name why; do
+        check "$name says why: $why" says "$RUN/${name%:}/log" "$why"
+    done < <(sed -n 's/^expect //p' "$WORK/record" | sort -u)
 }
 
 charged() {

@@ -70,9 +70,8 @@ late)
 wrong-size) said="dropped: its update has [0-9]+ bytes, not [0-9]+" ;;
 twice) said="dropped: a second update for round" ;;
 wrong-release)
-    # The others have released, and paid for the round: at once it is as bad as three others.
-    times=1
-    first="3 times: barred for 2 s"
+    # The others have released, and paid for the round: as bad as three others, but for the first time.
+    first="6 times: barred for 16 s"
     said="dropped: the mark of its ledger does not bear its signature"
     ;;
 flood-answers) said="dropped: it answered the roster twice" ;;

@@ -2,9 +2,7 @@
 # its round again: no second update, commit or release.
 . "$(dirname "$0")/lib.sh"
 setup --rounds 100
-start_hostile --finish honest honest old-start old-session old-model forged-history \
-    old-updates old-head old-commits asked-again honest killed-after-update killed-after-commit \
-    killed-after-release old-roster honest
+start_replays
 check "the lies are told" serve_hostile 120
 for name in $HOSPITALS; do check "$name ends well" wait_end "$name" 30; done
 check_records

@@ -111,6 +111,36 @@ static void a_round_with_a_revoked_node_gets_no_update(void)
     end(b);
 }
 
+/* The round was taken before the list came; the model comes after it. */
+static void a_node_revoked_while_the_model_comes_gets_no_update(void)
+{
+    fm_buf list = world_revoke(name_of(OTHER), false);
+    bench *b = begin(FM_NODE_WAIT_START);
+    bench_message *o = calloc(1, sizeof *o);
+    port_double *d = victim_ports(b);
+
+    need(o != NULL, "memory");
+    say(b, FM_MSG_ROUND_START, o);
+    CU_ASSERT_EQUAL(hear_alone(b, VICTIM, o), FM_OK);
+    CU_ASSERT_EQUAL(victim_phase(b), FM_NODE_WAIT_MODEL);
+    CU_ASSERT_EQUAL(hear_list(b, &list), FM_OK);
+    say_piece(b, o);
+    CU_ASSERT_EQUAL(hear_alone(b, VICTIM, o), FM_OK);
+    CU_ASSERT_EQUAL(victim_phase(b), FM_NODE_WAIT_START);
+    CU_ASSERT_EQUAL(times(d, DID_SEND + FM_MSG_ABANDON), 1);
+    CU_ASSERT_EQUAL(d->refusals, 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(d->why, "revoked"));
+    CU_ASSERT_FALSE(did(d, DID_TRAIN));
+    CU_ASSERT_FALSE(did(d, DID_USE));
+    CU_ASSERT_FALSE(did(d, DID_SEND + FM_MSG_MASKED_UPDATE));
+    b->round++; /* the next one is without it, and the model is here */
+    without_other(b->participants, &b->participant_count);
+    taken(b, FM_MSG_ROUND_START, FM_NODE_WAIT_SURVIVORS);
+    free(o);
+    fm_buf_fini(&list);
+    end(b);
+}
+
 /* The list is good, but this machine's clock is not: nobody was revoked, and it is not said. */
 static void a_list_that_does_not_count_now_is_named_as_what_it_is(void)
 {
@@ -221,6 +251,8 @@ static void a_list_that_cannot_be_kept_ends_the_process(void)
 static const fm_test tests[] = {
     { "a roster with a revoked node is refused", a_roster_with_a_revoked_node_is_refused },
     { "a round with a revoked node gets no update", a_round_with_a_revoked_node_gets_no_update },
+    { "a node revoked while the model comes gets no update",
+      a_node_revoked_while_the_model_comes_gets_no_update },
     { "a list that does not count now is named as what it is",
       a_list_that_does_not_count_now_is_named_as_what_it_is },
     { "survivors with a revoked node get no commit", survivors_with_a_revoked_node_get_no_commit },

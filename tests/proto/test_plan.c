@@ -411,6 +411,35 @@ static void the_quorum_is_above_half_with_the_colluders(void)
         }
 }
 
+/* However many nodes, what is under way to all of them is 16 MiB, and a piece fits a message. */
+static void windows_share_what_the_aggregator_has_for_them(void)
+{
+    fm_plan p = sample_plan();
+
+    p.max_nodes = 2;
+    CU_ASSERT_EQUAL(fm_plan_window_bytes(&p), 4u << 20);
+    CU_ASSERT_EQUAL(fm_plan_piece_bytes(&p), 1u << 20);
+    p.max_nodes = FM_MAX_NODES;
+    CU_ASSERT_EQUAL(FM_MAX_NODES, 1024);
+    CU_ASSERT_EQUAL(fm_plan_window_bytes(&p), 64u << 10);
+    CU_ASSERT_EQUAL(fm_plan_piece_bytes(&p), 16u << 10);
+    for (uint32_t n = 2; n <= FM_MAX_NODES; n++) {
+        uint32_t window, piece;
+
+        p.max_nodes = n;
+        window = fm_plan_window_bytes(&p);
+        piece = fm_plan_piece_bytes(&p);
+        CU_ASSERT(window >= 64u << 10 && window <= 4u << 20);
+        CU_ASSERT(piece <= window && piece <= FM_MAX_PIECE_BYTES);
+        if (n < 4) /* the largest */
+            CU_ASSERT_EQUAL(window, 4u << 20);
+        if (n > 256) /* the smallest: all that is more than 16 MiB */
+            CU_ASSERT_EQUAL(window, 64u << 10);
+        if (n >= 4 && n <= 256) /* all of it, but for what is left of the division */
+            CU_ASSERT((uint64_t)window * n <= 16u << 20 && (uint64_t)(window + 1) * n > 16u << 20);
+    }
+}
+
 static void texts_are_checked(void)
 {
     fm_plan p = sample_plan();
@@ -574,6 +603,8 @@ static const fm_test tests[] = {
     { "an evaluation says what its model was clipped at",
       an_evaluation_says_what_its_model_was_clipped_at },
     { "the quorum is above half with the colluders", the_quorum_is_above_half_with_the_colluders },
+    { "windows share what the aggregator has for them",
+      windows_share_what_the_aggregator_has_for_them },
     { "texts are checked", texts_are_checked },
     { "bad bytes are refused by name", bad_bytes_are_refused_by_name },
     { "every figure is in the hash", every_figure_is_in_the_hash },

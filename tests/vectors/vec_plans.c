@@ -2,74 +2,26 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "../proto/samples.h"
 #include "fedmoe/replay/replay.h"
 #include "vec.h"
 #include "vec_plan.h"
 
-static char model_text[] = "kind: tabular-moe\nlayers: 2\n";
-static char schema_text[] = "columns:\n\t- name: age\r\n";
 static char query_text[] = "ask: mean\n";
 
 fm_plan vec_plan_exact(void)
 {
-    return (fm_plan){ .federation = "heart-2026",
-                      .purpose = "training: heart disease",
-                      .privacy_unit = "record",
-                      .max_unit_rows = 1,
-                      .task = FM_TASK_TRAINING,
-                      .noise = FM_NOISE_DISTRIBUTED,
-                      .epsilon = 4.0,
-                      .delta = 1e-5,
-                      .clip_norm = 1.0,
-                      .sampling_rate = 0.05,
-                      .noise_multiplier = 1.1,
-                      .rounds = 200,
-                      .max_units = 4096,
-                      .expected_units = 1024.5,
-                      .min_cohort = 3,
-                      .quorum = 4,
-                      .colluders = 1,
-                      .max_nodes = 5,
-                      .parameters = 12345,
-                      .model_text = model_text,
-                      .schema_text = schema_text,
-                      .initial_model = vec_count(100),
-                      .optimizer = FM_OPTIMIZER_ADAM,
-                      .learning_rate = 1e-3,
-                      .momentum = 0.9,
-                      .beta2 = 0.999,
-                      .averaging = 0.99,
-                      .adam_epsilon = 1e-3,
-                      .encoding = FM_ENCODING_EXACT,
-                      .schedule = FM_SCHEDULE_CONSTANT,
-                      .word_bits = 32,
-                      .mask_density = 256,
-                      .run = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 } };
+    return sample_plan();
 }
 
 fm_plan vec_plan_fast(void)
 {
-    fm_plan p = vec_plan_exact();
+    fm_plan p = sample_fast_plan();
 
     memcpy(p.privacy_unit, "patient", sizeof "patient");
     p.max_unit_rows = 64;
     p.noise = FM_NOISE_LOCAL;
-    p.encoding = FM_ENCODING_FAST;
-    p.schedule = FM_SCHEDULE_COSINE;
     p.optimizer = FM_OPTIMIZER_SGD;
-    p.warmup = 0.05;
-    p.final_rate = 0.1;
-    p.load_groups = 2;
-    p.load_experts = 8;
-    p.load_share = 0.1;
-    p.balance_rate = 0.01;
-    p.clip_quantile = 0.5;
-    p.clip_rate = 0.2;
-    p.clip_share = 0.05;
-    p.start_center = 11000;
-    p.start_count = 300;
-    p.start_bias = 40;
-    p.start_scale = 0.3;
     p.word_bits = 24;
     return p;
 }

@@ -101,8 +101,7 @@ FM_NODISCARD fm_status fm_link_server_send(fm_link_server *s, uint64_t peer, con
 /** Tell the peer why (Refusal) and forget it; no GONE event follows. */
 void fm_link_server_drop(fm_link_server *s, uint64_t peer, const char *reason);
 /**
- * One message to many: encoded once, its bytes shared by all queues (a model of 64 MiB for a
- * hundred nodes is 64 MiB). Peers that are gone are passed over; their GONE events tell.
+ * One message to many: encoded once, its bytes shared by all queues until each is encrypted. Peers that are gone are passed over; their GONE events tell.
  * @return FM_OK; FM_EINVAL when a limit is passed; FM_ENOMEM.
  */
 FM_NODISCARD fm_status fm_link_server_broadcast(fm_link_server *s, const uint64_t *peers,
