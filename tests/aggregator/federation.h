@@ -11,7 +11,7 @@
 #define PARAMETERS 8
 #define INBOX 64
 #define LOG_CAP 512
-#define PLAIN_ROUNDS 256
+#define PLAIN_ROUNDS 32
 #define LEVELS 4 /* of noise, at most */
 #define PHASE_MS 1000
 #define JOIN_MS 500
