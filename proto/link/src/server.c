@@ -99,7 +99,7 @@ void fm_link_server_free(fm_link_server **server)
     fm_socket_context_free(&s->context);
     fm_message_free(&s->message_event);
     for (size_t i = 0; i < s->count; i++)
-        free(s->slots[i].peer);
+        fm_server_free_peer(s->slots[i].peer);
     fm_server_free_buried(s);
     free(s->slots);
     free(s->connections);
