@@ -1,4 +1,5 @@
 /* fedmoe-aggregator: the coordinator's program. */
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include "fedmoe/base/cli.h"
@@ -15,6 +16,17 @@ static void set_limits(void)
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
+}
+
+/* One heap for both threads, the loop's and ZeroMQ's: what one frees, the other takes. What is
+ * longer than any message is given back at once. */
+static void set_heap(void)
+{
+#ifdef M_ARENA_MAX
+    (void)mallopt(M_ARENA_MAX, 1);
+    (void)mallopt(M_MMAP_THRESHOLD, 1280 << 10);
+    (void)mallopt(M_TRIM_THRESHOLD, 2 << 20);
+#endif
 }
 
 int main(int argc, char **argv)
@@ -43,5 +55,6 @@ int main(int argc, char **argv)
     };
 
     set_limits();
+    set_heap();
     return fm_cli_main(&program, argc, argv);
 }

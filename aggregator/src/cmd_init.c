@@ -20,6 +20,12 @@ static const char *schedule(const fm_plan *p)
                                                : "constant";
 }
 
+/* With how many others a node shares a mask, on average. */
+static double neighbours(const fm_aggregator_init_report *r)
+{
+    return (double)r->mask_density / FM_PLAN_DENSITY_ALL * (r->max_nodes - 1);
+}
+
 /* What was chosen, and from what. */
 static void print_training(const fm_aggregator_init_report *r)
 {
@@ -62,6 +68,22 @@ static void warn(const char *program, const fm_aggregator_init_report *r)
                 program, r->delta, 1.0 / r->expected_units, r->expected_units);
 }
 
+/* The graph of masks, and what it rests on. */
+static void print_masks(const fm_aggregator_init_report *r)
+{
+    if (r->mask_density == FM_PLAN_DENSITY_ALL) {
+        printf("masks             with every other node of a round\n");
+        return;
+    }
+    printf("masks             with about %.0f of %u other nodes, drawn anew and in secret for each "
+           "round\n"
+           "                  (density %u of 256: %u honest survivors or more fall apart, so that "
+           "parts\n"
+           "                  of their sum could be read, with probability below 2^%.1f a "
+           "round)\n",
+           neighbours(r), r->max_nodes - 1, r->mask_density, r->honest, r->log2_apart);
+}
+
 static void print_text(const char *dir, const fm_aggregator_init_report *r, const char *plan)
 {
     printf("federation        %s\n"
@@ -78,6 +100,7 @@ static void print_text(const char *dir, const fm_aggregator_init_report *r, cons
         printf("epsilon           none: NOTHING IS PRIVATE, the noise multiplier is 0\n");
     printf("update            %.6g MB from each node in a round: %u words of %u bits\n",
            1e-6 * (double)r->update_words * (r->word_bits / 8), r->update_words, r->word_bits);
+    print_masks(r);
     if (r->training.rounds > 0)
         print_training(r);
     printf("Every node.yaml needs door address and door public key. Next:\n"
@@ -106,14 +129,16 @@ static json_t *training_json(const fm_aggregator_init_report *r)
 
 static int print_json(const char *dir, const fm_aggregator_init_report *r, const char *plan)
 {
-    json_t *j =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:f, s:I, s:I, s:I, s:I, s:o}", "federation",
-                  r->federation, "directory", dir, "door", r->door, "door_key", r->door_key,
-                  "plan_hash", plan, "noise_multiplier", r->noise_multiplier, "epsilon",
-                  isfinite(r->epsilon) ? json_real(r->epsilon) : json_null(), "delta", r->delta,
-                  "rounds", (json_int_t)r->rounds, "parameters", (json_int_t)r->parameters,
-                  "update_words", (json_int_t)r->update_words, "word_bits",
-                  (json_int_t)r->word_bits, "training", training_json(r));
+    json_t *j = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o}",
+        "federation", r->federation, "directory", dir, "door", r->door, "door_key", r->door_key,
+        "plan_hash", plan, "noise_multiplier", r->noise_multiplier, "epsilon",
+        isfinite(r->epsilon) ? json_real(r->epsilon) : json_null(), "delta", r->delta, "rounds",
+        (json_int_t)r->rounds, "parameters", (json_int_t)r->parameters, "update_words",
+        (json_int_t)r->update_words, "word_bits", (json_int_t)r->word_bits, "mask_density",
+        (json_int_t)r->mask_density, "mask_neighbours", neighbours(r), "log2_apart",
+        isfinite(r->log2_apart) ? json_real(r->log2_apart) : json_null(), "training",
+        training_json(r));
     fm_status st = j ? fm_json_print(j) : fm_fail(FM_ENOMEM, "no memory for the report");
 
     json_decref(j);

@@ -7,6 +7,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/random.h"
 #include "fedmoe/dp/accountant.h"
+#include "fedmoe/dp/mask_graph.h"
 #include "fedmoe/proto/digest.h"
 
 /* Metadata keys that fedmoe-model writes; the aggregator passes their texts on unread. */
@@ -101,18 +102,16 @@ static fm_status read_noise_mode(const fm_yaml_node *m, fm_plan *p)
 /* A query's clip norm follows from what it asks; it is put to every unit. */
 static fm_status check_privacy_keys(const fm_yaml_node *m, const fm_plan *p)
 {
-    static const char *const training[] = { "unit",          "epsilon",
-                                            "delta",         "clip_norm",
-                                            "sampling_rate", "expected_units",
-                                            "max_units",     "insecure_noise_multiplier",
-                                            "max_unit_rows", "noise",
-                                            "encoding",      "word_bits",
-                                            "adaptive_clip", NULL };
-    static const char *const query[] = { "unit",          "epsilon",
-                                         "delta",         "expected_units",
-                                         "max_units",     "insecure_noise_multiplier",
-                                         "max_unit_rows", "noise",
-                                         "word_bits",     NULL };
+    static const char *const training[] = {
+        "unit",          "epsilon",        "delta",     "clip_norm",
+        "sampling_rate", "expected_units", "max_units", "insecure_noise_multiplier",
+        "max_unit_rows", "noise",          "encoding",  "word_bits",
+        "adaptive_clip", "masks",          NULL
+    };
+    static const char *const query[] = { "unit",           "epsilon",   "delta",
+                                         "expected_units", "max_units", "insecure_noise_multiplier",
+                                         "max_unit_rows",  "noise",     "word_bits",
+                                         "masks",          NULL };
 
     return fm_yaml_check_keys(m, p->task == FM_TASK_TRAINING ? training : query);
 }
@@ -137,6 +136,24 @@ static fm_status read_word_bits(const fm_yaml_node *m, fm_plan *p)
     return st;
 }
 
+/* 0: to be chosen, once the cohort is known. */
+static fm_status read_masks(const fm_yaml_node *m, fm_plan *p)
+{
+    const char *masks = NULL;
+    fm_status st = fm_yaml_get_string_or(m, "masks", "sparse", &masks);
+
+    if (st != FM_OK)
+        return st;
+    if (strcmp(masks, "all") == 0)
+        p->mask_density = FM_PLAN_DENSITY_ALL;
+    else if (strcmp(masks, "sparse") != 0)
+        return fm_yaml_fail(fm_yaml_find(m, "masks"),
+                            "masks '%.100s' is not known; use sparse (with as many others as are "
+                            "needed) or all (every two nodes share a mask)",
+                            masks);
+    return FM_OK;
+}
+
 static fm_status read_privacy(const fm_yaml_node *root, fm_plan *p)
 {
     const fm_yaml_node *m = NULL;
@@ -145,6 +162,7 @@ static fm_status read_privacy(const fm_yaml_node *root, fm_plan *p)
     if ((st = fm_yaml_get_map(root, "privacy", &m)) != FM_OK ||
         (st = check_privacy_keys(m, p)) != FM_OK || (st = read_unit(m, p)) != FM_OK ||
         (st = read_noise_mode(m, p)) != FM_OK || (st = read_word_bits(m, p)) != FM_OK ||
+        (st = read_masks(m, p)) != FM_OK ||
         (st = fm_yaml_get_double(m, "epsilon", 1e-3, NO_PRIVACY_EPSILON, &p->epsilon)) != FM_OK ||
         (st = fm_yaml_get_double(m, "delta", 1e-12, 0.1, &p->delta)) != FM_OK ||
         (st = get_u32(m, "max_units", 1, MAX_UNITS, &p->max_units)) != FM_OK ||
@@ -436,6 +454,9 @@ fm_status fm_aggregator_config_load(const char *path, fm_aggregator_config *out)
         goto done;
     if (c.plan.word_bits == 0)
         c.plan.word_bits = least_word_bits(&c.plan);
+    if (c.plan.mask_density == 0)
+        c.plan.mask_density =
+            fm_dp_mask_density_least(c.plan.max_nodes, c.plan.quorum, c.plan.colluders);
     fm_random_bytes(c.plan.run, sizeof c.plan.run);
     if ((st = check_plan(path, &c.plan)) != FM_OK)
         goto done;

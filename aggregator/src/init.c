@@ -16,6 +16,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/yaml.h"
 #include "fedmoe/dp/accountant.h"
+#include "fedmoe/dp/mask_graph.h"
 #include "fedmoe/proto/link/link.h"
 
 #define SMALL_FILE_MAX ((size_t)1 << 20)
@@ -279,6 +280,10 @@ static fm_status report(const fm_aggregator_config *c, fm_aggregator_init_report
     out->parameters = p->parameters;
     out->update_words = fm_plan_update_words(p);
     out->word_bits = p->word_bits;
+    out->max_nodes = p->max_nodes;
+    out->mask_density = p->mask_density;
+    out->honest = p->quorum - fm_dp_graph_coalition(p->quorum, p->colluders);
+    out->log2_apart = fm_dp_graph_log2_failure(p->max_nodes, out->honest, p->mask_density);
     if (p->task == FM_TASK_TRAINING) {
         out->training = *p;
         out->training.model_text = out->training.schema_text = out->training.query_text = NULL;

@@ -15,6 +15,7 @@ void fm_coord_member_free(member **who)
     if (!*who)
         return;
     fm_peer_free(&(*who)->certificate);
+    fm_credential_pack_free(&(*who)->credential);
     free(*who);
     *who = NULL;
 }
@@ -145,13 +146,13 @@ static fm_status verify(const fm_coordinator *m, const fm_credential *credential
     if (st != FM_OK)
         return st;
     who = p;
-    st = fm_credential_peer(m->c.trust, credential, FM_ROLE_NODE, m->now_s, &who->certificate);
-    if (st != FM_OK) {
+    if ((st = fm_credential_peer(m->c.trust, credential, FM_ROLE_NODE, m->now_s,
+                                 &who->certificate)) != FM_OK ||
+        (st = fm_credential_pack(credential, &who->credential)) != FM_OK) {
         fm_coord_member_free(&who);
         return st;
     }
     who->index = NO_INDEX;
-    who->credential = *credential;
     who->statement = *statement;
     who->not_after_s = fm_peer_info(who->certificate)->not_after_s;
     if (statement->not_after_s < who->not_after_s)

@@ -77,6 +77,7 @@ static fm_replay_sum sum_of(const fm_coordinator *m)
         .shares = m->shares,
         .round = m->round,
         .survivors = m->survivor_count,
+        .mask_density = m->c.plan->mask_density,
         .sum = m->sum,
         .words = fm_plan_update_words(m->c.plan),
     };

@@ -28,7 +28,7 @@ typedef struct {
     uint32_t index;       /* in the roster, or NO_INDEX */
     int64_t not_after_s;  /* end of its certificate or its statement */
     fm_statement statement;
-    fm_credential credential;
+    fm_packed_credential *credential; /* owned */
     fm_peer *certificate; /* owned: checks its signatures */
 } member;
 

@@ -155,7 +155,7 @@ static fm_status make_roster(fm_coordinator *m, bool all)
     credentials = p;
     m->c.ports.random(m->c.ports.ctx, m->session.bytes, sizeof m->session.bytes);
     for (uint32_t i = 0; i < count; i++) {
-        credentials[i] = list[i]->credential;
+        fm_credential_unpack(list[i]->credential, &credentials[i]);
         list[i]->index = i;
         list[i]->acknowledged = false;
         m->roster_members[i] = list[i];

@@ -8,7 +8,7 @@
 
 #include "fedmoe/base/file.h"
 
-#define MEMORY_MIN ((size_t)8 << 20)
+#define MEMORY_MIN ((size_t)2 << 20)
 #define MEMORY_MAX ((size_t)64 << 20)
 
 typedef struct {

@@ -26,7 +26,7 @@ FM_NODISCARD fm_status fm_spool_get(fm_spool *s, uint32_t place, uint64_t at, ui
 /** Nothing of this place is wanted any more. Its file serves the next one that needs one. */
 void fm_spool_drop(fm_spool *s, uint32_t place);
 
-/** Most bytes of updates of `size` bytes that are held in memory: one update, but 8 to 64 MiB. */
+/** Most bytes of updates of `size` bytes that are held in memory: one update, but 2 to 64 MiB. */
 size_t fm_spool_memory(size_t size);
 
 #endif

@@ -15,6 +15,7 @@ fm_status fm_simulate_alone(const fm_plan *plan, const float *initial, const fm_
     alone.max_nodes = alone.min_cohort = alone.quorum = 1;
     alone.colluders = 0;
     alone.word_bits = 32;
+    alone.mask_density = FM_PLAN_DENSITY_ALL;
     alone.expected_units = (double)table->rows;
     if (plan->noise_multiplier > 0.0 &&
         (st = fm_dp_calibrate(plan->epsilon * (1.0 - FM_DP_TIGHTNESS), plan->delta,

@@ -52,7 +52,10 @@ static fm_status open_release(run *r, fm_dp_release *release)
 
 static fm_status run_round(run *r, uint64_t number)
 {
-    const fm_dp_round round = { .round = number, .participants = &ALONE, .participant_count = 1 };
+    const fm_dp_round round = { .round = number,
+                                .participants = &ALONE,
+                                .participant_count = 1,
+                                .mask_density = FM_DP_DENSITY_ALL };
     const fm_dp_audit_turn turn = {
         .pairs = r->pairs, .round = &round, .canaries = r->canaries, .rng = r->a->rng
     };

@@ -29,6 +29,7 @@ struct fm_dp_release {
     seeds *secret;
     bool disclosed;
     bool ties_down;
+    uint32_t masks; /* that were computed */
     uint32_t self;
     uint32_t participant_count;
     uint32_t participants[FM_DP_MAX_MEMBERS];
@@ -49,6 +50,11 @@ const int32_t *fm_dp_release_noise_for_tests(const fm_dp_release *r, uint32_t le
 bool fm_dp_release_ties_down_for_tests(const fm_dp_release *r)
 {
     return r->ties_down;
+}
+
+uint32_t fm_dp_release_masks_for_tests(const fm_dp_release *r)
+{
+    return r->masks;
 }
 
 /* Strictly increasing indices below `members`, `self` among them. */
@@ -86,6 +92,9 @@ static fm_status check_make(const fm_dp_sum *sum, const fm_dp_shares *shares,
                       fm_dp_pairs_self(pairs)))
         return fm_fail(FM_EINVAL, "release: participants must be increasing indices of the roster "
                                   "with the own one among them");
+    if (round->mask_density < 1 || round->mask_density > FM_DP_DENSITY_ALL)
+        return fm_fail(FM_EINVAL, "release: a mask density of %u, must be 1 to %u",
+                       (unsigned)round->mask_density, FM_DP_DENSITY_ALL);
     return check_noise(sum, shares, round->participant_count);
 }
 
@@ -171,27 +180,47 @@ static fm_status draw_seeds(fm_dp_release *r, const fm_dp_pairs *pairs, const fm
     return st;
 }
 
-static fm_status fill_words(fm_dp_release *r, fm_dp_sum *sum, const fm_dp_shares *shares)
+/*
+ * The self mask, one for each edge, and some that count for nothing, so that the time says hardly
+ * anything of the number of edges. Which pairs are edges is a secret until the release; from here on it
+ * is in this machine's addresses.
+ */
+static uint32_t list_masks(const fm_dp_release *r, uint32_t density, const uint8_t **masks,
+                           int8_t *signs)
 {
-    const uint8_t *masks[FM_DP_MAX_MEMBERS];
-    int8_t signs[FM_DP_MAX_MEMBERS];
-    const fm_dp_words w = { .sum = sum,
-                            .shares = shares,
-                            .levels = r->levels.count,
-                            .level_seeds =
-                                (const uint8_t(*)[FM_DP_NOISE_SEED_BYTES])r->secret->level_seeds,
-                            .masks = r->participant_count,
-                            .mask_seeds = masks,
-                            .signs = signs,
-                            .ties_down = r->ties_down,
-                            .kept = r->noise };
+    const uint32_t work = 1 + fm_dp_mask_work(r->participant_count - 1, density);
+    uint32_t count = 0;
 
     for (uint32_t i = 0; i < r->participant_count; i++) {
         bool own = r->participants[i] == r->self;
 
-        masks[i] = own ? r->secret->self_seed : r->secret->pair_seeds[i];
-        signs[i] = own ? 1 : (int8_t)fm_dp_mask_sign(r->self, r->participants[i]);
+        masks[count] = own ? r->secret->self_seed : r->secret->pair_seeds[i];
+        signs[count] = own ? 1 : (int8_t)fm_dp_mask_sign(r->self, r->participants[i]);
+        count += own ? 1 : fm_dp_mask_edge(r->secret->pair_seeds[i], density);
     }
+    for (; count < work; count++) {
+        masks[count] = r->secret->self_seed;
+        signs[count] = 0;
+    }
+    return count;
+}
+
+static fm_status fill_words(fm_dp_release *r, fm_dp_sum *sum, const fm_dp_shares *shares,
+                            uint32_t density)
+{
+    const uint8_t *masks[FM_DP_MAX_MEMBERS];
+    int8_t signs[FM_DP_MAX_MEMBERS];
+    fm_dp_words w = { .sum = sum,
+                      .shares = shares,
+                      .levels = r->levels.count,
+                      .level_seeds =
+                          (const uint8_t(*)[FM_DP_NOISE_SEED_BYTES])r->secret->level_seeds,
+                      .mask_seeds = masks,
+                      .signs = signs,
+                      .ties_down = r->ties_down,
+                      .kept = r->noise };
+
+    w.masks = r->masks = list_masks(r, density, masks, signs);
     return fm_dp_words_make(&w, r->words);
 }
 
@@ -210,7 +239,7 @@ fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *shares, const f
         (st = draw_seeds(r, pairs, round, rng)) != FM_OK)
         goto done;
     r->ties_down = coin(sum, rng);
-    if ((st = fill_words(r, sum, shares)) != FM_OK)
+    if ((st = fill_words(r, sum, shares, round->mask_density)) != FM_OK)
         goto done;
     *out = r;
     r = NULL;

@@ -137,12 +137,14 @@ static fm_status add_noise(const fm_dp_words *w, workspace *s, size_t at, size_t
     return FM_OK;
 }
 
+/* What counts for nothing goes where the noise was, which is in the words by now. */
 static fm_status add_masks(const fm_dp_words *w, workspace *s, size_t n, void *words)
 {
     fm_status st = FM_OK;
 
     for (uint32_t i = 0; st == FM_OK && i < w->masks; i++)
-        st = fm_dp_mask_next(&s->mask[i], words, n, w->signs[i]);
+        st = w->signs[i] != 0 ? fm_dp_mask_next(&s->mask[i], words, n, w->signs[i])
+                              : fm_dp_mask_next(&s->mask[i], s->noise, n, 1);
     return st;
 }
 

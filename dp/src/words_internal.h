@@ -14,7 +14,7 @@ typedef struct {
     const uint8_t (*level_seeds)[FM_DP_NOISE_SEED_BYTES]; /* [levels] */
     uint32_t masks;
     const uint8_t *const *mask_seeds; /* [masks], each of FM_DP_KEY_BYTES */
-    const int8_t *signs;              /* [masks], 1 or -1 */
+    const int8_t *signs;              /* [masks], 1, -1, or 0: computed, and left out */
     bool ties_down;   /* a fair coin for each update: rounding must not drift; only with a shift */
     int32_t *kept;    /* tests: the noise, [levels, n]; else NULL */
     fm_dp_take *take; /* who gets it decoded, instead of words; or NULL */

@@ -90,6 +90,7 @@ static fm_status make_plan(audit *r)
     r->plan.max_nodes = r->plan.min_cohort = r->plan.quorum = 1;
     r->plan.colluders = 0;
     r->plan.word_bits = 32;
+    r->plan.mask_density = FM_PLAN_DENSITY_ALL;
     r->plan.task = FM_TASK_TRAINING;
     r->plan.noise = FM_NOISE_DISTRIBUTED;
     r->rate = a->learning_rate / fmax(1.0, a->plan->sampling_rate * (double)a->table->rows);

@@ -175,11 +175,28 @@ static fm_status read_delta(const fm_yaml_node *m, double *out)
         DELTA_NEVER);
 }
 
+static fm_status read_masks(const fm_yaml_node *m, fm_node_policy *p)
+{
+    const char *masks = NULL;
+    fm_status st = fm_yaml_get_string_or(m, "masks", "sparse", &masks);
+
+    if (st != FM_OK)
+        return st;
+    p->all_masks = strcmp(masks, "all") == 0;
+    if (p->all_masks || strcmp(masks, "sparse") == 0)
+        return FM_OK;
+    return fm_yaml_fail(fm_yaml_find(m, "masks"),
+                        "masks '%.100s' is not known; it can be sparse (as many as are enough) or "
+                        "all (every two nodes must share a mask)",
+                        masks);
+}
+
 static fm_status read_policy(const fm_yaml_node *root, fm_node_policy *p)
 {
     static const char *const keys[] = { "epsilon",  "delta",      "purposes",
                                         "unit",     "min_cohort", "min_colluders",
-                                        "max_rows", "tasks",      NULL };
+                                        "max_rows", "tasks",      "masks",
+                                        NULL };
     const fm_yaml_node *m = NULL;
     fm_status st;
 
@@ -188,6 +205,7 @@ static fm_status read_policy(const fm_yaml_node *root, fm_node_policy *p)
         (st = fm_yaml_get_double(m, "epsilon", 1e-6, 1000.0, &p->epsilon)) != FM_OK ||
         (st = read_delta(m, &p->delta)) != FM_OK || (st = read_purposes(m, p)) != FM_OK ||
         (st = read_unit(m, p)) != FM_OK || (st = read_tasks(m, p)) != FM_OK ||
+        (st = read_masks(m, p)) != FM_OK ||
         (st = read_u32(m, "min_cohort", 2, FM_MAX_NODES, 3, &p->min_cohort)) != FM_OK ||
         (st = read_u32(m, "min_colluders", 0, FM_MAX_NODES, 1, &p->min_colluders)) != FM_OK)
         return st;

@@ -158,6 +158,17 @@ static fm_status say_noise(const json_t *j, fm_buf *t)
                          z);
 }
 
+static fm_status say_hiding(const json_t *j, fm_buf *t)
+{
+    const fm_words_graph graph = { .density = fm_cmd_whole(j, "mask_density"),
+                                   .nodes = fm_cmd_whole(j, "max_nodes"),
+                                   .quorum = fm_cmd_whole(j, "quorum"),
+                                   .colluders = fm_cmd_whole(j, "colluders") };
+    fm_status st = say_noise(j, t);
+
+    return st == FM_OK ? fm_words_masks(t, &graph) : st;
+}
+
 static fm_status say_cost(const json_t *j, const fm_plan_means *m, fm_buf *t)
 {
     const double delta = fm_cmd_real(j, "delta"), units = fm_cmd_real(j, "expected_units");
@@ -264,7 +275,7 @@ fm_status fm_plan_words(const json_t *j, const fm_plan_means *m, fm_buf *out)
                       fm_words_unit_meaning(&t, fm_cmd_text(j, "privacy_unit"),
                                             fm_cmd_whole(j, "max_unit_rows")))) != FM_OK ||
         (st = section(out, "What a unit can do to the result", &t, say_bound(j, &t))) != FM_OK ||
-        (st = section(out, "What hides it", &t, say_noise(j, &t))) != FM_OK ||
+        (st = section(out, "What hides it", &t, say_hiding(j, &t))) != FM_OK ||
         (st = section(out, "What it costs", &t, say_cost(j, m, &t))) != FM_OK ||
         (st = section(out, "What an attacker could gain", &t, say_gain(j, &t))) != FM_OK)
         goto done;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fedmoe/dp/encode.h"
+#include "fedmoe/dp/mask_graph.h"
 #include "fedmoe/node/step.h"
 #include "words.h"
 
@@ -120,6 +121,20 @@ static fm_status check_quorum(const fm_node_policy *p, const fm_plan *plan)
     return FM_OK;
 }
 
+/** So many masks that the honest survivors hang together: reckoned here, whatever was reckoned there. */
+static fm_status check_masks(const fm_node_policy *p, const fm_plan *plan)
+{
+    if (p->all_masks && plan->mask_density < FM_PLAN_DENSITY_ALL)
+        return fm_fail(FM_EPERM,
+                       "in the plan a node shares a mask with %u of 256 others, by chance; the "
+                       "policy of this node wants one with each (policy.masks: all)",
+                       plan->mask_density);
+    if (fm_dp_mask_density_check(plan->max_nodes, plan->quorum, plan->colluders,
+                                 plan->mask_density) != FM_OK)
+        return fm_fail_context(FM_EPERM, "the plan cannot be accepted: ");
+    return FM_OK;
+}
+
 /** The stated epsilon is what the stated noise really costs. */
 static fm_status check_noise(const fm_node_policy *p, const fm_plan *plan)
 {
@@ -218,7 +233,8 @@ fm_status fm_node_policy_check(const fm_node_policy *p, const fm_plan *plan, fm_
         return fm_fail(FM_EINVAL, "fm_node_policy_check: NULL argument");
     if ((st = check_purpose(p, plan)) != FM_OK || (st = check_task(p, plan)) != FM_OK ||
         (st = check_unit(p, plan)) != FM_OK || (st = check_figures(p, plan)) != FM_OK ||
-        (st = check_quorum(p, plan)) != FM_OK || (st = check_noise(p, plan)) != FM_OK)
+        (st = check_quorum(p, plan)) != FM_OK || (st = check_masks(p, plan)) != FM_OK ||
+        (st = check_noise(p, plan)) != FM_OK)
         return st;
     return check_price(p, plan, ledger, data_set);
 }

@@ -126,12 +126,17 @@ static fm_status add_tail(const json_t *plan, fm_buf *out)
 /** The last plan's unit and noise, in words. */
 static void write_plan_words(fm_html *h, const fm_report *r, const char *unit)
 {
+    const fm_words_graph graph = { .density = whole_of(r->plan, "mask_density"),
+                                   .nodes = whole_of(r->plan, "max_nodes"),
+                                   .quorum = whole_of(r->plan, "quorum"),
+                                   .colluders = whole_of(r->plan, "colluders") };
     fm_buf words = { 0 }, noise = { 0 }, added = { 0 };
     fm_status st;
 
     if ((st = fm_words_unit_meaning(&words, unit, whole_of(r->plan, "max_unit_rows"))) == FM_OK &&
         (st = fm_words_noise(&noise, text_of(r->plan, "noise"), whole_of(r->plan, "quorum"),
                              whole_of(r->plan, "colluders"))) == FM_OK &&
+        (st = fm_words_masks(&noise, &graph)) == FM_OK &&
         (st = fm_words_encoding(&added, text_of(r->plan, "encoding"))) == FM_OK &&
         (st = add_tail(r->plan, &added)) == FM_OK) {
         fm_html_element(h, "p", NULL, "%s", (const char *)words.data);

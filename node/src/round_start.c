@@ -139,6 +139,7 @@ static fm_status make_update(fm_node_round *m)
         .model = m->open.model,
         .participants = m->open.participants,
         .participant_count = m->open.participant_count,
+        .mask_density = m->plan.mask_density,
     };
     fm_status st;
 

@@ -35,6 +35,9 @@ fm_status fm_verify_model(verification *v)
                               "it is not the first model that the plan names by its hash");
     if ((st = fm_dp_lattice_make(&spec, &v->lattice)) != FM_OK)
         return fm_verify_place(v, st, "lattice of the plan");
+    if ((st = fm_dp_mask_density_check(p->max_nodes, p->quorum, p->colluders, p->mask_density)) !=
+        FM_OK)
+        return fm_verify_place(v, st, "masks of the plan");
     if ((st = room(p->parameters, sizeof *first, &first)) != FM_OK)
         return st;
     memcpy(first, v->at.payload.data, bytes);
@@ -86,6 +89,7 @@ static fm_replay_sum sum_of(const verification *v)
         .shares = v->shares,
         .round = v->entry->round,
         .survivors = v->entry->survivor_count,
+        .mask_density = v->report.plan.mask_density,
         .sum = v->sum,
         .words = words_of(v),
     };

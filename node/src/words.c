@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fedmoe/dp/mask_graph.h"
+#include "fedmoe/proto/limits.h"
+
 double fm_words_posterior(double epsilon, double prior)
 {
     return 1.0 / (1.0 + (1.0 - prior) / prior * exp(-epsilon));
@@ -102,6 +105,31 @@ fm_status fm_words_noise(fm_buf *out, const char *noise, long long quorum, long 
                          "be taken off again when no node drops out, never below what the "
                          "guarantee needs.",
                          quorum, colluders, colluders);
+}
+
+fm_status fm_words_masks(fm_buf *out, const fm_words_graph *g)
+{
+    const uint32_t nodes = (uint32_t)g->nodes, quorum = (uint32_t)g->quorum;
+    uint32_t coalition;
+
+    if (g->density < 1 || g->density > FM_DP_DENSITY_ALL || g->nodes < 2 ||
+        g->nodes > FM_MAX_NODES || g->quorum < 1 || g->quorum > g->nodes || g->colluders < 0 ||
+        g->colluders >= g->quorum)
+        return FM_OK;
+    if (g->density == FM_DP_DENSITY_ALL)
+        return fm_buf_printf(out,
+                             " Until a round is released an update is hidden by masks, one with "
+                             "every other node of the round.");
+    coalition = fm_dp_graph_coalition(quorum, (uint32_t)g->colluders);
+    return fm_buf_printf(
+        out,
+        " Until a round is released an update is hidden by masks with about %.0f of %u others, "
+        "drawn "
+        "anew and in secret each round; only the two who share a mask know of it. These masks hold "
+        "the updates of all others together against any %u nodes that collude, but for a "
+        "probability below 2^%.1f in a round.",
+        (double)g->density / FM_DP_DENSITY_ALL * (nodes - 1), nodes - 1, coalition,
+        fmin(0.0, fm_dp_graph_log2_failure(nodes, quorum - coalition, (uint32_t)g->density)));
 }
 
 fm_status fm_words_encoding(fm_buf *out, const char *encoding)

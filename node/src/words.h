@@ -46,6 +46,14 @@ FM_NODISCARD fm_status fm_words_unit_meaning(fm_buf *out, const char *unit, long
 FM_NODISCARD fm_status fm_words_noise(fm_buf *out, const char *noise, long long quorum,
                                       long long colluders);
 
+/** A plan's figures of who shares a mask with whom. */
+typedef struct {
+    long long density, nodes, quorum, colluders;
+} fm_words_graph;
+/** What that hides and from whom, with a blank before it; nothing for a plan that an older version
+ *  wrote down. */
+FM_NODISCARD fm_status fm_words_masks(fm_buf *out, const fm_words_graph *graph);
+
 /** How the bound on what a unit adds is kept: a sentence or two, each with a blank before it;
  *  nothing for a plan that an older version wrote down. @param encoding "fast" or "exact". */
 FM_NODISCARD fm_status fm_words_encoding(fm_buf *out, const char *encoding);

@@ -75,6 +75,7 @@ fm_status fm_plan_encode(const fm_plan *p, fm_buf *out)
     w.start_scale = p->start_scale;
     w.model_clip_norm = p->model_clip_norm;
     w.word_bits = p->word_bits;
+    w.mask_density = p->mask_density;
     w.run.data = (uint8_t *)(uintptr_t)p->run;
     w.run.len = FM_SESSION_BYTES;
     if (protobuf_c_message_get_packed_size(&w.base) > FM_MAX_PLAN_BYTES)
@@ -117,6 +118,7 @@ static void get_training(const wire_plan *w, fm_plan *p)
     p->start_scale = w->start_scale;
     p->model_clip_norm = w->model_clip_norm;
     p->word_bits = w->word_bits;
+    p->mask_density = w->mask_density;
 }
 
 /* Everything but the long texts. */

@@ -57,6 +57,7 @@ static const whole_field wholes[] = {
     { "max_nodes", offsetof(fm_plan, max_nodes), 2, FM_MAX_NODES },
     { "parameters", offsetof(fm_plan, parameters), 1, FM_MAX_PARAMETERS },
     { "max_unit_rows", offsetof(fm_plan, max_unit_rows), 1, FM_MAX_UNIT_ROWS },
+    { "mask_density", offsetof(fm_plan, mask_density), 1, FM_PLAN_DENSITY_ALL },
 };
 
 static fm_status check_reals(const fm_plan *p)
@@ -92,6 +93,9 @@ static fm_status check_wholes(const fm_plan *p)
                        (int)p->noise);
     if (p->word_bits != 16 && p->word_bits != 24 && p->word_bits != 32)
         return fm_fail(FM_EINVAL, "plan: word_bits is %u, must be 16, 24 or 32", p->word_bits);
+    if (p->max_nodes <= FM_PLAN_DENSE_NODES && p->mask_density != FM_PLAN_DENSITY_ALL)
+        return fm_fail(FM_EINVAL, "plan: mask_density is %u, must be %u up to %u max_nodes",
+                       p->mask_density, FM_PLAN_DENSITY_ALL, FM_PLAN_DENSE_NODES);
     return FM_OK;
 }
 

@@ -1,6 +1,7 @@
 /* What a plan says of lattice and optimizer, in the words of dp/ and optim/. */
 #include <math.h>
 
+#include "fedmoe/dp/mask_graph.h"
 #include "fedmoe/replay/replay.h"
 
 fm_dp_lattice_spec fm_replay_lattice_spec(const fm_plan *plan)
@@ -26,6 +27,9 @@ _Static_assert((int)FM_OPTIM_SGD == (int)FM_OPTIMIZER_SGD &&
                    (int)FM_OPTIM_LINEAR == (int)FM_SCHEDULE_LINEAR &&
                    (int)FM_OPTIM_COSINE == (int)FM_SCHEDULE_COSINE,
                "plan and optimizer number their rules alike");
+
+_Static_assert(FM_PLAN_DENSITY_ALL == FM_DP_DENSITY_ALL && FM_PLAN_DENSE_NODES == FM_DP_DENSE_NODES,
+               "plan and masks have one rule for few nodes");
 
 /* What a vote is, decoded: rounded down to the lattice. */
 static fm_status vote_of(const fm_plan *plan, double *out)

@@ -12,11 +12,17 @@
 fm_status fm_replay_unmask(const fm_replay_sum *s, uint32_t index, const fm_msg_release *r)
 {
     const unsigned bits = s->lattice->word_bits;
-    fm_status st = fm_dp_mask_apply(bits, s->sum, s->words, r->self_seed, -1);
+    fm_status st;
+
+    if (s->mask_density < 1 || s->mask_density > FM_DP_DENSITY_ALL)
+        return fm_fail(FM_EINVAL, "unmasking: a mask density of %u, must be 1 to %u",
+                       s->mask_density, FM_DP_DENSITY_ALL);
+    st = fm_dp_mask_apply(bits, s->sum, s->words, r->self_seed, -1);
 
     for (uint32_t i = 0; st == FM_OK && i < r->lost_count; i++)
-        st = fm_dp_mask_apply(bits, s->sum, s->words, r->pair_seeds[i],
-                              -fm_dp_mask_sign(index, r->lost[i]));
+        if (fm_dp_mask_edge(r->pair_seeds[i], s->mask_density))
+            st = fm_dp_mask_apply(bits, s->sum, s->words, r->pair_seeds[i],
+                                  -fm_dp_mask_sign(index, r->lost[i]));
     if (st == FM_OK)
         st = fm_dp_shares_subtract(s->shares, s->survivors, r->surplus_seeds, r->surplus_count,
                                    s->sum, s->words);

@@ -25,7 +25,10 @@ void need(bool ok, const char *what)
 
 static void name_of(uint32_t i, char out[16])
 {
-    (void)snprintf(out, 16, "node-%c", (char)('a' + (int)i));
+    if (i < 26)
+        (void)snprintf(out, 16, "node-%c", (char)('a' + (int)i));
+    else
+        (void)snprintf(out, 16, "node-%u", (unsigned)i);
 }
 
 static void issue(const char *root, fm_role role, const char *name, char out[DIR_CAP])
@@ -272,6 +275,7 @@ static void make_plan(federation *f, const spec *s, const float first[PARAMETERS
         .colluders = s->colluders,
         .max_nodes = s->max_nodes,
         .word_bits = s->word_bits ? s->word_bits : 32,
+        .mask_density = s->mask_density ? s->mask_density : FM_PLAN_DENSITY_ALL,
         .parameters = PARAMETERS,
         .initial_model = fm_model_digest(first, PARAMETERS * sizeof *first),
         .optimizer = FM_OPTIMIZER_SGD,

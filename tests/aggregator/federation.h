@@ -7,11 +7,11 @@
 #include "fedmoe/dp/noise.h"
 #include "fm_test.h"
 
-#define PEOPLE 7 /* identities; how many take part is the plan's affair */
+#define PEOPLE 40 /* identities; how many take part is the plan's affair */
 #define PARAMETERS 8
 #define INBOX 64
 #define LOG_CAP 512
-#define PLAIN_ROUNDS 256
+#define PLAIN_ROUNDS 32
 #define LEVELS 4 /* of noise, at most */
 #define PHASE_MS 1000
 #define JOIN_MS 500
@@ -73,9 +73,10 @@ typedef struct {
 typedef struct {
     uint32_t max_nodes, min_cohort, quorum, colluders, rounds;
     bool no_noise, local_noise;
-    uint32_t max_units; /* 0: 64 */
-    uint32_t word_bits; /* 0: 32 */
-    uint32_t join_ms;   /* JOIN_MS when 0 */
+    uint32_t max_units;    /* 0: 64 */
+    uint32_t word_bits;    /* 0: 32 */
+    uint32_t mask_density; /* 0: all */
+    uint32_t join_ms;      /* JOIN_MS when 0 */
 } spec;
 
 /* Who keeps what those need who were not there. */

@@ -79,6 +79,7 @@ static void make_release(federation *f, node *n)
         .model = n->model_hash,
         .participants = n->participants,
         .participant_count = n->participant_count,
+        .mask_density = f->plan.mask_density,
     };
     const uint64_t at = n->round % PLAIN_ROUNDS;
     const fm_dp_shares *shares = fed_shares(f, n->participant_count);

@@ -1,4 +1,5 @@
-/* federation.yaml: how long the words of an update are. */
+/* federation.yaml: how long the words of an update are, and with how many a node shares masks. */
+#include <stdio.h>
 #include <string.h>
 
 #include "fedmoe/aggregator/config.h"
@@ -46,7 +47,42 @@ static void words_are_as_short_as_they_can_be_unless_longer_ones_are_asked_for(v
     CU_ASSERT(says("24 would do"));
 }
 
+/* A cohort of so many, of which half and one are enough. @param masks  a line of privacy, or "". */
+static fm_status load_cohort(uint32_t nodes, const char *masks, fm_aggregator_config *c)
+{
+    char to[128];
+
+    (void)snprintf(to, sizeof to, "%scohort: {nodes: %u, min: 2, quorum: %u, colluders: 0}", masks,
+                   (unsigned)nodes, (unsigned)nodes / 2 + 1);
+    return load("cohort: {nodes: 4, min: 3, quorum: 3, colluders: 1}", to, c);
+}
+
+static uint32_t density_of(uint32_t nodes, const char *masks)
+{
+    fm_aggregator_config c;
+    uint32_t density;
+
+    CU_ASSERT_EQUAL_FATAL(load_cohort(nodes, masks, &c), FM_OK);
+    density = c.plan.mask_density;
+    fm_aggregator_config_fini(&c);
+    return density;
+}
+
+static void masks_are_as_many_as_are_needed_unless_all_are_asked_for(void)
+{
+    fm_aggregator_config c;
+
+    CU_ASSERT_EQUAL(density_of(32, ""), 256);
+    CU_ASSERT_EQUAL(density_of(200, ""), 120);
+    CU_ASSERT_EQUAL(density_of(200, "  masks: sparse\n"), 120);
+    CU_ASSERT_EQUAL(density_of(200, "  masks: all\n"), 256);
+    CU_ASSERT_EQUAL(load_cohort(200, "  masks: 10\n", &c), FM_EPARSE);
+    CU_ASSERT(says("use sparse"));
+}
+
 static const fm_test tests[] = {
+    { "masks are as many as are needed, unless all are asked for",
+      masks_are_as_many_as_are_needed_unless_all_are_asked_for },
     { "words are as short as they can be, unless longer ones are asked for",
       words_are_as_short_as_they_can_be_unless_longer_ones_are_asked_for },
 };

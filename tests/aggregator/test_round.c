@@ -129,6 +129,48 @@ static void run_with_losses(uint32_t lost, bool leave)
         run_with_losses_at(bits, lost, leave);
 }
 
+/*
+ * 40 nodes that share masks with half of the others each; those of the last `lost` come off again by
+ * the seeds of all survivors, edge or not.
+ */
+static void run_sparsely(uint32_t word_bits, uint32_t lost)
+{
+    const spec sparse = { .max_nodes = PEOPLE,
+                          .min_cohort = 21,
+                          .quorum = 21,
+                          .rounds = 1,
+                          .max_units = 120,
+                          .local_noise = true, /* one level */
+                          .word_bits = word_bits,
+                          .mask_density = 128 };
+    uint32_t survivors[PEOPLE];
+    federation f;
+
+    fed_make(&f, &sparse);
+    f.trusting = true;
+    for (uint32_t i = 0; i < PEOPLE; i++)
+        survivors[i] = i;
+    for (uint32_t i = PEOPLE - lost; i < PEOPLE; i++)
+        f.nodes[i].stop_at = FM_MSG_ROUND_START;
+    fed_join_all(&f, PEOPLE);
+    fed_pump(&f);
+    if (lost > 0)
+        fed_tick(&f, PHASE_MS);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL_FATAL(f.entry_count, 1);
+    CU_ASSERT_EQUAL(f.rounds[0].survivors, PEOPLE - lost);
+    CU_ASSERT_EQUAL(f.drop_count, 0);
+    CU_ASSERT(fed_stepped(&f, survivors, PEOPLE - lost));
+    fed_end(&f);
+}
+
+static void many_nodes_with_some_masks(void)
+{
+    run_sparsely(32, 0);
+    run_sparsely(24, 7);
+    run_sparsely(32, 19);
+}
+
 static void no_node_lost(void)
 {
     run_with_losses(0, true);
@@ -254,6 +296,7 @@ static const fm_test tests[] = {
     { "local noise stays whole", local_noise_stays_whole },
     { "without noise the sum is that of the encodings",
       without_noise_the_sum_is_that_of_the_encodings },
+    { "many nodes with some masks each", many_nodes_with_some_masks },
     { "no node lost", no_node_lost },
     { "one node gone before its update is unmasked away",
       one_node_gone_before_its_update_is_unmasked_away },

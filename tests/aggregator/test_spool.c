@@ -95,9 +95,9 @@ static unsigned names(const rig *r)
     return n - 2; /* . and .. */
 }
 
-static void one_update_is_held_in_memory_but_8_to_64_mib(void)
+static void one_update_is_held_in_memory_but_2_to_64_mib(void)
 {
-    CU_ASSERT_EQUAL(fm_spool_memory(1), 8 * MIB);
+    CU_ASSERT_EQUAL(fm_spool_memory(1), 2 * MIB);
     CU_ASSERT_EQUAL(fm_spool_memory(8 * MIB + 1), 8 * MIB + 1);
     CU_ASSERT_EQUAL(fm_spool_memory((size_t)4 << 30), 64 * MIB);
 }
@@ -132,15 +132,15 @@ static void small_ones_share_the_memory(void)
     rig r;
 
     begin(&r);
-    put_all(&r, 0, 5, 4 * MIB);
-    put_all(&r, 1, 6, 4 * MIB);
+    put_all(&r, 0, 5, MIB);
+    put_all(&r, 1, 6, MIB);
     CU_ASSERT_EQUAL(open_files(&r), 0);
     put_all(&r, 2, 7, 1);
     CU_ASSERT_EQUAL(open_files(&r), 1);
     fm_spool_drop(r.spool, 0);
-    put_all(&r, 0, 8, 4 * MIB); /* the room that it gave back */
+    put_all(&r, 0, 8, MIB); /* the room that it gave back */
     CU_ASSERT_EQUAL(open_files(&r), 1);
-    CU_ASSERT(holds(&r, 0, 8, 0, 4 * MIB) && holds(&r, 1, 6, 0, 4 * MIB) && holds(&r, 2, 7, 0, 1));
+    CU_ASSERT(holds(&r, 0, 8, 0, MIB) && holds(&r, 1, 6, 0, MIB) && holds(&r, 2, 7, 0, 1));
     end(&r);
 }
 
@@ -231,8 +231,8 @@ static void a_folder_that_is_not_there_is_named(void)
 }
 
 static const fm_test tests[] = {
-    { "one update is held in memory, but 8 to 64 MiB",
-      one_update_is_held_in_memory_but_8_to_64_mib },
+    { "one update is held in memory, but 2 to 64 MiB",
+      one_update_is_held_in_memory_but_2_to_64_mib },
     { "the first waits in memory, the others in files",
       the_first_waits_in_memory_the_others_in_files },
     { "small ones share the memory", small_ones_share_the_memory },

@@ -116,11 +116,14 @@ static fm_status time_one(one_mask *m, int tries)
 
 int main(int argc, char **argv)
 {
-    uint64_t words = 10000000, neighbours = 10, updates = 100, tries = 25;
+    uint64_t words = 10000000, neighbours = 10, nodes = 200, updates = 100, tries = 25;
     const fm_cli_option options[] = {
         { "words", FM_CLI_U64, &words, "N", "of an update; default 10000000", false, 1, 1 << 28 },
         { "neighbours", FM_CLI_U64, &neighbours, "N", "of a node; default 10", false, 1,
           BENCH_MASK_NEIGHBOURS_MAX },
+        { "nodes", FM_CLI_U64, &nodes, "N",
+          "of a large federation, for updates of a tenth of the words; default 200", false, 33,
+          1024 },
         { "updates", FM_CLI_U64, &updates, "N", "that the aggregator adds; default 100", false, 1,
           10000 },
         { "tries", FM_CLI_U64, &tries, "N", "the best of so many counts; default 25", false, 1,
@@ -147,6 +150,8 @@ int main(int argc, char **argv)
     }
     if (st == FM_OK)
         st = bench_mask_node(m.n, (uint32_t)neighbours, (int)tries);
+    if (st == FM_OK)
+        st = bench_mask_graph(m.n / 10 + 1, (uint32_t)nodes, (int)tries);
     if (st == FM_OK)
         st = bench_mask_aggregator(m.sum, m.n, (uint32_t)updates);
     free(mem);

@@ -47,7 +47,10 @@ static fm_status open_node(node *v, uint32_t members)
             memcpy(v->public_keys[u], fm_dp_keypair_public(v->keys[u]), FM_DP_KEY_BYTES);
         v->all[u] = u;
     }
-    v->round = (fm_dp_round){ .round = 1, .participants = v->all, .participant_count = members };
+    v->round = (fm_dp_round){ .round = 1,
+                              .participants = v->all,
+                              .participant_count = members,
+                              .mask_density = FM_DP_DENSITY_ALL };
     return st == FM_OK ? fm_dp_pairs_new(v->keys[roster.self], &roster, &v->pairs) : st;
 }
 

@@ -79,7 +79,10 @@ static fm_status time_noise(const rig *r, double *ns)
 static fm_status time_release(const rig *r, uint32_t members, double *ns)
 {
     static const uint32_t all[MEMBERS] = { 0, 1, 2 };
-    const fm_dp_round round = { .round = 1, .participants = all, .participant_count = members };
+    const fm_dp_round round = { .round = 1,
+                                .participants = all,
+                                .participant_count = members,
+                                .mask_density = FM_DP_DENSITY_ALL };
     fm_rng rng = fm_rng_system();
     fm_dp_release *release = NULL;
     uint64_t start = fm_clock_now_ns();

@@ -111,6 +111,7 @@ static fm_status make_plan(const bench_options *o, const world *w, const char *u
         .colluders = 1,
         .max_nodes = NODES,
         .word_bits = 32,
+        .mask_density = 256,
         .task = FM_TASK_TRAINING,
         .noise = FM_NOISE_DISTRIBUTED,
         .parameters = (uint32_t)w->parameters,

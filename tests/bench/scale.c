@@ -246,13 +246,15 @@ static void report(const options *o, const swarm *s, const figures *f)
         "GB "
         "of them),\n"
         "    %.3f in all, the model sent to all included\n"
-        "  a round %.3f s\n",
+        "  a round %.3f s\n"
+        "  a node shares a mask with %.1f of %llu others (density %u of 256)\n",
         (unsigned long long)o->nodes, (unsigned long long)o->lost, 1e-6 * (double)o->parameters,
         (unsigned long long)o->rounds, (unsigned long long)s->rounds, model_mb, update_mb,
         s->plan.word_bits, update_mb / model_mb, peak_mb, peak_mb / model_mb,
         f->updates_cpu_s / rounds,
         f->updates_cpu_s / rounds / (1e-3 * update_mb * (double)(o->nodes - o->lost)),
-        (f->last_cpu_s - f->first_cpu_s) / rounds, wall / rounds);
+        (f->last_cpu_s - f->first_cpu_s) / rounds, wall / rounds, scale_mean_masks(s),
+        (unsigned long long)o->nodes - 1, s->plan.mask_density);
 }
 
 static fm_status read_door_key(const options *o, swarm *s)

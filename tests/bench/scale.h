@@ -70,4 +70,7 @@ bool scale_is_lost(const swarm *s, uint32_t id, uint64_t round);
 /** One look at the line; connects, and says what an honest node says. */
 fm_status scale_node_turn(scale_node *n, int wait_ms);
 
+/** With how many others a node shares a mask, on average over the swarm. */
+double scale_mean_masks(const swarm *s);
+
 #endif

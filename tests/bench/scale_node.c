@@ -114,6 +114,19 @@ static void pair_seed(const swarm *s, uint32_t a, uint32_t b, uint8_t out[FM_SEE
     memcpy(out, seed.bytes, FM_SEED_BYTES);
 }
 
+double scale_mean_masks(const swarm *s)
+{
+    uint8_t seed[FM_SEED_BYTES];
+    uint64_t edges = 0;
+
+    for (uint32_t a = 0; a < s->count; a++)
+        for (uint32_t b = 0; b < a; b++) {
+            pair_seed(s, a, b, seed);
+            edges += fm_dp_mask_edge(seed, s->plan.mask_density);
+        }
+    return 2.0 * (double)edges / s->count;
+}
+
 /* From words as dp has them to words as they travel: only those of 24 bits differ. */
 static void pack(const swarm *s, uint8_t *vector)
 {
@@ -145,8 +158,9 @@ static fm_status make_vector(scale_node *n)
         if (!scale_is_lost(s, n->ids[v], s->rounds))
             continue;
         pair_seed(s, n->id, n->ids[v], seed);
-        st = fm_dp_mask_apply(s->lattice.word_bits, n->vector, words, seed,
-                              fm_dp_mask_sign(n->self, v));
+        if (fm_dp_mask_edge(seed, s->plan.mask_density))
+            st = fm_dp_mask_apply(s->lattice.word_bits, n->vector, words, seed,
+                                  fm_dp_mask_sign(n->self, v));
     }
     pack(s, n->vector);
     n->vector[0]++; /* so that each round changes the model */

@@ -243,6 +243,51 @@ static void make_refuses_what_verify_would_refuse(void)
     world_end(&w);
 }
 
+/* Whatever there is of intermediate CAs; what lies behind a length comes back as zero. */
+static void packed_and_unpacked_it_is_the_same(void)
+{
+    fm_credential *a = calloc(1, sizeof *a), *b = malloc(sizeof *b);
+
+    need(a && b, "memory");
+    for (size_t count = 0; count <= FM_INTERMEDIATES_MAX; count++) {
+        fm_packed_credential *p = NULL;
+
+        memset(a, 0, sizeof *a);
+        memset(b, 0xa5, sizeof *b);
+        memset(a->cert, 1, a->cert_len = count == 0 ? sizeof a->cert : 700);
+        memset(a->statement, 2, a->statement_len = 90 + count);
+        memset(a->signature, 3, a->signature_len = sizeof a->signature - count);
+        a->intermediate_count = count;
+        for (size_t i = 0; i < count; i++)
+            memset(a->intermediates[i], 4, a->intermediate_len[i] = FM_INTERMEDIATE_MAX_BYTES - i);
+        CU_ASSERT_EQUAL_FATAL(fm_credential_pack(a, &p), FM_OK);
+        fm_credential_unpack(p, b);
+        CU_ASSERT_EQUAL(memcmp(a, b, sizeof *a), 0);
+        fm_credential_pack_free(&p);
+        CU_ASSERT_PTR_NULL(p);
+    }
+    free(a);
+    free(b);
+}
+
+static void lengths_that_cannot_be_are_not_packed(void)
+{
+    fm_credential *c = calloc(1, sizeof *c);
+    fm_packed_credential *p = NULL;
+    size_t *lengths[] = { &c->cert_len, &c->statement_len, &c->signature_len,
+                          &c->intermediate_len[0], &c->intermediate_count };
+
+    need(c != NULL, "memory");
+    for (size_t i = 0; i < FM_TEST_COUNT(lengths); i++) {
+        memset(c, 0, sizeof *c);
+        c->intermediate_count = 1;
+        *lengths[i] = FM_CERT_MAX_BYTES + 1;
+        CU_ASSERT_EQUAL(fm_credential_pack(c, &p), FM_EINVAL);
+        CU_ASSERT_PTR_NULL(p);
+    }
+    free(c);
+}
+
 static void counts_only_within_its_time(void)
 {
     static const struct {
@@ -313,6 +358,8 @@ static const fm_test tests[] = {
     { "counts only within its time", counts_only_within_its_time },
     { "a revoked or foreign member has no credential",
       a_revoked_or_foreign_member_has_no_credential },
+    { "packed and unpacked it is the same", packed_and_unpacked_it_is_the_same },
+    { "lengths that cannot be are not packed", lengths_that_cannot_be_are_not_packed },
 };
 
 extern const fm_test_suite suite_credential;

@@ -216,6 +216,8 @@ def add_up(plan, lattice, p, u, updates, seeds):
         total = [(a + b) & mask for a, b in zip(total, update)]
         total = masks.add(total, disclosed[0], -1, bits)
         for v, seed in zip(lost, disclosed[1:]):
+            if not masks.edge(seed, plan["mask_density"]):
+                continue
             total = masks.add(total, seed, -masks.sign_of(node, v), bits)
         for (_, sigma), seed in zip(surplus, disclosed[1 + len(lost):]):
             noise = masks.Gaussian(sigma).expand(seed, count)

@@ -6,6 +6,7 @@ A value that differs is a fault here, in docs/protocol.md, or in fedmoe: each of
 import datetime
 import hashlib
 import json
+import math
 import sys
 
 try:
@@ -244,7 +245,7 @@ def all_plans():
         same("its hash", digests.plan_hash(data).hex(), v["hash"])
         same("its lattice", lattice_of(plans.Lattice(p)), v["lattice"])
         judged("a plan with a byte behind it", False, plans.decode, data + b"\0")
-        judged("a plan of version 3", False, plans.decode, data.replace(b"\x08\x04", b"\x08\x03", 1))
+        judged("a plan of version 4", False, plans.decode, data.replace(b"\x08\x05", b"\x08\x04", 1))
     kinds = {name: kind for _, name, kind in wire.fields_of("Plan")}
     for v in file["changes"]:
         value = int(v["value"]) if kinds[v["field"]] == "u32" else v["value"]
@@ -274,6 +275,53 @@ def noise():
 
 
 # ---- the rounds ----
+
+def graph():
+    file = load("graph.json")
+    for v in file["edges"]:
+        same("edges", [int(masks.edge(unhex(v["seed"]), d)) for d in v["densities"]], v["edge"])
+    for v in file["densities"]:
+        n, t, c, d = v["max_nodes"], v["quorum"], v["colluders"], v["chosen"]
+        honest = plans.honest(t, c)
+        same("honest survivors", honest, v["honest"])
+        for density, log2 in ((d, v["log2_apart_with_chosen"]), (64, v["log2_apart_with_64"])):
+            ours = plans.log2_apart(n, honest, density)
+            same("log2", (math.isinf(ours), log2 is None or abs(ours - log2) < 1e-5),
+                 (log2 is None, True))
+        low = v["accepted_from"]
+        same("accepted", [plans.dense_enough(n, t, c, x) for x in (d, low, low - 1)],
+             [True, True, False])
+        if n <= 200:  # of more it takes long
+            same("chosen", plans.choose(n, t, c), d)
+    graph_round(file["round"])
+
+
+def graph_round(r):
+    """A round of 40 nodes, and what is left of its updates."""
+    bits, nodes, sum_ = r["word_bits"], range(r["nodes"]), [0, 0, 0, 0]
+
+    def key(u, v):
+        return digests.H("fedmoe vector pair", digests.u64(min(u, v), max(u, v)))
+
+    def others(u, of):
+        return [v for v in of if v != u and masks.edge(key(u, v), r["mask_density"])]
+
+    for u, n in zip(nodes, r["updates"]):
+        own = digests.H("fedmoe vector self", digests.u64(u, u))
+        words = masks.add([1000 * u + i for i in range(4)], own, 1, bits)
+        for v in others(u, nodes):
+            words = masks.add(words, key(u, v), masks.sign_of(u, v), bits)
+        same("update", [masks.bytes_of(words, bits).hex(), len(others(u, nodes))],
+             [n["update"], n["masks_shared"]])
+        if u in r["lost"]:
+            continue
+        words = masks.add(words, own, -1, bits)
+        for v in others(u, r["lost"]):
+            words = masks.add(words, key(u, v), -masks.sign_of(u, v), bits)
+        sum_ = [(a + b) % 2**bits for a, b in zip(sum_, words)]
+    same("sum", sum_, r["sum"])
+    same("sum of the survivors", sum_[0], sum(1000 * u for u in nodes if u not in r["lost"]))
+
 
 class Run:
     def __init__(self, file):
@@ -343,7 +391,8 @@ def one_update(run, r, v, u, p):
         seed = masks.mask_key(run.secrets[u][w], context)
         same("mask seed", seed.hex(), n["pair_masks"][w]["seed"])
         same("mask", masks.prg(seed, 6, bits), n["pair_masks"][w]["first_words"])
-        words = masks.add(words, seed, masks.sign_of(u, w), bits)
+        if masks.edge(seed, run.plan["mask_density"]):
+            words = masks.add(words, seed, masks.sign_of(u, w), bits)
     data = masks.bytes_of(words, bits)
     same("update", data.hex(), n["update"])
     same("update hash", digests.update_hash(data).hex(), n["update_hash"])
@@ -492,7 +541,7 @@ def steps():
 
 
 def main():
-    for topic in (messages, all_digests, identities, certificates, enrolment, all_plans, noise, rounds,
+    for topic in (messages, all_digests, identities, certificates, enrolment, all_plans, noise, graph, rounds,
                   audits, steps):
         before = done
         topic()

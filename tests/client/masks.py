@@ -75,6 +75,11 @@ def add(words, seed, sign, bits):
     return [(w + sign * m) & mask for w, m in zip(words, prg(seed, len(words), bits))]
 
 
+def edge(key, density):
+    """Whether a pair of this k_uv shares a mask: section 9.1."""
+    return int.from_bytes(H("fedmoe edge v1", key)[:4], "little") < density << 24
+
+
 def signed(word, bits):
     return word - (1 << bits) if word >> (bits - 1) else word
 

@@ -11,10 +11,10 @@ _NAMES = """1 version 2 federation 3 purpose 4 privacy_unit 5 epsilon 6 delta 7 
 23 momentum 24 beta2 25 averaging 26 adam_epsilon 27 run 28 task 29 noise 30 max_unit_rows 31 frozen
 32 query_text 33 encoding 34 schedule 35 warmup 36 final_rate 37 load_groups 38 load_experts
 39 load_share 40 balance_rate 41 clip_quantile 42 clip_rate 43 clip_share 44 start_center
-45 start_count 46 start_bias 47 start_scale 48 model_clip_norm 49 word_bits""".split()
+45 start_count 46 start_bias 47 start_scale 48 model_clip_norm 49 word_bits 50 mask_density""".split()
 _TEXT = {2, 3, 4, 18, 19, 32}
 _BYTES = {20, 27}
-_WHOLE = {1, 10, 11, *range(13, 18), 21, *range(28, 32), 33, 34, 37, 38, *range(44, 47), 49}
+_WHOLE = {1, 10, 11, *range(13, 18), 21, *range(28, 32), 33, 34, 37, 38, *range(44, 47), 49, 50}
 
 
 def _kind(n):
@@ -26,6 +26,7 @@ wire.SCHEMA["Plan"] = [(int(n), name, _kind(int(n))) for n, name in zip(_NAMES[:
 TRAINING, STATISTICS, EVALUATION = 1, 2, 3
 LOCAL = 2
 FAST = 2
+ALL, DENSE_NODES = 256, 32
 
 
 def tail_length(p):
@@ -110,6 +111,7 @@ def _ranges(p):
                                        and p["rounds"] >= 2)
     yield real("model_clip_norm", 0, 1e6 if evaluation else 0)
     yield "word_bits", p["word_bits"] in (16, 24, 32)
+    yield whole("mask_density", 1 if p["max_nodes"] > DENSE_NODES else ALL, ALL)
 
 
 def check(p):
@@ -190,9 +192,50 @@ class Lattice:
         return f
 
 
+# ---- the graph of masks: section 11.5 ----
+
+def honest(quorum, colluders):
+    """Survivors that are no part of the coalition that is reckoned with."""
+    return quorum - max(colluders, quorum // 3)
+
+
+def log2_apart(nodes, least, density):
+    """Of how likely some number of honest survivors, from `least` on, are not connected."""
+    if density == ALL:
+        return -math.inf
+    q, worst = math.log((ALL - density) / ALL), -math.inf
+    for n in range(max(least, 2), nodes + 1):
+        terms = [math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) + i * (n - i) * q
+                 for i in range(1, n // 2 + 1)]
+        top = max(terms)
+        worst = max(worst, top + math.log(math.fsum(math.exp(t - top) for t in terms)))
+    return worst / math.log(2)
+
+
+def masks_computed(others, density):
+    """Section 9.1."""
+    p = density / ALL
+    return min(others, math.ceil(others * p + 3 * math.sqrt(others * p * (1 - p))))
+
+
+def choose(nodes, quorum, colluders):
+    for density in range(1, ALL):  # linear, and slow
+        if dense_enough(nodes, quorum, colluders, density, -55.0):
+            return density if masks_computed(nodes - 1, density) < nodes - 1 else ALL
+    return ALL
+
+
+def dense_enough(nodes, quorum, colluders, density, limit=-54.0):
+    least = honest(quorum, colluders)
+    return density == ALL or (nodes > DENSE_NODES and least > 1
+                              and log2_apart(nodes, least, density) <= limit)
+
+
 def approve(data, federation):
     """Decoded, with a lattice; raises Refused."""
     p = decode(data)
+    need(dense_enough(p["max_nodes"], p["quorum"], p["colluders"], p["mask_density"]),
+         "plan: too few pairs share a mask")
     if p["federation"] != federation:
         raise Refused(f"the plan is of the federation '{p['federation']}'")
     return p, Lattice(p)

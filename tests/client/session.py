@@ -236,6 +236,8 @@ class Session:
         words = masks.add(words, r.self_seed, 1, bits)
         r.keys = {v: masks.mask_key(roster.secrets[v], context) for v in p if v != roster.self}
         for v, key in r.keys.items():
+            if not masks.edge(key, self.plan["mask_density"]):
+                continue
             words = masks.add(words, key, masks.sign_of(roster.self, v), bits)
         r.update = masks.bytes_of(words, bits)
         r.hash = digests.update_hash(r.update)

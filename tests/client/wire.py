@@ -1,7 +1,7 @@
 """Messages and their one encoding: docs/protocol.md, sections 5 and 6."""
 import struct
 
-VERSION = 4
+VERSION = 5
 MAX_PIECE = 1 << 20
 FIRST_PIECE = 65536
 MAX_PLACE = 1 << 32

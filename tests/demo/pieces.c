@@ -289,6 +289,7 @@ static void make_plan(house *h, uint32_t rounds, const float *first)
         .quorum = 3,
         .max_nodes = NODES,
         .word_bits = 32,
+        .mask_density = 256,
         .parameters = WORDS,
         .initial_model = fm_model_digest(first, SIZE),
         .optimizer = FM_OPTIMIZER_SGD,

@@ -29,6 +29,7 @@ static fm_plan any_plan(fm_rng *rng)
     p.noise = between(rng, 0, 1) ? FM_NOISE_LOCAL : FM_NOISE_DISTRIBUTED;
     p.encoding = between(rng, 0, 1) ? FM_ENCODING_FAST : FM_ENCODING_EXACT;
     p.word_bits = 8 * between(rng, 2, 4);
+    p.mask_density = FM_PLAN_DENSITY_ALL;
     p.load_groups = between(rng, 0, 3);
     p.load_experts = p.load_groups ? between(rng, 2, 9) : 0;
     p.load_share = p.load_groups ? 0.1 : 0.0;

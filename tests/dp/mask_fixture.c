@@ -11,7 +11,7 @@ fm_dp_lattice_spec fix_spec(uint32_t members, double noise_multiplier)
     return (fm_dp_lattice_spec){ .clip_norm = 1.0,
                                  .noise_multiplier = noise_multiplier,
                                  .max_units = 200,
-                                 .nodes = FIX_MAX,
+                                 .nodes = FIX_NODES,
                                  .quorum = members > 4   ? members - 2
                                            : members > 1 ? 2
                                                          : 1,
@@ -58,8 +58,15 @@ void fix_init_noise(fixture *f, uint32_t members, size_t n, const fm_dp_lattice_
                                       .plan = fm_hash_of("plan", "p", 1),
                                       .model = fm_hash_of("model", "m", 1),
                                       .participants = f->participants,
-                                      .participant_count = members };
+                                      .participant_count = members,
+                                      .mask_density = FM_DP_DENSITY_ALL };
     }
+}
+
+void fix_set_density(fixture *f, uint32_t density)
+{
+    for (uint32_t u = 0; u < f->members; u++)
+        f->rounds[u].mask_density = density;
 }
 
 /* As node u saw the round. */
@@ -172,29 +179,44 @@ static void remove_masks(fixture *f, uint32_t u, const fm_dp_unmask *m, void *su
 {
     CU_ASSERT_EQUAL(fm_dp_mask_apply(f->lattice.word_bits, sum, f->n, m->self_seed, -1), FM_OK);
     for (uint32_t i = 0; i < m->lost_count; i++)
-        CU_ASSERT_EQUAL(fm_dp_mask_apply(f->lattice.word_bits, sum, f->n, m->pair_seeds[i],
-                                         -fm_dp_mask_sign(u, m->lost[i])),
-                        FM_OK);
+        if (fm_dp_mask_edge(m->pair_seeds[i], f->rounds[u].mask_density))
+            CU_ASSERT_EQUAL(fm_dp_mask_apply(f->lattice.word_bits, sum, f->n, m->pair_seeds[i],
+                                             -fm_dp_mask_sign(u, m->lost[i])),
+                            FM_OK);
+}
+
+static void take_one(fixture *f, const uint32_t *survivors, uint32_t count, uint32_t u, void *sum)
+{
+    fm_dp_unmask *m = NULL;
+    const uint8_t *bytes;
+    size_t len;
+
+    fm_dp_release_bytes(f->releases[u], &bytes, &len);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_sum_words(f->lattice.word_bits, sum, f->n, bytes, len), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_release_unmask(f->releases[u], survivors, count, &m), FM_OK);
+    remove_masks(f, u, m, sum);
+    remove_surplus(f, u, count, m, sum);
+    fm_dp_unmask_free(&m);
+    add_expected(f, u, count);
+}
+
+static void clear(fixture *f, void *sum)
+{
+    memset(f->expected, 0, f->n * sizeof *f->expected);
+    memset(sum, 0, f->n * fm_dp_sum_word_bytes(f->lattice.word_bits));
 }
 
 void fix_unmask(fixture *f, const uint32_t *survivors, uint32_t count, void *sum)
 {
-    memset(f->expected, 0, f->n * sizeof *f->expected);
-    memset(sum, 0, f->n * fm_dp_sum_word_bytes(f->lattice.word_bits));
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t u = survivors[i];
-        fm_dp_unmask *m = NULL;
-        const uint8_t *bytes;
-        size_t len;
+    clear(f, sum);
+    for (uint32_t i = 0; i < count; i++)
+        take_one(f, survivors, count, survivors[i], sum);
+}
 
-        fm_dp_release_bytes(f->releases[u], &bytes, &len);
-        CU_ASSERT_EQUAL_FATAL(fm_dp_sum_words(f->lattice.word_bits, sum, f->n, bytes, len), FM_OK);
-        CU_ASSERT_EQUAL_FATAL(fm_dp_release_unmask(f->releases[u], survivors, count, &m), FM_OK);
-        remove_masks(f, u, m, sum);
-        remove_surplus(f, u, count, m, sum);
-        fm_dp_unmask_free(&m);
-        add_expected(f, u, count);
-    }
+void fix_unmask_one(fixture *f, const uint32_t *survivors, uint32_t count, uint32_t who, void *sum)
+{
+    clear(f, sum);
+    take_one(f, survivors, count, who, sum);
 }
 
 size_t fix_wrong_words(const fixture *f, const void *sum)

@@ -14,7 +14,7 @@ static uint32_t g_sum[WORDS];
 
 static void survivors_sum_bit_for_bit(uint32_t members, uint32_t lost_a, uint32_t lost_b)
 {
-    uint32_t survivors[FIX_MAX], count = 0;
+    uint32_t survivors[FIX_NODES], count = 0;
     fixture f;
 
     fix_init(&f, members, WORDS, 1.3);
@@ -30,9 +30,9 @@ static void survivors_sum_bit_for_bit(uint32_t members, uint32_t lost_a, uint32_
 static void the_sum_is_the_encodings_and_the_noises_bit_for_bit(void)
 {
     for (uint32_t members = 4; members <= 6; members++) {
-        survivors_sum_bit_for_bit(members, FIX_MAX, FIX_MAX);
+        survivors_sum_bit_for_bit(members, FIX_NODES, FIX_NODES);
         for (uint32_t lost = 0; lost < members; lost++)
-            survivors_sum_bit_for_bit(members, lost, FIX_MAX);
+            survivors_sum_bit_for_bit(members, lost, FIX_NODES);
         survivors_sum_bit_for_bit(members, 0, members - 1);
         survivors_sum_bit_for_bit(members, 1, 2);
     }

@@ -147,7 +147,9 @@ static void known_seed(uint8_t k[FM_DP_KEY_BYTES])
     fm_dp_roster roster = { .federation = "kat",
                             .public_keys = (const uint8_t(*)[FM_DP_KEY_BYTES])keys,
                             .members = 2 };
-    fm_dp_round round = { .round = 7, .participants = both, .participant_count = 2 };
+    fm_dp_round round = {
+        .round = 7, .participants = both, .participant_count = 2, .mask_density = FM_DP_DENSITY_ALL
+    };
     fm_hash context;
 
     (void)sodium_hex2bin(keys[0], 32, g_alice, 64, NULL, NULL, NULL);

@@ -149,7 +149,9 @@ static double mean_of(const uint32_t *words)
 static double statistic(const alone *a, bool victim, double *variance)
 {
     const uint32_t self = 0;
-    const fm_dp_round round = { .round = 1, .participants = &self, .participant_count = 1 };
+    const fm_dp_round round = {
+        .round = 1, .participants = &self, .participant_count = 1, .mask_density = FM_DP_DENSITY_ALL
+    };
     fm_rng rng = fm_rng_system();
     uint32_t *words = calloc(MANY, sizeof *words);
     fm_dp_release *r = NULL;
@@ -221,7 +223,9 @@ static void alone_the_sum_opens_as_its_release_would(void)
 {
     enum { WORDS = 5003 };
     const uint32_t self = 0;
-    const fm_dp_round round = { .round = 1, .participants = &self, .participant_count = 1 };
+    const fm_dp_round round = {
+        .round = 1, .participants = &self, .participant_count = 1, .mask_density = FM_DP_DENSITY_ALL
+    };
     static float g[WORDS], opened[WORDS], read[WORDS];
     static uint32_t words[WORDS];
     fm_rng_seed seed;
@@ -293,7 +297,9 @@ static void a_federations_sum_does_not_open(void)
 static void an_open_batch_makes_no_release(void)
 {
     const uint32_t self = 0;
-    const fm_dp_round round = { .round = 1, .participants = &self, .participant_count = 1 };
+    const fm_dp_round round = {
+        .round = 1, .participants = &self, .participant_count = 1, .mask_density = FM_DP_DENSITY_ALL
+    };
     fm_rng rng = fm_rng_system();
     fm_dp_release *r = NULL;
     fm_dp_sum *s = NULL;
@@ -317,7 +323,9 @@ static void an_open_batch_makes_no_release(void)
 static void noise_of_another_shift_is_refused(void)
 {
     const uint32_t self = 0;
-    const fm_dp_round round = { .round = 1, .participants = &self, .participant_count = 1 };
+    const fm_dp_round round = {
+        .round = 1, .participants = &self, .participant_count = 1, .mask_density = FM_DP_DENSITY_ALL
+    };
     fm_rng rng = fm_rng_system();
     fm_dp_shares *narrow = NULL;
     fm_dp_release *r = NULL;

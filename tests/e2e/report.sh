@@ -36,6 +36,7 @@ check "the plan's checksum" grep -q "$(sha256sum "$RUN/northgate/plan.json" | gr
 check "who: the certificate" says "$page" "node &#39;northgate&#39; of federation &#39;heart-demo&#39;, ed25519, valid from"
 check "the journal bears it out" says "$page" "knows of $rounds released rounds"
 check "how units are added" says "$page" "encoding: fast"
+check "with whom masks are shared" says "$page" "one with every other node of the round"
 check "no record leaves" says "$page" "No record, no value of a record"
 
 # ---- what a reviewer does: run the commands of the page ----

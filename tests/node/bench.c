@@ -58,6 +58,7 @@ static void make_plan(bench *b)
                     .colluders = 1,
                     .max_nodes = NODES,
                     .word_bits = 32,
+                    .mask_density = 256,
                     .parameters = P,
                     .optimizer = FM_OPTIMIZER_SGD,
                     .learning_rate = 0.1,

@@ -196,6 +196,25 @@ static void tasks_are_read_and_are_training_alone_by_default(void)
     }
 }
 
+static void masks_are_read_and_may_be_sparse_by_default(void)
+{
+    static const char *const lines[] = { "", "  masks: sparse\n", "  masks: all\n" };
+    fm_node_config c = { 0 };
+    char path[PATH_CAP], to[64];
+
+    for (size_t i = 0; i < 3; i++) {
+        char *text;
+
+        (void)snprintf(to, sizeof to, "  max_rows: 500\n%s", lines[i]);
+        text = edited("  max_rows: 500\n", to);
+        CU_ASSERT_EQUAL_FATAL(load(text, path, &c), FM_OK);
+        CU_ASSERT_EQUAL(c.policy.all_masks, i == 2);
+        fm_node_config_fini(&c);
+        free(text);
+    }
+    check_edit("  max_rows: 500\n", "  max_rows: 500\n  masks: some\n", 18, "sparse");
+}
+
 /** A wrong word must not be read as another task, nor leave the default in place unsaid. */
 static void a_wrong_task_is_named_with_its_line(void)
 {
@@ -234,6 +253,7 @@ static const fm_test tests[] = {
     { "a wrong value is named with file and line", a_wrong_value_is_named_with_its_line },
     { "a missing key is named", a_missing_key_is_named },
     { "keys with a default may be left out", keys_with_a_default_may_be_left_out },
+    { "masks are read, and may be sparse by default", masks_are_read_and_may_be_sparse_by_default },
     { "tasks are read, and are training alone by default",
       tasks_are_read_and_are_training_alone_by_default },
     { "a wrong task is named with file and line", a_wrong_task_is_named_with_its_line },

@@ -132,7 +132,10 @@ static void check_step(const data *d)
     fm_node_step *step = NULL;
     const uint8_t *bytes = NULL;
     fm_rng rng = fm_rng_system();
-    const fm_dp_round round = { .round = 1, .participants = &alone, .participant_count = 1 };
+    const fm_dp_round round = { .round = 1,
+                                .participants = &alone,
+                                .participant_count = 1,
+                                .mask_density = FM_DP_DENSITY_ALL };
     fm_node_step_input in = { .round = &round, .rng = &rng };
     fm_plan plan = { .privacy_unit = "patient_nbr",
                      .max_unit_rows = MAX_ROWS,
@@ -143,6 +146,7 @@ static void check_step(const data *d)
                      .quorum = 1,
                      .max_nodes = 4,
                      .word_bits = 32,
+                     .mask_density = 256,
                      .model_text = model_text(d->schema, &config, &text),
                      .schema_text = (char *)d->schema_text.data };
     float *weights;

@@ -96,6 +96,7 @@ static fm_plan make_plan(void)
                   .colluders = 1,
                   .max_nodes = 4,
                   .word_bits = 32,
+                  .mask_density = 256,
                   .parameters = 3,
                   .model_text = g_model,
                   .schema_text = g_schema,

@@ -44,6 +44,7 @@ static void open_desk(desk *d)
                          .colluders = 1,
                          .max_nodes = 4,
                          .word_bits = 32,
+                         .mask_density = 256,
                          .parameters = 16,
                          .model_text = g_model,
                          .schema_text = g_schema,
@@ -176,6 +177,35 @@ REFUSAL(words_in_which_a_sum_could_wrap, FM_EPERM, "word_bits 16", {
     d->plan.max_units = 100000;
 })
 
+/** Of 40 nodes, half and two of whom are enough for a sum. */
+static void set_many(desk *d, uint32_t density)
+{
+    d->plan.max_nodes = 40;
+    d->plan.min_cohort = d->plan.quorum = 22;
+    d->plan.mask_density = density;
+}
+
+/* tests/dp/test_mask_graph_attacks.c reads single updates with so few. */
+REFUSAL(masks_too_few_to_hold_together, FM_EPERM, "too sparse", { set_many(d, 12); })
+REFUSAL(masks_that_are_nearly_enough, FM_EPERM, "2^-53.4", { set_many(d, 241); })
+REFUSAL(some_masks_where_all_are_wanted, FM_EPERM, "policy.masks", {
+    set_many(d, 255);
+    d->policy.all_masks = true;
+})
+
+static void a_plan_of_enough_masks_is_allowed(void)
+{
+    desk d;
+
+    open_desk(&d);
+    set_many(&d, 242);
+    CU_ASSERT_EQUAL(check(&d), FM_OK);
+    set_many(&d, 256);
+    d.policy.all_masks = true;
+    CU_ASSERT_EQUAL(check(&d), FM_OK);
+    fm_ledger_close(&d.ledger);
+}
+
 REFUSAL(a_lattice_that_cannot_be, FM_EPERM, "lattice", {
     d->plan.max_units = 1u << 24;
     d->plan.noise_multiplier = 1e6;
@@ -302,6 +332,10 @@ static const fm_test tests[] = {
     { "less noise than the stated epsilon needs is refused", less_noise_than_stated },
     { "more rounds than the noise was calibrated for are refused", more_rounds_than_calibrated },
     { "no noise is refused", no_noise },
+    { "masks too few to hold together are refused", masks_too_few_to_hold_together },
+    { "masks that are nearly enough are refused", masks_that_are_nearly_enough },
+    { "some masks where all are wanted are refused", some_masks_where_all_are_wanted },
+    { "a plan of enough masks is allowed", a_plan_of_enough_masks_is_allowed },
     { "words in which a sum could wrap are refused", words_in_which_a_sum_could_wrap },
     { "a lattice that cannot be is refused", a_lattice_that_cannot_be },
     { "a price above the budget is refused", a_price_above_the_budget },

@@ -63,6 +63,7 @@ static void make_plan(rig *r)
                          .quorum = 1,
                          .max_nodes = 4,
                          .word_bits = 32,
+                         .mask_density = 256,
                          .parameters = (uint32_t)parameters,
                          .model_text = g_model,
                          .schema_text = g_schema };
@@ -96,7 +97,10 @@ static void make_pairs(rig *r)
     memcpy(keys[0], fm_dp_keypair_public(r->keypair), sizeof keys[0]);
     roster.public_keys = (const uint8_t(*)[FM_DP_KEY_BYTES])keys;
     need(fm_dp_pairs_new(r->keypair, &roster, &r->pairs) == FM_OK, "pairs");
-    r->round = (fm_dp_round){ .round = 1, .participants = &g_alone, .participant_count = 1 };
+    r->round = (fm_dp_round){ .round = 1,
+                              .participants = &g_alone,
+                              .participant_count = 1,
+                              .mask_density = FM_DP_DENSITY_ALL };
 }
 
 static void open_rig(rig *r, size_t rows)

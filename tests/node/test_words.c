@@ -162,6 +162,29 @@ static void plan_says_what_training_with_shared_noise_means(void)
     fm_buf_fini(&d.said);
 }
 
+/** Of the plan's five nodes, and of 200. */
+static void plan_says_with_how_many_a_node_shares_masks(void)
+{
+    const fm_words_graph many = { .density = 120, .nodes = 200, .quorum = 101, .colluders = 0 };
+    const fm_words_graph bad = { .density = 300, .nodes = -5, .quorum = 101, .colluders = 101 };
+    fm_buf t = { 0 };
+    shell d;
+
+    open_shell(&d);
+    offer(&d, true, "record", 0, "training", "distributed", "");
+    CU_ASSERT_PTR_NULL(strstr((const char *)d.said.data, "by masks"));
+    offer(&d, true, "record", 0, "training", "distributed", ", \"mask_density\": 256");
+    CU_ASSERT(means(&d, "hidden by masks, one with every other node of the round"));
+    fm_buf_fini(&d.said);
+    CU_ASSERT_EQUAL(fm_words_masks(&t, &bad), FM_OK);
+    CU_ASSERT_EQUAL(t.len, 0);
+    CU_ASSERT_EQUAL_FATAL(fm_words_masks(&t, &many), FM_OK);
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)t.data, "about 93 of 199 others"));
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)t.data, "against any 33 nodes"));
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)t.data, "below 2^-55.1"));
+    fm_buf_fini(&t);
+}
+
 static void plan_says_how_units_are_added_and_what_rides_with_them(void)
 {
     shell d;
@@ -345,6 +368,7 @@ static const fm_test tests[] = {
       report_writes_the_ledgers_figures_into_a_private_page },
     { "plan says what training with shared noise means",
       plan_says_what_training_with_shared_noise_means },
+    { "plan says with how many a node shares masks", plan_says_with_how_many_a_node_shares_masks },
     { "plan says how units are added, and what rides with them",
       plan_says_how_units_are_added_and_what_rides_with_them },
     { "plan says when delta is large", plan_says_when_delta_is_large },

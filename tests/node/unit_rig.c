@@ -35,7 +35,10 @@ static void make_keys(unit_rig *r)
     memcpy(keys[0], fm_dp_keypair_public(r->keypair), sizeof keys[0]);
     roster.public_keys = (const uint8_t(*)[FM_DP_KEY_BYTES])keys;
     need(fm_dp_pairs_new(r->keypair, &roster, &r->pairs) == FM_OK, "pairs");
-    r->round = (fm_dp_round){ .round = 1, .participants = &g_alone, .participant_count = 1 };
+    r->round = (fm_dp_round){ .round = 1,
+                              .participants = &g_alone,
+                              .participant_count = 1,
+                              .mask_density = FM_DP_DENSITY_ALL };
 }
 
 /** A model of which no weight is zero, so that every coordinate moves. */
@@ -65,6 +68,7 @@ void unit_rig_open(unit_rig *r)
                                .quorum = 1,
                                .max_nodes = 4,
                                .word_bits = 32,
+                               .mask_density = 256,
                                .encoding = unit_rig_encoding,
                                .model_text = g_model,
                                .schema_text = g_schema } };

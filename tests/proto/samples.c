@@ -233,6 +233,7 @@ fm_plan sample_plan(void)
         .colluders = 1,
         .max_nodes = 5,
         .word_bits = 32,
+        .mask_density = 256,
         .parameters = 12345,
         .model_text = model,
         .schema_text = schema,

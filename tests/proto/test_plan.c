@@ -78,6 +78,7 @@ static void a_plan_comes_back_as_it_was(void)
     CU_ASSERT_EQUAL(a.start_scale, b.start_scale);
     CU_ASSERT_EQUAL(a.model_clip_norm, b.model_clip_norm);
     CU_ASSERT_EQUAL(a.word_bits, b.word_bits);
+    CU_ASSERT_EQUAL(a.mask_density, b.mask_density);
     CU_ASSERT_EQUAL(memcmp(a.run, b.run, sizeof a.run), 0);
     fm_buf_fini(&bytes);
     fm_plan_fini(&b);
@@ -90,7 +91,7 @@ static void truncations_and_a_trailing_byte_are_refused(void)
     fm_buf b = encoded(&p);
     uint8_t *last;
 
-    /* A cut at a field's edge is valid protobuf, but the last field, schedule, is required. */
+    /* A cut at a field's edge is valid protobuf, but the last field, mask_density, is required. */
     for (size_t len = 0; len < b.len; len++)
         CU_ASSERT_EQUAL(fm_plan_decode(b.data, len, &out), FM_EPROTO);
     CU_ASSERT_EQUAL_FATAL(fm_buf_extend(&b, 1, &last), FM_OK);
@@ -101,7 +102,7 @@ static void truncations_and_a_trailing_byte_are_refused(void)
     fm_buf_fini(&b);
 }
 
-/* The last field, word_bits, is never absent. */
+/* The last field, mask_density, is never absent. */
 static void no_cut_of_a_plan_is_a_plan(void)
 {
     fm_plan p = sample_fast_plan();
@@ -223,6 +224,8 @@ static void whole_fields_have_their_ranges(void)
         { FIELD(start_bias), { 0, 10999 }, { 11000, 11299 } },
         { FIELD(word_bits), { 16, 24 }, { 0, 31 } },
         { FIELD(word_bits), { 32, 32 }, { 8, 40 } },
+        { FIELD(mask_density), { 256, 256 }, { 0, 257 } },
+        { FIELD(mask_density), { 256, 256 }, { 1, 255 } }, /* so few nodes take all */
         { FIELD(start_bias), { 11300, 12326 }, { 12327, UINT32_MAX } },
 #undef FIELD
     };
@@ -251,6 +254,23 @@ static void whole_fields_have_their_ranges(void)
         p.schedule = (fm_schedule)v;
         CU_ASSERT_TRUE(v >= 1 && v <= 3 ? fm_plan_check(&p) == FM_OK : bad(&p, "schedule"));
     }
+}
+
+/* Which density is enough is dp's affair. */
+static void more_than_32_nodes_may_have_fewer_masks(void)
+{
+    fm_plan p = sample_plan();
+
+    p.max_nodes = 33;
+    p.quorum = 20;
+    for (p.mask_density = 1; p.mask_density <= 256; p.mask_density++)
+        CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
+    CU_ASSERT_TRUE(bad(&p, "mask_density")); /* 257 */
+    p.mask_density = 0;
+    CU_ASSERT_TRUE(bad(&p, "mask_density"));
+    p.max_nodes = 32;
+    p.mask_density = 255;
+    CU_ASSERT_TRUE(bad(&p, "must be 256 up to 32 max_nodes"));
 }
 
 /* What counts for nothing must be 0: one plan has one hash. */
@@ -575,6 +595,7 @@ static const fm_test tests[] = {
     { "real fields have their ranges", real_fields_have_their_ranges },
     { "no noise needs an epsilon that says so", no_noise_needs_an_epsilon_that_says_so },
     { "whole fields have their ranges", whole_fields_have_their_ranges },
+    { "more than 32 nodes may have fewer masks", more_than_32_nodes_may_have_fewer_masks },
     { "the tail and what fills it belong together", the_tail_and_what_fills_it_belong_together },
     { "a statistics round has all its fields or none",
       a_statistics_round_has_all_its_fields_or_none },

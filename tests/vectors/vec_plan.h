@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "fedmoe/dp/encode.h"
 #include "fedmoe/proto/plan.h"
 
 #define VEC_RUN_WORDS 11u
@@ -13,8 +14,15 @@ fm_plan vec_plan_exact(void);
 fm_plan vec_plan_fast(void);
 fm_plan vec_plan_statistics(void);
 fm_plan vec_plan_evaluation(void);
+/** As the first, for 200 nodes, with the masks that are enough. */
+fm_plan vec_plan_many(void);
 /** That of round.json: three nodes, two rounds, VEC_RUN_WORDS parameters. @param model  its hash. */
 fm_plan vec_plan_run(const fm_hash *model, unsigned word_bits);
+
+/** e, how much finer the units' lattice is, and what goes with it. */
+json_t *vec_lattice(const fm_dp_lattice *l);
+/** Those of many figures, with each encoding and width; null where there is none. */
+void vec_put_lattices(json_t *list);
 
 /** All fields, by their names. */
 json_t *vec_plan_fields(const fm_plan *p);

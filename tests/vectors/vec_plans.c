@@ -132,6 +132,7 @@ static const struct {
     AT(start_scale, REAL),
     AT(model_clip_norm, REAL),
     AT(word_bits, WHOLE),
+    AT(mask_density, WHOLE),
 };
 #define NUMBERS (sizeof numbers / sizeof numbers[0])
 
@@ -183,19 +184,13 @@ json_t *vec_plan_fields(const fm_plan *p)
 
 /* ---- good ones ---- */
 
-static json_t *lattice_of(const fm_dp_lattice *l)
-{
-    return json_pack("{s:i,s:i,s:f,s:f,s:f}", "e", l->scale_log2, "finer", (int)l->shift, "delta",
-                     l->sensitivity, "sigma", l->sigma_counted, "share", l->sigma_share);
-}
-
 static json_t *lattice_json(const fm_plan *p)
 {
     const fm_dp_lattice_spec spec = fm_replay_lattice_spec(p);
     fm_dp_lattice l;
 
     vec_need(fm_dp_lattice_make(&spec, &l) == FM_OK, "lattice");
-    return lattice_of(&l);
+    return vec_lattice(&l);
 }
 
 static void put_plan(json_t *list, const char *name, const fm_plan *p)
@@ -324,19 +319,39 @@ static const change changes[] = {
     { "exact", "word_bits", 24 },
     { "exact", "word_bits", 31 },
     { "exact", "word_bits", 40 },
+    { "exact", "mask_density", 0 },
+    { "exact", "mask_density", 255 },
+    { "exact", "mask_density", 257 },
+    { "many", "mask_density", 0 },
+    { "many", "mask_density", 1 },
+    { "many", "mask_density", 256 },
+    { "many", "mask_density", 257 },
+    { "many", "max_nodes", 32 },
     { "evaluation", "start_count", 3 },
     { "evaluation", "model_clip_norm", 2e6 },
+};
+
+static const struct {
+    const char *name;
+    fm_plan (*make)(void);
+} plans[] = {
+    { "exact", vec_plan_exact },
+    { "fast", vec_plan_fast },
+    { "statistics", vec_plan_statistics },
+    { "evaluation", vec_plan_evaluation },
+    { "many", vec_plan_many },
 };
 
 static void put_changes(json_t *list)
 {
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
         const change *c = &changes[i];
-        fm_plan p = strcmp(c->base, "exact") == 0        ? vec_plan_exact()
-                    : strcmp(c->base, "fast") == 0       ? vec_plan_fast()
-                    : strcmp(c->base, "statistics") == 0 ? vec_plan_statistics()
-                                                         : vec_plan_evaluation();
+        fm_plan p;
+        size_t base = 0;
 
+        while (strcmp(plans[base].name, c->base) != 0)
+            base++;
+        p = plans[base].make();
         set(&p, c->field, c->value);
         json_array_append_new(list,
                               json_pack("{s:s,s:s,s:f,s:b}", "plan", c->base, "field", c->field,
@@ -344,102 +359,16 @@ static void put_changes(json_t *list)
     }
 }
 
-/* Lattices of more figures than the plans above have: docs/protocol.md, section 11.1. */
-static const fm_dp_lattice_spec specs[] = {
-    { .clip_norm = 1.0, .noise_multiplier = 1.0, .max_units = 400, .nodes = 3, .quorum = 3 },
-    { .clip_norm = 1.0, .noise_multiplier = 1.0, .max_units = 10000, .nodes = 3, .quorum = 3 },
-    { .clip_norm = 1.0, .noise_multiplier = 1.0, .max_units = 1 << 20, .nodes = 3, .quorum = 3 },
-    { .clip_norm = 0.3,
-      .noise_multiplier = 2.5,
-      .max_units = 50000,
-      .nodes = 5,
-      .quorum = 5,
-      .colluders = 4 },
-    { .clip_norm = 0.3,
-      .noise_multiplier = 2.5,
-      .max_units = 500,
-      .nodes = 5,
-      .quorum = 4,
-      .local = true },
-    { .clip_norm = 1.0,
-      .noise_multiplier = 1.0,
-      .max_units = 400,
-      .nodes = 5,
-      .quorum = 4,
-      .colluders = 1 },
-    { .clip_norm = 1.0,
-      .noise_multiplier = 1.0,
-      .max_units = 1200,
-      .nodes = 5,
-      .quorum = 4,
-      .colluders = 1 },
-    { .clip_norm = 0.7,
-      .noise_multiplier = 45.0,
-      .max_units = 2000,
-      .nodes = 4,
-      .quorum = 3,
-      .colluders = 1 },
-    { .clip_norm = 1.0,
-      .noise_multiplier = 20.0,
-      .max_units = 100000,
-      .nodes = 100,
-      .quorum = 60,
-      .colluders = 10 },
-    { .clip_norm = 1.0, .noise_multiplier = 1.0, .max_units = 235, .nodes = 100, .quorum = 51 },
-    { .clip_norm = 1.0, .noise_multiplier = 1.0, .max_units = 236, .nodes = 100, .quorum = 51 },
-    { .clip_norm = 1.0,
-      .noise_multiplier = 1.0,
-      .max_units = 100,
-      .nodes = 120,
-      .quorum = 80,
-      .colluders = 7 },
-    { .clip_norm = 1.0,
-      .noise_multiplier = 1.0,
-      .max_units = 100,
-      .nodes = 120,
-      .quorum = 80,
-      .colluders = 6 },
-    { .clip_norm = 1e-6, .noise_multiplier = 0.5, .max_units = 1, .nodes = 2, .quorum = 2 },
-    { .clip_norm = 1e6, .noise_multiplier = 1.0, .max_units = 100, .nodes = 2, .quorum = 2 },
-    { .clip_norm = 1.0, .noise_multiplier = 0.0, .max_units = 1000, .nodes = 3, .quorum = 3 },
-    { .clip_norm = 1.0, .noise_multiplier = 1e6, .max_units = 100, .nodes = 3, .quorum = 3 },
-    { .clip_norm = 1.0, .noise_multiplier = 1.0, .max_units = 1 << 24, .nodes = 3, .quorum = 3 },
-    { .clip_norm = 1.0, .noise_multiplier = 1e-4, .max_units = 4000000, .nodes = 3, .quorum = 3 },
-    { .clip_norm = 1.0, .noise_multiplier = 0.1, .max_units = 2000000, .nodes = 3, .quorum = 3 },
-};
-#define SPECS (sizeof specs / sizeof specs[0])
-
-static void put_lattices(json_t *list)
-{
-    for (size_t i = 0; i < 6 * SPECS; i++) {
-        fm_dp_lattice_spec spec = specs[i / 6];
-        fm_dp_lattice l;
-        json_t *j;
-
-        spec.encoding = i % 2 ? FM_DP_FAST : FM_DP_EXACT;
-        spec.word_bits = 16 + 8 * (unsigned)(i / 2 % 3);
-        j = json_pack("{s:f,s:f,s:i,s:i,s:i,s:i,s:i,s:i,s:i}", "clip_norm", spec.clip_norm,
-                      "noise_multiplier", spec.noise_multiplier, "max_nodes", (int)spec.nodes,
-                      "quorum", (int)spec.quorum, "colluders", (int)spec.colluders, "max_units",
-                      (int)spec.max_units, "noise", spec.local ? 2 : 1, "encoding", i % 2 ? 2 : 1,
-                      "word_bits", (int)spec.word_bits);
-        json_object_set_new(j, "lattice",
-                            fm_dp_lattice_make(&spec, &l) == FM_OK ? lattice_of(&l) : json_null());
-        json_array_append_new(list, j);
-    }
-}
-
 json_t *vec_plans(void)
 {
-    const fm_plan exact = vec_plan_exact(), fast = vec_plan_fast();
-    const fm_plan statistics = vec_plan_statistics(), evaluation = vec_plan_evaluation();
-    json_t *plans = json_array(), *judged = json_array(), *lattices = json_array();
+    json_t *all = json_array(), *judged = json_array(), *lattices = json_array();
 
-    put_plan(plans, "exact", &exact);
-    put_plan(plans, "fast", &fast);
-    put_plan(plans, "statistics", &statistics);
-    put_plan(plans, "evaluation", &evaluation);
+    for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
+        const fm_plan p = plans[i].make();
+
+        put_plan(all, plans[i].name, &p);
+    }
     put_changes(judged);
-    put_lattices(lattices);
-    return json_pack("{s:o,s:o,s:o}", "plans", plans, "changes", judged, "lattices", lattices);
+    vec_put_lattices(lattices);
+    return json_pack("{s:o,s:o,s:o}", "plans", all, "changes", judged, "lattices", lattices);
 }

@@ -169,7 +169,8 @@ static void release_of(run_round *r, unsigned u, fm_dp_release **out, draws *d)
                                 .plan = run->plan_hash,
                                 .model = r->model_before,
                                 .participants = vec_run_all,
-                                .participant_count = RUN_NODES };
+                                .participant_count = RUN_NODES,
+                                .mask_density = run->plan.mask_density };
     fm_rng rng = { draw, d };
     run_node *n = &r->nodes[u];
     fm_dp_sum *sum = NULL;
@@ -283,6 +284,7 @@ static void add_up(run_round *r)
                                 .shares = run->shares,
                                 .round = r->number,
                                 .survivors = r->survivor_count,
+                                .mask_density = run->plan.mask_density,
                                 .sum = r->words,
                                 .words = VEC_RUN_WORDS };
 

@@ -149,6 +149,35 @@ static void put_front(desk *d)
     fm_buf_fini(&ca);
 }
 
+static void make_of(desk *d, const spec *s, uint32_t lost, bool with_updates, bool skips,
+                    int64_t shift_s)
+{
+    memset(d, 0, sizeof *d);
+    fm_test_tmpdir(d->dir, sizeof d->dir);
+    (void)snprintf(d->bundle, sizeof d->bundle, "%s/run.audit", d->dir);
+    need((d->f = calloc(1, sizeof *d->f)) != NULL, "memory");
+    d->with_updates = with_updates;
+    d->skips = skips;
+    d->shift_s = shift_s;
+    d->keeper = (fed_keeper){ d, keep_roster, keep_update, keep_release, keep_finish };
+    fed_make(d->f, s);
+    d->f->keeper = &d->keeper;
+    put_front(d);
+    if (lost < s->max_nodes)
+        d->f->nodes[lost].stop_at = FM_MSG_ROUND_START; /* its first update never comes */
+    fed_join_all(d->f, s->max_nodes);
+    fed_pump(d->f);
+    if (lost < s->max_nodes) {
+        fed_tick(d->f, PHASE_MS);
+        d->f->nodes[lost].stop_at = 0;
+        fed_clear_inbox(d->f, lost);
+    }
+    fed_pump(d->f);
+    need(fed_phase(d->f) == FM_COORD_FINISHED && d->f->entry_count == s->rounds, "run");
+    add(&d->all, FM_BUNDLE_SEAL, "", 0);
+    forge_seal(&d->all); /* the honest aggregator's, too: its key and the same bytes */
+}
+
 static void make(desk *d, uint32_t rounds, uint32_t lost, bool with_updates, bool skips,
                  int64_t shift_s)
 {
@@ -161,30 +190,20 @@ static void make(desk *d, uint32_t rounds, uint32_t lost, bool with_updates, boo
         .word_bits = lost < NODES ? 16 : 32, /* both are replayed */
     };
 
-    memset(d, 0, sizeof *d);
-    fm_test_tmpdir(d->dir, sizeof d->dir);
-    (void)snprintf(d->bundle, sizeof d->bundle, "%s/run.audit", d->dir);
-    need((d->f = calloc(1, sizeof *d->f)) != NULL, "memory");
-    d->with_updates = with_updates;
-    d->skips = skips;
-    d->shift_s = shift_s;
-    d->keeper = (fed_keeper){ d, keep_roster, keep_update, keep_release, keep_finish };
-    fed_make(d->f, &s);
-    d->f->keeper = &d->keeper;
-    put_front(d);
-    if (lost < NODES)
-        d->f->nodes[lost].stop_at = FM_MSG_ROUND_START; /* its first update never comes */
-    fed_join_all(d->f, NODES);
-    fed_pump(d->f);
-    if (lost < NODES) {
-        fed_tick(d->f, PHASE_MS);
-        d->f->nodes[lost].stop_at = 0;
-        fed_clear_inbox(d->f, lost);
-    }
-    fed_pump(d->f);
-    need(fed_phase(d->f) == FM_COORD_FINISHED && d->f->entry_count == rounds, "run");
-    add(&d->all, FM_BUNDLE_SEAL, "", 0);
-    forge_seal(&d->all); /* the honest aggregator's, too: its key and the same bytes */
+    make_of(d, &s, lost, with_updates, skips, shift_s);
+}
+
+void desk_make_sparse(desk *d, uint32_t density)
+{
+    const spec s = { .max_nodes = PEOPLE,
+                     .min_cohort = 21,
+                     .quorum = 21,
+                     .rounds = 1,
+                     .max_units = 120,
+                     .local_noise = true,
+                     .mask_density = density };
+
+    make_of(d, &s, PEOPLE - 1, true, false, 0);
 }
 
 void desk_make(desk *d, uint32_t rounds, uint32_t lost, bool with_updates)

@@ -6,7 +6,7 @@
 #include "fedmoe/node/verify.h"
 #include "fedmoe/proto/bundle.h"
 
-#define MAX_SECTIONS 64
+#define MAX_SECTIONS 128
 #define PATH_CAP 512
 
 typedef struct {
@@ -37,6 +37,8 @@ typedef struct {
 
 /** Four nodes, `rounds` rounds, one of them without the node `lost` (UINT32_MAX: none is lost). */
 void desk_make(desk *d, uint32_t rounds, uint32_t lost, bool with_updates);
+/** One round of 40 nodes that share masks with some of the others, without the last; with updates. */
+void desk_make_sparse(desk *d, uint32_t density);
 /** The same without losses and updates; the rounds are 1, 3, 4 and so on. */
 void desk_make_skipping(desk *d, uint32_t rounds);
 /** One round without losses and updates, during which the aggregator's clock is wrong by so much. */

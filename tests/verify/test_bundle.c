@@ -41,6 +41,32 @@ static void a_run_that_lost_a_node_holds_and_is_recomputed(void)
     check_honest(2, 3, true);
 }
 
+/* 40 nodes, one of them lost, with masks between nineteen of twenty pairs. */
+static void a_run_of_some_masks_is_recomputed(void)
+{
+    fm_verify_report r;
+    desk d;
+
+    desk_make_sparse(&d, 245);
+    desk_write(&d, &d.all);
+    CU_ASSERT_EQUAL_FATAL(desk_verify(&d, &r), FM_OK);
+    CU_ASSERT_EQUAL(r.recomputed, 1);
+    fm_verify_report_fini(&r);
+    desk_end(&d);
+}
+
+/* Parts of its sums may have been read. */
+static void a_run_of_too_few_masks_is_named(void)
+{
+    desk d;
+
+    desk_make_sparse(&d, 100);
+    desk_write(&d, &d.all);
+    CU_ASSERT_NOT_EQUAL(desk_verify(&d, NULL), FM_OK);
+    CU_ASSERT(says("too sparse"));
+    desk_end(&d);
+}
+
 static void without_updates_all_but_the_sums_is_checked(void)
 {
     check_honest(2, UINT32_MAX, false);
@@ -188,6 +214,8 @@ static const fm_test tests[] = {
     { "a run that lost a node holds and is recomputed",
       a_run_that_lost_a_node_holds_and_is_recomputed },
     { "without updates all but the sums is checked", without_updates_all_but_the_sums_is_checked },
+    { "a run of some masks is recomputed", a_run_of_some_masks_is_recomputed },
+    { "a run of too few masks is named", a_run_of_too_few_masks_is_named },
     { "that sums must be recomputed can be demanded",
       that_sums_must_be_recomputed_can_be_demanded },
     { "every altered byte is found where it is", every_altered_byte_is_found_where_it_is },

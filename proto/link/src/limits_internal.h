@@ -3,8 +3,10 @@
 
 #include "fedmoe/proto/link/link.h"
 
-/* Messages that wait in one connection's queues. Few come in, because each may have a MiB; what
- * goes out is our own, and a round's messages to a slow peer must not be lost. */
+/* Messages that wait in one connection's queues. Few come in, because each may have a MiB, and to
+ * the aggregator from each of many nodes (with 1, ZeroMQ lets nobody in). What goes out is our own,
+ * and a round's messages to a slow peer must not be lost. */
+#define FM_SERVER_RECEIVE_QUEUE 2
 #define FM_SESSION_RECEIVE_QUEUE 4
 #define FM_SESSION_SEND_QUEUE 64
 #define FM_DOOR_QUEUE 4  /* of one who asks for a certificate */

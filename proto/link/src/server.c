@@ -17,7 +17,7 @@ static fm_status open_door(fm_link_server *s, const fm_link_server_config *c)
         .type = ZMQ_ROUTER,
         .message_bytes = FM_MAX_NODE_MESSAGE_BYTES,
         .send_queue = FM_SESSION_SEND_QUEUE,
-        .receive_queue = FM_SESSION_RECEIVE_QUEUE,
+        .receive_queue = FM_SERVER_RECEIVE_QUEUE,
         .secret_key = c->door_secret,
         .endpoint = c->door,
         .handshake_ms = (int)s->limits.connect_ms,
@@ -99,7 +99,7 @@ void fm_link_server_free(fm_link_server **server)
     fm_socket_context_free(&s->context);
     fm_message_free(&s->message_event);
     for (size_t i = 0; i < s->count; i++)
-        free(s->slots[i].peer);
+        fm_server_free_peer(s->slots[i].peer);
     fm_server_free_buried(s);
     free(s->slots);
     free(s->connections);

@@ -89,6 +89,7 @@ static fm_status verify(const fm_link_server *s, const fm_packet *from, const fm
 static fm_status admit(fm_link_server *s, const fm_packet *from, const fm_msg_hello *h,
                        const fm_statement *statement, fm_link_peer **out)
 {
+    fm_packed_credential *packed = NULL;
     fm_link_peer *p;
     fm_status st;
 
@@ -99,12 +100,16 @@ static fm_status admit(fm_link_server *s, const fm_packet *from, const fm_msg_he
         fm_server_lose(s, p, FM_LINK_REPLACED); /* an older Hello that never came in */
     if (s->joined >= s->limits.max_peers && !fm_server_find_name(s, statement->name, true))
         return fm_fail(FM_EAUTH, "there are %u sessions, which is the limit", s->joined);
-    if ((st = fm_server_add(s, from->key, &p)) != FM_OK)
+    if ((st = fm_credential_pack(&h->credential, &packed)) != FM_OK)
         return st;
+    if ((st = fm_server_add(s, from->key, &p)) != FM_OK) {
+        fm_credential_pack_free(&packed);
+        return st;
+    }
     p->state = FM_PEER_ADMITTED;
     p->route = from->route;
     p->fd = from->fd;
-    p->credential = h->credential;
+    p->credential = packed;
     p->statement = *statement;
     *out = p;
     return FM_OK;

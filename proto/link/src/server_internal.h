@@ -24,10 +24,10 @@ struct fm_link_peer {
     uint64_t id;
     uint8_t key[FM_CURVE_KEY_BYTES];
     fm_peer_state state;
-    bool announced; /* its JOINED event was given */
-    fm_route route; /* of its connection */
-    int fd;         /* of the same; -1 once that is closed */
-    fm_credential credential;
+    bool announced;                   /* its JOINED event was given */
+    fm_route route;                   /* of its connection */
+    int fd;                           /* of the same; -1 once that is closed */
+    fm_packed_credential *credential; /* owned */
     fm_statement statement;
     uint64_t heard_ms, sent_ms;
     uint64_t ping_sequence;
@@ -80,6 +80,7 @@ struct fm_link_server {
     uint32_t joined, lost;
     uint64_t next_id;
     fm_link_peer *joined_event; /* borrowed from slots */
+    fm_credential shown;        /* of a JOINED event, or what a Hello is compared with */
     fm_message *message_event;
     uint64_t message_peer;
     fm_link_peer *buried; /* freed at the next poll: events lend their parts */
@@ -99,6 +100,7 @@ FM_NODISCARD fm_status fm_server_add(fm_link_server *s, const uint8_t key[FM_CUR
                                      fm_link_peer **out);
 /** Out of the table; freed at the next poll. */
 void fm_server_bury(fm_link_server *s, fm_link_peer *p);
+void fm_server_free_peer(fm_link_peer *p);
 void fm_server_free_buried(fm_link_server *s);
 /** The session is over: its connection will be shut, once last words had their time. */
 void fm_server_leave(fm_link_server *s, fm_link_peer *p);

@@ -8,6 +8,12 @@
 #include "fedmoe/base/clock.h"
 #include "server_internal.h"
 
+void fm_server_free_peer(fm_link_peer *p)
+{
+    fm_credential_pack_free(&p->credential);
+    free(p);
+}
+
 static uint64_t tag_of(const uint8_t key[FM_CURVE_KEY_BYTES])
 {
     return fm_get_u64le(key);
@@ -87,7 +93,7 @@ void fm_server_free_buried(fm_link_server *s)
     while (s->buried) {
         fm_link_peer *next = s->buried->next_buried;
 
-        free(s->buried);
+        fm_server_free_peer(s->buried);
         s->buried = next;
     }
 }

@@ -44,9 +44,10 @@ static bool give_event(fm_link_server *s, fm_link_event *event)
     if ((p = s->joined_event) != NULL) {
         s->joined_event = NULL;
         p->announced = true;
+        fm_credential_unpack(p->credential, &s->shown);
         *event = (fm_link_event){ .kind = FM_LINK_JOINED,
                                   .peer = p->id,
-                                  .credential = &p->credential,
+                                  .credential = &s->shown,
                                   .statement = &p->statement };
         return true;
     }
@@ -103,9 +104,12 @@ static void join(fm_link_server *s, fm_link_peer *p)
 }
 
 /* It said Hello once more while its Welcome was on the way. */
-static bool is_hello_again(const fm_link_peer *p, const fm_message *m)
+static bool is_hello_again(fm_link_server *s, const fm_link_peer *p, const fm_message *m)
 {
-    return m->type == FM_MSG_HELLO && fm_credential_equal(&m->hello.credential, &p->credential);
+    if (m->type != FM_MSG_HELLO)
+        return false;
+    fm_credential_unpack(p->credential, &s->shown);
+    return fm_credential_equal(&m->hello.credential, &s->shown);
 }
 
 static void take_message(fm_link_server *s, fm_link_peer *p, fm_packet *from)
@@ -125,7 +129,7 @@ static void take_message(fm_link_server *s, fm_link_peer *p, fm_packet *from)
     }
     if (p->state == FM_PEER_ADMITTED && !fm_msg_is_of_door(m->type))
         join(s, p);
-    if (fm_msg_is_of_door(m->type) && !is_hello_again(p, m))
+    if (fm_msg_is_of_door(m->type) && !is_hello_again(s, p, m))
         fm_server_lose(s, p, "it sent a message that belongs to the door");
     if (fm_msg_is_of_door(m->type) || m->type == FM_MSG_PING || p->state != FM_PEER_JOINED) {
         fm_message_free(&m);

@@ -15,6 +15,7 @@
  *     clip_norm: 1.0                     # this and the next: by optim/defaults.h
  *     sampling_rate: 1.0
  *     adaptive_clip: {quantile: 0.5, rate: 0.2, share: 0.05}
+ *     masks: sparse                      # default: as many as are needed (dp/mask_graph.h); or all
  *     expected_units: 600                # a public round figure for all nodes together
  *     max_units: 2000                    # most units that a round may ever sum
  *   cohort: {nodes: 4, min: 3, quorum: 3, colluders: 1}

@@ -47,6 +47,14 @@ typedef struct {
 fm_ca_path fm_credential_path(const fm_credential *c);
 /** Whether both are the same, byte for byte. */
 bool fm_credential_equal(const fm_credential *a, const fm_credential *b);
+/** A credential in as many bytes as it has: about a twentieth of the struct, which has room for the
+ *  largest. */
+typedef struct fm_packed_credential fm_packed_credential;
+/** @return FM_OK; FM_EINVAL lengths beyond the struct's; FM_ENOMEM. */
+FM_NODISCARD fm_status fm_credential_pack(const fm_credential *c, fm_packed_credential **out);
+/** What lies behind the lengths is zero. */
+void fm_credential_unpack(const fm_packed_credential *p, fm_credential *out);
+void fm_credential_pack_free(fm_packed_credential **p);
 /** The credential's certificate alone, with its intermediate CAs: as fm_peer_verify_path. */
 FM_NODISCARD fm_status fm_credential_peer(const fm_trust *t, const fm_credential *c, fm_role role,
                                           int64_t now_s, fm_peer **out);

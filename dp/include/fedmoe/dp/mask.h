@@ -5,9 +5,9 @@
  * one thread.
  *
  * docs/protocol.md, section 9:
- *   y_u = encode(sum) + noise_u + PRG(b_u) + sum over v in P of +-PRG(k_uv)   mod 2^w,
+ *   y_u = encode(sum) + noise_u + PRG(b_u) + sum over u's edges v in P of +-PRG(k_uv)   mod 2^w,
  *   with + where u < v and - where u > v (indices in the roster), and words of w = 16, 24 or 32
- *   bits, the lattice's word_bits
+ *   bits, the lattice's word_bits; which pairs are edges says mask_graph.h
  * Byte layouts: integers little-endian; H(label; x) is BLAKE2b-256 of u64 len(label) | label | x
  * (fm_hasher); HKDF without salt, 32 bytes out; labels as ASCII, without a final zero.
  *   C_uv = H("fedmoe pair v1"; u64 len(federation) | federation | session[16] | roster hash[32] |
@@ -24,6 +24,7 @@
 
 #include "fedmoe/base/hash.h"
 #include "fedmoe/dp/encode.h"
+#include "fedmoe/dp/mask_graph.h"
 #include "fedmoe/dp/shares.h"
 
 #define FM_DP_KEY_BYTES 32u
@@ -62,6 +63,7 @@ typedef struct {
     fm_hash model;
     const uint32_t *participants; /* roster indices, strictly increasing, own index among them */
     uint32_t participant_count;   /* >= 1; how many is enough is the node policy's affair */
+    uint32_t mask_density;        /* mask_graph.h: which pairs share a mask; 256: all */
 } fm_dp_round;
 
 /** A masked, noised, clipped sum: the only form in which anything of the data may be sent. */
@@ -76,8 +78,8 @@ typedef struct fm_dp_release fm_dp_release;
  * @param shares  of the sum's lattice and of the round's number of participants; not retained.
  *                NULL only when the lattice is without noise.
  * @param rng     for noise and b_u: fm_rng_system() outside of tests.
- * @return FM_OK; FM_EINVAL participants or shares not as above, or a batch
- *         of the sum is open; FM_ENOMEM; FM_EINTERNAL when OpenSSL
+ * @return FM_OK; FM_EINVAL participants, density or shares not as above, or a
+ *         batch of the sum is open; FM_ENOMEM; FM_EINTERNAL when OpenSSL
  *         lacks AES-256-CTR or HKDF.
  */
 FM_NODISCARD fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *shares,
@@ -111,7 +113,7 @@ void fm_dp_release_bytes(const fm_dp_release *r, const uint8_t **bytes, size_t *
 /** Hash of those bytes, label "fedmoe update v1". */
 fm_hash fm_dp_release_hash(const fm_dp_release *r);
 
-/** The seeds of step 6: b_u, k_uv for each lost v, and those of the surplus noise (shares.h). */
+/** The seeds of step 6: b_u, k_uv for each lost v, edge or not, and those of the surplus noise (shares.h). */
 typedef struct {
     uint8_t self_seed[FM_DP_KEY_BYTES];
     uint32_t lost_count;
@@ -160,6 +162,8 @@ void fm_dp_sum_peek64_for_tests(const fm_dp_sum *s, int64_t *out);
  *  units' lattice; kept only if asked for here; NULL for a level that there is not. */
 void fm_dp_release_keep_noise_for_tests(int keep);
 const int32_t *fm_dp_release_noise_for_tests(const fm_dp_release *r, uint32_t level);
+/** TESTS ONLY: how many masks were computed, the self mask and those that count for nothing included. */
+uint32_t fm_dp_release_masks_for_tests(const fm_dp_release *r);
 /** TESTS ONLY: where the rounding put what lay between two words. */
 bool fm_dp_release_ties_down_for_tests(const fm_dp_release *r);
 

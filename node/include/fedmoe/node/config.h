@@ -22,6 +22,7 @@
  *     tasks: [training]                   # default; also statistics, evaluation
  *     min_cohort: 3                       # fewest participants in any round, and in any sum
  *     min_colluders: 1                    # a plan must count on at least so many colluding nodes
+ *     masks: sparse                       # default; or all: every two nodes must share a mask
  *     max_rows: 100000                    # more records in the file are an error (memory)
  *
  * Relative paths are relative to the file.
@@ -46,6 +47,7 @@ typedef struct {
     uint32_t min_cohort;    /* 2.. */
     uint32_t min_colluders; /* 0.. */
     uint64_t max_rows;
+    bool all_masks; /* only plans in which every two nodes share a mask */
 } fm_node_policy;
 
 typedef struct {
@@ -67,7 +69,7 @@ void fm_node_config_fini(fm_node_config *c);
 
 /**
  * Whether the policy allows the plan: purpose, task, privacy unit, delta, price of the whole run against what the
- * ledger has left, cohort, colluders, quorum, the noise really calibrated for the stated epsilon,
+ * ledger has left, cohort, colluders, quorum, enough masks, the noise really calibrated for the stated epsilon,
  * the lattice possible. FM_EPERM or FM_EBUDGET with the sentence to show.
  */
 FM_NODISCARD fm_status fm_node_policy_check(const fm_node_policy *p, const fm_plan *plan,

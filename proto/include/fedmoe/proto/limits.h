@@ -2,7 +2,7 @@
 #ifndef FEDMOE_PROTO_LIMITS_H
 #define FEDMOE_PROTO_LIMITS_H
 
-#define FM_PROTO_VERSION 4u
+#define FM_PROTO_VERSION 5u
 #define FM_MAX_NODES 1024u
 #define FM_MAX_LEVELS 128u               /* seeds of surplus noise in one release */
 #define FM_MAX_PARAMETERS (1u << 30)     /* flat model vector: 4 GiB of float32 */

@@ -36,6 +36,8 @@ typedef enum {
 #define FM_UNIT_RECORD "record"
 
 #define FM_PURPOSE_MAX 255
+#define FM_PLAN_DENSITY_ALL 256u
+#define FM_PLAN_DENSE_NODES 32u
 
 /** Fields as in fedmoe.proto, message Plan. The three texts are owned (fm_plan_fini). */
 typedef struct {
@@ -93,8 +95,10 @@ typedef struct {
     uint32_t start_bias;   /* neither one of those, nor in the tail; 0 without a statistics round */
     double start_scale;    /* 0: no statistics round; else [1e-6, 1000] */
     double
-        model_clip_norm; /* evaluation: [0, 1e6]; what the model was trained with, 0: not known */
-    uint32_t word_bits;  /* 16, 24 or 32: of a word of an update; dp says which of them serve */
+        model_clip_norm;   /* evaluation: [0, 1e6]; what the model was trained with, 0: not known */
+    uint32_t word_bits;    /* 16, 24 or 32: of a word of an update; dp says which of them serve */
+    uint32_t mask_density; /* 1..256: of 256 pairs so many share a mask, by chance; 256 up to
+                              FM_PLAN_DENSE_NODES max_nodes. dp says how many are enough */
     uint8_t run[FM_SESSION_BYTES]; /* random: two runs of the same figures are two plans */
 } fm_plan;
 

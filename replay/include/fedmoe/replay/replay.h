@@ -23,13 +23,14 @@ typedef struct {
     const fm_dp_shares *shares; /* of the round's number of participants */
     uint64_t round;             /* for texts */
     uint32_t survivors;         /* how many */
+    uint32_t mask_density;      /* the plan's */
     void *sum;                  /* [words], as dp has the lattice's: see fm_dp_sum_word_bytes */
     size_t words;
 } fm_replay_sum;
 
 /**
  * Take off what the survivor at this roster index has released: its self mask, its pair masks with
- * the lost ones, its surplus noise (docs/protocol.md, section 9).
+ * those of the lost ones that it shares an edge with, its surplus noise (docs/protocol.md, section 9).
  * @param r  self_seed, lost, pair_seeds and surplus_seeds are used.
  * @return FM_OK; FM_EPROTO another number of surplus seeds than the round's; FM_EINTERNAL.
  */

@@ -83,8 +83,8 @@ typedef struct {
     fm_link_event_kind kind;
     uint64_t peer;                   /* never reused within a process; 0 at the client */
     fm_message *message;             /* MESSAGE: owned by the receiver (fm_message_free) */
-    const fm_credential *credential; /* JOINED: verified; borrowed until the peer is gone */
-    const fm_statement *statement;   /* JOINED: likewise */
+    const fm_credential *credential; /* JOINED: verified; borrowed until the next poll */
+    const fm_statement *statement;   /* JOINED: likewise, until the peer is gone */
     char reason[256];                /* GONE */
     bool offence;                    /* GONE: dropped here for what no honest peer sends */
 } fm_link_event;
@@ -101,7 +101,8 @@ FM_NODISCARD fm_status fm_link_server_send(fm_link_server *s, uint64_t peer, con
 /** Tell the peer why (Refusal) and forget it; no GONE event follows. */
 void fm_link_server_drop(fm_link_server *s, uint64_t peer, const char *reason);
 /**
- * One message to many: encoded once, its bytes shared by all queues until each is encrypted. Peers that are gone are passed over; their GONE events tell.
+ * One message to many: encoded once, its bytes shared by all queues until each is encrypted. Peers
+ * that are gone are passed over; their GONE events tell.
  * @return FM_OK; FM_EINVAL when a limit is passed; FM_ENOMEM.
  */
 FM_NODISCARD fm_status fm_link_server_broadcast(fm_link_server *s, const uint64_t *peers,
