@@ -46,8 +46,7 @@ static fm_status measure(const dpsgd_learner *l, const dpsgd_training *plan, siz
     fm_rng_seed state;
     fm_rng rng = fm_rng_seeded(&state, 1);
     log_of_rounds times;
-    fm_train_run_spec spec = { .model = &model,
-                               .table = &records,
+    fm_train_run_spec spec = { .learner = fm_learner_tabular(&model, &records),
                                .training = &training,
                                .noise_multiplier = 1.0,
                                .units = DPSGD_RECORDS,
@@ -69,7 +68,7 @@ static fm_status measure(const dpsgd_learner *l, const dpsgd_training *plan, siz
         fm_tabular_init(m, &rng);
         fm_tabular_get(m, weights);
         spec.weights = weights;
-        if ((st = fm_train_run(&spec, m)) == FM_OK)
+        if ((st = fm_train_run_tabular(&spec, m)) == FM_OK)
             *out = fastest_s(&times, training.rounds);
     }
     free(weights);

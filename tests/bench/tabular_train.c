@@ -119,8 +119,7 @@ static fm_status run(const tabular_set *set, const tabular_split *data, const ta
 {
     fm_rng_seed first_state, state;
     fm_rng first = fm_rng_seeded(&first_state, s->seed), rng = fm_rng_seeded(&state, ~s->seed);
-    fm_train_run_spec spec = { .model = config,
-                               .table = &data->train,
+    fm_train_run_spec spec = { .learner = fm_learner_tabular(config, &data->train),
                                .training = &out->training,
                                .noise_multiplier = out->noise_multiplier,
                                .units = (double)tabular_units(&data->train),
@@ -138,7 +137,7 @@ static fm_status run(const tabular_set *set, const tabular_split *data, const ta
         fm_tabular_get(m, weights);
         spec.weights = weights;
         since = fm_clock_now_ns();
-        st = fm_train_run(&spec, m);
+        st = fm_train_run_tabular(&spec, m);
         out->seconds = (double)(fm_clock_now_ns() - since) * 1e-9;
     }
     free(weights);
