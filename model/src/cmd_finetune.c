@@ -8,7 +8,6 @@
 
 static const char program[] = "fedmoe-model finetune";
 
-#define MODULES "attention,shared"
 #define OPTIONS_MAX 28
 
 /* ---- before anything is read ---- */
@@ -100,7 +99,7 @@ static size_t add_model(fm_cmd_finetuning *f, fm_cli_option *to)
           "a new folder: the adapters with PEFT's names, or a whole model", true, 0, 0 },
         { "modules", FM_CLI_STRING, &f->modules, "NAMES",
           "which linear maps have adapters: some of attention, shared, dense, experts (default "
-          "attention,shared)",
+          "attention,shared; without privacy all)",
           false, 0, 0 },
         { "rank", FM_CLI_U64, &f->rank, "R", "of the adapters (default 8)", false, 1, 1024 },
         { "alpha", FM_CLI_DOUBLE, &f->alpha, "A", "their scale (default twice the rank)", false,
@@ -175,7 +174,6 @@ int fm_cmd_finetune(int argc, char **argv)
         (void)fm_cli_failed(program);
         return FM_EXIT_USAGE;
     }
-    f.modules = f.modules ? f.modules : MODULES;
     f.files = (const char *const *)argv + first;
     f.file_count = (size_t)(argc - first);
     if (!(st = fm_cmd_finetune_run(&f))) {

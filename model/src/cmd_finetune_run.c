@@ -48,11 +48,23 @@ static fm_status read_texts(fm_cmd_finetuning *f)
 
 /* ---- the decoder ---- */
 
+/* Noise is on every coordinate: with privacy few of them. PEFT has no names for the adapters of
+ * GraniteMoE's experts (fm_adapter_write). */
+static const char *default_modules(const fm_cmd_finetuning *f, bool unnamed_experts)
+{
+    if (!f->promise.no_privacy)
+        return "attention,shared";
+    return unnamed_experts ? "attention,shared,dense" : "attention,shared,dense,experts";
+}
+
 static fm_status choose_adapters(fm_cmd_finetuning *f)
 {
+    const bool unnamed_experts =
+        !f->merge && fm_decoder_folder_config(f->texts.folder)->family == FM_DECODER_GRANITEMOE;
     fm_decoder_adapters *a = &f->options.adapters;
     fm_status st;
 
+    f->modules = f->modules ? f->modules : default_modules(f, unnamed_experts);
     if (f->texts.adapters) {
         *a = fm_adapter_file_adapters(f->texts.adapters);
     } else {
@@ -62,9 +74,8 @@ static fm_status choose_adapters(fm_cmd_finetuning *f)
             return st;
     }
     a->train_a = f->train_a;
-    /* PEFT has no names for them (fm_adapter_write): not after hours of training. */
-    if ((a->maps & FM_ADAPT_EXPERTS) && !f->merge &&
-        fm_decoder_folder_config(f->texts.folder)->family == FM_DECODER_GRANITEMOE)
+    /* Not after hours of training. */
+    if ((a->maps & FM_ADAPT_EXPERTS) && unnamed_experts)
         return fm_fail(FM_EINVAL, "adapters of GraniteMoE's experts have no names in PEFT; leave "
                                   "experts out of --modules, or give --merge");
     return FM_OK;

@@ -45,7 +45,9 @@ check "a model to begin with" "$model" new --preset lite-tiny --seed 3 --tokeniz
 tune() {
     "$model" finetune --model base --schema notes.yaml --rounds 4 --sampling-rate 0.5 "$@" notes.csv
 }
-openly() { tune --no-privacy --seed 5 --learning-rate 0.02 --rank 4 "$@"; }
+openly() {
+    tune --no-privacy --seed 5 --learning-rate 0.02 --rank 4 --modules attention,shared "$@"
+}
 tune --rank 4 --epsilon 8 --delta 1e-3 --seed 5 --test held.csv --output private >private.txt 2>private.err
 check "it says what was promised" says private.txt "at delta 0.001, for each who"
 check "and that the number of people is public" says private.err "privacy units, 40, is treated as public"
@@ -80,6 +82,10 @@ config = json.load(open("private/adapter_config.json"))
 assert config["r"] == 4 and config["lora_alpha"] == 8 and config["peft_type"] == "LORA", config
 assert config["base_model_name_or_path"] == "base", config
 EOF
+
+tune --no-privacy --rank 1 --output wide >out 2>&1
+check "without privacy all maps are adapted unless said otherwise" \
+    grep -q 'mlp\.experts\..*lora_B' wide/adapter_model.safetensors
 
 "$model" evaluate --model base --schema notes.yaml --json held.csv >before.json
 "$model" evaluate --model base --adapter open --schema notes.yaml --json held.csv >after.json
