@@ -282,17 +282,18 @@ def graph():
         same("edges", [int(masks.edge(unhex(v["seed"]), d)) for d in v["densities"]], v["edge"])
     for v in file["densities"]:
         n, t, c, d = v["max_nodes"], v["quorum"], v["colluders"], v["chosen"]
-        honest = plans.honest(t, c)
-        same("honest survivors", honest, v["honest"])
+        limit = plans.allowed(v["delta"])
+        honest = plans.honest(n, t, c)
+        same("honest survivors", [plans.held(n, t), honest], [v["held"], v["honest"]])
         for density, log2 in ((d, v["log2_apart_with_chosen"]), (64, v["log2_apart_with_64"])):
             ours = plans.log2_apart(n, honest, density)
             same("log2", (math.isinf(ours), log2 is None or abs(ours - log2) < 1e-5),
                  (log2 is None, True))
         low = v["accepted_from"]
-        same("accepted", [plans.dense_enough(n, t, c, x) for x in (d, low, low - 1)],
+        same("accepted", [plans.dense_enough(n, t, c, x, limit) for x in (d, low, low - 1)],
              [True, True, False])
         if n <= 200:  # of more it takes long
-            same("chosen", plans.choose(n, t, c), d)
+            same("chosen", plans.choose(n, t, c, v["delta"]), d)
     graph_round(file["round"])
 
 
