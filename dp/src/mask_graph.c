@@ -163,3 +163,13 @@ fm_status fm_dp_mask_density_check(const fm_dp_graph *g, uint32_t density)
         "probability of up to 2^%.1f in each round; at most 2^%.1f is allowed at delta %g",
         density, honest, g->quorum, fmin(log2_failure, 0.0), limit(g), g->delta);
 }
+
+fm_status fm_dp_mask_release_check(uint32_t density, uint64_t released)
+{
+    if (density >= FM_DP_DENSITY_ALL || released < FM_DP_GRAPH_ROUNDS)
+        return FM_OK;
+    return fm_fail(FM_EBUDGET,
+                   "masks: %llu rounds of this plan were released, in which some pairs share none; "
+                   "they are for %u, and more take a plan in which all share one",
+                   (unsigned long long)released, FM_DP_GRAPH_ROUNDS);
+}

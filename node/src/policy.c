@@ -136,16 +136,6 @@ static fm_status check_masks(const fm_node_policy *p, const fm_plan *plan)
     return FM_OK;
 }
 
-fm_status fm_node_policy_check_release(uint32_t mask_density, uint64_t charged)
-{
-    if (mask_density >= FM_PLAN_DENSITY_ALL || charged < FM_DP_GRAPH_ROUNDS)
-        return FM_OK;
-    return fm_fail(FM_EBUDGET,
-                   "%llu rounds of this plan are released, in which some nodes share no mask; that "
-                   "holds for %u, and more need a plan with masks: all",
-                   (unsigned long long)charged, FM_DP_GRAPH_ROUNDS);
-}
-
 /** The stated epsilon is what the stated noise really costs. */
 static fm_status check_noise(const fm_node_policy *p, const fm_plan *plan)
 {

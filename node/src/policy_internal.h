@@ -14,8 +14,5 @@
 bool fm_node_policy_is_open(const fm_node_policy *p);
 fm_ledger_budget fm_node_policy_budget(const fm_node_policy *p);
 fm_dp_mechanism fm_node_policy_mechanism(const fm_plan *plan, uint64_t rounds);
-/** FM_EBUDGET for one more release than FM_DP_GRAPH_ROUNDS of a plan in which some pairs share no
- *  mask: what its figures promise would not hold any more. @param charged  rounds of the plan. */
-fm_status fm_node_policy_check_release(uint32_t mask_density, uint64_t charged);
 
 #endif

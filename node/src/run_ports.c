@@ -67,7 +67,7 @@ static fm_status port_can_afford(void *ctx, uint64_t round)
     fm_node_driver *d = ctx;
     fm_ledger_entry e = fm_node_driver_entry(d, round);
     fm_ledger_budget b = fm_node_policy_budget(&d->config.policy);
-    fm_status st = fm_node_policy_check_release(d->plan.mask_density, d->plan.charged);
+    fm_status st = fm_dp_mask_release_check(d->plan.mask_density, d->plan.charged);
 
     return st == FM_OK ? fm_ledger_check(d->ledger, &e, &b) : st;
 }
@@ -77,7 +77,7 @@ static fm_status port_charge(void *ctx, uint64_t round, fm_hash *ledger_head)
     fm_node_driver *d = ctx;
     fm_ledger_entry e = fm_node_driver_entry(d, round);
     fm_ledger_budget b = fm_node_policy_budget(&d->config.policy);
-    fm_status st = fm_node_policy_check_release(d->plan.mask_density, d->plan.charged);
+    fm_status st = fm_dp_mask_release_check(d->plan.mask_density, d->plan.charged);
 
     if (st != FM_OK || (st = fm_ledger_charge(d->ledger, &e, &b)) != FM_OK)
         return st;

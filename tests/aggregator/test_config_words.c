@@ -95,7 +95,6 @@ static void masks_are_more_where_fewer_would_not_hold(void)
         { COHORT, MANY("160"), 121, 255 },
         { COHORT, MANY("195"), 256, 256 },
         { COHORT "training: {rounds: 40", MANY("121") "training: {rounds: 16384", 1, 120 },
-        { COHORT "training: {rounds: 40", MANY("121") "training: {rounds: 16385", 256, 256 },
         { "delta: 1.0e-4\n  " UNITS COHORT, "delta: 1.0e-12\n  " UNITS MANY("101"), 121, 255 },
     };
 

@@ -42,6 +42,9 @@ class Journal:
     def digest_of(self, what, rnd):
         return next((bytes.fromhex(x["data"]) for x in self._of(what) if x["round"] == rnd), None)
 
+    def releases(self):
+        return len(self._of("released"))
+
     def transcript(self):
         heads = self._of("head")
         return (heads[-1]["round"], bytes.fromhex(heads[-1]["data"])) if heads else (0, bytes(32))

@@ -294,6 +294,10 @@ def graph():
              [True, True, False])
         if n <= 200:  # of more it takes long
             same("chosen", plans.choose(n, t, c, v["delta"]), d)
+    for v in file["limits"]:
+        density, rounds = v["mask_density"], v["rounds"]
+        same("limits", [plans.few_enough(density, rounds + 1), plans.few_enough(density, rounds)],
+             [v["one_more_release"], v["plan"]])
     graph_round(file["round"])
 
 

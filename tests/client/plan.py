@@ -226,6 +226,11 @@ def masks_computed(others, density):
     return min(others, math.ceil(others * p + 3 * math.sqrt(others * p * (1 - p))))
 
 
+def few_enough(density, rounds):
+    """Rounds of a plan, or releases of it."""
+    return density == ALL or rounds <= MOST_RELEASES
+
+
 def allowed(delta):
     """log2 of what may fall apart in a round."""
     return min(-54.0, math.log2(delta / 100 / MOST_RELEASES))
@@ -249,7 +254,7 @@ def approve(data, federation):
     p = decode(data)
     need(dense_enough(p["max_nodes"], p["quorum"], p["colluders"], p["mask_density"],
                       allowed(p["delta"])), "plan: too few pairs share a mask")
-    need(p["mask_density"] == ALL or p["rounds"] <= MOST_RELEASES,
+    need(few_enough(p["mask_density"], p["rounds"]),
          "plan: too many rounds for masks of some pairs")
     if p["federation"] != federation:
         raise Refused(f"the plan is of the federation '{p['federation']}'")

@@ -97,6 +97,27 @@ static json_t *choices(void)
     return list;
 }
 
+/* Whether a plan in which so many rounds were released may release one more; whether one of so many
+ * rounds is a plan at all. */
+static json_t *limits(void)
+{
+    static const uint32_t densities_of[] = { 120, 255, 256 };
+    json_t *list = json_array();
+
+    for (size_t d = 0; d < sizeof densities_of / sizeof densities_of[0]; d++)
+        for (uint32_t rounds = 16383; rounds <= 16385; rounds++) {
+            const fm_dp_graph g = { .nodes = 200, .quorum = 101, .rounds = rounds, .delta = 1e-6 };
+            const uint32_t density = densities_of[d];
+
+            json_array_append_new(
+                list,
+                json_pack("{s:i,s:i,s:b,s:b}", "mask_density", (int)density, "rounds", (int)rounds,
+                          "one_more_release", fm_dp_mask_release_check(density, rounds) == FM_OK,
+                          "plan", fm_dp_mask_density_check(&g, density) == FM_OK));
+        }
+    return list;
+}
+
 /* ---- a round ---- */
 
 static fm_hash seed_of(const char *label, uint32_t u, uint32_t v)
@@ -193,5 +214,6 @@ static json_t *a_round(void)
 
 json_t *vec_graph(void)
 {
-    return json_pack("{s:o,s:o,s:o}", "edges", edges(), "densities", choices(), "round", a_round());
+    return json_pack("{s:o,s:o,s:o,s:o}", "edges", edges(), "densities", choices(), "limits",
+                     limits(), "round", a_round());
 }

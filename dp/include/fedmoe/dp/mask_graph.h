@@ -90,5 +90,11 @@ uint32_t fm_dp_mask_density_least(const fm_dp_graph *g);
  *         the text has the figure.
  */
 FM_NODISCARD fm_status fm_dp_mask_density_check(const fm_dp_graph *g, uint32_t density);
+/**
+ * Whether one more round of a plan may be released.
+ * @param released  rounds that were, by this node's own books.
+ * @return FM_OK; FM_EBUDGET when not all pairs share a mask and FM_DP_GRAPH_ROUNDS were.
+ */
+FM_NODISCARD fm_status fm_dp_mask_release_check(uint32_t density, uint64_t released);
 
 #endif
