@@ -114,6 +114,7 @@ fm_status fm_words_masks(fm_buf *out, const fm_words_graph *g)
                                 .colluders = (uint32_t)g->colluders };
     const uint32_t others = graph.nodes - 1, density = (uint32_t)g->density;
     uint32_t held;
+    char with[64];
 
     if (g->density < 1 || g->density > FM_DP_DENSITY_ALL || g->nodes < 2 ||
         g->nodes > FM_MAX_NODES || g->quorum < 1 || g->quorum > g->nodes || g->colluders < 0 ||
@@ -124,13 +125,15 @@ fm_status fm_words_masks(fm_buf *out, const fm_words_graph *g)
                              " Until a round is released an update is hidden by masks, one with "
                              "every other node of the round.");
     held = fm_dp_graph_colluders(&graph);
+    (void)snprintf(with, sizeof with, " and up to %u node%s that collude%s with it", held,
+                   held == 1 ? "" : "s", held == 1 ? "s" : "");
     return fm_buf_printf(
         out,
         " Until a round is released an update is hidden by masks with about %.0f of %u others, "
         "drawn anew and in secret each round; only the two who share a mask know of it. Against "
-        "the aggregator and up to %u node%s that collude%s with it these masks hold the updates of "
-        "all others together, but for a probability below 2^%.1f in a round.",
-        fm_dp_mask_mean(others, density), others, held, held == 1 ? "" : "s", held == 1 ? "s" : "",
+        "the aggregator%s these masks hold the updates of all others together, but for a "
+        "probability below 2^%.1f in a round.",
+        fm_dp_mask_mean(others, density), others, held > 0 ? with : "",
         fmin(0.0, fm_dp_graph_log2_failure(graph.nodes,
                                            graph.quorum - fm_dp_graph_coalition(&graph), density)));
 }

@@ -167,6 +167,7 @@ static void plan_says_with_how_many_a_node_shares_masks(void)
 {
     const fm_words_graph many = { .density = 120, .nodes = 200, .quorum = 101, .colluders = 0 };
     const fm_words_graph high = { .density = 167, .nodes = 200, .quorum = 160, .colluders = 0 };
+    const fm_words_graph odd = { .density = 182, .nodes = 101, .quorum = 51, .colluders = 0 };
     const fm_words_graph bad = { .density = 300, .nodes = -5, .quorum = 101, .colluders = 101 };
     fm_buf t = { 0 };
     shell d;
@@ -185,6 +186,8 @@ static void plan_says_with_how_many_a_node_shares_masks(void)
     CU_ASSERT_PTR_NOT_NULL(strstr((const char *)t.data, "below 2^-55.1"));
     CU_ASSERT_EQUAL_FATAL(fm_words_masks(&t, &high), FM_OK); /* 41 honest ones of 160 */
     CU_ASSERT_PTR_NOT_NULL(strstr((const char *)t.data, "up to 119 nodes that collude with it"));
+    CU_ASSERT_EQUAL_FATAL(fm_words_masks(&t, &odd), FM_OK);
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)t.data, "Against the aggregator these masks"));
     fm_buf_fini(&t);
 }
 
