@@ -94,11 +94,12 @@ uint32_t fm_dp_graph_coalition(const fm_dp_graph *g)
     return g->colluders > most ? g->colluders : most;
 }
 
-/* What may fall apart in a round, log2. */
+/* What the bound may be of a round, log2. */
 static double limit(const fm_dp_graph *g)
 {
     return fmin(FM_DP_GRAPH_LOG2_LIMIT,
-                log2(g->delta * FM_DP_GRAPH_DELTA_SHARE) - log2((double)FM_DP_GRAPH_ROUNDS));
+                log2(g->delta * FM_DP_GRAPH_DELTA_SHARE) - log2((double)FM_DP_GRAPH_ROUNDS)) -
+           FM_DP_GRAPH_TIME_BITS;
 }
 
 uint32_t fm_dp_mask_density_least(const fm_dp_graph *g)

@@ -232,8 +232,8 @@ def few_enough(density, rounds):
 
 
 def allowed(delta):
-    """log2 of what may fall apart in a round."""
-    return min(-54.0, math.log2(delta / 100 / MOST_RELEASES))
+    """log2 of what may fall apart in a round, less a bit for what time tells."""
+    return min(-54.0, math.log2(delta / 100 / MOST_RELEASES)) - 1
 
 
 def choose(nodes, quorum, colluders, delta):

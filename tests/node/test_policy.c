@@ -188,7 +188,7 @@ static void set_many(desk *d, uint32_t density)
 
 /* tests/dp/test_mask_graph_attacks.c reads single updates with so few. */
 REFUSAL(masks_too_few_to_hold_together, FM_EPERM, "too sparse", { set_many(d, 12); })
-REFUSAL(masks_that_are_nearly_enough, FM_EPERM, "2^-53.4", { set_many(d, 241); })
+REFUSAL(masks_that_are_nearly_enough, FM_EPERM, "2^-54.8", { set_many(d, 242); })
 REFUSAL(some_masks_where_all_are_wanted, FM_EPERM, "policy.masks", {
     set_many(d, 255);
     d->policy.all_masks = true;
@@ -199,8 +199,8 @@ REFUSAL(some_masks_for_more_rounds_than_they_hold, FM_EPERM, "16385 rounds", {
     d->plan.rounds = 16385;
 })
 /* Of which the promise's delta would have to take account. */
-REFUSAL(some_masks_beside_a_tiny_delta, FM_EPERM, "2^-60.5 is allowed at delta 1e-12", {
-    set_many(d, 242);
+REFUSAL(some_masks_beside_a_tiny_delta, FM_EPERM, "2^-61.5 is allowed at delta 1e-12", {
+    set_many(d, 243);
     d->plan.delta = 1e-12;
 })
 
@@ -268,7 +268,7 @@ static void a_plan_of_enough_masks_is_allowed(void)
     desk d;
 
     open_desk(&d);
-    set_many(&d, 242);
+    set_many(&d, 243);
     CU_ASSERT_EQUAL(check(&d), FM_OK);
     set_many(&d, 256);
     d.policy.all_masks = true;

@@ -25,10 +25,12 @@
 #define FM_DP_GRAPH_ROUNDS 16384u
 /**
  * log2 of how likely the honest survivors of a released round may fall apart, at most: all rounds so
- * stay below 2^-40. And below a hundredth of the plan's delta, which does not count them.
+ * stay below 2^-40, and below a hundredth of the plan's delta, which does not count them. A bit less
+ * is asked for: for what the time of a node's update tells of its edges (docs/privacy.md, section 6).
  */
 #define FM_DP_GRAPH_LOG2_LIMIT (-54.0)
 #define FM_DP_GRAPH_DELTA_SHARE 0.01
+#define FM_DP_GRAPH_TIME_BITS 1.0
 
 /** What a plan says of those among whom the edges are drawn. */
 typedef struct {
