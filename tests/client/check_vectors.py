@@ -27,6 +27,7 @@ import masks
 import plan as plans
 import step
 import wire
+from books import Journal
 from wire import Refused
 
 FOLDER = sys.argv[1]
@@ -298,7 +299,21 @@ def graph():
         density, rounds = v["mask_density"], v["rounds"]
         same("limits", [plans.few_enough(density, rounds + 1), plans.few_enough(density, rounds)],
              [v["one_more_release"], v["plan"]])
+        same("room for a release", has_room(rounds, density), v["one_more_release"])
     graph_round(file["round"])
+
+
+def has_room(releases, density):
+    """Of a journal that knows of so many, and of as many of another plan."""
+    class Lines:
+        lines = [{"plan": p.hex(), "what": "released", "round": r, "data": ""}
+                 for p in (b"this", b"other") for r in range(releases)]
+
+    try:
+        Journal(Lines, b"this").need_room(density)
+    except Refused:
+        return False
+    return True
 
 
 def graph_round(r):

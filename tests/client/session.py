@@ -172,8 +172,7 @@ class Session:
         now = int(time.time())
         need(all(roster.members[u].valid_at(now) for u in p), "a certificate has ended")
         need(not roster.barred & set(p), "a participant was revoked")
-        need(plans.few_enough(plan["mask_density"], self.journal.releases() + 1),
-             "as many rounds released as masks of some pairs are for")
+        self.journal.need_room(plan["mask_density"])
         rnd, head, model = self.follow(m)
         need(m["round"] > rnd, "a round in its own transcript")
         need(model in (None, m["model_hash"]), "not the model that the transcript ends with")
