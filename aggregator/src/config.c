@@ -402,8 +402,8 @@ static fm_status read_root(const fm_yaml_node *root, fm_aggregator_config *c)
     return (st = fm_config_read_model(root, c)) == FM_OK ? fm_config_read_training(root, c) : st;
 }
 
-/* What is no plan, has no lattice or too few masks is refused here. What else members' policies do not
- * allow is theirs to say. */
+/* What is no plan, has no lattice or too few masks is refused here. What else members' policies
+ * do not allow is theirs to say. */
 static fm_status check_plan(const char *path, const fm_plan *p)
 {
     const fm_dp_lattice_spec spec = fm_replay_lattice_spec(p);

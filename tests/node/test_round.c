@@ -61,8 +61,8 @@ static void check_sum(bench *b)
     CU_ASSERT_EQUAL(memcmp(sum, want, sizeof sum), 0);
 }
 
-/** With another one a node would mask with those that the others do not. The bench's plan is for too few
- *  nodes to have less than all: it is changed once it is approved. */
+/** With another one a node would mask with those that the others do not. The bench's plan is for
+ *  too few nodes to have less than all: it is changed once it is approved. */
 static void an_update_is_made_with_the_density_of_the_plan(void)
 {
     bench b;
