@@ -5,6 +5,7 @@
 #include "fedmoe/aggregator/directory.h"
 #include "fedmoe/base/cli.h"
 #include "fedmoe/base/json.h"
+#include "fedmoe/dp/mask_graph.h"
 
 #define DELTA_LARGE 0.01 /* from here on a warning */
 
@@ -18,12 +19,6 @@ static const char *schedule(const fm_plan *p)
     return p->schedule == FM_SCHEDULE_LINEAR   ? "linear"
            : p->schedule == FM_SCHEDULE_COSINE ? "cosine"
                                                : "constant";
-}
-
-/* With how many others a node shares a mask, on average. */
-static double neighbours(const fm_aggregator_init_report *r)
-{
-    return (double)r->mask_density / FM_PLAN_DENSITY_ALL * (r->max_nodes - 1);
 }
 
 /* What was chosen, and from what. */
@@ -75,13 +70,17 @@ static void print_masks(const fm_aggregator_init_report *r)
         printf("masks             with every other node of a round\n");
         return;
     }
-    printf("masks             with about %.0f of %u other nodes, drawn anew and in secret for each "
-           "round\n"
-           "                  (density %u of 256: %u honest survivors or more fall apart, so that "
-           "parts\n"
-           "                  of their sum could be read, with probability below 2^%.1f a "
-           "round)\n",
-           neighbours(r), r->max_nodes - 1, r->mask_density, r->honest, r->log2_apart);
+    printf(
+        "masks             with about %.0f of %u other nodes, drawn anew and in secret for each "
+        "round\n"
+        "                  (density %u of 256: %u honest survivors or more fall apart, so that "
+        "parts\n"
+        "                  of their sum could be read, with probability below 2^%.1f a round; "
+        "that only\n"
+        "                  one sum is released holds for up to %u node%s that collude%s with the "
+        "aggregator)\n",
+        fm_dp_mask_mean(r->max_nodes - 1, r->mask_density), r->max_nodes - 1, r->mask_density,
+        r->honest, r->log2_apart, r->held, r->held == 1 ? "" : "s", r->held == 1 ? "s" : "");
 }
 
 static void print_text(const char *dir, const fm_aggregator_init_report *r, const char *plan)
@@ -136,7 +135,8 @@ static int print_json(const char *dir, const fm_aggregator_init_report *r, const
         isfinite(r->epsilon) ? json_real(r->epsilon) : json_null(), "delta", r->delta, "rounds",
         (json_int_t)r->rounds, "parameters", (json_int_t)r->parameters, "update_words",
         (json_int_t)r->update_words, "word_bits", (json_int_t)r->word_bits, "mask_density",
-        (json_int_t)r->mask_density, "mask_neighbours", neighbours(r), "log2_apart",
+        (json_int_t)r->mask_density, "mask_neighbours",
+        fm_dp_mask_mean(r->max_nodes - 1, r->mask_density), "log2_apart",
         isfinite(r->log2_apart) ? json_real(r->log2_apart) : json_null(), "training",
         training_json(r));
     fm_status st = j ? fm_json_print(j) : fm_fail(FM_ENOMEM, "no memory for the report");

@@ -7,7 +7,6 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/random.h"
 #include "fedmoe/dp/accountant.h"
-#include "fedmoe/dp/mask_graph.h"
 #include "fedmoe/proto/digest.h"
 
 /* Metadata keys that fedmoe-model writes; the aggregator passes their texts on unread. */
@@ -403,15 +402,17 @@ static fm_status read_root(const fm_yaml_node *root, fm_aggregator_config *c)
     return (st = fm_config_read_model(root, c)) == FM_OK ? fm_config_read_training(root, c) : st;
 }
 
-/* What members would refuse, or nodes could not encode, is refused here. */
+/* What is no plan, has no lattice or too few masks is refused here. What else members' policies
+ * do not allow is theirs to say. */
 static fm_status check_plan(const char *path, const fm_plan *p)
 {
     const fm_dp_lattice_spec spec = fm_replay_lattice_spec(p);
+    const fm_dp_graph graph = fm_replay_graph(p);
     fm_dp_lattice lattice;
     fm_status st;
 
-    if ((st = fm_plan_check(p)) == FM_OK)
-        st = fm_dp_lattice_make(&spec, &lattice);
+    if ((st = fm_plan_check(p)) == FM_OK && (st = fm_dp_lattice_make(&spec, &lattice)) == FM_OK)
+        st = fm_dp_mask_density_check(&graph, p->mask_density);
     return st == FM_OK ? st : fm_fail_context(st, "%s: ", path);
 }
 
@@ -420,6 +421,13 @@ static unsigned least_word_bits(const fm_plan *p)
     const fm_dp_lattice_spec spec = fm_replay_lattice_spec(p);
 
     return fm_dp_least_word_bits(&spec);
+}
+
+static uint32_t least_density(const fm_plan *p)
+{
+    const fm_dp_graph graph = fm_replay_graph(p);
+
+    return fm_dp_mask_density_least(&graph);
 }
 
 /* With room for every member's own reckoning of this plan with the rest of its ledger. */
@@ -455,8 +463,7 @@ fm_status fm_aggregator_config_load(const char *path, fm_aggregator_config *out)
     if (c.plan.word_bits == 0)
         c.plan.word_bits = least_word_bits(&c.plan);
     if (c.plan.mask_density == 0)
-        c.plan.mask_density =
-            fm_dp_mask_density_least(c.plan.max_nodes, c.plan.quorum, c.plan.colluders);
+        c.plan.mask_density = least_density(&c.plan);
     fm_random_bytes(c.plan.run, sizeof c.plan.run);
     if ((st = check_plan(path, &c.plan)) != FM_OK)
         goto done;

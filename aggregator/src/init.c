@@ -16,8 +16,8 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/yaml.h"
 #include "fedmoe/dp/accountant.h"
-#include "fedmoe/dp/mask_graph.h"
 #include "fedmoe/proto/link/link.h"
+#include "fedmoe/replay/replay.h"
 
 #define SMALL_FILE_MAX ((size_t)1 << 20)
 #define MODEL_FILE_MAX ((size_t)FM_MAX_PARAMETERS * 4 + FM_SAFETENSORS_MAX_HEADER)
@@ -268,6 +268,7 @@ static fm_status make_directory(const char *dir, const fm_aggregator_init_option
 static fm_status report(const fm_aggregator_config *c, fm_aggregator_init_report *out)
 {
     const fm_plan *p = &c->plan;
+    const fm_dp_graph graph = fm_replay_graph(p);
     const fm_dp_mechanism m = { p->noise_multiplier, p->sampling_rate, p->rounds, FM_DP_GAUSSIAN,
                                 0 };
 
@@ -282,7 +283,8 @@ static fm_status report(const fm_aggregator_config *c, fm_aggregator_init_report
     out->word_bits = p->word_bits;
     out->max_nodes = p->max_nodes;
     out->mask_density = p->mask_density;
-    out->honest = p->quorum - fm_dp_graph_coalition(p->quorum, p->colluders);
+    out->held = fm_dp_graph_colluders(&graph);
+    out->honest = p->quorum - fm_dp_graph_coalition(&graph);
     out->log2_apart = fm_dp_graph_log2_failure(p->max_nodes, out->honest, p->mask_density);
     if (p->task == FM_TASK_TRAINING) {
         out->training = *p;

@@ -66,66 +66,111 @@ double fm_dp_graph_log2_failure(uint32_t nodes, uint32_t honest, uint32_t densit
     return failure(&f, nodes, honest, density);
 }
 
+double fm_dp_mask_mean(uint32_t others, uint32_t density)
+{
+    return others * ((double)density / FM_DP_DENSITY_ALL);
+}
+
 uint32_t fm_dp_mask_work(uint32_t others, uint32_t density)
 {
-    const double p = (double)density / FM_DP_DENSITY_ALL, mean = others * p;
+    const double p = (double)density / FM_DP_DENSITY_ALL, mean = fm_dp_mask_mean(others, density);
     const double most = ceil(mean + WORK_DEVIATIONS * sqrt(mean * (1.0 - p)));
 
     return most < (double)others ? (uint32_t)most : others;
 }
 
-uint32_t fm_dp_graph_coalition(uint32_t quorum, uint32_t colluders)
+uint32_t fm_dp_graph_colluders(const fm_dp_graph *g)
 {
-    return quorum / 3 > colluders ? quorum / 3 : colluders;
+    const uint64_t twice = 2 * (uint64_t)g->quorum;
+
+    return twice > g->nodes ? (uint32_t)(twice - g->nodes - 1) : 0;
 }
 
-uint32_t fm_dp_mask_density_least(uint32_t nodes, uint32_t quorum, uint32_t colluders)
+uint32_t fm_dp_graph_coalition(const fm_dp_graph *g)
 {
-    const uint32_t honest = quorum - fm_dp_graph_coalition(quorum, colluders);
+    const uint32_t held = fm_dp_graph_colluders(g), third = g->quorum / 3;
+    const uint32_t most = held > third ? held : third;
+
+    return g->colluders > most ? g->colluders : most;
+}
+
+/* What the bound may be of a round, log2. */
+static double limit(const fm_dp_graph *g)
+{
+    return fmin(FM_DP_GRAPH_LOG2_LIMIT,
+                log2(g->delta * FM_DP_GRAPH_DELTA_SHARE) - log2((double)FM_DP_GRAPH_ROUNDS)) -
+           FM_DP_GRAPH_TIME_BITS;
+}
+
+uint32_t fm_dp_mask_density_least(const fm_dp_graph *g)
+{
+    const uint32_t honest = g->quorum - fm_dp_graph_coalition(g);
     uint32_t low = 1, high = FM_DP_DENSITY_ALL; /* high serves */
     factorials f;
 
-    if (nodes <= FM_DP_DENSE_NODES || honest <= 1)
+    if (g->nodes <= FM_DP_DENSE_NODES || honest <= 1 || g->rounds > FM_DP_GRAPH_ROUNDS)
         return FM_DP_DENSITY_ALL;
-    fill(&f, nodes);
+    fill(&f, g->nodes);
     while (low < high) {
         const uint32_t middle = (low + high) / 2;
 
-        if (failure(&f, nodes, honest, middle) <= FM_DP_GRAPH_LOG2_LIMIT - MARGIN)
+        if (failure(&f, g->nodes, honest, middle) <= limit(g) - MARGIN)
             high = middle;
         else
             low = middle + 1;
     }
-    return fm_dp_mask_work(nodes - 1, high) < nodes - 1 ? high : FM_DP_DENSITY_ALL;
+    return fm_dp_mask_work(g->nodes - 1, high) < g->nodes - 1 ? high : FM_DP_DENSITY_ALL;
 }
 
-fm_status fm_dp_mask_density_check(uint32_t nodes, uint32_t quorum, uint32_t colluders,
-                                   uint32_t density)
+static fm_status check_figures(const fm_dp_graph *g, uint32_t density)
 {
-    uint32_t honest;
-    double log2_failure;
-
-    if (density < 1 || density > FM_DP_DENSITY_ALL || nodes < 2 || nodes > MAX_NODES ||
-        quorum > nodes || colluders >= quorum)
+    if (density < 1 || density > FM_DP_DENSITY_ALL || g->nodes < 2 || g->nodes > MAX_NODES ||
+        g->quorum > g->nodes || g->colluders >= g->quorum)
         return fm_fail(FM_EINVAL,
                        "masks: a density of %u, for a quorum of %u of %u nodes and %u "
                        "colluders",
-                       density, quorum, nodes, colluders);
-    if (density == FM_DP_DENSITY_ALL)
-        return FM_OK;
-    if (nodes <= FM_DP_DENSE_NODES)
+                       density, g->quorum, g->nodes, g->colluders);
+    if (density < FM_DP_DENSITY_ALL && !(g->delta > 0.0)) /* a NaN is refused */
+        return fm_fail(FM_EINVAL, "masks: a density of %u with a delta of %g", density, g->delta);
+    return FM_OK;
+}
+
+fm_status fm_dp_mask_density_check(const fm_dp_graph *g, uint32_t density)
+{
+    uint32_t honest;
+    double log2_failure;
+    fm_status st = check_figures(g, density);
+
+    if (st != FM_OK || density == FM_DP_DENSITY_ALL)
+        return st;
+    if (g->nodes <= FM_DP_DENSE_NODES)
         return fm_fail(FM_EINVAL,
                        "masks: a density of %u of 256; up to %u nodes every pair must share one "
                        "(256)",
                        density, FM_DP_DENSE_NODES);
-    honest = quorum - fm_dp_graph_coalition(quorum, colluders);
-    log2_failure = honest > 1 ? fm_dp_graph_log2_failure(nodes, honest, density) : 0.0;
-    if (log2_failure <= FM_DP_GRAPH_LOG2_LIMIT)
+    if (g->rounds > FM_DP_GRAPH_ROUNDS)
+        return fm_fail(FM_EINVAL,
+                       "masks: a density of %u of 256 for %u rounds; for more than %u every pair "
+                       "must share one (256)",
+                       density, g->rounds, FM_DP_GRAPH_ROUNDS);
+    honest = g->quorum - fm_dp_graph_coalition(g);
+    log2_failure = honest > 1 ? fm_dp_graph_log2_failure(g->nodes, honest, density) : 0.0;
+    if (log2_failure <= limit(g))
         return FM_OK;
     return fm_fail(
         FM_EINVAL,
         "masks: a density of %u of 256 is too sparse: %u honest survivors of a quorum of "
         "%u would fall apart, so that parts of their sum could be read, with a "
-        "probability of up to 2^%.1f in each round; at most 2^%.0f is allowed",
-        density, honest, quorum, fmin(log2_failure, 0.0), FM_DP_GRAPH_LOG2_LIMIT);
+        "probability of up to 2^%.1f in each round; at most 2^%.1f is allowed at delta %g",
+        density, honest, g->quorum, fmin(log2_failure, 0.0), limit(g), g->delta);
+}
+
+fm_status fm_dp_mask_release_check(uint32_t density, uint64_t released)
+{
+    if (density >= FM_DP_DENSITY_ALL || released < FM_DP_GRAPH_ROUNDS)
+        return FM_OK;
+    return fm_fail(FM_EBUDGET,
+                   "masks: %llu rounds of this plan were released, in which some pairs share none; "
+                   "they are for %u, and more take a plan in which all share one",
+                   (unsigned long long)released, FM_DP_GRAPH_ROUNDS);
 }

@@ -29,7 +29,7 @@ struct fm_dp_release {
     seeds *secret;
     bool disclosed;
     bool ties_down;
-    uint32_t masks; /* that were computed */
+    uint32_t masks; /* that were computed; tests only, else 0 */
     uint32_t self;
     uint32_t participant_count;
     uint32_t participants[FM_DP_MAX_MEMBERS];
@@ -219,9 +219,17 @@ static fm_status fill_words(fm_dp_release *r, fm_dp_sum *sum, const fm_dp_shares
                       .signs = signs,
                       .ties_down = r->ties_down,
                       .kept = r->noise };
+    fm_status st;
 
-    w.masks = r->masks = list_masks(r, density, masks, signs);
-    return fm_dp_words_make(&w, r->words);
+    w.masks = list_masks(r, density, masks, signs);
+    if (atomic_load(&g_keep_noise))
+        r->masks = w.masks;
+    st = fm_dp_words_make(&w, r->words);
+    /* They tell who shares a mask, and how many do. */
+    sodium_memzero(masks, sizeof masks);
+    sodium_memzero(signs, sizeof signs);
+    sodium_memzero(&w, sizeof w);
+    return st;
 }
 
 fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *shares, const fm_dp_pairs *pairs,

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "fedmoe/dp/encode.h"
-#include "fedmoe/dp/mask_graph.h"
 #include "fedmoe/node/step.h"
+#include "fedmoe/replay/replay.h"
 #include "words.h"
 
 /* The reckoning is done here and at the coordinator; both may round differently. */
@@ -124,13 +124,14 @@ static fm_status check_quorum(const fm_node_policy *p, const fm_plan *plan)
 /** So many masks that the honest survivors hang together: reckoned here, whatever was reckoned there. */
 static fm_status check_masks(const fm_node_policy *p, const fm_plan *plan)
 {
+    const fm_dp_graph graph = fm_replay_graph(plan);
+
     if (p->all_masks && plan->mask_density < FM_PLAN_DENSITY_ALL)
         return fm_fail(FM_EPERM,
                        "in the plan a node shares a mask with %u of 256 others, by chance; the "
                        "policy of this node wants one with each (policy.masks: all)",
                        plan->mask_density);
-    if (fm_dp_mask_density_check(plan->max_nodes, plan->quorum, plan->colluders,
-                                 plan->mask_density) != FM_OK)
+    if (fm_dp_mask_density_check(&graph, plan->mask_density) != FM_OK)
         return fm_fail_context(FM_EPERM, "the plan cannot be accepted: ");
     return FM_OK;
 }

@@ -13,6 +13,7 @@ typedef struct {
     const char *data_set;
     const fm_hash *plan;
     uint64_t charged;    /* of the data set, over everything */
+    uint64_t of_plan;    /* of these, the plan's */
     uint64_t last_round; /* of the plan */
 } books;
 
@@ -23,12 +24,15 @@ static fm_status read_row(void *ctx, const fm_ledger_row *row)
     if (strcmp(row->data_set, b->data_set) != 0)
         return FM_OK;
     b->charged += row->mechanism.count;
-    if (fm_hash_equal(&row->plan, b->plan) && row->round > b->last_round)
+    if (!fm_hash_equal(&row->plan, b->plan))
+        return FM_OK;
+    b->of_plan += row->mechanism.count;
+    if (row->round > b->last_round)
         b->last_round = row->round;
     return FM_OK;
 }
 
-fm_status fm_node_books_check(const fm_node_driver *d, const fm_node_prepared *p)
+fm_status fm_node_books_check(const fm_node_driver *d, fm_node_prepared *p)
 {
     books b = { .data_set = d->config.data_set, .plan = &p->hash };
     fm_journal_state journal = { 0 };
@@ -54,6 +58,7 @@ fm_status fm_node_books_check(const fm_node_driver *d, const fm_node_prepared *p
                        "round %llu: the journal is not the newest one; put the newest one back",
                        d->config.dir, (unsigned long long)journal.last_used, d->config.ledger,
                        (unsigned long long)b.last_round);
+    p->charged = b.of_plan;
     return FM_OK;
 }
 

@@ -18,6 +18,8 @@ typedef struct {
     char purpose[FM_PURPOSE_MAX + 1];
     char federation[FM_NAME_MAX + 1];
     fm_dp_mechanism mechanism; /* of one round */
+    uint32_t mask_density;
+    uint64_t charged; /* rounds of this plan that the ledger holds */
     char unit[FM_NAME_MAX + 1];
     uint32_t rounds, parameters;
     fm_task task;
@@ -114,8 +116,8 @@ fm_status fm_node_books_none_yet(const fm_node_config *c);
 /** The failure of who wants to read it: FM_ENOTFOUND (nothing is spent yet), or as above. */
 fm_status fm_node_books_missing(const fm_node_config *c);
 /** FM_EPROTO, the text naming files and figures of this house, when ledger and journal of the
- *  plan that is being prepared cannot both be the newest. */
-fm_status fm_node_books_check(const fm_node_driver *d, const fm_node_prepared *p);
+ *  plan that is being prepared cannot both be the newest. Notes what the ledger holds of the plan. */
+fm_status fm_node_books_check(const fm_node_driver *d, fm_node_prepared *p);
 /** FM_EIO likewise when the ledger lacks an entry that this node has signed a mark of. */
 fm_status fm_node_books_check_mark(const fm_node_driver *d, const fm_ledger_mark *mark);
 /** After entries were added to the ledger: the journal (state.db in the node's folder) must not

@@ -214,6 +214,7 @@ static fm_status prepare_anew(fm_node_driver *d, const fm_plan *plan, const fm_h
 
     p->hash = *hash;
     p->mechanism = fm_node_policy_mechanism(plan, 1);
+    p->mask_density = plan->mask_density;
     p->rounds = plan->rounds;
     p->parameters = plan->parameters;
     p->task = plan->task;

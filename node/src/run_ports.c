@@ -10,7 +10,7 @@
 /* The aggregator adds, steps and syncs a model of a hundred million parameters in ten seconds. */
 #define SILENCE_MS 10000u
 #define SILENCE_PARAMETERS_A_MS 10000u
-#define MAX_REFUSALS 64u       /* of one session: more is an aggregator that only fills our log */
+#define MAX_REFUSALS 64u /* of one session: more is an aggregator that only fills our log */
 
 /* A lost link is no reason to end the process: the driver reconnects. */
 static fm_status port_send(void *ctx, const fm_message *m)
@@ -67,8 +67,9 @@ static fm_status port_can_afford(void *ctx, uint64_t round)
     fm_node_driver *d = ctx;
     fm_ledger_entry e = fm_node_driver_entry(d, round);
     fm_ledger_budget b = fm_node_policy_budget(&d->config.policy);
+    fm_status st = fm_dp_mask_release_check(d->plan.mask_density, d->plan.charged);
 
-    return fm_ledger_check(d->ledger, &e, &b);
+    return st == FM_OK ? fm_ledger_check(d->ledger, &e, &b) : st;
 }
 
 static fm_status port_charge(void *ctx, uint64_t round, fm_hash *ledger_head)
@@ -76,9 +77,12 @@ static fm_status port_charge(void *ctx, uint64_t round, fm_hash *ledger_head)
     fm_node_driver *d = ctx;
     fm_ledger_entry e = fm_node_driver_entry(d, round);
     fm_ledger_budget b = fm_node_policy_budget(&d->config.policy);
-    fm_status st = fm_ledger_charge(d->ledger, &e, &b);
+    fm_status st = fm_dp_mask_release_check(d->plan.mask_density, d->plan.charged);
 
-    return st == FM_OK ? fm_ledger_head(d->ledger, ledger_head) : st;
+    if (st != FM_OK || (st = fm_ledger_charge(d->ledger, &e, &b)) != FM_OK)
+        return st;
+    d->plan.charged++;
+    return fm_ledger_head(d->ledger, ledger_head);
 }
 
 static fm_status port_check_mark(void *ctx, const fm_ledger_mark *mark)

@@ -26,6 +26,7 @@ fm_status fm_verify_model(verification *v)
     const fm_plan *p = &v->report.plan;
     const size_t bytes = (size_t)p->parameters * sizeof(float);
     const fm_dp_lattice_spec spec = fm_replay_lattice_spec(p);
+    const fm_dp_graph graph = fm_replay_graph(p);
     const fm_hash hash = fm_model_digest(v->at.payload.data, v->at.payload.len);
     float *first = NULL;
     fm_status st;
@@ -35,8 +36,7 @@ fm_status fm_verify_model(verification *v)
                               "it is not the first model that the plan names by its hash");
     if ((st = fm_dp_lattice_make(&spec, &v->lattice)) != FM_OK)
         return fm_verify_place(v, st, "lattice of the plan");
-    if ((st = fm_dp_mask_density_check(p->max_nodes, p->quorum, p->colluders, p->mask_density)) !=
-        FM_OK)
+    if ((st = fm_dp_mask_density_check(&graph, p->mask_density)) != FM_OK)
         return fm_verify_place(v, st, "masks of the plan");
     if ((st = room(p->parameters, sizeof *first, &first)) != FM_OK)
         return st;

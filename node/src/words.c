@@ -109,8 +109,12 @@ fm_status fm_words_noise(fm_buf *out, const char *noise, long long quorum, long 
 
 fm_status fm_words_masks(fm_buf *out, const fm_words_graph *g)
 {
-    const uint32_t nodes = (uint32_t)g->nodes, quorum = (uint32_t)g->quorum;
-    uint32_t coalition;
+    const fm_dp_graph graph = { .nodes = (uint32_t)g->nodes,
+                                .quorum = (uint32_t)g->quorum,
+                                .colluders = (uint32_t)g->colluders };
+    const uint32_t others = graph.nodes - 1, density = (uint32_t)g->density;
+    uint32_t held;
+    char with[64];
 
     if (g->density < 1 || g->density > FM_DP_DENSITY_ALL || g->nodes < 2 ||
         g->nodes > FM_MAX_NODES || g->quorum < 1 || g->quorum > g->nodes || g->colluders < 0 ||
@@ -120,16 +124,18 @@ fm_status fm_words_masks(fm_buf *out, const fm_words_graph *g)
         return fm_buf_printf(out,
                              " Until a round is released an update is hidden by masks, one with "
                              "every other node of the round.");
-    coalition = fm_dp_graph_coalition(quorum, (uint32_t)g->colluders);
+    held = fm_dp_graph_colluders(&graph);
+    (void)snprintf(with, sizeof with, " and up to %u node%s that collude%s with it", held,
+                   held == 1 ? "" : "s", held == 1 ? "s" : "");
     return fm_buf_printf(
         out,
         " Until a round is released an update is hidden by masks with about %.0f of %u others, "
-        "drawn "
-        "anew and in secret each round; only the two who share a mask know of it. These masks hold "
-        "the updates of all others together against any %u nodes that collude, but for a "
+        "drawn anew and in secret each round; only the two who share a mask know of it. Against "
+        "the aggregator%s these masks hold the updates of all others together, but for a "
         "probability below 2^%.1f in a round.",
-        (double)g->density / FM_DP_DENSITY_ALL * (nodes - 1), nodes - 1, coalition,
-        fmin(0.0, fm_dp_graph_log2_failure(nodes, quorum - coalition, (uint32_t)g->density)));
+        fm_dp_mask_mean(others, density), others, held > 0 ? with : "",
+        fmin(0.0, fm_dp_graph_log2_failure(graph.nodes,
+                                           graph.quorum - fm_dp_graph_coalition(&graph), density)));
 }
 
 fm_status fm_words_encoding(fm_buf *out, const char *encoding)

@@ -15,6 +15,29 @@ static char *unconst(const char *s)
     return (char *)(uintptr_t)s;
 }
 
+/* As get_training. */
+static void put_training(const fm_plan *p, wire_plan *w)
+{
+    w->encoding = (uint32_t)p->encoding;
+    w->schedule = (uint32_t)p->schedule;
+    w->warmup = p->warmup;
+    w->final_rate = p->final_rate;
+    w->load_groups = p->load_groups;
+    w->load_experts = p->load_experts;
+    w->load_share = p->load_share;
+    w->balance_rate = p->balance_rate;
+    w->clip_quantile = p->clip_quantile;
+    w->clip_rate = p->clip_rate;
+    w->clip_share = p->clip_share;
+    w->start_center = p->start_center;
+    w->start_count = p->start_count;
+    w->start_bias = p->start_bias;
+    w->start_scale = p->start_scale;
+    w->model_clip_norm = p->model_clip_norm;
+    w->word_bits = p->word_bits;
+    w->mask_density = p->mask_density;
+}
+
 fm_status fm_plan_encode(const fm_plan *p, fm_buf *out)
 {
     wire_plan w = FEDMOE__V1__PLAN__INIT;
@@ -58,24 +81,7 @@ fm_status fm_plan_encode(const fm_plan *p, fm_buf *out)
     w.beta2 = p->beta2;
     w.averaging = p->averaging;
     w.adam_epsilon = p->adam_epsilon;
-    w.encoding = (uint32_t)p->encoding;
-    w.schedule = (uint32_t)p->schedule;
-    w.warmup = p->warmup;
-    w.final_rate = p->final_rate;
-    w.load_groups = p->load_groups;
-    w.load_experts = p->load_experts;
-    w.load_share = p->load_share;
-    w.balance_rate = p->balance_rate;
-    w.clip_quantile = p->clip_quantile;
-    w.clip_rate = p->clip_rate;
-    w.clip_share = p->clip_share;
-    w.start_center = p->start_center;
-    w.start_count = p->start_count;
-    w.start_bias = p->start_bias;
-    w.start_scale = p->start_scale;
-    w.model_clip_norm = p->model_clip_norm;
-    w.word_bits = p->word_bits;
-    w.mask_density = p->mask_density;
+    put_training(p, &w);
     w.run.data = (uint8_t *)(uintptr_t)p->run;
     w.run.len = FM_SESSION_BYTES;
     if (protobuf_c_message_get_packed_size(&w.base) > FM_MAX_PLAN_BYTES)

@@ -1,7 +1,6 @@
 /* What a plan says of lattice and optimizer, in the words of dp/ and optim/. */
 #include <math.h>
 
-#include "fedmoe/dp/mask_graph.h"
 #include "fedmoe/replay/replay.h"
 
 fm_dp_lattice_spec fm_replay_lattice_spec(const fm_plan *plan)
@@ -16,6 +15,17 @@ fm_dp_lattice_spec fm_replay_lattice_spec(const fm_plan *plan)
         .local = plan->noise == FM_NOISE_LOCAL,
         .encoding = plan->encoding == FM_ENCODING_FAST ? FM_DP_FAST : FM_DP_EXACT,
         .word_bits = plan->word_bits,
+    };
+}
+
+fm_dp_graph fm_replay_graph(const fm_plan *plan)
+{
+    return (fm_dp_graph){
+        .nodes = plan->max_nodes,
+        .quorum = plan->quorum,
+        .colluders = plan->colluders,
+        .rounds = plan->rounds,
+        .delta = plan->delta,
     };
 }
 

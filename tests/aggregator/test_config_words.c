@@ -73,16 +73,44 @@ static void masks_are_as_many_as_are_needed_unless_all_are_asked_for(void)
     fm_aggregator_config c;
 
     CU_ASSERT_EQUAL(density_of(32, ""), 256);
-    CU_ASSERT_EQUAL(density_of(200, ""), 120);
-    CU_ASSERT_EQUAL(density_of(200, "  masks: sparse\n"), 120);
+    CU_ASSERT_EQUAL(density_of(200, ""), 122);
+    CU_ASSERT_EQUAL(density_of(200, "  masks: sparse\n"), 122);
     CU_ASSERT_EQUAL(density_of(200, "  masks: all\n"), 256);
     CU_ASSERT_EQUAL(load_cohort(200, "  masks: 10\n", &c), FM_EPARSE);
     CU_ASSERT(says("use sparse"));
 }
 
+#define COHORT "cohort: {nodes: 4, min: 3, quorum: 3, colluders: 1}\n"
+#define UNITS "clip_norm: 1.0\n  sampling_rate: 1.0\n  expected_units: 600\n  max_units: 2000\n"
+#define MANY(quorum) "cohort: {nodes: 200, min: 2, quorum: " quorum ", colluders: 0}\n"
+
+/* What a plan's quorum, rounds and delta have to do with it: dp/mask_graph.h. */
+static void masks_are_more_where_fewer_would_not_hold(void)
+{
+    static const struct {
+        const char *from, *to;
+        uint32_t least, most;
+    } cases[] = {
+        { COHORT, MANY("121"), 1, 120 },
+        { COHORT, MANY("160"), 121, 255 },
+        { COHORT, MANY("195"), 256, 256 },
+        { COHORT "training: {rounds: 40", MANY("121") "training: {rounds: 16384", 1, 120 },
+        { "delta: 1.0e-4\n  " UNITS COHORT, "delta: 1.0e-12\n  " UNITS MANY("101"), 123, 255 },
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fm_aggregator_config c;
+
+        CU_ASSERT_EQUAL_FATAL(load(cases[i].from, cases[i].to, &c), FM_OK);
+        CU_ASSERT(c.plan.mask_density >= cases[i].least && c.plan.mask_density <= cases[i].most);
+        fm_aggregator_config_fini(&c);
+    }
+}
+
 static const fm_test tests[] = {
     { "masks are as many as are needed, unless all are asked for",
       masks_are_as_many_as_are_needed_unless_all_are_asked_for },
+    { "masks are more where fewer would not hold", masks_are_more_where_fewer_would_not_hold },
     { "words are as short as they can be, unless longer ones are asked for",
       words_are_as_short_as_they_can_be_unless_longer_ones_are_asked_for },
 };

@@ -3,6 +3,7 @@ import json
 import os
 
 from digests import H, part
+from plan import few_enough
 from wire import need
 
 
@@ -41,6 +42,11 @@ class Journal:
 
     def digest_of(self, what, rnd):
         return next((bytes.fromhex(x["data"]) for x in self._of(what) if x["round"] == rnd), None)
+
+    def need_room(self, density):
+        """For one more release of the plan: section 11.5."""
+        need(few_enough(density, len(self._of("released")) + 1),
+             "as many rounds released as masks of some pairs are for")
 
     def transcript(self):
         heads = self._of("head")

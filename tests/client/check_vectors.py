@@ -27,6 +27,7 @@ import masks
 import plan as plans
 import step
 import wire
+from books import Journal
 from wire import Refused
 
 FOLDER = sys.argv[1]
@@ -282,18 +283,37 @@ def graph():
         same("edges", [int(masks.edge(unhex(v["seed"]), d)) for d in v["densities"]], v["edge"])
     for v in file["densities"]:
         n, t, c, d = v["max_nodes"], v["quorum"], v["colluders"], v["chosen"]
-        honest = plans.honest(t, c)
-        same("honest survivors", honest, v["honest"])
+        limit = plans.allowed(v["delta"])
+        honest = plans.honest(n, t, c)
+        same("honest survivors", [plans.held(n, t), honest], [v["held"], v["honest"]])
         for density, log2 in ((d, v["log2_apart_with_chosen"]), (64, v["log2_apart_with_64"])):
             ours = plans.log2_apart(n, honest, density)
             same("log2", (math.isinf(ours), log2 is None or abs(ours - log2) < 1e-5),
                  (log2 is None, True))
         low = v["accepted_from"]
-        same("accepted", [plans.dense_enough(n, t, c, x) for x in (d, low, low - 1)],
+        same("accepted", [plans.dense_enough(n, t, c, x, limit) for x in (d, low, low - 1)],
              [True, True, False])
         if n <= 200:  # of more it takes long
-            same("chosen", plans.choose(n, t, c), d)
+            same("chosen", plans.choose(n, t, c, v["delta"]), d)
+    for v in file["limits"]:
+        density, rounds = v["mask_density"], v["rounds"]
+        same("limits", [plans.few_enough(density, rounds + 1), plans.few_enough(density, rounds)],
+             [v["one_more_release"], v["plan"]])
+        same("room for a release", has_room(rounds, density), v["one_more_release"])
     graph_round(file["round"])
+
+
+def has_room(releases, density):
+    """Of a journal that knows of so many, and of as many of another plan."""
+    class Lines:
+        lines = [{"plan": p.hex(), "what": "released", "round": r, "data": ""}
+                 for p in (b"this", b"other") for r in range(releases)]
+
+    try:
+        Journal(Lines, b"this").need_room(density)
+    except Refused:
+        return False
+    return True
 
 
 def graph_round(r):

@@ -194,9 +194,17 @@ class Lattice:
 
 # ---- the graph of masks: section 11.5 ----
 
-def honest(quorum, colluders):
+MOST_RELEASES = 1 << 14  # of a plan in which some pairs share no mask
+
+
+def held(nodes, quorum):
+    """So many colluders get one sum only."""
+    return max(0, 2 * quorum - nodes - 1)
+
+
+def honest(nodes, quorum, colluders):
     """Survivors that are no part of the coalition that is reckoned with."""
-    return quorum - max(colluders, quorum // 3)
+    return quorum - max(colluders, held(nodes, quorum), quorum // 3)
 
 
 def log2_apart(nodes, least, density):
@@ -218,15 +226,25 @@ def masks_computed(others, density):
     return min(others, math.ceil(others * p + 3 * math.sqrt(others * p * (1 - p))))
 
 
-def choose(nodes, quorum, colluders):
+def few_enough(density, rounds):
+    """Rounds of a plan, or releases of it."""
+    return density == ALL or rounds <= MOST_RELEASES
+
+
+def allowed(delta):
+    """log2 of what may fall apart in a round, less a bit for what time tells."""
+    return min(-54.0, math.log2(delta / 100 / MOST_RELEASES)) - 1
+
+
+def choose(nodes, quorum, colluders, delta):
     for density in range(1, ALL):  # linear, and slow
-        if dense_enough(nodes, quorum, colluders, density, -55.0):
+        if dense_enough(nodes, quorum, colluders, density, allowed(delta) - 1):
             return density if masks_computed(nodes - 1, density) < nodes - 1 else ALL
     return ALL
 
 
-def dense_enough(nodes, quorum, colluders, density, limit=-54.0):
-    least = honest(quorum, colluders)
+def dense_enough(nodes, quorum, colluders, density, limit):
+    least = honest(nodes, quorum, colluders)
     return density == ALL or (nodes > DENSE_NODES and least > 1
                               and log2_apart(nodes, least, density) <= limit)
 
@@ -234,8 +252,10 @@ def dense_enough(nodes, quorum, colluders, density, limit=-54.0):
 def approve(data, federation):
     """Decoded, with a lattice; raises Refused."""
     p = decode(data)
-    need(dense_enough(p["max_nodes"], p["quorum"], p["colluders"], p["mask_density"]),
-         "plan: too few pairs share a mask")
+    need(dense_enough(p["max_nodes"], p["quorum"], p["colluders"], p["mask_density"],
+                      allowed(p["delta"])), "plan: too few pairs share a mask")
+    need(few_enough(p["mask_density"], p["rounds"]),
+         "plan: too many rounds for masks of some pairs")
     if p["federation"] != federation:
         raise Refused(f"the plan is of the federation '{p['federation']}'")
     return p, Lattice(p)

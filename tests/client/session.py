@@ -172,6 +172,7 @@ class Session:
         now = int(time.time())
         need(all(roster.members[u].valid_at(now) for u in p), "a certificate has ended")
         need(not roster.barred & set(p), "a participant was revoked")
+        self.journal.need_room(plan["mask_density"])
         rnd, head, model = self.follow(m)
         need(m["round"] > rnd, "a round in its own transcript")
         need(model in (None, m["model_hash"]), "not the model that the transcript ends with")

@@ -301,6 +301,27 @@ static void graphs_fall_apart_as_often_as_reckoned(void)
 
 /* ---- the choice ---- */
 
+static fm_dp_graph among(uint32_t nodes, uint32_t quorum, uint32_t colluders)
+{
+    return (fm_dp_graph){
+        .nodes = nodes, .quorum = quorum, .colluders = colluders, .rounds = 100, .delta = 1e-6
+    };
+}
+
+static uint32_t least(uint32_t nodes, uint32_t quorum, uint32_t colluders)
+{
+    const fm_dp_graph g = among(nodes, quorum, colluders);
+
+    return fm_dp_mask_density_least(&g);
+}
+
+static fm_status check(uint32_t nodes, uint32_t quorum, uint32_t colluders, uint32_t density)
+{
+    const fm_dp_graph g = among(nodes, quorum, colluders);
+
+    return fm_dp_mask_density_check(&g, density);
+}
+
 static void least_density_is_the_least_with_a_bit_to_spare(void)
 {
     static const uint32_t nodes[] = { 33, 60, 100, 200, 1000 };
@@ -308,53 +329,139 @@ static void least_density_is_the_least_with_a_bit_to_spare(void)
     for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++)
         for (uint32_t c = 0; c < nodes[i]; c += nodes[i] / 3) {
             const uint32_t quorum = (nodes[i] + c) / 2 + 1;
-            const uint32_t honest = quorum - fm_dp_graph_coalition(quorum, c);
-            const uint32_t d = fm_dp_mask_density_least(nodes[i], quorum, c);
+            const fm_dp_graph g = among(nodes[i], quorum, c);
+            const uint32_t honest = quorum - fm_dp_graph_coalition(&g);
+            const uint32_t d = least(nodes[i], quorum, c);
 
-            CU_ASSERT_EQUAL(fm_dp_mask_density_check(nodes[i], quorum, c, d), FM_OK);
+            CU_ASSERT_EQUAL(check(nodes[i], quorum, c, d), FM_OK);
             if (d < FM_DP_DENSITY_ALL)
-                CU_ASSERT(fm_dp_graph_log2_failure(nodes[i], honest, d) <= -55.0);
+                CU_ASSERT(fm_dp_graph_log2_failure(nodes[i], honest, d) <= -56.0);
             if (d < FM_DP_DENSITY_ALL)
-                CU_ASSERT(fm_dp_graph_log2_failure(nodes[i], honest, d - 1) > -55.0);
+                CU_ASSERT(fm_dp_graph_log2_failure(nodes[i], honest, d - 1) > -56.0);
         }
-    CU_ASSERT_EQUAL(fm_dp_mask_density_least(200, 101, 0), 120);
-    CU_ASSERT_EQUAL(fm_dp_mask_density_least(1000, 501, 0), 32);
+    CU_ASSERT_EQUAL(least(200, 101, 0), 122);
+    CU_ASSERT_EQUAL(least(1000, 501, 0), 33);
 }
 
 static void few_nodes_and_few_honest_ones_take_every_pair(void)
 {
-    CU_ASSERT_EQUAL(fm_dp_mask_density_least(32, 17, 0), 256);
-    CU_ASSERT_EQUAL(fm_dp_mask_density_check(33, 17, 0, 250), FM_OK);
-    CU_ASSERT_EQUAL(fm_dp_mask_density_least(33, 17, 0), 256); /* 250 would save nothing */
-    CU_ASSERT(fm_dp_mask_density_least(46, 44, 0) < 256);
-    CU_ASSERT_EQUAL(fm_dp_mask_density_least(100, 100, 99), 256); /* one honest survivor */
-    CU_ASSERT_EQUAL(fm_dp_mask_density_least(100, 100, 96), 256); /* four */
-    CU_ASSERT_EQUAL(fm_dp_mask_density_check(32, 32, 0, 255), FM_EINVAL);
-    CU_ASSERT_EQUAL(fm_dp_mask_density_check(100, 100, 99, 255), FM_EINVAL);
-    CU_ASSERT_EQUAL(fm_dp_mask_density_check(100, 100, 99, 256), FM_OK);
+    CU_ASSERT_EQUAL(least(32, 17, 0), 256);
+    CU_ASSERT_EQUAL(check(33, 17, 0, 251), FM_OK);
+    CU_ASSERT_EQUAL(least(33, 17, 0), 256); /* 251 would save nothing */
+    CU_ASSERT(least(61, 36, 4) < 256);
+    CU_ASSERT_EQUAL(least(100, 100, 99), 256); /* one honest survivor */
+    CU_ASSERT_EQUAL(least(100, 100, 96), 256); /* four */
+    CU_ASSERT_EQUAL(check(32, 32, 0, 255), FM_EINVAL);
+    CU_ASSERT_EQUAL(check(100, 100, 99, 255), FM_EINVAL);
+    CU_ASSERT_EQUAL(check(100, 100, 99, 256), FM_OK);
 }
 
 /* A refusal says by how much. */
 static void sparser_plans_are_refused_with_the_figure(void)
 {
-    CU_ASSERT_EQUAL(fm_dp_mask_density_check(200, 101, 0, 120), FM_OK);
-    CU_ASSERT_EQUAL(fm_dp_mask_density_check(200, 101, 0, 110), FM_EINVAL);
+    CU_ASSERT_EQUAL(check(200, 101, 0, 120), FM_OK);
+    CU_ASSERT_EQUAL(check(200, 101, 0, 119), FM_EINVAL); /* 2^-54.3: a bit is for the time */
+    CU_ASSERT_EQUAL(check(200, 101, 0, 110), FM_EINVAL);
     CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "2^-48.2"));
     CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "68 honest survivors"));
-    CU_ASSERT_EQUAL(fm_dp_mask_density_check(200, 101, 0, 0), FM_EINVAL);
-    CU_ASSERT_EQUAL(fm_dp_mask_density_check(200, 101, 0, 257), FM_EINVAL);
-    CU_ASSERT_EQUAL(fm_dp_mask_density_check(200, 101, 101, 200), FM_EINVAL);
-    CU_ASSERT_EQUAL(fm_dp_mask_density_check(1025, 600, 0, 256), FM_EINVAL);
-    CU_ASSERT_EQUAL(fm_dp_mask_density_check(200, 201, 0, 256), FM_EINVAL);
+    CU_ASSERT_EQUAL(check(200, 101, 0, 0), FM_EINVAL);
+    CU_ASSERT_EQUAL(check(200, 101, 0, 257), FM_EINVAL);
+    CU_ASSERT_EQUAL(check(200, 101, 101, 200), FM_EINVAL);
+    CU_ASSERT_EQUAL(check(1025, 600, 0, 256), FM_EINVAL);
+    CU_ASSERT_EQUAL(check(200, 201, 0, 256), FM_EINVAL);
 }
 
-/* More colluders than a third of the quorum count; fewer change nothing. */
-static void coalition_is_the_colluders_or_a_third_of_the_quorum(void)
+static uint32_t coalition(uint32_t nodes, uint32_t quorum, uint32_t colluders)
 {
-    CU_ASSERT_EQUAL(fm_dp_graph_coalition(101, 0), 33);
-    CU_ASSERT_EQUAL(fm_dp_graph_coalition(101, 33), 33);
-    CU_ASSERT_EQUAL(fm_dp_graph_coalition(120, 50), 50);
-    CU_ASSERT(fm_dp_mask_density_least(200, 126, 50) > fm_dp_mask_density_least(200, 126, 0));
+    const fm_dp_graph g = among(nodes, quorum, colluders);
+
+    return fm_dp_graph_coalition(&g);
+}
+
+static uint32_t held(uint32_t nodes, uint32_t quorum)
+{
+    const fm_dp_graph g = among(nodes, quorum, 0);
+
+    return fm_dp_graph_colluders(&g);
+}
+
+/* A high quorum, or many colluders, count; else a third of the quorum does. */
+static void coalition_is_what_the_quorum_holds_or_a_third_of_it(void)
+{
+    CU_ASSERT_EQUAL(coalition(200, 101, 0), 33);
+    CU_ASSERT_EQUAL(coalition(200, 121, 0), 41);
+    CU_ASSERT_EQUAL(coalition(200, 121, 33), 41);
+    CU_ASSERT_EQUAL(coalition(200, 160, 0), 119);
+    CU_ASSERT_EQUAL(coalition(200, 126, 51), 51);
+    CU_ASSERT_EQUAL(coalition(200, 200, 0), 199);
+    CU_ASSERT_EQUAL(least(200, 200, 0), 256); /* who holds against 198 of 200 keeps that */
+    CU_ASSERT_EQUAL(least(46, 44, 4), 256);
+    CU_ASSERT(least(200, 160, 0) > least(200, 121, 0));
+}
+
+/* So that whoever gets one sum only, by the quorum, finds the graph in one piece. */
+static void graph_is_never_what_gives_way_first(void)
+{
+    for (uint32_t n = 2; n <= 200; n++)
+        for (uint32_t c = 0; c + 2 <= n; c++)
+            for (uint32_t t = (n + c) / 2 + 1; t <= n; t++)
+                CU_ASSERT_FATAL(coalition(n, t, c) >= held(n, t) && held(n, t) >= c &&
+                                coalition(n, t, c) < t);
+}
+
+/* The attack: k colluders commit twice, the others are parted in two. One more than is held makes
+ * two sets of survivors, both released. */
+static void colluders_that_are_held_make_no_two_sets(void)
+{
+    for (uint32_t n = 2; n <= 200; n++)
+        for (uint32_t t = n / 2 + 1; t <= n; t++)
+            for (uint32_t k = 0; k + 2 <= n; k++) {
+                const bool two_sets = (n - k) / 2 + k >= t && (n - k + 1) / 2 + k >= t;
+
+                CU_ASSERT_EQUAL_FATAL(two_sets, k > held(n, t));
+            }
+    CU_ASSERT_EQUAL(held(200, 101), 1); /* two have two sums, whatever the graph is for */
+}
+
+static void a_graph_is_for_16384_rounds(void)
+{
+    fm_dp_graph g = among(200, 101, 0);
+
+    g.rounds = 16384;
+    CU_ASSERT_EQUAL(fm_dp_mask_density_check(&g, 120), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_mask_density_least(&g), 122);
+    g.rounds = 16385;
+    CU_ASSERT_EQUAL(fm_dp_mask_density_check(&g, 255), FM_EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "16385 rounds"));
+    CU_ASSERT_EQUAL(fm_dp_mask_density_check(&g, 256), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_mask_density_least(&g), 256);
+}
+
+/* All rounds there may be together stay below a hundredth of it. */
+static void what_falls_apart_is_nothing_beside_delta(void)
+{
+    fm_dp_graph g = among(200, 101, 0);
+    uint32_t before = 122;
+
+    for (double delta = 1e-6; delta > 1e-300; delta /= 10.0) {
+        uint32_t d;
+
+        g.delta = delta;
+        d = fm_dp_mask_density_least(&g);
+        CU_ASSERT(d >= before);
+        CU_ASSERT_EQUAL(fm_dp_mask_density_check(&g, d), FM_OK);
+        if (d < 256)
+            CU_ASSERT(16384.0 * exp2(fm_dp_graph_log2_failure(200, 68, d)) <= delta / 100.0);
+        before = d;
+    }
+    CU_ASSERT_EQUAL(before, 256);
+    g.delta = 1e-11;
+    CU_ASSERT_EQUAL(fm_dp_mask_density_check(&g, 120), FM_EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "at most 2^-58.2 is allowed at delta 1e-11"));
+    g.delta = 0.0;
+    CU_ASSERT_EQUAL(fm_dp_mask_density_check(&g, 255), FM_EINVAL);
+    g.delta = NAN;
+    CU_ASSERT_EQUAL(fm_dp_mask_density_check(&g, 255), FM_EINVAL);
 }
 
 static const fm_test g_tests[] = {
@@ -373,8 +480,13 @@ static const fm_test g_tests[] = {
     { "few nodes and few honest ones take every pair",
       few_nodes_and_few_honest_ones_take_every_pair },
     { "sparser plans are refused with the figure", sparser_plans_are_refused_with_the_figure },
-    { "the coalition is the colluders, or a third of the quorum",
-      coalition_is_the_colluders_or_a_third_of_the_quorum },
+    { "the coalition is what the quorum holds against, or a third of it",
+      coalition_is_what_the_quorum_holds_or_a_third_of_it },
+    { "the graph is never what gives way first", graph_is_never_what_gives_way_first },
+    { "colluders that are held against make no two sets of survivors",
+      colluders_that_are_held_make_no_two_sets },
+    { "a graph is for 16384 rounds", a_graph_is_for_16384_rounds },
+    { "what falls apart is nothing beside delta", what_falls_apart_is_nothing_beside_delta },
 };
 
 const fm_test_suite fm_suite_dp_mask_graph = { "dp.mask_graph", g_tests, FM_TEST_COUNT(g_tests) };

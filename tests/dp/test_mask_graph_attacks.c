@@ -3,6 +3,8 @@
  * reads the victim's update alone. It works if the edges are known before the losses are named, as
  * with a graph that is public; and if there are too few of them.
  */
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "mask_fixture.h"
@@ -13,6 +15,10 @@
 #define WORDS ((size_t)64)
 #define DENSITY 128u
 #define LEAK_ROUNDS 200u
+
+static const fm_dp_graph g_graph = {
+    .nodes = MANY, .quorum = QUORUM, .rounds = 100, .delta = 1e-6
+};
 
 /* Where the edges were leaked: all pair secrets are. */
 static unsigned edge_of(const fixture *f, uint32_t u, uint32_t v, uint64_t round)
@@ -125,7 +131,7 @@ static void too_few_edges_leave_nodes_alone_by_themselves(void)
     uint32_t survivors[MANY], sum[WORDS], read = 0;
     fixture f;
 
-    CU_ASSERT_EQUAL(fm_dp_mask_density_check(MANY, QUORUM, 0, SPARSE), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_dp_mask_density_check(&g_graph, SPARSE), FM_EINVAL);
     make(&f, SPARSE);
     fix_release_all(&f, 202);
     for (uint32_t i = 0; i < QUORUM; i++)
@@ -145,8 +151,8 @@ static void enough_edges_leave_nobody_alone(void)
     uint32_t survivors[MANY], sum[WORDS];
     fixture f;
 
-    CU_ASSERT_EQUAL(fm_dp_mask_density_check(MANY, QUORUM, 0, ENOUGH), FM_OK);
-    CU_ASSERT_EQUAL(fm_dp_mask_density_check(MANY, QUORUM, 0, ENOUGH - 4), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_dp_mask_density_check(&g_graph, ENOUGH), FM_OK);
+    CU_ASSERT_EQUAL(fm_dp_mask_density_check(&g_graph, ENOUGH - 4), FM_EINVAL);
     make(&f, ENOUGH);
     fix_release_all(&f, 203);
     for (uint32_t i = 0; i < QUORUM; i++)
@@ -158,6 +164,88 @@ static void enough_edges_leave_nobody_alone(void)
     fix_fini(&f);
 }
 
+/* ---- the edges, on the stack of a thread that has made its update and gone ---- */
+
+#define STACK_BYTES ((size_t)1 << 20)
+#define LIST 8u /* of the seeds of edges, or of their signs, that are found */
+
+typedef struct {
+    fixture *f;
+    fm_dp_sum *sum;
+    fm_dp_shares *shares;
+    fm_dp_release *release;
+} job;
+
+static void *release_in_thread(void *ctx)
+{
+    job *j = ctx;
+    fm_rng rng = fm_rng_system();
+
+    if (fm_dp_release_make(j->sum, j->shares, j->f->pairs[MANY / 2], &j->f->rounds[MANY / 2], &rng,
+                           &j->release) != FM_OK)
+        j->release = NULL;
+    return NULL;
+}
+
+/* Addresses one after the other that lie seeds apart. */
+static bool lists_seeds(const uint8_t *stack)
+{
+    size_t run = 0;
+
+    for (size_t i = 8; i + 8 <= STACK_BYTES; i += 8) {
+        uint64_t a, b;
+
+        memcpy(&a, stack + i - 8, 8);
+        memcpy(&b, stack + i, 8);
+        run = b > a && b - a <= MANY * FM_DP_KEY_BYTES && (b - a) % FM_DP_KEY_BYTES == 0 ? run + 1
+                                                                                         : 0;
+        if (run == LIST)
+            return true;
+    }
+    return false;
+}
+
+/* -1 for those before the own place, 1 from there on. */
+static bool lists_signs(const uint8_t *stack)
+{
+    uint8_t signs[LIST];
+
+    memset(signs, 0xff, LIST / 2);
+    memset(signs + LIST / 2, 1, LIST / 2);
+    for (size_t i = 0; i + LIST <= STACK_BYTES; i++)
+        if (memcmp(stack + i, signs, LIST) == 0)
+            return true;
+    return false;
+}
+
+static void no_list_of_edges_stays_on_the_stack(void)
+{
+    uint8_t *stack = aligned_alloc(4096, STACK_BYTES);
+    pthread_attr_t attr;
+    pthread_t thread;
+    fixture f;
+    job j = { .f = &f };
+
+    CU_ASSERT_FATAL(stack != NULL);
+    memset(stack, 0xa5, STACK_BYTES);
+    make(&f, DENSITY);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_shares_fit(&j.shares, &f.lattice, MANY), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_dp_sum_new(&f.lattice, WORDS, &j.sum), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(pthread_attr_init(&attr), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_attr_setstack(&attr, stack, STACK_BYTES), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, &attr, release_in_thread, &j), 0);
+    CU_ASSERT_EQUAL(pthread_join(thread, NULL), 0);
+    CU_ASSERT_PTR_NOT_NULL(j.release);
+    CU_ASSERT_FALSE(lists_seeds(stack));
+    CU_ASSERT_FALSE(lists_signs(stack));
+    pthread_attr_destroy(&attr);
+    fm_dp_release_free(&j.release);
+    fm_dp_sum_free(&j.sum);
+    fm_dp_shares_free(&j.shares);
+    fix_fini(&f);
+    free(stack);
+}
+
 static const fm_test g_tests[] = {
     { "who knows the edges reads one update", who_knows_the_edges_reads_one_update },
     { "who does not know them reads nothing", who_does_not_know_them_reads_nothing },
@@ -166,6 +254,7 @@ static const fm_test g_tests[] = {
     { "too few edges leave nodes alone by themselves",
       too_few_edges_leave_nodes_alone_by_themselves },
     { "enough edges leave nobody alone", enough_edges_leave_nobody_alone },
+    { "no list of edges stays on the stack", no_list_of_edges_stays_on_the_stack },
 };
 
 const fm_test_suite fm_suite_dp_mask_graph_attacks = { "dp.mask_graph_attacks", g_tests,

@@ -5,6 +5,7 @@
  *   wrong-size     its update is a word too short
  *   late           its update comes after HOSTILE_MS
  *   withhold       it never commits
+ *   vanish         it is gone before its update of round 2
  *   twice          it sends its update twice
  *   wrong-release  it releases with the mark of another ledger
  *   other-name     it shows the certificate in HOSTILE_IDENTITY, without its key
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <zmq.h>
 
@@ -114,6 +116,8 @@ fm_status __wrap_fm_link_client_send(fm_link_client *l, const fm_message *m)
     const fm_message ping = { .type = FM_MSG_PING };
     fm_status st = FM_OK;
 
+    if (m->type == FM_MSG_UPDATE_PIECE && m->update_piece.round == 2 && is_deed("vanish"))
+        _exit(0);
     for (unsigned i = 0; i < FLOOD && st == FM_OK && is_deed("flood"); i++)
         st = __real_fm_link_client_send(l, &ping);
     for (unsigned i = 0; i < FLOOD && m->type == FM_MSG_ROSTER_ANSWER && is_deed("flood-answers");

@@ -211,6 +211,7 @@ static fm_status port_train(void *ctx, const uint8_t *model, const fm_dp_pairs *
     (void)model;
     if (note(d, DID_TRAIN))
         return d->fail_with;
+    d->mask_density = round->mask_density;
     need(fm_dp_sum_new(&d->lattice, P, &sum) == FM_OK, "a sum");
     for (unsigned u = 0; u < 3; u++) {
         for (unsigned i = 0; i < P; i++)

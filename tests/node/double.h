@@ -58,6 +58,7 @@ typedef struct {
     int32_t encoded[P];      /* sum of the last training, before noise and masks */
     int32_t noise[NODES][P]; /* and its noise, by level */
     uint32_t levels;         /* that there are */
+    uint32_t mask_density;   /* that the last training was told */
 } port_double;
 
 void double_init(port_double *d, unsigned node, const fm_dp_lattice *lattice);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fedmoe/node/config.h"
+#include "run_internal.h"
 #include "suites.h"
 #include "world.h"
 
@@ -187,18 +188,87 @@ static void set_many(desk *d, uint32_t density)
 
 /* tests/dp/test_mask_graph_attacks.c reads single updates with so few. */
 REFUSAL(masks_too_few_to_hold_together, FM_EPERM, "too sparse", { set_many(d, 12); })
-REFUSAL(masks_that_are_nearly_enough, FM_EPERM, "2^-53.4", { set_many(d, 241); })
+REFUSAL(masks_that_are_nearly_enough, FM_EPERM, "2^-54.8", { set_many(d, 242); })
 REFUSAL(some_masks_where_all_are_wanted, FM_EPERM, "policy.masks", {
     set_many(d, 255);
     d->policy.all_masks = true;
 })
+
+REFUSAL(some_masks_for_more_rounds_than_they_hold, FM_EPERM, "16385 rounds", {
+    set_many(d, 255);
+    d->plan.rounds = 16385;
+})
+/* Of which the promise's delta would have to take account. */
+REFUSAL(some_masks_beside_a_tiny_delta, FM_EPERM, "2^-61.5 is allowed at delta 1e-12", {
+    set_many(d, 243);
+    d->plan.delta = 1e-12;
+})
+
+/** Books that hold so many releases of the plan, and a plan of such masks. */
+static void open_books(fm_node_driver *d, desk *k, uint32_t density, uint64_t released)
+{
+    static char path[PATH_CAP], dir[PATH_CAP];
+    fm_ledger_entry e;
+
+    *d = (fm_node_driver){ .config.policy = { .epsilon = 1000.0, .delta = 1e-4 },
+                           .ledger = k->ledger };
+    fm_test_tmpdir(dir, sizeof dir);
+    make_path(path, dir, "state.db");
+    d->config.ledger = path;
+    d->config.dir = dir;
+    (void)snprintf(d->config.data_set, sizeof d->config.data_set, DATA_SET);
+    (void)snprintf(d->plan.federation, sizeof d->plan.federation, FEDERATION);
+    (void)snprintf(d->plan.purpose, sizeof d->plan.purpose, "%s", g_purpose);
+    (void)snprintf(d->plan.unit, sizeof d->plan.unit, "record");
+    d->plan.hash = k->hash;
+    d->plan.mask_density = density;
+    d->plan.mechanism = (fm_dp_mechanism){ 100.0, 0.01, released, FM_DP_GAUSSIAN, 0 };
+    e = fm_node_driver_entry(d, 1);
+    need(fm_ledger_charge(k->ledger, &e, &(fm_ledger_budget){ 1e6, 1e-4 }) == FM_OK, "an entry");
+    d->plan.mechanism.count = 1;
+    need(fm_journal_open(path, FEDERATION, &k->hash, &d->plan.journal) == FM_OK, "a journal");
+    need(fm_journal_use(d->plan.journal, 1) == FM_OK, "a round");
+    need(fm_node_books_check(d, &d->plan) == FM_OK, "the books");
+}
+
+/** The ledger's count is what counts, over all starts of the process. */
+static void more_releases_than_masks_hold_are_refused(uint32_t density, fm_status expected)
+{
+    fm_hash head = { 0 }, before;
+    fm_node_driver d;
+    fm_node_ports ports;
+    desk k;
+
+    open_desk(&k);
+    take_hash(&k);
+    open_books(&d, &k, density, 16383);
+    ports = fm_node_driver_ports(&d);
+    CU_ASSERT_EQUAL(ports.can_afford(ports.ctx, 2), FM_OK);
+    CU_ASSERT_EQUAL(ports.charge(ports.ctx, 2, &head), FM_OK);
+    before = head;
+    CU_ASSERT_EQUAL(ports.can_afford(ports.ctx, 3), expected);
+    CU_ASSERT_EQUAL(ports.charge(ports.ctx, 3, &head), expected);
+    CU_ASSERT_EQUAL(fm_hash_equal(&head, &before), expected != FM_OK);
+    fm_journal_close(&d.plan.journal);
+    fm_ledger_close(&k.ledger);
+}
+
+static void the_16385th_release_of_some_masks_is_refused(void)
+{
+    more_releases_than_masks_hold_are_refused(255, FM_EBUDGET);
+}
+
+static void the_16385th_release_of_all_masks_is_a_release(void)
+{
+    more_releases_than_masks_hold_are_refused(256, FM_OK);
+}
 
 static void a_plan_of_enough_masks_is_allowed(void)
 {
     desk d;
 
     open_desk(&d);
-    set_many(&d, 242);
+    set_many(&d, 243);
     CU_ASSERT_EQUAL(check(&d), FM_OK);
     set_many(&d, 256);
     d.policy.all_masks = true;
@@ -335,6 +405,13 @@ static const fm_test tests[] = {
     { "masks too few to hold together are refused", masks_too_few_to_hold_together },
     { "masks that are nearly enough are refused", masks_that_are_nearly_enough },
     { "some masks where all are wanted are refused", some_masks_where_all_are_wanted },
+    { "some masks for more rounds than they hold are refused",
+      some_masks_for_more_rounds_than_they_hold },
+    { "some masks are refused beside a tiny delta", some_masks_beside_a_tiny_delta },
+    { "the 16385th release of some masks is refused",
+      the_16385th_release_of_some_masks_is_refused },
+    { "the 16385th release of all masks is a release",
+      the_16385th_release_of_all_masks_is_a_release },
     { "a plan of enough masks is allowed", a_plan_of_enough_masks_is_allowed },
     { "words in which a sum could wrap are refused", words_in_which_a_sum_could_wrap },
     { "a lattice that cannot be is refused", a_lattice_that_cannot_be },

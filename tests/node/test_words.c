@@ -166,6 +166,8 @@ static void plan_says_what_training_with_shared_noise_means(void)
 static void plan_says_with_how_many_a_node_shares_masks(void)
 {
     const fm_words_graph many = { .density = 120, .nodes = 200, .quorum = 101, .colluders = 0 };
+    const fm_words_graph high = { .density = 167, .nodes = 200, .quorum = 160, .colluders = 0 };
+    const fm_words_graph odd = { .density = 182, .nodes = 101, .quorum = 51, .colluders = 0 };
     const fm_words_graph bad = { .density = 300, .nodes = -5, .quorum = 101, .colluders = 101 };
     fm_buf t = { 0 };
     shell d;
@@ -180,8 +182,12 @@ static void plan_says_with_how_many_a_node_shares_masks(void)
     CU_ASSERT_EQUAL(t.len, 0);
     CU_ASSERT_EQUAL_FATAL(fm_words_masks(&t, &many), FM_OK);
     CU_ASSERT_PTR_NOT_NULL(strstr((const char *)t.data, "about 93 of 199 others"));
-    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)t.data, "against any 33 nodes"));
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)t.data, "up to 1 node that colludes with it"));
     CU_ASSERT_PTR_NOT_NULL(strstr((const char *)t.data, "below 2^-55.1"));
+    CU_ASSERT_EQUAL_FATAL(fm_words_masks(&t, &high), FM_OK); /* 41 honest ones of 160 */
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)t.data, "up to 119 nodes that collude with it"));
+    CU_ASSERT_EQUAL_FATAL(fm_words_masks(&t, &odd), FM_OK);
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)t.data, "Against the aggregator these masks"));
     fm_buf_fini(&t);
 }
 

@@ -52,11 +52,15 @@ static json_t *edges(void)
 
 static const struct {
     uint32_t nodes, quorum, colluders;
+    double delta; /* 0: 1e-6 */
 } people[] = {
-    { 32, 17, 0 },     { 33, 17, 0 },    { 33, 33, 31 },     { 40, 21, 0 },    { 46, 44, 4 },
-    { 50, 26, 0 },     { 50, 28, 5 },    { 100, 51, 0 },     { 100, 63, 25 },  { 100, 100, 99 },
-    { 200, 101, 0 },   { 200, 111, 20 }, { 200, 180, 20 },   { 200, 126, 50 }, { 500, 251, 0 },
-    { 500, 500, 498 }, { 1000, 501, 0 }, { 1000, 626, 250 }, { 1024, 513, 0 },
+    { 32, 17, 0, 0 },      { 33, 17, 0, 0 },       { 33, 33, 31, 0 },      { 40, 21, 0, 0 },
+    { 46, 44, 4, 0 },      { 50, 26, 0, 0 },       { 50, 28, 5, 0 },       { 61, 36, 4, 0 },
+    { 100, 51, 0, 0 },     { 100, 63, 25, 0 },     { 100, 80, 0, 0 },      { 100, 100, 99, 0 },
+    { 200, 101, 0, 0 },    { 200, 101, 0, 1e-10 }, { 200, 101, 0, 1e-11 }, { 200, 111, 20, 0 },
+    { 200, 121, 0, 0 },    { 200, 160, 0, 0 },     { 200, 180, 20, 0 },    { 200, 200, 0, 0 },
+    { 200, 126, 50, 0 },   { 500, 251, 0, 0 },     { 500, 500, 498, 0 },   { 1000, 501, 0, 0 },
+    { 1000, 626, 250, 0 }, { 1000, 800, 0, 0 },    { 1024, 513, 0, 0 },
 };
 
 /* Rounded, so that the last bits of a library's logarithm are no matter. */
@@ -71,20 +75,46 @@ static json_t *choices(void)
 
     for (size_t i = 0; i < sizeof people / sizeof people[0]; i++) {
         const uint32_t n = people[i].nodes, t = people[i].quorum, c = people[i].colluders;
-        const uint32_t honest = t - fm_dp_graph_coalition(t, c);
-        const uint32_t least = fm_dp_mask_density_least(n, t, c);
+        const double delta = people[i].delta > 0.0 ? people[i].delta : 1e-6;
+        const fm_dp_graph g = {
+            .nodes = n, .quorum = t, .colluders = c, .rounds = 100, .delta = delta
+        };
+        const uint32_t honest = t - fm_dp_graph_coalition(&g);
+        const uint32_t least = fm_dp_mask_density_least(&g);
         uint32_t lowest = least;
 
-        while (lowest > 1 && fm_dp_mask_density_check(n, t, c, lowest - 1) == FM_OK)
+        while (lowest > 1 && fm_dp_mask_density_check(&g, lowest - 1) == FM_OK)
             lowest--;
         json_array_append_new(
             list,
-            json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:o,s:o}", "max_nodes", (int)n, "quorum", (int)t,
-                      "colluders", (int)c, "honest", (int)honest, "chosen", (int)least,
+            json_pack("{s:i,s:i,s:i,s:f,s:i,s:i,s:i,s:i,s:o,s:o}", "max_nodes", (int)n, "quorum",
+                      (int)t, "colluders", (int)c, "delta", delta, "held",
+                      (int)fm_dp_graph_colluders(&g), "honest", (int)honest, "chosen", (int)least,
                       "accepted_from", (int)lowest, "log2_apart_with_chosen",
                       rounded(fm_dp_graph_log2_failure(n, honest, least)), "log2_apart_with_64",
                       rounded(fm_dp_graph_log2_failure(n, honest, 64))));
     }
+    return list;
+}
+
+/* Whether a plan in which so many rounds were released may release one more; whether one of so many
+ * rounds is a plan at all. */
+static json_t *limits(void)
+{
+    static const uint32_t densities_of[] = { 120, 255, 256 };
+    json_t *list = json_array();
+
+    for (size_t d = 0; d < sizeof densities_of / sizeof densities_of[0]; d++)
+        for (uint32_t rounds = 16383; rounds <= 16385; rounds++) {
+            const fm_dp_graph g = { .nodes = 200, .quorum = 101, .rounds = rounds, .delta = 1e-6 };
+            const uint32_t density = densities_of[d];
+
+            json_array_append_new(
+                list,
+                json_pack("{s:i,s:i,s:b,s:b}", "mask_density", (int)density, "rounds", (int)rounds,
+                          "one_more_release", fm_dp_mask_release_check(density, rounds) == FM_OK,
+                          "plan", fm_dp_mask_density_check(&g, density) == FM_OK));
+        }
     return list;
 }
 
@@ -184,5 +214,6 @@ static json_t *a_round(void)
 
 json_t *vec_graph(void)
 {
-    return json_pack("{s:o,s:o,s:o}", "edges", edges(), "densities", choices(), "round", a_round());
+    return json_pack("{s:o,s:o,s:o,s:o}", "edges", edges(), "densities", choices(), "limits",
+                     limits(), "round", a_round());
 }

@@ -30,6 +30,7 @@ typedef struct {
     uint32_t rounds, parameters;
     uint32_t update_words, word_bits; /* an update is so many words of so many bits */
     uint32_t max_nodes, mask_density; /* with so many of 256 others a node shares a mask */
+    uint32_t held;                    /* colluders against whom only one sum is released */
     uint32_t honest;                  /* survivors that must hang together, at least */
     double log2_apart;                /* how likely they do not, at most: dp/mask_graph.h */
     /* How it is to be trained; all zero for a query. */

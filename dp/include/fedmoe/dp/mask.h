@@ -72,8 +72,8 @@ typedef struct fm_dp_release fm_dp_release;
 /**
  * sum + noise + masks. Consumes the sum: it is wiped and reset, also on failure.
  * Where the units' lattice is finer than the wire's, the noise of level 0, which always stays, is
- * added on the finer one, and the whole rounded to the wire's; all else is on the wire's. A fair coin
- * for each release says whether what lies between two words goes up or down.
+ * added on the finer one, and the whole rounded to the wire's; all else is on the wire's. A fair
+ * coin for each release says whether what lies between two words goes up or down.
  *
  * @param shares  of the sum's lattice and of the round's number of participants; not retained.
  *                NULL only when the lattice is without noise.
@@ -113,7 +113,8 @@ void fm_dp_release_bytes(const fm_dp_release *r, const uint8_t **bytes, size_t *
 /** Hash of those bytes, label "fedmoe update v1". */
 fm_hash fm_dp_release_hash(const fm_dp_release *r);
 
-/** The seeds of step 6: b_u, k_uv for each lost v, edge or not, and those of the surplus noise (shares.h). */
+/** The seeds of step 6: b_u, k_uv for each lost v, edge or not, and those of the surplus noise
+ *  (shares.h). */
 typedef struct {
     uint8_t self_seed[FM_DP_KEY_BYTES];
     uint32_t lost_count;
@@ -162,7 +163,8 @@ void fm_dp_sum_peek64_for_tests(const fm_dp_sum *s, int64_t *out);
  *  units' lattice; kept only if asked for here; NULL for a level that there is not. */
 void fm_dp_release_keep_noise_for_tests(int keep);
 const int32_t *fm_dp_release_noise_for_tests(const fm_dp_release *r, uint32_t level);
-/** TESTS ONLY: how many masks were computed, the self mask and those that count for nothing included. */
+/** TESTS ONLY: how many masks were computed, the self mask and those that count for nothing
+ *  included; 0 unless noise is kept, too. */
 uint32_t fm_dp_release_masks_for_tests(const fm_dp_release *r);
 /** TESTS ONLY: where the rounding put what lay between two words. */
 bool fm_dp_release_ties_down_for_tests(const fm_dp_release *r);

@@ -6,6 +6,7 @@
 #define FEDMOE_REPLAY_REPLAY_H
 
 #include "fedmoe/dp/encode.h"
+#include "fedmoe/dp/mask_graph.h"
 #include "fedmoe/dp/shares.h"
 #include "fedmoe/optim/optimizer.h"
 #include "fedmoe/proto/message.h"
@@ -13,6 +14,8 @@
 
 /** The lattice that a plan implies; fm_dp_lattice_make says whether there is one. */
 fm_dp_lattice_spec fm_replay_lattice_spec(const fm_plan *plan);
+/** Those among whom a plan's masks are; fm_dp_mask_density_check says whether its density serves. */
+fm_dp_graph fm_replay_graph(const fm_plan *plan);
 /** The optimizer that a plan asks for, at these first weights: FM_EINVAL, FM_ENOMEM. */
 FM_NODISCARD fm_status fm_replay_optimizer_new(const fm_plan *plan, const float *weights, size_t n,
                                                fm_optimizer **out);
