@@ -97,7 +97,8 @@ static fm_status add_row(listing *l, sqlite3_stmt *s)
         l->room = room;
     }
     l->rows[l->count] = (fm_journal_row){ .round = (uint64_t)sqlite3_column_int64(s, 0),
-                                          .released = sqlite3_column_int(s, 2) != 0 };
+                                          .released = sqlite3_column_int(s, 2) != 0,
+                                          .abandoned = sqlite3_column_int(s, 3) != 0 };
     memcpy(l->rows[l->count++].digest.bytes, sqlite3_column_blob(s, 1), FM_HASH_BYTES);
     return FM_OK;
 }
@@ -111,14 +112,24 @@ static fm_status prepare(const listing *l, const char *sql, sqlite3_stmt **out)
     return FM_OK;
 }
 
+#define ROWS(abandoned)                                                                 \
+    "SELECT round, committed, released_s IS NOT NULL, " abandoned " FROM rounds WHERE " \
+    "federation = ?1 AND plan = ?2 AND committed IS NOT NULL ORDER BY round"
+
+/* A journal that no newer program has opened has no table of abandoned rounds. */
 static fm_status list_rows(listing *l)
 {
     sqlite3_stmt *s = NULL;
-    int rc = SQLITE_DONE;
-    fm_status st = prepare(l,
-                           "SELECT round, committed, released_s IS NOT NULL FROM rounds WHERE "
-                           "federation = ?1 AND plan = ?2 AND committed IS NOT NULL ORDER BY round",
-                           &s);
+    int64_t tables = 0;
+    int rc =
+        read_number(l->db, "SELECT count(*) FROM sqlite_master WHERE name = 'abandoned'", &tables);
+    fm_status st = rc != SQLITE_OK ? read_fail(l->path, l->db)
+                   : tables > 0
+                       ? prepare(l,
+                                 ROWS("EXISTS (SELECT 1 FROM abandoned a WHERE a.federation = ?1 "
+                                      "AND a.plan = ?2 AND a.round = rounds.round)"),
+                                 &s)
+                       : prepare(l, ROWS("0"), &s);
 
     while (st == FM_OK && (rc = sqlite3_step(s)) == SQLITE_ROW)
         st = add_row(l, s);

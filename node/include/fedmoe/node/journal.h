@@ -40,6 +40,7 @@ typedef struct {
     uint64_t round;
     fm_hash digest; /* that it committed to */
     bool released;  /* and released */
+    bool abandoned; /* after that: the transcript that this node was shown leaves it out */
 } fm_journal_row;
 
 /**
@@ -62,6 +63,12 @@ FM_NODISCARD fm_status fm_journal_use(fm_journal *j, uint64_t round);
 FM_NODISCARD fm_status fm_journal_commit(fm_journal *j, uint64_t round, const fm_hash *digest);
 /** FM_EREPLAY when released already; FM_ESTATE unless committed with this digest. */
 FM_NODISCARD fm_status fm_journal_release(fm_journal *j, uint64_t round, const fm_hash *digest);
+/** The least round above `after` and below `before` that was released; *found false: none. */
+FM_NODISCARD fm_status fm_journal_next_released(fm_journal *j, uint64_t after, uint64_t before,
+                                                bool *found, uint64_t *round);
+/** A released round that the transcript leaves out; *fresh: it was not recorded as such before.
+ *  Not synced: what a power cut takes back has to be looked up in the log. */
+FM_NODISCARD fm_status fm_journal_abandon(fm_journal *j, uint64_t round, bool *fresh);
 /** The transcript is known up to here; FM_EREPLAY when round goes backwards. */
 FM_NODISCARD fm_status fm_journal_head(fm_journal *j, uint64_t round, const fm_hash *head);
 
