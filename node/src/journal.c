@@ -35,12 +35,15 @@ static fm_status db_fail(const fm_journal *j, const char *doing)
     if (!j->db)
         return fm_fail(FM_EIO, "%s: cannot %s: out of memory", j->path, doing);
     rc = sqlite3_errcode(j->db) & 0xff;
-    if (sqlite3_system_errno(j->db) != 0)
+    if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
+        os = 0;
+    else if (sqlite3_system_errno(j->db) != 0)
         os = sqlite3_system_errno(j->db);
     else if (rc != SQLITE_IOERR)
         os = rc == SQLITE_FULL ? ENOSPC : 0;
     return fm_fail(FM_EIO, "%s: cannot %s: %s%s", j->path, doing, sqlite3_errmsg(j->db),
-                   fm_file_advice(os));
+                   rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB ? FM_JOURNAL_RESTORE
+                                                               : fm_file_advice(os));
 }
 
 static fm_status db_exec(fm_journal *j, const char *sql, const char *doing)
@@ -105,7 +108,9 @@ static fm_status make_tables(fm_journal *j)
         (st = read_number(j, "SELECT count(*) FROM sqlite_master", &objects)) != FM_OK)
         return st;
     if (id != APPLICATION_ID && objects > 0)
-        return fm_fail(FM_EPROTO, "%s is a database, but not a journal of fedmoe-node", j->path);
+        return fm_fail(
+            FM_EPROTO,
+            "%s is a database, but not a journal of fedmoe-node; put the node's own back", j->path);
     return db_exec(j,
                    "BEGIN IMMEDIATE;"
                    "PRAGMA application_id = 1718447722;" /* APPLICATION_ID */

@@ -100,6 +100,8 @@ fm_status fm_node_books_missing(const fm_node_config *c);
 fm_status fm_node_books_check(const fm_node_driver *d, const fm_node_prepared *p);
 /** FM_EIO likewise when the ledger lacks an entry that this node has signed a mark of. */
 fm_status fm_node_books_check_mark(const fm_node_driver *d, const fm_ledger_mark *mark);
+/** As fm_node_books_check, of all plans, and without a change to the journal: for who looks. */
+fm_status fm_node_books_compare(const fm_node_config *c, fm_ledger *l);
 /** After entries were added to the ledger: the journal (state.db in the node's folder) must not
  *  know less than the ledger of what is used; every round of the data set that was charged is. */
 fm_status fm_node_books_follow(const fm_node_config *c, fm_ledger *l);

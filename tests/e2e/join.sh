@@ -134,6 +134,11 @@ renewed() { ! cmp -s "$WORK/omega.crt" "$RUN/omega/identity.crt"; }
 check "and has a new one" renewed
 check "of the same key" "$BIN/fedmoe-node" check --config "$RUN/omega/node.yaml"
 cp "$RUN/ca/crl.pem" "$WORK/old.pem"
+aggregator invite newcomer --address "$door" >"$WORK/out"
+check "a member's folder is no CA, even where only a code would go" refused "$WORK/out" \
+    "ca.key is not there: .* is no folder of a CA" \
+    "$BIN/fedmoe-aggregator" revoke newcomer --ca "$RUN/alpha" --directory "$RUN/aggregator"
+check "and the code still counts" "$BIN/fedmoe-aggregator" invite --withdraw newcomer --directory "$RUN/aggregator"
 check "delta is revoked" aggregator revoke delta --ca "$RUN/ca"
 ended() { wait "${PID[delta]}"; local rc=$?; unset "PID[delta]"; [ $rc = 1 ]; }
 check "its process ends, with exit 1" ended

@@ -16,6 +16,10 @@
 
 typedef struct fm_journal fm_journal;
 
+/** Behind what SQLite says of a damaged file. */
+#define FM_JOURNAL_RESTORE \
+    "; the file is damaged: restore it and the ledger (ledger.db) together, from the same backup"
+
 FM_NODISCARD fm_status fm_journal_open(const char *path, const char *federation,
                                        const fm_hash *plan, fm_journal **out);
 void fm_journal_close(fm_journal **j);
@@ -44,7 +48,7 @@ typedef struct {
 } fm_journal_row;
 
 /**
- * All rounds of a plan that have a commit, by round, and how far the transcript is known; of a file
+ * All rounds of a plan that have a commit, by round, and the state; of a file
  * that is not opened for writing, as above. Nothing is made up for a plan that it does not know.
  * @param rows  out, [*count], owned by the caller: free(); NULL when there are none.
  * @return as fm_journal_read_released; FM_EPROTO a damaged row; FM_ENOMEM.
