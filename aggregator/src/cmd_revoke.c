@@ -108,7 +108,7 @@ int fm_cmd_revoke(int argc, char **argv)
         .program = "fedmoe-aggregator revoke",
         .summary = "Take a node out of the federation: every certificate of that name is revoked, "
                    "open join codes of it are withdrawn. The CA's new list is in force at this "
-                   "aggregator within a second, and at every node before its next round.",
+                   "aggregator before its next round, and at every node, too.",
         .examples = "fedmoe-aggregator revoke hospital-a --ca ca --directory agg",
         .options = options,
         .option_count = sizeof options / sizeof options[0],

@@ -11,6 +11,7 @@
 #include "fedmoe/model/compute.h"
 #include "fedmoe/model/table.h"
 #include "fedmoe/node/config.h"
+#include "node_yaml.h"
 #include "run_internal.h"
 #include "words.h"
 
@@ -225,6 +226,21 @@ static void check_compute(checkup *c)
     report(c, "compute", st, detail);
 }
 
+/** Only a problem is worth a line. */
+static void check_purposes(checkup *c)
+{
+    const fm_node_policy *p = &c->config.policy;
+
+    for (size_t i = 0; i < p->purpose_count; i++)
+        if (strcmp(p->purposes[i], FM_NODE_PURPOSE_TO_COME) == 0)
+            report(c, "purpose",
+                   fm_fail(FM_EINVAL,
+                           "policy.purposes in %s still reads '%s': put the purpose there that the "
+                           "coordinator and your data-protection officer have agreed on",
+                           c->config_path, p->purposes[i]),
+                   "");
+}
+
 static void check_all(checkup *c)
 {
     fm_status st = fm_node_config_load(c->config_path, &c->config);
@@ -232,6 +248,7 @@ static void check_all(checkup *c)
     report(c, "configuration", st, c->config_path);
     if (st != FM_OK)
         return;
+    check_purposes(c);
     check_identity(c);
     check_ledger(c);
     check_journal(c);

@@ -125,10 +125,11 @@ static fm_status check_quorum(const fm_node_policy *p, const fm_plan *plan)
 static fm_status check_masks(const fm_node_policy *p, const fm_plan *plan)
 {
     if (p->all_masks && plan->mask_density < FM_PLAN_DENSITY_ALL)
-        return fm_fail(FM_EPERM,
-                       "in the plan a node shares a mask with %u of 256 others, by chance; the "
-                       "policy of this node wants one with each (policy.masks: all)",
-                       plan->mask_density);
+        return fm_fail(
+            FM_EPERM,
+            "in the plan a node shares a mask with about %u of %u others, by chance; the "
+            "policy of this node wants one with each (policy.masks: all)",
+            (plan->mask_density * (plan->max_nodes - 1) + 128) / 256, plan->max_nodes - 1);
     if (fm_dp_mask_density_check(plan->max_nodes, plan->quorum, plan->colluders,
                                  plan->mask_density) != FM_OK)
         return fm_fail_context(FM_EPERM, "the plan cannot be accepted: ");
