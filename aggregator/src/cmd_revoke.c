@@ -1,17 +1,29 @@
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "commands.h"
 #include "fedmoe/aggregator/invitations.h"
 #include "fedmoe/base/cli.h"
+#include "fedmoe/base/file.h"
 
 #define COPY_TRIES 20
 
 /** An old list that lies there is replaced: fm_trust_save_crl looks whose it is. */
 static fm_status check_ca(const char *dir, const char *ca)
 {
-    const fm_status st = fm_cmd_check_ca(dir, ca);
+    char *key = NULL;
+    fm_status st = fm_cmd_check_ca(dir, ca);
 
-    return st == FM_EREPLAY ? FM_OK : st;
+    if (st != FM_OK && st != FM_EREPLAY)
+        return st;
+    /* A member's folder has the CA's certificate, too. */
+    if ((st = fm_path_join(ca, "ca.key", &key)) == FM_OK && !fm_file_exists(key))
+        st = fm_fail(FM_ENOTFOUND,
+                     "%s is not there: %s is no folder of a CA; give the one that fedmoe-certs ca "
+                     "made, or of a CA of your own see docs/pki.md",
+                     key, ca);
+    free(key);
+    return st;
 }
 
 static fm_status withdraw(const char *dir, const char *name, uint32_t *count)
@@ -96,7 +108,7 @@ int fm_cmd_revoke(int argc, char **argv)
         .program = "fedmoe-aggregator revoke",
         .summary = "Take a node out of the federation: every certificate of that name is revoked, "
                    "open join codes of it are withdrawn. The CA's new list is in force at this "
-                   "aggregator within a second, and at every node before its next round.",
+                   "aggregator before its next round, and at every node, too.",
         .examples = "fedmoe-aggregator revoke hospital-a --ca ca --directory agg",
         .options = options,
         .option_count = sizeof options / sizeof options[0],

@@ -51,7 +51,7 @@ static void print_members(const json_t *members, bool running)
 
 static void print_status(const json_t *j, bool running)
 {
-    printf("federation %s: %s, %lld of %lld round%s finished, %lld abandoned (as of %s)%s\n",
+    printf("federation %s: %s, %lld of %lld round%s finished, %lld abandoned since its last start (as of %s)%s\n",
            text_of(j, "federation"), text_of(j, "state"), number_of(j, "round"),
            number_of(j, "rounds"), number_of(j, "rounds") == 1 ? "" : "s",
            number_of(j, "abandoned"), text_of(j, "updated"), running ? "" : "; not running");

@@ -112,8 +112,12 @@ void fm_coord_take_refusal(fm_coordinator *m, member *who, const fm_msg_abandon 
         fm_coord_exhaust(m, who, a->reason);
         return;
     }
-    if (fm_coord_slot(m, who, a->round, FM_MSG_ABANDON))
-        fm_coord_drop(m, who, "it refused round %llu: %s", (unsigned long long)a->round, a->reason);
+    if (!fm_coord_slot(m, who, a->round, FM_MSG_ABANDON))
+        return;
+    fm_coord_drop(m, who, "it refused round %llu: %s%s", (unsigned long long)a->round, a->reason,
+                  m->tainted && strcmp(a->reason, FM_ABANDON_REVOKED) == 0
+                      ? " (another's: no fault of this node, which comes back at once)"
+                      : "");
 }
 
 /* ---- 3: Survivors ---- */

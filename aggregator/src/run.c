@@ -70,7 +70,7 @@ static fm_status catch_up(fm_run *r)
 
     fm_log_clock_set(&r->clock);
     if ((st = fm_coordinator_tick(r->coordinator, now_ms, fm_clock_wall_s())) != FM_OK ||
-        (st = fm_run_watch_crl(r, now_ms)) != FM_OK || (st = fm_state_settle(r->state)) != FM_OK)
+        (st = fm_state_settle(r->state)) != FM_OK)
         return st;
     fm_run_refresh_status(r, now_ms);
     return FM_OK;
@@ -144,6 +144,9 @@ static fm_status serve(fm_run *r)
                 break;
         }
         st = fm_link_server_poll(r->link, fm_coordinator_wait_ms(r->coordinator, now_ms), &e);
+        /* Before anything that may start a round: none starts by a list that is not the newest. */
+        if (st == FM_OK && (st = fm_run_watch_crl(r, fm_clock_now_ms())) != FM_OK)
+            fm_message_free(&e.message);
         if (st == FM_OK)
             st = handle(r, &e);
         if (st == FM_OK)

@@ -33,7 +33,6 @@ typedef struct {
     fm_trust *trust;
     char *crl, *ca; /* paths of crl.pem and ca.crt */
     struct stat crl_seen, ca_seen;
-    uint64_t crl_checked_ms;
     uint8_t *door_secret; /* guarded memory */
     fm_optimizer *optimizer;
     fm_state *state;
@@ -56,7 +55,7 @@ typedef struct {
 /** Files, state, coordinator, sockets: all that a run needs. fm_run_close also after a failure. */
 FM_NODISCARD fm_status fm_run_open(fm_run *r);
 void fm_run_close(fm_run *r);
-/** At most once a second: has crl.pem or ca.crt changed? Then they count from here on. */
+/** Two looks at the files' dates: has crl.pem or ca.crt changed? Then they count from here on. */
 FM_NODISCARD fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms);
 
 /* run_ports.c */

@@ -11,8 +11,6 @@
 #include "fedmoe/base/log.h"
 #include "run_internal.h"
 
-#define CRL_CHECK_MS 1000
-
 static fm_status open_kept(fm_run *r)
 {
     const fm_transcript_entry *entries = NULL;
@@ -185,9 +183,6 @@ fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms)
     fm_trust *fresh;
     fm_status st;
 
-    if (now_ms - r->crl_checked_ms < CRL_CHECK_MS)
-        return FM_OK;
-    r->crl_checked_ms = now_ms;
     crl = has_changed(r->crl, &r->crl_seen);
     ca = has_changed(r->ca, &r->ca_seen);
     if (!crl && !ca)

@@ -190,8 +190,8 @@ static fm_status read_u64(const fm_yaml_node *n, const char *key, uint64_t lo, u
     uint64_t v;
 
     if (n->kind != FM_YAML_SCALAR || !n->plain || !fm_text_u64(n->text, &v))
-        return fm_yaml_fail(n, "'%s' must be a whole number of at least 0, found '%.100s'", key,
-                            shown(n));
+        return fm_yaml_fail(n, "'%s' must be a whole number from %llu to %llu, found '%.100s'", key,
+                            (unsigned long long)lo, (unsigned long long)hi, shown(n));
     if (v < lo || v > hi)
         return fm_yaml_fail(n, "'%s' must be between %llu and %llu, found %.100s", key,
                             (unsigned long long)lo, (unsigned long long)hi, n->text);

@@ -81,7 +81,8 @@ static fm_status list_failed(const fm_trust *t, const X509 *x, int error)
     case X509_V_ERR_CRL_HAS_EXPIRED:
         return fm_fail(FM_EAUTH,
                        "cannot be checked: the revocation list crl.pem expired on %s; fetch the "
-                       "CA's current one ('fedmoe-certs refresh' makes it)",
+                       "CA's current one ('fedmoe-certs refresh' makes it), or, if that is not "
+                       "over yet, set this machine's clock right",
                        list);
     case X509_V_ERR_CRL_NOT_YET_VALID:
         return fm_fail(FM_EAUTH, "cannot be checked: the revocation list crl.pem is from the "

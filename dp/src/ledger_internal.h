@@ -26,6 +26,9 @@ struct fm_ledger {
     fm_ledger_cache cache;
 };
 
+/** Behind what SQLite says of a damaged file. */
+#define FM_LEDGER_RESTORE \
+    "; restore it and the node's journal (state.db) together, from the same backup"
 /** The failure of `what` with SQLite's result code and words: "PATH: cannot WHAT: ...".
  *  Looks at errno: every transaction begins with fm_ledger_exec, which clears it. */
 fm_status fm_ledger_fail(const fm_ledger *l, int rc, const char *what);

@@ -88,7 +88,8 @@ fm_status fm_ledger_fail(const fm_ledger *l, int rc, const char *what)
     if (st == FM_EIO && os != 0)
         return fm_fail(st, "%s: cannot %s: %s (%s)%s", l->path, what, sqlite3_errmsg(l->db),
                        strerror(os), fm_file_advice(os));
-    return fm_fail(st, "%s: cannot %s: %s", l->path, what, sqlite3_errmsg(l->db));
+    return fm_fail(st, "%s: cannot %s: %s%s", l->path, what, sqlite3_errmsg(l->db),
+                   st == FM_EPROTO ? FM_LEDGER_RESTORE : "");
 }
 
 fm_status fm_ledger_exec(fm_ledger *l, const char *sql, const char *what)
@@ -132,7 +133,8 @@ static fm_status check_ours(fm_ledger *l, int64_t *version)
     if (st != FM_OK)
         return st;
     if (application != FM_LEDGER_APPLICATION_ID)
-        return fm_fail(FM_EPROTO, "%s: not a fedmoe ledger (another program's database)", l->path);
+        return fm_fail(FM_EPROTO, "%s: not a fedmoe ledger (another program's database)%s", l->path,
+                       FM_LEDGER_RESTORE);
     if (*version < 1 || *version > FM_LEDGER_VERSION)
         return fm_fail(FM_EPROTO, "%s: ledger version %lld, this program reads 1 to %d", l->path,
                        (long long)*version, FM_LEDGER_VERSION);

@@ -11,6 +11,7 @@
 #include "fedmoe/model/compute.h"
 #include "fedmoe/model/table.h"
 #include "fedmoe/node/config.h"
+#include "node_yaml.h"
 #include "run_internal.h"
 #include "words.h"
 
@@ -84,6 +85,7 @@ static void check_ledger(checkup *c)
     if (fm_file_exists(c->config.ledger)) {
         if ((st = fm_ledger_open_readonly(c->config.ledger, &l)) == FM_OK &&
             (st = fm_ledger_verify(l, &entries)) == FM_OK &&
+            (st = fm_node_books_compare(&c->config, l)) == FM_OK &&
             (st = fm_ledger_epsilon(l, c->config.data_set, NULL, p->delta, &spent)) == FM_OK)
             (void)snprintf(detail, sizeof detail,
                            "%llu entries, chain whole; epsilon %.4f of %.4f is spent at delta %g",
@@ -97,13 +99,15 @@ static void check_ledger(checkup *c)
 
 static void check_journal(checkup *c)
 {
+    uint64_t released = 0;
     char *path = NULL;
-    const char *detail = "not there yet; the first start makes it";
+    char detail[96] = "not there yet; the first start makes it";
     fm_status st = fm_path_join(c->config.dir, "state.db", &path);
 
     if (st == FM_OK && fm_file_exists(path)) {
-        detail = "mode is 0600";
-        st = fm_file_check_private(path);
+        if ((st = fm_journal_read_released(path, &released)) == FM_OK)
+            (void)snprintf(detail, sizeof detail, "mode is 0600; %llu rounds released",
+                           (unsigned long long)released);
     }
     report(c, "journal", st, detail);
     free(path);
@@ -124,7 +128,7 @@ static fm_status find_bound(checkup *c)
     return st == FM_ENOTFOUND ? FM_OK : st;
 }
 
-/** The schema given, else that of the plan last offered, else none. */
+/** The schema given, else the pinned one, else that of the plan last offered, else none. */
 static fm_status find_schema(const checkup *c, fm_schema **out)
 {
     json_t *plan = NULL;
@@ -133,6 +137,8 @@ static fm_status find_schema(const checkup *c, fm_schema **out)
 
     if (c->schema_path)
         return fm_schema_load(c->schema_path, out);
+    if (c->config.schema)
+        return fm_schema_load(c->config.schema, out);
     st = fm_cmd_read_json(c->config_path, "plan.json", &plan);
     if (st == FM_OK) {
         text = fm_cmd_text(plan, "schema");
@@ -220,6 +226,21 @@ static void check_compute(checkup *c)
     report(c, "compute", st, detail);
 }
 
+/** Only a problem is worth a line. */
+static void check_purposes(checkup *c)
+{
+    const fm_node_policy *p = &c->config.policy;
+
+    for (size_t i = 0; i < p->purpose_count; i++)
+        if (strcmp(p->purposes[i], FM_NODE_PURPOSE_TO_COME) == 0)
+            report(c, "purpose",
+                   fm_fail(FM_EINVAL,
+                           "policy.purposes in %s still reads '%s': put the purpose there that the "
+                           "coordinator and your data-protection officer have agreed on",
+                           c->config_path, p->purposes[i]),
+                   "");
+}
+
 static void check_all(checkup *c)
 {
     fm_status st = fm_node_config_load(c->config_path, &c->config);
@@ -227,6 +248,7 @@ static void check_all(checkup *c)
     report(c, "configuration", st, c->config_path);
     if (st != FM_OK)
         return;
+    check_purposes(c);
     check_identity(c);
     check_ledger(c);
     check_journal(c);
@@ -240,8 +262,10 @@ int fm_cmd_check(int argc, char **argv)
     const fm_cli_option options[] = {
         FM_CMD_CONFIG_OPTION(c.config_path),
         { "schema", FM_CLI_STRING, &c.schema_path, "FILE",
-          "schema.yaml to check the records by (default: that of the plan last offered)", false, 0,
-          0 },
+          "schema.yaml to check the records by (default: the one that node.yaml pins, else that of "
+          "the plan "
+          "last offered)",
+          false, 0, 0 },
         { "max-unit-rows", FM_CLI_U64, &c.max_unit_rows, "N",
           "tell how many units have more records (default: as the plan last offered)", false, 1,
           FM_MAX_UNIT_ROWS },

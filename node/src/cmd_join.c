@@ -1,5 +1,6 @@
 /* join: from a join code to an identity and a node.yaml. The key is made here and stays here. */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,6 @@
 
 #define ASK_FIRST_MS 1000
 #define ASK_LAST_MS 15000
-#define PURPOSE "put the purpose that was agreed here"
 
 typedef struct {
     const char *output;
@@ -109,7 +109,7 @@ static fm_status ask(const join *j)
 /** One that is there is somebody's work, and stays. */
 static fm_status write_config(const join *j)
 {
-    const char *const purpose[] = { PURPOSE };
+    const char *const purpose[] = { FM_NODE_PURPOSE_TO_COME };
     fm_node_yaml o = fm_node_yaml_defaults();
     char door_key[41];
     char *path = NULL;
@@ -249,8 +249,15 @@ static fm_status run(join *j)
     if ((st = is_done(j, &done)) != FM_OK)
         return st;
     if (!done && ((st = fm_request_begin(j->output, &plan, &j->request)) != FM_OK ||
-                  (st = write_mark(j)) != FM_OK || (st = ask(j)) != FM_OK))
+                  (st = write_mark(j)) != FM_OK))
         return st;
+    if (!done && (st = ask(j)) != FM_OK)
+        return st == FM_EPERM
+                   ? fm_fail_context(st,
+                                     "%s keeps the key that was made (remove it, unless a new "
+                                     "code is to go on with it): ",
+                                     j->output)
+                   : st;
     if ((st = write_config(j)) != FM_OK)
         return st;
     printf("%s '%s' of federation '%s'; identity and node.yaml are in %s\n"
@@ -263,31 +270,63 @@ static fm_status run(join *j)
 
 /* ---- the code ---- */
 
-/** From a pipe or a terminal, without a copy in a library's buffer. */
-static fm_status read_code(char text[FM_INVITATION_TEXT_MAX + 2])
+#define CODE_START "fedmoe1"
+#define PASTE_MS 300 /* lines of one paste come without a pause */
+
+typedef struct {
+    char text[FM_INVITATION_TEXT_MAX + 2]; /* one more than a code has: too long is no code */
+    size_t len;
+} found_code;
+
+/** The code begins with its first seven characters, whatever stood before; a mail may have broken
+ *  it into lines. */
+static void take_character(found_code *f, char c)
 {
-    size_t len = 0;
+    const size_t start = strlen(CODE_START);
+
+    if (c == ' ' || c == '\t' || c == '\r' || c == '\n')
+        return;
+    if (f->len < start && c != CODE_START[f->len])
+        f->len = 0;
+    if (f->len >= start ? f->len < sizeof f->text - 1 : c == CODE_START[f->len])
+        f->text[f->len++] = c;
+    f->text[f->len] = '\0';
+}
+
+static bool more_comes(void)
+{
+    struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+
+    return !isatty(STDIN_FILENO) || poll(&in, 1, PASTE_MS) > 0;
+}
+
+/** From a pipe or a terminal, without a copy in a library's buffer, to the line that makes the code
+ *  whole. */
+static fm_status read_code(found_code *f, fm_invitation *out)
+{
+    fm_status st = FM_EPARSE;
+    char c = 0;
     ssize_t n;
 
-    while (len < FM_INVITATION_TEXT_MAX + 1) {
-        if ((n = read(STDIN_FILENO, text + len, 1)) < 0 && errno == EINTR)
+    for (;;) {
+        n = read(STDIN_FILENO, &c, 1);
+        if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return fm_fail(FM_EIO, "standard input cannot be read: %s", strerror(errno));
-        if (n == 0 || text[len] == '\n')
-            break;
-        len++;
+        if (n == 1)
+            take_character(f, c);
+        if (n == 1 && c != '\n')
+            continue;
+        if ((st = fm_invitation_decode(f->text, out)) == FM_OK || n == 0 || !more_comes())
+            return st;
     }
-    while (len > 0 && (text[len - 1] == '\r' || text[len - 1] == ' '))
-        len--;
-    text[len] = '\0';
-    return FM_OK;
 }
 
 /** The operand is wiped: any account of this machine could read it, for as long as this waits. */
 static fm_status take_code(char *operand, fm_invitation *out)
 {
-    char text[FM_INVITATION_TEXT_MAX + 2];
+    found_code f = { .len = 0 };
     fm_status st;
 
     if (strcmp(operand, "-") != 0) {
@@ -295,9 +334,8 @@ static fm_status take_code(char *operand, fm_invitation *out)
         sodium_memzero(operand, strlen(operand));
         return st;
     }
-    if ((st = read_code(text)) == FM_OK)
-        st = fm_invitation_decode(text, out);
-    sodium_memzero(text, sizeof text);
+    st = read_code(&f, out);
+    sodium_memzero(&f, sizeof f);
     return st;
 }
 
@@ -317,10 +355,12 @@ int fm_cmd_join(int argc, char **argv)
     };
     const fm_cli_spec spec = {
         .program = "fedmoe-node join",
-        .summary = "Join a federation with the code that its coordinator sent: makes a key, which "
-                   "never leaves this machine, has it certified, and writes a commented node.yaml. "
-                   "Interrupted, the same command goes on with the same key. With - as CODE it is "
-                   "read from standard input, and stands in no history and no list of processes.",
+        .summary =
+            "Join a federation with the code that its coordinator sent: makes a key, which "
+            "never leaves this machine, has it certified, and writes a commented node.yaml. "
+            "Interrupted, the same command goes on with the same key. With - as CODE it is "
+            "read from standard input, where it may stand in a mail's text and be broken into "
+            "lines, and stands in no history and no list of processes.",
         .examples = "fedmoe-node join - --output /srv/fedmoe    # asks for the code\n"
                     "fedmoe-node join fedmoe1...",
         .options = options,

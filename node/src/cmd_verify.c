@@ -22,10 +22,16 @@ static void print_journal(const fm_verify_report *r)
            (ull)r->released);
     if (r->vouched)
         printf("; %llu of them by your word that they were released", (ull)r->vouched);
-    if (r->missing)
-        printf("; %llu named as abandoned are not", (ull)r->missing);
     if (r->later)
         printf("; %llu came after the last round in it", (ull)r->later);
+    printf("\n");
+    if (r->missing_count == 0)
+        return;
+    printf("  abandoned    after this node had released them, so not in it:");
+    for (size_t i = 0; i < r->missing_count; i++)
+        printf("%s %llu", i ? "," : "", (ull)r->missing[i]);
+    if (r->waived)
+        printf(" (%zu of them by your word)", r->waived);
     printf("\n");
 }
 
@@ -132,6 +138,22 @@ static json_t *members_json(const fm_verify_report *r)
     return list;
 }
 
+static int add_journal(json_t *j, const fm_verify_report *r)
+{
+    json_t *rounds = json_array();
+
+    for (size_t i = 0; rounds && i < r->missing_count; i++)
+        if (json_array_append_new(rounds, json_integer((json_int_t)r->missing[i])) != 0)
+            return json_decref(rounds), -1;
+    if (!rounds)
+        return -1;
+    return json_object_set_new(
+        j, "journal",
+        json_pack("{s:I s:I s:o s:I s:I}", "released", (json_int_t)r->released, "abandoned",
+                  (json_int_t)r->missing_count, "abandoned_rounds", rounds, "abandoned_by_word",
+                  (json_int_t)r->waived, "later", (json_int_t)r->later));
+}
+
 static fm_status print_json(const fm_verify_report *r)
 {
     char plan[2 * FM_HASH_BYTES + 1], head[2 * FM_HASH_BYTES + 1], model[2 * FM_HASH_BYTES + 1];
@@ -152,11 +174,7 @@ static fm_status print_json(const fm_verify_report *r)
                         r->aggregator, "aggregator_revoked_later", r->aggregator_revoked_s != 0,
                         "revocation_list", (json_int_t)r->list_number, "members", members)
             : NULL;
-    if (j && r->journal &&
-        json_object_set_new(j, "journal",
-                            json_pack("{s:I s:I s:I}", "released", (json_int_t)r->released,
-                                      "abandoned", (json_int_t)r->missing, "later",
-                                      (json_int_t)r->later)) != 0) {
+    if (j && r->journal && add_journal(j, r) != 0) {
         json_decref(j);
         j = NULL;
     }
@@ -283,7 +301,9 @@ int fm_cmd_verify(int argc, char **argv)
         { "recompute", FM_CLI_FLAG, &a.recompute, NULL,
           "fail unless every round's sum and model can be recomputed", false, 0, 0 },
         { "abandoned", FM_CLI_LIST, &a.abandoned, "ROUND",
-          "a round that this node's log shows as abandoned after its release", false, 0, 0 },
+          "a round that this node's log shows as abandoned after its release, though its journal "
+          "does not",
+          false, 0, 0 },
         { "released", FM_CLI_LIST, &a.released, "ROUND",
           "a round that this node's log shows as released, though a power cut has taken that out "
           "of its journal",

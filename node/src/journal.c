@@ -35,12 +35,15 @@ static fm_status db_fail(const fm_journal *j, const char *doing)
     if (!j->db)
         return fm_fail(FM_EIO, "%s: cannot %s: out of memory", j->path, doing);
     rc = sqlite3_errcode(j->db) & 0xff;
-    if (sqlite3_system_errno(j->db) != 0)
+    if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
+        os = 0;
+    else if (sqlite3_system_errno(j->db) != 0)
         os = sqlite3_system_errno(j->db);
     else if (rc != SQLITE_IOERR)
         os = rc == SQLITE_FULL ? ENOSPC : 0;
     return fm_fail(FM_EIO, "%s: cannot %s: %s%s", j->path, doing, sqlite3_errmsg(j->db),
-                   fm_file_advice(os));
+                   rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB ? FM_JOURNAL_RESTORE
+                                                               : fm_file_advice(os));
 }
 
 static fm_status db_exec(fm_journal *j, const char *sql, const char *doing)
@@ -105,7 +108,9 @@ static fm_status make_tables(fm_journal *j)
         (st = read_number(j, "SELECT count(*) FROM sqlite_master", &objects)) != FM_OK)
         return st;
     if (id != APPLICATION_ID && objects > 0)
-        return fm_fail(FM_EPROTO, "%s is a database, but not a journal of fedmoe-node", j->path);
+        return fm_fail(
+            FM_EPROTO,
+            "%s is a database, but not a journal of fedmoe-node; put the node's own back", j->path);
     return db_exec(j,
                    "BEGIN IMMEDIATE;"
                    "PRAGMA application_id = 1718447722;" /* APPLICATION_ID */
@@ -117,6 +122,9 @@ static fm_status make_tables(fm_journal *j)
                    " federation TEXT NOT NULL, plan BLOB NOT NULL, round INTEGER NOT NULL,"
                    " head BLOB NOT NULL,"
                    " PRIMARY KEY (federation, plan)) WITHOUT ROWID;"
+                   "CREATE TABLE IF NOT EXISTS abandoned ("
+                   " federation TEXT NOT NULL, plan BLOB NOT NULL, round INTEGER NOT NULL,"
+                   " PRIMARY KEY (federation, plan, round)) WITHOUT ROWID;"
                    "COMMIT;",
                    "make the tables");
 }
@@ -362,6 +370,51 @@ fm_status fm_journal_head(fm_journal *j, uint64_t round, const fm_hash *head)
     if (st == FM_OK && changed != 1)
         st = fm_fail(FM_EREPLAY, "the transcript is known beyond round %llu, or otherwise",
                      (unsigned long long)round);
+    return st;
+}
+
+fm_status fm_journal_next_released(fm_journal *j, uint64_t after, uint64_t before, bool *found,
+                                   uint64_t *round)
+{
+    sqlite3_stmt *s = NULL;
+    fm_status st;
+
+    if (!j || !found || !round || after > INT64_MAX)
+        return fm_fail(FM_EINVAL, "fm_journal_next_released: bad argument");
+    if ((st = prepare(j,
+                      "SELECT min(round) FROM rounds WHERE federation = ?1 AND plan = ?2 AND "
+                      "round < ?3 AND round > ?4 AND released_s IS NOT NULL",
+                      &s)) == FM_OK &&
+        (st = bind_round(j, s, 3, before)) == FM_OK) {
+        sqlite3_bind_int64(s, 4, (int64_t)after);
+        if (sqlite3_step(s) != SQLITE_ROW) {
+            st = db_fail(j, "read the released rounds");
+        } else {
+            *found = sqlite3_column_type(s, 0) != SQLITE_NULL;
+            *round = (uint64_t)sqlite3_column_int64(s, 0);
+        }
+    }
+    sqlite3_finalize(s);
+    return st;
+}
+
+fm_status fm_journal_abandon(fm_journal *j, uint64_t round, bool *fresh)
+{
+    sqlite3_stmt *s = NULL;
+    int changed = 0;
+    fm_status st;
+
+    if (!j || !fresh)
+        return fm_fail(FM_EINVAL, "fm_journal_abandon: NULL argument");
+    if ((st = prepare(j,
+                      "INSERT OR IGNORE INTO abandoned (federation, plan, round) "
+                      "SELECT federation, plan, round FROM rounds WHERE federation = ?1 AND "
+                      "plan = ?2 AND round = ?3 AND released_s IS NOT NULL",
+                      &s)) == FM_OK &&
+        (st = bind_round(j, s, 3, round)) == FM_OK)
+        st = write_row_unsynced(j, s, "record the abandoned round", &changed);
+    sqlite3_finalize(s);
+    *fresh = changed == 1;
     return st;
 }
 

@@ -40,10 +40,18 @@ static int count_released(sqlite3 *db, int64_t *out)
     return rc;
 }
 
+/** @param rc  of what failed: the connection may have forgotten it. */
+static fm_status read_fail_of(const char *path, int rc)
+{
+    const int code = rc & 0xff;
+
+    return fm_fail(FM_EIO, "%s: cannot read the journal: %s%s", path, sqlite3_errstr(rc),
+                   code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? FM_JOURNAL_RESTORE : "");
+}
+
 static fm_status read_fail(const char *path, sqlite3 *db)
 {
-    return fm_fail(FM_EIO, "%s: cannot read the journal: %s", path,
-                   db ? sqlite3_errmsg(db) : "out of memory");
+    return read_fail_of(path, db ? sqlite3_errcode(db) : SQLITE_NOMEM);
 }
 
 fm_status fm_journal_read_released(const char *path, uint64_t *count)
@@ -68,7 +76,7 @@ fm_status fm_journal_read_released(const char *path, uint64_t *count)
     if (rc == SQLITE_OK)
         *count = (uint64_t)n;
     else
-        st = read_fail(path, db);
+        st = read_fail_of(path, rc);
     (void)sqlite3_close(db);
     return st;
 }
@@ -97,7 +105,8 @@ static fm_status add_row(listing *l, sqlite3_stmt *s)
         l->room = room;
     }
     l->rows[l->count] = (fm_journal_row){ .round = (uint64_t)sqlite3_column_int64(s, 0),
-                                          .released = sqlite3_column_int(s, 2) != 0 };
+                                          .released = sqlite3_column_int(s, 2) != 0,
+                                          .abandoned = sqlite3_column_int(s, 3) != 0 };
     memcpy(l->rows[l->count++].digest.bytes, sqlite3_column_blob(s, 1), FM_HASH_BYTES);
     return FM_OK;
 }
@@ -111,14 +120,24 @@ static fm_status prepare(const listing *l, const char *sql, sqlite3_stmt **out)
     return FM_OK;
 }
 
+#define ROWS(abandoned)                                                                 \
+    "SELECT round, committed, released_s IS NOT NULL, " abandoned " FROM rounds WHERE " \
+    "federation = ?1 AND plan = ?2 AND committed IS NOT NULL ORDER BY round"
+
+/* A journal that no newer program has opened has no table of abandoned rounds. */
 static fm_status list_rows(listing *l)
 {
     sqlite3_stmt *s = NULL;
-    int rc = SQLITE_DONE;
-    fm_status st = prepare(l,
-                           "SELECT round, committed, released_s IS NOT NULL FROM rounds WHERE "
-                           "federation = ?1 AND plan = ?2 AND committed IS NOT NULL ORDER BY round",
-                           &s);
+    int64_t tables = 0;
+    int rc =
+        read_number(l->db, "SELECT count(*) FROM sqlite_master WHERE name = 'abandoned'", &tables);
+    fm_status st = rc != SQLITE_OK ? read_fail(l->path, l->db)
+                   : tables > 0
+                       ? prepare(l,
+                                 ROWS("EXISTS (SELECT 1 FROM abandoned a WHERE a.federation = ?1 "
+                                      "AND a.plan = ?2 AND a.round = rounds.round)"),
+                                 &s)
+                       : prepare(l, ROWS("0"), &s);
 
     while (st == FM_OK && (rc = sqlite3_step(s)) == SQLITE_ROW)
         st = add_row(l, s);
@@ -149,14 +168,31 @@ static fm_status read_head(const listing *l, fm_journal_state *out)
     return st;
 }
 
-/* One transaction for both. */
+static fm_status read_last_used(const listing *l, fm_journal_state *out)
+{
+    sqlite3_stmt *s = NULL;
+    fm_status st = prepare(
+        l, "SELECT coalesce(max(round), 0) FROM rounds WHERE federation = ?1 AND plan = ?2", &s);
+
+    if (st == FM_OK && sqlite3_step(s) != SQLITE_ROW)
+        st = read_fail(l->path, l->db);
+    if (st == FM_OK)
+        out->last_used = (uint64_t)sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    return st;
+}
+
+/* One transaction for all. */
 static fm_status list(listing *l, fm_journal_state *state)
 {
-    fm_status st;
+    int64_t tables = 0;
+    fm_status st = FM_OK;
 
-    if (sqlite3_exec(l->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
+    if (sqlite3_exec(l->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK ||
+        read_number(l->db, "SELECT count(*) FROM sqlite_master WHERE name = 'rounds'", &tables) !=
+            SQLITE_OK)
         return read_fail(l->path, l->db);
-    if ((st = list_rows(l)) == FM_OK)
+    if (tables > 0 && (st = list_rows(l)) == FM_OK && (st = read_last_used(l, state)) == FM_OK)
         st = read_head(l, state);
     (void)sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
     return st;

@@ -94,22 +94,41 @@ static fm_status put_places(fm_buf *b, const fm_node_yaml *o)
                                              "  schema: ")) != FM_OK ||
                       (st = put_path(b, o, "--schema", o->schema)) != FM_OK))
         return st;
+    if (!o->schema &&
+        (st = fm_buf_printf(b, "\n  # Once agreed on: a plan with any other schema is "
+                               "refused.\n"
+                               "  # schema: schema.yaml")) != FM_OK)
+        return st;
     return fm_buf_printf(b, "\n\n# The book of what was spent; several federations may share it. "
                             "Keep it, back it up.\n"
                             "ledger: ledger.db\n\n");
 }
 
+/** The shortest text that reads back as the same number. */
+static void shortest(double v, char *out, size_t cap)
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        (void)snprintf(out, cap, "%.*g", digits, v);
+        if (strtod(out, NULL) == v) /* NOLINT: the same bits are what is wanted */
+            return;
+    }
+}
+
 static fm_status put_policy(fm_buf *b, const fm_node_yaml *o)
 {
+    char epsilon[32], delta[32];
     fm_status st;
+
+    shortest(o->epsilon, epsilon, sizeof epsilon);
+    shortest(o->delta, delta, sizeof delta);
 
     if ((st = fm_buf_printf(b,
                             "# Set by the data-protection officer.\n"
                             "policy:\n"
-                            "  epsilon: %.17g   # budget of the data set, over everything\n"
-                            "  delta: %.17g\n"
+                            "  epsilon: %s   # budget of the data set, over everything\n"
+                            "  delta: %s\n"
                             "  purposes:       # a plan's purpose must be one of these\n",
-                            o->epsilon, o->delta)) != FM_OK)
+                            epsilon, delta)) != FM_OK)
         return st;
     for (size_t i = 0; i < o->purposes.count; i++)
         if ((st = fm_buf_printf(b, "    - ")) != FM_OK ||

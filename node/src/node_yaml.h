@@ -22,4 +22,7 @@ fm_node_yaml fm_node_yaml_defaults(void);
  */
 FM_NODISCARD fm_status fm_node_yaml_write(const fm_node_yaml *o);
 
+/** What `join` writes for the purpose, to be replaced. */
+#define FM_NODE_PURPOSE_TO_COME "put the purpose that was agreed here"
+
 #endif

@@ -127,10 +127,11 @@ static fm_status check_masks(const fm_node_policy *p, const fm_plan *plan)
     const fm_dp_graph graph = fm_replay_graph(plan);
 
     if (p->all_masks && plan->mask_density < FM_PLAN_DENSITY_ALL)
-        return fm_fail(FM_EPERM,
-                       "in the plan a node shares a mask with %u of 256 others, by chance; the "
-                       "policy of this node wants one with each (policy.masks: all)",
-                       plan->mask_density);
+        return fm_fail(
+            FM_EPERM,
+            "in the plan a node shares a mask with about %u of %u others, by chance; the "
+            "policy of this node wants one with each (policy.masks: all)",
+            (plan->mask_density * (plan->max_nodes - 1) + 128) / 256, plan->max_nodes - 1);
     if (fm_dp_mask_density_check(&graph, plan->mask_density) != FM_OK)
         return fm_fail_context(FM_EPERM, "the plan cannot be accepted: ");
     return FM_OK;

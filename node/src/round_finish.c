@@ -14,6 +14,8 @@ fm_status fm_node_take_finish(fm_node_round *m, const fm_msg_finish *msg)
         return st;
 
     fm_node_round_close(m);
+    if ((st = fm_node_transcript_note(m, msg->entries, msg->entry_count)) != FM_OK)
+        return st;
     m->pending = (fm_node_pending){ FM_MSG_FINISH, known, msg->rounds };
     m->phase = FM_NODE_WAIT_MODEL;
     if (fm_node_model_is_held(m, &msg->model_hash))

@@ -111,6 +111,9 @@ bool fm_node_contains(const uint32_t *sorted, uint32_t count, uint32_t value);
 /** Whether `entries` lead from what is known to `head`; *out: known afterwards. Changes nothing. */
 fm_status fm_node_transcript_check(const fm_node_round *m, const fm_transcript_entry *entries,
                                    uint32_t count, const fm_hash *head, fm_node_transcript *out);
+/** After the whole message was checked: tell the ports of rounds that the entries leave out. */
+fm_status fm_node_transcript_note(const fm_node_round *m, const fm_transcript_entry *entries,
+                                  uint32_t count);
 /** Record it through the ports, then remember it. */
 fm_status fm_node_transcript_record(fm_node_round *m, const fm_node_transcript *t);
 

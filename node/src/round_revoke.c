@@ -61,7 +61,7 @@ static void leave_open_round(fm_node_round *m)
 void fm_node_refuse_revoked(fm_node_round *m, uint64_t round)
 {
     /* As a failure's text: whose certificate it is, the aggregator knows. */
-    if (fm_node_send_abandon(m, round, "a member's certificate counts no more", false) == FM_OK)
+    if (fm_node_send_abandon(m, round, FM_ABANDON_REVOKED, false) == FM_OK)
         fm_node_progress(m, round, "abandoned");
 }
 

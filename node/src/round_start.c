@@ -200,7 +200,8 @@ fm_status fm_node_take_round_start(fm_node_round *m, const fm_msg_round_start *m
     if (m->open.number)
         fm_node_progress(m, m->open.number, "abandoned");
     fm_node_round_close(m);
-    if ((st = open_round(m, msg, &known)) == FM_OK) {
+    if ((st = fm_node_transcript_note(m, msg->entries, msg->entry_count)) == FM_OK &&
+        (st = open_round(m, msg, &known)) == FM_OK) {
         if (fm_node_model_is_held(m, &msg->model_hash))
             return fm_node_begin_round(m);
         st = fm_node_model_fetch(m, &msg->model_hash);

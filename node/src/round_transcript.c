@@ -43,6 +43,16 @@ fm_status fm_node_transcript_check(const fm_node_round *m, const fm_transcript_e
     return FM_OK;
 }
 
+fm_status fm_node_transcript_note(const fm_node_round *m, const fm_transcript_entry *entries,
+                                  uint32_t count)
+{
+    const fm_node_ports *ports = &m->c.ports;
+
+    if (!count || !ports->note_abandoned)
+        return FM_OK;
+    return ports->note_abandoned(ports->ctx, m->transcript.round, entries, count);
+}
+
 fm_status fm_node_transcript_record(fm_node_round *m, const fm_node_transcript *t)
 {
     fm_status st = FM_OK;

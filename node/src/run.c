@@ -315,6 +315,19 @@ static fm_status check_self(const fm_node_driver *d)
     return st == FM_OK ? FM_OK : fm_fail_context(st, "%s/identity.crt: ", d->config.identity_dir);
 }
 
+/** A damaged journal is found before anyone is called. */
+static fm_status look_at_journal(const fm_node_driver *d)
+{
+    uint64_t released = 0;
+    char *path = NULL;
+    fm_status st = fm_path_join(d->config.dir, "state.db", &path);
+
+    if (st == FM_OK && fm_file_exists(path))
+        st = fm_journal_read_released(path, &released);
+    free(path);
+    return st;
+}
+
 static fm_status open_house(fm_node_driver *d)
 {
     char label[FM_NAME_MAX + 8];
@@ -330,7 +343,7 @@ static fm_status open_house(fm_node_driver *d)
     if ((st = fm_dir_lock(d->config.dir, &d->lock)) != FM_OK ||
         (st = fm_ledger_open(d->config.ledger, &d->ledger)) != FM_OK ||
         (st = fm_ledger_verify(d->ledger, &entries)) != FM_OK ||
-        (st = fm_node_driver_pin_schema(d)) != FM_OK)
+        (st = look_at_journal(d)) != FM_OK || (st = fm_node_driver_pin_schema(d)) != FM_OK)
         return st;
     return fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
                              &d->status.epsilon_spent);

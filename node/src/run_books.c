@@ -32,6 +32,31 @@ static fm_status read_row(void *ctx, const fm_ledger_row *row)
     return FM_OK;
 }
 
+static fm_status check_charged(const fm_node_config *c, uint64_t charged, uint64_t released)
+{
+    if (released <= charged)
+        return FM_OK;
+    return fm_fail(FM_EPROTO,
+                   "%s holds %llu entries of data set '%s', but state.db in %s knows of %llu "
+                   "released rounds: the ledger is not the newest one, or the data set was "
+                   "renamed; put the newest ledger back, or add the missing entries with "
+                   "'fedmoe-node ledger import FILE' (other records need a folder of their "
+                   "own)",
+                   c->ledger, (unsigned long long)charged, c->data_set, c->dir,
+                   (unsigned long long)released);
+}
+
+/** Both of one plan. */
+static fm_status check_used(const fm_node_config *c, uint64_t charged, uint64_t used)
+{
+    if (charged <= used)
+        return FM_OK;
+    return fm_fail(FM_EPROTO,
+                   "state.db in %s knows a plan's rounds to %llu, but %s was charged for "
+                   "round %llu of it: the journal is not the newest one; put the newest one back",
+                   c->dir, (unsigned long long)used, c->ledger, (unsigned long long)charged);
+}
+
 fm_status fm_node_books_check(const fm_node_driver *d, fm_node_prepared *p)
 {
     books b = { .data_set = d->config.data_set, .plan = &p->hash };
@@ -43,21 +68,9 @@ fm_status fm_node_books_check(const fm_node_driver *d, fm_node_prepared *p)
         (st = fm_journal_released(p->journal, &released)) != FM_OK ||
         (st = fm_journal_state_get(p->journal, &journal)) != FM_OK)
         return st;
-    if (released > b.charged)
-        return fm_fail(FM_EPROTO,
-                       "%s holds %llu entries of data set '%s', but state.db in %s knows of %llu "
-                       "released rounds: the ledger is not the newest one, or the data set was "
-                       "renamed; put the newest ledger back, or add the missing entries with "
-                       "'fedmoe-node ledger import FILE' (other records need a folder of their "
-                       "own)",
-                       d->config.ledger, (unsigned long long)b.charged, d->config.data_set,
-                       d->config.dir, (unsigned long long)released);
-    if (b.last_round > journal.last_used)
-        return fm_fail(FM_EPROTO,
-                       "state.db in %s knows this plan's rounds to %llu, but %s was charged for "
-                       "round %llu: the journal is not the newest one; put the newest one back",
-                       d->config.dir, (unsigned long long)journal.last_used, d->config.ledger,
-                       (unsigned long long)b.last_round);
+    if ((st = check_charged(&d->config, b.charged, released)) != FM_OK ||
+        (st = check_used(&d->config, b.last_round, journal.last_used)) != FM_OK)
+        return st;
     p->charged = b.of_plan;
     return FM_OK;
 }
@@ -90,6 +103,7 @@ typedef struct {
     const char *data_set;
     run_of_plan *runs; /* [count], owned, room for `room` */
     size_t count, room;
+    uint64_t charged;
 } runs;
 
 static fm_status add_run(runs *r, const fm_ledger_row *row)
@@ -117,6 +131,7 @@ static fm_status note_run(void *ctx, const fm_ledger_row *row)
 
     if (strcmp(row->data_set, r->data_set) != 0)
         return FM_OK;
+    r->charged += row->mechanism.count;
     for (size_t i = r->count; i-- > 0;)
         if (fm_hash_equal(&r->runs[i].plan, &row->plan) &&
             strcmp(r->runs[i].federation, row->federation) == 0) {
@@ -151,6 +166,43 @@ fm_status fm_node_books_follow(const fm_node_config *c, fm_ledger *l)
         st = fm_ledger_walk(l, note_run, &r);
     for (size_t i = 0; st == FM_OK && i < r.count; i++)
         st = use_up_to(path, &r.runs[i]);
+    free(r.runs);
+    free(path);
+    return st;
+}
+
+/** Of all plans; the journal may be missing where the ledger has nothing. */
+static fm_status compare(const fm_node_config *c, const char *path, const runs *r)
+{
+    fm_journal_state state = { 0 };
+    fm_journal_row *rows = NULL;
+    uint64_t released = 0;
+    size_t count = 0;
+    fm_status st = FM_OK;
+
+    if (!fm_file_exists(path))
+        return check_used(c, r->count ? r->runs[0].last_round : 0, 0);
+    if ((st = fm_journal_read_released(path, &released)) == FM_OK)
+        st = check_charged(c, r->charged, released);
+    for (size_t i = 0; st == FM_OK && i < r->count; i++) {
+        st = fm_journal_read_rounds(path, r->runs[i].federation, &r->runs[i].plan, &rows, &count,
+                                    &state);
+        if (st == FM_OK)
+            st = check_used(c, r->runs[i].last_round, state.last_used);
+        free(rows);
+        rows = NULL;
+    }
+    return st;
+}
+
+fm_status fm_node_books_compare(const fm_node_config *c, fm_ledger *l)
+{
+    runs r = { .data_set = c->data_set };
+    char *path = NULL;
+    fm_status st = fm_path_join(c->dir, "state.db", &path);
+
+    if (st == FM_OK && (st = fm_ledger_walk(l, note_run, &r)) == FM_OK)
+        st = compare(c, path, &r);
     free(r.runs);
     free(path);
     return st;

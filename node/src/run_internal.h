@@ -103,7 +103,7 @@ FM_NODISCARD fm_status fm_node_driver_prepare_texts(fm_node_driver *d, const fm_
                                                     fm_node_prepared *p);
 /** After a failure to read records: places go to our own log, one sentence to the answer. */
 FM_NODISCARD fm_status fm_node_driver_records_fail(fm_node_driver *d, fm_status st,
-                                                   const fm_buf *problems);
+                                                   const fm_buf *problems, bool pinned);
 /** model.safetensors: B, as fedmoe-model adapter reads it. */
 FM_NODISCARD fm_status fm_node_driver_write_adapter(fm_node_driver *d,
                                                     const fm_safetensors_meta *meta,
@@ -120,6 +120,8 @@ fm_status fm_node_books_missing(const fm_node_config *c);
 fm_status fm_node_books_check(const fm_node_driver *d, fm_node_prepared *p);
 /** FM_EIO likewise when the ledger lacks an entry that this node has signed a mark of. */
 fm_status fm_node_books_check_mark(const fm_node_driver *d, const fm_ledger_mark *mark);
+/** As fm_node_books_check, of all plans, and without a change to the journal: for who looks. */
+fm_status fm_node_books_compare(const fm_node_config *c, fm_ledger *l);
 /** After entries were added to the ledger: the journal (state.db in the node's folder) must not
  *  know less than the ledger of what is used; every round of the data set that was charged is. */
 fm_status fm_node_books_follow(const fm_node_config *c, fm_ledger *l);

@@ -29,7 +29,8 @@ void fm_node_prepared_fini(fm_node_prepared *p)
  * Records problems go to our own log only, and there without the values: an answer to a plan
  * leaves the building.
  */
-fm_status fm_node_driver_records_fail(fm_node_driver *d, fm_status st, const fm_buf *problems)
+fm_status fm_node_driver_records_fail(fm_node_driver *d, fm_status st, const fm_buf *problems,
+                                      bool pinned)
 {
     const char *at = (const char *)problems->data;
 
@@ -41,10 +42,12 @@ fm_status fm_node_driver_records_fail(fm_node_driver *d, fm_status st, const fm_
             fm_log(FM_LOG_ERROR, "%.*s", (int)len, at);
         }
         fm_log(FM_LOG_ERROR,
-               "%s does not fit the plan's schema; with the schema's file, 'fedmoe-node check "
-               "--config %s --schema FILE' shows the values too",
-               d->config.records, d->o->config);
-        return fm_fail(FM_EINVAL, "the records of this node do not fit the plan's schema");
+               "%s does not fit %s; 'fedmoe-node check --config %s%s' shows the values too",
+               d->config.records, pinned ? d->config.schema : "the plan's schema", d->o->config,
+               d->config.schema ? "" : " --schema FILE");
+        return pinned ? fm_fail(FM_EINVAL, "the records of this node do not fit the pinned schema "
+                                           "(data.schema)")
+                      : fm_fail(FM_EINVAL, "the records of this node do not fit the plan's schema");
     }
     fm_log(FM_LOG_ERROR, "%s", fm_error_text());
     return fm_fail(FM_EINVAL, "the records of this node cannot be read");
@@ -52,7 +55,7 @@ fm_status fm_node_driver_records_fail(fm_node_driver *d, fm_status st, const fm_
 
 /* @param raw  NULL: features and labels, as the schema says; else these columns as they stand. */
 static fm_status load_table(fm_node_driver *d, const fm_schema *schema, const fm_raw_column *raw,
-                            size_t raw_count, fm_table *out)
+                            size_t raw_count, bool pinned, fm_table *out)
 {
     fm_buf problems = { 0 };
     const fm_table_options o = { .labels = raw == NULL,
@@ -65,7 +68,7 @@ static fm_status load_table(fm_node_driver *d, const fm_schema *schema, const fm
     fm_status st = fm_table_load(d->config.records, schema, &o, out);
 
     if (st != FM_OK)
-        st = fm_node_driver_records_fail(d, st, &problems);
+        st = fm_node_driver_records_fail(d, st, &problems, pinned);
     fm_buf_fini(&problems);
     return st;
 }
@@ -76,9 +79,9 @@ static fm_status load_for_plan(fm_node_driver *d, const fm_plan *plan, fm_node_p
     fm_status st;
 
     if (plan->task != FM_TASK_STATISTICS)
-        return load_table(d, p->schema, NULL, 0, &p->table);
+        return load_table(d, p->schema, NULL, 0, false, &p->table);
     if ((st = fm_node_query_columns(p->query, &columns)) == FM_OK)
-        st = load_table(d, p->schema, columns, fm_query_items(p->query), &p->table);
+        st = load_table(d, p->schema, columns, fm_query_items(p->query), false, &p->table);
     free(columns);
     return st;
 }
@@ -114,7 +117,7 @@ fm_status fm_node_driver_pin_schema(fm_node_driver *d)
     if ((st = fm_file_read(d->config.schema, FM_MAX_TEXT_BYTES, &d->schema)) != FM_OK)
         return st;
     if ((st = fm_schema_parse(d->config.schema, d->schema.data, d->schema.len, &schema)) == FM_OK)
-        st = load_table(d, schema, NULL, 0, &table);
+        st = load_table(d, schema, NULL, 0, true, &table);
     else
         st = explain_schema(d, st);
     fm_table_fini(&table);

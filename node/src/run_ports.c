@@ -44,6 +44,37 @@ static fm_status port_released_commit(void *ctx, uint64_t round, bool *found, fm
     return fm_journal_released_commit(((fm_node_driver *)ctx)->plan.journal, round, found, digest);
 }
 
+static bool has_entry(const fm_transcript_entry *entries, uint32_t count, uint64_t round)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (entries[i].round == round)
+            return true;
+    return false;
+}
+
+static fm_status port_note_abandoned(void *ctx, uint64_t after, const fm_transcript_entry *entries,
+                                     uint32_t count)
+{
+    const fm_node_driver *d = ctx;
+    const uint64_t last = entries[count - 1].round;
+    bool found = last > after, fresh = false;
+    uint64_t round = after;
+    fm_status st = FM_OK;
+
+    while (found && st == FM_OK &&
+           (st = fm_journal_next_released(d->plan.journal, round, last, &found, &round)) == FM_OK) {
+        if (!found || has_entry(entries, count, round))
+            continue;
+        st = fm_journal_abandon(d->plan.journal, round, &fresh);
+        if (st == FM_OK && fresh)
+            fm_log(FM_LOG_WARN,
+                   "round %llu, which this node had released, was abandoned: it is not in the "
+                   "transcript",
+                   (unsigned long long)round);
+    }
+    return st;
+}
+
 static fm_status port_head(void *ctx, uint64_t round, const fm_hash *head)
 {
     return fm_journal_head(((fm_node_driver *)ctx)->plan.journal, round, head);
@@ -280,6 +311,7 @@ fm_node_ports fm_node_driver_ports(fm_node_driver *d)
         .record_release = port_release,
         .record_head = port_head,
         .released_commit = port_released_commit,
+        .note_abandoned = port_note_abandoned,
         .can_afford = port_can_afford,
         .charge = port_charge,
         .keep_revocations = port_keep_revocations,

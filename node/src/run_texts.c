@@ -47,7 +47,7 @@ static fm_status load_corpus(fm_node_driver *d, const fm_text_schema *s, const f
 
     fm_buf_init(&problems, 0);
     if ((st = fm_corpus_load(s, t, &o, paths, 1, &p->corpus)) != FM_OK)
-        st = fm_node_driver_records_fail(d, st, &problems);
+        st = fm_node_driver_records_fail(d, st, &problems, false);
     else if (p->corpus->sequences > d->config.policy.max_rows) {
         fm_log(FM_LOG_ERROR, "%zu sequences; policy.max_rows allows %llu", p->corpus->sequences,
                (unsigned long long)d->config.policy.max_rows);

@@ -173,5 +173,6 @@ void fm_verify_report_fini(fm_verify_report *r)
         return;
     fm_plan_fini(&r->plan);
     free(r->members);
+    free(r->missing);
     *r = (fm_verify_report){ 0 };
 }

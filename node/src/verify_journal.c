@@ -1,4 +1,5 @@
 /* The bundle against the node's own journal: nothing that it released is left out or changed. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,11 +91,102 @@ fm_status fm_verify_journal_entry(verification *v)
     return FM_OK;
 }
 
-fm_status fm_verify_journal_end(verification *v)
+/* What was named as abandoned must need it: a slip of the pen is not to pass for a finding. */
+static fm_status check_named(const verification *v)
+{
+    for (size_t i = 0; i < v->o->abandoned_count; i++) {
+        const uint64_t round = v->o->abandoned[i];
+        const fm_journal_row *row = find(v, round);
+
+        if (!row || !row->released)
+            return fm_fail(FM_EINVAL,
+                           "--abandoned %llu: by its journal this node released no such round of "
+                           "this plan",
+                           (unsigned long long)round);
+        if (v->seen[row - v->rows])
+            return fm_fail(FM_EINVAL,
+                           "--abandoned %llu: the round is in the bundle, so it was not abandoned",
+                           (unsigned long long)round);
+    }
+    return FM_OK;
+}
+
+static void name_round(char *text, size_t cap, const char *before, uint64_t round)
+{
+    const size_t used = strlen(text);
+
+    (void)snprintf(text + used, cap - used, "%s%llu", before, (unsigned long long)round);
+}
+
+#define NAMED 16 /* rounds in one text; the error's has room for them */
+
+/* All of them at once: who looks into a log does it once. */
+static fm_status fail_missing(const verification *v, const uint64_t *rounds, size_t count)
+{
+    char list[NAMED * 22 + 32] = "", give[NAMED * 34] = "";
+    const size_t named = count < NAMED ? count : NAMED;
+
+    for (size_t i = 0; i < named; i++) {
+        name_round(list, sizeof list, i ? ", " : "", rounds[i]);
+        name_round(give, sizeof give, i ? " --abandoned " : "--abandoned ", rounds[i]);
+    }
+    if (count > named)
+        name_round(list, sizeof list, " and more, in all ", count);
+    return fm_fail(FM_ESTATE,
+                   "%s: it has no entry of round%s %s, which this node released its update for: "
+                   "abandoned after that (the node's log may say so; give %s then), or withheld, "
+                   "and the aggregator may know the sum",
+                   v->o->bundle, count > 1 ? "s" : "", list, give);
+}
+
+/* Into what is abandoned, with *unknown (room for all rows) the rounds that nobody speaks for. */
+static void sort_missing(verification *v, uint64_t *unknown, size_t *count)
 {
     fm_verify_report *r = &v->report;
 
-    if (!r->journal)
+    for (size_t i = 0; i < v->row_count; i++) {
+        const fm_journal_row *row = &v->rows[i];
+
+        if (!row->released || v->seen[i])
+            continue;
+        if (row->abandoned || is_named(v->o->abandoned, v->o->abandoned_count, row->round)) {
+            r->missing[r->missing_count++] = row->round;
+            r->waived += !row->abandoned;
+        } else if (row->round > r->last_round) {
+            r->later++;
+        } else {
+            unknown[(*count)++] = row->round;
+        }
+    }
+}
+
+static fm_status check_missing(verification *v)
+{
+    uint64_t *unknown;
+    size_t count = 0;
+    void *p = NULL, *q = NULL;
+    fm_status st;
+
+    if (v->row_count == 0)
+        return FM_OK;
+    if ((st = fm_alloc(v->row_count, sizeof *unknown, &p)) != FM_OK)
+        return st;
+    if ((st = fm_alloc(v->row_count, sizeof *unknown, &q)) == FM_OK) {
+        v->report.missing = q;
+        unknown = p;
+        sort_missing(v, unknown, &count);
+        if (count > 0)
+            st = fail_missing(v, unknown, count);
+    }
+    free(p);
+    return st;
+}
+
+fm_status fm_verify_journal_end(verification *v)
+{
+    fm_status st;
+
+    if (!v->report.journal)
         return FM_OK;
     if (!v->met)
         return fm_fail(
@@ -103,22 +195,6 @@ fm_status fm_verify_journal_end(verification *v)
             "bundle is older than that, or the aggregator was set back; ask for a new "
             "one",
             v->o->bundle, (unsigned long long)v->journal.finished_round);
-    for (size_t i = 0; i < v->row_count; i++) {
-        if (!v->rows[i].released || v->seen[i])
-            continue;
-        if (v->rows[i].round > r->last_round) {
-            r->later++;
-        } else if (is_named(v->o->abandoned, v->o->abandoned_count, v->rows[i].round)) {
-            r->missing++;
-        } else {
-            return fm_fail(FM_ESTATE,
-                           "%s: it has no entry of round %llu, which this node released its update "
-                           "for: the round was abandoned after that (the node's log says so then; "
-                           "give --abandoned %llu), or it is withheld, and the aggregator may know "
-                           "its sum",
-                           v->o->bundle, (unsigned long long)v->rows[i].round,
-                           (unsigned long long)v->rows[i].round);
-        }
-    }
-    return FM_OK;
+    st = check_named(v);
+    return st == FM_OK ? check_missing(v) : st;
 }

@@ -430,6 +430,7 @@ static void to_leave_a_round_with_a_revoked_member_is_no_harm(void)
         fm_reason_set(m.abandon.reason, "a member's certificate counts no more");
         fed_say(&f, 0, &m);
         CU_ASSERT(fed_noted(&f, "it refused round"));
+        CU_ASSERT_EQUAL(fed_noted(&f, "no fault of this node, which comes back at once"), with);
         CU_ASSERT_EQUAL(fm_coordinator_harm(f.c, f.nodes[0].name, f.now_ms, &barred_ms),
                         with ? 0 : 3);
         fed_end(&f);

@@ -17,6 +17,27 @@ restart_aggregator() {
     start_aggregator
 }
 
+checked() { "$BIN/fedmoe-node" check --config "$node/node.yaml"; }
+check "the books as they are pass the check" checked
+for emptied in ledger.db state.db; do
+    rm -f "$node/$emptied"*
+    (umask 077 && head -c 3000 "$WORK/keep/$emptied" >"$node/$emptied")
+    check "a $emptied that is cut short: what to do" refused "$WORK/out" \
+        "$emptied: cannot .*restore it and .* together, from the same backup" "$WORK/start"
+    check "the check says so, too" refused "$WORK/out" "PROBLEM .*$emptied: .*from the same backup" \
+        "$BIN/fedmoe-node" check --config "$node/node.yaml"
+    rm -f "$node/$emptied"*
+    (umask 077 && : >"$node/$emptied")
+    check "the check names an emptied $emptied" refused "$WORK/out" \
+        "PROBLEM  ledger.*(ledger.db: not a fedmoe ledger.*from the same backup|the journal is not the newest one)" \
+        "$BIN/fedmoe-node" check --config "$node/node.yaml"
+    restore
+done
+rm -f "$node/state.db"*
+check "or a journal that is gone" refused "$WORK/out" "PROBLEM  ledger.*the journal is not the newest one" \
+    "$BIN/fedmoe-node" check --config "$node/node.yaml"
+restore
+
 sqlite3 "$node/ledger.db" "DROP TRIGGER entry_no_update; UPDATE entry SET noise_multiplier = 1e6 WHERE sequence = 3"
 check "a doctored entry: which" refused "$WORK/out" "entry 3" "$WORK/start"
 restore
@@ -45,7 +66,7 @@ check "a journal that is gone" refused "$WORK/out" "journal is not the newest" "
 restore
 head -c 5000 /dev/urandom >"$node/ledger.db"
 rm -f "$node"/ledger.db-*
-check "a ledger that is none" refused "$WORK/out" "ledger.db" "$WORK/start"
+check "a ledger that is none" refused "$WORK/out" "ledger.db: .*from the same backup" "$WORK/start"
 restore
 restart_aggregator
 check "the books as they were: it fetches the result again" timeout 60 \

@@ -79,10 +79,20 @@ kill_party aggregator
 # A short --linger: delta does not come for the result.
 aggregator start --ca "$RUN/ca" --linger 3 >>"$RUN/aggregator/log" 2>&1 &
 PID[aggregator]=$!
-for name in beta gamma delta; do
-    code=$(invite "$name")
-    check "$name joins with its code alone, from a pipe" join - "$name" < <(echo "$code")
-done
+aggregator invite gamma >"$WORK/gamma.mail"
+code=$(invite beta)
+check "beta joins with its code as a mail broke it into lines" join - beta < <(
+    printf 'Dear all,\r\n\r\n  '
+    fold -w 40 <<<"$code" | sed 's/$/\r/'
+)
+check "gamma with all that invite said" join - gamma <"$WORK/gamma.mail"
+check "what is no code is refused" refused "$WORK/out" "join code" "$BIN/fedmoe-node" join - <<<"hello"
+code=$(invite delta)
+check "delta joins with its code alone, from a pipe" join - delta < <(echo "$code")
+check "what join wrote is as people write it" says "$RUN/delta/node.yaml" "^  delta: 1e-05\$"
+check "and shows where the schema goes" says "$RUN/delta/node.yaml" "^  # schema: schema.yaml"
+check "the check asks for the purpose" refused "$WORK/out" "PROBLEM +purpose .*still reads" \
+    "$BIN/fedmoe-node" check --config "$RUN/delta/node.yaml"
 snapshot() { find "$1" -type f -printf '%p %i %T@\n' -exec cksum {} + | sort; }
 check "the key is private" has_mode "$RUN/delta/identity.key" 600
 snapshot "$RUN/delta" >"$WORK/before"
@@ -90,6 +100,7 @@ check "the same command again says so" says <(join "$code" delta 2>&1) "this is 
 check "and changes nothing" cmp "$WORK/before" <(snapshot "$RUN/delta")
 check "the code is good once" refused "$WORK/out" "used already, with another key" \
     "$BIN/fedmoe-node" join "$code" --output "$RUN/thief" --wait-s 2
+check "and it says what stays" says "$WORK/out" "/thief keeps the key that was made \(remove it"
 check "a mistyped code is named as such" refused "$WORK/out" "mistyped or cut" \
     "$BIN/fedmoe-node" join "${code%?????}aaaaa" --output "$RUN/typo"
 code=$(invite epsilon)
@@ -134,6 +145,11 @@ renewed() { ! cmp -s "$WORK/omega.crt" "$RUN/omega/identity.crt"; }
 check "and has a new one" renewed
 check "of the same key" "$BIN/fedmoe-node" check --config "$RUN/omega/node.yaml"
 cp "$RUN/ca/crl.pem" "$WORK/old.pem"
+aggregator invite newcomer --address "$door" >"$WORK/out"
+check "a member's folder is no CA, even where only a code would go" refused "$WORK/out" \
+    "ca.key is not there: .* is no folder of a CA" \
+    "$BIN/fedmoe-aggregator" revoke newcomer --ca "$RUN/alpha" --directory "$RUN/aggregator"
+check "and the code still counts" "$BIN/fedmoe-aggregator" invite --withdraw newcomer --directory "$RUN/aggregator"
 check "delta is revoked" aggregator revoke delta --ca "$RUN/ca"
 ended() { wait "${PID[delta]}"; local rc=$?; unset "PID[delta]"; [ $rc = 1 ]; }
 check "its process ends, with exit 1" ended

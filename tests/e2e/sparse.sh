@@ -30,7 +30,7 @@ LINGER=60 start_aggregator
 start_node clinic-32
 for ((i = 0; i < 200; i++)); do kill -0 "${PID[clinic-32]}" 2>/dev/null || break; sleep 0.05; done
 check "a policy of masks: all refuses a sparse plan" says "$RUN/clinic-32/log" \
-    "shares a mask with 215 of 256 others.*policy.masks: all"
+    "shares a mask with about [0-9]+ of [0-9]+ others.*policy.masks: all"
 unset "PID[clinic-32]"
 sed -i 's/^  masks: all/  masks: sparse/' "$RUN/clinic-32/node.yaml"
 

@@ -121,6 +121,12 @@ check "a released round that the bundle lacks" refused "$WORK/out" \
     "no entry of round $((FIRST - 1)), which this node released" \
     "$BIN/fedmoe-node" verify --config "$RUN/northgate/node.yaml" "$BUNDLE"
 check "unless the node's log says that it was abandoned" into "$WORK/out" member --abandoned $((FIRST - 1)) "$BUNDLE"
+check "which the report lists" says "$WORK/out" "abandoned .*: $((FIRST - 1)) \(1 of them by your word\)"
+check "but no round that is there" refused "$WORK/out" "abandoned $FIRST: the round is in the bundle" \
+    "$BIN/fedmoe-node" verify --config "$RUN/northgate/node.yaml" --abandoned $FIRST "$BUNDLE"
+sqlite3 "$RUN/northgate/state.db" "INSERT INTO abandoned SELECT federation, plan, round FROM rounds WHERE round = $((FIRST - 1))"
+check "nor is a word needed where the journal has it" into "$WORK/out" member "$BUNDLE"
+check "and it is listed" says "$WORK/out" "abandoned .*: $((FIRST - 1))\$"
 sqlite3 "$RUN/northgate/state.db" "DELETE FROM rounds WHERE round = $((FIRST - 1)); UPDATE rounds SET committed = x'$(printf '%064d' 1)' WHERE round = $FIRST"
 check "another commit than the journal's" refused "$WORK/out" \
     "entry of round $FIRST\), commit digest: it is not the one that this node signed" \

@@ -114,6 +114,20 @@ static fm_status port_released_commit(void *ctx, uint64_t round, bool *found, fm
     return FM_OK;
 }
 
+static fm_status port_note_abandoned(void *ctx, uint64_t after, const fm_transcript_entry *entries,
+                                     uint32_t count)
+{
+    port_double *d = ctx;
+    uint64_t from = after + 1;
+
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint64_t r = from; r < entries[i].round; r++)
+            row(d, r)->abandoned = row(d, r)->released;
+        from = entries[i].round >= from ? entries[i].round + 1 : from;
+    }
+    return FM_OK;
+}
+
 static fm_status port_head(void *ctx, uint64_t round, const fm_hash *head)
 {
     port_double *d = ctx;
@@ -270,6 +284,7 @@ fm_node_ports double_ports(port_double *d)
         .record_release = port_release,
         .record_head = port_head,
         .released_commit = port_released_commit,
+        .note_abandoned = port_note_abandoned,
         .can_afford = port_afford,
         .charge = port_charge,
         .check_mark = port_check_mark,

@@ -28,7 +28,7 @@ typedef enum {
 } effect;
 
 typedef struct {
-    bool used, committed, charged, released;
+    bool used, committed, charged, released, abandoned;
     fm_hash digest;
 } book_row;
 

@@ -108,6 +108,37 @@ static void a_round_has_one_release_of_what_was_committed(void)
     fm_journal_close(&j);
 }
 
+static void a_released_round_can_be_recorded_as_abandoned(void)
+{
+    char path[PATH_CAP];
+    fm_hash one = hash_of(1), plan = hash_of(1);
+    fm_journal_row *rows = NULL;
+    fm_journal_state state;
+    bool fresh = true, found = false;
+    uint64_t round = 0;
+    size_t count = 0;
+    fm_journal *j;
+
+    new_path(path);
+    j = open_for(path, "heart", 1);
+    for (uint64_t i = 3; i <= 5; i++)
+        CU_ASSERT(fm_journal_use(j, i) == FM_OK && fm_journal_commit(j, i, &one) == FM_OK);
+    CU_ASSERT(fm_journal_abandon(j, 4, &fresh) == FM_OK && !fresh); /* never released */
+    CU_ASSERT_EQUAL(fm_journal_release(j, 4, &one), FM_OK);
+    CU_ASSERT_EQUAL(fm_journal_release(j, 5, &one), FM_OK);
+    CU_ASSERT(fm_journal_next_released(j, 1, 6, &found, &round) == FM_OK && found && round == 4);
+    CU_ASSERT(fm_journal_next_released(j, 4, 6, &found, &round) == FM_OK && found && round == 5);
+    CU_ASSERT(fm_journal_next_released(j, 4, 5, &found, &round) == FM_OK && !found);
+    CU_ASSERT(fm_journal_abandon(j, 4, &fresh) == FM_OK && fresh);
+    CU_ASSERT(fm_journal_abandon(j, 4, &fresh) == FM_OK && !fresh);
+    fm_journal_close(&j);
+    CU_ASSERT_EQUAL_FATAL(fm_journal_read_rounds(path, "heart", &plan, &rows, &count, &state),
+                          FM_OK);
+    CU_ASSERT_FATAL(count == 3);
+    CU_ASSERT(!rows[0].abandoned && rows[1].abandoned && !rows[2].abandoned);
+    free(rows);
+}
+
 static void the_transcript_only_goes_forward(void)
 {
     char path[PATH_CAP];
@@ -199,6 +230,8 @@ static void a_folder_that_is_not_there_is_named(void)
 }
 
 static const fm_test tests[] = {
+    { "a released round can be recorded as abandoned",
+      a_released_round_can_be_recorded_as_abandoned },
     { "a round is used once, and only upwards", a_round_is_used_once_and_only_upwards },
     { "two processes on one journal never both use a round",
       two_processes_on_one_journal_never_both_use_a_round },

@@ -90,6 +90,30 @@ static void join_tells_how_far_the_transcript_is_known(void)
     bench_fini(&b);
 }
 
+/* Released, and the aggregator lost it: the next transcript that reaches beyond it says so, also
+ * to a node that was started again. */
+static void a_released_round_that_the_transcript_leaves_out_is_noted(void)
+{
+    bench b;
+    uint64_t lost;
+
+    bench_init(&b);
+    finish_round(&b);
+    reach(&b, FM_NODE_WAIT_COMMITS);
+    tell(&b, FM_MSG_COMMITS, false);
+    lost = b.round;
+    CU_ASSERT_TRUE(victim_ports(&b)->book[lost].released);
+    next_round(&b);
+    come_back(&b);
+    finish_round(&b); /* its start tells of nothing beyond the round yet */
+    CU_ASSERT_FALSE(victim_ports(&b)->book[lost].abandoned);
+    reach(&b, FM_NODE_WAIT_SURVIVORS);
+    CU_ASSERT_TRUE(victim_ports(&b)->book[lost].abandoned);
+    CU_ASSERT_FALSE(victim_ports(&b)->book[lost - 1].abandoned);
+    CU_ASSERT_FALSE(victim_ports(&b)->book[lost + 1].abandoned);
+    bench_fini(&b);
+}
+
 static void a_rollback_is_noticed_after_a_restart(void)
 {
     bench_message *o = calloc(1, sizeof *o);
@@ -188,6 +212,8 @@ static void an_own_mark_must_be_in_the_ledger(void)
 }
 
 static const fm_test tests[] = {
+    { "a released round that the transcript leaves out is noted",
+      a_released_round_that_the_transcript_leaves_out_is_noted },
     { "a mark that this node signed must be in its ledger, a forged one stops nothing",
       an_own_mark_must_be_in_the_ledger },
     { "killed after its update, a node never makes another for that round (else: the difference "

@@ -123,7 +123,7 @@ static void keep_finish(void *ctx, fm_bytes record)
     if (d->roster_new)
         add(&d->all, FM_BUNDLE_ROSTER, d->roster.data, d->roster.len);
     d->roster_new = false;
-    d->f->last_given += d->skips && d->f->last_given == 1;
+    d->f->last_given += d->f->last_given == 1 ? d->skips : 0;
     add(&d->all, FM_BUNDLE_ENTRY, record.data, record.len);
     for (int seeds = 0; d->with_updates && seeds < 2; seeds++)
         for (size_t i = 0; i < PEOPLE; i++) {
@@ -149,7 +149,7 @@ static void put_front(desk *d)
     fm_buf_fini(&ca);
 }
 
-static void make_of(desk *d, const spec *s, uint32_t lost, bool with_updates, bool skips,
+static void make_of(desk *d, const spec *s, uint32_t lost, bool with_updates, uint32_t skips,
                     int64_t shift_s)
 {
     memset(d, 0, sizeof *d);
@@ -178,7 +178,7 @@ static void make_of(desk *d, const spec *s, uint32_t lost, bool with_updates, bo
     forge_seal(&d->all); /* the honest aggregator's, too: its key and the same bytes */
 }
 
-static void make(desk *d, uint32_t rounds, uint32_t lost, bool with_updates, bool skips,
+static void make(desk *d, uint32_t rounds, uint32_t lost, bool with_updates, uint32_t skips,
                  int64_t shift_s)
 {
     const spec s = {
@@ -203,22 +203,22 @@ void desk_make_sparse(desk *d, uint32_t density)
                      .local_noise = true,
                      .mask_density = density };
 
-    make_of(d, &s, PEOPLE - 1, true, false, 0);
+    make_of(d, &s, PEOPLE - 1, true, 0, 0);
 }
 
 void desk_make(desk *d, uint32_t rounds, uint32_t lost, bool with_updates)
 {
-    make(d, rounds, lost, with_updates, false, 0);
+    make(d, rounds, lost, with_updates, 0, 0);
 }
 
-void desk_make_skipping(desk *d, uint32_t rounds)
+void desk_make_skipping(desk *d, uint32_t rounds, uint32_t skips)
 {
-    make(d, rounds, UINT32_MAX, false, true, 0);
+    make(d, rounds, UINT32_MAX, false, skips, 0);
 }
 
 void desk_make_shifted(desk *d, int64_t shift_s)
 {
-    make(d, 1, UINT32_MAX, false, false, shift_s);
+    make(d, 1, UINT32_MAX, false, 0, shift_s);
 }
 
 void desk_end(desk *d)

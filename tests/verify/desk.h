@@ -26,7 +26,7 @@ typedef struct {
     fed_keeper keeper;
     bool with_updates;
     int64_t shift_s; /* of the aggregator's clock, from the first update on to the round's end */
-    bool skips;      /* a number that no round finishes under comes after the first round */
+    uint32_t skips;  /* numbers that no round finishes under, after the first round */
     /* of the round under way */
     uint64_t round;
     fm_buf roster;
@@ -39,8 +39,9 @@ typedef struct {
 void desk_make(desk *d, uint32_t rounds, uint32_t lost, bool with_updates);
 /** One round of 40 nodes that share masks with some of the others, without the last; with updates. */
 void desk_make_sparse(desk *d, uint32_t density);
-/** The same without losses and updates; the rounds are 1, 3, 4 and so on. */
-void desk_make_skipping(desk *d, uint32_t rounds);
+/** The same without losses and updates; after round 1 come `skips` numbers that no round
+ *  finishes under. */
+void desk_make_skipping(desk *d, uint32_t rounds, uint32_t skips);
 /** One round without losses and updates, during which the aggregator's clock is wrong by so much. */
 void desk_make_shifted(desk *d, int64_t shift_s);
 void desk_end(desk *d);

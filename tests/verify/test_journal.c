@@ -50,7 +50,7 @@ static void write_journal(member *m, uint64_t extra)
 /* Rounds 1, 3 and 4 in the bundle; `extra` in the journal, too, unless it is 0. */
 static void make(member *m, uint64_t extra)
 {
-    desk_make_skipping(&m->d, 3);
+    desk_make_skipping(&m->d, 3, 1);
     desk_write(&m->d, &m->d.all);
     write_journal(m, extra);
 }
@@ -77,7 +77,7 @@ static void an_honest_bundle_has_every_released_round(void)
 
     make(&m, 0);
     CU_ASSERT_EQUAL_FATAL(check(&m, NULL, 0, &r), FM_OK);
-    CU_ASSERT(r.journal && r.released == 3 && r.missing == 0 && r.later == 0);
+    CU_ASSERT(r.journal && r.released == 3 && r.missing_count == 0 && r.later == 0);
     fm_verify_report_fini(&r);
     desk_end(&m.d);
 }
@@ -85,17 +85,77 @@ static void an_honest_bundle_has_every_released_round(void)
 /* The node gave its update, the aggregator had its sum, and shows no such round. */
 static void a_released_round_that_is_left_out_is_named(void)
 {
-    const uint64_t others[] = { 1, 9 }, right[] = { 9, 2 };
+    const uint64_t there[] = { 2, 1 }, never[] = { 2, 9 }, right[] = { 2 };
     fm_verify_report r;
     member m = { 0 };
 
     make(&m, 2);
     CU_ASSERT_EQUAL(check(&m, NULL, 0, &r), FM_ESTATE);
     CU_ASSERT(says("it has no entry of round 2, which this node released its update for"));
-    CU_ASSERT_EQUAL(check(&m, others, 2, &r), FM_ESTATE);
+    /* What is named must be a round that is missing. */
+    CU_ASSERT_EQUAL(check(&m, there, 2, &r), FM_EINVAL);
+    CU_ASSERT(says("--abandoned 1: the round is in the bundle"));
+    CU_ASSERT_EQUAL(check(&m, never, 2, &r), FM_EINVAL);
+    CU_ASSERT(says("--abandoned 9: by its journal this node released no such round"));
     /* The node's own log says that it was abandoned. */
-    CU_ASSERT_EQUAL_FATAL(check(&m, right, 2, &r), FM_OK);
-    CU_ASSERT(r.released == 3 && r.missing == 1);
+    CU_ASSERT_EQUAL_FATAL(check(&m, right, 1, &r), FM_OK);
+    CU_ASSERT(r.released == 3 && r.missing_count == 1 && r.missing[0] == 2 && r.waived == 1);
+    fm_verify_report_fini(&r);
+    desk_end(&m.d);
+}
+
+/* Its log is not needed: the node saw the transcript go on without the round, and wrote that down. */
+static void an_abandoned_round_of_the_journal_is_listed(void)
+{
+    fm_verify_report r;
+    member m = { 0 };
+    fm_hash plan;
+    fm_journal *j = NULL;
+    bool fresh = false;
+
+    make(&m, 2);
+    plan = fm_plan_hash(m.d.f->plan_bytes.data, m.d.f->plan_bytes.len);
+    need(fm_journal_open(m.path, "heart", &plan, &j) == FM_OK &&
+             fm_journal_abandon(j, 2, &fresh) == FM_OK && fresh,
+         "abandon");
+    fm_journal_close(&j);
+    CU_ASSERT_EQUAL_FATAL(check(&m, NULL, 0, &r), FM_OK);
+    CU_ASSERT(r.released == 3 && r.missing_count == 1 && r.missing[0] == 2 && r.waived == 0);
+    fm_verify_report_fini(&r);
+    desk_end(&m.d);
+}
+
+/* 1 and 4 in the bundle, 2 and 3 released: both are named in one text. */
+static void all_missing_rounds_are_named_at_once(void)
+{
+    const uint64_t one[] = { 3 }, both[] = { 3, 2 };
+    fm_verify_report r;
+    member m = { 0 };
+    fm_journal *j = NULL;
+    fm_hash plan;
+
+    desk_make_skipping(&m.d, 2, 2); /* rounds 1 and 4 */
+    desk_write(&m.d, &m.d.all);
+    plan = fm_plan_hash(m.d.f->plan_bytes.data, m.d.f->plan_bytes.len);
+    (void)snprintf(m.path, sizeof m.path, "%s/state.db", m.d.dir);
+    need(fm_journal_open(m.path, "heart", &plan, &j) == FM_OK, "journal");
+    for (uint64_t i = 1; i <= 4; i++) {
+        const fm_hash *digest = i == 1   ? &m.d.f->entries[0].commit_digest
+                                : i == 4 ? &m.d.f->entries[1].commit_digest
+                                         : &plan;
+
+        need(fm_journal_use(j, i) == FM_OK && fm_journal_commit(j, i, digest) == FM_OK &&
+                 fm_journal_release(j, i, digest) == FM_OK,
+             "round");
+    }
+    fm_journal_close(&j);
+    CU_ASSERT_EQUAL(check(&m, one, 1, &r), FM_ESTATE);
+    CU_ASSERT(says("no entry of round 2,"));
+    CU_ASSERT_EQUAL(check(&m, NULL, 0, &r), FM_ESTATE);
+    CU_ASSERT(says("no entry of rounds 2, 3, which"));
+    CU_ASSERT(says("give --abandoned 2 --abandoned 3 then"));
+    CU_ASSERT_EQUAL_FATAL(check(&m, both, 2, &r), FM_OK);
+    CU_ASSERT(r.missing_count == 2 && r.missing[0] == 2 && r.missing[1] == 3 && r.waived == 2);
     fm_verify_report_fini(&r);
     desk_end(&m.d);
 }
@@ -209,6 +269,8 @@ static const fm_test tests[] = {
       a_round_that_was_never_released_has_not_finished },
     { "an honest bundle has every released round", an_honest_bundle_has_every_released_round },
     { "a released round that is left out is named", a_released_round_that_is_left_out_is_named },
+    { "an abandoned round of the journal is listed", an_abandoned_round_of_the_journal_is_listed },
+    { "all missing rounds are named at once", all_missing_rounds_are_named_at_once },
     { "a round after the last one is only counted", a_round_after_the_last_one_is_only_counted },
     { "a bundle that is too short for the journal is named",
       a_bundle_that_is_too_short_for_the_journal_is_named },

@@ -16,6 +16,10 @@
 
 typedef struct fm_journal fm_journal;
 
+/** Behind what SQLite says of a damaged file. */
+#define FM_JOURNAL_RESTORE \
+    "; the file is damaged: restore it and the ledger (ledger.db) together, from the same backup"
+
 FM_NODISCARD fm_status fm_journal_open(const char *path, const char *federation,
                                        const fm_hash *plan, fm_journal **out);
 void fm_journal_close(fm_journal **j);
@@ -40,10 +44,11 @@ typedef struct {
     uint64_t round;
     fm_hash digest; /* that it committed to */
     bool released;  /* and released */
+    bool abandoned; /* after that: the transcript that this node was shown leaves it out */
 } fm_journal_row;
 
 /**
- * All rounds of a plan that have a commit, by round, and how far the transcript is known; of a file
+ * All rounds of a plan that have a commit, by round, and the state; of a file
  * that is not opened for writing, as above. Nothing is made up for a plan that it does not know.
  * @param rows  out, [*count], owned by the caller: free(); NULL when there are none.
  * @return as fm_journal_read_released; FM_EPROTO a damaged row; FM_ENOMEM.
@@ -62,6 +67,12 @@ FM_NODISCARD fm_status fm_journal_use(fm_journal *j, uint64_t round);
 FM_NODISCARD fm_status fm_journal_commit(fm_journal *j, uint64_t round, const fm_hash *digest);
 /** FM_EREPLAY when released already; FM_ESTATE unless committed with this digest. */
 FM_NODISCARD fm_status fm_journal_release(fm_journal *j, uint64_t round, const fm_hash *digest);
+/** The least round above `after` and below `before` that was released; *found false: none. */
+FM_NODISCARD fm_status fm_journal_next_released(fm_journal *j, uint64_t after, uint64_t before,
+                                                bool *found, uint64_t *round);
+/** A released round that the transcript leaves out; *fresh: it was not recorded as such before.
+ *  Not synced: what a power cut takes back has to be looked up in the log. */
+FM_NODISCARD fm_status fm_journal_abandon(fm_journal *j, uint64_t round, bool *fresh);
 /** The transcript is known up to here; FM_EREPLAY when round goes backwards. */
 FM_NODISCARD fm_status fm_journal_head(fm_journal *j, uint64_t round, const fm_hash *head);
 

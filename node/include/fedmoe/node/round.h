@@ -27,6 +27,10 @@ typedef struct {
     /* The digest that a round was released with, in this session or before; *found false when it
      * was not. NULL: only what this session released is known. */
     fm_status (*released_commit)(void *ctx, uint64_t round, bool *found, fm_hash *digest);
+    /* The transcript, known to round `after`, goes on with these entries: a round between that and
+     * the last of them that was released and is not one of them was abandoned. NULL: not noted. */
+    fm_status (*note_abandoned)(void *ctx, uint64_t after, const fm_transcript_entry *entries,
+                                uint32_t count);
     /* Ledger: can_afford before computing, charge before releasing. */
     fm_status (*can_afford)(void *ctx, uint64_t round);
     fm_status (*charge)(void *ctx, uint64_t round, fm_hash *ledger_head); /* the head after it */

@@ -16,7 +16,8 @@ typedef struct {
     const char *trust;  /* directory with ca.crt and, when there is one, crl.pem */
     /* A member's own books; journal NULL: an outsider has none. */
     const char *journal, *name;
-    const uint64_t *abandoned; /* [abandoned_count] rounds that its log shows as abandoned */
+    const uint64_t *abandoned; /* [abandoned_count] rounds that its log shows as abandoned, though
+                                  its journal does not */
     size_t abandoned_count;
     const uint64_t *released; /* [released_count] rounds that its log shows as released, though its
                                  journal does not: a power cut took the line back */
@@ -51,8 +52,10 @@ typedef struct {
     bool journal;      /* it was compared with: */
     uint64_t released; /* rounds that this node released and that are in the bundle */
     uint64_t vouched;  /* of these, named in the options' `released` */
-    uint64_t missing;  /* released, not in it, and named in `abandoned` */
-    uint64_t later;    /* released after the last round in it */
+    uint64_t *missing; /* [missing_count] owned, by round: released, not in it, and abandoned by
+                          the journal or, `waived` of them, by the options' word */
+    size_t missing_count, waived;
+    uint64_t later; /* released after the last round in it */
 } fm_verify_report;
 
 /**

@@ -171,6 +171,8 @@ typedef struct {
     fm_hash ledger_head;
     fm_bytes ledger_signature;
 } fm_msg_release;
+/** The reason of a node that refuses a round because of another member. */
+#define FM_ABANDON_REVOKED "a member's certificate counts no more"
 typedef struct {
     uint64_t round;
     char reason[FM_MAX_REASON_BYTES + 1];
