@@ -116,7 +116,8 @@ fm_status fm_node_books_none_yet(const fm_node_config *c);
 /** The failure of who wants to read it: FM_ENOTFOUND (nothing is spent yet), or as above. */
 fm_status fm_node_books_missing(const fm_node_config *c);
 /** FM_EPROTO, the text naming files and figures of this house, when ledger and journal of the
- *  plan that is being prepared cannot both be the newest. Notes what the ledger holds of the plan. */
+ *  plan that is being prepared cannot both be the newest. Notes what the ledger holds of the
+ *  plan. */
 fm_status fm_node_books_check(const fm_node_driver *d, fm_node_prepared *p);
 /** FM_EIO likewise when the ledger lacks an entry that this node has signed a mark of. */
 fm_status fm_node_books_check_mark(const fm_node_driver *d, const fm_ledger_mark *mark);

@@ -194,7 +194,7 @@ REFUSAL(some_masks_where_all_are_wanted, FM_EPERM, "policy.masks", {
     d->policy.all_masks = true;
 })
 
-REFUSAL(some_masks_for_more_rounds_than_they_hold, FM_EPERM, "16385 rounds", {
+REFUSAL(some_masks_for_more_rounds_than_they_hold, FM_EPERM, "for more than 16384", {
     set_many(d, 255);
     d->plan.rounds = 16385;
 })

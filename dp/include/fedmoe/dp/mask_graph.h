@@ -24,9 +24,10 @@
 /** So many rounds a node releases of a plan at most in which some pairs share no mask. */
 #define FM_DP_GRAPH_ROUNDS 16384u
 /**
- * log2 of how likely the honest survivors of a released round may fall apart, at most: all rounds so
- * stay below 2^-40, and below a hundredth of the plan's delta, which does not count them. A bit less
- * is asked for: for what the time of a node's update tells of its edges (docs/privacy.md, section 6).
+ * log2 of how likely the honest survivors of a released round may fall apart, at most: all rounds
+ * so stay below 2^-40, and below a hundredth of the plan's delta, which does not count them. A bit
+ * less is asked for: for what the time of a node's update tells of its edges (docs/privacy.md,
+ * section 6).
  */
 #define FM_DP_GRAPH_LOG2_LIMIT (-54.0)
 #define FM_DP_GRAPH_DELTA_SHARE 0.01
@@ -64,8 +65,8 @@ uint32_t fm_dp_mask_work(uint32_t others, uint32_t density);
 uint32_t fm_dp_graph_colluders(const fm_dp_graph *g);
 /**
  * The coalition that a plan's density is made for: the colluders above, so that the graph is never
- * what gives way first, and a third of the quorum at least. So quorum - this are honest. Does not use
- * rounds and delta.
+ * what gives way first, and a third of the quorum at least. So quorum - this are honest. Does not
+ * use rounds and delta.
  */
 uint32_t fm_dp_graph_coalition(const fm_dp_graph *g);
 
@@ -88,8 +89,8 @@ double fm_dp_graph_log2_failure(uint32_t nodes, uint32_t honest, uint32_t densit
  */
 uint32_t fm_dp_mask_density_least(const fm_dp_graph *g);
 /**
- * @return FM_OK; FM_EINVAL when the density or a figure of `g` is none, or too small for such rounds:
- *         the text has the figure.
+ * @return FM_OK; FM_EINVAL when the density or a figure of `g` is none, or too small for such
+ *         rounds: the text has the figure.
  */
 FM_NODISCARD fm_status fm_dp_mask_density_check(const fm_dp_graph *g, uint32_t density);
 /**
