@@ -198,12 +198,12 @@ fm_status fm_adapter_terms_check(const fm_adapter_terms *t, const fm_decoder_fol
     if (st != FM_OK)
         return st;
     if (strcmp(here.base, t->base) != 0)
-        return fm_fail(FM_EPERM,
+        return fm_fail(FM_EINVAL,
                        "%s is not the base model that the plan is for: its hash is %.16s..., the "
                        "plan's %.16s...; get the same files as the coordinator",
                        f->dir, here.base, t->base);
     if (strcmp(here.tokenizer, t->tokenizer) != 0)
-        return fm_fail(FM_EPERM,
+        return fm_fail(FM_EINVAL,
                        "%s/" FM_FOLDER_TOKENIZER " is not the one that the plan is for: its hash "
                        "is %.16s..., the plan's %.16s...",
                        f->dir, here.tokenizer, t->tokenizer);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "check_texts.h"
 #include "commands.h"
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
@@ -20,14 +21,13 @@ typedef struct {
     const char *config_path, *schema_path;
     uint64_t max_unit_rows; /* 0: not given */
     fm_node_config config;
+    fm_check_texts texts; /* no schema in it: the records are of a table */
     unsigned failures;
 } checkup;
 
 /** One line a check; problems may have several. */
-static void report(checkup *c, const char *what, fm_status st, const char *detail)
+static void report_text(checkup *c, const char *what, fm_status st, const char *text)
 {
-    const char *text = st == FM_OK ? detail : fm_error_text();
-
     printf("%-8s %-14s ", st == FM_OK ? "ok" : "PROBLEM", what);
     for (; *text; text++) {
         if (*text == '\n')
@@ -37,6 +37,11 @@ static void report(checkup *c, const char *what, fm_status st, const char *detai
     }
     putchar('\n');
     c->failures += st != FM_OK;
+}
+
+static void report(checkup *c, const char *what, fm_status st, const char *detail)
+{
+    report_text(c, what, st, st == FM_OK ? detail : fm_error_text());
 }
 
 static void check_identity(checkup *c)
@@ -189,6 +194,42 @@ static fm_status read_records(const checkup *c, const fm_schema *s, char *detail
     return st;
 }
 
+static void tell_readers(const checkup *c, mode_t mode, char *detail, size_t cap)
+{
+    if (mode & 0007)
+        (void)snprintf(detail + strlen(detail), cap - strlen(detail),
+                       "; every user of this machine may read them: chmod o= %s",
+                       c->config.records);
+}
+
+/* The last line end of a list of problems is none of the text's. */
+static const char *problem_text(const fm_buf *problems)
+{
+    char *text = (char *)problems->data;
+
+    if (problems->len == 0)
+        return fm_error_text();
+    if (text[problems->len - 1] == '\n')
+        text[problems->len - 1] = '\0';
+    return text;
+}
+
+static void check_texts(checkup *c)
+{
+    char base[512] = "", texts[512] = "";
+    fm_buf problems = { 0 };
+    struct stat info;
+    fm_status st = fm_check_texts_base(&c->config, &c->texts, base, sizeof base);
+
+    report(c, "base model", st, base);
+    st = fm_check_texts_records(&c->config, &c->texts, c->max_unit_rows, &problems, texts,
+                                sizeof texts);
+    if (st == FM_OK && stat(c->config.records, &info) == 0)
+        tell_readers(c, info.st_mode, texts, sizeof texts);
+    report_text(c, "records", st, st == FM_OK ? texts : problem_text(&problems));
+    fm_buf_fini(&problems);
+}
+
 static void check_records(checkup *c)
 {
     fm_schema *s = NULL;
@@ -201,10 +242,8 @@ static void check_records(checkup *c)
                      c->config_path);
     else if ((st = find_bound(c)) == FM_OK && (st = find_schema(c, &s)) == FM_OK && s)
         st = read_records(c, s, detail, sizeof detail);
-    if (st == FM_OK && (info.st_mode & 0007))
-        (void)snprintf(detail + strlen(detail), sizeof detail - strlen(detail),
-                       "; every user of this machine may read them: chmod o= %s",
-                       c->config.records);
+    if (st == FM_OK)
+        tell_readers(c, info.st_mode, detail, sizeof detail);
     report(c, "records", st, detail);
     fm_schema_free(&s);
 }
@@ -230,7 +269,12 @@ static void check_all(checkup *c)
     check_identity(c);
     check_ledger(c);
     check_journal(c);
-    check_records(c);
+    if ((st = fm_check_texts_find(c->config_path, &c->config, c->schema_path, &c->texts)) != FM_OK)
+        report(c, "schema", st, "");
+    else if (c->texts.schema)
+        check_texts(c);
+    else
+        check_records(c);
     check_compute(c);
 }
 
@@ -259,6 +303,7 @@ int fm_cmd_check(int argc, char **argv)
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     check_all(&c);
+    fm_check_texts_fini(&c.texts);
     fm_node_config_fini(&c.config);
     if (c.failures)
         fprintf(stderr, "%s: %u problem%s\n", spec.program, c.failures, c.failures == 1 ? "" : "s");

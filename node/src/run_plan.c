@@ -83,24 +83,6 @@ static fm_status load_for_plan(fm_node_driver *d, const fm_plan *plan, fm_node_p
     return st;
 }
 
-/* A schema of texts where records of a table are expected: the base model is missing. */
-static fm_status explain_schema(const fm_node_driver *d, fm_status st)
-{
-    char why[1024];
-    fm_text_schema *texts = NULL;
-
-    (void)snprintf(why, sizeof why, "%s", fm_error_text());
-    if (st == FM_EPARSE &&
-        fm_text_schema_parse(d->config.schema, d->schema.data, d->schema.len, &texts) == FM_OK) {
-        fm_text_schema_free(&texts);
-        return fm_fail(FM_EINVAL,
-                       "%s is a schema of texts, and node.yaml names no language model: give its "
-                       "folder as model",
-                       d->config.schema);
-    }
-    return fm_fail(st, "%s", why);
-}
-
 fm_status fm_node_driver_pin_schema(fm_node_driver *d)
 {
     fm_schema *schema = NULL;
@@ -113,10 +95,13 @@ fm_status fm_node_driver_pin_schema(fm_node_driver *d)
         return fm_file_read(d->config.schema, FM_MAX_TEXT_BYTES, &d->schema);
     if ((st = fm_file_read(d->config.schema, FM_MAX_TEXT_BYTES, &d->schema)) != FM_OK)
         return st;
+    if (fm_text_schema_is(d->schema.data, d->schema.len))
+        return fm_fail(FM_EINVAL,
+                       "%s is a schema of texts, and node.yaml names no language model: give its "
+                       "folder as model",
+                       d->config.schema);
     if ((st = fm_schema_parse(d->config.schema, d->schema.data, d->schema.len, &schema)) == FM_OK)
         st = load_table(d, schema, NULL, 0, &table);
-    else
-        st = explain_schema(d, st);
     fm_table_fini(&table);
     fm_schema_free(&schema);
     return st;
@@ -199,7 +184,8 @@ static fm_status prepare_step(fm_node_driver *d, const fm_plan *plan, fm_node_pr
 {
     fm_status st;
 
-    if (fm_adapter_terms_is(plan->model_text))
+    if (fm_adapter_terms_is(plan->model_text) ||
+        fm_text_schema_is(plan->schema_text, strlen(plan->schema_text)))
         return fm_node_driver_prepare_texts(d, plan, p);
     if ((st = read_texts(d, plan, p)) != FM_OK || (st = load_for_plan(d, plan, p)) != FM_OK)
         return st;

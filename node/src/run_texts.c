@@ -13,8 +13,8 @@ static fm_status load_base(const fm_node_driver *d, const fm_plan *plan, fm_node
     fm_status st;
 
     if (!d->config.model)
-        return fm_fail(FM_EPERM, "the plan adapts a language model, and node.yaml names none: "
-                                 "give its folder as model");
+        return fm_fail(FM_EINVAL, "the plan adapts a language model, and node.yaml names none: "
+                                  "give its folder as model");
     if ((st = fm_adapter_terms_parse("the plan's model", plan->model_text, &p->terms)) != FM_OK)
         return st;
     if ((st = fm_decoder_folder_open(d->config.model, &folder)) == FM_OK &&
@@ -85,8 +85,8 @@ fm_status fm_node_driver_prepare_texts(fm_node_driver *d, const fm_plan *plan, f
     fm_status st;
 
     if (plan->task != FM_TASK_TRAINING)
-        return fm_fail(FM_EINVAL, "a language model's adapters can be trained by a federation, not "
-                                  "evaluated");
+        return fm_fail(FM_EINVAL, "a federation can train on texts; it neither evaluates a "
+                                  "language model nor counts in texts");
     if ((st = load_base(d, plan, p)) != FM_OK || (st = read_texts(d, plan, p)) != FM_OK ||
         (st = fm_strdup(plan->schema_text, &p->schema_text)) != FM_OK)
         return st;

@@ -50,6 +50,20 @@ sed -i -e 's/^  unit: record$/  unit: who\n  max_unit_rows: 2\n  sampling_rate: 
 echo "keep_updates: true" >>"$RUN/federation.yaml"
 replan
 
+looks=("$BIN/fedmoe-node" check --config "$RUN/northgate/node.yaml")
+check "before any plan check reads the texts by the schema that is pinned" into out "${looks[@]}"
+check "counts them" says out "ok *records .*10 documents .*10 units by who, at most 1 sequences each"
+check "and knows no plan" says out "ok *base model .*no plan was offered"
+sed -i 's/^  unit: "who"$/  unit: "record"/' "$RUN/northgate/node.yaml"
+check "a policy with another unit is a problem" refused out "schema 'notes' groups texts by who, policy.unit is record" "${looks[@]}"
+sed -i 's/^  unit: "record"$/  unit: "who"/' "$RUN/northgate/node.yaml"
+cp "$RUN/northgate/records.csv" records.csv
+for i in $(seq 30); do echo ',Pain is worse.'; done >>"$RUN/northgate/records.csv"
+check "check lists every problem of the texts" refused out "PROBLEM *records .*records.csv:12" "${looks[@]}"
+check "the last, too" says out "^ *.*records.csv:41"
+check "and nothing of a text" bash -c '! grep -q Pain "$1"' _ out
+cp records.csv "$RUN/northgate/records.csv"
+
 # One weight of the base is another.
 cp -r "$RUN/base" other
 python3 - <<'PY'
@@ -62,7 +76,9 @@ sed -i "s|^model: .*|model: $WORK/other|" "$RUN/northgate/node.yaml"
 start_aggregator
 check "a node with another base refuses, and says so" refused out "is not the base model that the plan is for" \
     "$BIN/fedmoe-node" start --config "$RUN/northgate/node.yaml" --retry-s 5
+check "so does check, by the plan that was offered" refused out "PROBLEM *base model .*is not the base model that the plan is for" "${looks[@]}"
 sed -i '/^model: /d' "$RUN/northgate/node.yaml"
+check "check says what lacks" refused out "PROBLEM *base model .*node.yaml names none" "${looks[@]}"
 check "a node without a base likewise" refused out "node.yaml names no language model" \
     "$BIN/fedmoe-node" start --config "$RUN/northgate/node.yaml" --retry-s 5
 sed -i '/^  schema: /d' "$RUN/northgate/node.yaml"
@@ -77,6 +93,9 @@ for name in lakeside hillcrest riverside; do
     check "$name has the same adapter as northgate" \
         cmp -s "$RUN/$name/model.safetensors" "$RUN/northgate/model.safetensors"
 done
+check "check knows the base by the plan" into out "${looks[@]}"
+check "and the bound on a unit" says out "ok *records .*0 units have more than 2"
+check "check by a schema that is given" into out "${looks[@]}" --schema "$RUN/schema.yaml"
 check "which was trained" [ "$(values "$RUN/northgate/model.safetensors" | tr -d '\0' | wc -c)" -gt 100 ]
 check "no text in any log" bash -c '! grep -rqE "Pain|better|worse" "$1"/*/log "$1"/*/*.json' _ "$RUN"
 check "the coordinator's copy" "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" --output export.safetensors

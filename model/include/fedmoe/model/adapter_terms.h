@@ -41,7 +41,7 @@ FM_NODISCARD fm_status fm_adapter_terms_write(const fm_adapter_terms *t, fm_buf 
  * @return FM_OK; FM_EIO, FM_ENOTFOUND; FM_ENOMEM.
  */
 FM_NODISCARD fm_status fm_adapter_terms_of(const fm_decoder_folder *f, fm_adapter_terms *out);
-/** FM_EPERM, and which of the two is another one, when the folder is not that of the terms. */
+/** FM_EINVAL, and which of the two is another one, when the folder is not that of the terms. */
 FM_NODISCARD fm_status fm_adapter_terms_check(const fm_adapter_terms *t,
                                               const fm_decoder_folder *f);
 
