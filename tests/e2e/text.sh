@@ -76,6 +76,8 @@ sed -i "s|^model: .*|model: $WORK/other|" "$RUN/northgate/node.yaml"
 start_aggregator
 check "a node with another base refuses, and says so" refused out "is not the base model that the plan is for" \
     "$BIN/fedmoe-node" start --config "$RUN/northgate/node.yaml" --retry-s 5
+check "to the aggregator it tells no file and no hash" \
+    bash -c 'grep -q "northgate .*its own log says why" "$1" && ! grep -qE "$2|hash is" "$1"' _ "$RUN/aggregator/log" "$WORK/other"
 check "so does check, by the plan that was offered" refused out "PROBLEM *base model .*is not the base model that the plan is for" "${looks[@]}"
 sed -i '/^model: /d' "$RUN/northgate/node.yaml"
 check "check says what lacks" refused out "PROBLEM *base model .*node.yaml names none" "${looks[@]}"

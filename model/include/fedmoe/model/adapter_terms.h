@@ -20,7 +20,7 @@ typedef struct {
     unsigned maps;
     size_t rank, context;
     double alpha;
-    uint64_t seed;                          /* of A; public; below 2^53 */
+    uint64_t seed;                          /* of A; public; at most 2^53 */
     char end_token[FM_ADAPTER_TERMS_TOKEN]; /* "": the tokenizer's own */
 } fm_adapter_terms;
 
