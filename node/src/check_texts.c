@@ -142,13 +142,13 @@ static fm_status load_corpus(const fm_node_config *c, const fm_check_texts *t, f
                                   .end_token = t->terms.end_token[0] ? t->terms.end_token : NULL,
                                   .max_problems = PROBLEMS_MAX,
                                   .problems = problems };
-    const char *const paths[] = { c->records };
+    const char *paths[FM_NODE_MAX_FILES];
     fm_tokenizer *tokenizer = NULL;
     char *path = NULL;
     fm_status st = fm_path_join(c->model, "tokenizer.json", &path);
 
     if (st == FM_OK && (st = fm_tokenizer_load(path, &tokenizer)) == FM_OK)
-        st = fm_corpus_load(t->schema, tokenizer, &o, paths, 1, out);
+        st = fm_corpus_load(t->schema, tokenizer, &o, paths, fm_node_config_files(c, paths), out);
     fm_tokenizer_free(&tokenizer);
     free(path);
     return st;

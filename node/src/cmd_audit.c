@@ -176,6 +176,7 @@ static fm_status take_records(request *r)
     if (path)
         st = read_text(path, &r->plan.schema_text);
     if (st == FM_OK && (st = refuse_texts(r)) == FM_OK &&
+        (st = fm_node_config_one_file(&r->config)) == FM_OK &&
         (st = fm_schema_parse(path ? path : "the plan's schema", r->plan.schema_text,
                               strlen(r->plan.schema_text), &schema)) == FM_OK &&
         (st = take_model(r, schema)) == FM_OK)

@@ -178,9 +178,9 @@ static fm_status read_records(const checkup *c, const fm_schema *s, char *detail
     const fm_table_options o = { .labels = true,
                                  .unit = fm_node_policy_unit_column(&c->config.policy) };
     fm_table t = { 0 };
-    fm_status st = fm_table_load(c->config.records, s, &o, &t);
+    fm_status st = fm_node_config_one_file(&c->config);
 
-    if (st == FM_OK) {
+    if (st == FM_OK && (st = fm_table_load(c->config.records, s, &o, &t)) == FM_OK) {
         if (t.rows > c->config.policy.max_rows)
             st = fm_fail(FM_EPERM, "%zu records; policy.max_rows allows %llu", t.rows,
                          (unsigned long long)c->config.policy.max_rows);
@@ -194,12 +194,19 @@ static fm_status read_records(const checkup *c, const fm_schema *s, char *detail
     return st;
 }
 
-static void tell_readers(const checkup *c, mode_t mode, char *detail, size_t cap)
+/** Names the first file of records that anybody may read. */
+static void tell_readers(const checkup *c, char *detail, size_t cap)
 {
-    if (mode & 0007)
-        (void)snprintf(detail + strlen(detail), cap - strlen(detail),
-                       "; every user of this machine may read them: chmod o= %s",
-                       c->config.records);
+    const char *files[FM_NODE_MAX_FILES];
+    const size_t count = fm_node_config_files(&c->config, files);
+    struct stat info;
+
+    for (size_t i = 0; i < count; i++)
+        if (stat(files[i], &info) == 0 && (info.st_mode & 0007)) {
+            (void)snprintf(detail + strlen(detail), cap - strlen(detail),
+                           "; every user of this machine may read them: chmod o= %s", files[i]);
+            return;
+        }
 }
 
 /* The last line end of a list of problems is none of the text's. */
@@ -218,14 +225,13 @@ static void check_texts(checkup *c)
 {
     char base[512] = "", texts[512] = "";
     fm_buf problems = { 0 };
-    struct stat info;
     fm_status st = fm_check_texts_base(&c->config, &c->texts, base, sizeof base);
 
     report(c, "base model", st, base);
     st = fm_check_texts_records(&c->config, &c->texts, c->max_unit_rows, &problems, texts,
                                 sizeof texts);
-    if (st == FM_OK && stat(c->config.records, &info) == 0)
-        tell_readers(c, info.st_mode, texts, sizeof texts);
+    if (st == FM_OK)
+        tell_readers(c, texts, sizeof texts);
     report_text(c, "records", st, st == FM_OK ? texts : problem_text(&problems));
     fm_buf_fini(&problems);
 }
@@ -243,7 +249,7 @@ static void check_records(checkup *c)
     else if ((st = find_bound(c)) == FM_OK && (st = find_schema(c, &s)) == FM_OK && s)
         st = read_records(c, s, detail, sizeof detail);
     if (st == FM_OK)
-        tell_readers(c, info.st_mode, detail, sizeof detail);
+        tell_readers(c, detail, sizeof detail);
     report(c, "records", st, detail);
     fm_schema_free(&s);
 }

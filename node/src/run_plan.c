@@ -62,8 +62,10 @@ static fm_status load_table(fm_node_driver *d, const fm_schema *schema, const fm
                                  .hide_values = true,
                                  .max_rows = d->config.policy.max_rows,
                                  .unit = fm_node_policy_unit_column(&d->config.policy) };
-    fm_status st = fm_table_load(d->config.records, schema, &o, out);
+    fm_status st = fm_node_config_one_file(&d->config);
 
+    if (st == FM_OK)
+        st = fm_table_load(d->config.records, schema, &o, out);
     if (st != FM_OK)
         st = fm_node_driver_records_fail(d, st, &problems);
     fm_buf_fini(&problems);

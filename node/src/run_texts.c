@@ -38,7 +38,7 @@ static fm_status check_unit(const fm_plan *plan, const fm_text_schema *s)
 static fm_status load_corpus(fm_node_driver *d, const fm_text_schema *s, const fm_tokenizer *t,
                              fm_node_prepared *p)
 {
-    const char *const paths[] = { d->config.records };
+    const char *paths[FM_NODE_MAX_FILES];
     fm_buf problems = { 0 };
     const fm_corpus_options o = { .context = p->terms.context,
                                   .end_token = p->terms.end_token[0] ? p->terms.end_token : NULL,
@@ -46,7 +46,8 @@ static fm_status load_corpus(fm_node_driver *d, const fm_text_schema *s, const f
     fm_status st;
 
     fm_buf_init(&problems, 0);
-    if ((st = fm_corpus_load(s, t, &o, paths, 1, &p->corpus)) != FM_OK)
+    if ((st = fm_corpus_load(s, t, &o, paths, fm_node_config_files(&d->config, paths),
+                             &p->corpus)) != FM_OK)
         st = fm_node_driver_records_fail(d, st, &problems);
     else if (p->corpus->sequences > d->config.policy.max_rows) {
         fm_log(FM_LOG_ERROR, "%zu sequences; policy.max_rows allows %llu", p->corpus->sequences,

@@ -64,6 +64,18 @@ check "the last, too" says out "^ *.*records.csv:41"
 check "and nothing of a text" bash -c '! grep -q Pain "$1"' _ out
 cp records.csv "$RUN/northgate/records.csv"
 
+# One hospital has its texts in two files.
+python3 - "$RUN/lakeside" <<'PY'
+import sys
+rows = open(sys.argv[1] + "/records.csv").readlines()
+open(sys.argv[1] + "/old.csv", "w").writelines(rows[:6])
+open(sys.argv[1] + "/new.csv", "w").writelines(rows[:1] + rows[6:])
+PY
+rm "$RUN/lakeside/records.csv"
+sed -i 's/^  records: .*/  records: [old.csv, new.csv]/' "$RUN/lakeside/node.yaml"
+check "texts in two files" into out "$BIN/fedmoe-node" check --config "$RUN/lakeside/node.yaml"
+check "are read together" says out "ok *records .*10 documents .*10 units by who"
+
 # One weight of the base is another.
 cp -r "$RUN/base" other
 python3 - <<'PY'
