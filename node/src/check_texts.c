@@ -32,14 +32,13 @@ static fm_status take_plan(const json_t *plan, bool schema, fm_check_texts *out)
     fm_status st = FM_OK;
 
     out->planned = fm_adapter_terms_is(fm_cmd_text(plan, "model"));
-    if (!out->planned)
-        return FM_OK;
-    out->unit_sequences = sequences > 0 ? (uint64_t)sequences : 0;
-    if (schema)
+    if (schema && (out->planned || fm_text_schema_is(text, strlen(text))))
         st = fm_text_schema_parse("the schema of plan.json", text, strlen(text), &out->schema);
-    return st == FM_OK ? fm_adapter_terms_parse("the model of plan.json",
-                                                fm_cmd_text(plan, "model"), &out->terms)
-                       : st;
+    if (st != FM_OK || !out->planned)
+        return st;
+    out->unit_sequences = sequences > 0 ? (uint64_t)sequences : 0;
+    return fm_adapter_terms_parse("the model of plan.json", fm_cmd_text(plan, "model"),
+                                  &out->terms);
 }
 
 fm_status fm_check_texts_find(const char *config, const fm_node_config *c, const char *schema,

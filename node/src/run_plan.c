@@ -40,10 +40,16 @@ fm_status fm_node_driver_records_fail(fm_node_driver *d, fm_status st, const fm_
             len = strcspn(at, "\n");
             fm_log(FM_LOG_ERROR, "%.*s", (int)len, at);
         }
-        fm_log(FM_LOG_ERROR,
-               "%s does not fit the plan's schema; with the schema's file, 'fedmoe-node check "
-               "--config %s --schema FILE' shows the values too",
-               d->config.records, d->o->config);
+        if (d->plan.terms.rank > 0) /* of texts no values are ever shown */
+            fm_log(FM_LOG_ERROR,
+                   "the texts do not fit the plan's schema; 'fedmoe-node check --config %s' lists "
+                   "every problem",
+                   d->o->config);
+        else
+            fm_log(FM_LOG_ERROR,
+                   "%s does not fit the plan's schema; with the schema's file, 'fedmoe-node check "
+                   "--config %s --schema FILE' shows the values too",
+                   d->config.records, d->o->config);
         return fm_fail(FM_EINVAL, "the records of this node do not fit the plan's schema");
     }
     fm_log(FM_LOG_ERROR, "%s", fm_error_text());

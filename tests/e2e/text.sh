@@ -231,6 +231,11 @@ asks() {
 echo 'columns: [{column: note, ask: count}]' >"$RUN/query.yaml"
 asks statistics "schema: schema.yaml"
 does_not_fit "statistics of texts" "neither evaluates a language model nor counts in texts"
+cp "$RUN/northgate/node.yaml" right.yaml
+sed -i '/^  schema: /d' "$RUN/northgate/node.yaml"
+check "check goes by the schema of that plan, too" into out "${looks[@]}"
+check "as one of texts" says out "ok *records .*fit the schema of texts 'notes'"
+cp right.yaml "$RUN/northgate/node.yaml"
 echo 'scores: {thresholds: [0.5]}' >"$RUN/query.yaml"
 asks evaluation "model: model.safetensors"
 does_not_fit "an evaluation on texts" "neither evaluates a language model nor counts in texts"
