@@ -51,8 +51,8 @@ fm_status fm_check_texts_find(const char *config, const fm_node_config *c, const
         st = load_schema(schema, out);
     else if (c->schema)
         st = load_schema(c->schema, out);
-    if (st != FM_OK || (schema && !out->schema))
-        return st;
+    if (st != FM_OK || ((schema || c->schema) && !out->schema))
+        return st; /* of a table, whatever plan a stranger has offered */
     if ((st = fm_cmd_read_json(config, "plan.json", &plan)) == FM_OK)
         st = take_plan(plan, !out->schema, out);
     else if (st == FM_ENOTFOUND)

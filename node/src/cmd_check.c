@@ -129,15 +129,15 @@ static fm_status find_bound(checkup *c)
     return st == FM_ENOTFOUND ? FM_OK : st;
 }
 
-/** The schema given, else that of the plan last offered, else none. */
+/** The schema given, else the one that is pinned, else that of the plan last offered, else none. */
 static fm_status find_schema(const checkup *c, fm_schema **out)
 {
     json_t *plan = NULL;
     const char *text;
     fm_status st;
 
-    if (c->schema_path)
-        return fm_schema_load(c->schema_path, out);
+    if (c->schema_path || c->config.schema)
+        return fm_schema_load(c->schema_path ? c->schema_path : c->config.schema, out);
     st = fm_cmd_read_json(c->config_path, "plan.json", &plan);
     if (st == FM_OK) {
         text = fm_cmd_text(plan, "schema");
@@ -290,8 +290,9 @@ int fm_cmd_check(int argc, char **argv)
     const fm_cli_option options[] = {
         FM_CMD_CONFIG_OPTION(c.config_path),
         { "schema", FM_CLI_STRING, &c.schema_path, "FILE",
-          "schema.yaml to check the records by (default: that of the plan last offered)", false, 0,
-          0 },
+          "schema.yaml to check the records by (default: the pinned one, else "
+          "that of the plan last offered)",
+          false, 0, 0 },
         { "max-unit-rows", FM_CLI_U64, &c.max_unit_rows, "N",
           "tell how many units have more records (default: as the plan last offered)", false, 1,
           FM_MAX_UNIT_ROWS },

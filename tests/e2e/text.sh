@@ -235,6 +235,15 @@ cp "$RUN/northgate/node.yaml" right.yaml
 sed -i '/^  schema: /d' "$RUN/northgate/node.yaml"
 check "check goes by the schema of that plan, too" into out "${looks[@]}"
 check "as one of texts" says out "ok *records .*fit the schema of texts 'notes'"
+cat >"$RUN/northgate/table.yaml" <<'END'
+name: table
+columns:
+  - {name: who, kind: categorical, values: [northgate0, northgate1], unknown: missing}
+  - {name: note, kind: label, positive: ["Pain is worse since 0 days."], negative: [none]}
+END
+sed -i '/^model: /d; s/^  records: .*/&\n  schema: table.yaml/' "$RUN/northgate/node.yaml"
+check "a pinned schema of a table" refused out "PROBLEM *records .*records.csv:[0-9]+, column note" "${looks[@]}"
+check "goes before a plan for texts" bash -c '! grep -q "base model" out'
 cp right.yaml "$RUN/northgate/node.yaml"
 echo 'scores: {thresholds: [0.5]}' >"$RUN/query.yaml"
 asks evaluation "model: model.safetensors"
