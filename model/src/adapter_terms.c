@@ -14,6 +14,7 @@
 
 #define FIRST_LINE "kind: " FM_META_KIND_ADAPTER "\n"
 #define TENSOR "adapter.b"
+#define NO_LINE "may have no quotes, backslashes, line ends or control characters"
 #define OWN_META 3
 #define MAX_RANK 1024
 #define MAX_SEED ((uint64_t)1 << 53)
@@ -92,11 +93,26 @@ static fm_status get_hash(const fm_yaml_node *map, const char *key, char out[2 *
                         2 * FM_HASH_BYTES);
 }
 
+/* Whether it comes back as it is from between double quotes of a YAML file. */
+static bool fits_a_line(const char *text)
+{
+    static const char *const not_printed[] = { "\xe2\x80\xa8", "\xe2\x80\xa9", "\xef\xbb\xbf",
+                                               "\xef\xbf\xbe", "\xef\xbf\xbf" };
+
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+        if (*p < 0x20 || *p == 0x7f || *p == '"' || *p == '\\' || (*p == 0xc2 && p[1] < 0xa0))
+            return false;
+    for (size_t i = 0; i < sizeof not_printed / sizeof not_printed[0]; i++)
+        if (strstr(text, not_printed[i]))
+            return false;
+    return true;
+}
+
 static fm_status read_root(const fm_yaml_node *root, fm_adapter_terms *t)
 {
     static const char *const keys[] = { "kind",  "base", "tokenizer", "modules",   "rank",
                                         "alpha", "seed", "context",   "end_token", NULL };
-    uint64_t rank = 0, context = 0;
+    uint64_t rank, context;
     fm_status st;
 
     if ((st = fm_yaml_check_keys(root, keys)) != FM_OK ||
@@ -104,18 +120,19 @@ static fm_status read_root(const fm_yaml_node *root, fm_adapter_terms *t)
         (st = get_hash(root, "tokenizer", t->tokenizer)) != FM_OK ||
         (st = get_text(root, "modules", t->modules, sizeof t->modules)) != FM_OK ||
         (st = fm_adapter_modules(t->modules, &t->maps)) != FM_OK ||
-        (st = fm_yaml_get_u64_or(root, "rank", 1, MAX_RANK, 0, &rank)) != FM_OK ||
+        (st = fm_yaml_get_u64(root, "rank", 1, MAX_RANK, &rank)) != FM_OK ||
         (st = fm_yaml_get_double(root, "alpha", 1e-6, 1e6, &t->alpha)) != FM_OK ||
-        (st = fm_yaml_get_u64_or(root, "seed", 0, MAX_SEED, 0, &t->seed)) != FM_OK ||
-        (st = fm_yaml_get_u64_or(root, "context", 2, FM_CORPUS_MAX_CONTEXT, 0, &context)) != FM_OK)
+        (st = fm_yaml_get_u64(root, "seed", 0, MAX_SEED, &t->seed)) != FM_OK ||
+        (st = fm_yaml_get_u64(root, "context", 2, FM_CORPUS_MAX_CONTEXT, &context)) != FM_OK)
         return st;
-    if (rank == 0 || context == 0)
-        return fm_yaml_fail(root, "rank and context are needed");
     t->rank = (size_t)rank;
     t->context = (size_t)context;
-    return fm_yaml_find(root, "end_token")
-               ? get_text(root, "end_token", t->end_token, sizeof t->end_token)
-               : FM_OK;
+    if (!fm_yaml_find(root, "end_token"))
+        return FM_OK;
+    st = get_text(root, "end_token", t->end_token, sizeof t->end_token);
+    if (st == FM_OK && !fits_a_line(t->end_token))
+        st = fm_yaml_fail(fm_yaml_find(root, "end_token"), "end_token " NO_LINE);
+    return st;
 }
 
 fm_status fm_adapter_terms_parse(const char *name, const char *text, fm_adapter_terms *out)
@@ -139,9 +156,8 @@ fm_status fm_adapter_terms_write(const fm_adapter_terms *t, fm_buf *out)
 {
     fm_status st;
 
-    if (strpbrk(t->end_token, "\"\\\n\r\t"))
-        return fm_fail(FM_EINVAL, "an end token with quotes, backslashes or line ends cannot be "
-                                  "written into a plan");
+    if (!fits_a_line(t->end_token))
+        return fm_fail(FM_EINVAL, "the end token " NO_LINE);
     st = fm_buf_printf(out,
                        FIRST_LINE "base: %s\ntokenizer: %s\nmodules: \"%s\"\nrank: %zu\n"
                                   "alpha: %.17g\nseed: %llu\ncontext: %zu\n",
@@ -198,12 +214,12 @@ fm_status fm_adapter_terms_check(const fm_adapter_terms *t, const fm_decoder_fol
     if (st != FM_OK)
         return st;
     if (strcmp(here.base, t->base) != 0)
-        return fm_fail(FM_EPERM,
+        return fm_fail(FM_EINVAL,
                        "%s is not the base model that the plan is for: its hash is %.16s..., the "
                        "plan's %.16s...; get the same files as the coordinator",
                        f->dir, here.base, t->base);
     if (strcmp(here.tokenizer, t->tokenizer) != 0)
-        return fm_fail(FM_EPERM,
+        return fm_fail(FM_EINVAL,
                        "%s/" FM_FOLDER_TOKENIZER " is not the one that the plan is for: its hash "
                        "is %.16s..., the plan's %.16s...",
                        f->dir, here.tokenizer, t->tokenizer);
@@ -213,12 +229,12 @@ fm_status fm_adapter_terms_check(const fm_adapter_terms *t, const fm_decoder_fol
                          t->context, (size_t)f->parsed.config.context);
 }
 
-fm_status fm_adapter_terms_load(const fm_adapter_terms *t, const fm_decoder_folder *f,
+fm_status fm_adapter_terms_load(const fm_adapter_terms *t, const fm_decoder_folder *f, size_t most,
                                 fm_decoder **out)
 {
     const fm_decoder_options o = {
         .max_tokens = 1, /* each thread has buffers of its own */
-        .adapters = { .rank = t->rank, .alpha = t->alpha, .maps = t->maps },
+        .adapters = { .rank = t->rank, .alpha = t->alpha, .maps = t->maps, .most = most },
     };
     fm_decoder *d = NULL;
     fm_rng_seed state;

@@ -45,7 +45,7 @@ static fm_status convert(const request *r)
     else if (!(st = fm_adapter_terms_parse(r->file, text, &t)) &&
              !(st = fm_decoder_folder_open(r->model, &folder)) &&
              !(st = fm_adapter_terms_check(&t, folder)) &&
-             !(st = fm_adapter_terms_load(&t, folder, &d)) &&
+             !(st = fm_adapter_terms_load(&t, folder, 0, &d)) &&
              !(st = fm_adapter_terms_read(file, d)))
         st = write_result(r, folder, d, &t);
     fm_decoder_free(&d);

@@ -35,7 +35,7 @@ static bool is_long(const char *key)
 }
 
 /* The file is somebody else's: nothing in it may drive the terminal. */
-static void print_clean(const char *text, size_t n, const char *end)
+void fm_inspect_print_clean(const char *text, size_t n, const char *end)
 {
     for (size_t i = 0; i < n; i++)
         putchar((unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i]);
@@ -55,7 +55,7 @@ static void print_text(const opened *o)
     const char *name = fm_schema_name(o->schema);
 
     printf("schema      ");
-    print_clean(name, strlen(name), "");
+    fm_inspect_print_clean(name, strlen(name), "");
     printf(" (%zu columns, %zu features)\n", fm_schema_columns(o->schema),
            fm_schema_features(o->schema));
     printf("parameters  %zu, of which one record touches %zu\n", o->parameters, o->active);
@@ -68,15 +68,15 @@ static void print_text(const opened *o)
         if (is_long(m.key))
             continue;
         printf("  ");
-        print_clean(m.key, strlen(m.key), ": ");
-        print_clean(m.value, strlen(m.value), "\n");
+        fm_inspect_print_clean(m.key, strlen(m.key), ": ");
+        fm_inspect_print_clean(m.value, strlen(m.value), "\n");
     }
     printf("\nmodel.yaml\n");
     for (const char *p = fm_safetensors_meta_get(o->file, FM_META_MODEL); *p;) {
         const size_t n = strcspn(p, "\n");
 
         printf("  ");
-        print_clean(p, n, "\n");
+        fm_inspect_print_clean(p, n, "\n");
         p += n + (p[n] == '\n');
     }
     printf("\ntensors\n");
@@ -145,8 +145,8 @@ int fm_cmd_inspect(int argc, char **argv)
     const fm_cli_spec spec = {
         .program = program,
         .summary =
-            "Show what a model file holds: schema, configuration, sizes, metadata, tensors; or a "
-            "language model's folder.",
+            "Show what a model file holds: schema, configuration, sizes, metadata, tensors; a "
+            "language model's folder; or a federation's adapters for one.",
         .examples = "fedmoe-model inspect final.safetensors\n"
                     "fedmoe-model inspect --json final.safetensors\n"
                     "fedmoe-model inspect OLMoE-1B-7B-0924",
@@ -165,6 +165,8 @@ int fm_cmd_inspect(int argc, char **argv)
         return code;
     if (stat(argv[first], &info) == 0 && S_ISDIR(info.st_mode))
         return fm_inspect_folder(argv[first], json, speed) ? fm_cli_failed(program) : 0;
+    if (fm_inspect_is_adapter(argv[first]))
+        return fm_inspect_adapter(argv[first], json) ? fm_cli_failed(program) : 0;
     st = open_model(argv[first], &o);
     if (!st && speed) {
         st = fm_compute_measure(&o.compute);

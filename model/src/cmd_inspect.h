@@ -9,6 +9,12 @@
 /** @param speed measure this machine, too. */
 FM_NODISCARD fm_status fm_inspect_folder(const char *dir, bool json, bool speed);
 
+/** Whether a file says that it holds adapters of a federation (adapter_terms.h). */
+bool fm_inspect_is_adapter(const char *path);
+FM_NODISCARD fm_status fm_inspect_adapter(const char *path, bool json);
+
+/** A foreign text, and `end`: nothing in it may drive the terminal. */
+void fm_inspect_print_clean(const char *text, size_t n, const char *end);
 void fm_inspect_print_compute(const fm_compute_report *r);
 json_t *fm_inspect_compute_json(const fm_compute_report *r);
 

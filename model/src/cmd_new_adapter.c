@@ -81,7 +81,7 @@ fm_status fm_cmd_new_adapter_make(const fm_cmd_new_adapter *a)
         (st = fm_text_schema_load(a->schema, &schema)) ||
         (st = fm_decoder_folder_open(a->model, &folder)) || (st = choose(a, folder, &t)) ||
         (st = check_end_token(a)) || (st = fm_adapter_terms_of(folder, &t)) ||
-        (st = fm_adapter_terms_load(&t, folder, &d)))
+        (st = fm_adapter_terms_load(&t, folder, 0, &d)))
         goto done;
     n = fm_decoder_gradient_parameters(d);
     if (!(st = write(a, &t, fm_text_schema_text(schema), n)))

@@ -44,6 +44,16 @@ static void carve_biases(fm_carver *c, void *object)
                 fm_linear_carve(c, &s->layers[i].fixed[k].base);
 }
 
+static fm_status check_most(const fm_decoder_shared *s)
+{
+    const size_t most = s->options.adapters.most;
+
+    if (most == 0 || s->adapter_trained <= most)
+        return FM_OK;
+    return fm_fail(FM_EINVAL, "adapters of rank %zu have %zu values to train here, not %zu",
+                   s->options.adapters.rank, s->adapter_trained, most);
+}
+
 static fm_status make_shared(const fm_decoder_config *c, const fm_decoder_options *o,
                              fm_decoder_shared **out)
 {
@@ -58,7 +68,7 @@ static fm_status make_shared(const fm_decoder_config *c, const fm_decoder_option
     if (c->tied && (o->train & (FM_TRAIN_EMBEDDING | FM_TRAIN_HEAD)))
         s->options.train |= FM_TRAIN_EMBEDDING | FM_TRAIN_HEAD;
     if ((st = fm_decoder_layout_make(c, &s->layout)) || (st = fm_decoder_maps_make(s)) ||
-        (st = fm_carve_all(carve_biases, s, &s->arena)) ||
+        (st = check_most(s)) || (st = fm_carve_all(carve_biases, s, &s->arena)) ||
         (st = fm_alloc_whole(s->layout.parameters, sizeof *s->theta, (void **)&s->theta)))
         return st;
     if (s->adapter_parameters &&

@@ -24,6 +24,16 @@ static fm_status read_source(const fm_yaml_node *root, fm_text_schema *s)
                              "source is \"%.100s\"; it can be csv, ndjson or fhir", text);
 }
 
+bool fm_text_schema_is(const void *text, size_t len)
+{
+    fm_yaml *doc = NULL;
+    const bool is = text && fm_yaml_parse("schema", text, len, &doc) == FM_OK &&
+                    fm_yaml_find(fm_yaml_root(doc), "source");
+
+    fm_yaml_free(&doc);
+    return is;
+}
+
 /* What a file without a header calls its columns. */
 static fm_status read_columns(const fm_yaml_node *map, fm_text_schema *s)
 {

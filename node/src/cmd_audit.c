@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
+#include "fedmoe/model/adapter_terms.h"
 #include "fedmoe/model/tabular.h"
 #include "fedmoe/node/audit.h"
 #include "fedmoe/node/config.h"
@@ -142,6 +143,19 @@ static fm_status take_model(request *r, const fm_schema *schema)
     return st;
 }
 
+/* Canaries are coordinates of a table's model. */
+static fm_status refuse_texts(const request *r)
+{
+    const char *schema = r->plan.schema_text;
+
+    if (!fm_text_schema_is(schema, strlen(schema)) &&
+        (r->model_path || !fm_adapter_terms_is(r->plan.model_text)))
+        return FM_OK;
+    return fm_fail(FM_EINVAL, "an audit trains on the records of a table, and here texts are to be "
+                              "trained on; noise, clipping and sampling of this build are audited "
+                              "without records by fedmoe-dp audit");
+}
+
 static fm_status take_records(request *r)
 {
     const bool column = strcmp(r->plan.privacy_unit, FM_UNIT_RECORD) != 0;
@@ -161,7 +175,8 @@ static fm_status take_records(request *r)
                        r->config_path);
     if (path)
         st = read_text(path, &r->plan.schema_text);
-    if (st == FM_OK &&
+    if (st == FM_OK && (st = refuse_texts(r)) == FM_OK &&
+        (st = fm_node_config_one_file(&r->config)) == FM_OK &&
         (st = fm_schema_parse(path ? path : "the plan's schema", r->plan.schema_text,
                               strlen(r->plan.schema_text), &schema)) == FM_OK &&
         (st = take_model(r, schema)) == FM_OK)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "check_texts.h"
 #include "commands.h"
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
@@ -21,14 +22,13 @@ typedef struct {
     const char *config_path, *schema_path;
     uint64_t max_unit_rows; /* 0: not given */
     fm_node_config config;
+    fm_check_texts texts; /* no schema in it: the records are of a table */
     unsigned failures;
 } checkup;
 
 /** One line a check; problems may have several. */
-static void report(checkup *c, const char *what, fm_status st, const char *detail)
+static void report_text(checkup *c, const char *what, fm_status st, const char *text)
 {
-    const char *text = st == FM_OK ? detail : fm_error_text();
-
     printf("%-8s %-14s ", st == FM_OK ? "ok" : "PROBLEM", what);
     for (; *text; text++) {
         if (*text == '\n')
@@ -38,6 +38,11 @@ static void report(checkup *c, const char *what, fm_status st, const char *detai
     }
     putchar('\n');
     c->failures += st != FM_OK;
+}
+
+static void report(checkup *c, const char *what, fm_status st, const char *detail)
+{
+    report_text(c, what, st, st == FM_OK ? detail : fm_error_text());
 }
 
 static void check_identity(checkup *c)
@@ -128,17 +133,15 @@ static fm_status find_bound(checkup *c)
     return st == FM_ENOTFOUND ? FM_OK : st;
 }
 
-/** The schema given, else the pinned one, else that of the plan last offered, else none. */
+/** The schema given, else the one that is pinned, else that of the plan last offered, else none. */
 static fm_status find_schema(const checkup *c, fm_schema **out)
 {
     json_t *plan = NULL;
     const char *text;
     fm_status st;
 
-    if (c->schema_path)
-        return fm_schema_load(c->schema_path, out);
-    if (c->config.schema)
-        return fm_schema_load(c->config.schema, out);
+    if (c->schema_path || c->config.schema)
+        return fm_schema_load(c->schema_path ? c->schema_path : c->config.schema, out);
     st = fm_cmd_read_json(c->config_path, "plan.json", &plan);
     if (st == FM_OK) {
         text = fm_cmd_text(plan, "schema");
@@ -179,9 +182,9 @@ static fm_status read_records(const checkup *c, const fm_schema *s, char *detail
     const fm_table_options o = { .labels = true,
                                  .unit = fm_node_policy_unit_column(&c->config.policy) };
     fm_table t = { 0 };
-    fm_status st = fm_table_load(c->config.records, s, &o, &t);
+    fm_status st = fm_node_config_one_file(&c->config);
 
-    if (st == FM_OK) {
+    if (st == FM_OK && (st = fm_table_load(c->config.records, s, &o, &t)) == FM_OK) {
         if (t.rows > c->config.policy.max_rows)
             st = fm_fail(FM_EPERM, "%zu records; policy.max_rows allows %llu", t.rows,
                          (unsigned long long)c->config.policy.max_rows);
@@ -193,6 +196,48 @@ static fm_status read_records(const checkup *c, const fm_schema *s, char *detail
     }
     fm_table_fini(&t);
     return st;
+}
+
+/** Names the first file of records that anybody may read. */
+static void tell_readers(const checkup *c, char *detail, size_t cap)
+{
+    const char *files[FM_NODE_MAX_FILES];
+    const size_t count = fm_node_config_files(&c->config, files);
+    struct stat info;
+
+    for (size_t i = 0; i < count; i++)
+        if (stat(files[i], &info) == 0 && (info.st_mode & 0007)) {
+            (void)snprintf(detail + strlen(detail), cap - strlen(detail),
+                           "; every user of this machine may read them: chmod o= %s", files[i]);
+            return;
+        }
+}
+
+/* The last line end of a list of problems is none of the text's. */
+static const char *problem_text(const fm_buf *problems)
+{
+    char *text = (char *)problems->data;
+
+    if (problems->len == 0)
+        return fm_error_text();
+    if (text[problems->len - 1] == '\n')
+        text[problems->len - 1] = '\0';
+    return text;
+}
+
+static void check_texts(checkup *c)
+{
+    char base[512] = "", texts[512] = "";
+    fm_buf problems = { 0 };
+    fm_status st = fm_check_texts_base(&c->config, &c->texts, base, sizeof base);
+
+    report(c, "base model", st, base);
+    st = fm_check_texts_records(&c->config, &c->texts, c->max_unit_rows, &problems, texts,
+                                sizeof texts);
+    if (st == FM_OK)
+        tell_readers(c, texts, sizeof texts);
+    report_text(c, "records", st, st == FM_OK ? texts : problem_text(&problems));
+    fm_buf_fini(&problems);
 }
 
 static void check_records(checkup *c)
@@ -207,10 +252,8 @@ static void check_records(checkup *c)
                      c->config_path);
     else if ((st = find_bound(c)) == FM_OK && (st = find_schema(c, &s)) == FM_OK && s)
         st = read_records(c, s, detail, sizeof detail);
-    if (st == FM_OK && (info.st_mode & 0007))
-        (void)snprintf(detail + strlen(detail), sizeof detail - strlen(detail),
-                       "; every user of this machine may read them: chmod o= %s",
-                       c->config.records);
+    if (st == FM_OK)
+        tell_readers(c, detail, sizeof detail);
     report(c, "records", st, detail);
     fm_schema_free(&s);
 }
@@ -252,7 +295,12 @@ static void check_all(checkup *c)
     check_identity(c);
     check_ledger(c);
     check_journal(c);
-    check_records(c);
+    if ((st = fm_check_texts_find(c->config_path, &c->config, c->schema_path, &c->texts)) != FM_OK)
+        report(c, "schema", st, "");
+    else if (c->texts.schema)
+        check_texts(c);
+    else
+        check_records(c);
     check_compute(c);
 }
 
@@ -262,9 +310,8 @@ int fm_cmd_check(int argc, char **argv)
     const fm_cli_option options[] = {
         FM_CMD_CONFIG_OPTION(c.config_path),
         { "schema", FM_CLI_STRING, &c.schema_path, "FILE",
-          "schema.yaml to check the records by (default: the one that node.yaml pins, else that of "
-          "the plan "
-          "last offered)",
+          "schema.yaml to check the records by (default: the pinned one, else "
+          "that of the plan last offered)",
           false, 0, 0 },
         { "max-unit-rows", FM_CLI_U64, &c.max_unit_rows, "N",
           "tell how many units have more records (default: as the plan last offered)", false, 1,
@@ -283,6 +330,7 @@ int fm_cmd_check(int argc, char **argv)
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     check_all(&c);
+    fm_check_texts_fini(&c.texts);
     fm_node_config_fini(&c.config);
     if (c.failures)
         fprintf(stderr, "%s: %u problem%s\n", spec.program, c.failures, c.failures == 1 ? "" : "s");

@@ -19,9 +19,12 @@ fm_status fm_cmd_read_json(const char *config, const char *name, json_t **out)
 
 fm_status fm_cmd_check_apart(const char *output, const char *config, const fm_node_config *c)
 {
-    const char *const kept[] = { config, c->records, c->ledger };
+    const char *kept[FM_NODE_MAX_FILES + 2];
+    size_t count = fm_node_config_files(c, kept);
 
-    return fm_file_check_apart(output, kept, sizeof kept / sizeof kept[0]);
+    kept[count++] = config;
+    kept[count++] = c->ledger;
+    return fm_file_check_apart(output, kept, count);
 }
 
 const char *fm_cmd_text(const json_t *o, const char *key)

@@ -71,6 +71,46 @@ static fm_status read_aggregator(const fm_yaml_node *root, fm_node_config *c)
     return fm_strdup(door, &c->door);
 }
 
+static fm_status read_file_of(const fm_yaml_node *item, fm_node_config *c, char **out)
+{
+    const char *files[FM_NODE_MAX_FILES], *s = NULL;
+    const size_t count = c->records ? fm_node_config_files(c, files) : 0;
+    char *path = NULL;
+    fm_status st;
+
+    if ((st = fm_yaml_scalar(item, &s)) != FM_OK || (st = fm_path_join(c->dir, s, &path)) != FM_OK)
+        return st;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(files[i], path) == 0) {
+            free(path);
+            return fm_yaml_fail(item, "records has '%.200s' twice: each text would count twice", s);
+        }
+    *out = path;
+    return FM_OK;
+}
+
+/** One path, or a list of them. */
+static fm_status read_records(const fm_yaml_node *data, fm_node_config *c)
+{
+    const fm_yaml_node *node = fm_yaml_find(data, "records");
+    fm_status st;
+
+    if (!node || fm_yaml_size(node) == 0)
+        return read_path(data, "records", c->dir, &c->records);
+    if ((st = fm_yaml_get_list(data, "records", &node)) != FM_OK)
+        return st;
+    if (fm_yaml_size(node) > FM_NODE_MAX_FILES)
+        return fm_yaml_fail(node, "records may list at most %u files", FM_NODE_MAX_FILES);
+    if ((st = read_file_of(fm_yaml_item(node, 0), c, &c->records)) != FM_OK)
+        return st;
+    for (size_t i = 1; i < fm_yaml_size(node); i++) {
+        if ((st = read_file_of(fm_yaml_item(node, i), c, &c->more_records[i - 1])) != FM_OK)
+            return st;
+        c->more_count = i;
+    }
+    return FM_OK;
+}
+
 static fm_status read_data(const fm_yaml_node *root, fm_node_config *c)
 {
     static const char *const keys[] = { "name", "records", "schema", NULL };
@@ -83,7 +123,7 @@ static fm_status read_data(const fm_yaml_node *root, fm_node_config *c)
         return st;
     if (fm_yaml_find(m, "schema") && (st = read_path(m, "schema", c->dir, &c->schema)) != FM_OK)
         return st;
-    return read_path(m, "records", c->dir, &c->records);
+    return read_records(m, c);
 }
 
 static fm_status read_purposes(const fm_yaml_node *m, fm_node_policy *p)
@@ -235,6 +275,9 @@ static fm_status read_root(const fm_yaml_node *root, fm_node_config *c)
         (st = read_u32(root, "threads", 1, FM_THREADS_MAX, 0, &threads)) != FM_OK)
         return st;
     c->threads = threads;
+    if (c->more_count > 0 && !c->model)
+        return fm_yaml_fail(root, "data.records may be a list of texts only, and no model is named "
+                                  "to read them with");
     return read_policy(root, &c->policy);
 }
 
@@ -259,6 +302,23 @@ done:
     return st;
 }
 
+size_t fm_node_config_files(const fm_node_config *c, const char *out[FM_NODE_MAX_FILES])
+{
+    out[0] = c->records;
+    for (size_t i = 0; i < c->more_count; i++)
+        out[i + 1] = c->more_records[i];
+    return c->more_count + 1;
+}
+
+fm_status fm_node_config_one_file(const fm_node_config *c)
+{
+    return c->more_count == 0 ? FM_OK
+                              : fm_fail(FM_EINVAL,
+                                        "data.records lists %zu files of texts; the "
+                                        "records of a table are one file",
+                                        c->more_count + 1);
+}
+
 void fm_node_config_fini(fm_node_config *c)
 {
     if (!c)
@@ -268,6 +328,8 @@ void fm_node_config_fini(fm_node_config *c)
     free(c->model);
     free(c->identity_dir);
     free(c->records);
+    for (size_t i = 0; i < c->more_count; i++)
+        free(c->more_records[i]);
     free(c->ledger);
     free(c->dir);
     for (size_t i = 0; i < c->policy.purpose_count; i++)

@@ -6,6 +6,7 @@
 
 #include "commands.h"
 #include "fedmoe/base/text.h"
+#include "fedmoe/model/adapter_terms.h"
 #include "policy_internal.h"
 #include "words.h"
 
@@ -60,6 +61,29 @@ static fm_status say_who(const json_t *j, fm_buf *t)
         fm_cmd_whole(j, "quorum"));
 }
 
+static bool is_of_texts(const json_t *j)
+{
+    return fm_adapter_terms_is(fm_cmd_text(j, "model"));
+}
+
+static fm_status say_adapters(const json_t *j, const fm_plan_means *m, fm_buf *t)
+{
+    const fm_words_adapters a = { .model = fm_cmd_text(j, "model"),
+                                  .unit = fm_cmd_text(j, "privacy_unit"),
+                                  .values = fm_cmd_whole(j, "parameters") - m->tail_words,
+                                  .word_bits = m->word_bits,
+                                  .rounds = fm_cmd_whole(j, "rounds"),
+                                  .unit_sequences = fm_cmd_whole(j, "max_unit_rows") };
+
+    return fm_words_adapters_of(t, &a);
+}
+
+static fm_status say_unit(const json_t *j, fm_buf *t)
+{
+    return (is_of_texts(j) ? fm_words_texts_unit : fm_words_unit_meaning)(
+        t, fm_cmd_text(j, "privacy_unit"), fm_cmd_whole(j, "max_unit_rows"));
+}
+
 static fm_status say_task(const json_t *j, const fm_plan_means *m, fm_buf *t)
 {
     const char *task = fm_cmd_text(j, "task");
@@ -78,6 +102,8 @@ static fm_status say_task(const json_t *j, const fm_plan_means *m, fm_buf *t)
                              "histogram, and %lld summed figures are published with noise, in %lld "
                              "finished round%s. The model does not change.",
                              m->update_words, rounds, rounds == 1 ? "" : "s");
+    if (is_of_texts(j))
+        return say_adapters(j, m, t);
     return fm_buf_printf(t,
                          "All institutions train one model of %lld parameters, in %lld finished "
                          "round%s. What each computes on its records stays with it; only the sum "
@@ -271,9 +297,7 @@ fm_status fm_plan_words(const json_t *j, const fm_plan_means *m, fm_buf *out)
         (st = section(out, "Who", &t, say_who(j, &t))) != FM_OK ||
         (st = section(out, "What is computed", &t, say_task(j, m, &t))) != FM_OK ||
         (st = say_query(j, out, &t)) != FM_OK ||
-        (st = section(out, "Whom it protects", &t,
-                      fm_words_unit_meaning(&t, fm_cmd_text(j, "privacy_unit"),
-                                            fm_cmd_whole(j, "max_unit_rows")))) != FM_OK ||
+        (st = section(out, "Whom it protects", &t, say_unit(j, &t))) != FM_OK ||
         (st = section(out, "What a unit can do to the result", &t, say_bound(j, &t))) != FM_OK ||
         (st = section(out, "What hides it", &t, say_hiding(j, &t))) != FM_OK ||
         (st = section(out, "What it costs", &t, say_cost(j, m, &t))) != FM_OK ||

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fedmoe/base/clock.h"
+#include "fedmoe/model/adapter_terms.h"
 #include "report.h"
 #include "words.h"
 
@@ -112,15 +113,46 @@ static double real_of(const json_t *o, const char *key)
     return json_number_value(json_object_get(o, key));
 }
 
+static fm_words_tail tail_of(const json_t *plan)
+{
+    return (fm_words_tail){ .load_groups = whole_of(plan, "load_groups"),
+                            .load_experts = whole_of(plan, "load_experts"),
+                            .load_share = real_of(plan, "load_share"),
+                            .clip_quantile = real_of(plan, "clip_quantile"),
+                            .clip_share = real_of(plan, "clip_share") };
+}
+
+/** Numbers of an update that are no parameters. */
+static long long tail_values(const fm_words_tail *t)
+{
+    return t->load_groups * t->load_experts + (t->clip_quantile > 0.0);
+}
+
 static fm_status add_tail(const json_t *plan, fm_buf *out)
 {
-    const fm_words_tail tail = { .load_groups = whole_of(plan, "load_groups"),
-                                 .load_experts = whole_of(plan, "load_experts"),
-                                 .load_share = real_of(plan, "load_share"),
-                                 .clip_quantile = real_of(plan, "clip_quantile"),
-                                 .clip_share = real_of(plan, "clip_share") };
+    const fm_words_tail tail = tail_of(plan);
 
     return fm_words_tail_of(out, &tail);
+}
+
+/** Whom the last plan protects; of a plan for texts, what it trains before that. */
+static fm_status add_unit(const json_t *plan, const char *unit, fm_buf *out)
+{
+    const fm_words_tail tail = tail_of(plan);
+    const long long rows = whole_of(plan, "max_unit_rows");
+    const fm_words_adapters a = { .model = text_of(plan, "model"),
+                                  .unit = unit,
+                                  .values = whole_of(plan, "parameters") - tail_values(&tail),
+                                  .word_bits = whole_of(plan, "word_bits"),
+                                  .rounds = whole_of(plan, "rounds"),
+                                  .unit_sequences = rows };
+    fm_status st;
+
+    if (!fm_adapter_terms_is(a.model))
+        return fm_words_unit_meaning(out, unit, rows);
+    if ((st = fm_words_adapters_of(out, &a)) == FM_OK && (st = fm_buf_append(out, " ", 1)) == FM_OK)
+        st = fm_words_texts_unit(out, unit, rows);
+    return st;
 }
 
 /** The last plan's unit and noise, in words. */
@@ -133,7 +165,7 @@ static void write_plan_words(fm_html *h, const fm_report *r, const char *unit)
     fm_buf words = { 0 }, noise = { 0 }, added = { 0 };
     fm_status st;
 
-    if ((st = fm_words_unit_meaning(&words, unit, whole_of(r->plan, "max_unit_rows"))) == FM_OK &&
+    if ((st = add_unit(r->plan, unit, &words)) == FM_OK &&
         (st = fm_words_noise(&noise, text_of(r->plan, "noise"), whole_of(r->plan, "quorum"),
                              whole_of(r->plan, "colluders"))) == FM_OK &&
         (st = fm_words_masks(&noise, &graph)) == FM_OK &&

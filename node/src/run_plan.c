@@ -25,6 +25,21 @@ void fm_node_prepared_fini(fm_node_prepared *p)
     *p = (fm_node_prepared){ 0 };
 }
 
+/* Values stay out of the log; of texts none are ever shown. */
+static void say_how_to_see(const fm_node_driver *d, bool pinned)
+{
+    if (d->plan.terms.rank > 0)
+        fm_log(FM_LOG_ERROR,
+               "the texts do not fit the plan's schema; 'fedmoe-node check --config %s' lists "
+               "every problem",
+               d->o->config);
+    else
+        fm_log(FM_LOG_ERROR,
+               "%s does not fit %s; 'fedmoe-node check --config %s%s' shows the values too",
+               d->config.records, pinned ? d->config.schema : "the plan's schema", d->o->config,
+               d->config.schema ? "" : " --schema FILE");
+}
+
 /**
  * Records problems go to our own log only, and there without the values: an answer to a plan
  * leaves the building.
@@ -41,10 +56,7 @@ fm_status fm_node_driver_records_fail(fm_node_driver *d, fm_status st, const fm_
             len = strcspn(at, "\n");
             fm_log(FM_LOG_ERROR, "%.*s", (int)len, at);
         }
-        fm_log(FM_LOG_ERROR,
-               "%s does not fit %s; 'fedmoe-node check --config %s%s' shows the values too",
-               d->config.records, pinned ? d->config.schema : "the plan's schema", d->o->config,
-               d->config.schema ? "" : " --schema FILE");
+        say_how_to_see(d, pinned);
         return pinned ? fm_fail(FM_EINVAL, "the records of this node do not fit the pinned schema "
                                            "(data.schema)")
                       : fm_fail(FM_EINVAL, "the records of this node do not fit the plan's schema");
@@ -65,8 +77,10 @@ static fm_status load_table(fm_node_driver *d, const fm_schema *schema, const fm
                                  .hide_values = true,
                                  .max_rows = d->config.policy.max_rows,
                                  .unit = fm_node_policy_unit_column(&d->config.policy) };
-    fm_status st = fm_table_load(d->config.records, schema, &o, out);
+    fm_status st = fm_node_config_one_file(&d->config);
 
+    if (st == FM_OK)
+        st = fm_table_load(d->config.records, schema, &o, out);
     if (st != FM_OK)
         st = fm_node_driver_records_fail(d, st, &problems, pinned);
     fm_buf_fini(&problems);
@@ -86,24 +100,6 @@ static fm_status load_for_plan(fm_node_driver *d, const fm_plan *plan, fm_node_p
     return st;
 }
 
-/* A schema of texts where records of a table are expected: the base model is missing. */
-static fm_status explain_schema(const fm_node_driver *d, fm_status st)
-{
-    char why[1024];
-    fm_text_schema *texts = NULL;
-
-    (void)snprintf(why, sizeof why, "%s", fm_error_text());
-    if (st == FM_EPARSE &&
-        fm_text_schema_parse(d->config.schema, d->schema.data, d->schema.len, &texts) == FM_OK) {
-        fm_text_schema_free(&texts);
-        return fm_fail(FM_EINVAL,
-                       "%s is a schema of texts, and node.yaml names no language model: give its "
-                       "folder as model",
-                       d->config.schema);
-    }
-    return fm_fail(st, "%s", why);
-}
-
 fm_status fm_node_driver_pin_schema(fm_node_driver *d)
 {
     fm_schema *schema = NULL;
@@ -116,10 +112,13 @@ fm_status fm_node_driver_pin_schema(fm_node_driver *d)
         return fm_file_read(d->config.schema, FM_MAX_TEXT_BYTES, &d->schema);
     if ((st = fm_file_read(d->config.schema, FM_MAX_TEXT_BYTES, &d->schema)) != FM_OK)
         return st;
+    if (fm_text_schema_is(d->schema.data, d->schema.len))
+        return fm_fail(FM_EINVAL,
+                       "%s is a schema of texts, and node.yaml names no language model: give its "
+                       "folder as model",
+                       d->config.schema);
     if ((st = fm_schema_parse(d->config.schema, d->schema.data, d->schema.len, &schema)) == FM_OK)
         st = load_table(d, schema, NULL, 0, true, &table);
-    else
-        st = explain_schema(d, st);
     fm_table_fini(&table);
     fm_schema_free(&schema);
     return st;
@@ -202,7 +201,8 @@ static fm_status prepare_step(fm_node_driver *d, const fm_plan *plan, fm_node_pr
 {
     fm_status st;
 
-    if (fm_adapter_terms_is(plan->model_text))
+    if (fm_adapter_terms_is(plan->model_text) ||
+        fm_text_schema_is(plan->schema_text, strlen(plan->schema_text)))
         return fm_node_driver_prepare_texts(d, plan, p);
     if ((st = read_texts(d, plan, p)) != FM_OK || (st = load_for_plan(d, plan, p)) != FM_OK)
         return st;

@@ -13,13 +13,13 @@ static fm_status load_base(const fm_node_driver *d, const fm_plan *plan, fm_node
     fm_status st;
 
     if (!d->config.model)
-        return fm_fail(FM_EPERM, "the plan adapts a language model, and node.yaml names none: "
-                                 "give its folder as model");
+        return fm_fail(FM_EINVAL, "the plan adapts a language model, and node.yaml names none: "
+                                  "give its folder as model");
     if ((st = fm_adapter_terms_parse("the plan's model", plan->model_text, &p->terms)) != FM_OK)
         return st;
     if ((st = fm_decoder_folder_open(d->config.model, &folder)) == FM_OK &&
         (st = fm_adapter_terms_check(&p->terms, folder)) == FM_OK)
-        st = fm_adapter_terms_load(&p->terms, folder, &p->decoder);
+        st = fm_adapter_terms_load(&p->terms, folder, plan->parameters, &p->decoder);
     fm_decoder_folder_free(&folder);
     return st;
 }
@@ -38,7 +38,7 @@ static fm_status check_unit(const fm_plan *plan, const fm_text_schema *s)
 static fm_status load_corpus(fm_node_driver *d, const fm_text_schema *s, const fm_tokenizer *t,
                              fm_node_prepared *p)
 {
-    const char *const paths[] = { d->config.records };
+    const char *paths[FM_NODE_MAX_FILES];
     fm_buf problems = { 0 };
     const fm_corpus_options o = { .context = p->terms.context,
                                   .end_token = p->terms.end_token[0] ? p->terms.end_token : NULL,
@@ -46,7 +46,8 @@ static fm_status load_corpus(fm_node_driver *d, const fm_text_schema *s, const f
     fm_status st;
 
     fm_buf_init(&problems, 0);
-    if ((st = fm_corpus_load(s, t, &o, paths, 1, &p->corpus)) != FM_OK)
+    if ((st = fm_corpus_load(s, t, &o, paths, fm_node_config_files(&d->config, paths),
+                             &p->corpus)) != FM_OK)
         st = fm_node_driver_records_fail(d, st, &problems, false);
     else if (p->corpus->sequences > d->config.policy.max_rows) {
         fm_log(FM_LOG_ERROR, "%zu sequences; policy.max_rows allows %llu", p->corpus->sequences,
@@ -85,8 +86,8 @@ fm_status fm_node_driver_prepare_texts(fm_node_driver *d, const fm_plan *plan, f
     fm_status st;
 
     if (plan->task != FM_TASK_TRAINING)
-        return fm_fail(FM_EINVAL, "a language model's adapters can be trained by a federation, not "
-                                  "evaluated");
+        return fm_fail(FM_EINVAL, "a federation can train on texts; it neither evaluates a "
+                                  "language model nor counts in texts");
     if ((st = load_base(d, plan, p)) != FM_OK || (st = read_texts(d, plan, p)) != FM_OK ||
         (st = fm_strdup(plan->schema_text, &p->schema_text)) != FM_OK)
         return st;

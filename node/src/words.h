@@ -42,6 +42,17 @@ void fm_words_exact(double v, char out[32]);
 /** What the unit is, and what that means for a person: two sentences or three. */
 FM_NODISCARD fm_status fm_words_unit_meaning(fm_buf *out, const char *unit, long long max_rows);
 
+/** A plan's figures of adapters of a language model. */
+typedef struct {
+    const char *model, *unit; /* the plan's texts: foreign */
+    long long values, word_bits, rounds, unit_sequences;
+} fm_words_adapters;
+/** What is trained: adapters of which rank, on what of which base, how many numbers, and how much
+ *  of a unit counts. A model's text that cannot be read is said to be so. */
+FM_NODISCARD fm_status fm_words_adapters_of(fm_buf *out, const fm_words_adapters *a);
+/** fm_words_unit_meaning, of texts. */
+FM_NODISCARD fm_status fm_words_texts_unit(fm_buf *out, const char *unit, long long max_sequences);
+
 /** Whose noise hides a unit, and what the guarantee rests on. noise: "distributed" or "local". */
 FM_NODISCARD fm_status fm_words_noise(fm_buf *out, const char *noise, long long quorum,
                                       long long colluders);

@@ -50,6 +50,32 @@ sed -i -e 's/^  unit: record$/  unit: who\n  max_unit_rows: 2\n  sampling_rate: 
 echo "keep_updates: true" >>"$RUN/federation.yaml"
 replan
 
+looks=("$BIN/fedmoe-node" check --config "$RUN/northgate/node.yaml")
+check "before any plan check reads the texts by the schema that is pinned" into out "${looks[@]}"
+check "counts them" says out "ok *records .*10 documents .*10 units by who, at most 1 sequences each"
+check "and knows no plan" says out "ok *base model .*no plan was offered"
+sed -i 's/^  unit: "who"$/  unit: "record"/' "$RUN/northgate/node.yaml"
+check "a policy with another unit is a problem" refused out "schema 'notes' groups texts by who, policy.unit is record" "${looks[@]}"
+sed -i 's/^  unit: "record"$/  unit: "who"/' "$RUN/northgate/node.yaml"
+cp "$RUN/northgate/records.csv" records.csv
+for i in $(seq 30); do echo ',Pain is worse.'; done >>"$RUN/northgate/records.csv"
+check "check lists every problem of the texts" refused out "PROBLEM *records .*records.csv:12" "${looks[@]}"
+check "the last, too" says out "^ *.*records.csv:41"
+check "and nothing of a text" bash -c '! grep -q Pain "$1"' _ out
+cp records.csv "$RUN/northgate/records.csv"
+
+# One hospital has its texts in two files.
+python3 - "$RUN/lakeside" <<'PY'
+import sys
+rows = open(sys.argv[1] + "/records.csv").readlines()
+open(sys.argv[1] + "/old.csv", "w").writelines(rows[:6])
+open(sys.argv[1] + "/new.csv", "w").writelines(rows[:1] + rows[6:])
+PY
+rm "$RUN/lakeside/records.csv"
+sed -i 's/^  records: .*/  records: [old.csv, new.csv]/' "$RUN/lakeside/node.yaml"
+check "texts in two files" into out "$BIN/fedmoe-node" check --config "$RUN/lakeside/node.yaml"
+check "are read together" says out "ok *records .*10 documents .*10 units by who"
+
 # One weight of the base is another.
 cp -r "$RUN/base" other
 python3 - <<'PY'
@@ -62,7 +88,11 @@ sed -i "s|^model: .*|model: $WORK/other|" "$RUN/northgate/node.yaml"
 start_aggregator
 check "a node with another base refuses, and says so" refused out "is not the base model that the plan is for" \
     "$BIN/fedmoe-node" start --config "$RUN/northgate/node.yaml" --retry-s 5
+check "to the aggregator it tells no file and no hash" \
+    bash -c 'grep -q "northgate .*its own log says why" "$1" && ! grep -qE "$2|hash is" "$1"' _ "$RUN/aggregator/log" "$WORK/other"
+check "so does check, by the plan that was offered" refused out "PROBLEM *base model .*is not the base model that the plan is for" "${looks[@]}"
 sed -i '/^model: /d' "$RUN/northgate/node.yaml"
+check "check says what lacks" refused out "PROBLEM *base model .*node.yaml names none" "${looks[@]}"
 check "a node without a base likewise" refused out "node.yaml names no language model" \
     "$BIN/fedmoe-node" start --config "$RUN/northgate/node.yaml" --retry-s 5
 sed -i '/^  schema: /d' "$RUN/northgate/node.yaml"
@@ -77,6 +107,23 @@ for name in lakeside hillcrest riverside; do
     check "$name has the same adapter as northgate" \
         cmp -s "$RUN/$name/model.safetensors" "$RUN/northgate/model.safetensors"
 done
+check "check knows the base by the plan" into out "${looks[@]}"
+check "and the bound on a unit" says out "ok *records .*0 units have more than 2"
+check "check by a schema that is given" into out "${looks[@]}" --schema "$RUN/schema.yaml"
+line() { "$BIN/fedmoe-node" "$@" --config "$RUN/northgate/node.yaml" | tr -s ' \n' ' '; }
+trained="adapters of rank 2 on its modules attention: 2160 numbers, in each round 4.3 kB out and 8.6 kB in. The privacy unit is who; in a round at most 2 sequences of at most 512 tokens"
+check "plan says in words what is trained" into out line plan
+check "rank, modules, numbers, bytes, unit" says out "$trained"
+check "a report" into out "$BIN/fedmoe-node" report --config "$RUN/northgate/node.yaml" --output report.html
+check "says so, too" says report.html "$trained"
+check "inspect" into out "$model" inspect "$RUN/northgate/model.safetensors"
+check "says rank and modules" says out "adapters +rank 2, alpha 4, of a language model; modules attention"
+check "numbers and bytes" says out "values +2160, 8.6 KB a round"
+check "and what the node wrote of the run" says out "fedmoe.rounds: 4"
+check "inspect as JSON" into out "$model" inspect --json "$RUN/northgate/model.safetensors"
+check "with the unit" says out '"unit": "who"'
+check "audit says that it is of tables" refused out "audited without records by fedmoe-dp audit" \
+    "$BIN/fedmoe-node" audit --config "$RUN/northgate/node.yaml"
 check "which was trained" [ "$(values "$RUN/northgate/model.safetensors" | tr -d '\0' | wc -c)" -gt 100 ]
 check "no text in any log" bash -c '! grep -rqE "Pain|better|worse" "$1"/*/log "$1"/*/*.json' _ "$RUN"
 check "the coordinator's copy" "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" --output export.safetensors
@@ -121,4 +168,84 @@ off = sum((x - y) ** 2 for k in b if "lora_B" in k for x, y in zip(a[k], b[k])) 
 print(f"  B off by {off / size:.2e} of its norm {size:.3f}")
 assert size > 0.01 and off < 1e-5 * size, (off, size)
 PY
+
+# Plans that do not fit: the node says why, the aggregator hears one sentence.
+one="this node cannot take part in the plan; its own log says why"
+mkdir kept
+cp "$RUN/model.safetensors" "$RUN/schema.yaml" "$RUN/federation.yaml" kept
+# does_not_fit WHAT PATTERN: the plan of $RUN/federation.yaml, which is then as before.
+does_not_fit() {
+    replan
+    start_aggregator
+    check "$1: refused" refused out "$2" "$BIN/fedmoe-node" start --config "$RUN/northgate/node.yaml" --retry-s 5
+    check "$1: one sentence to the aggregator" says "$RUN/aggregator/log" "northgate .*$one"
+    kill_party aggregator
+    cp kept/* "$RUN"
+}
+# terms OLD NEW: in the adapter's metadata.
+terms() {
+    python3 - "$RUN/model.safetensors" "$1" "$2" <<'PY'
+import json, struct, sys
+b = open(sys.argv[1], "rb").read()
+n = struct.unpack("<Q", b[:8])[0]
+h = json.loads(b[8:8 + n])
+m = h["__metadata__"]
+assert sys.argv[2] in m["fedmoe.model"]
+m["fedmoe.model"] = m["fedmoe.model"].replace(sys.argv[2], sys.argv[3])
+t = json.dumps(h).encode()
+t += b" " * (-len(t) % 8)
+open(sys.argv[1], "wb").write(struct.pack("<Q", len(t)) + t + b[8 + n:])
+PY
+}
+terms "rank: 2" "rank: 3"
+does_not_fit "another rank" "the plan's adapters have 3240 values"
+terms "attention" "attention,shared"
+does_not_fit "other modules" "the plan's adapters have [0-9]+ values"
+terms "attention" "router"
+does_not_fit "no module" "'router' is none"
+terms "context: 512" "context: 4096"
+does_not_fit "a context beyond the base's" "the plan's context is 4096 tokens, the base model's"
+terms "rank: 2" "rank: 1025"
+does_not_fit "a rank without bounds" "rank"
+echo " " >>"$RUN/base/tokenizer.json"
+does_not_fit "another tokenizer" "tokenizer.json is not the one that the plan is for"
+truncate -s -2 "$RUN/base/tokenizer.json"
+cp "$RUN/northgate/node.yaml" right.yaml
+sed -i '/^model: /d; /^  schema: /d' "$RUN/northgate/node.yaml"
+does_not_fit "no base model" "the plan adapts a language model, and node.yaml names none"
+cp right.yaml "$RUN/northgate/node.yaml"
+
+# What is no training: of a policy that allows it.
+sed -i '/^  tasks: /d; s/^policy:$/policy:\n  tasks: [training, statistics, evaluation]/' \
+    "$RUN/northgate/node.yaml"
+# asks TASK LINE: federation.yaml of a query.
+asks() {
+    {
+        sed -n '/^name:/,/door:/p' kept/federation.yaml
+        printf '%s\ntask: %s\nquery: query.yaml\n' "$2" "$1"
+        echo "privacy: {unit: who, max_unit_rows: 2, epsilon: 1000, delta: 1.0e-4, max_units: 80, insecure_noise_multiplier: 0}"
+        echo "cohort: {nodes: 4, min: 3, quorum: 3, colluders: 1}"
+        echo "timeouts: {join_s: 30, round_s: 10}"
+    } >"$RUN/federation.yaml"
+}
+echo 'columns: [{column: note, ask: count}]' >"$RUN/query.yaml"
+asks statistics "schema: schema.yaml"
+does_not_fit "statistics of texts" "neither evaluates a language model nor counts in texts"
+cp "$RUN/northgate/node.yaml" right.yaml
+sed -i '/^  schema: /d' "$RUN/northgate/node.yaml"
+check "check goes by the schema of that plan, too" into out "${looks[@]}"
+check "as one of texts" says out "ok *records .*fit the schema of texts 'notes'"
+cat >"$RUN/northgate/table.yaml" <<'END'
+name: table
+columns:
+  - {name: who, kind: categorical, values: [northgate0, northgate1], unknown: missing}
+  - {name: note, kind: label, positive: ["Pain is worse since 0 days."], negative: [none]}
+END
+sed -i '/^model: /d; s/^  records: .*/&\n  schema: table.yaml/' "$RUN/northgate/node.yaml"
+check "a pinned schema of a table" refused out "PROBLEM *records .*records.csv:[0-9]+, column note" "${looks[@]}"
+check "goes before a plan for texts" bash -c '! grep -q "base model" out'
+cp right.yaml "$RUN/northgate/node.yaml"
+echo 'scores: {thresholds: [0.5]}' >"$RUN/query.yaml"
+asks evaluation "model: model.safetensors"
+does_not_fit "an evaluation on texts" "neither evaluates a language model nor counts in texts"
 finish

@@ -168,11 +168,25 @@ static void the_schema_shown_is_a_schema(void)
     fm_buf_fini(&file);
 }
 
+/* Right or wrong: it is the key that tells texts from tables. */
+static void a_source_makes_a_schema_one_of_texts(void)
+{
+    CU_ASSERT_TRUE(fm_text_schema_is("source: fhir\n", 13));
+    CU_ASSERT_TRUE(fm_text_schema_is("a: 1\nsource: x\n", 15));
+    CU_ASSERT_FALSE(fm_text_schema_is("name: n\ncolumns: []\n", 20));
+    CU_ASSERT_FALSE(fm_text_schema_is("a: {source: x}\n", 15));
+    CU_ASSERT_FALSE(fm_text_schema_is("[source]\n", 9));
+    CU_ASSERT_FALSE(fm_text_schema_is("source: [\n", 10));
+    CU_ASSERT_FALSE(fm_text_schema_is("", 0));
+    CU_ASSERT_FALSE(fm_text_schema_is(NULL, 0));
+}
+
 static const fm_test tests[] = {
     { "what a schema says", what_a_schema_says },
     { "the defaults", the_defaults },
     { "what is refused", what_is_refused },
     { "names and pieces have limits", names_and_pieces_have_limits },
+    { "a source makes a schema one of texts", a_source_makes_a_schema_one_of_texts },
     { "the schema shown is a schema", the_schema_shown_is_a_schema },
 };
 

@@ -247,7 +247,47 @@ static void a_missing_file_is_named(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "/nowhere/node.yaml"));
 }
 
+/* Of texts: several files, each once. */
+static void texts_may_lie_in_several_files(void)
+{
+    static const struct {
+        const char *records, *model, *want; /* NULL: it is taken */
+    } cases[] = {
+        { "[a.csv, b.csv, c.csv]", "model: base\n", NULL },
+        { "[a.csv]", "", NULL },
+        { "[a.csv, b.csv]", "", "no model is named" },
+        { "[a.csv, b.csv, a.csv]", "model: base\n", "'a.csv' twice" },
+        { "[a.csv, [b.csv]]", "model: base\n", "node.yaml:8:20" },
+        { "{a: b.csv}", "model: base\n", "list" },
+        { "[]", "model: base\n", "records" },
+    };
+    const char *files[FM_NODE_MAX_FILES];
+    char path[PATH_CAP], text[4096];
+
+    for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {
+        const char *at = strstr(good, "records.csv");
+        fm_node_config c = { 0 };
+        fm_status st;
+
+        (void)snprintf(text, sizeof text, "%.*s%s%s%s", (int)(at - good), good, cases[i].records,
+                       at + strlen("records.csv"), cases[i].model);
+        st = load(text, path, &c);
+        CU_ASSERT_EQUAL(st == FM_OK, cases[i].want == NULL);
+        if (st != FM_OK && !strstr(fm_error_text(), cases[i].want))
+            CU_FAIL(cases[i].want);
+        if (st == FM_OK) {
+            const size_t count = fm_node_config_files(&c, files);
+
+            CU_ASSERT_EQUAL(count, i == 0 ? 3 : 1);
+            CU_ASSERT_STRING_EQUAL(strrchr(files[count - 1], '/'), i == 0 ? "/c.csv" : "/a.csv");
+            CU_ASSERT_EQUAL(fm_node_config_one_file(&c), i == 0 ? FM_EINVAL : FM_OK);
+        }
+        fm_node_config_fini(&c);
+    }
+}
+
 static const fm_test tests[] = {
+    { "texts may lie in several files", texts_may_lie_in_several_files },
     { "every key is read", every_key_is_read },
     { "an unknown key is named with file and line", an_unknown_key_is_named_with_its_line },
     { "a wrong value is named with file and line", a_wrong_value_is_named_with_its_line },

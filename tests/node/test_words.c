@@ -232,6 +232,34 @@ static void plan_says_how_units_are_added_and_what_rides_with_them(void)
     fm_buf_fini(&d.said);
 }
 
+#define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
+
+/* Of a language model: what is trained of which base, and whose texts count how much. */
+static void plan_says_which_adapters_are_trained(void)
+{
+    static const char terms[] =
+        ", \"model\": \"kind: decoder-adapter\\nbase: " ZEROS "\\ntokenizer: " ZEROS
+        "\\nmodules: attention,dense\\nrank: 8\\nalpha: 16\\nseed: 1\\ncontext: 256\\n\", "
+        "\"clip_quantile\": 0.5, \"clip_share\": 0.1";
+    shell d;
+
+    open_shell(&d);
+    offer(&d, true, "person", 0, "training", "distributed", terms);
+    CU_ASSERT(means(&d, "the base with hash " ZEROS "."));
+    CU_ASSERT(means(&d, "adapters of rank 8 on its modules attention,dense: 999 numbers, in each "
+                        "round 2.0 kB out and 4.0 kB in."));
+    CU_ASSERT(means(&d, "The privacy unit is person; in a round at most 16 sequences of at most "
+                        "256 tokens of one unit count."));
+    CU_ASSERT(means(&d, "the whole of all texts with the same person"));
+    offer(&d, true, "record", 0, "training", "distributed", terms);
+    CU_ASSERT(means(&d, "The protected unit is one record, that is one document;"));
+    offer(&d, false, "person", 0, "training", "distributed",
+          ", \"model\": \"kind: decoder-adapter\\nmodules: \\u001b[31m\\n\"");
+    CU_ASSERT(means(&d, "but what the plan says of them cannot be read."));
+    CU_ASSERT_PTR_NULL(strchr((const char *)d.said.data, 0x1b));
+    fm_buf_fini(&d.said);
+}
+
 /** The usual plan at another delta and number of units, each of as many characters. */
 static void offer_at(shell *d, const char *delta, const char *units)
 {
@@ -378,6 +406,7 @@ static const fm_test tests[] = {
     { "plan says how units are added, and what rides with them",
       plan_says_how_units_are_added_and_what_rides_with_them },
     { "plan says when delta is large", plan_says_when_delta_is_large },
+    { "plan says which adapters are trained", plan_says_which_adapters_are_trained },
     { "report says how units are added, and what rides with them",
       report_says_how_units_are_added_and_what_rides_with_them },
     { "plan says what other units, tasks and noise mean",

@@ -20,7 +20,7 @@ typedef struct {
     unsigned maps;
     size_t rank, context;
     double alpha;
-    uint64_t seed;                          /* of A; public; below 2^53 */
+    uint64_t seed;                          /* of A; public; at most 2^53 */
     char end_token[FM_ADAPTER_TERMS_TOKEN]; /* "": the tokenizer's own */
 } fm_adapter_terms;
 
@@ -41,17 +41,19 @@ FM_NODISCARD fm_status fm_adapter_terms_write(const fm_adapter_terms *t, fm_buf 
  * @return FM_OK; FM_EIO, FM_ENOTFOUND; FM_ENOMEM.
  */
 FM_NODISCARD fm_status fm_adapter_terms_of(const fm_decoder_folder *f, fm_adapter_terms *out);
-/** FM_EPERM, and which of the two is another one, when the folder is not that of the terms. */
+/** FM_EINVAL, and which of the two is another one, when the folder is not that of the terms. */
 FM_NODISCARD fm_status fm_adapter_terms_check(const fm_adapter_terms *t,
                                               const fm_decoder_folder *f);
 
 /**
  * The base with adapters: A from the seed, B 0. Its state, what travels, has
  * fm_decoder_gradient_parameters values.
- * @return as fm_decoder_folder_load; FM_EINVAL the model has none of the modules.
+ * @param most values of that state, at most: rank and modules are a stranger's word; 0: any.
+ * @return as fm_decoder_folder_load; FM_EINVAL the model has none of the modules, or there are more
+ *         values, which is seen before there is room for any.
  */
 FM_NODISCARD fm_status fm_adapter_terms_load(const fm_adapter_terms *t, const fm_decoder_folder *f,
-                                             fm_decoder **out);
+                                             size_t most, fm_decoder **out);
 
 /** The small file: B as one tensor, terms and schema in the metadata, `extra` behind them. */
 FM_NODISCARD fm_status fm_adapter_terms_encode(const fm_adapter_terms *t, const char *schema,

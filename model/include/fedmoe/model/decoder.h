@@ -61,6 +61,7 @@ typedef struct {
     double alpha;
     unsigned maps; /* fm_decoder_adapt */
     bool train_a;
+    size_t most; /* refuse more trained values than this before there is room for them; 0: any */
 } fm_decoder_adapters;
 
 typedef struct {

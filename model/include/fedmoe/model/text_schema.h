@@ -27,6 +27,9 @@ FM_NODISCARD fm_status fm_text_schema_load(const char *path, fm_text_schema **ou
 FM_NODISCARD fm_status fm_text_schema_parse(const char *name, const void *text, size_t len,
                                             fm_text_schema **out);
 void fm_text_schema_free(fm_text_schema **s);
+/** Whether a schema means texts, be it right or wrong: it says from what `source`, as no schema of a
+ *  table (schema.h) does. */
+bool fm_text_schema_is(const void *text, size_t len);
 
 const char *fm_text_schema_name(const fm_text_schema *s);
 /** The file's own bytes, NUL-terminated. */

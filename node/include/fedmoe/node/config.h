@@ -8,7 +8,7 @@
  *   identity: .                           # directory of identity.key, identity.crt, ca.crt
  *   data:
  *     name: cleveland-cardiology          # the ledger adds up what was spent on this data set
- *     records: records.csv
+ *     records: records.csv              # of texts also a list: [2024.csv, 2025.csv]
  *     schema: schema.yaml                 # optional, and better: only this schema is accepted
  *   model: base                           # a language model's folder, for plans that adapt it; then
  *                                         # records are texts, and schema is of texts
@@ -35,6 +35,7 @@
 #include "fedmoe/proto/plan.h"
 
 #define FM_NODE_MAX_PURPOSES 32u
+#define FM_NODE_MAX_FILES 256u /* of records, where they are texts */
 
 #define FM_NODE_TASK(task) (1u << (unsigned)(task))
 
@@ -54,8 +55,10 @@ typedef struct {
     char name[FM_NAME_MAX + 1];
     char data_set[64];
     char *door, *identity_dir, *records, *ledger, *dir; /* owned, absolute or relative to cwd */
-    char *schema;                                       /* likewise; NULL: none is pinned */
-    char *model; /* likewise, a folder; NULL: no language model */
+    char *more_records[FM_NODE_MAX_FILES - 1]; /* likewise; of texts: files after the first */
+    size_t more_count;
+    char *schema; /* likewise; NULL: none is pinned */
+    char *model;  /* likewise, a folder; NULL: no language model */
     uint8_t door_public[FM_CURVE_KEY_BYTES];
     unsigned threads; /* 0: the default */
     fm_node_policy policy;
@@ -63,6 +66,11 @@ typedef struct {
 
 /** policy.unit as an option of fm_table_load: the column, or NULL when the unit is a record. */
 const char *fm_node_policy_unit_column(const fm_node_policy *p);
+
+/** All files of records, borrowed. @return how many: 1 to FM_NODE_MAX_FILES. */
+size_t fm_node_config_files(const fm_node_config *c, const char *out[FM_NODE_MAX_FILES]);
+/** FM_EINVAL when there are several: a table is one file. */
+FM_NODISCARD fm_status fm_node_config_one_file(const fm_node_config *c);
 
 FM_NODISCARD fm_status fm_node_config_load(const char *path, fm_node_config *out);
 void fm_node_config_fini(fm_node_config *c);
