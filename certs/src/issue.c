@@ -54,10 +54,10 @@ fm_status fm_issue_check_unique(const fm_ca *ca, const fm_cert_plan *plan)
             fm_clock_format(to, when, sizeof when);
             st = fm_fail(FM_EEXIST,
                          "%s: '%s' has a certificate until %s; a second run under this CA needs no "
-                         "other one: give the identity that is there to 'fedmoe-%s init "
-                         "--identity'; to replace it, revoke it first ('fedmoe-certs revoke'), or "
-                         "let the new one begin after that",
-                         ca->dir, plan->uri.name, when, fm_role_name(plan->uri.role));
+                         "other one: give init the identity that is there (--identity); to replace "
+                         "it, revoke it first ('fedmoe-certs revoke'), or let the new one begin "
+                         "after that",
+                         ca->dir, plan->uri.name, when);
         }
     }
     sk_X509_pop_free(certs, X509_free);
