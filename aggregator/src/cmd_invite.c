@@ -54,6 +54,18 @@ static fm_status choose_address(const invite_options *o, fm_invitation *i)
     return st;
 }
 
+/** A CA that fedmoe made names its federation, one of another PKI does not. */
+static fm_status check_own_ca(const invite_options *o, const fm_trust *trust)
+{
+    if (fm_trust_ca_info(trust, 0)->federation[0])
+        return FM_OK;
+    return fm_fail(FM_EINVAL,
+                   "%s/ca.crt is a CA of your own PKI, and nobody here could sign the request that "
+                   "a join code brings: '%s' is certified there, with 'fedmoe-certs request' and "
+                   "'install' (docs/pki.md)",
+                   o->dir, o->name);
+}
+
 static fm_status make_code(const invite_options *o, int64_t now_s, fm_invitation *i)
 {
     fm_trust *trust = NULL;
@@ -61,9 +73,13 @@ static fm_status make_code(const invite_options *o, int64_t now_s, fm_invitation
 
     if ((st = fm_name_check(o->name)) != FM_OK || (st = fm_trust_load(o->dir, &trust)) != FM_OK)
         return st;
-    i->ca = fm_trust_fingerprint(trust);
-    memcpy(i->federation, fm_trust_federation(trust), strlen(fm_trust_federation(trust)) + 1);
+    if ((st = check_own_ca(o, trust)) == FM_OK) {
+        i->ca = fm_trust_fingerprint(trust);
+        memcpy(i->federation, fm_trust_federation(trust), strlen(fm_trust_federation(trust)) + 1);
+    }
     fm_trust_free(&trust);
+    if (st != FM_OK)
+        return st;
     memcpy(i->name, o->name, strlen(o->name) + 1);
     i->expires_s = now_s + (int64_t)o->hours * 3600;
     fm_random_bytes(i->token, sizeof i->token);

@@ -51,7 +51,8 @@ static void print_members(const json_t *members, bool running)
 
 static void print_status(const json_t *j, bool running)
 {
-    printf("federation %s: %s, %lld of %lld round%s finished, %lld abandoned since its last start (as of %s)%s\n",
+    printf("federation %s: %s, %lld of %lld round%s finished, %lld abandoned since its last start "
+           "(as of %s)%s\n",
            text_of(j, "federation"), text_of(j, "state"), number_of(j, "round"),
            number_of(j, "rounds"), number_of(j, "rounds") == 1 ? "" : "s",
            number_of(j, "abandoned"), text_of(j, "updated"), running ? "" : "; not running");
@@ -88,8 +89,11 @@ static fm_status show(const char *dir, bool json)
         return st;
     if (!fm_file_exists(path))
         st = fm_fail(FM_ENOTFOUND, "%s is not there: the federation was never started", path);
-    else
-        st = fm_json_read(path, &j);
+    else if ((st = fm_json_read(path, &j)) == FM_EPARSE)
+        st = fm_fail(st,
+                     "%s: cut short or damaged; nothing of the run is in this file: delete it, it "
+                     "comes again at the next start",
+                     fm_error_text());
     if (st == FM_OK && json && json_object_set_new(j, "running", json_boolean(running)) != 0)
         st = fm_fail(FM_EPROTO, "%s is no status of fedmoe-aggregator", path);
     else if (st == FM_OK && json)

@@ -6,6 +6,7 @@
 #include "fedmoe/aggregator/round.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/random.h"
+#include "fedmoe/base/text.h"
 #include "fedmoe/dp/accountant.h"
 #include "fedmoe/proto/digest.h"
 
@@ -32,6 +33,8 @@ static fm_status copy_text(const fm_yaml_node *map, const char *key, char *out, 
         return st;
     if (strlen(s) >= cap)
         return fm_yaml_fail(fm_yaml_find(map, key), "%s is longer than %zu bytes", key, cap - 1);
+    if (fm_text_has_control(s))
+        return fm_yaml_fail(fm_yaml_find(map, key), "%s holds a control character", key);
     memcpy(out, s, strlen(s) + 1);
     return FM_OK;
 }

@@ -51,7 +51,10 @@ fm_status fm_directory_open(const char *dir, fm_aggregator_config *config, fm_bu
         (st = fm_file_read(plan_path, FM_MAX_PLAN_BYTES, plan_bytes)) != FM_OK)
         goto done;
     if ((st = fm_plan_decode(plan_bytes->data, plan_bytes->len, &approved)) != FM_OK) {
-        (void)fm_fail_context(st, "%s: ", plan_path);
+        st = fm_fail(st,
+                     "%s: damaged (%s); restore it from your backup: it is what the members "
+                     "approved, and a new init is a new run",
+                     plan_path, fm_error_text());
         goto done;
     }
     if ((st = fm_aggregator_config_load(path, &c)) != FM_OK ||

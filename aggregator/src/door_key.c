@@ -30,7 +30,10 @@ fm_status fm_directory_door_secret(const char *dir, uint8_t **out)
         st = FM_EPARSE;
     }
     if (st == FM_EPARSE) /* without the text: it is a key, if a damaged one */
-        st = fm_fail(FM_EPARSE, "%s: not a door key; fedmoe-aggregator init makes one", path);
+        st = fm_fail(FM_EPARSE,
+                     "%s: not a door key; restore it from your backup (a new init is a new run, "
+                     "with a door of its own)",
+                     path);
 done:
     fm_buf_fini(&text);
     free(path);

@@ -24,6 +24,7 @@
 
 #define VECTORS "optimizer."    /* their names begin so; config.c keeps models from using it */
 #define RECORD VECTORS "record" /* no vector, but what the entry stands for: proto/entry.h */
+#define RESTORE "restore it and state.db together, from the same backup"
 #define HEX_CAP (2 * FM_HASH_BYTES + 1)
 #define DECIMAL_CAP 24
 
@@ -216,16 +217,17 @@ fm_status fm_checkpoint_load(const char *path, const fm_hash *plan, const fm_opt
     fm_checkpoint c = { 0 };
     fm_status st = fm_safetensors_load(path, SIZE_MAX / 2, &c.file);
 
+    if (st == FM_EPROTO)
+        return fm_fail(st, "%s; the checkpoint is damaged: " RESTORE, fm_error_text());
     if (st != FM_OK)
         return st;
     if (!read_note(c.file, &c))
-        st = fm_fail(FM_EPROTO, "%s: not a checkpoint of fedmoe-aggregator", path);
+        st = fm_fail(FM_EPROTO, "%s: not a checkpoint of fedmoe-aggregator; " RESTORE, path);
     else if (!fm_hash_equal(&c.note.plan, plan))
         st = fm_fail(FM_ESTATE, "%s: belongs to another plan", path);
     else if (!vectors_fit(c.file, o) || !weights_fit(c.file, o, &c.note.entry.model_after))
         st = fm_fail(FM_EPROTO,
-                     "%s: damaged, its values do not have the checksums that it names; restore it "
-                     "together with state.db from a backup",
+                     "%s: damaged, its values do not have the checksums that it names; " RESTORE,
                      path);
     c.note.record = record_of(c.file);
     if (st == FM_OK)

@@ -118,6 +118,22 @@ static fm_cli_result unknown_option(const fm_cli_spec *spec, const char *arg)
     return usage(spec, "unknown option '%.80s'", arg);
 }
 
+/* Both 0: any value will do. */
+static bool is_bounded(const fm_cli_option *o)
+{
+    return o->lo < 0.0 || o->lo > 0.0 || o->hi < 0.0 || o->hi > 0.0;
+}
+
+/* Bounds as the double holds them: exact up to 2^53, above 10^18 none. */
+static fm_cli_result not_whole(const fm_cli_spec *spec, const fm_cli_option *o, const char *value)
+{
+    if (!is_bounded(o) || o->hi >= 1e18)
+        return usage(spec, "--%s must be a whole number from %.0f to %llu, found '%.80s'", o->name,
+                     is_bounded(o) ? o->lo : 0.0, (unsigned long long)UINT64_MAX, value);
+    return usage(spec, "--%s must be a whole number from %.0f to %.0f, found '%.80s'", o->name,
+                 o->lo, o->hi, value);
+}
+
 static fm_cli_result out_of_range(const fm_cli_spec *spec, const fm_cli_option *o,
                                   const char *value)
 {
@@ -129,9 +145,7 @@ static fm_cli_result out_of_range(const fm_cli_spec *spec, const fm_cli_option *
 
 static bool in_range(const fm_cli_option *o, double v)
 {
-    bool any = !(o->lo < 0.0 || o->lo > 0.0) && !(o->hi < 0.0 || o->hi > 0.0);
-
-    return any || (v >= o->lo && v <= o->hi);
+    return !is_bounded(o) || (v >= o->lo && v <= o->hi);
 }
 
 static fm_cli_result store_list(const fm_cli_spec *spec, fm_cli_list *list, const char *value)
@@ -165,11 +179,8 @@ static fm_cli_result store(const fm_cli_spec *spec, const fm_cli_option *o, cons
         *(double *)o->out = d;
         return FM_CLI_RUN;
     case FM_CLI_U64:
-        if (!fm_text_u64(value, &u))
-            return usage(spec, "--%s needs a whole number of at least 0, not '%.80s'", o->name,
-                         value);
-        if (!in_range(o, (double)u))
-            return out_of_range(spec, o, value);
+        if (!fm_text_u64(value, &u) || !in_range(o, (double)u))
+            return not_whole(spec, o, value);
         *(uint64_t *)o->out = u;
         return FM_CLI_RUN;
     case FM_CLI_LIST:

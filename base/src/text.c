@@ -113,6 +113,14 @@ bool fm_text_double(const char *s, double *out)
     return true;
 }
 
+bool fm_text_has_control(const char *s)
+{
+    for (const unsigned char *p = (const unsigned char *)s; *p; p++)
+        if (*p < 0x20 || *p == 0x7f || (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
+            return true;
+    return false;
+}
+
 bool fm_text_u64(const char *s, uint64_t *out)
 {
     char *end = NULL;

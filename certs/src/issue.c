@@ -53,8 +53,10 @@ fm_status fm_issue_check_unique(const fm_ca *ca, const fm_cert_plan *plan)
         if (from <= plan->not_after_s && plan->not_before_s <= to && !fm_ca_voids(ca, x)) {
             fm_clock_format(to, when, sizeof when);
             st = fm_fail(FM_EEXIST,
-                         "%s: '%s' has a certificate until %s; revoke it first ('fedmoe-certs "
-                         "revoke'), or let the new one begin after that",
+                         "%s: '%s' has a certificate until %s; a second run under this CA needs no "
+                         "other one: give init the identity that is there (--identity); to replace "
+                         "it, revoke it first ('fedmoe-certs revoke'), or let the new one begin "
+                         "after that",
                          ca->dir, plan->uri.name, when);
         }
     }

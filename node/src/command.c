@@ -4,15 +4,15 @@
 
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
+#include "run_internal.h"
 
 fm_status fm_cmd_read_json(const char *config, const char *name, json_t **out)
 {
-    char *dir = NULL, *path = NULL;
-    fm_status st;
+    char *dir = NULL;
+    fm_status st = fm_path_dir(config, &dir);
 
-    if ((st = fm_path_dir(config, &dir)) == FM_OK && (st = fm_path_join(dir, name, &path)) == FM_OK)
-        st = fm_json_read(path, out);
-    free(path);
+    if (st == FM_OK)
+        st = fm_node_read_json(dir, name, out);
     free(dir);
     return st;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fedmoe/base/file.h"
+#include "fedmoe/base/text.h"
 #include "fedmoe/base/threads.h"
 #include "fedmoe/base/yaml.h"
 
@@ -22,9 +23,8 @@ static fm_status copy_text(const fm_yaml_node *map, const char *key, char *out, 
         return st;
     if (strlen(s) >= cap)
         return fm_yaml_fail(fm_yaml_find(map, key), "%s is longer than %zu bytes", key, cap - 1);
-    for (const unsigned char *p = (const unsigned char *)s; *p; p++)
-        if (*p < 0x20 || *p == 0x7f)
-            return fm_yaml_fail(fm_yaml_find(map, key), "%s holds a control character", key);
+    if (fm_text_has_control(s))
+        return fm_yaml_fail(fm_yaml_find(map, key), "%s holds a control character", key);
     memcpy(out, s, strlen(s) + 1);
     return FM_OK;
 }

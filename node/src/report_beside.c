@@ -8,19 +8,16 @@
 #include "fedmoe/base/safetensors.h"
 #include "fedmoe/node/journal.h"
 #include "report.h"
+#include "run_internal.h"
 
 #define MODEL_LIMIT ((size_t)FM_MAX_PARAMETERS * 4 + FM_SAFETENSORS_MAX_HEADER + 8)
 
 /** A JSON file of the driver; what is not there stays NULL, what is broken is an error. */
 static fm_status read_json(const fm_report *r, const char *name, json_t **out)
 {
-    char *path = NULL;
-    fm_status st = fm_path_join(r->config.dir, name, &path);
+    const fm_status st = fm_node_read_json(r->config.dir, name, out);
 
-    if (st == FM_OK && (st = fm_json_read(path, out)) == FM_ENOTFOUND)
-        st = FM_OK;
-    free(path);
-    return st;
+    return st == FM_ENOTFOUND ? FM_OK : st;
 }
 
 static fm_status read_certificate(const fm_report *r, const char *name, fm_report_certificate *c)

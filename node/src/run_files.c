@@ -23,6 +23,22 @@ void fm_node_floats(const uint8_t *le, float *out, size_t n)
     }
 }
 
+fm_status fm_node_read_json(const char *dir, const char *name, json_t **out)
+{
+    char *path = NULL;
+    fm_status st = fm_path_join(dir, name, &path);
+
+    if (st == FM_OK && (st = fm_json_read(path, out)) == FM_EPARSE)
+        st = fm_fail(st,
+                     "%s: cut short or damaged; the node keeps nothing in this file that it needs: "
+                     "delete it, %s",
+                     fm_error_text(),
+                     strcmp(name, "plan.json") == 0 ? "it comes again with the next plan offered"
+                                                    : "it comes again at the next start");
+    free(path);
+    return st;
+}
+
 static fm_status write_json(const fm_node_driver *d, const char *name, json_t *value)
 {
     char *path = NULL;

@@ -3,6 +3,7 @@
 #define FEDMOE_NODE_RUN_INTERNAL_H
 
 #include "fedmoe/base/clock.h"
+#include "fedmoe/base/json.h"
 #include "fedmoe/dp/query.h"
 #include "fedmoe/model/adapter_terms.h"
 #include "fedmoe/model/corpus.h"
@@ -128,6 +129,9 @@ fm_status fm_node_books_compare(const fm_node_config *c, fm_ledger *l);
 fm_status fm_node_books_follow(const fm_node_config *c, fm_ledger *l);
 
 /* run_files.c */
+/** Read status.json or plan.json of a node's folder; of a damaged one the text says that it may be
+ *  deleted. @param out  the caller's. */
+fm_status fm_node_read_json(const char *dir, const char *name, json_t **out);
 /** Write status.json; without `force` at most a few times a second (see _flush). */
 void fm_node_driver_status(fm_node_driver *d, bool force);
 void fm_node_driver_status_flush(fm_node_driver *d);

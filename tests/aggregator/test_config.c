@@ -236,6 +236,8 @@ static void unknown_keys_are_refused_with_their_place(void)
 {
     static const bad cases[] = {
         { "purpose: heart", "purpos: heart", "2:1", "did you mean 'purpose'" },
+        { "purpose: heart disease risk", "purpose: \"heart\\ndisease\"", "2:10",
+          "purpose holds a control character" },
         { "listen: {door:", "listen: {dor:", "3:10", "did you mean 'door'" },
         { "  epsilon:", "  epsilom:", "7:3", "did you mean 'epsilon'" },
         { "  delta: 1", "  noise_multiplier: 3\n  delta: 1", "8:3", "unknown key" },

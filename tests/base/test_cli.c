@@ -192,13 +192,26 @@ static void numbers_are_strict_and_bounded(void)
     }
     for (size_t i = 0; i < FM_TEST_COUNT(bad_whole); i++) {
         (void)snprintf(line, sizeof line, "--rounds %s", bad_whole[i]);
-        assert_usage(line, "--rounds needs a whole number of at least 0, not '");
+        assert_usage(line, "--rounds must be a whole number from 1 to 100, found '");
     }
     assert_usage("--epsilon 0.09", "--epsilon must be between 0.1 and 10, not '0.09'");
     assert_usage("--epsilon 10.1", "must be between 0.1 and 10");
-    assert_usage("--rounds 0", "--rounds must be between 1 and 100, not '0'");
-    assert_usage("--rounds 101", "--rounds must be between 1 and 100, not '101'");
+    assert_usage("--rounds 0", "--rounds must be a whole number from 1 to 100, found '0'");
+    assert_usage("--rounds 101", "--rounds must be a whole number from 1 to 100, found '101'");
     CU_ASSERT_EQUAL(g.rounds, 7);
+}
+
+static void a_whole_number_without_bounds_is_said_to_end_with_64_bits(void)
+{
+    uint64_t v = 0;
+    const fm_cli_option o = { .name = "seed", .kind = FM_CLI_U64, .out = &v, .help = "h" };
+    const fm_cli_spec s = { .program = "p", .summary = "s", .options = &o, .option_count = 1 };
+
+    CU_ASSERT_EQUAL(parse_with(&s, "--seed 18446744073709551616"), FM_CLI_USAGE);
+    assert_has(g.complained, "--seed must be a whole number from 0 to 18446744073709551615, found "
+                             "'18446744073709551616'");
+    CU_ASSERT_EQUAL(parse_with(&s, "--seed 18446744073709551615"), FM_CLI_RUN);
+    CU_ASSERT_EQUAL(v, UINT64_MAX);
 }
 
 static void an_open_bound_is_said_as_at_least(void)
@@ -404,6 +417,8 @@ static const fm_test tests[] = {
     { "unknown options suggest the nearest", unknown_options_suggest_the_nearest },
     { "values must be there and flags have none", values_must_be_there_and_flags_have_none },
     { "numbers are strict and bounded", numbers_are_strict_and_bounded },
+    { "a whole number without bounds is said to end with 64 bits",
+      a_whole_number_without_bounds_is_said_to_end_with_64_bits },
     { "an open bound is said as at least", an_open_bound_is_said_as_at_least },
     { "required options and operands are checked", required_options_and_operands_are_checked },
     { "too many options are a defect, not an overrun",

@@ -109,9 +109,24 @@ static void privacy_figures_are_rounded_up(void)
     }
 }
 
+static void control_characters_of_one_and_two_bytes_are_found(void)
+{
+    static const char *const with[] = {
+        "a\nb", "\t", "\x1b[31m", "a\x7f", "\xc2\x80", "a\xc2\x9f"
+    };
+    static const char *const without[] = { "", "a b~", "\xc2\xa0", "\xc3\x85", "\xe2\x80\x93" };
+
+    for (size_t i = 0; i < FM_TEST_COUNT(with); i++)
+        CU_ASSERT(fm_text_has_control(with[i]));
+    for (size_t i = 0; i < FM_TEST_COUNT(without); i++)
+        CU_ASSERT_FALSE(fm_text_has_control(without[i]));
+}
+
 static const fm_test tests[] = {
     { "privacy figures are rounded up", privacy_figures_are_rounded_up },
     { "numbers are the nearest doubles", numbers_are_the_nearest_doubles },
+    { "control characters of one and two bytes are found",
+      control_characters_of_one_and_two_bytes_are_found },
     { "only decimal notation is a number", only_decimal_notation_is_a_number },
 };
 const fm_test_suite suite_text = { "base.text", tests, FM_TEST_COUNT(tests) };

@@ -178,6 +178,7 @@ static void one_name_has_one_certificate_at_any_instant(void)
     world_make(&w, FM_KEY_ED25519);
     make_path(out, w.root, "again");
     CU_ASSERT_EQUAL(issue(w.ca, FM_ROLE_NODE, "alpha", FM_KEY_ED25519, 30, out), FM_EEXIST);
+    CU_ASSERT_TRUE(says("a second run under this CA needs no other one"));
     CU_ASSERT_TRUE(says("revoke"));
     CU_ASSERT_EQUAL(issue(w.ca, FM_ROLE_AGGREGATOR, "alpha", FM_KEY_ED25519, 30, out), FM_EEXIST);
     CU_ASSERT_EQUAL(count_files(out), 0);

@@ -11,10 +11,14 @@ sed -i '17s/^[0-9]*,/abc,/' "$node/records.csv"
 check "a cell that is no number: file, line, column, value" \
     refused "$WORK/out" 'records.csv:17.*age.*"abc"' \
     "$BIN/fedmoe-model" check --schema "$RUN/schema.yaml" "$node/records.csv"
+check "the node's check reads every cell, before any plan, by the pinned schema" \
+    refused "$WORK/out" 'PROBLEM +records +.*records.csv:17.*age.*"abc"' \
+    "$BIN/fedmoe-node" check --config "$node/node.yaml"
 start_aggregator
 check "the node says where, and ends" \
     refused "$WORK/out" "records.csv:17, column age" \
     "$BIN/fedmoe-node" start --config "$node/node.yaml" --retry-s 5
+check "and by which schema" says "$WORK/out" "do not fit the pinned schema \(data.schema\)"
 check "and keeps what stands in the record out of its log" \
     bash -c '! grep -q abc "$1"' _ "$WORK/out"
 check "nothing was spent" [ ! -e "$node/ledger.db" -o \

@@ -4,6 +4,9 @@ setup --rounds 6
 start_all
 for name in $HOSPITALS; do check "$name ends well" wait_end "$name" 90; done
 [ -z "${PID[aggregator]:-}" ] || kill_party aggregator
+check "status says since when it counts what was abandoned" \
+    says <("$BIN/fedmoe-aggregator" status --directory "$RUN/aggregator") \
+    "6 of 6 rounds finished, [0-9]+ abandoned since its last start"
 node=$RUN/northgate
 cp -a "$node" "$WORK/keep"
 restore() { rm -rf "$node" && cp -a "$WORK/keep" "$node"; }
@@ -37,6 +40,33 @@ rm -f "$node/state.db"*
 check "or a journal that is gone" refused "$WORK/out" "PROBLEM  ledger.*the journal is not the newest one" \
     "$BIN/fedmoe-node" check --config "$node/node.yaml"
 restore
+
+# ---- files cut short: what they are, and what to do
+for name in plan.json status.json; do
+    truncate -s 20 "$node/$name"
+    check "a node's $name that is cut short may go" refused "$WORK/out" \
+        "$name:.*cut short or damaged; .*delete it, it comes again" \
+        "$BIN/fedmoe-node" "${name%.json}" --config "$node/node.yaml"
+done
+restore
+agg=$RUN/aggregator
+cp -a "$agg" "$WORK/keep.agg"
+cut_short() { # FILE SENTENCE COMMAND...
+    local file=$1 sentence=$2
+    shift 2
+    truncate -s "$(($(stat -c %s "$agg/$file") / 2))" "$agg/$file"
+    check "the aggregator's $file, cut short" refused "$WORK/out" "$file: .*$sentence" "$@"
+    cp -p "$WORK/keep.agg/$file" "$agg/$file"
+}
+started=("$BIN/fedmoe-aggregator" start --directory "$agg" --linger 1)
+cut_short checkpoint.safetensors "restore it and state.db together, from the same backup" "${started[@]}"
+cut_short plan.bin "restore it from your backup: .*a new init is a new run" "${started[@]}"
+cut_short door.key "not a door key; restore it from your backup \(a new init is a new run" "${started[@]}"
+truncate -s 20 "$agg/status.json"
+check "its status.json may go" refused "$WORK/out" \
+    "status.json:.*cut short or damaged; .*delete it, it comes again at the next start" \
+    "$BIN/fedmoe-aggregator" status --directory "$agg"
+cp -p "$WORK/keep.agg/status.json" "$agg/status.json"
 
 sqlite3 "$node/ledger.db" "DROP TRIGGER entry_no_update; UPDATE entry SET noise_multiplier = 1e6 WHERE sequence = 3"
 check "a doctored entry: which" refused "$WORK/out" "entry 3" "$WORK/start"

@@ -180,6 +180,23 @@ check "an older list that is put back is refused" notices
 check "and the newer one put there again" put_back aggregator
 at=$(number "$RUN/aggregator/status.json" round)
 check "the rounds go on" wait_round aggregator $((at + 3)) 60
+# No round begins by an older list than the one that lies there: put there while the aggregator stands
+# still, it is read before more than the round under way has finished.
+read_at_once() {
+    local i lines log=$RUN/aggregator/log
+    "$BIN/fedmoe-certs" refresh --ca "$RUN/ca" >"$WORK/out" || return 1
+    kill -STOP "${PID[aggregator]}"
+    lines=$(wc -l <"$log")
+    cp "$RUN/ca/crl.pem" "$RUN/crl.new"
+    mv "$RUN/crl.new" "$RUN/aggregator/crl.pem"
+    kill -CONT "${PID[aggregator]}"
+    since() { tail -n "+$((lines + 1))" "$log"; }
+    for ((i = 0; i < 100; i++)); do since | grep -q "crl.pem was read again" && break; sleep 0.05; done
+    since | sed '/crl.pem was read again/q' >"$WORK/since"
+    grep -q "crl.pem was read again" "$WORK/since" &&
+        [ "$(grep -c "round [0-9]* finished" "$WORK/since")" -le 1 ]
+}
+for i in 1 2 3; do check "a new list counts from the next round on ($i)" read_at_once; done
 code=$(invite delta)
 check "another code does not pass for the identity that is there" refused "$WORK/out" \
     "holds an identity of 'delta' already, which this code did not bring" \

@@ -64,6 +64,10 @@ if [ ${#KEY[@]} -gt 0 ]; then
 fi
 check "check is content with it" says <("$BIN/fedmoe-node" check --config "$RUN/northgate/node.yaml" 2>&1) "^ok +identity +node .northgate."
 replan
+check "no join code is made that nobody could sign" refused "$WORK/out" \
+    "ca.crt is a CA of your own PKI, .*pki.md" \
+    "$BIN/fedmoe-aggregator" invite newcomer --address tcp://127.0.0.1:7300 --directory "$RUN/aggregator"
+check "nor is anything kept of it" [ ! -e "$RUN/aggregator/invitations.db" ]
 # All lists, and the CAs that signed them: the aggregator brings them to everybody.
 lists() {
     cat "$P"/{top,mid,up,low}/crl.pem "$P"/{mid,up,low}/ca.pem >"$RUN/crl.new"

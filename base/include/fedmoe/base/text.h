@@ -12,6 +12,9 @@
 /** Decimal notation only, all of `s`; finite. No hex, inf, nan, spaces. *out only on true. */
 bool fm_text_double(const char *s, double *out);
 
+/** Whether UTF-8 holds a character below U+0020, or of U+007F to U+009F. */
+bool fm_text_has_control(const char *s);
+
 /** Digits only, all of `s`, within 64 bits. *out only on true. */
 bool fm_text_u64(const char *s, uint64_t *out);
 

@@ -171,7 +171,8 @@ typedef struct {
     fm_hash ledger_head;
     fm_bytes ledger_signature;
 } fm_msg_release;
-/** The reason of a node that refuses a round because of another member. */
+/** The reason of a node that refuses a round because of another member. Text for people, which any
+ *  node may send: it may change the words of a log, and nothing else (docs/protocol.md, 8.3). */
 #define FM_ABANDON_REVOKED "a member's certificate counts no more"
 typedef struct {
     uint64_t round;
