@@ -6,7 +6,7 @@
 
 #include "decoder_internal.h"
 #include "decoder_world.h"
-#include "fedmoe/model/decoder_adapter.h"
+#include "fedmoe/model/adapter_terms.h"
 #include "fm_test.h"
 #include "folder_fixture.h"
 #include "suites.h"
@@ -402,6 +402,32 @@ static void out_to_peft_and_merged_they_compute_the_same(void)
     }
 }
 
+static void a_plan_says_that_they_are_square(void)
+{
+    static const bool squares[] = { true, false };
+
+    for (size_t i = 0; i < 2; i++) {
+        fm_adapter_terms t = { .modules = "attention",
+                               .rank = RANK,
+                               .context = 16,
+                               .alpha = 5.0,
+                               .square = squares[i],
+                               .seed = 9 },
+                         got = { .square = !squares[i] };
+        fm_buf text = { 0 };
+
+        fm_buf_init(&text, 0);
+        memset(t.base, 'a', sizeof t.base - 1);
+        memset(t.tokenizer, 'b', sizeof t.tokenizer - 1);
+        CU_ASSERT_EQUAL(fm_adapter_terms_write(&t, &text), FM_OK);
+        CU_ASSERT_EQUAL(fm_adapter_terms_parse("plan", (const char *)text.data, &got), FM_OK);
+        CU_ASSERT_EQUAL(got.square, squares[i]);
+        CU_ASSERT(got.rank == RANK && got.alpha == 5.0 && got.seed == 9 && got.context == 16);
+        CU_ASSERT_EQUAL(strstr((const char *)text.data, "square") != NULL, squares[i]);
+        fm_buf_fini(&text);
+    }
+}
+
 static void what_is_no_square_adapter_is_refused(void)
 {
     fm_decoder_config config = decoder_small(0);
@@ -432,6 +458,7 @@ static const fm_test tests[] = {
     { "the gradient is the slope of the loss", the_gradient_is_the_slope_of_the_loss },
     { "out to PEFT and merged they compute the same",
       out_to_peft_and_merged_they_compute_the_same },
+    { "a plan says that they are square", a_plan_says_that_they_are_square },
     { "what is no square adapter is refused", what_is_no_square_adapter_is_refused },
 };
 const fm_test_suite suite_decoder_square = { "model.decoder_square", tests, FM_TEST_COUNT(tests) };
