@@ -128,7 +128,7 @@ static const way ways[] = {
     { "A and B, attention and shared", true, true, false, DEFAULT_MAPS, { 0.002, 0.005, 0.01 } },
     { "B, all maps", true, false, false, FM_ADAPT_ALL, { 0.005, 0.01, 0.02 } },
     { "A and B, all maps", true, true, false, FM_ADAPT_ALL, { 0.002, 0.005, 0.01 } },
-    { "R, attention and shared", true, false, true, DEFAULT_MAPS, { 0.01, 0.02, 0.05 } },
+    { "R, attention and shared", true, false, true, DEFAULT_MAPS, { 0.005, 0.01, 0.02 } },
 };
 #define WAYS (sizeof ways / sizeof ways[0])
 
