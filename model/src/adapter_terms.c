@@ -110,8 +110,8 @@ static bool fits_a_line(const char *text)
 
 static fm_status read_root(const fm_yaml_node *root, fm_adapter_terms *t)
 {
-    static const char *const keys[] = { "kind",  "base", "tokenizer", "modules",   "rank",
-                                        "alpha", "seed", "context",   "end_token", NULL };
+    static const char *const keys[] = { "kind", "base",    "tokenizer", "modules", "rank", "alpha",
+                                        "seed", "context", "end_token", "square",  NULL };
     uint64_t rank, context;
     fm_status st;
 
@@ -127,6 +127,8 @@ static fm_status read_root(const fm_yaml_node *root, fm_adapter_terms *t)
         return st;
     t->rank = (size_t)rank;
     t->context = (size_t)context;
+    if ((st = fm_yaml_get_bool_or(root, "square", false, &t->square)) != FM_OK)
+        return st;
     if (!fm_yaml_find(root, "end_token"))
         return FM_OK;
     st = get_text(root, "end_token", t->end_token, sizeof t->end_token);
@@ -163,6 +165,8 @@ fm_status fm_adapter_terms_write(const fm_adapter_terms *t, fm_buf *out)
                                   "alpha: %.17g\nseed: %llu\ncontext: %zu\n",
                        t->base, t->tokenizer, t->modules, t->rank, t->alpha,
                        (unsigned long long)t->seed, t->context);
+    if (st == FM_OK && t->square)
+        st = fm_buf_printf(out, "square: true\n");
     if (st == FM_OK && t->end_token[0])
         st = fm_buf_printf(out, "end_token: \"%s\"\n", t->end_token);
     return st;
@@ -234,7 +238,11 @@ fm_status fm_adapter_terms_load(const fm_adapter_terms *t, const fm_decoder_fold
 {
     const fm_decoder_options o = {
         .max_tokens = 1, /* each thread has buffers of its own */
-        .adapters = { .rank = t->rank, .alpha = t->alpha, .maps = t->maps, .most = most },
+        .adapters = { .rank = t->rank,
+                      .alpha = t->alpha,
+                      .maps = t->maps,
+                      .square = t->square,
+                      .most = most },
     };
     fm_decoder *d = NULL;
     fm_rng_seed state;

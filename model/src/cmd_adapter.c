@@ -18,7 +18,9 @@ static fm_status write_result(const request *r, const fm_decoder_folder *f, fm_d
                               const fm_adapter_terms *t)
 {
     const fm_adapter_about about = { .base = r->model };
-    const fm_decoder_adapters adapters = { .rank = t->rank, .alpha = t->alpha, .maps = t->maps };
+    const fm_decoder_adapters adapters = {
+        .rank = t->rank, .alpha = t->alpha, .maps = t->maps, .square = t->square
+    };
     float *flat = fm_decoder_weights(d);
 
     if (!r->merge)

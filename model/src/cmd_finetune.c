@@ -8,13 +8,13 @@
 
 static const char program[] = "fedmoe-model finetune";
 
-#define OPTIONS_MAX 28
+#define OPTIONS_MAX 29
 
 /* ---- before anything is read ---- */
 
 static fm_status check_words(const fm_cmd_finetuning *f)
 {
-    const bool shaped = f->rank || f->alpha > 0.0 || f->modules;
+    const bool shaped = f->rank || f->alpha > 0.0 || f->modules || f->square;
     unsigned maps;
     fm_status st = fm_cmd_promise_check(&f->promise);
 
@@ -22,9 +22,12 @@ static fm_status check_words(const fm_cmd_finetuning *f)
         return st;
     if (f->full && (shaped || f->train_a || f->texts.adapter || f->merge))
         return fm_fail(FM_EINVAL, "--full trains all weights: --rank, --alpha, --modules, "
-                                  "--train-a, --adapter and --merge are of adapters");
+                                  "--square, --train-a, --adapter and --merge are of adapters");
     if (f->texts.adapter && shaped)
-        return fm_fail(FM_EINVAL, "--rank, --alpha and --modules are those of --adapter");
+        return fm_fail(FM_EINVAL, "--rank, --alpha and --modules are those of --adapter, and B is "
+                                  "trained of it: no --square");
+    if (f->square && f->train_a)
+        return fm_fail(FM_EINVAL, "--square keeps A and B as they are: no --train-a");
     return f->modules ? fm_cmd_finetune_modules(f->modules, &maps) : FM_OK;
 }
 
@@ -41,7 +44,10 @@ static void print_text(const fm_cmd_finetuning *f)
         printf("%s: all weights trained, %zu\n", f->output, f->trained);
     else
         printf("%s: rank %zu, alpha %g, %s trained, %zu values%s\n", f->output, a->rank, a->alpha,
-               a->train_a ? "A and B" : "B", f->trained, f->merge ? ", merged" : "");
+               a->square    ? "R"
+               : a->train_a ? "A and B"
+                            : "B",
+               f->trained, f->merge ? ", merged" : "");
     if (f->test) {
         fm_cmd_loss_print("before", &f->before);
         fm_cmd_loss_print("after ", &f->after);
@@ -106,6 +112,9 @@ static size_t add_model(fm_cmd_finetuning *f, fm_cli_option *to)
           1e-6, 1e6 },
         { "train-a", FM_CLI_FLAG, &f->train_a, NULL,
           "train A as well as B; A is a constant from the seed otherwise", false, 0, 0 },
+        { "square", FM_CLI_FLAG, &f->square, NULL,
+          "train a matrix of R x R between constant A and B: few numbers, so little noise", false,
+          0, 0 },
         { "full", FM_CLI_FLAG, &f->full, NULL, "train all weights; the output is a whole model",
           false, 0, 0 },
         { "merge", FM_CLI_FLAG, &f->merge, NULL,

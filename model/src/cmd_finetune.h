@@ -13,7 +13,7 @@ typedef struct {
     size_t file_count;
     uint64_t rank, unit_sequences, seed, threads, rounds;
     double alpha, rate, learning_rate, clip; /* 0: not given */
-    bool full, train_a, merge, exact, json;
+    bool full, train_a, square, merge, exact, json;
     /* what becomes of it */
     fm_corpus *corpus, *tested;
     fm_decoder *decoder;

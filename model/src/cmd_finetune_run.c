@@ -74,6 +74,7 @@ static fm_status choose_adapters(fm_cmd_finetuning *f)
             return st;
     }
     a->train_a = f->train_a;
+    a->square = f->square;
     /* Not after hours of training. */
     if ((a->maps & FM_ADAPT_EXPERTS) && unnamed_experts)
         return fm_fail(FM_EINVAL, "adapters of GraniteMoE's experts have no names in PEFT; leave "

@@ -56,9 +56,10 @@ static fm_status check_words(const request *r)
     if (a->model && (r->plan.preset || r->config))
         return fm_fail(FM_EINVAL, "--adapter-for takes a model that is there; --preset and "
                                   "--config are of other models");
-    if (!a->model && (a->modules || a->rank || a->alpha > 0.0 || a->context || a->end_token))
-        return fm_fail(FM_EINVAL, "--modules, --rank, --alpha, --context and --end-token belong "
-                                  "to --adapter-for");
+    if (!a->model &&
+        (a->modules || a->rank || a->alpha > 0.0 || a->square || a->context || a->end_token))
+        return fm_fail(FM_EINVAL, "--modules, --rank, --alpha, --square, --context and "
+                                  "--end-token belong to --adapter-for");
     if (r->plan.preset && (r->schema || r->config))
         return fm_fail(FM_EINVAL, "--preset makes a language model; --schema and --config are of "
                                   "models for records");
@@ -141,6 +142,9 @@ int fm_cmd_new(int argc, char **argv)
         { "rank", FM_CLI_U64, &r.adapter.rank, "R", "of the adapters (default 8)", false, 1, 1024 },
         { "alpha", FM_CLI_DOUBLE, &r.adapter.alpha, "A", "their scale (default twice the rank)",
           false, 1e-6, 1e6 },
+        { "square", FM_CLI_FLAG, &r.adapter.square, NULL,
+          "train a matrix of R x R between two constants: few numbers, for the smallest cohorts",
+          false, 0, 0 },
         { "context", FM_CLI_U64, &r.adapter.context, "N",
           "most tokens of a sequence (default 512, or the model's context if that is less)", false,
           2, 16777216 },

@@ -8,7 +8,7 @@ typedef struct {
     const char *model, *schema, *modules, *end_token, *output;
     uint64_t rank, context, seed; /* 0: the default */
     double alpha;
-    bool force;
+    bool square, force;
 } fm_cmd_new_adapter;
 
 /** Writes the small file and says what travels. */

@@ -33,6 +33,7 @@ static fm_status choose(const fm_cmd_new_adapter *a, const fm_decoder_folder *f,
     t->alpha = a->alpha > 0.0 ? a->alpha : 2.0 * (double)t->rank;
     t->context = a->context ? (size_t)a->context : most < CONTEXT ? most : CONTEXT;
     t->seed = a->seed;
+    t->square = a->square;
     return fm_adapter_modules(t->modules, &t->maps);
 }
 
@@ -85,8 +86,8 @@ fm_status fm_cmd_new_adapter_make(const fm_cmd_new_adapter *a)
         goto done;
     n = fm_decoder_gradient_parameters(d);
     if (!(st = write(a, &t, fm_text_schema_text(schema), n)))
-        printf("%s: rank %zu, alpha %g, %zu values: %.1f KB a round\n", a->output, t.rank, t.alpha,
-               n, 4.0 * (double)n / 1000.0);
+        printf("%s: rank %zu, alpha %g%s, %zu values: %.1f KB a round\n", a->output, t.rank,
+               t.alpha, t.square ? ", square" : "", n, 4.0 * (double)n / 1000.0);
 done:
     fm_decoder_free(&d);
     fm_decoder_folder_free(&folder);

@@ -23,6 +23,8 @@ static fm_status check_adapters(const fm_decoder_options *o)
         return fm_fail(FM_EINVAL, "decoder: an alpha of %g; 0 to 1e6 are possible", a->alpha);
     if (o->train)
         return fm_fail(FM_EINVAL, "decoder: with adapters nothing else is trained");
+    if (a->square && a->train_a)
+        return fm_fail(FM_EINVAL, "decoder: A of square adapters is a constant");
     return FM_OK;
 }
 

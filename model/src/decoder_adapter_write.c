@@ -185,7 +185,7 @@ fm_status fm_adapter_write(const fm_decoder *d, const fm_decoder_adapters *a,
     if ((st = fm_alloc(fm_decoder_adapter_parameters(d), sizeof(float), &flat)) != FM_OK)
         return st;
     w.flat = flat;
-    fm_decoder_adapters_get(d, w.flat);
+    fm_decoder_adapters_get_plain(d, w.flat);
     if ((st = list_tensors(&w)) == FM_OK)
         st = put_all(&w, about, output);
     free(w.names);

@@ -62,7 +62,10 @@ static void use(fm_decoder *d, size_t layer, size_t kind, size_t expert)
         return;
     if (d->s->options.adapters.train_a)
         fm_tape_use(&d->tape, &m->a, e.x, &l->low[kind].g, dispatch, expert);
-    fm_tape_use(&d->tape, &m->b, &l->low[kind].x, e.g, dispatch, expert);
+    if (d->s->options.adapters.square)
+        fm_tape_use(&d->tape, &m->r, &l->low[kind].x, &l->low[kind].gy, dispatch, expert);
+    else
+        fm_tape_use(&d->tape, &m->b, &l->low[kind].x, e.g, dispatch, expert);
 }
 
 static void gain(fm_decoder *d, size_t offset, size_t n, const fm_rows *x, const fm_norm *norm)

@@ -35,7 +35,7 @@ enum { FM_PART_GATE, FM_PART_UP, FM_PART_DOWN, FM_PARTS };
 typedef struct {
     fm_linear base;
     bool adapted;
-    fm_linear a, b; /* its adapter, over the adapters' flat vector */
+    fm_linear a, r, b; /* its adapter, over the adapters' flat vector; r where it is square */
 } fm_map;
 
 typedef struct {
@@ -65,7 +65,8 @@ typedef struct {
 } fm_feed;
 
 typedef struct {
-    fm_rows x, g; /* [., rank] A x and its gradient */
+    fm_rows x, g;  /* [., rank] A x and its gradient */
+    fm_rows y, gy; /* [., rank] square: R A x and its gradient */
 } fm_low;
 
 /* A norm's rows: y = gain * x * scale. */
@@ -196,6 +197,15 @@ void fm_map_forward(const fm_decoder *d, fm_map_id id, const fm_rows *x, size_t 
 /* gx = or += what gy comes to. */
 void fm_map_backward(const fm_decoder *d, fm_map_id id, const fm_rows *gy, size_t first,
                      size_t rows, bool add, const fm_rows *gx);
+
+/* ---- decoder_square.c ---- */
+
+/* A [rank, in], its rows, and B [out, rank], its columns, of a square adapter of the map w [out, in]:
+ * orthonormal. */
+FM_NODISCARD fm_status fm_square_begin(const float *w, size_t in, size_t out, size_t rank,
+                                       fm_rng *rng, float *a, float *b);
+/* B R. */
+void fm_square_product(const float *b, const float *r, size_t out, size_t rank, float *to);
 
 /* ---- decoder_rows.c: buffers ---- */
 

@@ -4,6 +4,8 @@
 
 #include "decoder_internal.h"
 
+#define MAX_RANK 1024 /* of an adapter: decoder.h */
+
 size_t fm_decoder_adapter_parameters(const fm_decoder *d)
 {
     return d->s->adapter_parameters;
@@ -25,36 +27,71 @@ void fm_decoder_adapters_get(const fm_decoder *d, float *flat)
         memcpy(flat, d->s->adapter, d->s->adapter_parameters * sizeof *flat);
 }
 
-static void begin(const fm_decoder *d, const fm_map *m, fm_rng *rng)
+static void product(const fm_decoder *d, const fm_map *m, float *flat)
+{
+    if (m->adapted)
+        fm_square_product(d->s->adapter + m->b.weight, d->s->adapter + m->r.weight, m->base.out,
+                          m->r.in, flat + m->b.weight);
+}
+
+void fm_decoder_adapters_get_plain(const fm_decoder *d, float *flat)
+{
+    const fm_decoder_config *c = &d->s->config;
+
+    fm_decoder_adapters_get(d, flat);
+    for (size_t i = 0; d->s->options.adapters.square && i < c->layers; i++) {
+        const fm_layer_maps *m = &d->s->layers[i];
+
+        for (size_t k = 0; k < FM_MAP_EXPERT; k++)
+            product(d, &m->fixed[k], flat);
+        for (size_t e = 0; i >= c->dense_layers && e < c->experts * FM_PARTS; e++)
+            product(d, &m->experts[e], flat);
+    }
+}
+
+static fm_status begin_square(const fm_decoder *d, const fm_map *m, fm_rng *rng)
+{
+    float *flat = d->own->adapter;
+
+    memset(flat + m->r.weight, 0, m->r.in * m->r.out * sizeof *flat);
+    return fm_square_begin(d->s->theta + m->base.weight, m->base.in, m->base.out, m->r.in, rng,
+                           flat + m->a.weight, flat + m->b.weight);
+}
+
+static fm_status begin(const fm_decoder *d, const fm_map *m, fm_rng *rng)
 {
     float *a, most;
 
     if (!m->adapted)
-        return;
+        return FM_OK;
+    if (d->s->options.adapters.square)
+        return begin_square(d, m, rng);
     a = d->own->adapter + m->a.weight;
     most = (float)(1.0 / sqrt((double)m->a.in));
     for (size_t i = 0; i < m->a.in * m->a.out; i++)
         a[i] = (float)(2.0 * fm_rng_unit(rng) - 1.0) * most;
     memset(d->own->adapter + m->b.weight, 0, m->b.in * m->b.out * sizeof *a);
+    return FM_OK;
 }
 
 fm_status fm_decoder_adapters_init(fm_decoder *d, fm_rng *rng)
 {
     const fm_decoder_config *c = &d->s->config;
+    fm_status st = FM_OK;
 
     if (!d->own || !d->own->adapter)
         return fm_fail(FM_EINVAL, "decoder: there are no adapters here to begin with");
     for (size_t i = 0; i < c->layers; i++) {
         const fm_layer_maps *m = &d->s->layers[i];
 
-        for (size_t k = 0; k < FM_MAP_EXPERT; k++)
-            begin(d, &m->fixed[k], rng);
-        for (size_t e = 0; i >= c->dense_layers && e < c->experts * FM_PARTS; e++)
-            begin(d, &m->experts[e], rng);
+        for (size_t k = 0; !st && k < FM_MAP_EXPERT; k++)
+            st = begin(d, &m->fixed[k], rng);
+        for (size_t e = 0; !st && i >= c->dense_layers && e < c->experts * FM_PARTS; e++)
+            st = begin(d, &m->experts[e], rng);
     }
     fm_decoder_maps_refresh(d->own);
     fm_tape_set_rows(&d->tape, 0);
-    return FM_OK;
+    return st;
 }
 
 /* base += alpha / rank * B A, row by row. */
@@ -62,12 +99,17 @@ static void merge(const fm_decoder *d, const fm_map *m, float *base)
 {
     const fm_decoder_adapters *o = &d->s->options.adapters;
     const float scale = (float)(o->alpha / (double)o->rank);
+    float row[MAX_RANK];
 
-    for (size_t i = 0; m->adapted && i < m->base.out; i++)
+    for (size_t i = 0; m->adapted && i < m->base.out; i++) {
+        memcpy(row, d->s->adapter + m->b.weight + i * o->rank, o->rank * sizeof *row);
+        if (o->square)
+            fm_square_product(d->s->adapter + m->b.weight + i * o->rank,
+                              d->s->adapter + m->r.weight, 1, o->rank, row);
         for (size_t r = 0; r < o->rank; r++)
-            fm_kernel_add_scaled(base + m->base.weight + i * m->base.in,
-                                 scale * d->s->adapter[m->b.weight + i * o->rank + r],
+            fm_kernel_add_scaled(base + m->base.weight + i * m->base.in, scale * row[r],
                                  d->s->adapter + m->a.weight + r * m->base.in, m->base.in);
+    }
 }
 
 void fm_decoder_adapters_merge(const fm_decoder *d, float *flat)

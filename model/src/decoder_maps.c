@@ -110,15 +110,32 @@ static void place_b(fm_decoder_shared *s, fm_map *m)
     s->adapter_parameters += o->rank * m->base.out;
 }
 
-static void adapt(fm_decoder_shared *s, size_t kind, fm_map *m, bool a, bool b)
+static void place_r(fm_decoder_shared *s, fm_map *m)
+{
+    const size_t rank = s->options.adapters.rank;
+
+    m->r = (fm_linear){ .in = rank,
+                        .out = rank,
+                        .weight = s->adapter_parameters,
+                        .bias = FM_ABSENT,
+                        .weight_scale = 1.0 };
+    s->adapter_parameters += rank * rank;
+}
+
+typedef void placing(fm_decoder_shared *s, fm_map *m);
+
+static void place_both(fm_decoder_shared *s, fm_map *m)
+{
+    place_a(s, m);
+    place_b(s, m);
+}
+
+static void adapt(fm_decoder_shared *s, size_t kind, fm_map *m, placing *piece)
 {
     if (!m->base.in || !fm_map_adapted(s, kind))
         return;
     m->adapted = true;
-    if (a)
-        place_a(s, m);
-    if (b)
-        place_b(s, m);
+    piece(s, m);
 }
 
 /* Experts of a layer; 0 where it is dense. */
@@ -127,16 +144,49 @@ static size_t experts_of(const fm_decoder_shared *s, size_t layer)
     return layer < s->config.dense_layers ? 0 : s->config.experts;
 }
 
-static void adapt_all(fm_decoder_shared *s, bool a, bool b)
+static void adapt_all(fm_decoder_shared *s, placing *piece)
 {
     for (size_t i = 0; i < s->config.layers; i++) {
         fm_layer_maps *m = &s->layers[i];
 
         for (size_t k = 0; k < FM_MAP_EXPERT; k++)
-            adapt(s, k, &m->fixed[k], a, b);
+            adapt(s, k, &m->fixed[k], piece);
         for (size_t e = 0; e < experts_of(s, i) * FM_PARTS; e++)
-            adapt(s, FM_MAP_EXPERT, &m->experts[e], a, b);
+            adapt(s, FM_MAP_EXPERT, &m->experts[e], piece);
     }
+}
+
+/* What is trained first. */
+static void place_adapters(fm_decoder_shared *s)
+{
+    const fm_decoder_adapters *o = &s->options.adapters;
+
+    adapt_all(s, o->square ? place_r : o->train_a ? place_both : place_b);
+    s->adapter_trained = s->adapter_parameters;
+    if (!o->train_a)
+        adapt_all(s, place_a);
+    if (o->square)
+        adapt_all(s, place_b);
+}
+
+/* More than the map has would be no basis. */
+static fm_status check_square(const fm_decoder_shared *s)
+{
+    const fm_decoder_adapters *o = &s->options.adapters;
+
+    for (size_t i = 0; o->square && i < s->config.layers; i++)
+        for (size_t k = 0; k < (experts_of(s, i) ? FM_MAP_COUNT : FM_MAP_EXPERT); k++) {
+            const fm_map *m = k < FM_MAP_EXPERT ? &s->layers[i].fixed[k]
+                                                : &s->layers[i].experts[k - FM_MAP_EXPERT];
+
+            if (m->adapted && (o->rank > m->base.in || o->rank > m->base.out))
+                return fm_fail(
+                    FM_EINVAL,
+                    "decoder: square adapters of rank %zu on a map of %zu inputs and %zu "
+                    "outputs; the rank is at most the smaller of the two",
+                    o->rank, m->base.in, m->base.out);
+        }
+    return FM_OK;
 }
 
 fm_status fm_decoder_maps_make(fm_decoder_shared *s)
@@ -157,16 +207,13 @@ fm_status fm_decoder_maps_make(fm_decoder_shared *s)
         taken += experts_of(s, i);
         place_layer(c, &s->layout.layer[i], m);
     }
-    adapt_all(s, s->options.adapters.train_a, true);
-    s->adapter_trained = s->adapter_parameters;
-    if (!s->options.adapters.train_a)
-        adapt_all(s, true, false);
+    place_adapters(s);
     s->head = (fm_linear){ .in = c->width,
                            .out = c->vocabulary,
                            .weight = s->layout.head,
                            .bias = FM_ABSENT,
                            .weight_scale = 1.0 / c->logits_divisor };
-    return FM_OK;
+    return check_square(s);
 }
 
 void fm_decoder_maps_free(fm_decoder_shared *s)
@@ -182,6 +229,8 @@ static void refresh(const fm_decoder_shared *s, fm_map *m)
     fm_linear_refresh(&m->base, s->theta);
     if (m->adapted) {
         fm_linear_refresh(&m->a, s->adapter);
+        if (s->options.adapters.square)
+            fm_linear_refresh(&m->r, s->adapter);
         fm_linear_refresh(&m->b, s->adapter);
     }
 }
@@ -207,12 +256,15 @@ void fm_map_forward(const fm_decoder *d, fm_map_id id, const fm_rows *x, size_t 
 {
     const fm_map *m = map_of(d, id);
     const fm_low *low = &d->layers[id.layer].low[id.kind];
+    const bool square = d->s->options.adapters.square;
 
     fm_linear_forward(&m->base, d->panels, x, first, rows, add, y);
     if (!m->adapted)
         return;
     fm_linear_forward(&m->a, d->panels, x, first, rows, false, &low->x);
-    fm_linear_forward(&m->b, d->panels, &low->x, first, rows, true, y);
+    if (square)
+        fm_linear_forward(&m->r, d->panels, &low->x, first, rows, false, &low->y);
+    fm_linear_forward(&m->b, d->panels, square ? &low->y : &low->x, first, rows, true, y);
 }
 
 void fm_map_backward(const fm_decoder *d, fm_map_id id, const fm_rows *gy, size_t first,
@@ -220,10 +272,13 @@ void fm_map_backward(const fm_decoder *d, fm_map_id id, const fm_rows *gy, size_
 {
     const fm_map *m = map_of(d, id);
     const fm_low *low = &d->layers[id.layer].low[id.kind];
+    const bool square = d->s->options.adapters.square;
 
     fm_linear_backward(&m->base, d->panels, gy, first, rows, add, gx);
     if (!m->adapted)
         return;
-    fm_linear_backward(&m->b, d->panels, gy, first, rows, false, &low->g);
+    fm_linear_backward(&m->b, d->panels, gy, first, rows, false, square ? &low->gy : &low->g);
+    if (square)
+        fm_linear_backward(&m->r, d->panels, &low->gy, first, rows, false, &low->g);
     fm_linear_backward(&m->a, d->panels, &low->g, first, rows, true, gx);
 }

@@ -48,7 +48,8 @@ static bool wants_x(const fm_decoder *d, size_t kind)
 
 static bool wants_g(const fm_decoder *d, size_t kind)
 {
-    return fm_map_trained(d->s, kind) || fm_map_adapted(d->s, kind);
+    return fm_map_trained(d->s, kind) ||
+           (fm_map_adapted(d->s, kind) && !d->s->options.adapters.square);
 }
 
 #define X(kind) wants_x(p->d, kind)
@@ -165,12 +166,17 @@ static void lay_low(plan *p, const fm_decoder_config *f, bool dense)
 
     for (size_t k = 0; k < FM_MAP_COUNT; k++) {
         const bool sparse = k >= FM_MAP_EXPERT;
+        const size_t each = sparse ? f->top_k : 1;
 
         if (!fm_map_adapted(p->d->s, k) || (sparse && dense) ||
             (!sparse && !fm_map_of(p->d, (size_t)(p->l - p->d->layers), k, 0)->base.in))
             continue;
-        lay(p, true, sparse ? f->top_k : 1, a->rank, &p->common->low[k].x, &p->l->low[k].x);
-        lay(p, a->train_a, sparse ? f->top_k : 1, a->rank, &p->common->low[k].g, &p->l->low[k].g);
+        lay(p, true, each, a->rank, &p->common->low[k].x, &p->l->low[k].x);
+        lay(p, a->train_a, each, a->rank, &p->common->low[k].g, &p->l->low[k].g);
+        if (!a->square)
+            continue;
+        lay(p, false, each, a->rank, &p->common->low[k].y, &p->l->low[k].y);
+        lay(p, true, each, a->rank, &p->common->low[k].gy, &p->l->low[k].gy);
     }
 }
 
@@ -230,7 +236,9 @@ static size_t panels(const fm_decoder *d)
             m = fm_map_of(d, i, k, 0);
             most = greater(most, fm_linear_panels(&m->base));
             if (m->adapted)
-                most = greater(most, greater(fm_linear_panels(&m->a), fm_linear_panels(&m->b)));
+                most = greater(most,
+                               greater(fm_linear_panels(&m->a),
+                                       greater(fm_linear_panels(&m->r), fm_linear_panels(&m->b))));
         }
     return most;
 }

@@ -18,7 +18,9 @@
 #include "fedmoe/base/cli.h"
 #include "fedmoe/base/log.h"
 #include "fedmoe/train/step.h"
+#include "finetune_private.h"
 #include "finetune_texts.h"
+#include "fm_test.h"
 
 #define CONTEXT 256
 #define BATCH 2048
@@ -26,6 +28,8 @@
 typedef struct {
     uint64_t seeds, passes, tune_passes, records, rank, tries, sequences;
     const char *preset;
+    bool private, choose; /* measure that; on the texts that choose */
+    bench_private training;
 } setting;
 
 static const char bank[] = "name: bank\nsource: csv\ntext: text\nunit: record\n";
@@ -43,7 +47,7 @@ typedef struct {
 /* A way to fine-tune. */
 typedef struct {
     const char *name;
-    bool adapters, train_a;
+    bool adapters, train_a, square;
     unsigned maps;
     double rates[3];
 } way;
@@ -55,7 +59,8 @@ static fm_decoder *copy_of(const fm_decoder *base, const way *w, uint64_t rank, 
                                    .adapters = { .rank = w->adapters ? (size_t)rank : 0,
                                                  .alpha = 2.0 * (double)rank,
                                                  .maps = w->maps,
-                                                 .train_a = w->train_a } };
+                                                 .train_a = w->train_a,
+                                                 .square = w->square } };
     fm_decoder *d = NULL;
     fm_rng_seed state;
     fm_rng rng = fm_rng_seeded(&state, seed);
@@ -118,13 +123,36 @@ static fm_decoder *pretrain(const setting *s, const fm_corpus *c, uint64_t seed)
 }
 
 static const way ways[] = {
-    { "all weights", false, false, 0, { 0.001, 0.002, 0.004 } },
-    { "B, attention and shared", true, false, DEFAULT_MAPS, { 0.005, 0.01, 0.02 } },
-    { "A and B, attention and shared", true, true, DEFAULT_MAPS, { 0.002, 0.005, 0.01 } },
-    { "B, all maps", true, false, FM_ADAPT_ALL, { 0.005, 0.01, 0.02 } },
-    { "A and B, all maps", true, true, FM_ADAPT_ALL, { 0.002, 0.005, 0.01 } },
+    { "all weights", false, false, false, 0, { 0.001, 0.002, 0.004 } },
+    { "B, attention and shared", true, false, false, DEFAULT_MAPS, { 0.005, 0.01, 0.02 } },
+    { "A and B, attention and shared", true, true, false, DEFAULT_MAPS, { 0.002, 0.005, 0.01 } },
+    { "B, all maps", true, false, false, FM_ADAPT_ALL, { 0.005, 0.01, 0.02 } },
+    { "A and B, all maps", true, true, false, FM_ADAPT_ALL, { 0.002, 0.005, 0.01 } },
+    { "R, attention and shared", true, false, true, DEFAULT_MAPS, { 0.005, 0.01, 0.02 } },
 };
 #define WAYS (sizeof ways / sizeof ways[0])
+
+/* Private ways, at both epsilons; what is gained in the end is a share of what all weights gain. */
+static void private_gains(const setting *s, const fm_decoder *base, const split *t, uint64_t seed,
+                          double before, double full)
+{
+    static const double epsilons[] = { 8.0, 3.0 };
+
+    for (size_t w = 1; w < WAYS; w++)
+        for (size_t k = 0; !ways[w].train_a && k < 2; k++) {
+            fm_decoder *d = copy_of(base, &ways[w], s->rank, seed);
+            bench_private p = s->training;
+            double loss;
+
+            p.epsilon = epsilons[k];
+            loss = bench_private_loss(d, &p, &t->train, s->choose ? &t->choose : &t->test);
+            printf(
+                "    epsilon %g: %-34s loss %.4f, (adapted - base) / (all weights - base) %.3f\n",
+                p.epsilon, ways[w].name, loss, (before - loss) / (before - full));
+            fflush(stdout);
+            fm_decoder_free(&d);
+        }
+}
 
 static bool gains(const setting *s)
 {
@@ -147,18 +175,20 @@ static bool gains(const setting *s)
         before = bench_loss(base, &t.test);
         printf("seed %llu: base, on its own texts %.4f, on the others %.4f\n",
                (unsigned long long)seed, bench_loss(base, first), before);
-        for (size_t w = 0; w < WAYS; w++) {
+        for (size_t w = 0; w < (s->private ? 1 : WAYS); w++) {
             const double after = tuned(s, base, &ways[w], &t, seed);
 
             full = w == 0 ? after : full;
             share[w] += (before - after) / (before - full) / (double)s->seeds;
         }
+        if (s->private)
+            private_gains(s, base, &t, seed, before, full);
         bench_chosen_free(&t.train);
         bench_chosen_free(&t.choose);
         bench_chosen_free(&t.test);
         fm_decoder_free(&base);
     }
-    for (size_t w = 0; w < WAYS; w++)
+    for (size_t w = 0; !s->private && w < WAYS; w++)
         printf("%-36s (adapted - base) / (all weights - base) %.3f\n", ways[w].name, share[w]);
     fm_corpus_free(&first);
     fm_corpus_free(&other);
@@ -358,16 +388,34 @@ int main(int argc, char **argv)
         { "preset", FM_CLI_STRING, &s.preset, "NAME", "of the model (default lite-tiny)", false, 0,
           0 },
     };
+    const fm_cli_option training[] = {
+        { "private", FM_CLI_FLAG, &s.private, NULL,
+          "what private adapters gain, with the noise that four nodes leave; nothing else", false,
+          0, 0 },
+        { "choose", FM_CLI_FLAG, &s.choose, NULL,
+          "of --private: measured on the texts that settings are chosen by", false, 0, 0 },
+        { "rounds", FM_CLI_U64, &s.training.rounds, "N", "of --private: not the default", false, 1,
+          100000 },
+        { "sampling-rate", FM_CLI_DOUBLE, &s.training.sampling_rate, "Q", "likewise", false, 1e-6,
+          1 },
+        { "learning-rate", FM_CLI_DOUBLE, &s.training.learning_rate, "R", "likewise", false, 1e-9,
+          1e6 },
+        { "clip-norm", FM_CLI_DOUBLE, &s.training.clip_norm, "C", "likewise", false, 1e-6, 1e6 },
+    };
+    fm_cli_option all[FM_TEST_COUNT(options) + FM_TEST_COUNT(training)];
     const fm_cli_spec spec = { .program = "bench-finetune",
                                .summary = "What adapters gain, and what private steps cost.",
-                               .options = options,
-                               .option_count = sizeof options / sizeof options[0] };
+                               .options = all,
+                               .option_count = FM_TEST_COUNT(all) };
     int first, code;
 
+    memcpy(all, options, sizeof options);
+    memcpy(all + FM_TEST_COUNT(options), training, sizeof training);
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     fm_log_set_level(FM_LOG_ERROR);
-    costs(&s);
+    if (!s.private)
+        costs(&s);
     fflush(stdout);
     if (s.seeds > 0)
         (void)gains(&s);

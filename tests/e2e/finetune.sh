@@ -114,6 +114,24 @@ assert max(abs(a - b) for a, b in zip(one, two)) < 1e-5
 assert max(abs(a - b) for a, b in zip(one, none)) > 1e-3
 EOF
 
+openly --square --test held.csv --json --output square >square.json 2>out
+"$model" evaluate --model base --adapter square --schema notes.yaml --json held.csv >after.json
+check "a small matrix between two constants is an ordinary adapter outside" python3 - <<'EOF'
+import json
+t, after = json.load(open("square.json")), json.load(open("after.json"))
+config = json.load(open("square/adapter_config.json"))
+assert config["r"] == 4 and config["peft_type"] == "LORA", config
+maps = open("square/adapter_model.safetensors", "rb").read().count(b"lora_B")
+assert t["trained"] == 16 * maps and maps > 10, (t, maps)
+t = t["test"]
+assert abs(t["loss"] - after["loss"]) < 1e-5 and after["loss"] < t["before"]["loss"] - 1e-3, (t, after)
+EOF
+check "with privacy, too" exits 0 out "R trained" \
+    tune --square --rank 2 --epsilon 8 --delta 1e-3 --output squared
+check "not with A" exits 2 out "no --train-a" tune --square --train-a --epsilon 1 --output x
+check "of a rank that the maps have" exits 1 out "at most the smaller" \
+    tune --square --rank 100 --epsilon 1 --output x
+
 check "an adapter is trained further, with its rank" exits 0 out "rank 4, alpha 8, B trained" \
     tune --adapter open --epsilon 8 --delta 1e-3 --clip-norm 0.1 --exact --output further
 check "all weights, with privacy" exits 0 out "all weights trained" \

@@ -29,6 +29,7 @@ int main(int argc, char **argv)
         suite_decoder,
         suite_decoder_adapters,
         suite_decoder_isolation,
+        suite_decoder_square,
         suite_attention,
         suite_decoder_fixtures,
         suite_decoder_folder,

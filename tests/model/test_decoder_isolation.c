@@ -84,12 +84,13 @@ static bool same(const pool *p, const result *a, const result *b)
              memcmp(a->integers, b->integers, p->parameters * sizeof *a->integers) == 0));
 }
 
-static void begin(pool *p, size_t which, unsigned train, size_t rank, bool integers)
+static void begin(pool *p, size_t which, unsigned train, size_t rank, bool square, bool integers)
 {
-    const fm_decoder_options o = { .max_tokens = MOST,
-                                   .train = train,
-                                   .adapters = {
-                                       .rank = rank, .alpha = 3.0, .maps = FM_ADAPT_ALL } };
+    const fm_decoder_options o = {
+        .max_tokens = MOST,
+        .train = train,
+        .adapters = { .rank = rank, .alpha = 3.0, .maps = FM_ADAPT_ALL, .square = square }
+    };
     fm_rng_seed state;
     fm_rng rng = fm_rng_seeded(&state, 31 + which);
     float *theta, *adapter;
@@ -165,7 +166,7 @@ static size_t differing(const pool *p, fm_decoder *d, fm_rng *rng, bool integers
 static void other_sequences_leave_everything_bit_identical(void)
 {
     for (size_t n = 0; n < DECODER_SMALL; n++)
-        for (size_t kind = 0; kind < 3; kind++) { /* all, linear maps, adapters */
+        for (size_t kind = 0; kind < 4; kind++) { /* all, linear maps, adapters, square */
             static const unsigned maps = FM_TRAIN_ATTENTION | FM_TRAIN_ROUTER | FM_TRAIN_EXPERTS |
                                          FM_TRAIN_SHARED | FM_TRAIN_DENSE;
             fm_rng_seed state;
@@ -177,7 +178,10 @@ static void other_sequences_leave_everything_bit_identical(void)
                   kind == 0   ? FM_TRAIN_ALL
                   : kind == 1 ? maps
                               : FM_TRAIN_NONE,
-                  kind == 2 ? 4 : 0, kind > 0);
+                  kind == 2   ? 4
+                  : kind == 3 ? 3
+                              : 0,
+                  kind == 3, kind > 0);
             for (int t = 0; t < TRIALS; t++)
                 bad += differing(&p, p.d, &rng, kind > 0);
             CU_ASSERT_EQUAL(bad, 0);
@@ -207,7 +211,7 @@ static void workers_in_threads_compute_the_same(void)
     crew c = { .p = &p };
     fm_threads *threads = NULL;
 
-    begin(&p, 5, FM_TRAIN_NONE, 4, true);
+    begin(&p, 5, FM_TRAIN_NONE, 4, false, true);
     for (size_t i = 0; i < 2; i++)
         CU_ASSERT_EQUAL_FATAL(fm_decoder_new_worker(p.d, MOST, &c.worker[i]), FM_OK);
     CU_ASSERT_EQUAL(fm_decoder_set(c.worker[0], NULL, 0), FM_EINVAL);
@@ -227,7 +231,7 @@ static void integers_are_the_gradient(void)
     for (size_t n = 0; n < DECODER_SMALL; n++) {
         pool p;
 
-        begin(&p, n, FM_TRAIN_NONE, 4, true);
+        begin(&p, n, FM_TRAIN_NONE, 4, false, true);
         for (size_t s = 0; s < POOL; s++) {
             const result *r = &p.alone[s];
             double off = 0.0, size = 0.0;
@@ -254,7 +258,7 @@ static void what_has_no_integers_says_so(void)
     double factor = 1.0;
     uint64_t square;
 
-    begin(&p, 0, FM_TRAIN_ALL, 0, false);
+    begin(&p, 0, FM_TRAIN_ALL, 0, false, false);
     CU_ASSERT_EQUAL(fm_decoder_add_units(p.d, NULL, 1, &factor, LIMIT, NULL, &square), FM_EINVAL);
     finish(&p);
 }

@@ -100,6 +100,8 @@ static void a_person_moves_the_sum_by_the_sensitivity_and_nobody_else(void)
 {
     for (size_t which = 0; which < DECODER_SMALL; which++) {
         leave_one_out(&(text_rig_plan){ which, 10, 10, .encoding = FM_DP_FAST }, 0.0f);
+        leave_one_out(&(text_rig_plan){ which, 10, 10, .square = true, .encoding = FM_DP_FAST },
+                      0.0f);
         leave_one_out(&(text_rig_plan){ which, 10, 10, .tail = true, .encoding = FM_DP_EXACT },
                       -2.0f);
     }
@@ -201,7 +203,8 @@ static void the_sum_is_that_of_clipped_gradients(void)
 {
     for (int encoding = FM_DP_EXACT; encoding <= FM_DP_FAST; encoding++)
         for (size_t which = 0; which < DECODER_SMALL; which += 2) {
-            const text_rig_plan p = { which, 30, 3, .encoding = (fm_dp_encoding)encoding };
+            const text_rig_plan p = { which, 30, 3, .square = which == 4,
+                                      .encoding = (fm_dp_encoding)encoding };
             double *want, square = 0.0, off = 0.0;
             fm_train_step *s;
             int64_t *sum;

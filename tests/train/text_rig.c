@@ -36,14 +36,15 @@ static void make_corpus(text_rig *r, size_t people, size_t most)
     }
 }
 
-static void make_decoder(text_rig *r, bool all)
+static void make_decoder(text_rig *r, bool all, bool square)
 {
     const fm_decoder_options o = {
         .max_tokens = 1,
         .train = all ? FM_TRAIN_ALL : FM_TRAIN_NONE,
         .adapters = { .rank = all ? 0 : RANK,
                       .alpha = 6.0,
-                      .maps = FM_ADAPT_ALL & ~(unsigned)(FM_ADAPT_EXPERTS | FM_ADAPT_DENSE) }
+                      .maps = FM_ADAPT_ALL & ~(unsigned)(FM_ADAPT_EXPERTS | FM_ADAPT_DENSE),
+                      .square = square }
     };
     float *theta = decoder_random(&r->config, 3);
     fm_rng_seed seed;
@@ -98,7 +99,7 @@ void text_rig_open(text_rig *r, const text_rig_plan *p)
     r->config = decoder_small(p->which);
     need(fm_dp_lattice_make(&lattice, &r->lattice) == FM_OK, "a lattice");
     make_corpus(r, p->people, p->most);
-    make_decoder(r, p->all);
+    make_decoder(r, p->all, p->square);
     r->spec = (fm_train_step_spec){ .learner = fm_learner_decoder(r->d, &r->corpus),
                                     .lattice = &r->lattice,
                                     .sampling_rate = 1.0,

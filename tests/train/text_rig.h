@@ -19,8 +19,9 @@ typedef struct {
     size_t which;  /* decoder_small */
     size_t people; /* units */
     size_t most;   /* sequences of one person: of 1 to so many; 1: each sequence is a unit */
-    bool all;  /* all weights are trained, else adapters of attention and shared expert, A frozen */
-    bool tail; /* with a clip norm that moves */
+    bool all; /* all weights are trained, else adapters of attention and shared expert, A frozen */
+    bool square; /* those adapters: R alone is trained */
+    bool tail;   /* with a clip norm that moves */
     fm_dp_encoding encoding;
 } text_rig_plan;
 

@@ -1,7 +1,8 @@
 /*
  * What the members of a federation that trains adapters of a language model must agree on: the plan's
  * model text (docs/text.md, "In a federation"). The base model itself never travels, only its hash;
- * nor does A, which each member draws from the public seed. What travels is B.
+ * nor does A, which each member draws from the public seed. What travels is B; of square adapters R,
+ * and B is drawn, too.
  */
 #ifndef FEDMOE_MODEL_ADAPTER_TERMS_H
 #define FEDMOE_MODEL_ADAPTER_TERMS_H
@@ -20,6 +21,7 @@ typedef struct {
     unsigned maps;
     size_t rank, context;
     double alpha;
+    bool square;                            /* fm_decoder_adapters */
     uint64_t seed;                          /* of A; public; at most 2^53 */
     char end_token[FM_ADAPTER_TERMS_TOKEN]; /* "": the tokenizer's own */
 } fm_adapter_terms;
@@ -46,7 +48,7 @@ FM_NODISCARD fm_status fm_adapter_terms_check(const fm_adapter_terms *t,
                                               const fm_decoder_folder *f);
 
 /**
- * The base with adapters: A from the seed, B 0. Its state, what travels, has
+ * The base with adapters: A from the seed, B (or R) 0. Its state, what travels, has
  * fm_decoder_gradient_parameters values.
  * @param most values of that state, at most: rank and modules are a stranger's word; 0: any.
  * @return as fm_decoder_folder_load; FM_EINVAL the model has none of the modules, or there are more

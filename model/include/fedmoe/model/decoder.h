@@ -54,13 +54,17 @@ typedef enum {
  * fm_decoder_adapt (gate, up, down; the experts by index, each gate, up, down), A [rank, in], then
  * B [out, rank]. With train_a false A is a constant: all B come first, then all A, and gradients are
  * of the B alone (fm_decoder_gradient_parameters).
- * @source Hu et al. 2021, arXiv:2106.09685; A frozen: Sun et al. 2024, arXiv:2403.12313.
+ * Square: y += alpha / rank * B R A x, where R [rank, rank] alone is trained: all R come first, then
+ * all A, then all B. rank is then at most the inputs and the outputs of every map.
+ * @source Hu et al. 2021, arXiv:2106.09685; A frozen: Sun et al. 2024, arXiv:2403.12313; square:
+ *         Balazy et al. 2024, arXiv:2405.17604.
  */
 typedef struct {
     size_t rank; /* 1..1024; 0: no adapters */
     double alpha;
     unsigned maps; /* fm_decoder_adapt */
-    bool train_a;
+    bool train_a;  /* not with square */
+    bool square;
     size_t most; /* refuse more trained values than this before there is room for them; 0: any */
 } fm_decoder_adapters;
 
@@ -106,15 +110,21 @@ FM_NODISCARD fm_status fm_decoder_adapters_set(fm_decoder *d, const float *flat,
 void fm_decoder_adapters_get(const fm_decoder *d, float *flat);
 /** What is trained of them alone: the first fm_decoder_gradient_parameters values. */
 FM_NODISCARD fm_status fm_decoder_adapters_set_trained(fm_decoder *d, const float *flat, size_t n);
+/** The same vector in which B R stands for B: what an ordinary adapter of that A and rank has. R is as
+ *  it was. */
+void fm_decoder_adapters_get_plain(const fm_decoder *d, float *flat);
 /**
  * Where a training of adapters begins: A uniform in +-1 / sqrt(in), drawn in the order of the vector,
- * B 0. The same seed gives the same bits everywhere.
+ * B 0. Square: R 0; A's rows and B's columns orthonormal, about the largest singular vectors of the
+ * map's weights, which must be in place. The same seed gives the same bits everywhere.
  * @param rng seeded; public.
- * @source He et al. 2015, arXiv:1502.01852, as PEFT has it.
+ * @source He et al. 2015, arXiv:1502.01852, as PEFT has it; square: the subspaces of Balazy et al.
+ *         2024, arXiv:2405.17604, found by Halko, Martinsson and Tropp 2011, arXiv:0909.4061,
+ *         algorithm 4.4.
  */
 FM_NODISCARD fm_status fm_decoder_adapters_init(fm_decoder *d, fm_rng *rng);
 /** Weights that compute the same without adapters: flat, float32[P] of the model, gets
- *  alpha / rank * B A added to each map that has one. */
+ *  alpha / rank * B A (B R A) added to each map that has one. */
 void fm_decoder_adapters_merge(const fm_decoder *d, float *flat);
 /** One adapter's place in that vector. */
 typedef struct {
