@@ -1,6 +1,6 @@
 /* The activations of a model's configuration; the functions themselves are elementwise kernels
  * (kernel_template.h), with the same bits on every machine. */
-#include "kernel.h"
+#include "fedmoe/model/kernel.h"
 #include "tabular_internal.h"
 
 void fm_activate(fm_activation kind, float *h, float *slope, size_t n)

@@ -1,4 +1,4 @@
-#include "kernel.h"
+#include "fedmoe/model/kernel.h"
 
 #include <stdatomic.h>
 #include <string.h>

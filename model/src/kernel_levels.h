@@ -3,7 +3,7 @@
 #ifndef FEDMOE_MODEL_KERNEL_LEVELS_H
 #define FEDMOE_MODEL_KERNEL_LEVELS_H
 
-#include "kernel.h"
+#include "fedmoe/model/kernel.h"
 
 typedef struct {
     void (*transposed)(float *panels, const float *w, size_t in, size_t out, float scale);

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "kernel.h"
+#include "fedmoe/model/kernel.h"
 #include "kernel_vectors.h"
 
 #if defined(__SSE2__)

@@ -8,7 +8,7 @@
 #define FEDMOE_MODEL_LINEAR_H
 
 #include "carve.h"
-#include "kernel.h"
+#include "fedmoe/model/kernel.h"
 
 #define FM_ABSENT SIZE_MAX /* offset of a tensor that the configuration leaves out */
 

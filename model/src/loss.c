@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "kernel.h"
+#include "fedmoe/model/kernel.h"
 
 double fm_loss_binary(float z, float y, double weight, float *g)
 {

@@ -3,7 +3,7 @@
 #define FEDMOE_TESTS_MODEL_KERNEL_LEVELS_EACH_H
 
 #include "fedmoe/base/random.h"
-#include "kernel.h"
+#include "fedmoe/model/kernel.h"
 
 static inline fm_rng seeded(fm_rng_seed *state, uint64_t seed)
 {
