@@ -21,7 +21,7 @@ const char *const edge_configs[] = {
     ",\"num_key_value_heads\":2,\"intermediate_size\":7,\"num_experts\":5,\"clip_qkv\":1.5,"
     "\"num_experts_per_tok\":2}",
     "{\"architectures\":[\"GraniteMoeForCausalLM\"],\"model_type\":\"granitemoe\",\"vocab_size\":"
-    "24,\"hidden_size\":72,\"num_hidden_layers\":2,\"hidden_act\":\"silu\",\"num_attention_heads\":"
+    "24,\"hidden_size\":48,\"num_hidden_layers\":2,\"hidden_act\":\"silu\",\"num_attention_heads\":"
     "2,\"max_position_embeddings\":16384,\"num_key_value_heads\":1,\"intermediate_size\":7,"
     "\"num_local_experts\":5,\"num_experts_per_tok\":2,\"tie_word_embeddings\":true,"
     "\"attention_multiplier\":0.1,\"embedding_multiplier\":3,\"residual_multiplier\":0.7,"
