@@ -61,7 +61,8 @@ check "which has room for one token more" is 8 "$(key "$WORK/json" tokens | tr ,
 
 check "no prompt is a mistake" fails 1 'one of --prompt, --prompt-file, --tokens'
 check "so are two" fails 1 'one of --prompt' --prompt a --tokens 1
-check "no model" fails 1 nothing --model "$WORK/nothing" --prompt a
+check "no model" bash -c '! "$1" generate --model "$2" --prompt a 2>"$3" && grep -q nothing "$3"' _ \
+    "$model" "$WORK/nothing" "$WORK/err"
 check "a token that is none" fails 1 "'99999' is not a token" --tokens 1,99999
 check "a prompt beyond the context" \
     fails 1 'the prompt has 2 tokens; there is room for 1 (--context)' --prompt 'ab ab' --context 1
