@@ -82,6 +82,18 @@ void needle_document(fm_rng *rng, size_t length, size_t needles, size_t question
     }
 }
 
+/* Random tokens twice: each of the second half is the one that came after its like in the first. */
+static void repeated(fm_rng *rng, size_t length, uint32_t *tokens, float *weights)
+{
+    const size_t half = length / 2;
+
+    memset(weights, 0, length * sizeof *weights);
+    for (size_t i = 0; i < half; i++)
+        tokens[i] = tokens[half + i] = (uint32_t)fm_rng_below(rng, NEEDLE_VOCABULARY);
+    for (size_t i = half + 1; i < length; i++)
+        weights[i] = 1.0f / (float)(half - 1);
+}
+
 /* ---- training ---- */
 
 typedef struct {
@@ -118,8 +130,11 @@ static fm_status work(void *ctx, unsigned thread, size_t number)
 
     (void)thread;
     for (size_t i = 0; i < sequences; i++) {
-        needle_document(&rng, s->length, s->needles, s->questions, -1.0, k->tokens + i * s->length,
-                        k->weights + i * s->length);
+        if (s->questions)
+            needle_document(&rng, s->length, s->needles, s->questions, -1.0,
+                            k->tokens + i * s->length, k->weights + i * s->length);
+        else
+            repeated(&rng, s->length, k->tokens + i * s->length, k->weights + i * s->length);
         k->ends[i] = (uint32_t)((i + 1) * s->length);
         each[i] = 1.0f / (float)s->sequences;
     }
