@@ -82,16 +82,19 @@ void needle_document(fm_rng *rng, size_t length, size_t needles, size_t question
     }
 }
 
-/* Random tokens twice: each of the second half is the one that came after its like in the first. */
+/* Random tokens that come again after a distance, which is another in each sequence: only from what
+ * stood there can be told what comes. */
 static void repeated(fm_rng *rng, size_t length, uint32_t *tokens, float *weights)
 {
-    const size_t half = length / 2;
+    const size_t distance = length / 8 + fm_rng_below(rng, length / 2);
 
     memset(weights, 0, length * sizeof *weights);
-    for (size_t i = 0; i < half; i++)
-        tokens[i] = tokens[half + i] = (uint32_t)fm_rng_below(rng, NEEDLE_VOCABULARY);
-    for (size_t i = half + 1; i < length; i++)
-        weights[i] = 1.0f / (float)(half - 1);
+    for (size_t i = 0; i < length; i++) {
+        tokens[i] =
+            i < distance ? (uint32_t)fm_rng_below(rng, NEEDLE_VOCABULARY) : tokens[i - distance];
+        if (i > distance)
+            weights[i] = 1.0f / (float)(length - distance - 1);
+    }
 }
 
 /* ---- training ---- */
@@ -113,7 +116,8 @@ typedef struct {
 /* Sequences of a worker: each thread has its share of the step. */
 static size_t share(const step_work *w, size_t number)
 {
-    return w->stage->sequences * (number + 1) / w->threads - w->stage->sequences * number / w->threads;
+    return w->stage->sequences * (number + 1) / w->threads -
+           w->stage->sequences * number / w->threads;
 }
 
 static fm_status work(void *ctx, unsigned thread, size_t number)
@@ -216,7 +220,7 @@ static void train_stage(const fm_decoder_config *c, const needle_stage *s, fm_th
         }
         needle_need(fm_optimizer_step(o, w.workers[0].gradient, n));
         loss = step ? 0.9 * loss + 0.1 * here : here;
-        if (step % 100 == 99 || step + 1 == s->steps)
+        if (step % 50 == 49 || step + 1 == s->steps)
             printf("  %6zu tokens, step %4zu: loss %.4f, %.0f s\n", s->length, step + 1, loss,
                    (double)(fm_clock_now_ms() - from) / 1e3);
         (void)fflush(stdout);
