@@ -1,4 +1,4 @@
-# Debian packages: cmake --build --preset package, then cpack --preset package (./dev package).
+# Debian packages of a release build: ./dev package.
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME fedmoe)
 set(CPACK_PACKAGE_VENDOR "The fedmoe authors")
@@ -16,16 +16,16 @@ set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
     OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 
 set(CPACK_COMPONENT_NODE_DESCRIPTION "privacy-preserving federated learning: an institution's node
- Takes part in the training of one model by several institutions with records
- that stay here: only clipped, noised and masked sums leave, and a ledger of
- what was spent is kept and enforced on this side.")
+Takes part in the training of one model by several institutions with records
+that stay here: only clipped, noised and masked sums leave, and a ledger of
+what was spent is kept and enforced on this side.")
 set(CPACK_COMPONENT_AGGREGATOR_DESCRIPTION "privacy-preserving federated learning: the aggregator
- Invites institutions, collects their masked updates, of which it can read the
- sum alone, steps the optimizer and distributes the model.")
+Invites institutions, collects their masked updates, of which it can read the
+sum alone, steps the optimizer and distributes the model.")
 set(CPACK_COMPONENT_TOOLS_DESCRIPTION "privacy-preserving federated learning: models, accounting, certificates
- Makes, trains, measures and runs models (fedmoe-model), reckons with
- differential privacy (fedmoe-dp), keeps a consortium's certificates
- (fedmoe-certs) and shows a federation on one machine (fedmoe-demo).")
+Makes, trains, measures and runs models (fedmoe-model), reckons with
+differential privacy (fedmoe-dp), keeps a consortium's certificates
+(fedmoe-certs) and shows a federation on one machine (fedmoe-demo).")
 foreach(component NODE AGGREGATOR TOOLS)
     string(TOLOWER ${component} name)
     set(CPACK_DEBIAN_${component}_PACKAGE_NAME fedmoe-${name})
