@@ -77,7 +77,7 @@ check "nothing waits any more" says <(aggregator enrol) "no request waits"
 # ---- at once: the aggregator has the CA
 kill_party aggregator
 # A short --linger: delta does not come for the result.
-aggregator start --ca "$RUN/ca" --linger 3 >>"$RUN/aggregator/log" 2>&1 &
+"$BIN/fedmoe-aggregator" start --directory "$RUN/aggregator" --ca "$RUN/ca" --linger 3 >>"$RUN/aggregator/log" 2>&1 &
 PID[aggregator]=$!
 aggregator invite gamma >"$WORK/gamma.mail"
 code=$(invite beta)
