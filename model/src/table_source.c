@@ -37,9 +37,10 @@ fm_status fm_csv_open(const char *path, size_t limit, fm_csv_source *out)
         st = fail_read(path, "look at it");
     else if (S_ISREG(info.st_mode) && (uintmax_t)info.st_size > limit)
         st = fm_fail(FM_EPROTO, "%s: longer than the limit of %zu bytes", path, limit);
-    else
+    else if (!(st = fm_packed_new(path, s.fd, &s.packed)))
         st = begin(&s);
     if (st) {
+        fm_packed_free(&s.packed);
         (void)close(s.fd);
         return st;
     }
@@ -66,6 +67,7 @@ void fm_csv_close(fm_csv_source *s)
 {
     if (!s->carry)
         return;
+    fm_packed_free(&s->packed);
     if (s->fd >= 0)
         (void)close(s->fd);
     sodium_memzero(s->carry, s->carried_most);
@@ -89,7 +91,7 @@ void fm_csv_block_free(fm_csv_block *b)
 
 fm_status fm_csv_read(fm_csv_source *s, char *to, size_t room, size_t *n)
 {
-    ssize_t got;
+    fm_status st;
 
     if (s->fd < 0) {
         *n = s->memory_left < room ? s->memory_left : room;
@@ -99,12 +101,8 @@ fm_status fm_csv_read(fm_csv_source *s, char *to, size_t room, size_t *n)
         s->memory_left -= *n;
         return FM_OK;
     }
-    do
-        got = read(s->fd, to, room);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-        return fail_read(s->name, "read it");
-    *n = (size_t)got;
+    if ((st = fm_packed_read(s->packed, to, room, n)))
+        return st;
     s->taken += *n;
     if (s->taken > s->limit)
         return fm_fail(FM_EPROTO, "%s: longer than the limit of %zu bytes", s->name, s->limit);
