@@ -66,9 +66,10 @@ void fm_csv_scan_fini(fm_csv_scan *s);
 /** Where the blocks come from. */
 typedef struct {
     const char *name;
-    int fd;             /* -1: from memory */
-    fm_packed *packed;  /* of a file: what it reads through */
-    const char *memory; /* borrowed */
+    int fd;                      /* -1: from memory, or by `input` */
+    fm_packed *packed;           /* of a file: what it reads through */
+    const fm_table_input *input; /* NULL, or borrowed */
+    const char *memory;          /* borrowed */
     size_t memory_left;
     size_t limit, taken; /* bytes of the file, unpacked: most, and so far */
     size_t room;         /* bytes of its blocks: FM_CSV_BLOCK, or less when memory is less */
@@ -83,6 +84,7 @@ typedef struct {
 FM_NODISCARD fm_status fm_csv_open(const char *path, size_t limit, fm_csv_source *out);
 FM_NODISCARD fm_status fm_csv_memory(const char *name, const void *text, size_t len,
                                      fm_csv_source *out);
+FM_NODISCARD fm_status fm_csv_input(const fm_table_input *in, size_t limit, fm_csv_source *out);
 void fm_csv_close(fm_csv_source *s);
 /** Bytes as they stand, for what is no CSV: up to `room`, *n 0 at the end. FM_EIO; FM_EPROTO over the
  *  limit, or damaged. */

@@ -63,6 +63,18 @@ fm_status fm_csv_memory(const char *name, const void *text, size_t len, fm_csv_s
     return st;
 }
 
+fm_status fm_csv_input(const fm_table_input *in, size_t limit, fm_csv_source *out)
+{
+    fm_csv_source s = {
+        .name = in->name, .fd = -1, .input = in, .limit = limit, .room = FM_CSV_BLOCK
+    };
+    const fm_status st = begin(&s);
+
+    if (!st)
+        *out = s;
+    return st;
+}
+
 void fm_csv_close(fm_csv_source *s)
 {
     if (!s->carry)
@@ -93,7 +105,7 @@ fm_status fm_csv_read(fm_csv_source *s, char *to, size_t room, size_t *n)
 {
     fm_status st;
 
-    if (s->fd < 0) {
+    if (s->fd < 0 && !s->input) {
         *n = s->memory_left < room ? s->memory_left : room;
         if (*n)
             memcpy(to, s->memory, *n);
@@ -101,7 +113,9 @@ fm_status fm_csv_read(fm_csv_source *s, char *to, size_t room, size_t *n)
         s->memory_left -= *n;
         return FM_OK;
     }
-    if ((st = fm_packed_read(s->packed, to, room, n)))
+    st = s->input ? s->input->read(s->input->ctx, to, room, n)
+                  : fm_packed_read(s->packed, to, room, n);
+    if (st)
         return st;
     s->taken += *n;
     if (s->taken > s->limit)
