@@ -16,7 +16,7 @@ foreign() {
     found=$(wants "$1" | grep -E "$2" | head -3)
     [ -z "$found" ] || { echo "  $1 uses: $found" >&2; return 1; }
 }
-for l in base certs proto link dp model optim replay train node aggregator; do
+for l in base certs proto link dp model optim edge replay source train node aggregator; do
     check "the library of $l is there" [ -n "$(lib $l)" ]
 done
 for upper in certs proto link dp model optim replay train node aggregator; do check "base knows nothing of $upper" apart base $upper; done
@@ -28,6 +28,9 @@ for other in certs proto link dp optim replay train node aggregator; do check "m
 for other in certs proto link dp model replay train node aggregator; do check "optim knows nothing of $other" apart optim $other; done
 for other in link model train node aggregator; do check "replay knows nothing of $other" apart replay $other; done
 for other in certs proto link replay node aggregator; do check "train knows nothing of $other" apart train $other; done
+for other in certs proto link dp model optim replay train node aggregator; do check "source knows nothing of $other" apart source $other; done
+for other in certs proto link dp optim source replay train node aggregator; do check "edge knows nothing of $other" apart edge $other; done
+for l in base certs proto link dp model optim edge replay train aggregator; do check "databases of records only in source ($l)" foreign $l '^SQL[A-Z]'; done
 check "node knows nothing of the aggregator" apart node aggregator
 check "the aggregator knows nothing of node" apart aggregator node
 check "the aggregator knows nothing of models" apart aggregator model
