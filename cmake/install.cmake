@@ -47,5 +47,5 @@ fedmoe_install_documents(aggregator ${docs}/guide-coordinator.md ${docs}/queries
 fedmoe_install_documents(tools ${docs}/model.md ${docs}/text.md ${docs}/audit.md ${docs}/pki.md)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples/
     DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/fedmoe-tools/examples COMPONENT tools)
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples/schemas
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples/schemas ${PROJECT_SOURCE_DIR}/examples/omop
     DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/fedmoe-node/examples COMPONENT node)

@@ -1,27 +1,9 @@
 # Records in databases: an SQLite file, and PostgreSQL over ODBC, made and started here.
 . "$(dirname "$0")/lib.sh"
-PGBIN=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -1)
-[ -n "$PGBIN" ] || skip "no PostgreSQL here"
+. "$(dirname "$0")/lib_postgres.sh"
 command -v sqlite3 >/dev/null || skip "no sqlite3 here"
-grep -q '^\[PostgreSQL Unicode\]' /etc/odbcinst.ini 2>/dev/null || skip "no ODBC driver for PostgreSQL here"
 setup --rounds 5
-
-# A server of the test's own, on a socket in its own folder; it does not run as root.
-PG=$WORK/pg
-mkdir "$PG"
-if [ "$(id -u)" = 0 ]; then
-    id postgres >/dev/null 2>&1 || skip "no user postgres here"
-    chmod 755 "$WORK" && chown postgres "$PG"
-    pg() { (cd "$PG" && setpriv --reuid postgres --regid postgres --init-groups "$@"); }
-else
-    pg() { "$@"; }
-fi
-pg "$PGBIN/initdb" -D "$PG/data" -U clinic -A trust --no-sync >"$WORK/initdb.log" 2>&1 || skip "initdb does not run here: $(tail -1 "$WORK/initdb.log")"
-pg "$PGBIN/pg_ctl" -D "$PG/data" -w -l "$PG/log" -o "-c listen_addresses= -c unix_socket_directories='$PG' -c fsync=off" start >/dev/null
-stop_server() { pg "$PGBIN/pg_ctl" -D "$PG/data" -m immediate stop >/dev/null 2>&1; cleanup; }
-trap stop_server EXIT
-psql() { command psql -h "$PG" -U clinic -d postgres -qAt -v ON_ERROR_STOP=1 "$@"; }
-check "the server answers" [ "$(psql -c 'select 1')" = 1 ]
+postgres_start
 
 # The hospitals' files become tables: texts, as their schema has missing values of its own.
 columns=$(sed -n 's|^  - name: ||p' "$RUN/schema.yaml")
@@ -36,7 +18,7 @@ records() { # NODE LINES: what node.yaml says of its records
     awk -v new="$2" '/^  records:/ { printf "%s", new; next } { print }' "$RUN/$1/node.yaml" >"$WORK/node.yaml" &&
         cat "$WORK/node.yaml" >"$RUN/$1/node.yaml"
 }
-driver="Driver=PostgreSQL Unicode;Server=$PG;Database=postgres;Uid=clinic"
+driver=$POSTGRES
 umask 077
 echo "$driver" >"$RUN/northgate/connection"
 echo "select * from visits" >"$RUN/northgate/query.sql"
