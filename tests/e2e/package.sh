@@ -34,6 +34,28 @@ for program in node aggregator model dp certs; do
     check "fedmoe-$program runs as installed" \
         bash -c '"$1" --version | grep -q "$2"' _ "$WORK/root/usr/bin/fedmoe-$program" "$(dpkg-deb -f "$(deb node)" Version)"
 done
+# The bill of materials names each program with its hash, and each library that it needs with its package.
+bill() {
+    SOURCE_DATE_EPOCH=1700000000 "$SOURCE/packaging/sbom.sh" "$WORK/root/usr/bin" 1.2.3 >"$WORK/bill.json" && python3 - "$WORK" <<'END'
+import hashlib, json, subprocess, sys
+bill = json.load(open(sys.argv[1] + "/bill.json"))
+packages = {p["SPDXID"]: p for p in bill["packages"]}
+assert bill["spdxVersion"] == "SPDX-2.3" and len(packages) == len(bill["packages"])
+needs = {}
+for r in bill["relationships"]:
+    assert r["relatedSpdxElement"] in packages
+    if r["relationshipType"] == "DYNAMIC_LINK":
+        needs.setdefault(r["spdxElementId"], set()).add(packages[r["relatedSpdxElement"]]["name"])
+for name in ("node", "aggregator", "model", "dp", "certs", "demo"):
+    path = sys.argv[1] + "/root/usr/bin/fedmoe-" + name
+    at = "SPDXRef-fedmoe-" + name
+    assert packages[at]["checksums"][0]["checksumValue"] == hashlib.sha256(open(path, "rb").read()).hexdigest()
+    text = subprocess.run(["readelf", "-d", path], capture_output=True, text=True).stdout
+    assert len(needs[at]) <= text.count("(NEEDED)") and "libsodium23" in needs[at]
+assert "libzmq5" in needs["SPDXRef-fedmoe-node"] and "libzmq5" not in needs["SPDXRef-fedmoe-model"]
+END
+}
+if command -v python3 >/dev/null && command -v readelf >/dev/null; then check "the bill of materials" bill; fi
 check "no path of the build is in them" bash -c '! grep -rlF "$1" "$2"' _ "$SOURCE" "$WORK/root"
 
 # Purging a package never takes keys, ledgers or models.
