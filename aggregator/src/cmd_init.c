@@ -107,6 +107,15 @@ static void print_text(const char *dir, const fm_aggregator_init_report *r, cons
            dir);
 }
 
+void fm_cmd_init_report(const char *program, const char *dir, const fm_aggregator_init_report *r)
+{
+    char plan[2 * FM_HASH_BYTES + 1];
+
+    fm_hash_hex(&r->plan, plan);
+    warn(program, r);
+    print_text(dir, r, plan);
+}
+
 static json_t *training_json(const fm_aggregator_init_report *r)
 {
     const fm_plan *p = &r->training;
@@ -176,10 +185,11 @@ int fm_cmd_init(int argc, char **argv)
         return code;
     if (fm_aggregator_init(&o, &r) != FM_OK)
         return fm_cli_failed(spec.program);
+    if (!json) {
+        fm_cmd_init_report(spec.program, o.dir, &r);
+        return 0;
+    }
     fm_hash_hex(&r.plan, plan);
     warn(spec.program, &r);
-    if (json)
-        return print_json(o.dir, &r, plan) == 0 ? 0 : fm_cli_failed(spec.program);
-    print_text(o.dir, &r, plan);
-    return 0;
+    return print_json(o.dir, &r, plan) == 0 ? 0 : fm_cli_failed(spec.program);
 }
