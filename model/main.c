@@ -12,6 +12,7 @@ int main(int argc, char **argv)
         { "evaluate", "measure a model on labelled records", fm_cmd_evaluate },
         { "predict", "probabilities for records", fm_cmd_predict },
         { "logits", "what a language model gives each token", fm_cmd_logits },
+        { "quantize", "a model in 8 bits, in one file", fm_cmd_quantize },
         { "check", "check records against a schema", fm_cmd_check },
         { "corpus", "count the texts that a language model learns from", fm_cmd_corpus },
         { "tokenize", "text to token ids", fm_cmd_tokenize },
