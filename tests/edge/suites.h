@@ -4,6 +4,6 @@
 
 #include "fm_test.h"
 
-extern const fm_test_suite suite_file, suite_int8;
+extern const fm_test_suite suite_file, suite_hostile, suite_int8, suite_resident, suite_tabular;
 
 #endif
