@@ -69,13 +69,17 @@ static fm_status add(void *context, const fm_decoder_tensor *t)
     return st != FM_OK ? st : fm_strdup(scale, &e->scale_name);
 }
 
+/* One that cannot be read would make a file that cannot be opened. */
 static fm_status read_tokenizer(writer *w, const char *dir)
 {
+    fm_tokenizer *known = NULL;
     char *path = NULL;
     fm_status st = fm_path_join(dir, FM_EDGE_TOKENIZER, &path);
 
-    if (st == FM_OK && fm_file_exists(path))
-        st = fm_file_read(path, FM_TOKENIZER_MAX_FILE, &w->tokenizer);
+    if (st == FM_OK && fm_file_exists(path) &&
+        (st = fm_file_read(path, FM_TOKENIZER_MAX_FILE, &w->tokenizer)) == FM_OK)
+        st = fm_tokenizer_parse(path, w->tokenizer.data, w->tokenizer.len, &known);
+    fm_tokenizer_free(&known);
     free(path);
     return st;
 }
