@@ -82,7 +82,7 @@ static void changed_bits_do_no_harm(void)
     fm_rng rng = fm_rng_seeded(&state, 81);
     size_t opened = 0;
 
-    for (size_t i = 0; i < 1500; i++) {
+    for (size_t i = 0; i < 900; i++) {
         const size_t end = i % 2 ? w.bytes.len : head;
         const size_t at = (size_t)fm_rng_below(&rng, end);
         const uint8_t bit = (uint8_t)(1u << fm_rng_below(&rng, 8));
@@ -97,7 +97,7 @@ static void changed_bits_do_no_harm(void)
         fm_edge_model_free(&m);
         w.bytes.data[at] ^= bit;
     }
-    CU_ASSERT_TRUE(opened > 0 && opened < 1500);
+    CU_ASSERT_TRUE(opened > 0 && opened < 900);
     fm_buf_fini(&w.bytes);
 }
 
