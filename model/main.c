@@ -13,6 +13,7 @@ int main(int argc, char **argv)
         { "predict", "probabilities for records", fm_cmd_predict },
         { "generate", "text from a language model", fm_cmd_generate },
         { "logits", "what a language model gives each token", fm_cmd_logits },
+        { "quantize", "a model in 8 bits, in one file", fm_cmd_quantize },
         { "check", "check records against a schema", fm_cmd_check },
         { "corpus", "count the texts that a language model learns from", fm_cmd_corpus },
         { "tokenize", "text to token ids", fm_cmd_tokenize },

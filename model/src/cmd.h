@@ -18,6 +18,7 @@ int fm_cmd_evaluate(int argc, char **argv);
 int fm_cmd_predict(int argc, char **argv);
 int fm_cmd_generate(int argc, char **argv);
 int fm_cmd_logits(int argc, char **argv);
+int fm_cmd_quantize(int argc, char **argv);
 int fm_cmd_check(int argc, char **argv);
 int fm_cmd_corpus(int argc, char **argv);
 int fm_cmd_tokenize(int argc, char **argv);

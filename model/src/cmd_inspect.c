@@ -167,6 +167,8 @@ int fm_cmd_inspect(int argc, char **argv)
         return fm_inspect_folder(argv[first], json, speed) ? fm_cli_failed(program) : 0;
     if (fm_inspect_is_adapter(argv[first]))
         return fm_inspect_adapter(argv[first], json) ? fm_cli_failed(program) : 0;
+    if (fm_inspect_is_int8(argv[first]))
+        return fm_inspect_int8(argv[first], json, speed) ? fm_cli_failed(program) : 0;
     st = open_model(argv[first], &o);
     if (!st && speed) {
         st = fm_compute_measure(&o.compute);

@@ -9,6 +9,10 @@
 /** @param speed measure this machine, too. */
 FM_NODISCARD fm_status fm_inspect_folder(const char *dir, bool json, bool speed);
 
+/** The same of a language model's file in 8 bits. */
+FM_NODISCARD fm_status fm_inspect_int8(const char *path, bool json, bool speed);
+bool fm_inspect_is_int8(const char *path);
+
 /** Whether a file says that it holds adapters of a federation (adapter_terms.h). */
 bool fm_inspect_is_adapter(const char *path);
 FM_NODISCARD fm_status fm_inspect_adapter(const char *path, bool json);

@@ -33,9 +33,17 @@ typedef struct {
  */
 FM_NODISCARD fm_status fm_edge_write(const char *folder, const char *output, fm_edge_facts *facts);
 /** The same for other weights of the folder's shapes. @param f what is at `folder`.
- *  @param flat float32[layout parameters]; NULL: the folder's own. @param mode of the file. */
+ *  @param flat float32[layout parameters]; NULL: the folder's own. @param mode of the file. @param replace what is
+ *  at `output`, else FM_EEXIST. */
 FM_NODISCARD fm_status fm_edge_write_folder(const fm_decoder_folder *f, const char *folder,
                                             const float *flat, mode_t mode, const char *output,
-                                            fm_edge_facts *facts);
+                                            bool replace, fm_edge_facts *facts);
+/**
+ * The file of a tabular model (tabular.h) into one in 8 bits, which fm_tabular_load reads as any other: maps
+ * become int8 with a "_scale", all else stays, metadata too. What is at `output` is replaced.
+ * @return FM_OK; as fm_tabular_load; FM_EINVAL it is in 8 bits; FM_EIO; FM_ENOMEM.
+ */
+FM_NODISCARD fm_status fm_edge_write_tabular(const char *path, mode_t mode, const char *output,
+                                             fm_edge_facts *facts);
 
 #endif
