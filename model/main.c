@@ -11,11 +11,15 @@ int main(int argc, char **argv)
         { "inspect", "show what a model file or folder holds", fm_cmd_inspect },
         { "evaluate", "measure a model on labelled records", fm_cmd_evaluate },
         { "predict", "probabilities for records", fm_cmd_predict },
+        { "generate", "text from a language model", fm_cmd_generate },
         { "logits", "what a language model gives each token", fm_cmd_logits },
         { "check", "check records against a schema", fm_cmd_check },
         { "corpus", "count the texts that a language model learns from", fm_cmd_corpus },
         { "tokenize", "text to token ids", fm_cmd_tokenize },
         { "detokenize", "token ids to text", fm_cmd_detokenize },
+        { "watermark keygen", "make a key for watermarks of text", fm_cmd_watermark_keygen },
+        { "watermark detect", "tell whether texts bear a key's watermark",
+          fm_cmd_watermark_detect },
     };
     static const fm_cli_program program = {
         .program = "fedmoe-model",
