@@ -1,6 +1,7 @@
 # Language level, warnings and the switches that the presets set.
 option(FEDMOE_TESTS "build the tests" ON)
 option(FEDMOE_FUZZ "build the libFuzzer targets (clang only)" OFF)
+option(FEDMOE_STATIC "fedmoe-model as one file that needs nothing else: link it statically" OFF)
 set(FEDMOE_SANITIZE "" CACHE STRING "value of -fsanitize=, for example address,undefined")
 
 set(CMAKE_C_STANDARD 17)

@@ -15,7 +15,7 @@ typedef struct {
     /** out[4 i + r] = offset(x[i]) + sum over n columns of w[r] x[i], mod 2^32. */
     void (*tile)(const int8_t *const w[FM_INT8_TILE], const int8_t *const x[FM_INT8_TILE], size_t n,
                  uint32_t out[FM_INT8_TILE * FM_INT8_TILE]);
-    /** out[r] = offset(x) + sum of w[r] x. What follows the last of these rows is fetched ahead. */
+    /** out[r] = offset(x) + sum of w[r] x. */
     void (*rows)(const int8_t *const w[FM_INT8_ROWS], const int8_t *x, size_t n,
                  uint32_t out[FM_INT8_ROWS]);
     /** What the two above have too much. NULL: nothing. */

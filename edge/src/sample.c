@@ -14,9 +14,9 @@ struct fm_sampler {
     size_t vocabulary;
     fm_sample_options options;
     fm_rng *rng;
+    fm_watermark_text *mark; /* or NULL */
     uint32_t *ids;           /* [vocabulary] of the candidates, the first `count` of them */
     double *p;               /* [vocabulary] their probabilities */
-    fm_watermark_text *mark; /* or NULL */
     size_t count;
 };
 
@@ -34,10 +34,26 @@ static fm_status check(size_t vocabulary, const fm_sample_options *o)
     return FM_OK;
 }
 
+static fm_status make(size_t vocabulary, const fm_sample_options *o, const fm_watermark *mark,
+                      fm_rng *rng, fm_sampler *s)
+{
+    void *ids = NULL, *p = NULL;
+    fm_status st;
+
+    s->vocabulary = vocabulary;
+    s->options = *o;
+    s->rng = rng;
+    if (!(st = fm_alloc(vocabulary, sizeof *s->ids, &ids)))
+        s->ids = ids;
+    if (!st && !(st = fm_alloc(vocabulary, sizeof *s->p, &p)))
+        s->p = p;
+    return st || !mark ? st : fm_watermark_text_new(mark, vocabulary, &s->mark);
+}
+
 fm_status fm_sampler_new(size_t vocabulary, const fm_sample_options *o, const fm_watermark *mark,
                          fm_rng *rng, fm_sampler **out)
 {
-    void *block = NULL, *ids = NULL, *p = NULL;
+    void *block = NULL;
     fm_sampler *s;
     fm_status st;
 
@@ -46,32 +62,28 @@ fm_status fm_sampler_new(size_t vocabulary, const fm_sample_options *o, const fm
     if ((st = check(vocabulary, o)))
         return st;
     if (mark && o->temperature == 0.0)
-        return fm_fail(FM_EINVAL, "sampling: at temperature 0 nothing is drawn, so that there is "
-                                  "no place for a watermark");
-    if ((st = fm_alloc(1, sizeof *s, &block)) ||
-        (st = fm_alloc(vocabulary, sizeof(uint32_t), &ids)) ||
-        (st = fm_alloc(vocabulary, sizeof(double), &p))) {
-        free(ids);
-        free(block);
+        return fm_fail(FM_EINVAL,
+                       "sampling: with a temperature of 0 nothing is drawn, and there is "
+                       "no watermark");
+    if ((st = fm_alloc(1, sizeof *s, &block)))
         return st;
-    }
     s = block;
-    *s = (fm_sampler){ .vocabulary = vocabulary, .options = *o, .rng = rng, .ids = ids, .p = p };
-    if (mark && (st = fm_watermark_text_new(mark, vocabulary, &s->mark))) {
+    if ((st = make(vocabulary, o, mark, rng, s)))
         fm_sampler_free(&s);
-        return st;
-    }
-    *out = s;
-    return FM_OK;
+    else
+        *out = s;
+    return st;
 }
 
 void fm_sampler_free(fm_sampler **s)
 {
     if (!s || !*s)
         return;
-    sodium_memzero((*s)->ids, (*s)->vocabulary * sizeof *(*s)->ids);
-    sodium_memzero((*s)->p, (*s)->vocabulary * sizeof *(*s)->p);
     fm_watermark_text_free(&(*s)->mark);
+    if ((*s)->ids)
+        sodium_memzero((*s)->ids, (*s)->vocabulary * sizeof *(*s)->ids);
+    if ((*s)->p)
+        sodium_memzero((*s)->p, (*s)->vocabulary * sizeof *(*s)->p);
     free((*s)->ids);
     free((*s)->p);
     free(*s);
@@ -195,7 +207,7 @@ static uint32_t draw(fm_sampler *s)
 fm_status fm_sampler_next(fm_sampler *s, const uint32_t *before, size_t n, float *logits,
                           uint32_t *token)
 {
-    fm_status st;
+    fm_status st = FM_OK;
 
     if (!s || !logits || !token || (n && !before))
         return fm_fail(FM_EINVAL, "sampling: an argument is missing");
@@ -208,8 +220,9 @@ fm_status fm_sampler_next(fm_sampler *s, const uint32_t *before, size_t n, float
         return FM_OK;
     }
     weigh(s, logits);
-    if (s->mark && (st = fm_watermark_apply(s->mark, before, n, s->ids, s->p, s->count)))
-        return st;
-    *token = draw(s);
-    return FM_OK;
+    if (s->mark)
+        st = fm_watermark_apply(s->mark, before, n, s->ids, s->p, s->count);
+    if (!st)
+        *token = draw(s);
+    return st;
 }

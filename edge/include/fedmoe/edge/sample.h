@@ -9,7 +9,7 @@
 #include "fedmoe/edge/watermark.h"
 
 typedef struct {
-    double temperature; /* 0: the most likely, of equals the first */
+    double temperature; /* 0: the most likely, of equals the first; 0.001 to 100 */
     size_t top_k;       /* 0: all */
     double top_p;       /* in (0, 1]; 1: all */
 } fm_sample_options;
@@ -28,7 +28,7 @@ void fm_sampler_free(fm_sampler **s);
  * @param before  the text so far, prompt included: uint32[n].
  * @param logits  float32[vocabulary]; overwritten.
  * @param token   out.
- * @return FM_OK; FM_ENONFINITE.
+ * @return FM_OK; FM_ENONFINITE; FM_ENOMEM: as fm_watermark_apply.
  */
 FM_NODISCARD fm_status fm_sampler_next(fm_sampler *s, const uint32_t *before, size_t n,
                                        float *logits, uint32_t *token);
