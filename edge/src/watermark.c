@@ -12,7 +12,7 @@ struct fm_watermark {
 fm_watermark_options fm_watermark_defaults(fm_watermark_kind kind)
 {
     return (fm_watermark_options){
-        .kind = kind, .window = 2, .layers = 30, .gamma = 0.25, .delta = 2.0
+        .kind = kind, .window = 4, .layers = 30, .gamma = 0.25, .delta = 2.0
     };
 }
 

@@ -53,7 +53,7 @@ int fm_cmd_watermark_keygen(int argc, char **argv)
           "tournament (default: texts stay as likely as they were) or red-green (distorts them)",
           false, 0, 0 },
         { "window", FM_CLI_U64, &k.window, "N",
-          "tokens before that decide on a token's mark (default 2): fewer withstand more edits",
+          "tokens before that decide on a token's mark (default 4): fewer withstand more edits",
           false, 1, FM_WATERMARK_WINDOW_MAX },
         { "layers", FM_CLI_U64, &k.layers, "N", "rounds of a tournament (default 30)", false, 1,
           FM_WATERMARK_LAYERS_MAX },
