@@ -18,10 +18,13 @@ int main(int argc, char **argv)
         { "corpus", "count the texts that a language model learns from", fm_cmd_corpus },
         { "tokenize", "text to token ids", fm_cmd_tokenize },
         { "detokenize", "token ids to text", fm_cmd_detokenize },
+        { "watermark keygen", "make a key for watermarks of text", fm_cmd_watermark_keygen },
+        { "watermark detect", "tell whether texts bear a key's watermark",
+          fm_cmd_watermark_detect },
     };
     static const fm_cli_program program = {
         .program = "fedmoe-model",
-        .summary = "Make, look into and use fedmoe's models; no network, no keys.",
+        .summary = "Make, look into and use fedmoe's models; no network, no keys but a watermark's.",
         .examples =
             "fedmoe-model check --schema heart_disease.yaml processed.cleveland.data\n"
             "fedmoe-model new --schema heart_disease.yaml --output first.safetensors\n"

@@ -23,5 +23,7 @@ int fm_cmd_check(int argc, char **argv);
 int fm_cmd_corpus(int argc, char **argv);
 int fm_cmd_tokenize(int argc, char **argv);
 int fm_cmd_detokenize(int argc, char **argv);
+int fm_cmd_watermark_keygen(int argc, char **argv);
+int fm_cmd_watermark_detect(int argc, char **argv);
 
 #endif

@@ -18,11 +18,14 @@ static fm_status run(const fm_cmd_generate_request *r)
     fm_cmd_generation g = { 0 };
     fm_status st = check(r);
 
+    if (!st && r->watermark_key)
+        st = fm_watermark_load(r->watermark_key, &g.mark);
     if (!st && !(st = fm_edge_model_open(r->model, &g.model))) {
         g.tokenizer = fm_edge_model_tokenizer(g.model);
         if (!(st = fm_cmd_generate_prompt(r, &g)))
             st = fm_cmd_generate_run(r, &g);
     }
+    fm_watermark_free(&g.mark);
     fm_token_list_fini(&g.text);
     fm_edge_model_free(&g.model);
     return st;
@@ -53,6 +56,8 @@ int fm_cmd_generate(int argc, char **argv)
           1e-6, 1 },
         { "seed", FM_CLI_U64, &r.seed, "N",
           "repeat the same draws (default: the system's generator)", false, 0, 9e15 },
+        { "watermark-key", FM_CLI_STRING, &r.watermark_key, "FILE",
+          "draw with the watermark of this key (fedmoe-model watermark keygen)", false, 0, 0 },
         { "end-token", FM_CLI_STRING, &r.end_token, "TOKEN",
           "what ends the text (default: the tokenizer's <|endoftext|> or its like)", false, 0, 0 },
         { "memory", FM_CLI_STRING, &r.memory, "SIZE",

@@ -9,7 +9,7 @@
 #define FM_GENERATE_NO_SEED UINT64_MAX
 
 typedef struct {
-    const char *model, *prompt, *prompt_file, *tokens, *end_token, *memory, *cache;
+    const char *model, *prompt, *prompt_file, *tokens, *end_token, *memory, *cache, *watermark_key;
     uint64_t most, context, top_k, seed;
     double temperature, top_p;
     bool float_inputs, json;
@@ -17,6 +17,7 @@ typedef struct {
 
 typedef struct {
     fm_edge_model *model;
+    fm_watermark *mark;            /* or NULL */
     const fm_tokenizer *tokenizer; /* of the model; NULL: it has none */
     fm_token_list text;            /* the prompt, then what was written */
     size_t prompt;                 /* tokens of it */

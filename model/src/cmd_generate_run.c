@@ -239,7 +239,7 @@ static fm_status prepare(run *w)
         return st;
     o.context = w->context;
     if ((st = fm_edge_session_new(w->g->model, &o, &w->session)) ||
-        (st = fm_sampler_new(vocabulary, &sampling, NULL, &w->rng, &w->sampler)) ||
+        (st = fm_sampler_new(vocabulary, &sampling, w->g->mark, &w->rng, &w->sampler)) ||
         (st = fm_alloc(vocabulary, sizeof *w->logits, &block)))
         return st;
     w->logits = block;

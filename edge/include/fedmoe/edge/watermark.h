@@ -82,8 +82,18 @@ typedef struct {
     double p_value;        /* at least the chance of such a score without the mark */
 } fm_watermark_found;
 
+/** With fewer scored tokens nothing is to be said of a text. */
+#define FM_WATERMARK_LEAST ((size_t)16)
+#define FM_WATERMARK_EXACT ((size_t)8192)
+
 /**
- * Whether a text bears the mark. For any text that was made without the key, the chance, over
+ * Whether a text bears the mark. Score: of a tournament the sum over scored tokens and layers of
+ * weight times g, with integer weights that fall from layer to layer, as later layers have less to
+ * choose from; of red-green the number of green tokens; both less the mean without a mark, in its
+ * standard deviations.
+ * The p-value is the tail of the very distribution of that sum for fair coins, by convolution of
+ * binomials, with what roundings and cut ends may come to added (1e-29 at least); beyond
+ * FM_WATERMARK_EXACT scored tokens a tournament's is Chernoff's bound. For any text that was made without the key, the chance, over
  * keys, of a p_value of at most x is at most x. With scored 0 the p_value is 1.
  * @param tokens uint32[n], any.
  * @return FM_OK; FM_ENOMEM.
