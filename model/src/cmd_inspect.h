@@ -13,6 +13,15 @@ FM_NODISCARD fm_status fm_inspect_folder(const char *dir, bool json, bool speed)
 bool fm_inspect_is_adapter(const char *path);
 FM_NODISCARD fm_status fm_inspect_adapter(const char *path, bool json);
 
+/** Whom to believe, and whether a file that was only derived from a signed one passes. */
+typedef struct {
+    const char *ca, *crl; /* files; crl NULL: none */
+    bool derived;
+} fm_inspect_trust;
+
+/** The model's card, checked; FM_EAUTH and what does not fit. */
+FM_NODISCARD fm_status fm_inspect_card(const char *path, const fm_inspect_trust *how, bool json);
+
 /** A foreign text, and `end`: nothing in it may drive the terminal. */
 void fm_inspect_print_clean(const char *text, size_t n, const char *end);
 void fm_inspect_print_compute(const fm_compute_report *r);

@@ -4,6 +4,7 @@
 #include "cmd_inspect.h"
 #include "fedmoe/model/adapter_terms.h"
 #include "fedmoe/model/tabular.h"
+#include "fedmoe/provenance/card.h"
 
 typedef struct {
     fm_safetensors *file; /* its header alone */
@@ -47,7 +48,8 @@ static fm_status open_adapter(const char *path, opened *o)
 
 static bool is_long(const char *key)
 {
-    return strcmp(key, FM_META_SCHEMA) == 0 || strcmp(key, FM_META_MODEL) == 0;
+    return strcmp(key, FM_META_SCHEMA) == 0 || strcmp(key, FM_META_MODEL) == 0 ||
+           strncmp(key, FM_META_CARD, strlen(FM_META_CARD)) == 0;
 }
 
 static void print_line(const char *name, const char *text)
