@@ -11,7 +11,7 @@ typedef struct {
     const fm_fingerprint_key *key;
     const char *const *names;
     size_t count;
-    float cut;
+    double strength;
     double *sums;   /* [count]: sum of c b */
     double squares; /* sum of c^2 */
     fm_fingerprint_facts facts;
@@ -44,18 +44,25 @@ static fm_status room_make(const fm_matrix *m, room *r)
     return fm_alloc(n, sizeof(float), &r->raw);
 }
 
-/** c of one row; a value that is no number says nothing. */
-static double compare_row(const float *mine, float *theirs, size_t columns, float cut)
+/** c of one row, in place of the leaked copy's weights; returns the sum of its squares. A value that is
+ *  no number says nothing. */
+static double compare_row(const float *mine, float *theirs, size_t columns, double strength)
 {
-    const float size = fm_row_size(mine, columns);
-    double squares = 0.0;
+    const float unit = (float)(strength * fm_row_size(mine, columns));
+    const float cut = (float)FM_FINGERPRINT_CUT;
+    double sum = 0.0, squares = 0.0;
+    float weight;
 
     for (size_t i = 0; i < columns; i++) {
-        float c = size > 0.0f ? (theirs[i] - mine[i]) / size : 0.0f;
+        const float u = unit > 0.0f ? (theirs[i] - mine[i]) / unit : 0.0f;
 
-        c = isfinite(c) ? fminf(fmaxf(c, -cut), cut) : 0.0f;
-        squares += (double)c * c;
-        theirs[i] = c;
+        theirs[i] = isfinite(u) ? u : 0.0f;
+        sum += fabsf(theirs[i]);
+    }
+    weight = 1.0f / (float)fmax(1.0, sum / (double)columns);
+    for (size_t i = 0; i < columns; i++) {
+        theirs[i] = weight * fminf(fmaxf(theirs[i], -cut), cut);
+        squares += (double)theirs[i] * theirs[i];
     }
     return squares;
 }
@@ -98,8 +105,8 @@ static fm_status compare(comparison *k, const fm_matrix *m, const fm_matrix *lea
             (st = fm_matrix_read(leaked, row, rows, r.raw, r.theirs)) != FM_OK)
             break;
         for (size_t j = 0; j < rows; j++)
-            k->squares +=
-                compare_row(r.mine + j * m->columns, r.theirs + j * m->columns, m->columns, k->cut);
+            k->squares += compare_row(r.mine + j * m->columns, r.theirs + j * m->columns,
+                                      m->columns, k->strength);
         for (size_t i = 0; st == FM_OK && i < k->count; i++)
             st = add_name(k, i, m, row, rows, &r);
     }
@@ -144,7 +151,7 @@ fm_status fm_fingerprint_identify(const fm_fingerprint_key *k, const char *const
                                   const char *leaked, fm_fingerprint_match *matches,
                                   fm_fingerprint_facts *facts)
 {
-    comparison c = { .key = k, .names = names, .count = count };
+    comparison c = { .key = k, .names = names, .count = count, .strength = strength };
     fm_weights mine = { 0 }, theirs = { 0 };
     fm_status st = FM_OK;
 
@@ -153,7 +160,6 @@ fm_status fm_fingerprint_identify(const fm_fingerprint_key *k, const char *const
         return fm_fail(FM_EINVAL,
                        "fingerprint: 1 to %zu names, and a strength above 0 and up to 0.1",
                        FM_FINGERPRINT_NAMES_MAX);
-    c.cut = (float)(FM_FINGERPRINT_CUT * strength);
     for (size_t i = 0; st == FM_OK && i < count; i++)
         st = fm_recipient_check(names[i]);
     if (st == FM_OK && (st = fm_alloc(count, sizeof *c.sums, (void **)&c.sums)) == FM_OK &&

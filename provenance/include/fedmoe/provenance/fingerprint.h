@@ -9,9 +9,10 @@
  * of b.
  *
  * To identify, the owner needs the original (non-blind): for every name the signs are compared with the
- * difference d of leaked copy and original. With c = d / s, cut off at FM_FINGERPRINT_CUT strengths,
+ * difference d of leaked copy and original. In units of the mark u = d / (strength s), and
  *
- *     z = sum c b / sqrt(sum c^2),      p <= exp(-z^2 / 2)  for z > 0
+ *     c = cut(u) / max(1, mean |u| of the row),    cut(u) = u between -3 and 3
+ *     z = sum c b / sqrt(sum c^2),                 p <= exp(-z^2 / 2)  for z > 0
  *
  * by Hoeffding's inequality for sums of independent signs: whatever c is, as long as it was made without
  * the key's bits for that name. That holds for a name whose copy was not used, with the key secret and
@@ -40,7 +41,7 @@
 #define FM_FINGERPRINT_NAME_MAX 255u /* bytes of a recipient's name, printable UTF-8 */
 #define FM_FINGERPRINT_NAMES_MAX ((size_t)100000)
 #define FM_FINGERPRINT_STRENGTH 0.01 /* of the row's root mean square */
-#define FM_FINGERPRINT_CUT 3.0       /* strengths */
+#define FM_FINGERPRINT_CUT 3.0 /* in units of the mark: what is pruned must not drown the rest */
 #define FM_FINGERPRINT_LEAST ((size_t)256)
 #define FM_FINGERPRINT_VECTOR ((size_t)4096)
 
