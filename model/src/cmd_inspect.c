@@ -63,6 +63,7 @@ static void print_text(const opened *o)
     printf("parameters  %zu, of which one record touches %zu\n", o->parameters, o->active);
     if (o->measured)
         fm_inspect_print_compute(&o->compute);
+    fm_inspect_mention_card(o->file);
     printf("\nmetadata\n");
     for (size_t i = 0; i < fm_safetensors_meta_count(o->file); i++) {
         const fm_safetensors_meta m = fm_safetensors_meta_at(o->file, i);

@@ -73,6 +73,7 @@ static void print_text(const opened *o)
     print_line("end token", t->end_token[0] ? t->end_token : "the tokenizer's own");
     print_line("schema", fm_text_schema_name(o->schema));
     print_line("unit", unit ? unit : "record");
+    fm_inspect_mention_card(o->file);
     printf("\nmetadata\n");
     for (size_t i = 0; i < fm_safetensors_meta_count(o->file); i++) {
         const fm_safetensors_meta m = fm_safetensors_meta_at(o->file, i);

@@ -6,6 +6,7 @@
 #include "cmd_inspect.h"
 #include "fedmoe/base/clock.h"
 #include "fedmoe/provenance/card.h"
+#include "fedmoe/provenance/derivation.h"
 
 static void print_line(const char *name, const char *text)
 {
@@ -127,6 +128,14 @@ static fm_status judge(const char *path, const fm_inspect_trust *how, const fm_c
         "%s: derived from a signed model; the derivation itself is not signed, so nothing "
         "proves that these weights come from it; --derived lets it pass",
         path);
+}
+
+void fm_inspect_mention_card(const fm_safetensors *s)
+{
+    if (fm_card_is_there(s))
+        printf("card        %s; not checked here: --verify\n",
+               fm_safetensors_meta_get(s, FM_META_DERIVATION) ? "of the model that it was made from"
+                                                              : "signed by its federation");
 }
 
 fm_status fm_inspect_card(const char *path, const fm_inspect_trust *how, bool json)
