@@ -72,7 +72,7 @@ check "for its owner alone" [ "$(stat -c %a owner.key)" = 600 ]
 for name in $HOSPITALS; do
     quiet "$model" fingerprint mark --key owner.key --recipient "$name" --model final.safetensors --output "for-$name.safetensors"
     check "the copy of $name names it" [ "$(named final.safetensors "for-$name.safetensors")" = "$name " ]
-    check "and is as good" close "$(auc final.safetensors)" "$(auc "for-$name.safetensors")" 0.001
+    check "and is as good" close "$(auc final.safetensors)" "$(auc "for-$name.safetensors")" 0.003 # of 306 records; 0.0003 on the average
 done
 check "the original names nobody" [ -z "$(named final.safetensors final.safetensors)" ]
 check "a marked copy is derived, by its own word" refused out "the derivation itself is not signed" "${checked[@]}" for-lakeside.safetensors
