@@ -16,6 +16,7 @@ int main(int argc, char **argv)
         { "inspect", "show what a model file or folder holds", fm_cmd_inspect },
         { "evaluate", "measure a model on labelled records", fm_cmd_evaluate },
         { "predict", "probabilities for records", fm_cmd_predict },
+        { "generate", "text from a language model", fm_cmd_generate },
         { "logits", "what a language model gives each token", fm_cmd_logits },
         { "check", "check records against a schema", fm_cmd_check },
         { "corpus", "count the texts that a language model learns from", fm_cmd_corpus },

@@ -10,6 +10,7 @@
 
 #define LENGTH_BYTES ((size_t)8)
 #define ALIGN ((size_t)8)
+#define HEAD_ALIGN ((size_t)64) /* of a head alone: rows of weights lie as vectors want them */
 
 /* A tensor and what its place in the file depends on. */
 typedef struct {
@@ -23,7 +24,8 @@ static fm_status fail(const fm_tensor_view *v, const char *what)
     return fm_fail(FM_EINVAL, "tensor '%.200s': %s", v->name ? v->name : "", what);
 }
 
-static fm_status check_view(const fm_tensor_view *v, size_t *element)
+/* `held`: the values are there to be written. */
+static fm_status check_view(const fm_tensor_view *v, bool held, size_t *element)
 {
     size_t bytes = fm_safetensors_element(v->dtype, NULL);
 
@@ -37,7 +39,7 @@ static fm_status check_view(const fm_tensor_view *v, size_t *element)
     for (size_t i = 0; i < v->dims; i++)
         if (fm_mul_size(bytes, v->shape[i], &bytes) != FM_OK)
             return fail(v, "shape is too large for this machine");
-    if (bytes != v->bytes || (!v->data && bytes > 0))
+    if (bytes != v->bytes || (held && !v->data && bytes > 0))
         return fail(v, "its shape does not fit its bytes");
     return FM_OK;
 }
@@ -52,7 +54,7 @@ static int compare_slots(const void *a, const void *b)
     return x->given < y->given ? -1 : x->given > y->given;
 }
 
-static fm_status plan(const fm_tensor_view *tensors, size_t count, slot **out)
+static fm_status plan(const fm_tensor_view *tensors, size_t count, bool held, slot **out)
 {
     void *fresh;
     slot *slots;
@@ -64,7 +66,7 @@ static fm_status plan(const fm_tensor_view *tensors, size_t count, slot **out)
     for (size_t i = 0; i < count && st == FM_OK; i++) {
         slots[i].view = &tensors[i];
         slots[i].given = i;
-        st = check_view(&tensors[i], &slots[i].element);
+        st = check_view(&tensors[i], held, &slots[i].element);
     }
     if (st != FM_OK) {
         free(slots);
@@ -142,9 +144,10 @@ static fm_status make_header(const slot *slots, size_t count, const fm_safetenso
     return st;
 }
 
-/* All before the tensors' bytes: length, header, padding. Appended to `out`. */
+/* All before the tensors' bytes: length, header, padding up to a multiple of `align`. Appended to
+ * `out`. */
 static fm_status put_head(const slot *slots, size_t count, const fm_safetensors_meta *meta,
-                          size_t meta_count, size_t *data_len, fm_buf *out)
+                          size_t meta_count, size_t align, size_t *data_len, fm_buf *out)
 {
     char *text = NULL;
     size_t text_len, header_len;
@@ -154,7 +157,7 @@ static fm_status put_head(const slot *slots, size_t count, const fm_safetensors_
     if (st != FM_OK)
         goto done;
     text_len = strlen(text);
-    header_len = (text_len + ALIGN - 1) & ~(ALIGN - 1);
+    header_len = ((LENGTH_BYTES + text_len + align - 1) & ~(align - 1)) - LENGTH_BYTES;
     if (header_len > FM_SAFETENSORS_MAX_HEADER) {
         st = fm_fail(FM_EINVAL, "a safetensors header of %zu bytes is longer than the limit",
                      header_len);
@@ -181,9 +184,9 @@ fm_status fm_safetensors_encode(const fm_tensor_view *tensors, size_t count,
 
     if ((!tensors && count > 0) || (!meta && meta_count > 0) || !out)
         return fm_fail(FM_EINVAL, "fm_safetensors_encode: an argument is missing");
-    if ((st = plan(tensors, count, &slots)) != FM_OK)
+    if ((st = plan(tensors, count, true, &slots)) != FM_OK)
         return st;
-    if ((st = put_head(slots, count, meta, meta_count, &data_len, out)) == FM_OK &&
+    if ((st = put_head(slots, count, meta, meta_count, ALIGN, &data_len, out)) == FM_OK &&
         (st = fm_buf_extend(out, data_len, &p)) != FM_OK)
         out->len = before;
     for (size_t i = 0; st == FM_OK && i < count; i++) {
@@ -191,6 +194,27 @@ fm_status fm_safetensors_encode(const fm_tensor_view *tensors, size_t count,
             memcpy(p, slots[i].view->data, slots[i].view->bytes);
         p += slots[i].view->bytes;
     }
+    free(slots);
+    return st;
+}
+
+fm_status fm_safetensors_encode_head(const fm_tensor_view *tensors, size_t count,
+                                     const fm_safetensors_meta *meta, size_t meta_count,
+                                     fm_buf *out)
+{
+    slot *slots = NULL;
+    size_t data_len;
+    fm_status st;
+
+    if ((!tensors && count > 0) || (!meta && meta_count > 0) || !out)
+        return fm_fail(FM_EINVAL, "fm_safetensors_encode_head: an argument is missing");
+    if ((st = plan(tensors, count, false, &slots)) != FM_OK)
+        return st;
+    for (size_t i = 0; i < count && st == FM_OK; i++)
+        if (slots[i].given != i)
+            st = fail(slots[i].view, "wider elements come first");
+    if (st == FM_OK)
+        st = put_head(slots, count, meta, meta_count, HEAD_ALIGN, &data_len, out);
     free(slots);
     return st;
 }
@@ -206,8 +230,8 @@ fm_status fm_safetensors_replace(const char *path, mode_t mode, const fm_tensor_
 
     if (!path || (!tensors && count > 0) || (!meta && meta_count > 0))
         return fm_fail(FM_EINVAL, "fm_safetensors_replace: an argument is missing");
-    if ((st = plan(tensors, count, &slots)) == FM_OK &&
-        (st = put_head(slots, count, meta, meta_count, &data_len, &head)) == FM_OK &&
+    if ((st = plan(tensors, count, true, &slots)) == FM_OK &&
+        (st = put_head(slots, count, meta, meta_count, ALIGN, &data_len, &head)) == FM_OK &&
         (st = fm_file_begin(path, mode, &w)) == FM_OK)
         st = fm_file_write(w, head.data, head.len);
     for (size_t i = 0; st == FM_OK && i < count; i++)

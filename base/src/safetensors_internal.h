@@ -21,7 +21,8 @@ struct fm_safetensors {
     char *name;
     int fd;          /* of an opened file, or -1 */
     fm_buf bytes;    /* the whole file, until `data` is moved to its front; empty when opened */
-    uint8_t *data;   /* in bytes; NULL when opened */
+    uint8_t *data;   /* in bytes or in the mapping; NULL when opened */
+    void *map;       /* the whole file, or NULL */
     size_t head_len; /* before the data */
     size_t data_len;
     json_t *header; /* owns names and metadata */

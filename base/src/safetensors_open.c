@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -77,6 +78,27 @@ fm_status fm_safetensors_open(const char *path, fm_safetensors **out)
     return st;
 }
 
+fm_status fm_safetensors_map(const char *path, fm_safetensors **out)
+{
+    fm_safetensors *s = NULL;
+    fm_status st = fm_safetensors_open(path, &s);
+
+    if (st != FM_OK)
+        return st;
+    s->map = mmap(NULL, s->head_len + s->data_len, PROT_READ, MAP_SHARED, s->fd, 0);
+    if (s->map == MAP_FAILED) {
+        s->map = NULL;
+        st = fm_fail(FM_EIO, "%s: cannot be mapped: %s", path, strerror(errno));
+        fm_safetensors_free(&s);
+        return st;
+    }
+    s->data = (uint8_t *)s->map + s->head_len;
+    for (size_t i = 0; i < s->count; i++)
+        s->entries[i].view.data = s->data + s->entries[i].offset;
+    *out = s;
+    return FM_OK;
+}
+
 fm_status fm_safetensors_read(const fm_safetensors *s, const fm_tensor_view *v, size_t at,
                               size_t len, void *out)
 {
@@ -118,6 +140,8 @@ void fm_safetensors_free(fm_safetensors **s)
     if (!s || !*s)
         return;
     json_decref((*s)->header);
+    if ((*s)->map)
+        (void)munmap((*s)->map, (*s)->head_len + (*s)->data_len);
     if ((*s)->fd >= 0)
         (void)close((*s)->fd);
     fm_buf_fini(&(*s)->bytes);

@@ -1,4 +1,4 @@
-#include "carve.h"
+#include "fedmoe/model/carve.h"
 
 void *fm_carve(fm_carver *c, size_t rows, size_t columns, size_t size)
 {

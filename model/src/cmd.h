@@ -19,6 +19,7 @@ int fm_cmd_adapter(int argc, char **argv);
 int fm_cmd_inspect(int argc, char **argv);
 int fm_cmd_evaluate(int argc, char **argv);
 int fm_cmd_predict(int argc, char **argv);
+int fm_cmd_generate(int argc, char **argv);
 int fm_cmd_logits(int argc, char **argv);
 int fm_cmd_check(int argc, char **argv);
 int fm_cmd_corpus(int argc, char **argv);

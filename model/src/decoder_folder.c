@@ -168,8 +168,8 @@ static fm_status open_all(fm_decoder_folder *f)
 
     if ((st = read_config(f)) == FM_OK && (st = find_shards(f, &map)) == FM_OK &&
         (st = open_shards(f)) == FM_OK && (st = map ? check_index(f, map) : FM_OK) == FM_OK &&
-        (st = list_tensors(f)) == FM_OK)
-        st = fm_folder_assign(f);
+        (st = list_tensors(f)) == FM_OK && (st = fm_folder_assign(f)) == FM_OK)
+        st = fm_folder_list_runs(f);
     json_decref(map);
     return st;
 }
@@ -206,6 +206,7 @@ void fm_decoder_folder_free(fm_decoder_folder **f)
     free((*f)->files);
     free((*f)->tensors);
     free((*f)->by_name);
+    free((*f)->runs);
     fm_decoder_layout_free(&(*f)->layout);
     fm_buf_fini(&(*f)->json);
     fm_buf_fini(&(*f)->index);
@@ -222,6 +223,16 @@ const fm_decoder_config *fm_decoder_folder_config(const fm_decoder_folder *f)
 const fm_decoder_layout *fm_decoder_folder_layout(const fm_decoder_folder *f)
 {
     return &f->layout;
+}
+
+const fm_buf *fm_decoder_folder_json(const fm_decoder_folder *f)
+{
+    return &f->json;
+}
+
+const fm_safetensors *fm_decoder_folder_file(const fm_decoder_folder *f)
+{
+    return f->files[0];
 }
 
 /* Kinds of the weights that are read, the one with most bytes first. */

@@ -56,6 +56,13 @@ typedef struct {
     fm_tensor_place place;
 } fm_folder_tensor;
 
+/* Values of the flat vector that lie side by side in a tensor. */
+typedef struct {
+    size_t to, count;
+    size_t from; /* element of the tensor */
+    const fm_folder_tensor *tensor;
+} fm_folder_run;
+
 struct fm_decoder_folder {
     char *dir;
     fm_buf json, index; /* the files' bytes; no index: empty */
@@ -67,6 +74,8 @@ struct fm_decoder_folder {
     fm_folder_tensor *tensors; /* file by file, in each by offset */
     fm_folder_tensor **by_name;
     size_t count;
+    fm_folder_run *runs; /* by `to` */
+    size_t run_count;
 };
 
 /** Names of the shards, sorted, from the index; each tensor's file is looked up later. */
@@ -74,6 +83,8 @@ FM_NODISCARD fm_status fm_folder_index_names(const char *path, const fm_buf *tex
                                              char ***names, size_t *shards);
 /** Gives every tensor its role and place. */
 FM_NODISCARD fm_status fm_folder_assign(fm_decoder_folder *f);
+/** Lists the runs, once tensors have their places. */
+FM_NODISCARD fm_status fm_folder_list_runs(fm_decoder_folder *f);
 
 /* Bits of 16-bit numbers; into narrower ones to nearest, ties to even. */
 void fm_floats_from_bf16(const uint8_t *in, size_t n, float *out);

@@ -87,3 +87,74 @@ fm_status fm_decoder_folder_read(const fm_decoder_folder *f, float *flat)
     free(fresh);
     return st;
 }
+
+static int compare_runs(const void *a, const void *b)
+{
+    const fm_folder_run *x = a, *y = b;
+
+    return x->to < y->to ? -1 : x->to > y->to;
+}
+
+fm_status fm_folder_list_runs(fm_decoder_folder *f)
+{
+    size_t n = 0;
+    void *fresh;
+    fm_status st;
+
+    for (size_t i = 0; i < f->count; i++)
+        if (f->tensors[i].role == FM_TENSOR_USED)
+            n += f->tensors[i].place.groups * f->tensors[i].place.parts;
+    if ((st = fm_alloc(n, sizeof *f->runs, &fresh)) != FM_OK)
+        return st;
+    f->runs = fresh;
+    for (size_t i = 0; i < f->count; i++) {
+        const fm_folder_tensor *t = &f->tensors[i];
+        const fm_tensor_place *p = &t->place;
+
+        if (t->role != FM_TENSOR_USED)
+            continue;
+        for (size_t k = 0; k < p->groups * p->parts; k++)
+            f->runs[f->run_count++] = (fm_folder_run){
+                .to = p->part[k % p->parts] + k / p->parts * p->stride,
+                .count = p->piece,
+                .from = k * p->piece,
+                .tensor = t,
+            };
+    }
+    qsort(f->runs, f->run_count, sizeof *f->runs, compare_runs);
+    return FM_OK;
+}
+
+static int compare_place(const void *key, const void *item)
+{
+    const size_t at = *(const size_t *)key;
+    const fm_folder_run *run = item;
+
+    return at < run->to ? -1 : at >= run->to + run->count;
+}
+
+fm_status fm_decoder_folder_read_at(const fm_decoder_folder *f, size_t offset, size_t n, float *out)
+{
+    reader r = { .f = f, .flat = out };
+    const fm_folder_run *run;
+    void *fresh;
+    fm_status st;
+
+    if (!f || !out)
+        return fm_fail(FM_EINVAL, "fm_decoder_folder_read_at: an argument is missing");
+    run = bsearch(&offset, f->runs, f->run_count, sizeof *run, compare_place);
+    if (!run || n > run->to + run->count - offset)
+        return fm_fail(FM_EINVAL, "%s: %zu values from %zu are not of one tensor", f->dir, n,
+                       offset);
+    if ((st = fm_alloc(n < FM_FOLDER_PIECE ? n : FM_FOLDER_PIECE, sizeof *out, &fresh)) != FM_OK)
+        return st;
+    r.bytes = fresh;
+    for (size_t done = 0; done < n && st == FM_OK; done += FM_FOLDER_PIECE) {
+        const size_t left = n - done;
+
+        st = read_piece(&r, run->tensor, run->from + (offset - run->to) + done,
+                        left < FM_FOLDER_PIECE ? left : FM_FOLDER_PIECE, done);
+    }
+    free(fresh);
+    return st;
+}

@@ -12,7 +12,7 @@
 
 #include "attention.h"
 #include "fedmoe/model/decoder.h"
-#include "rotary.h"
+#include "fedmoe/model/rotary.h"
 #include "tape.h"
 
 typedef enum {

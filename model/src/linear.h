@@ -7,7 +7,7 @@
 #ifndef FEDMOE_MODEL_LINEAR_H
 #define FEDMOE_MODEL_LINEAR_H
 
-#include "carve.h"
+#include "fedmoe/model/carve.h"
 #include "fedmoe/model/kernel.h"
 
 #define FM_ABSENT SIZE_MAX /* offset of a tensor that the configuration leaves out */

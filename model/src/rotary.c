@@ -1,4 +1,4 @@
-#include "rotary.h"
+#include "fedmoe/model/rotary.h"
 
 #include <math.h>
 

@@ -4,13 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST 64 /* numbers of a row, experts, positions: the models of decoder_small */
+#define MOST 64 /* numbers of a row, experts: the models of decoder_small */
 
 typedef struct {
     const fm_decoder_config *c;
     const fm_decoder_layer *l;
     const double *theta;
-    size_t length;
+    size_t length, first; /* rows from `first` on are wanted of this layer */
+    bool rounded;         /* angles are float32 */
+    double *p;            /* [length] */
 } ref;
 
 /* y[out] = W x + b. */
@@ -39,6 +41,15 @@ static double pair_of(const fm_decoder_rope *p, double pairs, double turns)
     return pairs * log(p->original_context / (turns * 6.283185307179586)) / log(p->theta);
 }
 
+/* As where such models were trained: 1 / theta^(2 i / n) and its product with the position in
+ * float32. Far in a text that is another angle than in double. */
+static double rounded_angle(const fm_decoder_rope *p, size_t pairs, size_t i, size_t position)
+{
+    const float inverse = 1.0f / powf((float)p->theta, (float)(2 * i) / (float)(2 * pairs));
+
+    return (double)((float)position * inverse);
+}
+
 static double frequency(const fm_decoder_rope *p, size_t pairs, size_t i)
 {
     const double plain = pow(p->theta, -(double)i / (double)pairs);
@@ -53,12 +64,14 @@ static double frequency(const fm_decoder_rope *p, size_t pairs, size_t i)
     return plain * (1.0 - slow) + plain / p->factor * slow;
 }
 
-static void turn(const fm_decoder_config *c, size_t position, double *x)
+static void turn(const ref *r, size_t position, double *x)
 {
+    const fm_decoder_config *c = r->c;
     const size_t pairs = c->rotary / 2;
 
     for (size_t i = 0; i < pairs; i++) {
-        const double angle = (double)position * frequency(&c->rope, pairs, i);
+        const double angle = r->rounded ? rounded_angle(&c->rope, pairs, i, position)
+                                        : (double)position * frequency(&c->rope, pairs, i);
         double *a = x + (c->rope.interleaved ? 2 * i : i);
         double *b = x + (c->rope.interleaved ? 2 * i + 1 : i + pairs);
         const double was = *a, f = c->rope.attention_factor;
@@ -97,9 +110,9 @@ static void project(const ref *r, const double *x, size_t position, heads *h)
     clip(c, h->k, nk);
     clip(c, h->v, nv);
     for (size_t i = 0; i < c->heads; i++)
-        turn(c, position, h->q + i * c->query_head);
+        turn(r, position, h->q + i * c->query_head);
     for (size_t i = 0; i < c->key_heads; i++)
-        turn(c, position, h->k + i * c->query_head);
+        turn(r, position, h->k + i * c->query_head);
 }
 
 static void project_latent(const ref *r, const double *x, size_t position, heads *h)
@@ -117,11 +130,11 @@ static void project_latent(const ref *r, const double *x, size_t position, heads
         linear(r, l->query, FM_DECODER_ABSENT, x, c->width, c->heads * c->query_head, h->q);
     }
     linear(r, l->latent, l->latent_bias, x, c->width, c->key_value_rank + c->rotary, a);
-    turn(c, position, a + c->key_value_rank);
+    turn(r, position, a + c->key_value_rank);
     norm(r, l->latent_norm, 1e-6, a, c->key_value_rank, a);
     linear(r, l->latent_b, FM_DECODER_ABSENT, a, c->key_value_rank, c->heads * each, b);
     for (size_t i = 0; i < c->heads; i++) {
-        turn(c, position, h->q + i * c->query_head + plain);
+        turn(r, position, h->q + i * c->query_head + plain);
         memcpy(h->k + i * c->query_head, b + i * each, plain * sizeof *b);
         memcpy(h->k + i * c->query_head + plain, a + c->key_value_rank, c->rotary * sizeof *b);
         memcpy(h->v + i * c->value_head, b + i * each + plain, c->value_head * sizeof *b);
@@ -133,7 +146,7 @@ static void mix(const ref *r, const heads *h, size_t at, size_t head, double *ou
 {
     const fm_decoder_config *c = r->c;
     const size_t group = c->attention == FM_ATTENTION_LATENT ? 1 : c->heads / c->key_heads;
-    double p[MOST], most = -INFINITY, sum = 0.0;
+    double *p = r->p, most = -INFINITY, sum = 0.0;
 
     for (size_t s = 0; s <= at; s++) {
         p[s] = 0.0;
@@ -164,7 +177,7 @@ static void attend(const ref *r, double (*x)[MOST])
         else
             project(r, n, i, &h[i]);
     }
-    for (size_t i = 0; i < r->length; i++) {
+    for (size_t i = r->first; i < r->length; i++) {
         for (size_t head = 0; head < c->heads; head++)
             mix(r, h, i, head, mixed + head * c->value_head);
         linear(r, r->l->output, r->l->output_bias, mixed, c->heads * c->value_head, c->width, y);
@@ -268,41 +281,74 @@ static void feed_all(const ref *r, bool dense, double *x)
         feed(r, l->shared_gate, l->shared_up, l->shared_down, c->shared_hidden, n, m, x);
 }
 
-static double token_loss(const ref *r, const fm_decoder_layout *l, const double *x, uint32_t target)
+/* What a position's logits are: float64[V]. */
+static void logits_of(const ref *r, const fm_decoder_layout *l, const double *x, double *z)
 {
     const fm_decoder_config *c = r->c;
-    double n[MOST], sum = 0.0, mine = 0.0;
+    double n[MOST];
 
     norm(r, l->norm, c->norm_epsilon, x, c->width, n);
     for (size_t v = 0; v < c->vocabulary; v++) {
-        double z = 0.0;
-
+        z[v] = 0.0;
         for (size_t k = 0; k < c->width; k++)
-            z += r->theta[l->head + v * c->width + k] * n[k];
-        z /= c->logits_divisor;
-        sum += exp(z);
-        mine = v == target ? z : mine;
+            z[v] += r->theta[l->head + v * c->width + k] * n[k];
+        z[v] /= c->logits_divisor;
     }
-    return log(sum) - mine;
+}
+
+static double token_loss(const double *z, size_t n, uint32_t target)
+{
+    double sum = 0.0;
+
+    for (size_t v = 0; v < n; v++)
+        sum += exp(z[v]);
+    return log(sum) - z[target];
+}
+
+/* Rows [wanted, length) after all layers. */
+static void forward(ref *r, const fm_decoder_layout *l, const uint32_t *tokens, size_t wanted,
+                    double (*x)[MOST])
+{
+    const fm_decoder_config *c = r->c;
+
+    r->p = calloc(r->length, sizeof *r->p);
+    for (size_t i = 0; i < r->length; i++)
+        for (size_t k = 0; k < c->width; k++)
+            x[i][k] = c->embedding_multiplier * r->theta[l->embedding + tokens[i] * c->width + k];
+    for (size_t n = 0; n < c->layers; n++) {
+        r->l = &l->layer[n];
+        r->first = n + 1 < c->layers ? 0 : wanted;
+        attend(r, x);
+        for (size_t i = r->first; i < r->length; i++)
+            feed_all(r, n < c->dense_layers, x[i]);
+    }
+    free(r->p);
 }
 
 double decoder_reference_loss(const fm_decoder_config *c, const fm_decoder_layout *l,
                               const double *theta, const uint32_t *tokens, size_t length)
 {
     double(*x)[MOST] = calloc(length, sizeof *x), loss = 0.0;
+    double *z = calloc(c->vocabulary, sizeof *z);
     ref r = { .c = c, .theta = theta, .length = length };
 
-    for (size_t i = 0; i < length; i++)
-        for (size_t k = 0; k < c->width; k++)
-            x[i][k] = c->embedding_multiplier * theta[l->embedding + tokens[i] * c->width + k];
-    for (size_t n = 0; n < c->layers; n++) {
-        r.l = &l->layer[n];
-        attend(&r, x);
-        for (size_t i = 0; i < length; i++)
-            feed_all(&r, n < c->dense_layers, x[i]);
+    forward(&r, l, tokens, 0, x);
+    for (size_t i = 0; i + 1 < length; i++) {
+        logits_of(&r, l, x[i], z);
+        loss += token_loss(z, c->vocabulary, tokens[i + 1]);
     }
-    for (size_t i = 0; i + 1 < length; i++)
-        loss += token_loss(&r, l, x[i], tokens[i + 1]);
+    free(z);
     free(x);
     return length > 1 ? loss / (double)(length - 1) : 0.0;
+}
+
+void decoder_reference_last(const fm_decoder_config *c, const fm_decoder_layout *l,
+                            const double *theta, const uint32_t *tokens, size_t length, double *out)
+{
+    double(*x)[MOST] = calloc(length, sizeof *x);
+    ref r = { .c = c, .theta = theta, .length = length, .rounded = true };
+
+    forward(&r, l, tokens, length - 1, x);
+    logits_of(&r, l, x[length - 1], out);
+    free(x);
 }

@@ -8,5 +8,10 @@
 /* Mean of -log p over a sequence's tokens but the first, for weights theta in double. */
 double decoder_reference_loss(const fm_decoder_config *c, const fm_decoder_layout *l,
                               const double *theta, const uint32_t *tokens, size_t length);
+/* Logits after the last token, double[V]; angles of rotary positions (without YaRN) are rounded to
+ * float32. The last layer computes the last row alone. */
+void decoder_reference_last(const fm_decoder_config *c, const fm_decoder_layout *l,
+                            const double *theta, const uint32_t *tokens, size_t length,
+                            double *out);
 
 #endif

@@ -204,7 +204,7 @@ void decoder_folder_make(const char *dir, const decoder_folder_spec *s, float **
     fm_log_set_level(FM_LOG_ERROR);
     rng = fm_rng_seeded(&state, 5);
     for (size_t i = 0; i < l.parameters; i++)
-        m->flat[i] = (float)fm_rng_normal(&rng);
+        m->flat[i] = (float)((s->spread > 0.0 ? s->spread : 1.0) * fm_rng_normal(&rng));
     CU_ASSERT_EQUAL_FATAL(fm_decoder_names(&c, &l, &v), FM_OK);
     add_extra(m, &c, &l);
     decoder_put(dir, FM_FOLDER_CONFIG, s->config);

@@ -23,6 +23,7 @@ typedef struct {
     const char *without; /* this tensor is left out */
     const char *spoilt;  /* the first value of this one is `spoil` */
     float spoil;
+    double spread; /* of the weights; 0: 1 */
 } decoder_folder_spec;
 
 /* config.json of each family in a few sizes; `more` is put before the closing brace (", ..."). */

@@ -47,6 +47,10 @@ FM_NODISCARD fm_status fm_safetensors_load(const char *path, size_t limit, fm_sa
  * @return FM_OK; FM_ENOTFOUND; FM_EIO, also for what is no regular file; FM_EPROTO; FM_ENOMEM.
  */
 FM_NODISCARD fm_status fm_safetensors_open(const char *path, fm_safetensors **out);
+/** As fm_safetensors_open, with the views' data in a mapping of the file: the system reads what is
+ *  looked at, and lets go of it. Of a file that somebody cuts short meanwhile the system ends the
+ *  program (SIGBUS): for files that others cannot write. */
+FM_NODISCARD fm_status fm_safetensors_map(const char *path, fm_safetensors **out);
 void fm_safetensors_free(fm_safetensors **s);
 
 /**
@@ -92,6 +96,12 @@ FM_NODISCARD fm_status fm_safetensors_flat_read(const fm_safetensors *s, float *
 FM_NODISCARD fm_status fm_safetensors_encode(const fm_tensor_view *tensors, size_t count,
                                              const fm_safetensors_meta *meta, size_t meta_count,
                                              fm_buf *out);
+/** What stands before the values alone, for a caller who writes them himself, in the order given:
+ *  wider elements first (else FM_EINVAL). The views' data are not looked at. The values begin at a
+ *  multiple of 64. */
+FM_NODISCARD fm_status fm_safetensors_encode_head(const fm_tensor_view *tensors, size_t count,
+                                                  const fm_safetensors_meta *meta,
+                                                  size_t meta_count, fm_buf *out);
 /** The same into a file, as fm_file_replace does it: never in memory as a whole. FM_EIO, too. */
 FM_NODISCARD fm_status fm_safetensors_replace(const char *path, mode_t mode,
                                               const fm_tensor_view *tensors, size_t count,

@@ -19,12 +19,13 @@
 
 #include "fedmoe/base/status.h"
 
-/** 127^2 times as many columns stays below 2^31. */
+/** 128 * 127 times as many columns stays below 2^31. */
 #define FM_INT8_COLUMNS_MAX ((size_t)1 << 17)
 
-/** Both borrowed, as a rule from a mapped file: no alignment is asked of them. */
+/** Both borrowed. Of q, as a rule in a mapped file, no alignment is asked; a -128 that a file of others
+ *  may have is computed with as any other value, exactly. */
 typedef struct {
-    const int8_t *q;    /* [rows, columns] */
+    const int8_t *q;    /* [rows, columns], rows >= 1 */
     const float *scale; /* [rows] */
     size_t rows, columns;
 } fm_int8_matrix;
@@ -59,7 +60,8 @@ size_t fm_int8_room(size_t columns);
 
 /**
  * Weights in 8 bits, inputs as they are: y[i, r] = m.scale[r] * sum over c of x[i, c] m.q[r, c], summed in
- * a fixed order.
+ * a fixed order: column c to sum c mod 16, product and sum rounded each, then the 16 by halves. The same
+ * bits at every level.
  * @param x float32 rows `x_stride` floats apart.
  */
 void fm_int8_product_float(const fm_int8_matrix *m, const float *x, size_t x_stride, size_t count,

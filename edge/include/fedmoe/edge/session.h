@@ -40,7 +40,8 @@ void fm_edge_session_free(fm_edge_session **s);
  * Read tokens behind those that were read before.
  * @param logits of the token that comes after the last one, float32[vocabulary]; NULL: not wanted.
  * @return FM_OK; FM_EINVAL no token, one out of range, or more than the context has room for: then
- *         nothing was read.
+ *         nothing was read;
+ *         FM_ENONFINITE: numbers that are not finite came up, nothing was read.
  */
 FM_NODISCARD fm_status fm_edge_read(fm_edge_session *s, const uint32_t *tokens, size_t n,
                                     float *logits);

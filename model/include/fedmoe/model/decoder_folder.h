@@ -54,6 +54,31 @@ void fm_decoder_folder_describe(const fm_decoder_folder *f, fm_decoder_folder_fa
  */
 FM_NODISCARD fm_status fm_decoder_folder_read(const fm_decoder_folder *f, float *flat);
 
+/** The same for `n` values from flat[offset] on, all of one tensor (of one expert of a tensor with
+ *  several); FM_EINVAL otherwise. */
+FM_NODISCARD fm_status fm_decoder_folder_read_at(const fm_decoder_folder *f, size_t offset,
+                                                 size_t n, float *out);
+
+/* Of an opened folder, borrowed: config.json as it is on disk, and the first file of weights (for its metadata). */
+struct fm_safetensors;
+const fm_buf *fm_decoder_folder_json(const fm_decoder_folder *f);
+const struct fm_safetensors *fm_decoder_folder_file(const fm_decoder_folder *f);
+
+/** A tensor by itself: where a folder may have experts in one, each of them has three. */
+typedef struct {
+    const char *name;     /* borrowed for the visit */
+    size_t layer;         /* or FM_DECODER_ABSENT */
+    size_t offset;        /* in the flat vector */
+    size_t rows, columns; /* columns 0: a vector */
+} fm_decoder_tensor;
+
+/** Every tensor of a configuration, in the order of the layers, once. @return the visitor's
+ *  failure. */
+FM_NODISCARD fm_status fm_decoder_tensors(const fm_decoder_config *c, const fm_decoder_layout *l,
+                                          fm_status (*visit)(void *context,
+                                                             const fm_decoder_tensor *t),
+                                          void *context);
+
 /**
  * Write a new folder: the files of `f` with these weights, rounded to nearest even where the disk has
  * BF16 or F16, and config.json, tokenizer and generation files as they are. It is filled under

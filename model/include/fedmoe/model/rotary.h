@@ -3,7 +3,7 @@
 #ifndef FEDMOE_MODEL_ROTARY_H
 #define FEDMOE_MODEL_ROTARY_H
 
-#include "carve.h"
+#include "fedmoe/model/carve.h"
 #include "fedmoe/model/decoder_config.h"
 
 typedef struct {
@@ -14,7 +14,7 @@ typedef struct {
 
 void fm_rotary_carve(fm_carver *c, size_t positions, size_t rotary, fm_rotary *r);
 void fm_rotary_fill(fm_rotary *r, const fm_decoder_rope *rope);
-/* y[2 pairs] = x turned; y may be x. */
+/** y[2 pairs] = x turned; y may be x. */
 void fm_rotary_turn(const fm_rotary *r, size_t position, const float *x, float *y);
 /* From the gradient of y that of x; gx may be gy. */
 void fm_rotary_back(const fm_rotary *r, size_t position, const float *gy, float *gx);

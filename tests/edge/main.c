@@ -1,0 +1,9 @@
+#include "suites.h"
+
+int main(int argc, char **argv)
+{
+    const fm_test_suite suites[] = { suite_file, suite_int8, suite_sample, suite_session,
+                                     suite_long };
+
+    return fm_test_main(suites, FM_TEST_COUNT(suites), argc, argv);
+}
