@@ -146,7 +146,7 @@ fm_status fm_inspect_card(const char *path, const fm_inspect_trust *how, bool js
     fm_status st;
 
     if ((st = fm_trust_load_files(how->ca, how->crl, &trust)) == FM_OK &&
-        (st = fm_safetensors_open(path, &file)) == FM_OK &&
+        (st = fm_card_open(path, &file)) == FM_OK &&
         (st = fm_card_verify(path, file, trust, fm_clock_wall_s(), &v)) == FM_OK) {
         if (json) {
             st = print_json(&v);

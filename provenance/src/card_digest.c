@@ -78,7 +78,7 @@ fm_hash fm_card_weights_digest(const fm_hash *tensors, size_t count)
 {
     fm_hasher h;
 
-    fm_hasher_begin(&h, "fedmoe card weights v1");
+    fm_hasher_begin(&h, FM_CARD_WEIGHTS_LABEL);
     fm_hasher_add(&h, tensors, count * sizeof *tensors);
     return fm_hasher_end(&h);
 }

@@ -24,6 +24,10 @@ FM_NODISCARD fm_status fm_card_file_digests(const fm_safetensors *s, fm_hash **o
 /** What the signature is over. @param out  appended. */
 FM_NODISCARD fm_status fm_card_message(const void *card, size_t card_len, const void *certificates,
                                        size_t certificates_len, fm_buf *out);
+/** The record `before` (NULL: none) and one line more. As fm_derivation_extend. */
+FM_NODISCARD fm_status fm_derivation_add(const char *before, const fm_hash *parent,
+                                         const char *step, fm_buf *out);
+#define FM_CARD_WEIGHTS_LABEL "fedmoe card weights v1"
 #define FM_CARD_LABEL "fedmoe model card v1"
 
 #endif

@@ -56,25 +56,34 @@ fm_status fm_derivation_read(const char *text, fm_hash *first, size_t *steps)
     return FM_OK;
 }
 
-fm_status fm_derivation_extend(const fm_safetensors *parent, const char *step, fm_buf *out)
+fm_status fm_derivation_add(const char *before, const fm_hash *parent, const char *step,
+                            fm_buf *out)
 {
-    const char *before = fm_safetensors_meta_get(parent, FM_META_DERIVATION);
     char hex[2 * FM_HASH_BYTES + 1];
-    fm_hash *each = NULL, weights;
+    fm_hash first;
     size_t steps = 0;
     fm_status st;
 
     if (!*step || step_length(step) != strlen(step) || strlen(step) > FM_DERIVATION_STEP_MAX)
         return fm_fail(FM_EINVAL, "'%s' is no name of a step", step);
-    if (before && ((st = fm_derivation_read(before, &weights, &steps)) != FM_OK ||
+    if (before && ((st = fm_derivation_read(before, &first, &steps)) != FM_OK ||
                    (st = fm_buf_printf(out, "%s\n", before)) != FM_OK))
         return st;
     if (steps == FM_DERIVATION_STEPS_MAX)
         return fm_fail(FM_EPROTO, "%u steps were recorded already", FM_DERIVATION_STEPS_MAX);
-    if ((st = fm_card_file_digests(parent, &each)) != FM_OK)
+    fm_hash_hex(parent, hex);
+    return fm_buf_printf(out, "%s%s%s", step, between, hex);
+}
+
+fm_status fm_derivation_extend(const fm_safetensors *parent, const char *step, fm_buf *out)
+{
+    fm_hash *each = NULL, weights;
+    fm_status st = fm_card_file_digests(parent, &each);
+
+    if (st != FM_OK)
         return st;
     weights = fm_card_weights_digest(each, fm_safetensors_count(parent));
     free(each);
-    fm_hash_hex(&weights, hex);
-    return fm_buf_printf(out, "%s%s%s", step, between, hex);
+    return fm_derivation_add(fm_safetensors_meta_get(parent, FM_META_DERIVATION), &weights, step,
+                             out);
 }

@@ -10,7 +10,6 @@
 #include <sodium.h>
 
 #include "fedmoe/base/file.h"
-#include "fedmoe/provenance/card.h"
 #include "fedmoe/provenance/derivation.h"
 #include "fingerprint_internal.h"
 
@@ -88,7 +87,6 @@ typedef struct {
     size_t count;
     fm_safetensors_meta *meta;
     size_t meta_count;
-    fm_buf derivation;
 } copy;
 
 static void copy_free(copy *c)
@@ -98,7 +96,6 @@ static void copy_free(copy *c)
     free(c->data);
     free(c->views);
     free(c->meta);
-    fm_buf_fini(&c->derivation);
 }
 
 static fm_status copy_meta(const fm_safetensors *s, copy *c)
@@ -106,17 +103,8 @@ static fm_status copy_meta(const fm_safetensors *s, copy *c)
     const size_t n = fm_safetensors_meta_count(s);
     fm_status st = fm_alloc(n + 1, sizeof *c->meta, (void **)&c->meta);
 
-    if (st == FM_OK && fm_card_is_there(s))
-        st = fm_derivation_extend(s, "fingerprint", &c->derivation);
-    for (size_t i = 0; st == FM_OK && i < n; i++) {
-        const fm_safetensors_meta m = fm_safetensors_meta_at(s, i);
-
-        if (!c->derivation.data || strcmp(m.key, FM_META_DERIVATION) != 0)
-            c->meta[c->meta_count++] = m;
-    }
-    if (st == FM_OK && c->derivation.data)
-        c->meta[c->meta_count++] =
-            (fm_safetensors_meta){ FM_META_DERIVATION, (const char *)c->derivation.data };
+    for (size_t i = 0; st == FM_OK && i < n; i++)
+        c->meta[c->meta_count++] = fm_safetensors_meta_at(s, i);
     return st;
 }
 
@@ -238,7 +226,7 @@ fm_status fm_fingerprint_mark(const fm_fingerprint_key *k, const char *recipient
                      "%s: has no matrix of float32 or bfloat16 that is large enough: %s carries no "
                      "mark",
                      model, output);
-    if (st == FM_OK)
+    if (st == FM_OK && (st = fm_card_carry(model, "fingerprint", output)) == FM_OK)
         *facts = m.facts;
     fm_weights_close(&w);
     return st;
