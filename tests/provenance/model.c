@@ -73,6 +73,11 @@ fm_safetensors *model_file(const model *m)
     return s;
 }
 
+bool model_save(const model *m, const char *path)
+{
+    return fm_safetensors_replace(path, 0600, m->tensors, 2, m->meta, m->meta_count) == FM_OK;
+}
+
 void model_end(model *m)
 {
     fm_card_signed_fini(&m->texts);

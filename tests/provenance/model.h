@@ -22,6 +22,7 @@ void model_sign(model *m, const fm_identity *id, int64_t when_s);
 void model_bytes(const model *m, fm_buf *out);
 /** Written and read again; fm_safetensors_free. */
 fm_safetensors *model_file(const model *m);
+bool model_save(const model *m, const char *path);
 void model_end(model *m);
 
 #endif

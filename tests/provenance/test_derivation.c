@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fedmoe/base/file.h"
 #include "fedmoe/provenance/derivation.h"
 #include "model.h"
 
@@ -39,6 +40,49 @@ static void steps_add_up_and_the_first_names_the_card(void)
     world_end(&w);
 }
 
+/* From a signed file into a file, from that into a folder, and from the folder into a file again. */
+static void a_card_goes_along_into_files_and_folders(void)
+{
+    char parent[PATH_CAP], child[PATH_CAP], dir[PATH_CAP], weights[PATH_CAP], last[PATH_CAP];
+    fm_safetensors *s = NULL;
+    fm_card_verdict v = { .expired = false };
+    fm_hash first;
+    size_t steps = 0;
+    model m, plain;
+    world w;
+
+    world_make(&w, KEY_TYPES[0]);
+    model_make(&m);
+    model_make(&plain);
+    model_sign(&m, w.aggregator_id, w.now_s);
+    make_path(parent, w.root, "parent");
+    make_path(child, w.root, "child");
+    make_path(dir, w.root, "folder");
+    make_path(weights, dir, "model.safetensors");
+    make_path(last, w.root, "last");
+    need(fm_dir_make(dir, 0700) == FM_OK && model_save(&m, parent) && model_save(&plain, child) &&
+             model_save(&plain, weights) && model_save(&plain, last),
+         "files");
+    CU_ASSERT_EQUAL(fm_card_carry(child, "distil", last), FM_OK); /* there is no card to carry */
+    CU_ASSERT_EQUAL(fm_card_open(last, &s), FM_ENOTFOUND);
+    CU_ASSERT_EQUAL_FATAL(fm_card_carry(parent, "quantize-int8", child), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_card_carry(child, "merge", dir), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_card_carry(dir, "distil", last), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_card_open(last, &s), FM_OK);
+    CU_ASSERT_EQUAL(fm_safetensors_count(s), 2);
+    CU_ASSERT_STRING_EQUAL(fm_safetensors_meta_get(s, "author"), "the tests");
+    CU_ASSERT_EQUAL(
+        fm_derivation_read(fm_safetensors_meta_get(s, FM_META_DERIVATION), &first, &steps), FM_OK);
+    CU_ASSERT_EQUAL(steps, 3);
+    CU_ASSERT_EQUAL_FATAL(fm_card_verify("last", s, w.trust, w.now_s, &v), FM_OK);
+    CU_ASSERT_EQUAL(v.standing, FM_CARD_DERIVED);
+    CU_ASSERT(fm_hash_equal(&first, &v.card.weights));
+    fm_card_verdict_fini(&v);
+    fm_safetensors_free(&s);
+    model_end(&m);
+    world_end(&w);
+}
+
 static void what_is_no_record_is_refused(void)
 {
 #define HASH "abababababababababababababababababababababababababababababababab"
@@ -66,6 +110,7 @@ static void what_is_no_record_is_refused(void)
 
 static const fm_test tests[] = {
     { "steps add up and the first names the card", steps_add_up_and_the_first_names_the_card },
+    { "a card goes along into files and folders", a_card_goes_along_into_files_and_folders },
     { "what is no record is refused", what_is_no_record_is_refused },
 };
 const fm_test_suite suite_derivation = { "provenance.derivation", tests, FM_TEST_COUNT(tests) };
