@@ -25,7 +25,7 @@ int main(int argc, char **argv)
     };
     static const fm_cli_program program = {
         .program = "fedmoe-model",
-        .summary = "Make, look into and use fedmoe's models; no network, no keys.",
+        .summary = "Make, look into and use fedmoe's models; no network.",
         .examples =
             "fedmoe-model check --schema heart_disease.yaml processed.cleveland.data\n"
             "fedmoe-model new --schema heart_disease.yaml --output first.safetensors\n"

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fedmoe/base/clock.h"
+#include "card_internal.h"
 #include "fedmoe/provenance/derivation.h"
 #include "model.h"
 
@@ -157,6 +157,71 @@ static void only_an_aggregator_signs(void)
     desk_end(&d);
 }
 
+/** The card of `m` again, in the name of `id`, whose own key and certificate make it. */
+static void forge(model *m, const fm_identity *id, int64_t when_s)
+{
+    const uint8_t *der;
+    size_t len, sig_len;
+    uint8_t sig[FM_SIGNATURE_MAX];
+    fm_card_signed *t = &m->texts;
+    fm_buf message = { 0 };
+    fm_card c = { 0 };
+
+    need(fm_card_parse("card", t->card.data, t->card.len, &c) == FM_OK, "card");
+    memcpy(c.signer, fm_identity_info(id)->name, sizeof c.signer);
+    c.signed_s = when_s;
+    fm_buf_fini(&t->card);
+    fm_buf_fini(&t->certificates);
+    fm_buf_fini(&t->signature);
+    fm_identity_der(id, &der, &len);
+    need(fm_card_write(&c, &t->card) == FM_OK &&
+             fm_base64_put(&t->certificates, der, len) == FM_OK &&
+             fm_card_message(t->card.data, t->card.len, t->certificates.data, t->certificates.len,
+                             &message) == FM_OK &&
+             fm_identity_sign(id, FM_CARD_LABEL, message.data, message.len, sig, &sig_len) ==
+                 FM_OK &&
+             fm_base64_put(&t->signature, sig, sig_len) == FM_OK,
+         "forgery");
+    fm_card_signed_meta(t, m->meta + 2);
+    fm_buf_fini(&message);
+    fm_card_fini(&c);
+}
+
+/* Mounts it: a member of the consortium makes a card with its own good certificate. */
+static void a_nodes_card_is_refused(void)
+{
+    desk d;
+
+    desk_make(&d, KEY_TYPES[0]);
+    forge(&d.m, d.w.aggregator_id, d.w.now_s); /* so the forgery is a good one but for its role */
+    CU_ASSERT_EQUAL(verdict_of(&d, d.w.trust), FM_OK);
+    forge(&d.m, d.w.node_id, d.w.now_s);
+    CU_ASSERT_EQUAL(verdict_of(&d, d.w.trust), FM_EAUTH);
+    CU_ASSERT(says(FM_META_CARD_CERTIFICATES));
+    desk_end(&d);
+}
+
+/* Mounts it: the aggregator's name on a card, under a signature by a node's key. */
+static void anothers_signature_under_the_aggregators_card_is_refused(void)
+{
+    fm_buf certificates = { 0 }, card = { 0 };
+    desk d;
+
+    desk_make(&d, KEY_TYPES[0]);
+    need(fm_buf_append(&card, d.m.texts.card.data, d.m.texts.card.len) == FM_OK &&
+             fm_buf_append(&certificates, d.m.texts.certificates.data,
+                           d.m.texts.certificates.len) == FM_OK,
+         "copies");
+    forge(&d.m, d.w.node_id, d.w.now_s);
+    d.m.meta[2].value = (const char *)card.data;
+    d.m.meta[4].value = (const char *)certificates.data;
+    CU_ASSERT_EQUAL(verdict_of(&d, d.w.trust), FM_EAUTH);
+    CU_ASSERT(says("the signature does not fit"));
+    fm_buf_fini(&certificates);
+    fm_buf_fini(&card);
+    desk_end(&d);
+}
+
 static void another_consortiums_card_is_refused(void)
 {
     desk d;
@@ -296,6 +361,9 @@ static const fm_test tests[] = {
     { "what was changed is named", what_was_changed_is_named },
     { "a card cannot be moved to another model", a_card_cannot_be_moved_to_another_model },
     { "only an aggregator signs", only_an_aggregator_signs },
+    { "a node's card is refused", a_nodes_card_is_refused },
+    { "another's signature under the aggregator's card is refused",
+      anothers_signature_under_the_aggregators_card_is_refused },
     { "another consortium's card is refused", another_consortiums_card_is_refused },
     { "an expired certificate counts for its own time",
       an_expired_certificate_counts_for_its_own_time },
