@@ -7,6 +7,11 @@ int main(int argc, char **argv)
         { "new", "make a model for a schema, or a language model", fm_cmd_new },
         { "train", "train a model on one file of records, with privacy", fm_cmd_train },
         { "finetune", "adapt a language model to texts, with privacy", fm_cmd_finetune },
+        { "fingerprint key", "make the key that fingerprints are drawn from",
+          fm_cmd_fingerprint_key },
+        { "fingerprint mark", "a copy of a model that carries its recipient's mark",
+          fm_cmd_fingerprint_mark },
+        { "fingerprint identify", "whose copy a leaked model is", fm_cmd_fingerprint_identify },
         { "adapter", "a federation's adapter as a folder with PEFT's names", fm_cmd_adapter },
         { "inspect", "show what a model file or folder holds", fm_cmd_inspect },
         { "evaluate", "measure a model on labelled records", fm_cmd_evaluate },
@@ -24,7 +29,7 @@ int main(int argc, char **argv)
     };
     static const fm_cli_program program = {
         .program = "fedmoe-model",
-        .summary = "Make, look into and use fedmoe's models; no network, no keys but a watermark's.",
+        .summary = "Make, look into and use fedmoe's models; no network.",
         .examples =
             "fedmoe-model check --schema heart_disease.yaml processed.cleveland.data\n"
             "fedmoe-model new --schema heart_disease.yaml --output first.safetensors\n"

@@ -220,6 +220,25 @@ fm_status fm_trust_load(const char *dir, fm_trust **out)
     return st;
 }
 
+fm_status fm_trust_load_files(const char *ca, const char *crl, fm_trust **out)
+{
+    fm_trust *t = NULL;
+    char *dir = NULL;
+    fm_status st;
+
+    if (!ca || !out)
+        return fm_fail(FM_EINVAL, "fm_trust_load_files: NULL argument");
+    if ((st = fm_path_dir(ca, &dir)) == FM_OK && (st = fm_trust_load_file(ca, "", &t)) == FM_OK &&
+        (st = load_federation(t, dir)) == FM_OK &&
+        (!crl || (st = fm_trust_read_lists(t, crl, false)) == FM_OK)) {
+        *out = t;
+        t = NULL;
+    }
+    free(dir);
+    fm_trust_free(&t);
+    return st;
+}
+
 void fm_trust_free(fm_trust **t)
 {
     if (!t || !*t)

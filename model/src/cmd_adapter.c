@@ -6,6 +6,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/model/adapter_terms.h"
 #include "fedmoe/model/tabular.h"
+#include "fedmoe/provenance/derivation.h"
 
 #define FILE_MOST ((size_t)1 << 30)
 
@@ -29,6 +30,20 @@ static fm_status write_result(const request *r, const fm_decoder_folder *f, fm_d
     return fm_decoder_folder_write(f, flat, r->output);
 }
 
+/* A whole model's card lies beside its files, an adapter's within its one: PEFT's folder stays PEFT's. */
+static fm_status carry_card(const request *r)
+{
+    char *path = NULL;
+    fm_status st;
+
+    if (r->merge)
+        return fm_card_carry(r->file, "merge", r->output);
+    if (!(st = fm_path_join(r->output, "adapter_model.safetensors", &path)))
+        st = fm_card_carry(r->file, "adapter", path);
+    free(path);
+    return st;
+}
+
 static fm_status convert(const request *r)
 {
     fm_decoder_folder *folder = NULL;
@@ -50,6 +65,8 @@ static fm_status convert(const request *r)
              !(st = fm_adapter_terms_load(&t, folder, 0, &d)) &&
              !(st = fm_adapter_terms_read(file, d)))
         st = write_result(r, folder, d, &t);
+    if (!st)
+        st = carry_card(r);
     fm_decoder_free(&d);
     fm_decoder_folder_free(&folder);
     fm_safetensors_free(&file);

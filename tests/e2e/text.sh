@@ -137,6 +137,29 @@ check "not for another base" refused out "is not the base model" \
 check "the base with it" into out "$model" adapter --model "$RUN/base" --merge --output merged export.safetensors
 check "is a model" into out "$model" inspect merged
 
+# The federation's card goes along, and asks whoever runs the model to have read its use policy.
+export XDG_CONFIG_HOME=$WORK/config
+verify=("$model" inspect --verify --ca "$RUN/aggregator/ca.crt")
+check "the card is good" into out "${verify[@]}" export.safetensors
+check "and names the base" says out "^base +[0-9a-f]{64}"
+POLICY=$(sed -n 's/^policy  *//p' out)
+PURPOSE=$(sed -n 's/^allowed  *//p' out)
+check "what was made of it is derived: a model" refused out "the derivation itself is not signed" "${verify[@]}" merged
+check "and an adapter" refused out "the derivation itself is not signed" "${verify[@]}" adapter
+say=("$model" generate --model merged --tokens 1,2 --max-tokens 4 --seed 1)
+check "no token before the policy was acknowledged" refused out "--acknowledge-policy $POLICY once" "${say[@]}" --purpose "$PURPOSE"
+check "nor another one" refused out "another policy" "${say[@]}" --purpose "$PURPOSE" --acknowledge-policy "$(printf '%064d' 0)"
+check "nor for a purpose that is not allowed" refused out "allows '$PURPOSE'" "${say[@]}" --purpose pricing --acknowledge-policy "$POLICY"
+check "nothing was written so far" [ ! -s "$XDG_CONFIG_HOME/fedmoe/requests.log" ]
+check "then it answers" into out "${say[@]}" --purpose "$PURPOSE" --acknowledge-policy "$POLICY"
+check "and from then on without" into out "${say[@]}" --purpose "$PURPOSE"
+check "two lines of audit, for their owner alone" \
+    [ "$(wc -l <"$XDG_CONFIG_HOME/fedmoe/requests.log") $(stat -c %a "$XDG_CONFIG_HOME/fedmoe/requests.log")" = "2 600" ]
+check "with what each was" says "$XDG_CONFIG_HOME/fedmoe/requests.log" \
+    "\"policy\": \"$POLICY\".*\"purpose\": \"$PURPOSE\", \"tokens_in\": 2, \"tokens_out\": 4, \"prompt\": \"[0-9a-f]{64}\""
+check "a log that others can read is refused" bash -c 'install -m 644 /dev/null open.log; ! "$@" --log open.log >out 2>&1 && grep -q "chmod 600" out' _ "${say[@]}" --purpose "$PURPOSE"
+unset XDG_CONFIG_HOME
+
 # Without noise and with every unit in every round: what finetune does with all the notes at once.
 sed -i -e 's/sampling_rate: .*/sampling_rate: 1/' -e 's/^  epsilon: .*/  epsilon: 1000\n  insecure_noise_multiplier: 0/' "$RUN/federation.yaml"
 sed -i 's/rounds: 4/rounds: 4\n  learning_rate: 0.02/' "$RUN/federation.yaml"
