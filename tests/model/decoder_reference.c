@@ -268,27 +268,70 @@ static void feed_all(const ref *r, bool dense, double *x)
         feed(r, l->shared_gate, l->shared_up, l->shared_down, c->shared_hidden, n, m, x);
 }
 
-static double token_loss(const ref *r, const fm_decoder_layout *l, const double *x, uint32_t target)
+static void row_logits(const ref *r, const fm_decoder_layout *l, const double *x, double *z)
 {
     const fm_decoder_config *c = r->c;
-    double n[MOST], sum = 0.0, mine = 0.0;
+    double n[MOST];
 
     norm(r, l->norm, c->norm_epsilon, x, c->width, n);
     for (size_t v = 0; v < c->vocabulary; v++) {
-        double z = 0.0;
-
+        z[v] = 0.0;
         for (size_t k = 0; k < c->width; k++)
-            z += r->theta[l->head + v * c->width + k] * n[k];
-        z /= c->logits_divisor;
-        sum += exp(z);
-        mine = v == target ? z : mine;
+            z[v] += r->theta[l->head + v * c->width + k] * n[k];
+        z[v] /= c->logits_divisor;
     }
-    return log(sum) - mine;
+}
+
+static double token_loss(const double *z, size_t n, uint32_t target)
+{
+    double sum = 0.0;
+
+    for (size_t v = 0; v < n; v++)
+        sum += exp(z[v]);
+    return log(sum) - z[target];
+}
+
+static double term(double q, double p)
+{
+    return q > 0.0 ? q * log(q / p) : 0.0;
+}
+
+/* KL of the teacher's named tokens and the rest. */
+static double divergence(const double *z, size_t n, const fm_decoder_soft *s, size_t row)
+{
+    double sum = 0.0, named = 0.0, kl = 0.0;
+
+    for (size_t v = 0; v < n; v++)
+        sum += exp(z[v] / s->temperature);
+    for (size_t k = 0; k < s->most; k++) {
+        const double p = exp(z[s->tokens[row * s->most + k]] / s->temperature) / sum;
+
+        kl += term((double)s->chances[row * s->most + k], p);
+        named += p;
+    }
+    return kl + term((double)s->rest[row], 1.0 - named);
+}
+
+static double row_loss(const double *z, size_t n, uint32_t target, const fm_decoder_soft *s,
+                       size_t row)
+{
+    if (!s)
+        return token_loss(z, n, target);
+    return (1.0 - s->share) * token_loss(z, n, target) +
+           s->share * s->temperature * s->temperature * divergence(z, n, s, row);
 }
 
 double decoder_reference_loss(const fm_decoder_config *c, const fm_decoder_layout *l,
                               const double *theta, const uint32_t *tokens, size_t length)
 {
+    return decoder_reference_soft_loss(c, l, theta, tokens, length, NULL, 0);
+}
+
+double decoder_reference_soft_loss(const fm_decoder_config *c, const fm_decoder_layout *l,
+                                   const double *theta, const uint32_t *tokens, size_t length,
+                                   const fm_decoder_soft *soft, size_t row)
+{
+    double *z = calloc(c->vocabulary, sizeof *z);
     double(*x)[MOST] = calloc(length, sizeof *x), loss = 0.0;
     ref r = { .c = c, .theta = theta, .length = length };
 
@@ -301,8 +344,11 @@ double decoder_reference_loss(const fm_decoder_config *c, const fm_decoder_layou
         for (size_t i = 0; i < length; i++)
             feed_all(&r, n < c->dense_layers, x[i]);
     }
-    for (size_t i = 0; i + 1 < length; i++)
-        loss += token_loss(&r, l, x[i], tokens[i + 1]);
+    for (size_t i = 0; i + 1 < length; i++) {
+        row_logits(&r, l, x[i], z);
+        loss += row_loss(z, c->vocabulary, tokens[i + 1], soft, row + i);
+    }
     free(x);
+    free(z);
     return length > 1 ? loss / (double)(length - 1) : 0.0;
 }
