@@ -7,6 +7,7 @@ int main(int argc, char **argv)
         { "new", "make a model for a schema, or a language model", fm_cmd_new },
         { "train", "train a model on one file of records, with privacy", fm_cmd_train },
         { "finetune", "adapt a language model to texts, with privacy", fm_cmd_finetune },
+        { "distill", "a small language model that learns from a large one", fm_cmd_distill },
         { "adapter", "a federation's adapter as a folder with PEFT's names", fm_cmd_adapter },
         { "inspect", "show what a model file or folder holds", fm_cmd_inspect },
         { "evaluate", "measure a model on labelled records", fm_cmd_evaluate },

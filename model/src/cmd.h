@@ -12,6 +12,7 @@
 int fm_cmd_new(int argc, char **argv);
 int fm_cmd_train(int argc, char **argv);
 int fm_cmd_finetune(int argc, char **argv);
+int fm_cmd_distill(int argc, char **argv);
 int fm_cmd_adapter(int argc, char **argv);
 int fm_cmd_inspect(int argc, char **argv);
 int fm_cmd_evaluate(int argc, char **argv);
