@@ -334,7 +334,7 @@ static fm_status list_tensors(const fm_decoder_json *j, first_list *l, fm_decode
 static void draw(const fm_decoder_json *j, const first_list *l, uint64_t seed, float *flat)
 {
     fm_rng_seed state;
-    fm_rng rng = fm_rng_seeded(&state, seed);
+    fm_rng rng = fm_rng_public(&state, seed);
 
     for (size_t i = 0; i < l->count; i++)
         fill(&l->list[i], j->initializer_range, &rng, flat + l->list[i].at);

@@ -58,6 +58,7 @@ static fm_decoder *teach(const setting *s, const fm_corpus *first, const fm_corp
 /* A way to train a student: on what, and with how much of the teacher. */
 typedef struct {
     double share, temperature, rate;
+    uint64_t rounds;
 } way;
 
 static double student_loss(const setting *s, const fm_decoder *teacher, const fm_corpus *c,
@@ -84,7 +85,7 @@ static double student_loss(const setting *s, const fm_decoder *teacher, const fm
 
     fm_training_student_defaults(&given, &t);
     t.learning_rate = w->rate > 0.0 ? w->rate : t.learning_rate;
-    t.rounds = s->rounds;
+    t.rounds = w->rounds;
     if (w->share > 0.0)
         bench_need(fm_teacher_new(teacher, c, &teaching, &lessons));
     spec.learner = lessons ? fm_learner_taught(d, c, lessons) : fm_learner_decoder(d, c);
@@ -104,12 +105,16 @@ static double student_loss(const setting *s, const fm_decoder *teacher, const fm
 
 /* ---- what is compared ---- */
 
-static const way direct[] = { { 0.0, 1.0, 0.005 }, { 0.0, 1.0, 0.01 }, { 0.0, 1.0, 0.02 } };
+static const way direct[] = {
+    { 0.0, 1.0, 0.005, 50 },
+    { 0.0, 1.0, 0.005, 100 },
+    { 0.0, 1.0, 0.005, 200 },
+    { 0.0, 1.0, 0.01, 100 },
+};
 static const way distilled[] = {
-    { 1.0, 1.0, 0.01 },
-    { 1.0, 2.0, 0.01 },
-    { 0.5, 2.0, 0.01 },
-    { 1.0, 1.0, 0.02 },
+    { 1.0, 1.0, 0.01, 300 },
+    { 1.0, 2.0, 0.01, 300 },
+    { 0.7, 1.0, 0.01, 300 },
 };
 
 static double best_of(const setting *s, const char *name, const fm_decoder *teacher,
@@ -124,8 +129,8 @@ static double best_of(const setting *s, const char *name, const fm_decoder *teac
         const double chosen = student_loss(s, teacher, c, &ways[i], seed, choose, test, &tested);
 
         if (getenv("BENCH_ALL"))
-            printf("      share %g, temperature %g, rate %g: %.4f %.4f\n", ways[i].share,
-                   ways[i].temperature, ways[i].rate, chosen, tested);
+            printf("      share %g, temperature %g, rate %g, rounds %d: %.4f %.4f\n", ways[i].share,
+                   ways[i].temperature, ways[i].rate, (int)ways[i].rounds, chosen, tested), fflush(stdout);
         if (chosen < best) {
             best = chosen;
             loss = tested;

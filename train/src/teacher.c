@@ -24,6 +24,7 @@ struct fm_lesson {
     fm_teacher *teacher;
     fm_decoder *worker;
     size_t batch;
+    bool used; /* the worker and fresh, since they were wiped */
     targets now, fresh; /* [batch]; fresh where something is kept */
     uint32_t *tokens;   /* [batch] of sequences that are not known yet */
     uint32_t *ends;     /* [batch] */
@@ -181,14 +182,16 @@ void fm_lesson_forget(fm_lesson *l)
 {
     const size_t most = l->teacher->settings.most;
 
-    if (l->worker)
-        fm_decoder_forget(l->worker);
     wipe_targets(&l->now, l->batch, most);
+    if (!l->used)
+        return;
+    fm_decoder_forget(l->worker);
     wipe_targets(&l->fresh, l->batch, most);
     if (l->tokens)
         sodium_memzero(l->tokens, l->batch * sizeof *l->tokens);
     if (l->ends)
         sodium_memzero(l->ends, l->batch * sizeof *l->ends);
+    l->used = false;
 }
 
 void fm_lesson_free(fm_lesson **lesson)
@@ -209,6 +212,7 @@ void fm_lesson_free(fm_lesson **lesson)
 
 static fm_status soften(fm_lesson *l, const fm_decoder_batch *b, targets *to)
 {
+    l->used = true;
     return fm_decoder_soften(l->worker, b, l->teacher->settings.temperature,
                              l->teacher->settings.most, to->tokens, to->chances, to->rest);
 }
