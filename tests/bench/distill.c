@@ -130,7 +130,8 @@ static double best_of(const setting *s, const char *name, const fm_decoder *teac
 
         if (getenv("BENCH_ALL"))
             printf("      share %g, temperature %g, rate %g, rounds %d: %.4f %.4f\n", ways[i].share,
-                   ways[i].temperature, ways[i].rate, (int)ways[i].rounds, chosen, tested), fflush(stdout);
+                   ways[i].temperature, ways[i].rate, (int)ways[i].rounds, chosen, tested),
+                fflush(stdout);
         if (chosen < best) {
             best = chosen;
             loss = tested;
