@@ -154,7 +154,7 @@ int fm_cmd_distill(int argc, char **argv)
             "fedmoe-model distill --teacher clinical --student lite-tiny --schema public.yaml "
             "--output ward abstracts.csv\n"
             "fedmoe-model distill --teacher base --adapter adapter --student lite-tiny --schema "
-            "public.yaml --generate 20000 --output ward abstracts.csv\n"
+            "public.yaml --generate 2000 --context 128 --output ward abstracts.csv\n"
             "fedmoe-model distill --teacher clinical --student ward --schema notes.yaml --epsilon "
             "3 --output ward-2 notes.csv",
         .options = options,

@@ -24,7 +24,7 @@
 #define KEPT ((size_t)1 << 30)
 
 typedef struct {
-    uint64_t seeds, passes, teacher_records, records, written, begin, rounds;
+    uint64_t seeds, first, passes, teacher_records, records, written, begin, rounds;
     const char *teacher, *student;
 } setting;
 
@@ -58,7 +58,7 @@ static fm_decoder *teach(const setting *s, const fm_corpus *first, const fm_corp
 /* A way to train a student: on what, and with how much of the teacher. */
 typedef struct {
     double share, temperature, rate;
-    uint64_t rounds;
+    double rounds; /* of the setting's */
 } way;
 
 static double student_loss(const setting *s, const fm_decoder *teacher, const fm_corpus *c,
@@ -85,7 +85,7 @@ static double student_loss(const setting *s, const fm_decoder *teacher, const fm
 
     fm_training_student_defaults(&given, &t);
     t.learning_rate = w->rate > 0.0 ? w->rate : t.learning_rate;
-    t.rounds = w->rounds;
+    t.rounds = (uint64_t)ceil(w->rounds * (double)s->rounds);
     if (w->share > 0.0)
         bench_need(fm_teacher_new(teacher, c, &teaching, &lessons));
     spec.learner = lessons ? fm_learner_taught(d, c, lessons) : fm_learner_decoder(d, c);
@@ -106,15 +106,12 @@ static double student_loss(const setting *s, const fm_decoder *teacher, const fm
 /* ---- what is compared ---- */
 
 static const way direct[] = {
-    { 0.0, 1.0, 0.005, 50 },
-    { 0.0, 1.0, 0.005, 100 },
-    { 0.0, 1.0, 0.005, 200 },
-    { 0.0, 1.0, 0.01, 100 },
+    { 0.0, 1.0, 0.005, 1.0 },
+    { 0.0, 1.0, 0.01, 1.0 },
 };
 static const way distilled[] = {
-    { 1.0, 1.0, 0.01, 300 },
-    { 1.0, 2.0, 0.01, 300 },
-    { 0.7, 1.0, 0.01, 300 },
+    { 1.0, 1.0, 0.01, 1.0 },
+    { 0.7, 1.0, 0.01, 1.0 },
 };
 
 static double best_of(const setting *s, const char *name, const fm_decoder *teacher,
@@ -128,10 +125,10 @@ static double best_of(const setting *s, const char *name, const fm_decoder *teac
         double tested = 0.0;
         const double chosen = student_loss(s, teacher, c, &ways[i], seed, choose, test, &tested);
 
-        if (getenv("BENCH_ALL"))
-            printf("      share %g, temperature %g, rate %g, rounds %d: %.4f %.4f\n", ways[i].share,
-                   ways[i].temperature, ways[i].rate, (int)ways[i].rounds, chosen, tested),
-                fflush(stdout);
+        printf("      share %g, temperature %g, rate %g, %.0f rounds: choosing %.4f\n",
+               ways[i].share, ways[i].temperature, ways[i].rate,
+               ceil(ways[i].rounds * (double)s->rounds), chosen);
+        fflush(stdout);
         if (chosen < best) {
             best = chosen;
             loss = tested;
@@ -166,15 +163,16 @@ static void one_seed(const setting *s, const fm_corpus *first, const fm_corpus *
                                    .end_token = END_TOKEN,
                                    .seed = 1000 * seed };
     const size_t at = (size_t)s->teacher_records, n = (size_t)s->records;
-    fm_corpus private, public, choose, test, *written = NULL;
+    fm_corpus ward_texts, private, public, choose, test, *written = NULL;
     fm_decoder *teacher;
     double losses[WAYS];
 
+    bench_choose(first, seed, 0, (size_t)s->first, &ward_texts);
     bench_choose(other, seed, 0, at, &private);
     bench_choose(other, seed, at, n, &public);
     bench_choose(other, seed, at + n, 300, &choose);
     bench_choose(other, seed, at + n + 300, 1000, &test);
-    teacher = teach(s, first, &private, seed);
+    teacher = teach(s, &ward_texts, &private, seed);
     losses[0] = bench_loss(teacher, &test);
     printf("  seed %llu\n    %-44s loss %.4f\n", (unsigned long long)seed, "teacher", losses[0]);
     losses[1] = best_of(s, "student, directly on public texts", teacher, &public, direct,
@@ -187,6 +185,7 @@ static void one_seed(const setting *s, const fm_corpus *first, const fm_corpus *
     for (size_t i = 0; i < WAYS; i++)
         sums[i] += losses[i] / (double)s->seeds;
     fm_corpus_free(&written);
+    bench_chosen_free(&ward_texts);
     bench_chosen_free(&private);
     bench_chosen_free(&public);
     bench_chosen_free(&choose);
@@ -197,26 +196,29 @@ static void one_seed(const setting *s, const fm_corpus *first, const fm_corpus *
 int main(int argc, char **argv)
 {
     setting s = { .seeds = 2,
-                  .passes = 6,
+                  .first = 2000,
+                  .passes = 3,
                   .teacher_records = 6000,
                   .records = 500,
-                  .written = 3000,
+                  .written = 2000,
                   .begin = 4,
-                  .rounds = 400,
+                  .rounds = 300,
                   .teacher = "lite-tiny",
                   .student = "lite-nano" };
     const fm_cli_option options[] = {
         { "seeds", FM_CLI_U64, &s.seeds, "N", "how often (default 2)", false, 1, 100 },
-        { "passes", FM_CLI_U64, &s.passes, "N", "of the teacher (default 6)", false, 1, 100 },
+        { "first", FM_CLI_U64, &s.first, "N",
+          "sequences of doctors that the teacher reads before (default 2000)", false, 1, 100000 },
+        { "passes", FM_CLI_U64, &s.passes, "N", "of the teacher (default 3)", false, 1, 100 },
         { "private", FM_CLI_U64, &s.teacher_records, "N", "texts of the teacher (default 6000)",
           false, 1, 8000 },
         { "public", FM_CLI_U64, &s.records, "N", "texts of the student (default 500)", false, 1,
           2000 },
-        { "written", FM_CLI_U64, &s.written, "N", "texts by the teacher (default 3000)", false, 1,
+        { "written", FM_CLI_U64, &s.written, "N", "texts by the teacher (default 2000)", false, 1,
           100000 },
         { "begin", FM_CLI_U64, &s.begin, "N", "public tokens each begins with (default 4)", false,
           1, 64 },
-        { "rounds", FM_CLI_U64, &s.rounds, "N", "of a student (default 400)", false, 1, 100000 },
+        { "rounds", FM_CLI_U64, &s.rounds, "N", "of a student (default 300)", false, 1, 100000 },
         { "teacher", FM_CLI_STRING, &s.teacher, "NAME", "preset (default lite-tiny)", false, 0, 0 },
         { "student", FM_CLI_STRING, &s.student, "NAME", "preset (default lite-nano)", false, 0, 0 },
     };
