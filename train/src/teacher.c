@@ -24,7 +24,7 @@ struct fm_lesson {
     fm_teacher *teacher;
     fm_decoder *worker;
     size_t batch;
-    bool used; /* the worker and fresh, since they were wiped */
+    bool used;          /* the worker and fresh, since they were wiped */
     targets now, fresh; /* [batch]; fresh where something is kept */
     uint32_t *tokens;   /* [batch] of sequences that are not known yet */
     uint32_t *ends;     /* [batch] */
