@@ -12,6 +12,7 @@ int main(int argc, char **argv)
         { "fingerprint mark", "a copy of a model that carries its recipient's mark",
           fm_cmd_fingerprint_mark },
         { "fingerprint identify", "whose copy a leaked model is", fm_cmd_fingerprint_identify },
+        { "distill", "a small language model that learns from a large one", fm_cmd_distill },
         { "adapter", "a federation's adapter as a folder with PEFT's names", fm_cmd_adapter },
         { "inspect", "show what a model file or folder holds", fm_cmd_inspect },
         { "evaluate", "measure a model on labelled records", fm_cmd_evaluate },

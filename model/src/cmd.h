@@ -15,6 +15,7 @@ int fm_cmd_finetune(int argc, char **argv);
 int fm_cmd_fingerprint_key(int argc, char **argv);
 int fm_cmd_fingerprint_mark(int argc, char **argv);
 int fm_cmd_fingerprint_identify(int argc, char **argv);
+int fm_cmd_distill(int argc, char **argv);
 int fm_cmd_adapter(int argc, char **argv);
 int fm_cmd_inspect(int argc, char **argv);
 int fm_cmd_evaluate(int argc, char **argv);

@@ -175,12 +175,15 @@ static fm_status measure(const fm_cmd_finetuning *f, fm_text_loss *out)
 static fm_status write_folder(fm_cmd_finetuning *f)
 {
     float *flat = fm_decoder_weights(f->decoder);
+    fm_cmd_promise_meta m;
+    fm_decoder_about about = { .meta_count = FM_CMD_PROMISE_META,
+                               .owner_only = f->promise.no_privacy };
 
     if (f->merge)
         fm_decoder_adapters_merge(f->decoder, flat);
-    return f->promise.no_privacy
-               ? fm_decoder_folder_write_for_owner(f->texts.folder, flat, f->output)
-               : fm_decoder_folder_write(f->texts.folder, flat, f->output);
+    fm_cmd_promise_write(&f->promise, &f->training, &m);
+    about.meta = m.meta;
+    return fm_decoder_folder_write_about(f->texts.folder, flat, &about, f->output);
 }
 
 static fm_status write_result(fm_cmd_finetuning *f)

@@ -17,6 +17,12 @@
 #define TEXT_RATE 0.125 /* of the units in a round, and no fewer than ... */
 #define TEXT_UNITS 128.0
 
+/* A student. */
+#define STUDENT_UNITS 64.0
+#define STUDENT_PASSES 20.0
+#define STUDENT_ROUNDS_LEAST 400.0
+#define STUDENT_LEARNING_RATE 0.005
+
 static double normal_below(double x)
 {
     return 0.5 * erfc(-x / sqrt(2.0));
@@ -66,6 +72,18 @@ void fm_training_text_defaults(const fm_training_case *c, fm_training *out)
                           .clip_quantile = 0.5,
                           .clip_rate = 0.2,
                           .clip_share = 0.1 };
+}
+
+void fm_training_student_defaults(const fm_training_case *c, fm_training *out)
+{
+    const double passes = STUDENT_PASSES * c->units / STUDENT_UNITS;
+
+    fm_training_text_defaults(c, out);
+    out->sampling_rate = fmin(1.0, STUDENT_UNITS / c->units);
+    out->rounds = (uint64_t)fmin(fmax(passes, STUDENT_ROUNDS_LEAST), 1e6);
+    out->learning_rate = STUDENT_LEARNING_RATE;
+    out->clip_norm = 1.0;
+    out->clip_quantile = 0.9;
 }
 
 void fm_training_defaults(const fm_training_case *c, fm_training *out)

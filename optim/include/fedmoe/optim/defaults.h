@@ -40,5 +40,8 @@ void fm_training_defaults(const fm_training_case *c, fm_training *out);
 /** For adapters of a language model: docs/text.md, "Fine-tuning". Of the case only units and delta
  *  matter. */
 void fm_training_text_defaults(const fm_training_case *c, fm_training *out);
+/** For all weights of a small language model that learns from texts which are not private, units being
+ *  sequences: docs/edge.md, "Distillation". */
+void fm_training_student_defaults(const fm_training_case *c, fm_training *out);
 
 #endif
