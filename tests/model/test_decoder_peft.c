@@ -185,6 +185,17 @@ static void what_is_no_adapter_of_the_model_is_refused_by_name(void)
           "rank_pattern is {\"q\":3}" },
         { Q_A, "2", "4.0", "{\"modules_to_save\":[\"lm_head\"]}", false, 0, FM_EINVAL,
           "modules_to_save is [\"lm_head\"]" },
+        { Q_A, "2", "4.0", "{\"r\":2,\"lora_alpha\":4,\"use_qalora\":false,\"unheard_of\":[]}",
+          false, 0, FM_OK, "" },
+        { Q_A, "2", "4.0", "{\"lora_alpha\":16}", false, 0, FM_EPROTO,
+          "lora_alpha is 4 in its metadata, 16 in adapter_config.json" },
+        { Q_A, "2", "4.0", "{\"r\":\"2\"}", false, 0, FM_EPROTO,
+          "r of adapter_config.json is not a number" },
+        { Q_A, "2", "4.0", "{\"use_qalora\":true}", false, 0, FM_EINVAL, "use_qalora is true" },
+        { Q_A, "2", "4.0", "{\"unheard_of\":1}", false, 0, FM_EINVAL, "unheard_of is 1" },
+        { Q_A, "2", "4.0", "{\"init_lora_weights\":\"gaussian\"}", false, 0, FM_OK, "" },
+        { Q_A, "2", "4.0", "{\"init_lora_weights\":\"pissa\"}", false, 0, FM_EINVAL,
+          "init_lora_weights is \"pissa\"" },
         { Q_A, "2", "4.0", "{\"r\":", false, 0, FM_EPARSE, "adapter_config.json" },
     };
     const decoder_folder_spec s = { .config = decoder_v3, .dtype = "F32" };
