@@ -1,4 +1,5 @@
 /* evaluate of a language model: how well it foretells texts. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -40,6 +41,11 @@ static fm_status measure(const fm_cmd_texts *t, const char *const *paths, size_t
         st = fm_train_measure(d, c, 0, out);
     fm_corpus_free(&c);
     fm_decoder_free(&d);
+    if (!st && !isfinite(out->loss))
+        st = fm_fail(FM_ENONFINITE,
+                     "%s gives some text a loss that is not a finite number: its weights%s are "
+                     "too large",
+                     t->model, t->adapters ? ", or those of --adapter," : "");
     return st;
 }
 

@@ -125,6 +125,12 @@ static bool parse_name(const fm_decoder_config *c, const char *name, half *h)
 
 /* ---- settings ---- */
 
+/* But for the digits that were written. */
+static bool is_same(double a, double b)
+{
+    return fabs(a - b) <= 1e-9 * fabs(b);
+}
+
 /* PEFT goes by adapter_config.json alone: what the metadata says must be the same. */
 static fm_status read_setting(const fm_adapter_file *f, const json_t *config, const char *key,
                               double *out)
@@ -136,7 +142,7 @@ static fm_status read_setting(const fm_adapter_file *f, const json_t *config, co
         return fm_fail(FM_EPROTO, "%s: metadata %s is '%.40s', not a number", f->path, key, text);
     if (value && !json_is_number(value))
         return fm_fail(FM_EPROTO, "%s: %s of " FM_PEFT_CONFIG " is not a number", f->path, key);
-    if (text && value && json_number_value(value) != *out)
+    if (text && value && !is_same(json_number_value(value), *out))
         return fm_fail(FM_EPROTO, "%s: %s is %g in its metadata, %g in " FM_PEFT_CONFIG, f->path,
                        key, *out, json_number_value(value));
     if (!text && !value)

@@ -224,7 +224,7 @@ static void check_written(const char *config, unsigned maps)
     const fm_adapter_about about = { .base = "base" };
     const decoder_folder_spec s = { .config = config, .dtype = "F32" };
     fm_decoder_options o = { .max_tokens = 2,
-                             .adapters = { .rank = 2, .alpha = 3.5, .maps = maps } };
+                             .adapters = { .rank = 2, .alpha = 10.0 / 3.0, .maps = maps } };
     char model[DECODER_PATH], root[DECODER_PATH], out[DECODER_PATH];
     fm_decoder *d = NULL, *e = NULL;
     fm_decoder_folder *f = NULL;
