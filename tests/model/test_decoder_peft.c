@@ -256,7 +256,7 @@ static void check_written(const char *config, unsigned maps)
     CU_ASSERT_EQUAL_FATAL(fm_adapter_file_open(out, fm_decoder_folder_config(f), &a), FM_OK);
     o.adapters = fm_adapter_file_adapters(a);
     CU_ASSERT_EQUAL(o.adapters.rank, 2);
-    CU_ASSERT_EQUAL(o.adapters.alpha, 3.5);
+    CU_ASSERT_EQUAL(o.adapters.alpha, 10.0 / 3.0);
     o.adapters.maps = maps; /* also those that this family does not have */
     CU_ASSERT_EQUAL_FATAL(fm_decoder_folder_load(f, &o, &e), FM_OK);
     CU_ASSERT_EQUAL_FATAL(fm_decoder_adapter_parameters(e), n);
