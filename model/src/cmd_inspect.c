@@ -146,7 +146,7 @@ int fm_cmd_inspect(int argc, char **argv)
         .program = program,
         .summary =
             "Show what a model file holds: schema, configuration, sizes, metadata, tensors; a "
-            "language model's folder; or a federation's adapters for one.",
+            "language model's folder; or adapters for one, of a federation or as PEFT keeps them.",
         .examples = "fedmoe-model inspect final.safetensors\n"
                     "fedmoe-model inspect --json final.safetensors\n"
                     "fedmoe-model inspect OLMoE-1B-7B-0924",
@@ -163,6 +163,8 @@ int fm_cmd_inspect(int argc, char **argv)
 
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
+    if (fm_inspect_is_peft(argv[first]))
+        return fm_inspect_peft(argv[first], json) ? fm_cli_failed(program) : 0;
     if (stat(argv[first], &info) == 0 && S_ISDIR(info.st_mode))
         return fm_inspect_folder(argv[first], json, speed) ? fm_cli_failed(program) : 0;
     if (fm_inspect_is_adapter(argv[first]))

@@ -13,6 +13,10 @@ FM_NODISCARD fm_status fm_inspect_folder(const char *dir, bool json, bool speed)
 bool fm_inspect_is_adapter(const char *path);
 FM_NODISCARD fm_status fm_inspect_adapter(const char *path, bool json);
 
+/** Whether a folder holds adapters as PEFT keeps them (decoder_adapter.h). */
+bool fm_inspect_is_peft(const char *dir);
+FM_NODISCARD fm_status fm_inspect_peft(const char *dir, bool json);
+
 /** A foreign text, and `end`: nothing in it may drive the terminal. */
 void fm_inspect_print_clean(const char *text, size_t n, const char *end);
 void fm_inspect_print_compute(const fm_compute_report *r);

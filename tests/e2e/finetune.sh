@@ -54,6 +54,10 @@ check "and that the number of people is public" says private.err "privacy units,
 check "no more than asked for" grep -q "^epsilon           7.9" private.txt
 check "PEFT's files, nothing else" [ "$(ls private | tr '\n' ' ')" = "adapter_config.json adapter_model.safetensors " ]
 
+"$model" inspect private >out 2>&1
+check "inspect shows its rank" says out "rank 4, alpha 8; with PEFT's names"
+check "and what it cost" says out "fedmoe.epsilon: 7.9"
+
 openly --threads 1 --test held.csv --json --output open >open.json 2>open.err
 check "without privacy it is said loudly" says open.err "NOTHING IS PRIVATE"
 check "and nobody else can look into it" [ "$(stat -c %a open)" = 700 ]
