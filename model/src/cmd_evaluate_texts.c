@@ -55,7 +55,11 @@ static fm_status show(const fm_cmd_texts *t, const fm_text_loss *loss, bool json
     fm_status st;
 
     if (!json) {
-        fm_cmd_loss_print(t->model, loss);
+        char name[256];
+
+        (void)snprintf(name, sizeof name, "%.100s%s%.100s", t->model, t->adapter ? " with " : "",
+                       t->adapter ? t->adapter : "");
+        fm_cmd_loss_print(name, loss);
         return FM_OK;
     }
     j = fm_cmd_loss_json(loss);

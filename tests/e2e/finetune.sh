@@ -174,6 +174,8 @@ b = open("huge/adapter_model.safetensors", "rb").read()
 n = 8 + struct.unpack("<Q", b[:8])[0]
 open("huge/adapter_model.safetensors", "wb").write(b[:n] + struct.pack("<f", 3e38) * ((len(b) - n) // 4))
 EOF
+"$model" evaluate --model base --adapter open --schema notes.yaml held.csv >out
+check "evaluate says of what the loss is" says out "^base with open: loss"
 check "a loss that is no number is no result" refused out "a loss that is not a finite number" \
     "$model" evaluate --model base --adapter huge --schema notes.yaml --json held.csv
 check "no diagram of texts" exits 2 out "is a language model" \
