@@ -179,7 +179,7 @@ int fm_cmd_inspect(int argc, char **argv)
         .program = program,
         .summary =
             "Show what a model file holds: schema, configuration, sizes, metadata, tensors; a "
-            "language model's folder; or a federation's adapters for one.",
+            "language model's folder; or adapters for one, of a federation or as PEFT keeps them.",
         .examples = "fedmoe-model inspect final.safetensors\n"
                     "fedmoe-model inspect --json final.safetensors\n"
                     "fedmoe-model inspect --verify --ca ca.crt --crl crl.pem final.safetensors\n"
@@ -201,6 +201,8 @@ int fm_cmd_inspect(int argc, char **argv)
     }
     if (verify)
         return fm_inspect_card(argv[first], &how, json) ? fm_cli_failed(program) : 0;
+    if (fm_inspect_is_peft(argv[first]))
+        return fm_inspect_peft(argv[first], json) ? fm_cli_failed(program) : 0;
     if (stat(argv[first], &info) == 0 && S_ISDIR(info.st_mode))
         return fm_inspect_folder(argv[first], json, speed) ? fm_cli_failed(program) : 0;
     if (fm_inspect_is_adapter(argv[first]))

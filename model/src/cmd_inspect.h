@@ -29,6 +29,9 @@ FM_NODISCARD fm_status fm_inspect_card(const char *path, const fm_inspect_trust 
 
 /** Of a file that has a card: a line that says so, and that it was not checked. */
 void fm_inspect_mention_card(const fm_safetensors *s);
+/** Whether a folder holds adapters as PEFT keeps them (decoder_adapter.h). */
+bool fm_inspect_is_peft(const char *dir);
+FM_NODISCARD fm_status fm_inspect_peft(const char *dir, bool json);
 
 /** A foreign text, and `end`: nothing in it may drive the terminal. */
 void fm_inspect_print_clean(const char *text, size_t n, const char *end);

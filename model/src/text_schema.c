@@ -271,6 +271,10 @@ static fm_status read(const fm_yaml_node *root, fm_text_schema *s)
 
     if (fm_yaml_node_kind(root) != FM_YAML_MAP)
         return fm_yaml_check_keys(root, csv);
+    if (fm_yaml_find(root, "columns") && !fm_yaml_find(root, "source"))
+        return fm_yaml_fail(fm_yaml_find(root, "columns"),
+                            "this is a schema of a table, and a schema of texts is needed: "
+                            "docs/text.md, \"Texts\"");
     if ((st = read_source(root, s)) || (st = fm_yaml_check_keys(root, known[s->source])) ||
         (st = fm_yaml_get_string(root, "name", &name)) ||
         (st = fm_yaml_get_string_or(root, "description", "", &description)) ||

@@ -96,6 +96,11 @@ static void check_ledger(checkup *c)
             (void)snprintf(detail, sizeof detail,
                            "%llu entries, chain whole; epsilon %.4f of %.4f is spent at delta %g",
                            (unsigned long long)entries, fm_words_up(spent), p->epsilon, p->delta);
+        if (st == FM_OK && spent > p->epsilon)
+            st = fm_fail(FM_EPERM,
+                         "epsilon %.4f is spent at delta %g, and policy.epsilon is %.4f: every "
+                         "plan will be refused",
+                         fm_words_up(spent), p->delta, p->epsilon);
         fm_ledger_close(&l);
     } else {
         st = fm_node_books_none_yet(&c->config);

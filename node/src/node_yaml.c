@@ -83,6 +83,28 @@ static fm_status put_places(fm_buf *b, const fm_node_yaml *o)
                                "refused.\n"
                                "  # schema: schema.yaml")) != FM_OK)
         return st;
+    return FM_OK;
+}
+
+static fm_status put_model(fm_buf *b, const fm_node_yaml *o)
+{
+    fm_status st;
+
+    if (!o->model)
+        return fm_buf_printf(b,
+                             "\n\n# To train on texts, the folder of the language model that all "
+                             "members have; records and\n"
+                             "# schema are then of texts.\n"
+                             "# model: base");
+    if ((st = fm_buf_printf(b, "\n\n# The language model that all members have; records and schema "
+                               "are of texts.\n"
+                               "model: ")) != FM_OK)
+        return st;
+    return put_path(b, o, "--model", o->model);
+}
+
+static fm_status put_ledger(fm_buf *b)
+{
     return fm_buf_printf(b, "\n\n# The book of what was spent; several federations may share it. "
                             "Keep it, back it up.\n"
                             "ledger: ledger.db\n\n");
@@ -148,6 +170,7 @@ static fm_status blame_option(const char *path, const char *yaml, fm_status st)
         { "  name: ", "--data-name" },
         { "  records: ", "--records" },
         { "  schema: ", "--schema" },
+        { "model: ", "--model" },
         { "  epsilon: ", "--epsilon" },
         { "  delta: ", "--delta" },
         { "    - ", "--purpose" },
@@ -181,7 +204,8 @@ fm_status fm_node_yaml_write(const fm_node_yaml *o)
     fm_status st;
 
     if ((st = fm_dir_make(o->directory, 0700)) != FM_OK || (st = put_head(&b, o)) != FM_OK ||
-        (st = put_places(&b, o)) != FM_OK || (st = put_policy(&b, o)) != FM_OK ||
+        (st = put_places(&b, o)) != FM_OK || (st = put_model(&b, o)) != FM_OK ||
+        (st = put_ledger(&b)) != FM_OK || (st = put_policy(&b, o)) != FM_OK ||
         (st = fm_path_join(o->directory, "node.yaml", &path)) != FM_OK)
         goto done;
     if ((st = fm_file_create(path, b.data, b.len, 0600)) == FM_EEXIST) {

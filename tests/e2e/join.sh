@@ -91,6 +91,7 @@ code=$(invite delta)
 check "delta joins with its code alone, from a pipe" join - delta < <(echo "$code")
 check "what join wrote is as people write it" says "$RUN/delta/node.yaml" "^  delta: 1e-05\$"
 check "and shows where the schema goes" says "$RUN/delta/node.yaml" "^  # schema: schema.yaml"
+check "and the language model" says "$RUN/delta/node.yaml" "^# model: base"
 check "the check asks for the purpose" refused "$WORK/out" "PROBLEM +purpose .*still reads" \
     "$BIN/fedmoe-node" check --config "$RUN/delta/node.yaml"
 snapshot() { find "$1" -type f -printf '%p %i %T@\n' -exec cksum {} + | sort; }

@@ -35,11 +35,18 @@ check "a base model" into out "$model" new --preset lite-tiny --seed 3 --tokeniz
 first() {
     rm -f "$RUN/model.safetensors"
     "$model" new --adapter-for "$RUN/base" --schema "$RUN/schema.yaml" --rank 2 --modules attention \
-        --seed 5 --output "$RUN/model.safetensors"
+        --seed 5 "$@" --output "$RUN/model.safetensors"
 }
 check "first adapters, for it" into out first
 check "say what travels" says out "rank 2, alpha 4, .* KB a round"
 check "and are small" [ "$(stat -c %s "$RUN/model.safetensors")" -lt $(($(stat -c %s "$RUN/base/model.safetensors") / 20)) ]
+
+check "a node.yaml for texts" into out "$BIN/fedmoe-node" init --directory made --name northgate \
+    --door tcp://127.0.0.1:7300 --door-key "$(sed -n 's/^  door_key: "\(.*\)"/\1/p' "$RUN/northgate/node.yaml")" \
+    --identity "$RUN/northgate/identity" --records "$RUN/northgate/records.csv" --schema "$RUN/schema.yaml" \
+    --model "$RUN/base" --unit who --purpose care
+check "is in order as it is" into out "$BIN/fedmoe-node" check --config made/node.yaml
+check "and names the base" says out "ok *base model .*run/base is there"
 
 for name in $HOSPITALS; do
     sed -i 's/^  unit: "record"$/  unit: "who"/' "$RUN/$name/node.yaml"
@@ -175,15 +182,17 @@ check "its folder" into out "$model" adapter --model "$RUN/base" --output federa
 check "the pooled training" into out "$model" finetune --model "$RUN/base" --schema "$RUN/schema.yaml" --rounds 4 \
     --sampling-rate 1 --learning-rate 0.02 --rank 2 --modules attention --seed 5 --no-privacy \
     --max-unit-sequences 2 --output alone pooled.csv
-check "gives the same adapter, but for the rounding" python3 - <<'PY'
-import json, struct
+# same_adapter FEDERATED ALONE: A to the bit, B but for the rounding.
+same_adapter() {
+    python3 - "$1" "$2" <<'PY'
+import json, struct, sys
 def read(path):
-    b = open(path, "rb").read()
+    b = open(path + "/adapter_model.safetensors", "rb").read()
     n = struct.unpack("<Q", b[:8])[0]
     h = json.loads(b[8:8 + n]); h.pop("__metadata__")
     return {k: struct.unpack(f"<{(v['data_offsets'][1] - v['data_offsets'][0]) // 4}f",
             b[8 + n:][v["data_offsets"][0]:v["data_offsets"][1]]) for k, v in h.items()}
-a, b = read("federated/adapter_model.safetensors"), read("alone/adapter_model.safetensors")
+a, b = read(sys.argv[1]), read(sys.argv[2])
 assert a.keys() == b.keys()
 assert all(a[k] == b[k] for k in a if "lora_A" in k)
 size = sum(x * x for k in b if "lora_B" in k for x in b[k]) ** .5
@@ -191,6 +200,25 @@ off = sum((x - y) ** 2 for k in b if "lora_B" in k for x, y in zip(a[k], b[k])) 
 print(f"  B off by {off / size:.2e} of its norm {size:.3f}")
 assert size > 0.01 and off < 1e-5 * size, (off, size)
 PY
+}
+check "gives the same adapter, but for the rounding" same_adapter federated alone
+
+# The same with square adapters, whose A and B each hospital computes from its own base.
+cp "$RUN/model.safetensors" "$RUN/federation.yaml" .
+first --square >out 2>&1
+check "a first square adapter says what travels" says out "rank 2, .* KB a round"
+sed -i 's/rounds: 4/rounds: 2/' "$RUN/federation.yaml"
+replan
+for name in $HOSPITALS; do rm -f "$RUN/$name/"{ledger.db*,state.db*,model.safetensors}; done
+start_all
+for name in $HOSPITALS; do check "$name ends well with square adapters" wait_end "$name" 120; done
+wait_end aggregator 30
+check "its folder, of square ones" into out "$model" adapter --model "$RUN/base" --output square "$RUN/northgate/model.safetensors"
+check "the pooled training of square ones" into out "$model" finetune --model "$RUN/base" --schema "$RUN/schema.yaml" --rounds 2 \
+    --sampling-rate 1 --learning-rate 0.02 --rank 2 --modules attention --seed 5 --square --no-privacy \
+    --max-unit-sequences 2 --output pooled pooled.csv
+check "gives the same, too" same_adapter square pooled
+cp model.safetensors federation.yaml "$RUN"
 
 # Plans that do not fit: the node says why, the aggregator hears one sentence.
 one="this node cannot take part in the plan; its own log says why"

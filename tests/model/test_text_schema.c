@@ -96,6 +96,8 @@ static void what_is_refused(void)
         { "[a]", "text.yaml:1:1: expected a map" },
         { "name: n\nsource: xml\nunit: record\n", "text.yaml:2:9: source is \"xml\"" },
         { "name: n\ntext: a\nunit: record\n", "source" },
+        { "name: n\ncolumns:\n  - {name: a, kind: numeric}\n",
+          "text.yaml:3:3: this is a schema of a table" },
         { "source: csv\ntext: a\nunit: record\n", "name" },
         { "name: n\nsource: csv\ntext: a\n", "unit" },
         { "name: n\nsource: csv\nunit: record\n", "text" },

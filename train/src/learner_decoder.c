@@ -180,7 +180,9 @@ static fm_status check_corpus(const fm_decoder_config *c, const fm_corpus *corpu
     for (uint64_t i = 0; i < corpus->starts[corpus->sequences]; i++)
         largest = corpus->tokens[i] > largest ? corpus->tokens[i] : largest;
     if (largest >= c->vocabulary)
-        return fm_fail(FM_EINVAL, "the texts have token %u, the model's vocabulary %zu", largest,
+        return fm_fail(FM_EINVAL, /* which one a text has is nobody's business */
+                       "the texts have a token that the model's vocabulary of %zu has not: the "
+                       "tokenizer is another model's",
                        c->vocabulary);
     return FM_OK;
 }
