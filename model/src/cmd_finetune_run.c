@@ -109,7 +109,9 @@ static fm_status load_decoder(fm_cmd_finetuning *f)
 
 static fm_status choose(fm_cmd_finetuning *f)
 {
-    const fm_training_case given = { .units = f->promise.units, .delta = f->promise.delta };
+    const fm_training_case given = { .units = f->promise.units,
+                                     .delta = f->promise.delta,
+                                     .no_privacy = f->promise.no_privacy };
     fm_training *t = &f->training;
 
     fm_training_text_defaults(&given, t);

@@ -24,11 +24,13 @@
 
 #define CONTEXT 256
 #define BATCH 2048
+#define SEEDS_MOST 100
 
 typedef struct {
     uint64_t seeds, passes, tune_passes, records, rank, tries, sequences;
-    const char *preset;
-    bool private, choose; /* measure that; on the texts that choose */
+    const char *preset, *only;  /* ways with that in their names; NULL: all */
+    bool private, both, choose; /* measure that; on the texts that choose */
+    bool apart;                 /* each way and seed in a process of its own */
     bench_private training;
 } setting;
 
@@ -93,7 +95,7 @@ static double tuned(const setting *s, const fm_decoder *base, const way *w, cons
             bench_pass(d, &t->train, BATCH, w->rates[k], steps, &rng, &adam);
             if ((loss = bench_loss(d, &t->choose)) < best) {
                 best = loss;
-                test = bench_loss(d, &t->test);
+                test = s->choose ? best : bench_loss(d, &t->test);
                 rate = w->rates[k];
                 pass = p + 1;
             }
@@ -132,64 +134,191 @@ static const way ways[] = {
 };
 #define WAYS (sizeof ways / sizeof ways[0])
 
-/* Private ways, at both epsilons; what is gained in the end is a share of what all weights gain. */
-static void private_gains(const setting *s, const fm_decoder *base, const split *t, uint64_t seed,
-                          double before, double full)
+/* What is measured: each way without privacy, then each at both epsilons. */
+static const double epsilons[] = { 8.0, 3.0 };
+#define EPSILONS (sizeof epsilons / sizeof epsilons[0])
+#define JOBS (WAYS + EPSILONS * WAYS)
+
+static size_t way_of(size_t job)
 {
-    static const double epsilons[] = { 8.0, 3.0 };
+    return job < WAYS ? job : (job - WAYS) / EPSILONS;
+}
 
-    for (size_t w = 1; w < WAYS; w++)
-        for (size_t k = 0; !ways[w].train_a && k < 2; k++) {
-            fm_decoder *d = copy_of(base, &ways[w], s->rank, seed);
-            bench_private p = s->training;
-            double loss;
+static double epsilon_of(size_t job)
+{
+    return epsilons[(job - WAYS) % EPSILONS];
+}
 
-            p.epsilon = epsilons[k];
-            loss = bench_private_loss(d, &p, &t->train, s->choose ? &t->choose : &t->test);
-            printf(
-                "    epsilon %g: %-34s loss %.4f, (adapted - base) / (all weights - base) %.3f\n",
-                p.epsilon, ways[w].name, loss, (before - loss) / (before - full));
-            fflush(stdout);
-            fm_decoder_free(&d);
+static bool wanted(const setting *s, size_t job)
+{
+    const way *w = &ways[way_of(job)];
+
+    if (job == 0)
+        return true;
+    if ((!s->both && s->private != (job >= WAYS)) || (job >= WAYS && (!w->adapters || w->train_a)))
+        return false;
+    return !s->only || strstr(w->name, s->only);
+}
+
+static double private_loss(const setting *s, const fm_decoder *base, const split *t, uint64_t seed,
+                           size_t job)
+{
+    fm_decoder *d = copy_of(base, &ways[way_of(job)], s->rank, seed);
+    bench_private p = s->training;
+    double loss;
+
+    p.epsilon = epsilon_of(job);
+    p.threads = s->apart ? 1 : 0;
+    loss = bench_private_loss(d, &p, &t->train, s->choose ? &t->choose : &t->test);
+    printf("    epsilon %g: %-34s loss %.4f\n", p.epsilon, ways[way_of(job)].name, loss);
+    fflush(stdout);
+    fm_decoder_free(&d);
+    return loss;
+}
+
+static double run_job(const setting *s, const fm_decoder *base, const split *t, uint64_t seed,
+                      size_t job)
+{
+    return job < WAYS ? tuned(s, base, &ways[job], t, seed) : private_loss(s, base, t, seed, job);
+}
+
+typedef struct {
+    double before, loss[JOBS];
+} result;
+
+/* @return in a new process 0, and *end is where its result goes to; here 1, and where it comes
+ *         from. */
+static int apart(int *end)
+{
+    int ends[2];
+    pid_t child;
+
+    fflush(stdout);
+    if (pipe(ends) != 0 || (child = fork()) < 0)
+        exit(1);
+    (void)close(ends[child != 0]);
+    *end = ends[child == 0];
+    return child != 0;
+}
+
+static void give(int end, const void *from, size_t bytes)
+{
+    _exit(write(end, from, bytes) != (ssize_t)bytes);
+}
+
+static void take(int end, void *to, size_t bytes)
+{
+    if (read(end, to, bytes) != (ssize_t)bytes)
+        exit(1);
+    (void)close(end);
+}
+
+static void run_jobs(const setting *s, const fm_decoder *base, const split *t, uint64_t seed,
+                     result *r)
+{
+    int ends[JOBS];
+
+    for (size_t k = 0; k < JOBS; k++) {
+        if (!wanted(s, k))
+            continue;
+        if (!s->apart) {
+            r->loss[k] = run_job(s, base, t, seed, k);
+        } else if (apart(&ends[k]) == 0) {
+            r->loss[k] = run_job(s, base, t, seed, k);
+            give(ends[k], &r->loss[k], sizeof r->loss[k]);
         }
+    }
+    for (size_t k = 0; s->apart && k < JOBS; k++)
+        if (wanted(s, k))
+            take(ends[k], &r->loss[k], sizeof r->loss[k]);
+}
+
+static void measure_seed(const setting *s, const fm_corpus *first, const fm_corpus *other,
+                         uint64_t seed, result *r)
+{
+    fm_decoder *base = pretrain(s, first, seed);
+    split t;
+
+    bench_choose(other, seed, 0, (size_t)s->records, &t.train);
+    bench_choose(other, seed, (size_t)s->records, 400, &t.choose);
+    bench_choose(other, seed, (size_t)s->records + 400, 1000, &t.test);
+    r->before = bench_loss(base, s->choose ? &t.choose : &t.test);
+    printf("seed %llu: base, on its own texts %.4f, on the others %.4f\n", (unsigned long long)seed,
+           bench_loss(base, first), r->before);
+    run_jobs(s, base, &t, seed, r);
+    bench_chosen_free(&t.train);
+    bench_chosen_free(&t.choose);
+    bench_chosen_free(&t.test);
+    fm_decoder_free(&base);
+}
+
+/* Mean over the seeds and its standard error. */
+static void print_mean(const double *x, uint64_t n)
+{
+    double mean = 0.0, square = 0.0;
+
+    for (uint64_t i = 0; i < n; i++)
+        mean += x[i] / (double)n;
+    for (uint64_t i = 0; i < n; i++)
+        square += (x[i] - mean) * (x[i] - mean);
+    printf(" %.3f", mean);
+    if (n > 1)
+        printf(" +- %.3f", sqrt(square / (double)(n - 1) / (double)n));
+}
+
+static void print_gains(const setting *s, const result *r)
+{
+    double share[SEEDS_MOST], loss[SEEDS_MOST];
+
+    printf("mean over %llu seeds, and its standard error: loss, (adapted - base) / (all weights - "
+           "base)\n",
+           (unsigned long long)s->seeds);
+    for (uint64_t i = 0; i < s->seeds; i++)
+        loss[i] = r[i].before;
+    printf("%-48s", "base");
+    print_mean(loss, s->seeds);
+    for (size_t k = 0; k < JOBS; k++) {
+        char name[64];
+
+        if (!wanted(s, k))
+            continue;
+        for (uint64_t i = 0; i < s->seeds; i++) {
+            loss[i] = r[i].loss[k];
+            share[i] = (r[i].before - loss[i]) / (r[i].before - r[i].loss[0]);
+        }
+        (void)snprintf(name, sizeof name, k < WAYS ? "%s" : "%s, epsilon %g", ways[way_of(k)].name,
+                       k < WAYS ? 0.0 : epsilon_of(k));
+        printf("\n%-48s", name);
+        print_mean(loss, s->seeds);
+        printf("   share");
+        print_mean(share, s->seeds);
+    }
+    printf("\n");
 }
 
 static bool gains(const setting *s)
 {
     fm_corpus *first = NULL, *other = NULL;
-    double share[WAYS] = { 0 };
+    result results[SEEDS_MOST] = { 0 };
+    int ends[SEEDS_MOST];
 
     if (!bench_texts("mts_dialog/MTS-Dialog-TrainingSet.csv", ward, CONTEXT, &first) ||
         !bench_texts("banking77/train.csv", bank, CONTEXT, &other)) {
         printf("no ../shared/data/text: what is gained is not measured\n");
         return false;
     }
-    for (uint64_t seed = 1; seed <= s->seeds; seed++) {
-        fm_decoder *base = pretrain(s, first, seed);
-        double before, full = 0.0;
-        split t;
-
-        bench_choose(other, seed, 0, (size_t)s->records, &t.train);
-        bench_choose(other, seed, (size_t)s->records, 400, &t.choose);
-        bench_choose(other, seed, (size_t)s->records + 400, 1000, &t.test);
-        before = bench_loss(base, &t.test);
-        printf("seed %llu: base, on its own texts %.4f, on the others %.4f\n",
-               (unsigned long long)seed, bench_loss(base, first), before);
-        for (size_t w = 0; w < (s->private ? 1 : WAYS); w++) {
-            const double after = tuned(s, base, &ways[w], &t, seed);
-
-            full = w == 0 ? after : full;
-            share[w] += (before - after) / (before - full) / (double)s->seeds;
+    for (uint64_t i = 0; i < s->seeds; i++) {
+        if (!s->apart) {
+            measure_seed(s, first, other, i + 1, &results[i]);
+        } else if (apart(&ends[i]) == 0) {
+            measure_seed(s, first, other, i + 1, &results[i]);
+            fflush(stdout);
+            give(ends[i], &results[i], sizeof results[i]);
         }
-        if (s->private)
-            private_gains(s, base, &t, seed, before, full);
-        bench_chosen_free(&t.train);
-        bench_chosen_free(&t.choose);
-        bench_chosen_free(&t.test);
-        fm_decoder_free(&base);
     }
-    for (size_t w = 0; !s->private && w < WAYS; w++)
-        printf("%-36s (adapted - base) / (all weights - base) %.3f\n", ways[w].name, share[w]);
+    for (uint64_t i = 0; s->apart && i < s->seeds; i++)
+        take(ends[i], &results[i], sizeof results[i]);
+    print_gains(s, results);
     fm_corpus_free(&first);
     fm_corpus_free(&other);
     return true;
@@ -376,7 +505,7 @@ int main(int argc, char **argv)
                   .sequences = 64,
                   .preset = "lite-tiny" };
     const fm_cli_option options[] = {
-        { "seeds", FM_CLI_U64, &s.seeds, "N", "how often (default 5)", false, 0, 100 },
+        { "seeds", FM_CLI_U64, &s.seeds, "N", "how often (default 5)", false, 0, SEEDS_MOST },
         { "passes", FM_CLI_U64, &s.passes, "N", "over the first texts (default 3)", false, 1, 100 },
         { "tune-passes", FM_CLI_U64, &s.tune_passes, "N", "over the others (default 8)", false, 1,
           100 },
@@ -385,6 +514,10 @@ int main(int argc, char **argv)
         { "tries", FM_CLI_U64, &s.tries, "N", "of a step; the best counts (default 5)", false, 1,
           1000 },
         { "sequences", FM_CLI_U64, &s.sequences, "N", "of a step (default 64)", false, 1, 4096 },
+        { "only", FM_CLI_STRING, &s.only, "TEXT", "ways with this in their names", false, 0, 0 },
+        { "apart", FM_CLI_FLAG, &s.apart, NULL,
+          "each seed and way in a process of its own, all at once: for many processors", false, 0,
+          0 },
         { "preset", FM_CLI_STRING, &s.preset, "NAME", "of the model (default lite-tiny)", false, 0,
           0 },
     };
@@ -392,8 +525,10 @@ int main(int argc, char **argv)
         { "private", FM_CLI_FLAG, &s.private, NULL,
           "what private adapters gain, with the noise that four nodes leave; nothing else", false,
           0, 0 },
+        { "both", FM_CLI_FLAG, &s.both, NULL,
+          "what adapters gain without privacy and with that noise; nothing else", false, 0, 0 },
         { "choose", FM_CLI_FLAG, &s.choose, NULL,
-          "of --private: measured on the texts that settings are chosen by", false, 0, 0 },
+          "what is gained on the texts that settings are chosen by", false, 0, 0 },
         { "rounds", FM_CLI_U64, &s.training.rounds, "N", "of --private: not the default", false, 1,
           100000 },
         { "sampling-rate", FM_CLI_DOUBLE, &s.training.sampling_rate, "Q", "likewise", false, 1e-6,
@@ -414,7 +549,7 @@ int main(int argc, char **argv)
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     fm_log_set_level(FM_LOG_ERROR);
-    if (!s.private)
+    if (!s.private && !s.both)
         costs(&s);
     fflush(stdout);
     if (s.seeds > 0)

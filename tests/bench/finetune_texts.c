@@ -135,7 +135,7 @@ double bench_loss(const fm_decoder *d, const fm_corpus *c)
 {
     fm_text_loss loss;
 
-    bench_need(fm_train_measure(d, c, 0, &loss));
+    bench_need(fm_train_measure(d, c, 1, &loss));
     return loss.loss;
 }
 
