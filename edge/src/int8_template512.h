@@ -84,8 +84,9 @@ TARGET static void tile(const int8_t *const w[FM_INT8_TILE], const int8_t *const
     fold(sum, out);
 }
 
-/* Weights that are so far ahead are asked for, into the second cache: the processor's own fetching ends
- * with a page. Beyond the last row there is nothing to wait for, and a prefetch never fails. */
+/* Weights that are so far ahead are asked for, into the second cache: the processor's own
+ * fetching ends with a page. Beyond the last row there is nothing to wait for, and a prefetch
+ * never fails. */
 STEP void ask(const int8_t *w)
 {
     _mm_prefetch((const char *)((uintptr_t)w + AHEAD), _MM_HINT_T1);
