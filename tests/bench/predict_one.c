@@ -1,8 +1,8 @@
 /*
- * One prediction for one record, with the default model for the adult census table: microseconds from
- * features to log odds, in float32 and from a file in 8 bits, beside the same model in PyTorch, record by
- * record, where it is installed (predict_one_peer.py). Then what 8 bits cost: how far the log odds move, on the
- * same records.
+ * One prediction for one record, with the default model for the adult census table: microseconds
+ * from features to log odds, in float32 and from a file in 8 bits, beside the same model in
+ * PyTorch, record by record, where it is installed (predict_one_peer.py). Then what 8 bits cost:
+ * how far the log odds move, on the same records.
  */
 #include <math.h>
 #include <stdio.h>

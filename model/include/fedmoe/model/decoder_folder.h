@@ -60,7 +60,8 @@ FM_NODISCARD fm_status fm_decoder_folder_read(const fm_decoder_folder *f, float 
 FM_NODISCARD fm_status fm_decoder_folder_read_at(const fm_decoder_folder *f, size_t offset,
                                                  size_t n, float *out);
 
-/* Of an opened folder, borrowed: config.json as it is on disk, and the first file of weights (for its metadata). */
+/* Of an opened folder, borrowed: config.json as it is on disk, and the first file of weights, for
+ * its metadata. */
 struct fm_safetensors;
 const fm_buf *fm_decoder_folder_json(const fm_decoder_folder *f);
 const struct fm_safetensors *fm_decoder_folder_file(const fm_decoder_folder *f);
