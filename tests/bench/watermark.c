@@ -281,8 +281,9 @@ static void tables(bench *b, size_t texts, size_t tokens)
         measure(b, &s, "layers");
     }
     s.mark = fm_watermark_defaults(FM_WATERMARK_TOURNAMENT);
-    for (size_t i = 0; i < FM_TEST_COUNT(powers); i++) {
-        s.sharp = powers[i];
+    for (size_t i = 0; i < 2 * FM_TEST_COUNT(powers); i++) {
+        s.sharp = powers[i / 2];
+        s.mark.window = i % 2 ? 4 : 2;
         measure(b, &s, "entropies");
     }
     s.sharp = 1.0;
