@@ -113,7 +113,7 @@ fm_status fm_watermark_parse(const char *name, const void *text, size_t len, fm_
     if (!st && r.at != r.end)
         st = fm_fail(FM_EPROTO, "%s:%zu: the file goes on after the key", name, r.line + 1);
     if (!st && (st = fm_watermark_new(key, &o, out)) == FM_EINVAL)
-        st = fm_fail_context(fm_error_record(FM_EPROTO, "%s", fm_error_text()), "%s: ", name);
+        st = fm_fail_context(FM_EPROTO, "%s: ", name);
     sodium_memzero(key, sizeof key);
     sodium_memzero(value, sizeof value);
     return st;

@@ -3,11 +3,13 @@
 
 #include "watermark_internal.h"
 
-/* Logarithms of factorials are good to some 1e-13 of themselves, a sum of n products to n 1e-16. */
-#define ROUNDINGS 1e-8
+/* What roundings of n coins' chances come to, relative, and more: logarithms of factorials are good to
+ * 2^-52 of themselves, that is of n log n. */
+#define ROUNDINGS(n) (1e-9 + 1e-14 * (double)(n))
 /* A binomial is cut where less than 2 exp(-2 * 6^2) of it is left: Hoeffding's bound. */
 #define CUT 6.0
 #define CUT_MASS 1.2e-31
+#define SURE 1e-20 /* nobody asks for more than that */
 
 unsigned fm_watermark_weight(size_t layer)
 {
@@ -25,9 +27,9 @@ static double log_binomial(size_t n, double q, size_t k)
            (double)(n - k) * log1p(-q);
 }
 
-static double upwards(double p)
+static double upwards(double p, size_t n)
 {
-    p = p * (1.0 + ROUNDINGS) + FM_WATERMARK_WEIGHT_MOST * CUT_MASS;
+    p = p * (1.0 + ROUNDINGS(n)) + FM_WATERMARK_WEIGHT_MOST * CUT_MASS;
     return p < 1.0 ? p : 1.0;
 }
 
@@ -39,7 +41,7 @@ double fm_watermark_binomial(size_t n, double q, size_t hits)
         return 1.0;
     for (size_t k = n + 1; k-- > hits;)
         sum += exp(log_binomial(n, q, k));
-    return upwards(sum);
+    return upwards(sum, n);
 }
 
 /* ---- the tournament's sum ---- */
@@ -105,7 +107,7 @@ static fm_status exact(size_t n, const size_t *layers_of, uint64_t sum, double *
         tail += s.mass[i];
     free(s.mass);
     if (!st)
-        *out = upwards(tail);
+        *out = upwards(tail, n * FM_WATERMARK_LAYERS_MAX);
     return st;
 }
 
@@ -132,17 +134,19 @@ static double chernoff(size_t n, const size_t *layers_of, double sum)
         else
             low = a;
     }
-    return upwards(exp(exponent(n, layers_of, sum, low)));
+    return upwards(exp(exponent(n, layers_of, sum, low)), n);
 }
 
 fm_status fm_watermark_odds(size_t n, size_t layers, uint64_t sum, double *out)
 {
     size_t layers_of[FM_WATERMARK_WEIGHT_MOST + 1] = { 0 };
+    double bound;
 
     for (size_t l = 0; l < layers; l++)
         layers_of[fm_watermark_weight(l)]++;
-    if (n > FM_WATERMARK_EXACT) {
-        *out = chernoff(n, layers_of, (double)sum);
+    bound = chernoff(n, layers_of, (double)sum);
+    if (n > FM_WATERMARK_EXACT || bound < SURE) {
+        *out = bound;
         return FM_OK;
     }
     return exact(n, layers_of, sum, out);

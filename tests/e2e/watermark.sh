@@ -8,7 +8,7 @@ base=$WORK/base
 cd "$WORK" || exit 1
 keygen() { "$model" watermark keygen "$@" 2>"$WORK/err"; }
 detect() { "$model" watermark detect --tokenizer "$tokenizer" "$@" >"$WORK/out" 2>"$WORK/err"; }
-generate() { "$model" generate --model "$base" --prompt 'ab ab' --max-tokens 300 "$@" 2>"$WORK/err"; }
+generate() { "$model" generate --model "$base" --prompt 'ab ab' --max-tokens 500 "$@" 2>"$WORK/err"; }
 # fails CODE WORDS COMMAND...: that exit code, and the reason has the words.
 fails() {
     local code=$1 words=$2 rc
@@ -20,15 +20,23 @@ fails() {
 }
 says() { grep -q -e "$1" "$WORK/out" || { echo "  without '$1':" >&2; cat "$WORK/out" "$WORK/err" >&2; return 1; }; }
 
-check "a key is made" keygen --output key
-check "for its owner alone" [ "$(stat -c %a key)" = 600 ]
-check "never over another" fails 1 'key' keygen --output key
-check "one of the other kind" keygen --output green --kind red-green --delta 3
+check "a key is made" keygen --output made
+check "for its owner alone" [ "$(stat -c %a made)" = 600 ]
+check "never over another" fails 1 'made' keygen --output made
+check "one of the other kind" keygen --output other --kind red-green --delta 3
+generate --watermark-key made --seed 5 >first
+check "which is of use" detect --key made first
+check "and another one each time" bash -c '! grep -qxF "$(tail -1 made)" other'
 check "options of the other kind" fails 1 'red-green' keygen --output no --gamma 0.5
 check "a kind that is none" fails 1 "'loud'; tournament and red-green" keygen --output no --kind loud
 check "a window too wide" fails 2 window keygen --output no --window 17
 check "nothing was made" [ ! -e no ]
 
+# Keys that are fixed: chance has no part in what follows.
+hex=$(printf '0123456789abcdef%.0s' 1 2 3 4)
+printf 'fedmoe-watermark 1\nkind tournament\nwindow 4\nlayers 30\nkey %s\n' "$hex" >key
+printf 'fedmoe-watermark 1\nkind red-green\nwindow 4\ngamma 0.5\ndelta 6\nkey %s\n' "$hex" >green
+chmod 600 key green
 generate --watermark-key key --seed 5 >marked
 generate --watermark-key green --seed 5 >greened
 generate --seed 5 >plain

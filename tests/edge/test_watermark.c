@@ -132,7 +132,7 @@ static double chi_square(const size_t *counts, const double *p, size_t n, size_t
 
 static void over_keys_a_token_has_the_models_chances(void)
 {
-    enum { N = 8, DRAWS = 20000 };
+    enum { N = 8, DRAWS = 6000 };
     static const double model[N] = { 0.3, 0.2, 0.15, 0.12, 0.1, 0.08, 0.04, 0.01 };
     static const uint32_t ids[N] = { 5, 900, 2, 44, 7, 61, 399, 12 }, before[] = { 1, 2, 3, 4 };
     const fm_watermark_options o = fm_watermark_defaults(FM_WATERMARK_TOURNAMENT);
@@ -159,7 +159,7 @@ static void over_keys_a_token_has_the_models_chances(void)
 /* Texts of 4 tokens of two, where the window is one token, so that contexts come again. */
 static double chi_square_of_texts(bool forget, uint64_t seed)
 {
-    enum { TEXTS = 16, DRAWS = 10000 };
+    enum { TEXTS = 16, DRAWS = 4000 };
     static const uint32_t ids[2] = { 0, 1 };
     const double model[2] = { 0.6, 0.4 };
     const fm_watermark_options o = { .kind = FM_WATERMARK_TOURNAMENT, .window = 1, .layers = 8 };
@@ -204,7 +204,7 @@ static void over_keys_a_text_has_the_models_chances(void)
 
 static void a_text_that_forgets_its_contexts_is_seen(void)
 {
-    CU_ASSERT(chi_square_of_texts(true, 5) > 1000.0);
+    CU_ASSERT(chi_square_of_texts(true, 5) > 400.0);
 }
 
 static void a_context_is_marked_once(void)
@@ -363,7 +363,9 @@ static void a_key_comes_back_from_its_file(void)
         CU_ASSERT(stat(path, &about) == 0 && (about.st_mode & 0777) == 0600);
         CU_ASSERT_EQUAL_FATAL(fm_watermark_load(path, &w), FM_OK);
         back = fm_watermark_get_options(w);
-        CU_ASSERT(back.kind == o.kind && back.window == 7 && back.layers == o.layers);
+        CU_ASSERT(back.kind == o.kind && back.window == 7);
+        if (kind == FM_WATERMARK_TOURNAMENT)
+            CU_ASSERT_EQUAL(back.layers, o.layers);
         if (kind == FM_WATERMARK_RED_GREEN)
             CU_ASSERT(back.gamma == o.gamma && back.delta == o.delta);
         fm_watermark_free(&w);

@@ -114,9 +114,9 @@ static void p_values_are_not_too_small(void)
             double p, q;
 
             other_key(&o, &options);
-            /* Twice of few tokens: contexts come again, and count once. */
+            /* Of two tokens: contexts come again, and count once. */
             for (size_t i = 0; i < LENGTH; i++)
-                text[i] = (uint32_t)fm_rng_below(&o.rng, 12);
+                text[i] = (uint32_t)fm_rng_below(&o.rng, 2);
             p = find(&o, text, LENGTH).p_value;
             q = find(&o, marked, LENGTH).p_value;
             for (size_t l = 0; l < FM_TEST_COUNT(levels); l++) {

@@ -92,9 +92,10 @@ typedef struct {
  * choose from; of red-green the number of green tokens; both less the mean without a mark, in its
  * standard deviations.
  * The p-value is the tail of the very distribution of that sum for fair coins, by convolution of
- * binomials, with what roundings and cut ends may come to added (1e-29 at least); beyond
- * FM_WATERMARK_EXACT scored tokens a tournament's is Chernoff's bound. For any text that was made without the key, the chance, over
- * keys, of a p_value of at most x is at most x. With scored 0 the p_value is 1.
+ * binomials, with what roundings and cut ends may come to added (1e-30); of a tournament's, beyond
+ * FM_WATERMARK_EXACT scored tokens and below 1e-20, it is Chernoff's bound of that tail. For any
+ * text that was made without the key, the chance, over keys, of a p_value of at most x is at most
+ * x. With scored 0 the p_value is 1.
  * @param tokens uint32[n], any.
  * @return FM_OK; FM_ENOMEM.
  * @thread pure.
