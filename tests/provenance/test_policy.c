@@ -64,7 +64,7 @@ static void the_hash_is_of_the_words_not_of_the_file(void)
 static void the_plans_purpose_stands_first_and_once(void)
 {
     fm_use_policy p = { 0 };
-    char many[16][4];
+    char many[16][16];
 
     need(parse("allowed: [b]\n", &p) == FM_OK, "policy");
     CU_ASSERT_EQUAL(fm_use_policy_allow(&p, "a"), FM_OK);
