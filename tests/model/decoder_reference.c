@@ -268,7 +268,7 @@ static void feed_all(const ref *r, bool dense, double *x)
         feed(r, l->shared_gate, l->shared_up, l->shared_down, c->shared_hidden, n, m, x);
 }
 
-static void row_logits(const ref *r, const fm_decoder_layout *l, const double *x, double *z)
+static void logits_of(const ref *r, const fm_decoder_layout *l, const double *x, double *z)
 {
     const fm_decoder_config *c = r->c;
     double n[MOST];
@@ -345,7 +345,7 @@ double decoder_reference_soft_loss(const fm_decoder_config *c, const fm_decoder_
             feed_all(&r, n < c->dense_layers, x[i]);
     }
     for (size_t i = 0; i + 1 < length; i++) {
-        row_logits(&r, l, x[i], z);
+        logits_of(&r, l, x[i], z);
         loss += row_loss(z, c->vocabulary, tokens[i + 1], soft, row + i);
     }
     free(x);
