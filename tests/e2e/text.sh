@@ -142,7 +142,7 @@ def meta(path):
     return json.loads(b[8:8 + struct.unpack("<Q", b[:8])[0]])["__metadata__"]
 want = meta("export.safetensors")
 for path in "adapter/adapter_model.safetensors", "merged/model.safetensors":
-    for key in "fedmoe.federation", "fedmoe.plan", "fedmoe.epsilon", "fedmoe.delta", "fedmoe.privacy_unit":
+    for key in "fedmoe.federation", "fedmoe.epsilon", "fedmoe.delta", "fedmoe.privacy_unit":
         assert meta(path)[key] == want[key], (path, key)
 PY
 check "is a model" into out "$model" inspect merged
