@@ -113,7 +113,7 @@ static size_t add_training(fm_cmd_distilling *d, fm_cli_option *to)
 {
     const fm_cli_option options[] = {
         { "share", FM_CLI_DOUBLE, &d->share, "A",
-          "of the teacher in the loss; the rest is the texts' own (default 1)", false, 0, 1 },
+          "of the teacher in the loss; the rest is the texts' own (default 0.7)", false, 0, 1 },
         { "temperature", FM_CLI_DOUBLE, &d->temperature, "T",
           "of both models' probabilities in the loss (default 1)", false, 0.1, 100 },
         { "top", FM_CLI_U64, &d->most, "K",
@@ -140,7 +140,7 @@ static size_t add_training(fm_cmd_distilling *d, fm_cli_option *to)
 int fm_cmd_distill(int argc, char **argv)
 {
     fm_cmd_distilling d = { .promise = { .program = program, .unit = FM_CMD_RECORD },
-                            .share = 1.0,
+                            .share = 0.7,
                             .temperature = 1.0,
                             .most = 64 };
     fm_cmd_distill_about about = { 0 };

@@ -24,7 +24,7 @@
 #define STUDENT_UNITS 64.0
 #define STUDENT_PASSES 20.0
 #define STUDENT_ROUNDS_LEAST 400.0
-#define STUDENT_LEARNING_RATE 0.005
+#define STUDENT_LEARNING_RATE 0.01
 
 static double normal_below(double x)
 {

@@ -45,7 +45,7 @@ text: note
 unit: who
 EOF
 { cat notes.yaml; echo "public: true"; } >public.yaml
-"$model" new --preset lite-tiny --seed 3 --tokenizer tokenizer.json --output base >out
+"$model" new --preset lite-nano --seed 3 --tokenizer tokenizer.json --output base >out
 tune() {
     "$model" finetune --model base --schema notes.yaml --rounds 12 --sampling-rate 0.5 --seed 5 "$@" \
         notes.csv >out 2>&1
@@ -76,7 +76,7 @@ check "nobody else can look into it" [ "$(stat -c %a bare)" = 700 ]
 check "of the base with an adapter" exits 0 out "added no epsilon" \
     distil public.yaml --teacher base --adapter adapter --output adapted
 check "texts that the teacher writes" exits 0 out "texts that the teacher wrote" \
-    distil public.yaml --teacher private --generate 30 --begin 4 --output written
+    distil public.yaml --teacher private --generate 30 --begin 4 --context 64 --output written
 check "a student goes on, with private texts that are charged" exits 0 out "added epsilon" \
     "$model" distill --teacher private --student one --schema notes.yaml --rounds 12 --epsilon 3 \
     --delta 1e-3 --output charged notes.csv

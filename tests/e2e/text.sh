@@ -142,6 +142,16 @@ check "of PEFT's files" [ "$(ls adapter | tr '\n' ' ')" = "adapter_config.json a
 check "not for another base" refused out "is not the base model" \
     "$model" adapter --model other --output x "$RUN/northgate/model.safetensors"
 check "the base with it" into out "$model" adapter --model "$RUN/base" --merge --output merged export.safetensors
+check "what the federation promises stands in both" python3 - <<'PY'
+import json, struct
+def meta(path):
+    b = open(path, "rb").read()
+    return json.loads(b[8:8 + struct.unpack("<Q", b[:8])[0]])["__metadata__"]
+want = meta("export.safetensors")
+for path in "adapter/adapter_model.safetensors", "merged/model.safetensors":
+    for key in "fedmoe.federation", "fedmoe.epsilon", "fedmoe.delta", "fedmoe.privacy_unit":
+        assert meta(path)[key] == want[key], (path, key)
+PY
 check "is a model" into out "$model" inspect merged
 
 # The federation's card goes along, and asks whoever runs the model to have read its use policy.
