@@ -159,9 +159,12 @@ static void write_texts(const fm_corpus *c, const char *folder, const char *name
     (void)fputs("text\n", f);
     for (size_t i = 0; i < c->sequences; i++) {
         (void)fputc('"', f);
-        for (uint64_t k = c->starts[i]; k < c->starts[i + 1]; k++)
+        for (uint64_t k = c->starts[i]; k < c->starts[i + 1]; k++) {
+            if (c->tokens[k] == '"')
+                (void)fputc('"', f);
             if (c->tokens[k] < 256)
-                (void)fprintf(f, c->tokens[k] == '"' ? "\"\"" : "%c", (int)c->tokens[k]);
+                (void)fputc((int)c->tokens[k], f);
+        }
         (void)fputs("\"\n", f);
     }
     (void)fclose(f);
