@@ -270,20 +270,16 @@ void fm_head_squares(fm_decoder *d, const uint32_t *ends, size_t units, double *
     }
 }
 
-/* Rows [first, last) of a stripe, none of weight 0, times their weights to `scaled`; their sum. */
+/* Rows [first, last) of a stripe, none of weight 0, times their weights, are added. */
 static void add_run(const fm_decoder *d, size_t s, const float *g, size_t first, size_t last,
                     float *out)
 {
-    const size_t n = columns_of(d, s), stride = fm_row_stride(n);
-    float *scaled = d->head.stripe;
+    const size_t n = columns_of(d, s);
 
-    for (size_t i = first; i < last; i++) {
-        memmove(scaled + i * stride, g + i * stride, n * sizeof *g);
-        fm_kernel_scale(scaled + i * stride, d->row_weights[i], n);
-    }
-    fm_kernel_outer_float(scaled + first * stride, fm_rows_at(&d->head_in, first), last - first, n,
-                          d->s->config.width, (float)d->s->head.weight_scale,
-                          out + d->s->head.weight + s * STRIPE * d->s->config.width);
+    fm_kernel_outer_weighted(g + first * fm_row_stride(n), fm_rows_at(&d->head_in, first),
+                             d->row_weights + first, last - first, n, d->s->config.width,
+                             (float)d->s->head.weight_scale, FM_START_SUM,
+                             out + d->s->head.weight + s * STRIPE * d->s->config.width);
 }
 
 void fm_head_sum(fm_decoder *d, size_t first, size_t last, float *out)
