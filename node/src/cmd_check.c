@@ -13,6 +13,7 @@
 #include "fedmoe/model/table.h"
 #include "fedmoe/node/config.h"
 #include "node_yaml.h"
+#include "policy_internal.h"
 #include "records.h"
 #include "run_internal.h"
 #include "words.h"
@@ -96,7 +97,7 @@ static void check_ledger(checkup *c)
             (void)snprintf(detail, sizeof detail,
                            "%llu entries, chain whole; epsilon %.4f of %.4f is spent at delta %g",
                            (unsigned long long)entries, fm_words_up(spent), p->epsilon, p->delta);
-        if (st == FM_OK && spent > p->epsilon)
+        if (st == FM_OK && spent > p->epsilon && !fm_node_policy_is_open(p))
             st = fm_fail(FM_EPERM,
                          "epsilon %.4f is spent at delta %g, and policy.epsilon is %.4f: every "
                          "plan will be refused",

@@ -98,6 +98,11 @@ check "a node with another base refuses, and says so" refused out "is not the ba
 check "to the aggregator it tells no file and no hash" \
     bash -c 'grep -q "northgate .*its own log says why" "$1" && ! grep -qE "$2|hash is" "$1"' _ "$RUN/aggregator/log" "$WORK/other"
 check "so does check, by the plan that was offered" refused out "PROBLEM *base model .*is not the base model that the plan is for" "${looks[@]}"
+sed 's/^name: notes/name: others/' "$RUN/schema.yaml" >other.yaml
+sed "s|^  schema: .*|  schema: $WORK/other.yaml|" "$RUN/northgate/node.yaml" >"$RUN/northgate/pinned.yaml"
+check "a plan with another schema is refused before the base is read" \
+    refused out "schema is not the one that this node has pinned" \
+    "$BIN/fedmoe-node" start --config "$RUN/northgate/pinned.yaml" --retry-s 5
 sed -i '/^model: /d' "$RUN/northgate/node.yaml"
 check "check says what lacks" refused out "PROBLEM *base model .*node.yaml names none" "${looks[@]}"
 check "a node without a base likewise" refused out "node.yaml names no language model" \
