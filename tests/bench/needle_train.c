@@ -45,38 +45,38 @@ static void choose(fm_rng *rng, size_t n, size_t count, uint32_t *out)
     free(all);
 }
 
-void needle_document(fm_rng *rng, size_t length, size_t needles, size_t questions, double depth,
-                     uint32_t *tokens, float *weights)
+static void plant(fm_rng *rng, size_t slots, size_t needles, bool even, uint32_t *tokens,
+                  needle_places *p)
 {
-    const size_t body = length - 3 * questions, slots = (body - 1) / 2;
-    uint32_t key[NEEDLE_KEYS], slot[NEEDLE_KEYS], value[NEEDLE_KEYS];
+    choose(rng, NEEDLE_KEYS, needles, p->key);
+    choose(rng, slots, needles, p->slot);
+    for (size_t i = 0; i < needles; i++) {
+        if (even)
+            p->slot[i] = (uint32_t)(i * (slots - 1) / (needles - 1));
+        p->key[i] += NEEDLE_FIRST_KEY;
+        p->value[i] = NEEDLE_FIRST_VALUE + (uint32_t)fm_rng_below(rng, NEEDLE_VALUES);
+        tokens[1 + 2 * p->slot[i]] = p->key[i];
+        tokens[2 + 2 * p->slot[i]] = p->value[i];
+    }
+}
+
+void needle_document(fm_rng *rng, size_t length, size_t needles, size_t questions, bool even,
+                     uint32_t *tokens, float *weights, needle_places *places)
+{
+    const size_t body = length - 3 * questions;
 
     tokens[0] = NEEDLE_BEGIN;
     for (size_t i = 1; i < body; i++)
         tokens[i] = NEEDLE_FIRST_FILLER + (uint32_t)fm_rng_below(rng, NEEDLE_FILLERS);
-    choose(rng, NEEDLE_KEYS, needles, key);
-    choose(rng, slots, needles, slot);
-    if (depth >= 0.0) {
-        const uint32_t wanted = (uint32_t)(depth * (double)(slots - 1) + 0.5), was = slot[0];
-
-        for (size_t i = 0; i < needles; i++)
-            if (slot[i] == wanted)
-                slot[i] = was;
-        slot[0] = wanted;
-    }
-    for (size_t i = 0; i < needles; i++) {
-        value[i] = NEEDLE_FIRST_VALUE + (uint32_t)fm_rng_below(rng, NEEDLE_VALUES);
-        tokens[1 + 2 * slot[i]] = NEEDLE_FIRST_KEY + key[i];
-        tokens[2 + 2 * slot[i]] = value[i];
-    }
+    plant(rng, (body - 1) / 2, needles, even, tokens, places);
     if (weights)
         memset(weights, 0, length * sizeof *weights);
     for (size_t i = 0; i < questions; i++) {
         uint32_t *at = tokens + body + 3 * i;
 
         at[0] = NEEDLE_ASK;
-        at[1] = NEEDLE_FIRST_KEY + key[i];
-        at[2] = value[i];
+        at[1] = places->key[i];
+        at[2] = places->value[i];
         if (weights)
             weights[body + 3 * i + 2] = 1.0f / (float)questions;
     }
@@ -129,14 +129,16 @@ static fm_status work(void *ctx, unsigned thread, size_t number)
     fm_decoder_batch b = { k->tokens, k->ends, sequences, k->weights };
     float each[1024];
     double losses[1024];
-    fm_rng_seed state;
-    fm_rng rng = fm_rng_public(&state, w->seed + number);
+    needle_places places;
 
     (void)thread;
     for (size_t i = 0; i < sequences; i++) {
+        fm_rng_seed state;
+        fm_rng rng = fm_rng_public(&state, w->seed + s->sequences * number / w->threads + i);
+
         if (s->questions)
-            needle_document(&rng, s->length, s->needles, s->questions, -1.0,
-                            k->tokens + i * s->length, k->weights + i * s->length);
+            needle_document(&rng, s->length, s->needles, s->questions, false,
+                            k->tokens + i * s->length, k->weights + i * s->length, &places);
         else
             repeated(&rng, s->length, k->tokens + i * s->length, k->weights + i * s->length);
         k->ends[i] = (uint32_t)((i + 1) * s->length);

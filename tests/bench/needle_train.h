@@ -19,14 +19,19 @@ extern const char needle_config[]; /* config.json */
 
 void needle_need(fm_status st);
 
+/** Where needles are, from the first token to the last: token 1 + 2 slot is the key. */
+typedef struct {
+    uint32_t slot[NEEDLE_KEYS], key[NEEDLE_KEYS], value[NEEDLE_KEYS]; /* tokens, of key and value */
+} needle_places;
+
 /**
- * A document: random filler, in it `needles` pairs of a key and a value, and questions at its end, each ASK,
- * a key of those and its value.
- * @param depth  of the first needle, which is the one of the only question; in [0, 1], or < 0: by chance.
- * @param tokens out, [length]. @param weights out, [length]: of the answers, sum 1; or NULL.
+ * A document: random filler, in it `needles` pairs of a key and a value, and questions at its end, each
+ * ASK, a key of those and its value.
+ * @param even    needles lie at equal distances from the beginning to the end; else by chance.
+ * @param tokens  out, [length]. @param weights out, [length]: of the answers, sum 1; or NULL.
  */
-void needle_document(fm_rng *rng, size_t length, size_t needles, size_t questions, double depth,
-                     uint32_t *tokens, float *weights);
+void needle_document(fm_rng *rng, size_t length, size_t needles, size_t questions, bool even,
+                     uint32_t *tokens, float *weights, needle_places *places);
 
 typedef struct {
     size_t length, needles, questions, sequences; /* of a step */
