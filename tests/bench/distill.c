@@ -24,7 +24,7 @@
 #define KEPT ((size_t)1 << 30)
 
 typedef struct {
-    uint64_t seeds, first, passes, teacher_records, records, written, begin, rounds;
+    uint64_t seeds, from, first, passes, teacher_records, records, written, begin, rounds;
     const char *teacher, *student;
 } setting;
 
@@ -196,6 +196,7 @@ static void one_seed(const setting *s, const fm_corpus *first, const fm_corpus *
 int main(int argc, char **argv)
 {
     setting s = { .seeds = 2,
+                  .from = 1,
                   .first = 2000,
                   .passes = 3,
                   .teacher_records = 6000,
@@ -207,6 +208,7 @@ int main(int argc, char **argv)
                   .student = "lite-nano" };
     const fm_cli_option options[] = {
         { "seeds", FM_CLI_U64, &s.seeds, "N", "how often (default 2)", false, 1, 100 },
+        { "from", FM_CLI_U64, &s.from, "N", "the first seed (default 1)", false, 1, 100 },
         { "first", FM_CLI_U64, &s.first, "N",
           "sequences of doctors that the teacher reads before (default 2000)", false, 1, 100000 },
         { "passes", FM_CLI_U64, &s.passes, "N", "of the teacher (default 3)", false, 1, 100 },
@@ -241,7 +243,7 @@ int main(int argc, char **argv)
     printf("teacher %s, %zu parameters; student %s, %zu; %llu private and %llu public texts\n",
            s.teacher, parameters(s.teacher), s.student, parameters(s.student),
            (unsigned long long)s.teacher_records, (unsigned long long)s.records);
-    for (uint64_t seed = 1; seed <= s.seeds; seed++)
+    for (uint64_t seed = s.from; seed < s.from + s.seeds; seed++)
         one_seed(&s, first, other, seed, sums);
     printf("mean over %llu seeds: teacher %.4f, directly %.4f, distilled on public texts %.4f, on "
            "the teacher's %.4f\n",
