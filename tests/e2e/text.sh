@@ -180,6 +180,35 @@ check "two lines of audit, for their owner alone" \
 check "with what each was" says "$XDG_CONFIG_HOME/fedmoe/requests.log" \
     "\"policy\": \"$POLICY\".*\"purpose\": \"$PURPOSE\", \"tokens_in\": 2, \"tokens_out\": 4, \"prompt\": \"[0-9a-f]{64}\""
 check "a log that others can read is refused" bash -c 'install -m 644 /dev/null open.log; ! "$@" --log open.log >out 2>&1 && grep -q "chmod 600" out' _ "${say[@]}" --purpose "$PURPOSE"
+# A text that was cut short was answered, too: SIGINT while its reader waits, then a reader who has gone.
+check "a line for a text that was cut short" python3 - "$XDG_CONFIG_HOME/fedmoe/requests.log" "${say[@]/#4/400}" --purpose "$PURPOSE" <<'PY'
+import fcntl, json, os, signal, subprocess, sys, time
+log, command = sys.argv[1], sys.argv[2:]
+def last(n):
+    lines = open(log).read().splitlines()
+    assert len(lines) == n, lines
+    return json.loads(lines[-1])["tokens_out"]
+r, w = os.pipe()
+fcntl.fcntl(w, fcntl.F_SETPIPE_SZ, 4096)
+os.write(w, b" " * 4096)
+p = subprocess.Popen(command, stdout=w, stderr=subprocess.PIPE)
+os.close(w)
+ignores = lambda: [int(l.split()[1], 16) for l in open(f"/proc/{p.pid}/status") if l.startswith("SigIgn")][0]
+until = time.monotonic() + 30
+while p.poll() is None and not ignores() >> (signal.SIGPIPE - 1) & 1 and time.monotonic() < until:
+    time.sleep(0.01)
+p.send_signal(signal.SIGINT)
+while os.read(r, 4096):
+    pass
+error = p.communicate()[1]
+assert p.returncode == 1 and b"stopped by a signal after" in error, (p.returncode, error)
+assert 1 <= last(3) < 10
+r, w = os.pipe()
+os.close(r)
+p = subprocess.run(command, stdout=w, stderr=subprocess.PIPE)
+assert p.returncode == 1 and b"Broken pipe" in p.stderr, p
+last(4)
+PY
 # So is what other commands make of it.
 carries() { # STEP OUTPUT COMMAND...
     local step=$1 output=$2
