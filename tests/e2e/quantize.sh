@@ -71,7 +71,7 @@ sed 's/ByteLevel/Whitespace/g' "$WORK/tokenizer.json" >"$WORK/base/tokenizer.jso
 check "a tokenizer that generate could not read is refused at once" refused "$WORK/out" "pre_tokenizer" \
     "$model" quantize --model "$WORK/base" --output "$WORK/x"
 printf 'name: notes\nsource: csv\ntext: note\nunit: record\n' >"$WORK/notes.yaml"
-for command in "finetune --schema $WORK/notes.yaml" "distill --student lite-nano --schema $WORK/notes.yaml"; do
+for command in "finetune --no-privacy --schema $WORK/notes.yaml" "distill --student lite-nano --schema $WORK/notes.yaml"; do
     check "${command%% *} says that such a file is none for it" refused "$WORK/out" "is a file; .*for generate and inspect" \
         "$model" $command "--$([ "${command%% *}" = distill ] && echo teacher || echo model)" "$WORK/small" --output "$WORK/x" "$WORK/out"
 done
