@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd_carry.h"
 #include "cmd_distill.h"
 #include "decoder_folder_internal.h"
 #include "fedmoe/base/file.h"
@@ -239,9 +240,10 @@ static fm_status measure(fm_cmd_distilling *d)
 static fm_status write_result(fm_cmd_distilling *d, const fm_decoder_about *about)
 {
     const float *flat = fm_decoder_weights(d->pupil);
+    const fm_status st = d->from ? fm_decoder_folder_write_about(d->from, flat, about, d->output)
+                                 : fm_decoder_plan_write_about(&d->plan, flat, about, d->output);
 
-    return d->from ? fm_decoder_folder_write_about(d->from, flat, about, d->output)
-                   : fm_decoder_plan_write_about(&d->plan, flat, about, d->output);
+    return st ? st : fm_cmd_carry_card(d->texts.model, d->texts.adapter, "distil", d->output);
 }
 
 fm_status fm_cmd_distill_run(fm_cmd_distilling *d, fm_cmd_distill_about *about)

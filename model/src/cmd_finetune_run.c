@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd_carry.h"
 #include "cmd_finetune.h"
 #include "decoder_folder_internal.h"
 #include "fedmoe/base/log.h"
@@ -188,18 +189,23 @@ static fm_status write_folder(fm_cmd_finetuning *f)
     return fm_decoder_folder_write_about(f->texts.folder, flat, &about, f->output);
 }
 
-static fm_status write_result(fm_cmd_finetuning *f)
+static fm_status write_adapters(fm_cmd_finetuning *f)
 {
     fm_adapter_about about = { .base = f->texts.model,
                                .meta_count = FM_CMD_PROMISE_META,
                                .owner_only = f->promise.no_privacy };
     fm_cmd_promise_meta m;
 
-    if (f->full || f->merge)
-        return write_folder(f);
     fm_cmd_promise_write(&f->promise, &f->training, &m);
     about.meta = m.meta;
     return fm_adapter_write(f->decoder, &f->options.adapters, &about, f->output);
+}
+
+static fm_status write_result(fm_cmd_finetuning *f)
+{
+    const fm_status st = f->full || f->merge ? write_folder(f) : write_adapters(f);
+
+    return st ? st : fm_cmd_carry_card(f->texts.model, f->texts.adapter, "finetune", f->output);
 }
 
 fm_status fm_cmd_finetune_run(fm_cmd_finetuning *f)

@@ -59,6 +59,22 @@ static fm_status require(const fm_cmd_generate_request *r, const fm_safetensors 
     return st;
 }
 
+/* Nobody shall believe that requests are recorded, or that there are terms, where there are none. */
+static fm_status check_unused(const fm_cmd_generate_request *r)
+{
+    const char *given = r->log           ? "--log"
+                        : r->acknowledge ? "--acknowledge-policy"
+                        : r->purpose     ? "--purpose"
+                                         : NULL;
+
+    if (!given)
+        return FM_OK;
+    return fm_fail(FM_EINVAL,
+                   "%s: %s has no card with a use policy, so nothing is asked for and nothing is "
+                   "recorded; leave it out, or see 'fedmoe-model inspect'",
+                   given, r->model);
+}
+
 fm_status fm_cmd_policy_begin(const fm_cmd_generate_request *r, fm_cmd_policy **out)
 {
     fm_cmd_policy *p = NULL;
@@ -73,6 +89,8 @@ fm_status fm_cmd_policy_begin(const fm_cmd_generate_request *r, fm_cmd_policy **
     } else if (!st) {
         st = require(r, card, p);
     }
+    if (!st && !p->log)
+        st = check_unused(r);
     fm_safetensors_free(&card);
     if (st)
         fm_cmd_policy_free(&p);

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "cmd.h"
+#include "cmd_carry.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/edge/file.h"
 #include "fedmoe/model/decoder_adapter.h"
@@ -69,15 +70,17 @@ static fm_status quantise_folder(const request *r, fm_edge_facts *facts)
 static fm_status quantise(const request *r, fm_edge_facts *facts)
 {
     const char *inputs[] = { r->model, r->adapter };
-    const fm_status st = fm_file_check_output(r->output, r->force, inputs, 2);
+    fm_status st = fm_file_check_output(r->output, r->force, inputs, 2);
 
     if (st)
         return st;
     if (is_folder(r->model))
-        return quantise_folder(r, facts);
-    if (r->adapter)
-        return fm_fail(FM_EINVAL, "--adapter is for a language model; %s is no folder", r->model);
-    return fm_edge_write_tabular(r->model, mode_for(r), r->output, facts);
+        st = quantise_folder(r, facts);
+    else if (r->adapter)
+        st = fm_fail(FM_EINVAL, "--adapter is for a language model; %s is no folder", r->model);
+    else
+        st = fm_edge_write_tabular(r->model, mode_for(r), r->output, facts);
+    return st ? st : fm_cmd_carry_card(r->model, r->adapter, "quantize-int8", r->output);
 }
 
 int fm_cmd_quantize(int argc, char **argv)

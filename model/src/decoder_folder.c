@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "decoder_folder_internal.h"
 #include "fedmoe/base/file.h"
@@ -161,14 +162,28 @@ static fm_status check_index(const fm_decoder_folder *f, json_t *map)
     return f->count == json_object_size(map) ? FM_OK : fail_missing(f, map);
 }
 
+/* Also of what quantize wrote. */
+static fm_status refuse_file(const char *path)
+{
+    struct stat info;
+
+    if (stat(path, &info) != 0 || S_ISDIR(info.st_mode))
+        return FM_OK;
+    return fm_fail(FM_EINVAL,
+                   "%s: is a file; here a language model is a folder, with " FM_FOLDER_CONFIG
+                   " (what 'fedmoe-model quantize' wrote is for generate and inspect)",
+                   path);
+}
+
 static fm_status open_all(fm_decoder_folder *f)
 {
     json_t *map = NULL;
     fm_status st;
 
-    if ((st = read_config(f)) == FM_OK && (st = find_shards(f, &map)) == FM_OK &&
-        (st = open_shards(f)) == FM_OK && (st = map ? check_index(f, map) : FM_OK) == FM_OK &&
-        (st = list_tensors(f)) == FM_OK && (st = fm_folder_assign(f)) == FM_OK)
+    if ((st = refuse_file(f->dir)) == FM_OK && (st = read_config(f)) == FM_OK &&
+        (st = find_shards(f, &map)) == FM_OK && (st = open_shards(f)) == FM_OK &&
+        (st = map ? check_index(f, map) : FM_OK) == FM_OK && (st = list_tensors(f)) == FM_OK &&
+        (st = fm_folder_assign(f)) == FM_OK)
         st = fm_folder_list_runs(f);
     json_decref(map);
     return st;

@@ -129,7 +129,10 @@ static fm_status read_schema(const fm_safetensors *f, const char *name, fm_schem
     if (st)
         return st;
     if (strcmp(kind, FM_META_KIND_TABULAR) != 0)
-        return fm_fail(FM_EPROTO, "%s: the model is not a " FM_META_KIND_TABULAR, name);
+        return fm_fail(FM_EPROTO,
+                       "%s: the model is not a " FM_META_KIND_TABULAR
+                       ", one of records, but a '%.40s'",
+                       name, kind);
     if (!(st = text_of(f, name, FM_META_SCHEMA, &text)) &&
         !(st = fm_buf_printf(&label, "%s, its schema", name)))
         st = fm_schema_parse((const char *)label.data, text, strlen(text), schema);

@@ -70,6 +70,15 @@ EOF
 sed 's/ByteLevel/Whitespace/g' "$WORK/tokenizer.json" >"$WORK/base/tokenizer.json"
 check "a tokenizer that generate could not read is refused at once" refused "$WORK/out" "pre_tokenizer" \
     "$model" quantize --model "$WORK/base" --output "$WORK/x"
+printf 'name: notes\nsource: csv\ntext: note\nunit: record\n' >"$WORK/notes.yaml"
+for command in "finetune --no-privacy --schema $WORK/notes.yaml" "distill --student lite-nano --schema $WORK/notes.yaml"; do
+    check "${command%% *} says that such a file is none for it" refused "$WORK/out" "is a file; .*for generate and inspect" \
+        "$model" $command "--$([ "${command%% *}" = distill ] && echo teacher || echo model)" "$WORK/small" --output "$WORK/x" "$WORK/out"
+done
+check "nor for logits" refused "$WORK/out" "is a file; .*for generate and inspect" \
+    "$model" logits --model "$WORK/small" --tokens 1,2 --output "$WORK/x"
+check "a language model is not rounded twice" refused "$WORK/out" "but a 'decoder-int8'" \
+    "$model" quantize --model "$WORK/small" --output "$WORK/x"
 head -c 5000 "$WORK/small" >"$WORK/cut"
 check "a file that is cut short is refused" refused "$WORK/out" "" "$model" inspect "$WORK/cut"
 

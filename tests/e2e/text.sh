@@ -180,6 +180,55 @@ check "two lines of audit, for their owner alone" \
 check "with what each was" says "$XDG_CONFIG_HOME/fedmoe/requests.log" \
     "\"policy\": \"$POLICY\".*\"purpose\": \"$PURPOSE\", \"tokens_in\": 2, \"tokens_out\": 4, \"prompt\": \"[0-9a-f]{64}\""
 check "a log that others can read is refused" bash -c 'install -m 644 /dev/null open.log; ! "$@" --log open.log >out 2>&1 && grep -q "chmod 600" out' _ "${say[@]}" --purpose "$PURPOSE"
+# A text that was cut short was answered, too: SIGINT while its reader waits, then a reader who has gone.
+check "a line for a text that was cut short" python3 - "$XDG_CONFIG_HOME/fedmoe/requests.log" "${say[@]/#4/400}" --purpose "$PURPOSE" <<'PY'
+import fcntl, json, os, signal, subprocess, sys, time
+log, command = sys.argv[1], sys.argv[2:]
+def last(n):
+    lines = open(log).read().splitlines()
+    assert len(lines) == n, lines
+    return json.loads(lines[-1])["tokens_out"]
+r, w = os.pipe()
+fcntl.fcntl(w, fcntl.F_SETPIPE_SZ, 4096)
+os.write(w, b" " * 4096)
+p = subprocess.Popen(command, stdout=w, stderr=subprocess.PIPE)
+os.close(w)
+ignores = lambda: [int(l.split()[1], 16) for l in open(f"/proc/{p.pid}/status") if l.startswith("SigIgn")][0]
+until = time.monotonic() + 30
+while p.poll() is None and not ignores() >> (signal.SIGPIPE - 1) & 1 and time.monotonic() < until:
+    time.sleep(0.01)
+p.send_signal(signal.SIGINT)
+while os.read(r, 4096):
+    pass
+error = p.communicate()[1]
+assert p.returncode == 1 and b"stopped by a signal after" in error, (p.returncode, error)
+assert 1 <= last(3) < 10
+r, w = os.pipe()
+os.close(r)
+p = subprocess.run(command, stdout=w, stderr=subprocess.PIPE)
+assert p.returncode == 1 and b"Broken pipe" in p.stderr, p
+last(4)
+PY
+# So is what other commands make of it.
+carries() { # STEP OUTPUT COMMAND...
+    local step=$1 output=$2
+    check "$step" into out "${@:3}" --output "$output"
+    check "carries the card on as derived" refused out "the derivation itself is not signed" "${verify[@]}" "$output"
+    check "and lets pass who trusts it" into out "${verify[@]}" --derived "$output"
+}
+sed 's/^unit: .*/unit: record\npublic: true/' "$RUN/schema.yaml" >public.yaml
+head -4 pooled.csv >few.csv
+carries quantize merged8 "$model" quantize --model merged
+carries "quantize with the adapter" adapted8 "$model" quantize --model "$RUN/base" --adapter adapter
+carries finetune tuned "$model" finetune --model merged --schema "$RUN/schema.yaml" --rounds 1 --full --no-privacy few.csv
+carries "finetune of the adapter" readapted "$model" finetune --model "$RUN/base" --adapter adapter \
+    --schema "$RUN/schema.yaml" --rounds 1 --no-privacy few.csv
+carries distill student "$model" distill --teacher merged --student lite-nano --schema public.yaml --rounds 1 few.csv
+check "within PEFT's files" [ "$(ls readapted | tr '\n' ' ')" = "adapter_config.json adapter_model.safetensors " ]
+for made in merged8 student; do
+    check "$made asks for the policy" refused out "--acknowledge-policy $POLICY once" env XDG_CONFIG_HOME="$WORK/nobody" \
+        "$model" generate --model "$made" --tokens 1,2 --max-tokens 4 --purpose "$PURPOSE"
+done
 unset XDG_CONFIG_HOME
 
 # Without noise and with every unit in every round: what finetune does with all the notes at once.

@@ -21,7 +21,7 @@
 
 /**
  * The record of a file that is made from `parent`: its own record and one line more.
- * @param step  "quantize-int8", "distil", "fingerprint".
+ * @param step  "quantize-int8", "finetune", "distil", "fingerprint".
  * @param out   appended: the value of FM_META_DERIVATION.
  * @return FM_OK; FM_EINVAL the name; FM_EPROTO the parent's record; FM_EIO; FM_ENOMEM.
  */
