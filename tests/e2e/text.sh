@@ -226,6 +226,10 @@ carries finetune tuned "$model" finetune --model merged --schema "$RUN/schema.ya
 carries "finetune of the adapter" readapted "$model" finetune --model "$RUN/base" --adapter adapter \
     --schema "$RUN/schema.yaml" --rounds 1 --no-privacy few.csv
 carries distill student "$model" distill --teacher merged --student lite-nano --schema public.yaml --rounds 1 few.csv
+cp -r merged damaged
+printf 'x' | dd of=damaged/fedmoe.card bs=1 seek=3 conv=notrunc status=none
+check "a card that cannot be read" refused out "so nothing is written: .*fedmoe.card" "$model" quantize --model damaged --output cardless
+check "leaves no file without one" [ ! -e cardless ]
 check "within PEFT's files" [ "$(ls readapted | tr '\n' ' ')" = "adapter_config.json adapter_model.safetensors " ]
 for made in merged8 student; do
     check "$made asks for the policy" refused out "--acknowledge-policy $POLICY once" env XDG_CONFIG_HOME="$WORK/nobody" \
