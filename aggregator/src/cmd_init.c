@@ -102,9 +102,6 @@ static void print_text(const char *dir, const fm_aggregator_init_report *r, cons
     print_masks(r);
     if (r->training.rounds > 0)
         print_training(r);
-    printf("Every node.yaml needs door address and door public key. Next:\n"
-           "  fedmoe-aggregator start --directory %s\n",
-           dir);
 }
 
 void fm_cmd_init_report(const char *program, const char *dir, const fm_aggregator_init_report *r)
@@ -187,6 +184,9 @@ int fm_cmd_init(int argc, char **argv)
         return fm_cli_failed(spec.program);
     if (!json) {
         fm_cmd_init_report(spec.program, o.dir, &r);
+        printf("Every node.yaml needs door address and door public key. Next:\n"
+               "  fedmoe-aggregator start --directory %s\n",
+               o.dir);
         return 0;
     }
     fm_hash_hex(&r.plan, plan);

@@ -1,6 +1,7 @@
 #include "cmd_carry.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "fedmoe/base/file.h"
 #include "fedmoe/provenance/derivation.h"
@@ -32,6 +33,14 @@ static fm_status has_card(const char *model, bool *out)
     return st;
 }
 
+/* A file in 8 bits is soon made again, and without its card nobody would be asked for the policy. */
+static fm_status without_card(fm_status st, const char *output)
+{
+    if (unlink(output) == 0)
+        return fm_fail_context(st, "the card cannot be carried on, so nothing is written: ");
+    return fm_fail_context(st, "the output is written, but without its parent's card: ");
+}
+
 fm_status fm_cmd_carry_card(const char *model, const char *adapter, const char *step,
                             const char *output)
 {
@@ -42,6 +51,5 @@ fm_status fm_cmd_carry_card(const char *model, const char *adapter, const char *
     if (!st && !(st = place(output, &path)))
         st = fm_card_carry(adapters ? adapter : model, step, path);
     free(path);
-    return st ? fm_fail_context(st, "the output is written, but without its parent's card: ")
-              : FM_OK;
+    return st ? without_card(st, output) : FM_OK;
 }

@@ -54,7 +54,8 @@ int fm_cmd_generate(int argc, char **argv)
     const fm_cli_option options[] = {
         { "model", FM_CLI_STRING, &r.model, "PATH",
           "a file of quantize, or a folder of a language model", true, 0, 0 },
-        { "prompt", FM_CLI_STRING, &r.prompt, "TEXT", "what to go on from", false, 0, 0 },
+        { "prompt", FM_CLI_STRING, &r.prompt, "TEXT",
+          "what to go on from; others may see it in the list of processes", false, 0, 0 },
         { "prompt-file", FM_CLI_STRING, &r.prompt_file, "FILE",
           "a text to go on from (/dev/stdin: standard input)", false, 0, 0 },
         { "tokens", FM_CLI_STRING, &r.tokens, "N,N,...", "token ids to go on from", false, 0, 0 },

@@ -26,7 +26,7 @@ typedef struct {
     fm_key_type type;
     fm_invitation code;
     fm_buf request;
-    fm_node_yaml yaml; /* what was said of records and policy */
+    fm_node_yaml yaml; /* what was said of records and policy; NULL and 0: nothing */
 } join;
 
 static void wait_ms(uint64_t ms)
@@ -107,6 +107,21 @@ static fm_status ask(const join *j)
     }
 }
 
+static bool says_anything(const fm_node_yaml *o)
+{
+    return o->records || o->schema || o->unit || o->purposes.count > 0 || o->epsilon > 0.0 ||
+           o->delta > 0.0;
+}
+
+static void fill_in(fm_node_yaml *o)
+{
+    const fm_node_yaml usual = fm_node_yaml_defaults();
+
+    o->unit = o->unit ? o->unit : usual.unit;
+    o->epsilon = o->epsilon > 0.0 ? o->epsilon : usual.epsilon;
+    o->delta = o->delta > 0.0 ? o->delta : usual.delta;
+}
+
 /** One that is there is somebody's work, and stays. */
 static fm_status write_config(const join *j)
 {
@@ -119,6 +134,7 @@ static fm_status write_config(const join *j)
     if ((st = fm_path_join(j->output, "node.yaml", &path)) != FM_OK)
         return st;
     if (!fm_file_exists(path)) {
+        fill_in(&o);
         fm_curve_text(j->code.door_public, door_key);
         o.directory = o.identity = j->output;
         o.name = j->code.name;
@@ -130,10 +146,10 @@ static fm_status write_config(const join *j)
         if (o.purposes.count == 0)
             o.purposes = (fm_cli_list){ (const char **)(uintptr_t)purpose, 1 };
         st = fm_node_yaml_write(&o);
-    } else if (j->yaml.records || j->yaml.purposes.count > 0) {
+    } else if (says_anything(&j->yaml)) {
         st = fm_fail(FM_EEXIST,
-                     "%s is there already and was not changed; edit it, or give neither "
-                     "--records nor --purpose",
+                     "%s is there already and was not changed; edit it, or give no --records, "
+                     "--schema, --purpose, --epsilon, --delta or --unit",
                      path);
     }
     free(path);
@@ -408,6 +424,8 @@ int fm_cmd_join(int argc, char **argv)
     };
     int first = 0, code = 0;
 
+    j.yaml.epsilon = j.yaml.delta = 0.0;
+    j.yaml.unit = NULL;
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     if (fm_key_type_parse(type, &j.type) != FM_OK || take_code(argv[first], &j.code) != FM_OK) {

@@ -24,6 +24,7 @@ struct fm_request_log {
     int fd;
     char *path;
     uint8_t *key; /* guarded */
+    bool begun;   /* lines are there, under a key */
 };
 
 void fm_request_log_close(fm_request_log **l)
@@ -54,14 +55,20 @@ static fm_status read_key(const char *path, uint8_t *key)
 }
 
 /** Two processes that begin at once end up with one key: the first one's. */
-static fm_status open_key(const char *log, uint8_t *key)
+static fm_status open_key(const char *log, bool begun, uint8_t *key)
 {
     char *path = NULL;
     fm_status st;
 
     if (asprintf(&path, "%s.key", log) < 0)
         return fm_fail(FM_ENOMEM, "no memory for a path");
-    if ((st = read_key(path, key)) == FM_ENOTFOUND) {
+    st = read_key(path, key);
+    if (st == FM_ENOTFOUND && begun) {
+        st = fm_fail(FM_ENOTFOUND,
+                     "%s: is not there, and %s has lines under it; restore it, or begin a new log "
+                     "elsewhere",
+                     path, log);
+    } else if (st == FM_ENOTFOUND) {
         fm_random_bytes(key, KEY_BYTES);
         st = fm_file_create(path, key, KEY_BYTES, 0600);
         if (st == FM_EEXIST)
@@ -82,6 +89,7 @@ static fm_status open_log(fm_request_log *l)
         return fm_fail(FM_EIO, "%s: not a regular file", l->path);
     if (info.st_mode & 077)
         return fm_fail(FM_EPERM, "%s: others can read it; chmod 600", l->path);
+    l->begun = info.st_size > 0;
     return FM_OK;
 }
 
@@ -98,7 +106,7 @@ fm_status fm_request_log_open(const char *path, fm_request_log **out)
     if (!(l->key = sodium_malloc(KEY_BYTES)))
         st = fm_fail(FM_ENOMEM, "no guarded memory for a key");
     else if ((st = fm_strdup(path, &l->path)) == FM_OK && (st = open_log(l)) == FM_OK &&
-             (st = open_key(path, l->key)) == FM_OK) {
+             (st = open_key(path, l->begun, l->key)) == FM_OK) {
         *out = l;
         return FM_OK;
     }

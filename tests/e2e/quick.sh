@@ -25,6 +25,7 @@ check "still no folder" [ ! -e heart ]
 umask 077
 "${new[@]}" --invite northgate --invite lakeside --invite hillcrest >said 2>err || cat err
 check "a federation" says said "start --directory heart/aggregator --ca heart/ca"
+check "and what comes next once" [ "$(grep -c 'aggregator start' said)" = 1 ]
 check "with a delta below one over the units" says heart/federation.yaml "delta: 0.0001$"
 check "it is private" [ "$(stat -c %a heart)" = 700 ]
 check "a second one needs another folder" refused "$WORK/out" "heart is there already" "${new[@]}"
@@ -42,6 +43,10 @@ for name in northgate lakeside hillcrest; do
 done
 check "what is there already is not changed" refused "$WORK/out" "node.yaml is there already" \
     fedmoe-node join - --records northgate.csv < <(sed -n "/join code of node 'northgate'/,/pastes it/p" said)
+check "nor is another budget taken for given" refused "$WORK/out" "node.yaml is there already" \
+    fedmoe-node join - --epsilon 1 < <(sed -n "/join code of node 'northgate'/,/pastes it/p" said)
+check "without options it says that all is done" fedmoe-node join - \
+    < <(sed -n "/join code of node 'northgate'/,/pastes it/p" said)
 for name in northgate lakeside hillcrest; do
     fedmoe-node start --config $name/node.yaml >$name.log 2>&1 &
     PID[$name]=$!

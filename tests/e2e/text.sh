@@ -180,6 +180,8 @@ check "two lines of audit, for their owner alone" \
 check "with what each was" says "$XDG_CONFIG_HOME/fedmoe/requests.log" \
     "\"policy\": \"$POLICY\".*\"purpose\": \"$PURPOSE\", \"tokens_in\": 2, \"tokens_out\": 4, \"prompt\": \"[0-9a-f]{64}\""
 check "a log that others can read is refused" bash -c 'install -m 644 /dev/null open.log; ! "$@" --log open.log >out 2>&1 && grep -q "chmod 600" out' _ "${say[@]}" --purpose "$PURPOSE"
+check "adapters are no model" refused out "holds adapters, no model of its own" \
+    "$model" logits --model adapter --tokens 1,2 --output x
 # A text that was cut short was answered, too: SIGINT while its reader waits, then a reader who has gone.
 check "a line for a text that was cut short" python3 - "$XDG_CONFIG_HOME/fedmoe/requests.log" "${say[@]/#4/400}" --purpose "$PURPOSE" <<'PY'
 import fcntl, json, os, signal, subprocess, sys, time
@@ -224,6 +226,10 @@ carries finetune tuned "$model" finetune --model merged --schema "$RUN/schema.ya
 carries "finetune of the adapter" readapted "$model" finetune --model "$RUN/base" --adapter adapter \
     --schema "$RUN/schema.yaml" --rounds 1 --no-privacy few.csv
 carries distill student "$model" distill --teacher merged --student lite-nano --schema public.yaml --rounds 1 few.csv
+cp -r merged damaged
+printf 'x' | dd of=damaged/fedmoe.card bs=1 seek=3 conv=notrunc status=none
+check "a card that cannot be read" refused out "so nothing is written: .*fedmoe.card" "$model" quantize --model damaged --output cardless
+check "leaves no file without one" [ ! -e cardless ]
 check "within PEFT's files" [ "$(ls readapted | tr '\n' ' ')" = "adapter_config.json adapter_model.safetensors " ]
 for made in merged8 student; do
     check "$made asks for the policy" refused out "--acknowledge-policy $POLICY once" env XDG_CONFIG_HOME="$WORK/nobody" \

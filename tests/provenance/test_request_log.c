@@ -94,6 +94,8 @@ static void a_torn_line_takes_no_other_with_it(void)
     fm_buf text;
 
     log_path(dir, path);
+    need(fm_request_log_open(path, &l) == FM_OK, "key");
+    fm_request_log_close(&l);
     need(replace_file(dir, "requests", "{\"time\": \"20", 12, 0600) == FM_OK, "torn");
     CU_ASSERT_EQUAL_FATAL(fm_request_log_open(path, &l), FM_OK);
     CU_ASSERT_EQUAL(record(l, "teaching", 1), FM_OK);
@@ -101,6 +103,25 @@ static void a_torn_line_takes_no_other_with_it(void)
     need(fm_file_read(path, 1 << 16, &text) == FM_OK, "read");
     CU_ASSERT(strncmp((char *)text.data, "{\"time\": \"20\n{\"time\": \"2025", 27) == 0);
     fm_buf_fini(&text);
+}
+
+/* Lines under two keys in one log would be found with neither. */
+static void a_lost_key_is_not_replaced(void)
+{
+    char dir[PATH_CAP], path[PATH_CAP], key[PATH_CAP];
+    fm_request_log *l = NULL;
+
+    log_path(dir, path);
+    make_path(key, dir, "requests.key");
+    need(fm_request_log_open(path, &l) == FM_OK && unlink(key) == 0, "log");
+    fm_request_log_close(&l);
+    CU_ASSERT_EQUAL_FATAL(fm_request_log_open(path, &l), FM_OK); /* nothing is under it yet */
+    CU_ASSERT_EQUAL(record(l, "teaching", 1), FM_OK);
+    fm_request_log_close(&l);
+    need(unlink(key) == 0, "key");
+    CU_ASSERT_EQUAL(fm_request_log_open(path, &l), FM_ENOTFOUND);
+    CU_ASSERT_PTR_NULL(l);
+    CU_ASSERT_NOT_EQUAL(access(key, F_OK), 0);
 }
 
 static void what_others_can_read_is_refused(void)
@@ -163,6 +184,7 @@ static const fm_test tests[] = {
     { "each request is a line of JSON", each_request_is_a_line_of_json },
     { "the same prompt is found with the key alone", the_same_prompt_is_found_with_the_key_alone },
     { "a torn line takes no other with it", a_torn_line_takes_no_other_with_it },
+    { "a lost key is not replaced", a_lost_key_is_not_replaced },
     { "what others can read is refused", what_others_can_read_is_refused },
     { "processes do not mix their lines", processes_do_not_mix_their_lines },
 };

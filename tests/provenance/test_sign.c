@@ -303,6 +303,9 @@ static void a_revocation_counts_from_its_date(void)
     CU_ASSERT(v.revoked_s >= d.w.now_s - 1);
     fm_card_verdict_fini(&v);
     fm_trust_free(&now);
+    /* A file without a list is none. */
+    CU_ASSERT_EQUAL(fm_trust_load_files(ca, ca, &now), FM_EPROTO);
+    CU_ASSERT(says("no revocation list"));
     /* Without a list nobody is looked for. */
     CU_ASSERT_EQUAL_FATAL(fm_trust_load_files(ca, NULL, &now), FM_OK);
     CU_ASSERT_EQUAL_FATAL(verify_at(now, s, d.w.now_s, &v), FM_OK);

@@ -126,7 +126,7 @@ FM_NODISCARD fm_status fm_trust_load(const char *dir, fm_trust **out);
  * known to no folder, so an older list is not noticed.
  *
  * @param ca   like ca.crt; a CA that names no federation needs the file `federation` beside it.
- * @param crl  like crl.pem; NULL: nobody is looked for.
+ * @param crl  like crl.pem, FM_EPROTO without a list in it; NULL: nobody is looked for.
  */
 FM_NODISCARD fm_status fm_trust_load_files(const char *ca, const char *crl, fm_trust **out);
 void fm_trust_free(fm_trust **t);

@@ -28,7 +28,8 @@ typedef struct {
 typedef struct fm_request_log fm_request_log;
 
 /** Open or make the log and its key, so that nothing is answered that could not be recorded.
- *  FM_EPERM others can read it; FM_EPARSE the key; FM_EIO; FM_ENOMEM. */
+ *  FM_EPERM others can read it; FM_EPARSE the key; FM_ENOTFOUND lines are there, and their key is
+ *  not; FM_EIO; FM_ENOMEM. */
 FM_NODISCARD fm_status fm_request_log_open(const char *path, fm_request_log **out);
 FM_NODISCARD fm_status fm_request_log_prompt(const fm_request_log *l, const void *prompt,
                                              size_t len, fm_hash *out);
