@@ -34,7 +34,8 @@ typedef struct {
 
 /* ---- what is written ---- */
 
-/* A model's text is not the terminal's master: of control characters only line ends and tabs pass. */
+/* A model's text is not the terminal's master: of control characters only line ends and tabs pass.
+ */
 static void tame(fm_buf *b)
 {
     for (size_t i = 0; i < b->len; i++) {

@@ -44,8 +44,8 @@ static fm_status room_make(const fm_matrix *m, room *r)
     return fm_alloc(n, sizeof(float), &r->raw);
 }
 
-/** c of one row, in place of the leaked copy's weights; returns the sum of its squares. A value that is
- *  no number says nothing. */
+/** c of one row, in place of the leaked copy's weights; returns the sum of its squares. A value
+ * that is no number says nothing. */
 static double compare_row(const float *mine, float *theirs, size_t columns, double strength)
 {
     const float unit = (float)(strength * fm_row_size(mine, columns));
