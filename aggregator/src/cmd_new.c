@@ -72,7 +72,8 @@ static double usual_delta(uint64_t units)
     return pow(10.0, floor(-log10((double)units)) - 1.0);
 }
 
-/** As many as two thirds, and more than half of nodes and colluders: no two groups can both be read. */
+/** As many as two thirds, and more than half of nodes and colluders: no two groups can both be
+ * read. */
 static uint64_t usual_quorum(uint64_t nodes, uint64_t colluders)
 {
     const uint64_t half = (nodes + colluders) / 2 + 1, most = (2 * nodes + 2) / 3;

@@ -19,8 +19,8 @@ int fm_cmd_export(int argc, char **argv);
 void fm_cmd_init_report(const char *program, const char *dir, const fm_aggregator_init_report *r);
 /** Print a join code with the usual terms. */
 FM_NODISCARD fm_status fm_cmd_invite_one(const char *dir, const char *address, const char *name);
-/** FM_EAUTH unless the CA's folder holds a CA that the aggregator's has pinned: the lists of another
- *  would be refused by all. */
+/** FM_EAUTH unless the CA's folder holds a CA that the aggregator's has pinned: the lists of
+ * another would be refused by all. */
 FM_NODISCARD fm_status fm_cmd_check_ca(const char *dir, const char *ca);
 /** The lists of `from` into the aggregator's crl.pem, beside those of other CAs. */
 FM_NODISCARD fm_status fm_cmd_bring_lists(const char *dir, const fm_trust *from);

@@ -52,7 +52,8 @@ FM_NODISCARD fm_status fm_directory_sign(const fm_directory_card *card, const fm
                                          fm_card_signed *out);
 /** The policy of the directory, the plan's purpose first; without the file that alone. */
 FM_NODISCARD fm_status fm_directory_policy(const char *dir, const fm_plan *p, fm_use_policy *out);
-/** use-policy.yaml of a new directory: a copy of that beside federation.yaml, or else the default. */
+/** use-policy.yaml of a new directory: a copy of that beside federation.yaml, or else the default.
+ */
 FM_NODISCARD fm_status fm_directory_put_policy(const char *from_dir, const char *dir);
 
 /** fm_optimizer_result as a model file for fedmoe-model. @param card  NULL: without one. */

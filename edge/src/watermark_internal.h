@@ -29,7 +29,8 @@ typedef struct {
     uint64_t *names; /* [cap], 0: free */
     size_t count, cap;
 } fm_watermark_seen;
-/** @param fresh out: whether it was not there yet. @return FM_OK; FM_ENOMEM: it is not there now. */
+/** @param fresh out: whether it was not there yet. @return FM_OK; FM_ENOMEM: it is not there now.
+ */
 FM_NODISCARD fm_status fm_watermark_seen_add(fm_watermark_seen *s, uint64_t name, bool *fresh);
 void fm_watermark_seen_clear(fm_watermark_seen *s);
 void fm_watermark_seen_fini(fm_watermark_seen *s);

@@ -3,8 +3,8 @@
 
 #include "watermark_internal.h"
 
-/* What roundings of n coins' chances come to, relative, and more: logarithms of factorials are good to
- * 2^-52 of themselves, that is of n log n. */
+/* What roundings of n coins' chances come to, relative, and more: logarithms of factorials are good
+ * to 2^-52 of themselves, that is of n log n. */
 #define ROUNDINGS(n) (1e-9 + 1e-14 * (double)(n))
 /* A binomial is cut where less than 2 exp(-2 * 6^2) of it is left: Hoeffding's bound. */
 #define CUT 6.0

@@ -59,7 +59,8 @@ void fm_watermark_text_reset(fm_watermark_text *t)
 
 /* ---- the tournament ---- */
 
-/* p's sums are made in as many parts on every processor, so that everywhere the same bits come out. */
+/* p's sums are made in as many parts on every processor, so that everywhere the same bits come out.
+ */
 #define LANES 8
 typedef double lanes_of __attribute__((vector_size(8 * LANES)));
 typedef uint64_t words_of __attribute__((vector_size(8 * LANES)));

@@ -51,7 +51,8 @@ static fm_status write_result(const request *r, const fm_decoder_folder *f, fm_d
     return fm_decoder_folder_write_about(f, flat, &whole, r->output);
 }
 
-/* A whole model's card lies beside its files, an adapter's within its one: PEFT's folder stays PEFT's. */
+/* A whole model's card lies beside its files, an adapter's within its one: PEFT's folder stays
+ * PEFT's. */
 static fm_status carry_card(const request *r)
 {
     char *path = NULL;

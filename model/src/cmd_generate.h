@@ -28,8 +28,8 @@ typedef struct {
 
 /* cmd_generate_policy.c: what the model's card asks for. */
 typedef struct fm_cmd_policy fm_cmd_policy;
-/* Before the model is even read: FM_EPERM unless its policy was acknowledged and the purpose is allowed; the log is
- * open then. A model without a card asks for nothing. */
+/* Before the model is even read: FM_EPERM unless its policy was acknowledged and the purpose is
+ * allowed; the log is open then. A model without a card asks for nothing. */
 FM_NODISCARD fm_status fm_cmd_policy_begin(const fm_cmd_generate_request *r, fm_cmd_policy **out);
 /* The prompt's tokens are known. */
 FM_NODISCARD fm_status fm_cmd_policy_prompt(fm_cmd_policy *p, const fm_cmd_generation *g);

@@ -1,4 +1,5 @@
-/* generate and the use policy of the model's card: before the first token, and the line of audit after the last. */
+/* generate and the use policy of the model's card: before the first token, and the line of audit
+ * after the last. */
 #include <stdlib.h>
 #include <string.h>
 

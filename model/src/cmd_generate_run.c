@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sodium.h>
+
 #include "cmd_generate.h"
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/json.h"
@@ -60,7 +62,8 @@ typedef struct {
 
 /* ---- what is written ---- */
 
-/* A model's text is not the terminal's master: of control characters only line ends and tabs pass. */
+/* A model's text is not the terminal's master: of control characters only line ends and tabs pass.
+ */
 static void tame(fm_buf *b)
 {
     for (size_t i = 0; i < b->len; i++) {
@@ -296,6 +299,8 @@ fm_status fm_cmd_generate_run(const fm_cmd_generate_request *r, fm_cmd_generatio
     fm_sampler_free(&w.sampler);
     fm_buf_fini(&w.piece);
     fm_buf_fini(&w.text);
+    if (w.logits)
+        sodium_memzero(w.logits, fm_edge_model_config(g->model)->vocabulary * sizeof *w.logits);
     free(w.logits);
     return st;
 }

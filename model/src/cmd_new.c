@@ -48,7 +48,8 @@ typedef struct {
     bool force;
 } request;
 
-/* Of a tabular model, or of a decoder: an option of the other one would be passed over in silence. */
+/* Of a tabular model, or of a decoder: an option of the other one would be passed over in silence.
+ */
 static fm_status check_words(const request *r)
 {
     const fm_cmd_new_adapter *a = &r->adapter;

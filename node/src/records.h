@@ -6,8 +6,8 @@
 #include "fedmoe/node/config.h"
 
 /**
- * As fm_table_load. Of a database a line is that of the CSV that the query's rows make: with a header
- * row 1 is line 2.
+ * As fm_table_load. Of a database a line is that of the CSV that the query's rows make: with a
+ * header row 1 is line 2.
  * @return as fm_table_load and fm_database_sqlite or _odbc do; FM_EINVAL several files; FM_EPERM a
  *         connection_file that others may read.
  */

@@ -107,7 +107,8 @@ static fm_status get_hash(const fm_yaml_node *map, const char *key, fm_hash *out
     return st;
 }
 
-/* "2026-11-24T02:31:00Z"; whatever it makes of other texts is written otherwise, and refused then. */
+/* "2026-11-24T02:31:00Z"; whatever it makes of other texts is written otherwise, and refused then.
+ */
 static fm_status get_time(const fm_yaml_node *map, const char *key, int64_t *out)
 {
     char text[32];

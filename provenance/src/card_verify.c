@@ -212,7 +212,8 @@ static fm_status check_metadata(const fm_safetensors *s, const fm_card *c)
     return st;
 }
 
-/** A derived file is another model by its own word; its card is about the file that it began with. */
+/** A derived file is another model by its own word; its card is about the file that it began with.
+ */
 static fm_status check_content(const fm_safetensors *s, fm_card_verdict *v)
 {
     const char *record = fm_safetensors_meta_get(s, FM_META_DERIVATION);

@@ -44,8 +44,8 @@ static fm_status room_make(const fm_matrix *m, room *r)
     return fm_alloc(n, sizeof(float), &r->raw);
 }
 
-/** c of one row, in place of the leaked copy's weights; returns the sum of its squares. A value that is
- *  no number says nothing. */
+/** c of one row, in place of the leaked copy's weights; returns the sum of its squares. A value
+ * that is no number says nothing. */
 static double compare_row(const float *mine, float *theirs, size_t columns, double strength)
 {
     const float unit = (float)(strength * fm_row_size(mine, columns));
@@ -116,6 +116,15 @@ static fm_status compare(comparison *k, const fm_matrix *m, const fm_matrix *lea
     return st;
 }
 
+/** Of two tensors of one name the first counts: the same signs twice would not be as many coins. */
+static bool is_counted(const fm_weights *w, size_t file, const char *name)
+{
+    for (size_t i = 0; i < file; i++)
+        if (fm_safetensors_find(w->files[i], name))
+            return true;
+    return false;
+}
+
 static fm_status compare_all(comparison *k, const fm_weights *original, const fm_weights *leaked)
 {
     fm_status st = FM_OK;
@@ -124,9 +133,10 @@ static fm_status compare_all(comparison *k, const fm_weights *original, const fm
         const fm_safetensors *file = original->files[f];
 
         for (size_t i = 0; st == FM_OK && i < fm_safetensors_count(file); i++) {
+            const fm_tensor_view *v = fm_safetensors_at(file, i);
             fm_matrix mine, theirs;
 
-            if (fm_matrix_of(file, fm_safetensors_at(file, i), &mine) &&
+            if (!is_counted(original, f, v->name) && fm_matrix_of(file, v, &mine) &&
                 fm_matrix_find(leaked, &mine, &theirs))
                 st = compare(k, &mine, &theirs);
         }

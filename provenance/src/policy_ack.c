@@ -110,7 +110,8 @@ static bool is_hash(const char *text)
     return strlen(text) == HEX && strspn(text, "0123456789abcdef") == HEX;
 }
 
-/** Of the policy in a file: of a coordinator's, which lacks the plan's purpose, with that put in. */
+/** Of the policy in a file: of a coordinator's, which lacks the plan's purpose, with that put in.
+ */
 static fm_status hash_of_file(const char *path, const fm_use_policy *card, fm_hash *out)
 {
     fm_use_policy p = { 0 };

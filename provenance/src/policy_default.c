@@ -1,4 +1,5 @@
-/* The list that a coordinator begins with. A table of text: each use is one line, each has its reason. */
+/* The list that a coordinator begins with. A table of text: each use is one line, each has its
+ * reason. */
 #include "fedmoe/provenance/policy.h"
 
 const char *fm_use_policy_default(void)

@@ -9,8 +9,8 @@
 #define FM_DATABASE_MOST_RECORD ((size_t)1 << 20)
 
 typedef struct {
-    /* The next row's cells into d->out, by fm_database_value and fm_database_null. @param got out: false
-     * at the end. */
+    /* The next row's cells into d->out, by fm_database_value and fm_database_null. @param got out:
+     * false at the end. */
     fm_status (*next)(fm_database *d, bool *got);
     void (*close)(fm_database *d);
 } fm_database_ops;

@@ -400,6 +400,34 @@ static void a_folder_is_marked_whole(void)
     desk_end(&d);
 }
 
+static void a_tensor_of_two_files_counts_once(void)
+{
+    char dir[PATH_CAP], path[PATH_CAP];
+    fm_fingerprint_match once, twice;
+    fm_fingerprint_facts f = { 0 };
+    float w[N];
+    desk d;
+
+    desk_make(&d);
+    mark(&d, NAMES[0], d.leaked);
+    read_f32(d.original, w);
+    make_path(dir, d.root, "two");
+    need(fm_dir_make(dir, 0700) == FM_OK, "folder");
+    make_path(path, dir, "a.safetensors");
+    write_f32(path, w, ROWS, COLUMNS);
+    make_path(path, dir, "b.safetensors");
+    write_f32(path, w, ROWS, COLUMNS);
+    CU_ASSERT_EQUAL_FATAL(fm_fingerprint_identify(d.key, NAMES, 1, FM_FINGERPRINT_STRENGTH,
+                                                  d.original, d.leaked, &once, &f),
+                          FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_fingerprint_identify(d.key, NAMES, 1, FM_FINGERPRINT_STRENGTH, dir,
+                                                  d.leaked, &twice, &f),
+                          FM_OK);
+    CU_ASSERT_EQUAL(f.values, N);
+    CU_ASSERT_EQUAL(twice.z, once.z);
+    desk_end(&d);
+}
+
 static void keys_and_lists_are_files_for_their_owner(void)
 {
     fm_fingerprint_names n = { 0 };
@@ -445,6 +473,7 @@ static const fm_test tests[] = {
       a_model_that_was_never_marked_accuses_nobody },
     { "another key sees nothing", another_key_sees_nothing },
     { "a folder is marked whole", a_folder_is_marked_whole },
+    { "a tensor of two files counts once", a_tensor_of_two_files_counts_once },
     { "keys and lists are files for their owner", keys_and_lists_are_files_for_their_owner },
 };
 const fm_test_suite suite_fingerprint = { "provenance.fingerprint", tests, FM_TEST_COUNT(tests) };

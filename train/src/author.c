@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "fedmoe/base/random.h"
 #include "fedmoe/base/threads.h"
 #include "fedmoe/model/kernel.h"
@@ -208,18 +210,28 @@ static fm_status give(const work *w, fm_corpus **out)
     return st;
 }
 
+/* Texts begin as those of `beginnings`, and go on as the teacher learnt to: nothing of them stays. */
+static void wipe_and_free(void *p, size_t count, size_t bytes)
+{
+    if (p)
+        sodium_memzero(p, count * bytes);
+    free(p);
+}
+
 static void close_work(work *w)
 {
     const unsigned n = w->threads ? fm_threads_count(w->threads) : 0;
 
     for (unsigned i = 0; w->writers && i < n; i++) {
-        fm_decoder_free(&w->writers[i].d);
-        free(w->writers[i].packed);
-        free(w->writers[i].logits);
+        writer *t = &w->writers[i];
+
+        fm_decoder_free(&t->d);
+        wipe_and_free(t->packed, BATCH * w->a->longest, sizeof *t->packed);
+        wipe_and_free(t->logits, BATCH * w->vocabulary, sizeof *t->logits);
     }
     fm_threads_free(&w->threads);
     free(w->writers);
-    free(w->tokens);
+    wipe_and_free(w->tokens, w->a->texts * w->a->longest, sizeof *w->tokens);
     free(w->lengths);
 }
 

@@ -55,7 +55,8 @@ fm_watermark_options fm_watermark_get_options(const fm_watermark *w);
 /** A text under way: which contexts it has had. For one thread at a time. */
 typedef struct fm_watermark_text fm_watermark_text;
 
-/** @param w outlives it. @param vocabulary tokens are below it. @return FM_OK; FM_EINVAL; FM_ENOMEM. */
+/** @param w outlives it. @param vocabulary tokens are below it. @return FM_OK; FM_EINVAL;
+ * FM_ENOMEM. */
 FM_NODISCARD fm_status fm_watermark_text_new(const fm_watermark *w, size_t vocabulary,
                                              fm_watermark_text **out);
 void fm_watermark_text_free(fm_watermark_text **t);

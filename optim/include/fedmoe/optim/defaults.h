@@ -38,11 +38,11 @@ typedef struct {
 /** The same for every epsilon, which decides the noise alone.
  *  @thread pure. */
 void fm_training_defaults(const fm_training_case *c, fm_training *out);
-/** For a language model: docs/text.md, "Fine-tuning". Of the case only units and no_privacy matter. The
- *  same for every epsilon; without privacy more rounds, of fewer units each. */
+/** For a language model: docs/text.md, "Fine-tuning". Of the case only units and no_privacy matter.
+ * The same for every epsilon; without privacy more rounds, of fewer units each. */
 void fm_training_text_defaults(const fm_training_case *c, fm_training *out);
-/** For all weights of a small language model that learns from texts which are not private, units being
- *  sequences: docs/edge.md, "Distillation". */
+/** For all weights of a small language model that learns from texts which are not private, units
+ * being sequences: docs/edge.md, "Distillation". */
 void fm_training_student_defaults(const fm_training_case *c, fm_training *out);
 
 #endif

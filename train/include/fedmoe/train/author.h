@@ -16,9 +16,9 @@ typedef struct {
 } fm_authoring;
 
 /**
- * Text i begins as sequence i mod n of `beginnings`, of n, and each next token is drawn from what the
- * decoder gives, until one is the end token or there is no more room. There is no cache: a text costs
- * the square of its length.
+ * Text i begins as sequence i mod n of `beginnings`, of n, and each next token is drawn from what
+ * the decoder gives, until one is the end token or there is no more room. There is no cache: a text
+ * costs the square of its length.
  * @param out owned by the caller: fm_corpus_free; each sequence is a unit. Unchanged on failure.
  * @return FM_OK; FM_EINVAL; FM_ENONFINITE; FM_ENOMEM.
  */

@@ -1,9 +1,9 @@
 /*
- * A teacher of decoders: what another model, of the same vocabulary, holds likely after each token of
- * a corpus. A student learns from it with the loss of fm_decoder_soft (fm_learner_taught).
+ * A teacher of decoders: what another model, of the same vocabulary, holds likely after each token
+ * of a corpus. A student learns from it with the loss of fm_decoder_soft (fm_learner_taught).
  *
- * What it says of a sequence is a function of its own weights and of that sequence alone: a student's
- * gradient of a unit still depends on that unit's texts alone.
+ * What it says of a sequence is a function of its own weights and of that sequence alone: a
+ * student's gradient of a unit still depends on that unit's texts alone.
  */
 #ifndef FEDMOE_TRAIN_TEACHER_H
 #define FEDMOE_TRAIN_TEACHER_H
@@ -23,7 +23,8 @@ typedef struct fm_teacher fm_teacher;
 
 /**
  * @param model, c  borrowed; of the model only weights and adapters are used.
- * @return FM_OK; FM_EINVAL: settings, or texts that are not of its vocabulary or context; FM_ENOMEM.
+ * @return FM_OK; FM_EINVAL: settings, or texts that are not of its vocabulary or context;
+ * FM_ENOMEM.
  * @thread several learners' threads may share one, each sequence in one at a time.
  */
 FM_NODISCARD fm_status fm_teacher_new(const fm_decoder *model, const fm_corpus *c,
