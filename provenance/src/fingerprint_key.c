@@ -1,6 +1,10 @@
 /* The owner's key, the directions that it gives, and who got a copy. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <sodium.h>
 
@@ -199,16 +203,35 @@ fm_status fm_fingerprint_names_load(const char *key_path, fm_fingerprint_names *
     return st;
 }
 
+/* Two marks at once would each write the other's name away, and that copy would never be found. Closing
+ * lets go of it. */
+static fm_status lock_key(const char *key_path, int *out)
+{
+    const int fd = open(key_path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || flock(fd, LOCK_EX) != 0) {
+        const fm_status st =
+            fm_fail(FM_EIO, "%s: it cannot be locked: %s", key_path, strerror(errno));
+
+        if (fd >= 0)
+            (void)close(fd);
+        return st;
+    }
+    *out = fd;
+    return FM_OK;
+}
+
 fm_status fm_fingerprint_names_add(const char *key_path, const char *recipient)
 {
     fm_fingerprint_names n = { 0 };
     fm_buf text = { .limit = NAMES_FILE_MAX };
     bool there = false;
     char *path = NULL;
+    int lock = -1;
     fm_status st;
 
     if ((st = fm_recipient_check(recipient)) != FM_OK ||
-        (st = names_path(key_path, &path)) != FM_OK ||
+        (st = names_path(key_path, &path)) != FM_OK || (st = lock_key(key_path, &lock)) != FM_OK ||
         (st = fm_fingerprint_names_load(key_path, &n)) != FM_OK)
         goto done;
     for (size_t i = 0; st == FM_OK && i < n.count; i++) {
@@ -218,6 +241,8 @@ fm_status fm_fingerprint_names_add(const char *key_path, const char *recipient)
     if (st == FM_OK && !there && (st = fm_buf_printf(&text, "%s\n", recipient)) == FM_OK)
         st = fm_file_replace(path, text.data, text.len, 0600);
 done:
+    if (lock >= 0)
+        (void)close(lock);
     fm_buf_fini(&text);
     fm_fingerprint_names_fini(&n);
     free(path);

@@ -8,7 +8,8 @@ set -euo pipefail
 packages=$(cd "$1" && pwd)
 work=$(mktemp -d)
 hub=$work/hub clinic=$work/clinic
-mirror=${MIRROR:-http://deb.debian.org/debian}
+# Where this machine has its own packages from, unless $MIRROR says another place.
+mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' | head -1)}
 say() { printf '%s\n' "$*" >&2; }
 
 cleanup() {

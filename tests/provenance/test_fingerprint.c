@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/random.h"
@@ -463,6 +465,38 @@ static void keys_and_lists_are_files_for_their_owner(void)
     desk_end(&d);
 }
 
+/* Whoever was given a copy stays on the list, however many are marked at once. */
+static void marks_at_once_lose_no_name(void)
+{
+    fm_fingerprint_names n = { 0 };
+    desk d;
+
+    desk_make(&d);
+    for (int p = 0; p < 6; p++) {
+        const pid_t child = fork();
+
+        need(child >= 0, "fork");
+        for (int i = 0; child == 0 && i < 12; i++) {
+            char name[32];
+
+            (void)snprintf(name, sizeof name, "hospital %d %d", p, i);
+            if (fm_fingerprint_names_add(d.key_path, name) != FM_OK)
+                _exit(1);
+        }
+        if (child == 0)
+            _exit(0);
+    }
+    for (int p = 0; p < 6; p++) {
+        int status = 1;
+
+        CU_ASSERT(wait(&status) > 0 && status == 0);
+    }
+    CU_ASSERT_EQUAL(fm_fingerprint_names_load(d.key_path, &n), FM_OK);
+    CU_ASSERT_EQUAL(n.count, 6 * 12);
+    fm_fingerprint_names_fini(&n);
+    desk_end(&d);
+}
+
 static const fm_test tests[] = {
     { "a copy names its recipient", a_copy_names_its_recipient },
     { "the mark is as small as it says", the_mark_is_as_small_as_it_says },
@@ -475,5 +509,6 @@ static const fm_test tests[] = {
     { "a folder is marked whole", a_folder_is_marked_whole },
     { "a tensor of two files counts once", a_tensor_of_two_files_counts_once },
     { "keys and lists are files for their owner", keys_and_lists_are_files_for_their_owner },
+    { "marks at once lose no name", marks_at_once_lose_no_name },
 };
 const fm_test_suite suite_fingerprint = { "provenance.fingerprint", tests, FM_TEST_COUNT(tests) };
