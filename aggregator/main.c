@@ -32,6 +32,7 @@ static void set_heap(void)
 int main(int argc, char **argv)
 {
     static const fm_cli_command commands[] = {
+        { "new", "make a federation with usual figures, from CA to join codes", fm_cmd_new },
         { "init", "make a federation's directory: plan, door key, identity", fm_cmd_init },
         { "invite", "print a join code for a new node", fm_cmd_invite },
         { "enrol", "show and sign requests that wait for the CA", fm_cmd_enrol },

@@ -21,10 +21,14 @@ static int export_audit(const char *dir, const char *path, const char *program)
 int fm_cmd_export(int argc, char **argv)
 {
     const char *dir = ".", *output = NULL, *audit = NULL;
+    bool bare = false;
     const fm_cli_option options[] = {
         { "directory", FM_CLI_STRING, &dir, "DIR", "made by init; default: here", false, 0, 0 },
         { "output", FM_CLI_STRING, &output, "FILE",
           "the model, or the answer; replaced if it is there", false, 0, 0 },
+        { "without-card", FM_CLI_FLAG, &bare, NULL,
+          "a model without the signed card that says what made it and what it is for", false, 0,
+          0 },
         { "audit", FM_CLI_STRING, &audit, "FILE",
           "the audit bundle of all finished rounds, for fedmoe-node verify; not while the "
           "aggregator runs",
@@ -34,7 +38,9 @@ int fm_cmd_export(int argc, char **argv)
         .program = "fedmoe-aggregator export",
         .summary =
             "Write the model as it stands after the last finished round, for fedmoe-model; of "
-            "a query the answer, as JSON. Works while the aggregator runs. With --audit: the "
+            "a query the answer, as JSON. Works while the aggregator runs. A model gets a card, "
+            "signed "
+            "with the aggregator's key, with the uses of use-policy.yaml in DIR. With --audit: the "
             "signed record of every finished round, with which anyone who has the consortium's "
             "CA certificate can check them.",
         .examples = "fedmoe-aggregator export --directory agg --output model-now.safetensors\n"
@@ -53,7 +59,7 @@ int fm_cmd_export(int argc, char **argv)
     }
     if (audit)
         return export_audit(dir, audit, spec.program);
-    if (fm_aggregator_export(dir, output, &rounds) != FM_OK)
+    if (fm_aggregator_export(dir, output, !bare, &rounds) != FM_OK)
         return fm_cli_failed(spec.program);
     printf("%s: the result of %llu round%s\n", output, (unsigned long long)rounds,
            rounds == 1 ? "" : "s");

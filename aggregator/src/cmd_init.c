@@ -102,9 +102,15 @@ static void print_text(const char *dir, const fm_aggregator_init_report *r, cons
     print_masks(r);
     if (r->training.rounds > 0)
         print_training(r);
-    printf("Every node.yaml needs door address and door public key. Next:\n"
-           "  fedmoe-aggregator start --directory %s\n",
-           dir);
+}
+
+void fm_cmd_init_report(const char *program, const char *dir, const fm_aggregator_init_report *r)
+{
+    char plan[2 * FM_HASH_BYTES + 1];
+
+    fm_hash_hex(&r->plan, plan);
+    warn(program, r);
+    print_text(dir, r, plan);
 }
 
 static json_t *training_json(const fm_aggregator_init_report *r)
@@ -176,10 +182,14 @@ int fm_cmd_init(int argc, char **argv)
         return code;
     if (fm_aggregator_init(&o, &r) != FM_OK)
         return fm_cli_failed(spec.program);
+    if (!json) {
+        fm_cmd_init_report(spec.program, o.dir, &r);
+        printf("Every node.yaml needs door address and door public key. Next:\n"
+               "  fedmoe-aggregator start --directory %s\n",
+               o.dir);
+        return 0;
+    }
     fm_hash_hex(&r.plan, plan);
     warn(spec.program, &r);
-    if (json)
-        return print_json(o.dir, &r, plan) == 0 ? 0 : fm_cli_failed(spec.program);
-    print_text(o.dir, &r, plan);
-    return 0;
+    return print_json(o.dir, &r, plan) == 0 ? 0 : fm_cli_failed(spec.program);
 }

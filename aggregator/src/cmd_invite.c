@@ -15,6 +15,9 @@
 #include "fedmoe/base/random.h"
 #include "fedmoe/proto/link/enrol.h"
 
+#define VALID_HOURS 72
+#define VALID_DAYS 365
+
 typedef struct {
     const char *dir, *address, *withdraw, *name;
     uint64_t hours, days;
@@ -166,6 +169,15 @@ static fm_status invite(const invite_options *o)
     return st;
 }
 
+fm_status fm_cmd_invite_one(const char *dir, const char *address, const char *name)
+{
+    const invite_options o = {
+        .dir = dir, .address = address, .name = name, .hours = VALID_HOURS, .days = VALID_DAYS
+    };
+
+    return invite(&o);
+}
+
 /* ---- the list ---- */
 
 static const char *state_of(const fm_invited *i, int64_t now_s)
@@ -238,7 +250,7 @@ static fm_status withdraw(const invite_options *o)
 
 int fm_cmd_invite(int argc, char **argv)
 {
-    invite_options o = { .dir = ".", .hours = 72, .days = 365 };
+    invite_options o = { .dir = ".", .hours = VALID_HOURS, .days = VALID_DAYS };
     const fm_cli_option options[] = {
         { "directory", FM_CLI_STRING, &o.dir, "DIR", "made by init; default: here", false, 0, 0 },
         { "address", FM_CLI_STRING, &o.address, "ADDR",

@@ -12,7 +12,7 @@ int fm_cmd_start(int argc, char **argv)
           false, 0, 0 },
         { "linger", FM_CLI_U64, &o.linger_s, "SECONDS",
           "serve the result to late members for so long (default 30)", false, 0, 86400 },
-        { "trace", FM_CLI_STRING, &o.trace, "FILE", "write one JSON line a round", false, 0, 0 },
+        { "trace", FM_CLI_STRING, &o.trace, "FILE", "append one JSON line a round", false, 0, 0 },
     };
     const fm_cli_spec spec = {
         .program = "fedmoe-aggregator start",

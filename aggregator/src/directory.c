@@ -10,9 +10,11 @@
 
 #include "fedmoe/aggregator/round.h"
 #include "fedmoe/aggregator/state.h"
+#include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 #include "fedmoe/base/text.h"
+#include "fedmoe/provenance/derivation.h"
 #include "kept_internal.h"
 
 /* fm_dp_calibrate is exact to 1e-4. */
@@ -79,12 +81,20 @@ fm_status fm_directory_optimizer(const fm_aggregator_config *c, fm_optimizer **o
     return st == FM_OK ? fm_replay_optimizer_new(&c->plan, first, n, out) : st;
 }
 
-/* The result's tensors: the state's, but for clip norm and phase, which are no part of a model. */
+typedef struct {
+    const fm_plan *plan;
+    const fm_directory_card *card; /* NULL: none */
+    uint64_t rounds;
+} result_about;
+
+/* The result's tensors: the state's, but for clip norm and phase, which are no part of a model.
+   `meta` has room for a card. */
 static fm_status write_flat(const char *path, const fm_safetensors *like, const float *flat,
-                            const fm_safetensors_meta *meta, size_t meta_count)
+                            const result_about *about, fm_safetensors_meta *meta, size_t meta_count)
 {
     size_t count = fm_safetensors_count(like), used = 0;
     fm_tensor_view *views = NULL;
+    fm_card_signed texts = { 0 };
     fm_status st = fm_alloc(count, sizeof *views, (void **)&views);
 
     for (size_t i = 0; st == FM_OK && i < count; i++) {
@@ -96,8 +106,16 @@ static fm_status write_flat(const char *path, const fm_safetensors *like, const 
             strcmp(v.name, FM_CONFIG_PHASE_TENSOR) != 0)
             views[used++] = v;
     }
+    if (st == FM_OK && about->card) {
+        const fm_card_subject s = { views, used, meta, meta_count };
+
+        if ((st = fm_directory_sign(about->card, about->plan, about->rounds, &s, &texts)) == FM_OK)
+            fm_card_signed_meta(&texts, meta + meta_count);
+        meta_count += FM_CARD_META;
+    }
     if (st == FM_OK)
         st = fm_safetensors_replace(path, 0644, views, used, meta, meta_count);
+    fm_card_signed_fini(&texts);
     free(views);
     return st;
 }
@@ -106,9 +124,10 @@ static fm_status write_flat(const char *path, const fm_safetensors *like, const 
 static bool is_own(const char *key)
 {
     static const char *const own[] = {
-        "fedmoe.federation",   "fedmoe.rounds",    "fedmoe.epsilon",
-        "fedmoe.delta",        "fedmoe.mechanism", "fedmoe.plan",
-        "fedmoe.privacy_unit", "fedmoe.clip_norm", "fedmoe.purpose"
+        "fedmoe.federation",    "fedmoe.rounds",   "fedmoe.epsilon",      "fedmoe.delta",
+        "fedmoe.mechanism",     "fedmoe.plan",     "fedmoe.privacy_unit", "fedmoe.clip_norm",
+        "fedmoe.purpose",       FM_META_CARD,      FM_META_CARD_TENSORS,  FM_META_CARD_CERTIFICATES,
+        FM_META_CARD_SIGNATURE, FM_META_DERIVATION
     };
 
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
@@ -152,8 +171,9 @@ static void own_meta(const fm_plan *p, uint64_t rounds, double clip_norm, own_te
 }
 
 fm_status fm_directory_write_model(const fm_aggregator_config *c, const fm_optimizer *o,
-                                   uint64_t rounds, const char *path)
+                                   uint64_t rounds, const fm_directory_card *card, const char *path)
 {
+    const result_about about = { &c->plan, card, rounds };
     size_t kept = fm_safetensors_meta_count(c->model), count = 0;
     own_texts texts;
     void *average = NULL, *p = NULL;
@@ -162,7 +182,7 @@ fm_status fm_directory_write_model(const fm_aggregator_config *c, const fm_optim
     fm_status st;
 
     if ((o->averaged > 0 && (st = fm_alloc(o->n, sizeof(float), &average)) != FM_OK) ||
-        (st = fm_alloc(kept + OWN_META, sizeof *meta, &p)) != FM_OK)
+        (st = fm_alloc(kept + OWN_META + FM_CARD_META, sizeof *meta, &p)) != FM_OK)
         goto done;
     if (average) {
         fm_optimizer_result(o, average);
@@ -178,7 +198,7 @@ fm_status fm_directory_write_model(const fm_aggregator_config *c, const fm_optim
     own_meta(&c->plan, rounds, c->plan.clip_norm * fm_optimizer_clip_ratio(o, flat), &texts,
              meta + count);
     count += OWN_META;
-    st = write_flat(path, c->model, flat, meta, count);
+    st = write_flat(path, c->model, flat, &about, meta, count);
 done:
     free(p);
     free(average);
@@ -192,7 +212,7 @@ fm_status fm_directory_write_result(const fm_aggregator_config *c, const fm_opti
     fm_status st;
 
     if (!c->query)
-        return fm_directory_write_model(c, o, rounds, path);
+        return fm_directory_write_model(c, o, rounds, NULL, path);
     if ((st = fm_directory_answer(c, o, rounds, plan, &answer)) == FM_OK)
         st = fm_json_write(path, answer);
     json_decref(answer);
@@ -228,7 +248,7 @@ fm_status fm_directory_check_output(const char *dir, const fm_aggregator_config 
         "identity.key", "identity.crt", "identity.uri", "federation",
         "ca.crt", "crl.pem", "crl.held", "crl.lock",
         "state.db", "state.db-wal", "state.db-shm", "status.json", "checkpoint.safetensors",
-        "invitations.db", "invitations.db-journal",
+        "invitations.db", "invitations.db-journal", FM_USE_POLICY_FILE,
     };
     // clang-format on
     struct stat target, mine;
@@ -248,13 +268,47 @@ fm_status fm_directory_check_output(const char *dir, const fm_aggregator_config 
     return st;
 }
 
-fm_status fm_aggregator_export(const char *dir, const char *output, uint64_t *rounds)
+/* A card that nobody could check is not made. */
+static fm_status check_signer(const fm_identity *id)
 {
+    char when[32];
+
+    if (fm_identity_info(id)->not_after_s > fm_clock_wall_s())
+        return FM_OK;
+    fm_clock_format(fm_identity_info(id)->not_after_s, when, sizeof when);
+    return fm_fail(
+        FM_EAUTH,
+        "the aggregator's certificate ended on %s, so that its signature on a card would "
+        "not count; renew it, or export --without-card",
+        when);
+}
+
+static fm_status write_signed(const char *dir, const fm_aggregator_config *c, const fm_optimizer *o,
+                              uint64_t rounds, fm_directory_card *card, const char *output)
+{
+    fm_identity *id = NULL;
+    fm_use_policy policy = { 0 };
+    fm_status st;
+
+    if ((st = fm_identity_load(dir, &id)) == FM_OK && (st = check_signer(id)) == FM_OK &&
+        (st = fm_directory_policy(dir, &c->plan, &policy)) == FM_OK) {
+        card->signer = id;
+        card->policy = &policy;
+        st = fm_directory_write_model(c, o, rounds, card, output);
+    }
+    fm_use_policy_fini(&policy);
+    fm_identity_free(&id);
+    return st;
+}
+
+fm_status fm_aggregator_export(const char *dir, const char *output, bool with_card,
+                               uint64_t *rounds)
+{
+    fm_directory_card card = { 0 };
     fm_aggregator_config c = { 0 };
     fm_optimizer *o = NULL;
     fm_buf plan = { 0 };
     uint64_t finished = 0;
-    fm_hash hash;
     fm_status st;
 
     if (!dir || !output || !rounds)
@@ -263,13 +317,17 @@ fm_status fm_aggregator_export(const char *dir, const char *output, uint64_t *ro
         (st = fm_directory_check_output(dir, &c, output)) != FM_OK ||
         (st = fm_directory_optimizer(&c, &o)) != FM_OK)
         goto done;
-    hash = fm_plan_hash(plan.data, plan.len);
-    if ((st = fm_state_peek(dir, &hash, o, &finished)) == FM_ENOTFOUND)
+    card.plan = fm_plan_hash(plan.data, plan.len);
+    if ((st = fm_state_peek(dir, &card.plan, o, &finished, &card.head)) == FM_ENOTFOUND)
         st = c.query
                  ? fm_fail(FM_ENOTFOUND, "%s: no round is finished yet: there is no answer", dir)
                  : fm_fail(FM_ENOTFOUND, "%s: no round is finished yet; the first model is %s", dir,
                            c.model_file);
-    if (st == FM_OK && (st = fm_directory_write_result(&c, o, finished, &hash, output)) == FM_OK)
+    if (st != FM_OK)
+        goto done;
+    st = c.query || !with_card ? fm_directory_write_result(&c, o, finished, &card.plan, output)
+                               : write_signed(dir, &c, o, finished, &card, output);
+    if (st == FM_OK)
         *rounds = finished;
 done:
     fm_optimizer_free(&o);

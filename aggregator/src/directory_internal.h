@@ -9,6 +9,7 @@
 #include "fedmoe/aggregator/directory.h"
 #include "fedmoe/optim/optimizer.h"
 #include "fedmoe/proto/link/link.h"
+#include "fedmoe/provenance/card.h"
 
 #define FM_RESULT_FILE "result.safetensors"
 #define FM_ANSWER_FILE "result.json" /* of a query */
@@ -38,10 +39,27 @@ FM_NODISCARD fm_status fm_directory_optimizer(const fm_aggregator_config *c, fm_
 FM_NODISCARD fm_status fm_directory_check_output(const char *dir, const fm_aggregator_config *c,
                                                  const char *output);
 
-/** fm_optimizer_result as a model file for fedmoe-model. */
+/** What a card says of the run, and who signs it. */
+typedef struct {
+    const fm_identity *signer;
+    const fm_use_policy *policy;
+    fm_hash plan, head;
+} fm_directory_card;
+
+/** Sign a card for what is about to be written. @param out  as fm_card_sign. */
+FM_NODISCARD fm_status fm_directory_sign(const fm_directory_card *card, const fm_plan *p,
+                                         uint64_t rounds, const fm_card_subject *s,
+                                         fm_card_signed *out);
+/** The policy of the directory, the plan's purpose first; without the file that alone. */
+FM_NODISCARD fm_status fm_directory_policy(const char *dir, const fm_plan *p, fm_use_policy *out);
+/** use-policy.yaml of a new directory: a copy of that beside federation.yaml, or else the default.
+ */
+FM_NODISCARD fm_status fm_directory_put_policy(const char *from_dir, const char *dir);
+
+/** fm_optimizer_result as a model file for fedmoe-model. @param card  NULL: without one. */
 FM_NODISCARD fm_status fm_directory_write_model(const fm_aggregator_config *c,
                                                 const fm_optimizer *o, uint64_t rounds,
-                                                const char *path);
+                                                const fm_directory_card *card, const char *path);
 
 /** The answer of a query from the sums; *out: json_decref. */
 FM_NODISCARD fm_status fm_directory_answer(const fm_aggregator_config *c, const fm_optimizer *o,

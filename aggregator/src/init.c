@@ -188,7 +188,8 @@ static fm_status fill(const char *dir, const fm_aggregator_init_options *o,
 
     if ((st = copy(o->config, dir, "federation.yaml", FM_YAML_MAX_BYTES, PUBLIC_FILE)) != FM_OK ||
         (st = copy_named(c, dir)) != FM_OK || (st = copy_identity(o->identity, dir)) != FM_OK ||
-        (st = make_door_key(dir, out->door_key)) != FM_OK)
+        (st = make_door_key(dir, out->door_key)) != FM_OK ||
+        (c->plan.task == FM_TASK_TRAINING && (st = fm_directory_put_policy(c->dir, dir)) != FM_OK))
         return st;
     return write_plan(dir, &c->plan, &out->plan);
 }

@@ -98,7 +98,7 @@ fm_status fm_run_open(fm_run *r)
 
     if ((st = lock(r)) != FM_OK)
         return st;
-    if (trace && !(r->trace = fopen(trace, "we")))
+    if (trace && !(r->trace = fopen(trace, "ae")))
         return fm_fail(FM_EIO, "%s: cannot be written: %s", trace, strerror(errno));
     st = open_files(r);
     return st == FM_OK ? open_coordinator(r) : st;

@@ -248,18 +248,20 @@ void fm_state_close(fm_state **s)
     *s = NULL;
 }
 
-fm_status fm_state_peek(const char *dir, const fm_hash *plan, fm_optimizer *o, uint64_t *finished)
+fm_status fm_state_peek(const char *dir, const fm_hash *plan, fm_optimizer *o, uint64_t *finished,
+                        fm_hash *head)
 {
     fm_checkpoint c = { 0 };
     char *path = NULL;
     fm_status st;
 
-    if (!dir || !plan || !o || !finished)
+    if (!dir || !plan || !o || !finished || !head)
         return fm_fail(FM_EINVAL, "aggregator state: an argument is missing");
     if ((st = fm_path_join(dir, FM_CHECKPOINT_FILE, &path)) == FM_OK &&
         (st = fm_checkpoint_load(path, plan, o, &c)) == FM_OK) {
         fm_checkpoint_apply(&c, o);
         *finished = c.note.finished;
+        *head = c.note.head;
     }
     fm_checkpoint_fini(&c);
     free(path);

@@ -153,6 +153,22 @@ static const char *shown(const fm_yaml_node *n)
     return n->kind == FM_YAML_SCALAR ? n->text : kind_name(n);
 }
 
+fm_status fm_yaml_quote(fm_buf *b, const char *s)
+{
+    fm_status st = fm_buf_append(b, "\"", 1);
+
+    for (; st == FM_OK && *s; s++) {
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            return fm_fail(FM_EINVAL, "a value given on the command line holds a control "
+                                      "character");
+        if (*s == '"' || *s == '\\')
+            st = fm_buf_append(b, "\\", 1);
+        if (st == FM_OK)
+            st = fm_buf_append(b, s, 1);
+    }
+    return st == FM_OK ? fm_buf_append(b, "\"", 1) : st;
+}
+
 fm_status fm_yaml_number(const fm_yaml_node *n, double *out)
 {
     if (n->kind != FM_YAML_SCALAR || !n->plain || !fm_text_double(n->text, out))

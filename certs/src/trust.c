@@ -220,6 +220,36 @@ fm_status fm_trust_load(const char *dir, fm_trust **out)
     return st;
 }
 
+/* Certificates alone, as ca.crt has them, would look for nobody and seem to. */
+static fm_status read_given_lists(fm_trust *t, const char *crl)
+{
+    const fm_status st = fm_trust_read_lists(t, crl, false);
+
+    if (st != FM_OK || t->list_count > 0)
+        return st;
+    return fm_fail(FM_EPROTO,
+                   "%s: holds certificates and no revocation list; give the CA's crl.pem", crl);
+}
+
+fm_status fm_trust_load_files(const char *ca, const char *crl, fm_trust **out)
+{
+    fm_trust *t = NULL;
+    char *dir = NULL;
+    fm_status st;
+
+    if (!ca || !out)
+        return fm_fail(FM_EINVAL, "fm_trust_load_files: NULL argument");
+    if ((st = fm_path_dir(ca, &dir)) == FM_OK && (st = fm_trust_load_file(ca, "", &t)) == FM_OK &&
+        (st = load_federation(t, dir)) == FM_OK &&
+        (!crl || (st = read_given_lists(t, crl)) == FM_OK)) {
+        *out = t;
+        t = NULL;
+    }
+    free(dir);
+    fm_trust_free(&t);
+    return st;
+}
+
 void fm_trust_free(fm_trust **t)
 {
     if (!t || !*t)

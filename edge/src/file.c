@@ -69,13 +69,17 @@ static fm_status add(void *context, const fm_decoder_tensor *t)
     return st != FM_OK ? st : fm_strdup(scale, &e->scale_name);
 }
 
+/* One that cannot be read would make a file that cannot be opened. */
 static fm_status read_tokenizer(writer *w, const char *dir)
 {
+    fm_tokenizer *known = NULL;
     char *path = NULL;
     fm_status st = fm_path_join(dir, FM_EDGE_TOKENIZER, &path);
 
-    if (st == FM_OK && fm_file_exists(path))
-        st = fm_file_read(path, FM_TOKENIZER_MAX_FILE, &w->tokenizer);
+    if (st == FM_OK && fm_file_exists(path) &&
+        (st = fm_file_read(path, FM_TOKENIZER_MAX_FILE, &w->tokenizer)) == FM_OK)
+        st = fm_tokenizer_parse(path, w->tokenizer.data, w->tokenizer.len, &known);
+    fm_tokenizer_free(&known);
     free(path);
     return st;
 }
@@ -286,19 +290,19 @@ static void fini(writer *w)
 }
 
 fm_status fm_edge_write_folder(const fm_decoder_folder *f, const char *dir, const float *flat,
-                               mode_t mode, const char *output, fm_edge_facts *facts)
+                               mode_t mode, const char *output, bool replace, fm_edge_facts *facts)
 {
     writer w = { .folder = f, .flat = flat, .layout = fm_decoder_folder_layout(f) };
     fm_status st;
 
     fm_buf_init(&w.tokenizer, FM_TOKENIZER_MAX_FILE);
     w.facts.before = (uint64_t)w.layout->parameters * sizeof(float);
-    if ((st = fm_file_check_output(output, false, NULL, 0)) == FM_OK &&
+    if ((st = fm_file_check_output(output, replace, NULL, 0)) == FM_OK &&
         (st = fm_decoder_tensors(fm_decoder_folder_config(f), w.layout, add, &w)) == FM_OK &&
         (st = read_tokenizer(&w, dir)) == FM_OK && (st = find_scales(&w)) == FM_OK &&
         (st = make_views(&w)) == FM_OK && (st = make_meta(&w)) == FM_OK &&
         (st = fm_file_begin(output, mode, &w.out)) == FM_OK && (st = put_all(&w)) == FM_OK)
-        st = fm_file_finish_new(&w.out);
+        st = replace ? fm_file_finish(&w.out) : fm_file_finish_new(&w.out);
     if (st == FM_OK && facts)
         *facts = w.facts;
     fini(&w);
@@ -313,7 +317,7 @@ fm_status fm_edge_write(const char *folder, const char *output, fm_edge_facts *f
     if (!folder || !output)
         return fm_fail(FM_EINVAL, "fm_edge_write: an argument is missing");
     if ((st = fm_decoder_folder_open(folder, &f)) == FM_OK)
-        st = fm_edge_write_folder(f, folder, NULL, 0644, output, facts);
+        st = fm_edge_write_folder(f, folder, NULL, 0644, output, false, facts);
     fm_decoder_folder_free(&f);
     return st;
 }

@@ -1,9 +1,10 @@
 /*
- * Products and sums of rows in float32 and of rows in 8 bits, for what runs a few rows at a time: weights
- * are read where they lie, without an order of their own.
+ * Products and sums of rows in float32 and of rows in 8 bits, for what runs a few rows at a time:
+ * weights are read where they lie, without an order of their own.
  *
- * No fused multiply-add, and each sum in one order that depends on its own row alone: the same bits at
- * every level of instructions and for any number of rows at once. No alignment is asked of anything.
+ * No fused multiply-add, and each sum in one order that depends on its own row alone: the same bits
+ * at every level of instructions and for any number of rows at once. No alignment is asked of
+ * anything.
  */
 #ifndef FEDMOE_EDGE_FLOATS_H
 #define FEDMOE_EDGE_FLOATS_H

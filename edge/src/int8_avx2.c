@@ -9,8 +9,8 @@
 #define STEP TARGET __attribute__((always_inline)) static inline
 #define BYTES ((size_t)32)
 
-/* |w| and x with w's sign: u8 times s8, two products in 16 bits. 2 * 128 * 127 stays below 2^15, so that
- * nothing saturates. */
+/* |w| and x with w's sign: u8 times s8, two products in 16 bits. 2 * 128 * 127 stays below 2^15,
+ * so that nothing saturates. */
 STEP __m256i dot(__m256i sum, __m256i w, __m256i size, __m256i x)
 {
     const __m256i pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(x, w));

@@ -20,8 +20,8 @@ TARGET __attribute__((always_inline)) static inline vw prepare(__m512i w)
     return (vw){ _mm512_abs_epi8(w), _mm512_movepi8_mask(w) };
 }
 
-/* |w| and x with w's sign: u8 times s8, two products in 16 bits. 2 * 128 * 127 stays below 2^15, so that
- * nothing saturates. */
+/* |w| and x with w's sign: u8 times s8, two products in 16 bits. 2 * 128 * 127 stays below 2^15,
+ * so that nothing saturates. */
 TARGET __attribute__((always_inline)) static inline __m512i dot(__m512i sum, vw w, __m512i x)
 {
     const __m512i turned = _mm512_mask_sub_epi8(x, w.minus, _mm512_setzero_si512(), x);

@@ -1,5 +1,5 @@
-/* What a level of instructions brings to the products in 8 bits. Every function gives the same bits at
- * every level. */
+/* What a level of instructions brings to the products in 8 bits. Every function gives the same
+ * bits at every level. */
 #ifndef FEDMOE_EDGE_INT8_LEVELS_H
 #define FEDMOE_EDGE_INT8_LEVELS_H
 
@@ -20,8 +20,8 @@ typedef struct {
                  uint32_t out[FM_INT8_ROWS]);
     /** What the two above have too much. NULL: nothing. */
     uint32_t (*offset)(const int8_t *x, size_t n);
-    /** out[r] = sum of x w[r]: FM_INT8_LANES sums, product and sum rounded each; then lane l gets lane
-     *  l + 8, l + 4, l + 2, l + 1. */
+    /** out[r] = sum of x w[r]: FM_INT8_LANES sums, product and sum rounded each; then lane l gets
+     *  lane l + 8, l + 4, l + 2, l + 1. */
     void (*floats)(const int8_t *const w[FM_INT8_TILE], const float *x, size_t n,
                    float out[FM_INT8_TILE]);
     /** fm_int8_quantise of one row; false: a value is no finite number. */

@@ -10,8 +10,8 @@
 
 typedef __m512i vw;
 
-/* The instruction takes u8 times s8: w + 128 is w with its highest bit turned over. Sums have 128 times
- * the sum of x too much (`offset`); they are exact mod 2^32, and so is the difference. */
+/* The instruction takes u8 times s8: w + 128 is w with its highest bit turned over. Sums have
+ * 128 times the sum of x too much (`offset`); they are exact mod 2^32, and so is the difference. */
 TARGET __attribute__((always_inline)) static inline vw prepare(__m512i w)
 {
     return _mm512_xor_si512(w, _mm512_set1_epi8(-128));

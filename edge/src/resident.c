@@ -1,8 +1,8 @@
 /*
- * Which experts' pages are in memory. Each expert is a range of the mapping; those that were used are in
- * a list, the latest first, and when a further one would pass the limit the last ones go. Ranges are
- * rounded outwards to REACH bytes, which is how far around a page the system maps others that it has:
- * so what is counted is at least what is there.
+ * Which experts' pages are in memory. Each expert is a range of the mapping; those that were
+ * used are in a list, the latest first, and when a further one would pass the limit the last
+ * ones go. Ranges are rounded outwards to REACH bytes, which is how far around a page the system
+ * maps others that it has: so what is counted is at least what is there.
  */
 #include <pthread.h>
 #include <stdlib.h>

@@ -152,8 +152,8 @@ static double sum_of(const fm_sampler *s, const float *w)
     return sum;
 }
 
-/* The likeliest that together have a share of top_p. All that are below their equal part of what is left
- * out do not fill it: they need no sorting. */
+/* The likeliest that together have a share of top_p. All that are below their equal part of what is
+ * left out do not fill it: they need no sorting. */
 static void keep_top_p(fm_sampler *s, float *w)
 {
     const double total = sum_of(s, w), share = s->options.top_p;

@@ -1,5 +1,5 @@
-/* What a session keeps of the text: rows of keys and values, or of latents. The system gives memory for
- * what is written, so that a long context costs what is used of it. */
+/* What a session keeps of the text: rows of keys and values, or of latents. The system gives memory
+ * for what is written, so that a long context costs what is used of it. */
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* The feed-forward half of a layer: one network, or a router, chosen experts, each over its own rows of
- * the tile only, and a shared one. */
+/* The feed-forward half of a layer: one network, or a router, chosen experts, each over its own
+ * rows of the tile only, and a shared one. */
 #include <string.h>
 
 #include "fedmoe/model/kernel.h"

@@ -1,10 +1,10 @@
 /*
- * The insides of fm_edge_session, shared by its files. Shapes: N rows of a tile, D width, V vocabulary,
- * E experts, k of them chosen, H heads. Rows lie one after the other, without a stride.
+ * The insides of fm_edge_session, shared by its files. Shapes: N rows of a tile, D width, V
+ * vocabulary, E experts, k of them chosen, H heads. Rows lie one after the other, without a stride.
  *
- * Every row goes through the same operations in the same order whatever the other rows: all products and
- * sums are of that kind (int8.h, floats.h), and attention takes keys in blocks that begin at multiples
- * of FM_BLOCK positions.
+ * Every row goes through the same operations in the same order whatever the other rows: all
+ * products and sums are of that kind (int8.h, floats.h), and attention takes keys in blocks that
+ * begin at multiples of FM_BLOCK positions.
  */
 #ifndef FEDMOE_EDGE_SESSION_INTERNAL_H
 #define FEDMOE_EDGE_SESSION_INTERNAL_H

@@ -1,11 +1,12 @@
 /*
- * Attention of a tile: for pairs of a row and a head the running maximum, sum of weights and weighted sum
- * of values over blocks of keys.
+ * Attention of a tile: for pairs of a row and a head the running maximum, sum of weights and
+ * weighted sum of values over blocks of keys.
  *
- * Of latent attention queries go through the keys' half of the up-projection, so that their products
- * with the cached latents are the scores, and what is summed is latents, which go through the values'
- * half. A reading that made keys and values of each latent would have other roundings than a
- * writing that does not; at FM_PAIRS rows a tile it would not be faster for the ranks in use.
+ * Of latent attention queries go through the keys' half of the up-projection, so that their
+ * products with the cached latents are the scores, and what is summed is latents, which go through
+ * the values' half. A reading that made keys and values of each latent would have other roundings
+ * than a writing that does not; at FM_PAIRS rows a tile it would not be faster for the ranks in
+ * use.
  */
 #include <math.h>
 #include <string.h>
@@ -13,8 +14,8 @@
 #include "fedmoe/model/kernel.h"
 #include "session_internal.h"
 
-/* Pairs p = (h - head) * rows + i - row of rows [row, row + rows) and heads [head, head + heads), which
- * share keys. */
+/* Pairs p = (h - head) * rows + i - row of rows [row, row + rows) and heads [head, head + heads),
+ * which share keys. */
 typedef struct {
     size_t layer, key_head, head, heads, row, rows;
 } group;

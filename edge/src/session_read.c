@@ -83,8 +83,8 @@ static fm_status use_tile(fm_edge_session *s, size_t at, size_t rows, use_rows *
     return FM_OK;
 }
 
-/* use NULL: the logits of the last row alone, to ctx unless that is NULL, too. On failure nothing was
- * read. */
+/* use NULL: the logits of the last row alone, to ctx unless that is NULL, too. On failure nothing
+ * was read. */
 static fm_status read_tiles(fm_edge_session *s, const uint32_t *tokens, size_t n, use_rows *use,
                             void *ctx)
 {

@@ -49,6 +49,10 @@ fm_status fm_watermark_new(const uint8_t key[FM_WATERMARK_KEY_BYTES], const fm_w
     if (!(w = sodium_malloc(sizeof *w)))
         return fm_fail(FM_ENOMEM, "out of guarded memory");
     w->options = *o;
+    if (o->kind == FM_WATERMARK_TOURNAMENT) /* what is not checked is not kept */
+        w->options.gamma = w->options.delta = 0.0;
+    else
+        w->options.layers = 0;
     memcpy(w->key, key, sizeof w->key);
     if (sodium_mprotect_readonly(w) != 0) {
         sodium_free(w);

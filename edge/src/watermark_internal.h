@@ -29,12 +29,25 @@ typedef struct {
     uint64_t *names; /* [cap], 0: free */
     size_t count, cap;
 } fm_watermark_seen;
-/** @param fresh out: whether it was not there yet. @return FM_OK; FM_ENOMEM: it is not there now. */
+/** @param fresh out: whether it was not there yet. @return FM_OK; FM_ENOMEM: it is not there now.
+ */
 FM_NODISCARD fm_status fm_watermark_seen_add(fm_watermark_seen *s, uint64_t name, bool *fresh);
 void fm_watermark_seen_clear(fm_watermark_seen *s);
 void fm_watermark_seen_fini(fm_watermark_seen *s);
 
 /** m rounds of a tournament: p[count] in place. Exact but for roundings of doubles. */
 void fm_watermark_play(double *p, const uint64_t *g, size_t count, size_t layers);
+
+/** Weight of g in layer l, 0 the first: 1..FM_WATERMARK_WEIGHT_MOST. */
+#define FM_WATERMARK_WEIGHT_MOST 8
+unsigned fm_watermark_weight(size_t layer);
+
+/**
+ * The chance that the weighted sum of n tokens' fair coins is at least `sum`, or a little more than
+ * that; never less. FM_ENOMEM.
+ */
+FM_NODISCARD fm_status fm_watermark_odds(size_t n, size_t layers, uint64_t sum, double *out);
+/** The chance of at least `hits` of n coins that fall with chance q, likewise. */
+double fm_watermark_binomial(size_t n, double q, size_t hits);
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fedmoe/model/kernel.h"
 #include "watermark_internal.h"
 
 struct fm_watermark_text {
@@ -58,13 +59,14 @@ void fm_watermark_text_reset(fm_watermark_text *t)
 
 /* ---- the tournament ---- */
 
-/* Lanes: p's sums are made in as many parts, whatever the processor, so that everywhere the same
- * bits come out. */
+/* p's sums are made in as many parts on every processor, so that everywhere the same bits come out.
+ */
 #define LANES 8
 typedef double lanes_of __attribute__((vector_size(8 * LANES)));
 typedef uint64_t words_of __attribute__((vector_size(8 * LANES)));
+#define INLINE __attribute__((always_inline)) static inline
 
-static double sum_of(const lanes_of *v)
+INLINE double sum_of(const lanes_of *v)
 {
     double sum = 0.0;
 
@@ -74,10 +76,11 @@ static double sum_of(const lanes_of *v)
 }
 
 /* One round: p_i *= 1 + g_i - won, where `won` is the sum of p g of this round. @return that of the
- * next one. */
-static double round_of(double *p, const uint64_t *g, size_t count, size_t layer, double won)
+ * next one (of the 64th round, which has none, anything). */
+INLINE double play_one(double *p, const uint64_t *g, size_t count, unsigned layer, double won)
 {
-    const uint64_t at = (uint64_t)1 << layer, then = layer + 1 < 64 ? at << 1 : 0;
+    const words_of ones = (words_of)(lanes_of){ 1, 1, 1, 1, 1, 1, 1, 1 }, none = { 0 };
+    const unsigned then = layer < 63 ? layer + 1 : layer;
     const double lost = 1.0 - won, kept = 2.0 - won;
     lanes_of sum = { 0.0 };
     double rest = 0.0;
@@ -85,31 +88,60 @@ static double round_of(double *p, const uint64_t *g, size_t count, size_t layer,
 
     for (; i + LANES <= count; i += LANES) {
         lanes_of v;
-        words_of w, next;
+        words_of w;
 
         memcpy(&v, p + i, sizeof v);
         memcpy(&w, g + i, sizeof w);
-        next = (words_of)((w & then) != 0);
-        w = (words_of)((w & at) != 0);
-        v *= lost + (lanes_of)(w & (words_of)(lanes_of){ 1, 1, 1, 1, 1, 1, 1, 1 });
+        v *= lost + (lanes_of)((none - (w >> layer & 1)) & ones);
         memcpy(p + i, &v, sizeof v);
-        sum += (lanes_of)((words_of)v & next);
+        sum += (lanes_of)((words_of)v & (none - (w >> then & 1)));
     }
     for (; i < count; i++) {
-        p[i] *= g[i] & at ? kept : lost;
-        rest += g[i] & then ? p[i] : 0.0;
+        p[i] *= g[i] >> layer & 1 ? kept : lost;
+        rest += g[i] >> then & 1 ? p[i] : 0.0;
     }
     return sum_of(&sum) + rest;
 }
 
-void fm_watermark_play(double *p, const uint64_t *g, size_t count, size_t layers)
+INLINE void play(double *p, const uint64_t *g, size_t count, size_t layers)
 {
     double won = 0.0;
 
     for (size_t i = 0; i < count; i++)
         won += g[i] & 1 ? p[i] : 0.0;
-    for (size_t l = 0; l < layers; l++)
-        won = round_of(p, g, count, l, won);
+    for (unsigned l = 0; l < layers; l++)
+        won = play_one(p, g, count, l, won);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void play_avx2(double *p, const uint64_t *g, size_t count,
+                                                      size_t layers)
+{
+    play(p, g, count, layers);
+}
+
+__attribute__((target("avx512f,avx512dq"))) static void play_avx512(double *p, const uint64_t *g,
+                                                                    size_t count, size_t layers)
+{
+    play(p, g, count, layers);
+}
+#endif
+
+void fm_watermark_play(double *p, const uint64_t *g, size_t count, size_t layers)
+{
+#if defined(__x86_64__)
+    const fm_level level = fm_kernel_level();
+
+    if (level >= FM_LEVEL_AVX512) {
+        play_avx512(p, g, count, layers);
+        return;
+    }
+    if (level >= FM_LEVEL_AVX2) {
+        play_avx2(p, g, count, layers);
+        return;
+    }
+#endif
+    play(p, g, count, layers);
 }
 
 /* ---- red and green ---- */

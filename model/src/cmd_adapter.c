@@ -6,6 +6,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/model/adapter_terms.h"
 #include "fedmoe/model/tabular.h"
+#include "fedmoe/provenance/derivation.h"
 
 #define FILE_MOST ((size_t)1 << 30)
 
@@ -14,10 +15,31 @@ typedef struct {
     bool merge;
 } request;
 
-static fm_status write_result(const request *r, const fm_decoder_folder *f, fm_decoder *d,
-                              const fm_adapter_terms *t)
+static const char *const promised[] = { "fedmoe.federation", "fedmoe.plan",        "fedmoe.rounds",
+                                        "fedmoe.purpose",    "fedmoe.epsilon",     "fedmoe.delta",
+                                        "fedmoe.mechanism",  "fedmoe.privacy_unit" };
+
+/* What the federation's file promises goes along. @return how many entries. */
+static size_t carry_promise(const fm_safetensors *file, fm_safetensors_meta *meta)
 {
-    const fm_adapter_about about = { .base = r->model };
+    size_t n = 0;
+
+    for (size_t i = 0; i < FM_CMD_COUNT(promised); i++) {
+        const char *value = fm_safetensors_meta_get(file, promised[i]);
+
+        if (value)
+            meta[n++] = (fm_safetensors_meta){ promised[i], value };
+    }
+    return n;
+}
+
+static fm_status write_result(const request *r, const fm_decoder_folder *f, fm_decoder *d,
+                              const fm_adapter_terms *t, const fm_safetensors *file)
+{
+    fm_safetensors_meta meta[FM_CMD_COUNT(promised)];
+    const size_t n = carry_promise(file, meta);
+    const fm_adapter_about about = { .base = r->model, .meta = meta, .meta_count = n };
+    const fm_decoder_about whole = { .meta = meta, .meta_count = n };
     const fm_decoder_adapters adapters = {
         .rank = t->rank, .alpha = t->alpha, .maps = t->maps, .square = t->square
     };
@@ -26,7 +48,22 @@ static fm_status write_result(const request *r, const fm_decoder_folder *f, fm_d
     if (!r->merge)
         return fm_adapter_write(d, &adapters, &about, r->output);
     fm_decoder_adapters_merge(d, flat);
-    return fm_decoder_folder_write(f, flat, r->output);
+    return fm_decoder_folder_write_about(f, flat, &whole, r->output);
+}
+
+/* A whole model's card lies beside its files, an adapter's within its one: PEFT's folder stays
+ * PEFT's. */
+static fm_status carry_card(const request *r)
+{
+    char *path = NULL;
+    fm_status st;
+
+    if (r->merge)
+        return fm_card_carry(r->file, "merge", r->output);
+    if (!(st = fm_path_join(r->output, "adapter_model.safetensors", &path)))
+        st = fm_card_carry(r->file, "adapter", path);
+    free(path);
+    return st;
 }
 
 static fm_status convert(const request *r)
@@ -49,7 +86,9 @@ static fm_status convert(const request *r)
              !(st = fm_adapter_terms_check(&t, folder)) &&
              !(st = fm_adapter_terms_load(&t, folder, 0, &d)) &&
              !(st = fm_adapter_terms_read(file, d)))
-        st = write_result(r, folder, d, &t);
+        st = write_result(r, folder, d, &t, file);
+    if (!st)
+        st = carry_card(r);
     fm_decoder_free(&d);
     fm_decoder_folder_free(&folder);
     fm_safetensors_free(&file);

@@ -1,4 +1,5 @@
 /* evaluate of a language model: how well it foretells texts. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -40,6 +41,11 @@ static fm_status measure(const fm_cmd_texts *t, const char *const *paths, size_t
         st = fm_train_measure(d, c, 0, out);
     fm_corpus_free(&c);
     fm_decoder_free(&d);
+    if (!st && !isfinite(out->loss))
+        st = fm_fail(FM_ENONFINITE,
+                     "%s gives some text a loss that is not a finite number: its weights%s are "
+                     "too large",
+                     t->model, t->adapters ? ", or those of --adapter," : "");
     return st;
 }
 
@@ -49,7 +55,11 @@ static fm_status show(const fm_cmd_texts *t, const fm_text_loss *loss, bool json
     fm_status st;
 
     if (!json) {
-        fm_cmd_loss_print(t->model, loss);
+        char name[256];
+
+        (void)snprintf(name, sizeof name, "%.100s%s%.100s", t->model, t->adapter ? " with " : "",
+                       t->adapter ? t->adapter : "");
+        fm_cmd_loss_print(name, loss);
         return FM_OK;
     }
     j = fm_cmd_loss_json(loss);

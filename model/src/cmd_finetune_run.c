@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd_carry.h"
 #include "cmd_finetune.h"
 #include "decoder_folder_internal.h"
 #include "fedmoe/base/log.h"
@@ -109,7 +110,9 @@ static fm_status load_decoder(fm_cmd_finetuning *f)
 
 static fm_status choose(fm_cmd_finetuning *f)
 {
-    const fm_training_case given = { .units = f->promise.units, .delta = f->promise.delta };
+    const fm_training_case given = { .units = f->promise.units,
+                                     .delta = f->promise.delta,
+                                     .no_privacy = f->promise.no_privacy };
     fm_training *t = &f->training;
 
     fm_training_text_defaults(&given, t);
@@ -175,26 +178,34 @@ static fm_status measure(const fm_cmd_finetuning *f, fm_text_loss *out)
 static fm_status write_folder(fm_cmd_finetuning *f)
 {
     float *flat = fm_decoder_weights(f->decoder);
+    fm_cmd_promise_meta m;
+    fm_decoder_about about = { .meta_count = FM_CMD_PROMISE_META,
+                               .owner_only = f->promise.no_privacy };
 
     if (f->merge)
         fm_decoder_adapters_merge(f->decoder, flat);
-    return f->promise.no_privacy
-               ? fm_decoder_folder_write_for_owner(f->texts.folder, flat, f->output)
-               : fm_decoder_folder_write(f->texts.folder, flat, f->output);
+    fm_cmd_promise_write(&f->promise, &f->training, &m);
+    about.meta = m.meta;
+    return fm_decoder_folder_write_about(f->texts.folder, flat, &about, f->output);
 }
 
-static fm_status write_result(fm_cmd_finetuning *f)
+static fm_status write_adapters(fm_cmd_finetuning *f)
 {
     fm_adapter_about about = { .base = f->texts.model,
                                .meta_count = FM_CMD_PROMISE_META,
                                .owner_only = f->promise.no_privacy };
     fm_cmd_promise_meta m;
 
-    if (f->full || f->merge)
-        return write_folder(f);
     fm_cmd_promise_write(&f->promise, &f->training, &m);
     about.meta = m.meta;
     return fm_adapter_write(f->decoder, &f->options.adapters, &about, f->output);
+}
+
+static fm_status write_result(fm_cmd_finetuning *f)
+{
+    const fm_status st = f->full || f->merge ? write_folder(f) : write_adapters(f);
+
+    return st ? st : fm_cmd_carry_card(f->texts.model, f->texts.adapter, "finetune", f->output);
 }
 
 fm_status fm_cmd_finetune_run(fm_cmd_finetuning *f)

@@ -9,7 +9,8 @@
 #define FM_GENERATE_NO_SEED UINT64_MAX
 
 typedef struct {
-    const char *model, *prompt, *prompt_file, *tokens, *end_token, *memory, *cache;
+    const char *model, *prompt, *prompt_file, *tokens, *end_token, *memory, *cache, *watermark_key;
+    const char *acknowledge, *purpose, *log;
     uint64_t most, context, top_k, seed;
     double temperature, top_p;
     bool float_inputs, json;
@@ -17,12 +18,25 @@ typedef struct {
 
 typedef struct {
     fm_edge_model *model;
+    fm_watermark *mark;            /* or NULL */
     const fm_tokenizer *tokenizer; /* of the model; NULL: it has none */
     fm_token_list text;            /* the prompt, then what was written */
     size_t prompt;                 /* tokens of it */
     bool ends;                     /* there is an end token */
     uint32_t end;
 } fm_cmd_generation;
+
+/* cmd_generate_policy.c: what the model's card asks for. */
+typedef struct fm_cmd_policy fm_cmd_policy;
+/* Before the model is even read: FM_EPERM unless its policy was acknowledged and the purpose is
+ * allowed; the log is open then. A model without a card asks for nothing. */
+FM_NODISCARD fm_status fm_cmd_policy_begin(const fm_cmd_generate_request *r, fm_cmd_policy **out);
+/* The prompt's tokens are known. */
+FM_NODISCARD fm_status fm_cmd_policy_prompt(fm_cmd_policy *p, const fm_cmd_generation *g);
+/* The line of audit, whether or not the answer came to its end. */
+FM_NODISCARD fm_status fm_cmd_policy_end(fm_cmd_policy *p, const fm_cmd_generate_request *r,
+                                         const fm_cmd_generation *g);
+void fm_cmd_policy_free(fm_cmd_policy **p);
 
 /* cmd_generate_prompt.c: the end token and the prompt's tokens. */
 FM_NODISCARD fm_status fm_cmd_generate_prompt(const fm_cmd_generate_request *r,

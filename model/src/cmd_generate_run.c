@@ -1,8 +1,11 @@
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <sodium.h>
 
 #include "cmd_generate.h"
 #include "fedmoe/base/clock.h"
@@ -13,8 +16,33 @@
 #define NS 1e9
 #define MEGABYTE 1e6
 
-typedef enum { STOP_LENGTH, STOP_END, STOP_CONTEXT } stop;
-static const char *const stops[] = { "length", "end", "context" };
+typedef enum { STOP_LENGTH, STOP_END, STOP_CONTEXT, STOP_SIGNAL } stop;
+static const char *const stops[] = { "length", "end", "context", "signal" };
+
+/* What was written so far is recorded before a signal ends the program; the second one ends it at once. */
+static volatile sig_atomic_t g_stop;
+
+static void on_stop(int signal_number)
+{
+    (void)signal_number;
+    g_stop = 1;
+}
+
+/* A reader who goes away is an error of write, so that the request is recorded, too. */
+static void watch_signals(void)
+{
+    static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
+    struct sigaction now, a = { .sa_handler = on_stop, .sa_flags = SA_RESTART | (int)SA_RESETHAND };
+
+    g_stop = 0;
+    sigemptyset(&a.sa_mask);
+    for (size_t i = 0; i < FM_CMD_COUNT(ends); i++)
+        if (sigaction(ends[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+            (void)sigaction(ends[i], &a, NULL);
+    a = (struct sigaction){ .sa_handler = SIG_IGN };
+    sigemptyset(&a.sa_mask);
+    (void)sigaction(SIGPIPE, &a, NULL);
+}
 
 typedef struct {
     const fm_cmd_generate_request *r;
@@ -34,7 +62,8 @@ typedef struct {
 
 /* ---- what is written ---- */
 
-/* A model's text is not the terminal's master: of control characters only line ends and tabs pass. */
+/* A model's text is not the terminal's master: of control characters only line ends and tabs pass.
+ */
 static void tame(fm_buf *b)
 {
     for (size_t i = 0; i < b->len; i++) {
@@ -124,6 +153,10 @@ static fm_status write_tokens(run *w)
     for (w->why = STOP_LENGTH; g->text.count - g->prompt < w->r->most;) {
         uint32_t token;
 
+        if (g_stop) {
+            w->why = STOP_SIGNAL;
+            break;
+        }
         if ((st = fm_sampler_next(w->sampler, g->text.ids, g->text.count, w->logits, &token)))
             return st;
         if (g->ends && token == g->end) {
@@ -239,7 +272,7 @@ static fm_status prepare(run *w)
         return st;
     o.context = w->context;
     if ((st = fm_edge_session_new(w->g->model, &o, &w->session)) ||
-        (st = fm_sampler_new(vocabulary, &sampling, NULL, &w->rng, &w->sampler)) ||
+        (st = fm_sampler_new(vocabulary, &sampling, w->g->mark, &w->rng, &w->sampler)) ||
         (st = fm_alloc(vocabulary, sizeof *w->logits, &block)))
         return st;
     w->logits = block;
@@ -253,16 +286,21 @@ fm_status fm_cmd_generate_run(const fm_cmd_generate_request *r, fm_cmd_generatio
     fm_status st;
 
     if (!(st = prepare(&w)) && !(st = read_prompt(&w))) {
+        watch_signals();
         from = fm_clock_now_ns();
         st = write_tokens(&w);
         w.write_s = (double)(fm_clock_now_ns() - from) / NS;
     }
     if (!st)
         st = report(&w);
+    if (!st && w.why == STOP_SIGNAL)
+        st = fm_fail(FM_ESTATE, "stopped by a signal after %zu tokens", g->text.count - g->prompt);
     fm_edge_session_free(&w.session);
     fm_sampler_free(&w.sampler);
     fm_buf_fini(&w.piece);
     fm_buf_fini(&w.text);
+    if (w.logits)
+        sodium_memzero(w.logits, fm_edge_model_config(g->model)->vocabulary * sizeof *w.logits);
     free(w.logits);
     return st;
 }

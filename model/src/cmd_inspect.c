@@ -5,6 +5,7 @@
 
 #include "cmd_inspect.h"
 #include "fedmoe/model/tabular.h"
+#include "fedmoe/provenance/card.h"
 
 typedef struct {
     fm_schema *schema;
@@ -31,7 +32,8 @@ static fm_status open_model(const char *path, opened *o)
 
 static bool is_long(const char *key)
 {
-    return strcmp(key, FM_META_SCHEMA) == 0 || strcmp(key, FM_META_MODEL) == 0;
+    return strcmp(key, FM_META_SCHEMA) == 0 || strcmp(key, FM_META_MODEL) == 0 ||
+           strncmp(key, FM_META_CARD, strlen(FM_META_CARD)) == 0;
 }
 
 /* The file is somebody else's: nothing in it may drive the terminal. */
@@ -61,6 +63,7 @@ static void print_text(const opened *o)
     printf("parameters  %zu, of which one record touches %zu\n", o->parameters, o->active);
     if (o->measured)
         fm_inspect_print_compute(&o->compute);
+    fm_inspect_mention_card(o->file);
     printf("\nmetadata\n");
     for (size_t i = 0; i < fm_safetensors_meta_count(o->file); i++) {
         const fm_safetensors_meta m = fm_safetensors_meta_at(o->file, i);
@@ -133,41 +136,12 @@ static fm_status print_json(const opened *o)
     return st;
 }
 
-int fm_cmd_inspect(int argc, char **argv)
+/** A file of records' model. */
+static fm_status show_file(const char *path, bool json, bool speed)
 {
-    static const char program[] = "fedmoe-model inspect";
-    bool json = false, speed = false;
-    const fm_cli_option options[] = {
-        { "json", FM_CLI_FLAG, &json, NULL, "as JSON", false, 0, 0 },
-        { "speed", FM_CLI_FLAG, &speed, NULL, "measure how fast this machine computes", false, 0,
-          0 },
-    };
-    const fm_cli_spec spec = {
-        .program = program,
-        .summary =
-            "Show what a model file holds: schema, configuration, sizes, metadata, tensors; a "
-            "language model's folder; or a federation's adapters for one.",
-        .examples = "fedmoe-model inspect final.safetensors\n"
-                    "fedmoe-model inspect --json final.safetensors\n"
-                    "fedmoe-model inspect OLMoE-1B-7B-0924",
-        .options = options,
-        .option_count = FM_CMD_COUNT(options),
-        .operands = "FILE|FOLDER",
-        .operands_min = 1,
-        .operands_max = 1,
-    };
-    struct stat info;
     opened o = { 0 };
-    int first, code;
-    fm_status st;
+    fm_status st = open_model(path, &o);
 
-    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
-        return code;
-    if (stat(argv[first], &info) == 0 && S_ISDIR(info.st_mode))
-        return fm_inspect_folder(argv[first], json, speed) ? fm_cli_failed(program) : 0;
-    if (fm_inspect_is_adapter(argv[first]))
-        return fm_inspect_adapter(argv[first], json) ? fm_cli_failed(program) : 0;
-    st = open_model(argv[first], &o);
     if (!st && speed) {
         st = fm_compute_measure(&o.compute);
         o.measured = true;
@@ -179,5 +153,61 @@ int fm_cmd_inspect(int argc, char **argv)
     fm_safetensors_free(&o.file);
     fm_tabular_free(&o.model);
     fm_schema_free(&o.schema);
-    return st ? fm_cli_failed(program) : 0;
+    return st;
+}
+
+int fm_cmd_inspect(int argc, char **argv)
+{
+    static const char program[] = "fedmoe-model inspect";
+    bool json = false, speed = false, verify = false;
+    fm_inspect_trust how = { 0 };
+    const fm_cli_option options[] = {
+        { "json", FM_CLI_FLAG, &json, NULL, "as JSON", false, 0, 0 },
+        { "speed", FM_CLI_FLAG, &speed, NULL, "measure how fast this machine computes", false, 0,
+          0 },
+        { "verify", FM_CLI_FLAG, &verify, NULL,
+          "check the model's signed card, and that the file is what was signed", false, 0, 0 },
+        { "ca", FM_CLI_STRING, &how.ca, "FILE", "with --verify: the consortium's ca.crt", false, 0,
+          0 },
+        { "crl", FM_CLI_STRING, &how.crl, "FILE", "with --verify: its revocation lists, crl.pem",
+          false, 0, 0 },
+        { "derived", FM_CLI_FLAG, &how.derived, NULL,
+          "with --verify: let a file pass that only says that it was made from a signed one", false,
+          0, 0 },
+    };
+    const fm_cli_spec spec = {
+        .program = program,
+        .summary =
+            "Show what a model file holds: schema, configuration, sizes, metadata, tensors; a "
+            "language model's folder; or adapters for one, of a federation or as PEFT keeps them.",
+        .examples = "fedmoe-model inspect final.safetensors\n"
+                    "fedmoe-model inspect --json final.safetensors\n"
+                    "fedmoe-model inspect --verify --ca ca.crt --crl crl.pem final.safetensors\n"
+                    "fedmoe-model inspect OLMoE-1B-7B-0924",
+        .options = options,
+        .option_count = FM_CMD_COUNT(options),
+        .operands = "FILE|FOLDER",
+        .operands_min = 1,
+        .operands_max = 1,
+    };
+    struct stat info;
+    int first, code;
+
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
+    if (verify != (how.ca != NULL) || (!verify && (how.crl || how.derived))) {
+        fprintf(stderr, "%s: --verify needs --ca FILE, and they need it; try --help\n", program);
+        return FM_EXIT_USAGE;
+    }
+    if (verify)
+        return fm_inspect_card(argv[first], &how, json) ? fm_cli_failed(program) : 0;
+    if (fm_inspect_is_peft(argv[first]))
+        return fm_inspect_peft(argv[first], json) ? fm_cli_failed(program) : 0;
+    if (stat(argv[first], &info) == 0 && S_ISDIR(info.st_mode))
+        return fm_inspect_folder(argv[first], json, speed) ? fm_cli_failed(program) : 0;
+    if (fm_inspect_is_adapter(argv[first]))
+        return fm_inspect_adapter(argv[first], json) ? fm_cli_failed(program) : 0;
+    if (fm_inspect_is_int8(argv[first]))
+        return fm_inspect_int8(argv[first], json, speed) ? fm_cli_failed(program) : 0;
+    return show_file(argv[first], json, speed) ? fm_cli_failed(program) : 0;
 }

@@ -4,6 +4,7 @@
 #include "cmd_inspect.h"
 #include "fedmoe/model/adapter_terms.h"
 #include "fedmoe/model/tabular.h"
+#include "fedmoe/provenance/card.h"
 
 typedef struct {
     fm_safetensors *file; /* its header alone */
@@ -47,7 +48,8 @@ static fm_status open_adapter(const char *path, opened *o)
 
 static bool is_long(const char *key)
 {
-    return strcmp(key, FM_META_SCHEMA) == 0 || strcmp(key, FM_META_MODEL) == 0;
+    return strcmp(key, FM_META_SCHEMA) == 0 || strcmp(key, FM_META_MODEL) == 0 ||
+           strncmp(key, FM_META_CARD, strlen(FM_META_CARD)) == 0;
 }
 
 static void print_line(const char *name, const char *text)
@@ -71,6 +73,7 @@ static void print_text(const opened *o)
     print_line("end token", t->end_token[0] ? t->end_token : "the tokenizer's own");
     print_line("schema", fm_text_schema_name(o->schema));
     print_line("unit", unit ? unit : "record");
+    fm_inspect_mention_card(o->file);
     printf("\nmetadata\n");
     for (size_t i = 0; i < fm_safetensors_meta_count(o->file); i++) {
         const fm_safetensors_meta m = fm_safetensors_meta_at(o->file, i);

@@ -1,10 +1,15 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "cmd_inspect.h"
+#include "fedmoe/base/safetensors.h"
+#include "fedmoe/edge/file.h"
 #include "fedmoe/model/decoder_folder.h"
+#include "fedmoe/model/tabular.h"
 
 typedef struct {
     fm_decoder_folder *folder;
+    fm_edge_model *edge; /* of a file in 8 bits, in its place */
     const fm_decoder_config *c;
     fm_decoder_folder_facts facts;
     size_t parameters, active;
@@ -94,6 +99,12 @@ static void print_routing(const fm_decoder_config *c)
     putchar('\n');
 }
 
+static void print_float32(const opened *o)
+{
+    print_bytes((uint64_t)o->parameters * sizeof(float));
+    printf(" of float32\n");
+}
+
 static void print_text(const opened *o)
 {
     const fm_decoder_config *c = o->c;
@@ -105,8 +116,10 @@ static void print_text(const opened *o)
     print_bytes(o->facts.bytes);
     printf(" of %s in %zu file%s, %zu tensors\nin memory   ", o->facts.dtype, o->facts.shards,
            o->facts.shards == 1 ? "" : "s", o->facts.tensors);
-    print_bytes((uint64_t)o->parameters * sizeof(float));
-    printf(" of float32\n");
+    if (o->edge)
+        printf("what is used of it\n");
+    else
+        print_float32(o);
     if (o->facts.passed_tensors) {
         printf("passed over %zu tensors of ", o->facts.passed_tensors);
         print_bytes(o->facts.passed_bytes);
@@ -152,8 +165,9 @@ static json_t *sizes_json(const opened *o)
     return json_pack("{s:I, s:I, s:f, s:I, s:I, s:s, s:I, s:I, s:I, s:b}", "parameters",
                      (json_int_t)o->parameters, "active_parameters", (json_int_t)o->active,
                      "active_share", o->share, "bytes_on_disk", (json_int_t)o->facts.bytes,
-                     "bytes_in_memory", (json_int_t)(o->parameters * sizeof(float)), "dtype",
-                     o->facts.dtype, "shards", (json_int_t)o->facts.shards, "tensors",
+                     "bytes_in_memory",
+                     (json_int_t)(o->edge ? o->facts.bytes : o->parameters * sizeof(float)),
+                     "dtype", o->facts.dtype, "shards", (json_int_t)o->facts.shards, "tensors",
                      (json_int_t)o->facts.tensors, "passed_tensors",
                      (json_int_t)o->facts.passed_tensors, "tokenizer", o->facts.tokenizer);
 }
@@ -180,15 +194,70 @@ static fm_status print_json(const opened *o)
     return st;
 }
 
+static fm_status print(const opened *o, bool json)
+{
+    if (json)
+        return print_json(o);
+    print_text(o);
+    return FM_OK;
+}
+
 fm_status fm_inspect_folder(const char *dir, bool json, bool speed)
 {
     opened o = { 0 };
     fm_status st = open_folder(dir, speed, &o);
 
-    if (!st && json)
-        st = print_json(&o);
-    else if (!st)
-        print_text(&o);
+    if (!st)
+        st = print(&o, json);
     fm_decoder_folder_free(&o.folder);
+    return st;
+}
+
+bool fm_inspect_is_int8(const char *path)
+{
+    fm_safetensors *file = NULL;
+    const char *kind = NULL;
+    bool is;
+
+    if (fm_safetensors_open(path, &file) == FM_OK)
+        kind = fm_safetensors_meta_get(file, FM_META_KIND);
+    is = kind && strcmp(kind, FM_EDGE_KIND) == 0;
+    fm_safetensors_free(&file);
+    return is;
+}
+
+static fm_status open_int8(const char *path, bool speed, opened *o)
+{
+    fm_safetensors *file = NULL;
+    fm_decoder_layout layout = { 0 };
+    fm_status st;
+
+    if ((st = fm_edge_model_open(path, &o->edge)) || (st = fm_safetensors_open(path, &file)))
+        return st;
+    o->c = fm_edge_model_config(o->edge);
+    o->facts = (fm_decoder_folder_facts){ .bytes = fm_safetensors_bytes(file),
+                                          .shards = 1,
+                                          .tensors = fm_safetensors_count(file),
+                                          .dtype = "I8 and F32",
+                                          .tokenizer = fm_edge_model_tokenizer(o->edge) != NULL };
+    fm_safetensors_free(&file);
+    if ((st = fm_decoder_layout_make(o->c, &layout)))
+        return st;
+    o->parameters = layout.parameters;
+    o->active = fm_decoder_active_parameters(o->c, &layout);
+    o->share = (double)o->active / (double)o->parameters;
+    fm_decoder_layout_free(&layout);
+    o->measured = speed;
+    return speed ? fm_compute_measure(&o->compute) : FM_OK;
+}
+
+fm_status fm_inspect_int8(const char *path, bool json, bool speed)
+{
+    opened o = { 0 };
+    fm_status st = open_int8(path, speed, &o);
+
+    if (!st)
+        st = print(&o, json);
+    fm_edge_model_free(&o.edge);
     return st;
 }

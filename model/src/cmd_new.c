@@ -48,7 +48,8 @@ typedef struct {
     bool force;
 } request;
 
-/* Of a tabular model, or of a decoder: an option of the other one would be passed over in silence. */
+/* Of a tabular model, or of a decoder: an option of the other one would be passed over in silence.
+ */
 static fm_status check_words(const request *r)
 {
     const fm_cmd_new_adapter *a = &r->adapter;
@@ -126,7 +127,7 @@ int fm_cmd_new(int argc, char **argv)
         { "config", FM_CLI_STRING, &r.config, "FILE", "model.yaml (default: docs/model.md)", false,
           0, 0 },
         { "preset", FM_CLI_STRING, &r.plan.preset, "NAME",
-          "a language model instead: lite-tiny, lite-small or lite", false, 0, 0 },
+          "a language model instead: lite-nano, lite-tiny, lite-small or lite", false, 0, 0 },
         { "vocabulary", FM_CLI_U64, &r.vocabulary, "N", "its tokens (default: the preset's)", false,
           1, 16777216 },
         { "tokenizer", FM_CLI_STRING, &r.plan.tokenizer, "FILE",

@@ -74,14 +74,23 @@ void fm_cmd_texts_close(fm_cmd_texts *t)
     fm_tokenizer_free(&t->tokenizer);
 }
 
+/* JSON has no number for what is none. */
+static json_t *figure(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
 json_t *fm_cmd_loss_json(const fm_text_loss *l)
 {
-    return json_pack("{s:f, s:f, s:I}", "loss", l->loss, "perplexity", exp(fmin(l->loss, 700.0)),
+    return json_pack("{s:o, s:o, s:I}", "loss", figure(l->loss), "perplexity", figure(exp(l->loss)),
                      "predictions", (json_int_t)l->predictions);
 }
 
 void fm_cmd_loss_print(const char *name, const fm_text_loss *l)
 {
-    printf("%s: loss %.4f a token, perplexity %.2f, over %zu predictions\n", name, l->loss,
-           exp(fmin(l->loss, 700.0)), l->predictions);
+    const double perplexity = exp(l->loss);
+
+    printf(perplexity < 1e9 ? "%s: loss %.4f a token, perplexity %.2f, over %zu predictions\n"
+                            : "%s: loss %.4f a token, perplexity %.3g, over %zu predictions\n",
+           name, l->loss, perplexity, l->predictions);
 }

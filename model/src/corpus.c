@@ -1,6 +1,7 @@
 /* Files in, a corpus out. */
 #include "fedmoe/model/corpus.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,6 +78,20 @@ static fm_status read_source(fm_corpus_builder *b, fm_csv_source *source)
     return fm_corpus_fault(b, st);
 }
 
+/* Why, too: of FHIR much may be there that is no note. */
+static fm_status no_text(const fm_corpus_builder *b)
+{
+    const fm_corpus_facts *f = &b->facts;
+    char why[160] = "";
+
+    if (f->passed_over || f->without_text)
+        (void)snprintf(why, sizeof why,
+                       "; %zu are other resources, or entered in error, and %zu have no text/plain "
+                       "data of their own",
+                       f->passed_over, f->without_text);
+    return fm_fail(FM_EPARSE, "%s: there is no text among %zu records%s", b->name, f->records, why);
+}
+
 static fm_status make(fm_corpus_builder *b, fm_status st, fm_corpus **out)
 {
     if (st && st != FM_EPARSE)
@@ -84,8 +99,7 @@ static fm_status make(fm_corpus_builder *b, fm_status st, fm_corpus **out)
     if (b->problems.count)
         return fm_problems_fail(&b->problems);
     if (!b->sequences)
-        return fm_fail(FM_EPARSE, "%s: there is no text among %zu records", b->name,
-                       b->facts.records);
+        return no_text(b);
     return fm_corpus_finish(b, out);
 }
 

@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "corpus_internal.h"
 
 /* What stands under keys with points between; NULL when one of them is not there. */
@@ -44,11 +46,11 @@ static fm_status fault(const fm_corpus_builder *b, size_t line, const char *key,
                    line, key, fm_corpus_json_kind(v));
 }
 
-fm_status fm_corpus_ndjson(fm_corpus_builder *b, size_t line, const json_t *object)
+/* The record's text and, of a schema with a unit, whose it is. */
+static fm_status read_values(const fm_corpus_builder *b, size_t line, const json_t *object,
+                             fm_corpus_value *values, fm_corpus_value *unit)
 {
     const fm_text_schema *s = b->schema;
-    fm_corpus_value values[FM_TEXT_MAX_FIELDS], unit = { 0 };
-    fm_status st;
 
     for (size_t i = 0; i < s->field_count; i++) {
         const json_t *v = look(object, s->fields[i]);
@@ -59,15 +61,29 @@ fm_status fm_corpus_ndjson(fm_corpus_builder *b, size_t line, const json_t *obje
     if (s->unit) {
         const json_t *v = look(object, s->unit);
 
-        if (!value_of(v, &unit))
+        if (!value_of(v, unit))
             return fault(b, line, s->unit, v);
-        if (!fm_corpus_trim(&unit.at, &unit.len))
+        if (!fm_corpus_trim(&unit->at, &unit->len))
             return fm_fail(FM_EPARSE,
                            "%s:%zu, key %s: empty; every record needs its %s: it says whose it is",
                            b->name, line, s->unit, s->unit);
     }
-    st = fm_corpus_compose(b, values);
-    return st ? st : fm_corpus_add(b, line, unit.at, unit.len);
+    return FM_OK;
+}
+
+fm_status fm_corpus_ndjson(fm_corpus_builder *b, size_t line, const json_t *object)
+{
+    fm_corpus_value values[FM_TEXT_MAX_FIELDS], unit = { 0 };
+    fm_status st = read_values(b, line, object, values, &unit);
+
+    if (!st)
+        st = fm_corpus_compose(b, values);
+    if (!st)
+        st = fm_corpus_add(b, line, unit.at, unit.len);
+    /* Digits of a number, such as a patient's, stand in them. */
+    sodium_memzero(values, b->schema->field_count * sizeof *values);
+    sodium_memzero(&unit, sizeof unit);
+    return st;
 }
 
 static fm_status take(fm_corpus_builder *b, size_t line, const char *text, size_t len)

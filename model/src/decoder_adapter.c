@@ -125,6 +125,13 @@ static bool parse_name(const fm_decoder_config *c, const char *name, half *h)
 
 /* ---- settings ---- */
 
+/* But for the digits that were written. */
+static bool is_same(double a, double b)
+{
+    return fabs(a - b) <= 1e-9 * fabs(b);
+}
+
+/* PEFT goes by adapter_config.json alone: what the metadata says must be the same. */
 static fm_status read_setting(const fm_adapter_file *f, const json_t *config, const char *key,
                               double *out)
 {
@@ -133,48 +140,96 @@ static fm_status read_setting(const fm_adapter_file *f, const json_t *config, co
 
     if (text && !fm_text_double(text, out))
         return fm_fail(FM_EPROTO, "%s: metadata %s is '%.40s', not a number", f->path, key, text);
-    if (text)
-        return FM_OK;
-    if (!json_is_number(value))
+    if (value && !json_is_number(value))
+        return fm_fail(FM_EPROTO, "%s: %s of " FM_PEFT_CONFIG " is not a number", f->path, key);
+    if (text && value && !is_same(json_number_value(value), *out))
+        return fm_fail(FM_EPROTO, "%s: %s is %g in its metadata, %g in " FM_PEFT_CONFIG, f->path,
+                       key, *out, json_number_value(value));
+    if (!text && !value)
         return fm_fail(FM_EPROTO,
                        "%s: says no %s: neither its metadata nor " FM_PEFT_CONFIG " has the number",
                        f->path, key);
-    *out = json_number_value(value);
+    *out = text ? *out : json_number_value(value);
     return FM_OK;
 }
 
-/* What makes PEFT compute something else than alpha / r * B A. */
-static fm_status check_config(const fm_adapter_file *f, const json_t *config)
+/* Of training and of where things came from. Which maps have adapters the tensors say. */
+static bool is_harmless(const char *key)
 {
-    static const struct {
-        const char *key, *value, *other; /* JSON */
-    } fixed[] = {
-        { "peft_type", "\"LORA\"", NULL },     { "use_rslora", "false", "null" },
-        { "use_dora", "false", "null" },       { "fan_in_fan_out", "false", "null" },
-        { "bias", "\"none\"", "null" },        { "modules_to_save", "null", "[]" },
-        { "rank_pattern", "{}", "null" },      { "alpha_pattern", "{}", "null" },
-        { "layer_replication", "null", "[]" }, { "lora_bias", "false", "null" },
-        { "target_parameters", "null", "[]" }, { "trainable_token_indices", "null", "[]" },
-        { "megatron_config", "null", "{}" },   { "alora_invocation_tokens", "null", "[]" },
+    static const char *const list[] = {
+        "r",
+        "lora_alpha",
+        "lora_dropout",
+        "target_modules",
+        "exclude_modules",
+        "layers_to_transform",
+        "layers_pattern",
+        "base_model_name_or_path",
+        "revision",
+        "task_type",
+        "inference_mode",
+        "auto_mapping",
+        "peft_version",
+        "runtime_config",
+        "loftq_config",
+        "eva_config",
+        "corda_config",
+        "qalora_group_size", /* counts where use_qalora is true */
     };
+
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
+        if (strcmp(list[i], key) == 0)
+            return true;
+    return false;
+}
+
+/* Nothing is asked for. */
+static bool is_neutral(const json_t *v)
+{
+    return json_is_null(v) || json_is_false(v) || (json_is_array(v) && json_array_size(v) == 0) ||
+           (json_is_object(v) && json_object_size(v) == 0);
+}
+
+/* Some ways to begin also change the base, which then is another than the one here. */
+static bool is_good_start(const json_t *v)
+{
+    const char *name = json_string_value(v);
+
+    return json_is_true(v) || is_neutral(v) ||
+           (name && (strcmp(name, "gaussian") == 0 || strcmp(name, "eva") == 0 ||
+                     strcmp(name, "orthogonal") == 0));
+}
+
+static bool is_text(const json_t *v, const char *text)
+{
+    return json_is_string(v) && strcmp(json_string_value(v), text) == 0;
+}
+
+/* What makes PEFT compute something else than alpha / r * B A is refused; so is a key that is not
+ * known here and asks for something. */
+static fm_status check_config(const fm_adapter_file *f, json_t *config)
+{
     const fm_json_reader r = { .name = FM_PEFT_CONFIG };
+    const char *key;
+    json_t *value;
 
-    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
-        const json_t *value = json_object_get(config, fixed[i].key);
-        json_t *one = json_loads(fixed[i].value, JSON_DECODE_ANY, NULL);
-        json_t *two = fixed[i].other ? json_loads(fixed[i].other, JSON_DECODE_ANY, NULL) : NULL;
-        const bool good = !value || json_equal(value, one) || (two && json_equal(value, two));
+    json_object_foreach(config, key, value)
+    {
+        bool good = is_harmless(key) || is_neutral(value);
 
-        json_decref(one);
-        json_decref(two);
+        if (strcmp(key, "peft_type") == 0)
+            good = is_text(value, "LORA");
+        else if (strcmp(key, "bias") == 0)
+            good = is_text(value, "none") || json_is_null(value);
+        else if (strcmp(key, "init_lora_weights") == 0)
+            good = is_good_start(value);
         if (!good)
-            return fm_fail_context(fm_json_fail(&r, fixed[i].key, value, "not supported"),
-                                   "%s: ", f->path);
+            return fm_fail_context(fm_json_fail(&r, key, value, "not supported"), "%s: ", f->path);
     }
     return FM_OK;
 }
 
-static fm_status read_settings(fm_adapter_file *f, const json_t *config)
+static fm_status read_settings(fm_adapter_file *f, json_t *config)
 {
     double rank, alpha;
     fm_status st;

@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "decoder_adapter_internal.h"
 #include "decoder_folder_internal.h"
 #include "fedmoe/base/file.h"
 
@@ -161,14 +163,54 @@ static fm_status check_index(const fm_decoder_folder *f, json_t *map)
     return f->count == json_object_size(map) ? FM_OK : fail_missing(f, map);
 }
 
+static fm_status holds(const char *dir, const char *name, bool *out)
+{
+    char *path = NULL;
+    const fm_status st = fm_path_join(dir, name, &path);
+
+    *out = st == FM_OK && fm_file_exists(path);
+    free(path);
+    return st;
+}
+
+static fm_status refuse_adapters(const char *dir)
+{
+    bool config = false, adapters = false;
+    fm_status st;
+
+    if ((st = holds(dir, FM_FOLDER_CONFIG, &config)) != FM_OK ||
+        (st = holds(dir, FM_PEFT_CONFIG, &adapters)) != FM_OK || config || !adapters)
+        return st;
+    return fm_fail(FM_EINVAL,
+                   "%s: holds adapters, no model of its own: give the model that they are for, and "
+                   "this folder as --adapter (for generate to 'fedmoe-model quantize')",
+                   dir);
+}
+
+/* Also of what quantize wrote. */
+static fm_status refuse_file(const char *path)
+{
+    struct stat info;
+
+    if (stat(path, &info) != 0)
+        return FM_OK;
+    if (S_ISDIR(info.st_mode))
+        return refuse_adapters(path);
+    return fm_fail(FM_EINVAL,
+                   "%s: is a file; here a language model is a folder, with " FM_FOLDER_CONFIG
+                   " (what 'fedmoe-model quantize' wrote is for generate and inspect)",
+                   path);
+}
+
 static fm_status open_all(fm_decoder_folder *f)
 {
     json_t *map = NULL;
     fm_status st;
 
-    if ((st = read_config(f)) == FM_OK && (st = find_shards(f, &map)) == FM_OK &&
-        (st = open_shards(f)) == FM_OK && (st = map ? check_index(f, map) : FM_OK) == FM_OK &&
-        (st = list_tensors(f)) == FM_OK && (st = fm_folder_assign(f)) == FM_OK)
+    if ((st = refuse_file(f->dir)) == FM_OK && (st = read_config(f)) == FM_OK &&
+        (st = find_shards(f, &map)) == FM_OK && (st = open_shards(f)) == FM_OK &&
+        (st = map ? check_index(f, map) : FM_OK) == FM_OK && (st = list_tensors(f)) == FM_OK &&
+        (st = fm_folder_assign(f)) == FM_OK)
         st = fm_folder_list_runs(f);
     json_decref(map);
     return st;

@@ -86,6 +86,9 @@ FM_NODISCARD fm_status fm_folder_assign(fm_decoder_folder *f);
 /** Lists the runs, once tensors have their places. */
 FM_NODISCARD fm_status fm_folder_list_runs(fm_decoder_folder *f);
 
+/** What stands before a file's values, with the metadata of `about` in it. @param head replaced. */
+FM_NODISCARD fm_status fm_folder_head(const fm_decoder_about *about, fm_buf *head);
+
 /* Bits of 16-bit numbers; into narrower ones to nearest, ties to even. */
 void fm_floats_from_bf16(const uint8_t *in, size_t n, float *out);
 void fm_floats_from_f16(const uint8_t *in, size_t n, float *out);

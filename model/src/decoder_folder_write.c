@@ -23,7 +23,8 @@ static const char *const carried[] = {
 typedef struct {
     const fm_decoder_folder *f;
     const float *flat;
-    uint8_t *bytes; /* [4 * FM_FOLDER_PIECE] */
+    const fm_decoder_about *about; /* or NULL */
+    uint8_t *bytes;                /* [4 * FM_FOLDER_PIECE] */
     fm_file_writer *out;
 } writer;
 
@@ -83,7 +84,9 @@ static fm_status write_head(writer *w, const fm_safetensors *file)
     fm_status st;
 
     fm_buf_init(&head, FM_SAFETENSORS_MAX_HEADER + 8);
-    if ((st = fm_safetensors_read_head(file, &head)) == FM_OK)
+    if ((st = fm_safetensors_read_head(file, &head)) == FM_OK && w->about && w->about->meta_count)
+        st = fm_folder_head(w->about, &head);
+    if (st == FM_OK)
         st = fm_file_write(w->out, head.data, head.len);
     fm_buf_fini(&head);
     return st;
@@ -141,10 +144,10 @@ static fm_status write_all(writer *w, const fm_new_folder *n)
     return st != FM_OK ? st : fm_new_folder_put(n, FM_FOLDER_CONFIG, f->json.data, f->json.len);
 }
 
-static fm_status write_folder(const fm_decoder_folder *f, const float *flat, bool owner_only,
-                              const char *output)
+fm_status fm_decoder_folder_write_about(const fm_decoder_folder *f, const float *flat,
+                                        const fm_decoder_about *about, const char *output)
 {
-    writer w = { .f = f, .flat = flat };
+    writer w = { .f = f, .flat = flat, .about = about };
     fm_new_folder n = { 0 };
     void *fresh = NULL;
     fm_status st;
@@ -155,7 +158,7 @@ static fm_status write_folder(const fm_decoder_folder *f, const float *flat, boo
         return st;
     w.bytes = fresh;
     if ((st = fm_new_folder_begin(output, &n)) == FM_OK) {
-        n.owner_only = owner_only;
+        n.owner_only = about && about->owner_only;
         if ((st = write_all(&w, &n)) == FM_OK)
             st = fm_new_folder_finish(&n);
     }
@@ -166,11 +169,13 @@ static fm_status write_folder(const fm_decoder_folder *f, const float *flat, boo
 
 fm_status fm_decoder_folder_write(const fm_decoder_folder *f, const float *flat, const char *output)
 {
-    return write_folder(f, flat, false, output);
+    return fm_decoder_folder_write_about(f, flat, NULL, output);
 }
 
 fm_status fm_decoder_folder_write_for_owner(const fm_decoder_folder *f, const float *flat,
                                             const char *output)
 {
-    return write_folder(f, flat, true, output);
+    const fm_decoder_about about = { .owner_only = true };
+
+    return fm_decoder_folder_write_about(f, flat, &about, output);
 }

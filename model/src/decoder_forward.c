@@ -31,6 +31,7 @@ fm_status fm_decoder_take(fm_decoder *d, const fm_decoder_batch *b)
         return fm_fail(FM_EINVAL, "decoder: an argument is missing");
     fm_tape_set_rows(&d->tape, 0); /* the buffers are about to be reused */
     d->rows = d->sequences = 0;
+    d->head.soft = (fm_decoder_soft){ 0 };
     for (size_t s = 0; s < b->sequences; s++)
         if ((st = check_sequence(d, b, s)))
             return st;
@@ -99,19 +100,48 @@ fm_status fm_decoder_losses(fm_decoder *d, const fm_decoder_batch *b, double *lo
     return FM_OK;
 }
 
-fm_status fm_decoder_backward(fm_decoder *d, const fm_decoder_batch *b, double *losses)
+static fm_status check_soft(const fm_decoder *d, const fm_decoder_soft *s)
+{
+    if (!s->tokens || !s->chances || !s->rest)
+        return fm_fail(FM_EINVAL, "decoder: soft targets are missing");
+    if (!(s->share >= 0.0 && s->share <= 1.0) || !fm_soft_settings(d, s->temperature, s->most))
+        return fm_fail(FM_EINVAL, "decoder: settings of soft targets out of range");
+    for (size_t i = 0; i < d->rows * s->most; i++)
+        if (s->tokens[i] >= d->s->config.vocabulary)
+            return fm_fail(FM_EINVAL, "decoder: soft target of token %u; the vocabulary has %zu",
+                           (unsigned)s->tokens[i], d->s->config.vocabulary);
+    return FM_OK;
+}
+
+/* @param soft or NULL. */
+static fm_status forward_and_back(fm_decoder *d, const fm_decoder_batch *b,
+                                  const fm_decoder_soft *soft, double *losses)
 {
     fm_status st;
 
     if (d && !d->learns)
         return fm_fail(FM_EINVAL, "decoder: nothing of it is trained");
-    if ((st = fm_decoder_take(d, b)))
+    if ((st = fm_decoder_take(d, b)) || (soft && (st = check_soft(d, soft))))
         return st;
+    if (soft)
+        d->head.soft = *soft;
     fm_decoder_forward(d);
     fm_head_loss(d, b, true, losses);
     backward(d);
     fm_tape_set_rows(&d->tape, d->rows);
     return FM_OK;
+}
+
+fm_status fm_decoder_backward(fm_decoder *d, const fm_decoder_batch *b, double *losses)
+{
+    return forward_and_back(d, b, NULL, losses);
+}
+
+fm_status fm_decoder_backward_soft(fm_decoder *d, const fm_decoder_batch *b,
+                                   const fm_decoder_soft *soft, double *losses)
+{
+    return soft ? forward_and_back(d, b, soft, losses)
+                : fm_fail(FM_EINVAL, "decoder: an argument is missing");
 }
 
 static fm_status logits(fm_decoder *d, const fm_decoder_batch *b, bool last, float *out)

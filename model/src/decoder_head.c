@@ -44,6 +44,9 @@ void fm_head_carve(fm_carver *c, fm_decoder *d)
     h->most = fm_carve_floats(c, n, 1);
     h->total = fm_carve_floats(c, n, 1);
     h->others = fm_carve_floats(c, n, 1);
+    h->soft_total = d->learns ? fm_carve_floats(c, n, 1) : NULL;
+    h->soft_rest = d->learns ? fm_carve_floats(c, n, 1) : NULL;
+    h->soft_row = d->learns ? fm_carve_floats(c, 1, STRIPE) : NULL;
     h->stripe = trained(d) ? fm_carve_floats(c, n, STRIPE) : NULL;
     h->sum = trained(d) ? fm_carve_floats(c, STRIPE, d->s->config.width) : NULL;
 }
@@ -66,6 +69,22 @@ static void chunk_logits(const fm_decoder *d, size_t first, size_t rows)
 {
     for (size_t s = 0; s < stripes_of(d); s++)
         stripe_logits(d, s, first, rows, logits_at(d, s, 0));
+}
+
+size_t fm_head_stripes(const fm_decoder *d)
+{
+    return stripes_of(d);
+}
+
+void fm_head_chunk(const fm_decoder *d, size_t first, size_t rows)
+{
+    chunk_logits(d, first, rows);
+}
+
+float *fm_head_row(const fm_decoder *d, size_t s, size_t place, size_t *n)
+{
+    *n = columns_of(d, s);
+    return logits_at(d, s, place);
 }
 
 void fm_head_logits(const fm_decoder *d, size_t first, size_t rows, float *out)
@@ -107,7 +126,8 @@ static float exponentials(float *z, size_t n, size_t target, float most, float *
     return sum;
 }
 
-/* Row i, the chunk's row `place`: its logits to exponentials; @return -log p of its target. */
+/* Row i, the chunk's row `place`: its logits to exponentials, but those of a soft target stay;
+ * @return -log p of its target. */
 static double row_loss(fm_decoder *d, size_t i, size_t place)
 {
     fm_head *h = &d->head;
@@ -120,29 +140,41 @@ static double row_loss(fm_decoder *d, size_t i, size_t place)
 
         most = here > most ? here : most;
     }
-    for (size_t s = 0; s < stripes_of(d); s++)
-        others += exponentials(logits_at(d, s, place), columns_of(d, s),
+    for (size_t s = 0; s < stripes_of(d); s++) {
+        float *at = logits_at(d, s, place);
+
+        if (h->soft.most)
+            at = memcpy(h->soft_row, at, columns_of(d, s) * sizeof *at);
+        others += exponentials(at, columns_of(d, s),
                                target / STRIPE == s ? target % STRIPE : STRIPE, most, &mine);
+    }
     h->most[i] = most;
     h->others[i] = others;
     h->total[i] = others + mine;
     return log((double)others + (double)mine) + (double)most - (double)z;
 }
 
-/* Exponentials of row i and n tokens from `from` on, to the gradients of its logits. 1 - p of the
- * target is taken of the others' sum, before its digits are lost. */
+/* Exponentials of row i and n tokens from `from` on (of a soft target: its logits), to the gradients
+ * of its logits. 1 - p of the target is taken of the others' sum, before its digits are lost. */
 static void row_gradient(const fm_decoder *d, size_t i, size_t from, size_t n, float *z)
 {
     const fm_head *h = &d->head;
-    const float w = h->target[i], by = w / h->total[i];
+    const float share = h->soft.most ? (float)h->soft.share : 0.0f, w = h->target[i];
+    const float by = w * (1.0f - share) / h->total[i];
 
     if (w == 0.0f) {
         memset(z, 0, n * sizeof *z);
         return;
     }
+    if (h->soft.most) {
+        fm_soft_gradient(d, i, from, n, z, w * share);
+        (void)fm_kernel_exp_sum(z, n, h->most[i]);
+    }
     fm_kernel_scale(z, by, n);
     if (d->tokens[i + 1] >= from && d->tokens[i + 1] < from + n)
         z[d->tokens[i + 1] - from] = -(by * h->others[i]);
+    if (h->soft.most)
+        fm_kernel_add_scaled(z, 1.0f, h->soft_row, n);
 }
 
 /* Gradients of the chunk's logits, in place, and of head_in. */
@@ -160,6 +192,13 @@ static void chunk_back(fm_decoder *d, size_t first, size_t rows)
     }
 }
 
+static double mixed_loss(fm_decoder *d, size_t i, size_t place)
+{
+    const double hard = row_loss(d, i, place), share = d->head.soft.share;
+
+    return d->head.soft.most ? (1.0 - share) * hard + share * fm_soft_loss(d, i, place) : hard;
+}
+
 void fm_head_loss(fm_decoder *d, const fm_decoder_batch *b, bool back, double *losses)
 {
     size_t sequence = 0;
@@ -174,7 +213,7 @@ void fm_head_loss(fm_decoder *d, const fm_decoder_batch *b, bool back, double *l
             double loss = 0.0;
 
             if (d->head.target[i] != 0.0f)
-                loss = (double)d->head.target[i] * row_loss(d, i, i - first);
+                loss = (double)d->head.target[i] * mixed_loss(d, i, i - first);
             if (losses)
                 losses[sequence] += loss;
             sequence += i + 1 == d->ends[sequence];
@@ -194,7 +233,7 @@ static float *stripe_gradients(const fm_decoder *d, size_t s)
         return logits_at(d, s, 0);
     stripe_logits(d, s, 0, d->rows, h->stripe);
     for (size_t i = 0; i < d->rows; i++) {
-        if (h->target[i] != 0.0f)
+        if (h->target[i] != 0.0f && !h->soft.most)
             (void)fm_kernel_exp_sum(h->stripe + i * stride, n, h->most[i]);
         row_gradient(d, i, s * STRIPE, n, h->stripe + i * stride);
     }
@@ -231,20 +270,16 @@ void fm_head_squares(fm_decoder *d, const uint32_t *ends, size_t units, double *
     }
 }
 
-/* Rows [first, last) of a stripe, none of weight 0, times their weights to `scaled`; their sum. */
+/* Rows [first, last) of a stripe, none of weight 0, times their weights, are added. */
 static void add_run(const fm_decoder *d, size_t s, const float *g, size_t first, size_t last,
                     float *out)
 {
-    const size_t n = columns_of(d, s), stride = fm_row_stride(n);
-    float *scaled = d->head.stripe;
+    const size_t n = columns_of(d, s);
 
-    for (size_t i = first; i < last; i++) {
-        memmove(scaled + i * stride, g + i * stride, n * sizeof *g);
-        fm_kernel_scale(scaled + i * stride, d->row_weights[i], n);
-    }
-    fm_kernel_outer_float(scaled + first * stride, fm_rows_at(&d->head_in, first), last - first, n,
-                          d->s->config.width, (float)d->s->head.weight_scale,
-                          out + d->s->head.weight + s * STRIPE * d->s->config.width);
+    fm_kernel_outer_weighted(g + first * fm_row_stride(n), fm_rows_at(&d->head_in, first),
+                             d->row_weights + first, last - first, n, d->s->config.width,
+                             (float)d->s->head.weight_scale, FM_START_SUM,
+                             out + d->s->head.weight + s * STRIPE * d->s->config.width);
 }
 
 void fm_head_sum(fm_decoder *d, size_t first, size_t last, float *out)

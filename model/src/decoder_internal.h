@@ -122,10 +122,13 @@ typedef struct {
     size_t chunk;  /* rows whose logits are in memory at once */
     float *logits; /* [stripes, chunk, FM_HEAD_STRIPE] */
     float *target; /* [N] weight of the next token's prediction in its sequence's loss */
-    float *most, *total, *others; /* [N] of a row's logits: the largest; the sum of exponentials
+    float *most, *total, *others;  /* [N] of a row's logits: the largest; the sum of exponentials
                                      relative to it; the same without the target's */
-    float *stripe;                /* [N, FM_HEAD_STRIPE] one stripe of all rows */
-    float *sum;                   /* [FM_HEAD_STRIPE, D] */
+    float *soft_total, *soft_rest; /* [N] the same with temperature: all, and those not named */
+    float *soft_row;               /* [FM_HEAD_STRIPE] */
+    fm_decoder_soft soft;          /* of the batch that is kept; most 0: none */
+    float *stripe;                 /* [N, FM_HEAD_STRIPE] one stripe of all rows */
+    float *sum;                    /* [FM_HEAD_STRIPE, D] */
 } fm_head;
 
 struct fm_decoder {
@@ -250,6 +253,22 @@ void fm_head_loss(fm_decoder *d, const fm_decoder_batch *b, bool back, double *l
  * weighted sum over rows [first, last). */
 void fm_head_squares(fm_decoder *d, const uint32_t *ends, size_t units, double *out);
 void fm_head_sum(fm_decoder *d, size_t first, size_t last, float *out);
+/* Logits of `rows` rows from `first` on, at most head.chunk, to head.logits. */
+void fm_head_chunk(const fm_decoder *d, size_t first, size_t rows);
+/* Of the chunk's row `place` those of stripe s. @param n out, how many. */
+float *fm_head_row(const fm_decoder *d, size_t s, size_t place, size_t *n);
+size_t fm_head_stripes(const fm_decoder *d);
+
+/* ---- decoder_soft.c: a teacher's part of the loss; with it a row's logits stay logits until
+ * fm_soft_gradient ---- */
+
+/* Whether they can be. */
+bool fm_soft_settings(const fm_decoder *d, double temperature, size_t most);
+/* T^2 KL of row i, the chunk's row `place`, whose largest logit is in head.most; keeps its sums. */
+double fm_soft_loss(fm_decoder *d, size_t i, size_t place);
+/* soft_row = by times the gradient of T^2 KL over the n logits z from token `from` on. */
+void fm_soft_gradient(const fm_decoder *d, size_t i, size_t from, size_t n, const float *z,
+                      float by);
 
 /* ---- decoder_gradient.c ---- */
 

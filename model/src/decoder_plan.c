@@ -14,9 +14,26 @@ typedef struct {
     int vocabulary, width, layers, heads, context;
     int query_rank, key_value_rank, plain, rotary, value;
     int dense_hidden, expert_hidden, experts, top_k;
+    bool any_active; /* so small that the share of active parameters saves nothing */
 } preset;
 
 static const preset presets[] = {
+    { { "lite-nano", "2 layers of width 48: a student of distillation" },
+      .vocabulary = 512,
+      .width = 48,
+      .layers = 2,
+      .heads = 4,
+      .context = 512,
+      .query_rank = 24,
+      .key_value_rank = 24,
+      .plain = 12,
+      .rotary = 8,
+      .value = 12,
+      .dense_hidden = 96,
+      .expert_hidden = 24,
+      .experts = 8,
+      .top_k = 2,
+      .any_active = true },
     { { "lite-tiny", "3 layers of width 64: for tests and a first look" },
       .vocabulary = 512,
       .width = 64,
@@ -83,7 +100,8 @@ static fm_status find_preset(const char *name, const preset **out)
             *out = &presets[i];
             return FM_OK;
         }
-    return fm_fail(FM_EINVAL, "no preset '%.40s'; there are lite-tiny, lite-small and lite",
+    return fm_fail(FM_EINVAL,
+                   "no preset '%.40s'; there are lite-nano, lite-tiny, lite-small and lite",
                    name ? name : "");
 }
 
@@ -201,7 +219,7 @@ static fm_status plan_json(const fm_decoder_plan *plan, fm_buf *text, fm_decoder
                        vocabulary, tokens);
     for (experts = (size_t)p->experts; experts <= MOST_EXPERTS; experts += 8) {
         st = try_experts(p, vocabulary, experts, text, out, &active);
-        if (st != FM_OK || active <= FM_DECODER_LITE_ACTIVE)
+        if (st != FM_OK || p->any_active || active <= FM_DECODER_LITE_ACTIVE)
             return st;
     }
     return fm_fail(FM_EINVAL, "a vocabulary of %zu is too large for %s; take a larger preset",
@@ -270,16 +288,23 @@ static void fill(const first_tensor *t, double deviation, fm_rng *rng, float *ou
         out[i] = t->view.dims > 1 ? (float)(deviation * fm_rng_normal(rng)) : gain ? 1.0f : 0.0f;
 }
 
-static fm_status write_first(const first_list *l, float *flat, const fm_new_folder *n)
+static fm_status write_first(const first_list *l, const float *flat, const fm_decoder_about *about,
+                             const fm_new_folder *n)
 {
-    const fm_safetensors_meta meta = { "format", "pt" };
+    fm_safetensors_meta meta[1 + FM_DECODER_ABOUT] = { { "format", "pt" } };
+    const size_t more = about ? about->meta_count : 0;
     fm_tensor_view *views;
     char *path = NULL;
     void *fresh;
-    fm_status st = fm_alloc(l->count, sizeof *views, &fresh);
+    fm_status st;
 
-    if (st != FM_OK)
+    if (more > FM_DECODER_ABOUT)
+        return fm_fail(FM_EINVAL, "%zu entries of metadata; at most %u are possible", more,
+                       FM_DECODER_ABOUT);
+    if ((st = fm_alloc(l->count, sizeof *views, &fresh)) != FM_OK)
         return st;
+    if (more)
+        memcpy(meta + 1, about->meta, more * sizeof *meta);
     views = fresh;
     for (size_t i = 0; i < l->count; i++) {
         views[i] = l->list[i].view;
@@ -287,34 +312,72 @@ static fm_status write_first(const first_list *l, float *flat, const fm_new_fold
         views[i].data = (const uint8_t *)(flat + l->list[i].at);
     }
     if ((st = fm_path_join(n->temp, FM_FOLDER_SINGLE, &path)) == FM_OK)
-        st = fm_safetensors_replace(path, 0644, views, l->count, &meta, 1);
+        st = fm_safetensors_replace(path, 0644, views, l->count, meta, 1 + more);
     free(path);
     free(views);
     return st;
 }
 
-/* Drawn in the order of the names: the bytes do not depend on the flat vector's order. */
-static fm_status put_weights(const fm_decoder_json *j, uint64_t seed, const fm_new_folder *n)
+/* In the order of the names. */
+static fm_status list_tensors(const fm_decoder_json *j, first_list *l, fm_decoder_layout *layout)
 {
-    first_list l = { 0 };
-    const fm_name_visitor v = { NULL, add_first, &l };
-    fm_decoder_layout layout = { 0 };
-    fm_rng_seed state;
-    fm_rng rng = fm_rng_seeded(&state, seed);
-    void *fresh = NULL;
+    const fm_name_visitor v = { NULL, add_first, l };
     fm_status st;
 
-    if ((st = fm_decoder_layout_make(&j->config, &layout)) == FM_OK &&
-        (st = fm_decoder_names(&j->config, &layout, &v)) == FM_OK &&
+    if ((st = fm_decoder_layout_make(&j->config, layout)) == FM_OK &&
+        (st = fm_decoder_names(&j->config, layout, &v)) == FM_OK)
+        qsort(l->list, l->count, sizeof *l->list, compare_first);
+    return st;
+}
+
+/* Drawn in the order of the names: the bytes do not depend on the flat vector's order. */
+static void draw(const fm_decoder_json *j, const first_list *l, uint64_t seed, float *flat)
+{
+    fm_rng_seed state;
+    fm_rng rng = fm_rng_public(&state, seed);
+
+    for (size_t i = 0; i < l->count; i++)
+        fill(&l->list[i], j->initializer_range, &rng, flat + l->list[i].at);
+}
+
+/* @param flat NULL: first weights of that seed. */
+static fm_status put_weights(const fm_decoder_json *j, uint64_t seed, const float *flat,
+                             const fm_decoder_about *about, const fm_new_folder *n)
+{
+    first_list l = { 0 };
+    fm_decoder_layout layout = { 0 };
+    void *fresh = NULL;
+    fm_status st = list_tensors(j, &l, &layout);
+
+    if (st == FM_OK && !flat &&
         (st = fm_alloc_whole(layout.parameters, sizeof(float), &fresh)) == FM_OK) {
-        qsort(l.list, l.count, sizeof *l.list, compare_first);
-        for (size_t i = 0; i < l.count; i++)
-            fill(&l.list[i], j->initializer_range, &rng, (float *)fresh + l.list[i].at);
-        st = write_first(&l, fresh, n);
+        draw(j, &l, seed, fresh);
+        flat = fresh;
     }
+    if (st == FM_OK)
+        st = write_first(&l, flat, about, n);
     free(fresh);
     free(l.list);
     fm_decoder_layout_free(&layout);
+    return st;
+}
+
+fm_status fm_decoder_plan_draw(const fm_decoder_plan *p, float *flat)
+{
+    fm_decoder_layout layout = { 0 };
+    first_list l = { 0 };
+    fm_decoder_json j;
+    fm_buf text;
+    fm_status st;
+
+    if (!p || !flat)
+        return fm_fail(FM_EINVAL, "fm_decoder_plan_draw: an argument is missing");
+    fm_buf_init(&text, 0);
+    if ((st = plan_json(p, &text, &j)) == FM_OK && (st = list_tensors(&j, &l, &layout)) == FM_OK)
+        draw(&j, &l, p->seed, flat);
+    free(l.list);
+    fm_decoder_layout_free(&layout);
+    fm_buf_fini(&text);
     return st;
 }
 
@@ -331,7 +394,8 @@ static fm_status put_tokenizer(const char *path, const fm_new_folder *n)
     return st;
 }
 
-fm_status fm_decoder_plan_write(const fm_decoder_plan *p, const char *output)
+static fm_status write_plan(const fm_decoder_plan *p, const float *flat,
+                            const fm_decoder_about *about, const char *output)
 {
     fm_new_folder n = { 0 };
     fm_decoder_json j;
@@ -344,10 +408,24 @@ fm_status fm_decoder_plan_write(const fm_decoder_plan *p, const char *output)
     if ((st = plan_json(p, &text, &j)) == FM_OK &&
         (st = fm_new_folder_begin(output, &n)) == FM_OK &&
         (st = put_tokenizer(p->tokenizer, &n)) == FM_OK &&
-        (st = put_weights(&j, p->seed, &n)) == FM_OK &&
-        (st = fm_new_folder_put(&n, FM_FOLDER_CONFIG, text.data, text.len)) == FM_OK)
+        (st = put_weights(&j, p->seed, flat, about, &n)) == FM_OK &&
+        (st = fm_new_folder_put(&n, FM_FOLDER_CONFIG, text.data, text.len)) == FM_OK) {
+        n.owner_only = about && about->owner_only;
         st = fm_new_folder_finish(&n);
+    }
     fm_new_folder_abort(&n);
     fm_buf_fini(&text);
     return st;
+}
+
+fm_status fm_decoder_plan_write(const fm_decoder_plan *p, const char *output)
+{
+    return write_plan(p, NULL, NULL, output);
+}
+
+fm_status fm_decoder_plan_write_about(const fm_decoder_plan *p, const float *flat,
+                                      const fm_decoder_about *about, const char *output)
+{
+    return flat ? write_plan(p, flat, about, output)
+                : fm_fail(FM_EINVAL, "fm_decoder_plan_write_about: an argument is missing");
 }

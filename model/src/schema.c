@@ -162,6 +162,13 @@ size_t fm_schema_columns(const fm_schema *s)
     return s->column_count;
 }
 
+fm_schema_csv fm_schema_csv_of(const fm_schema *s)
+{
+    return (fm_schema_csv){ .header = s->header,
+                            .delimiter = s->delimiter,
+                            .missing = s->missing.count ? s->missing.at[0].text : "" };
+}
+
 size_t fm_schema_features(const fm_schema *s)
 {
     return s->features;

@@ -197,6 +197,10 @@ fm_status fm_schema_read(const fm_yaml_node *root, fm_schema *s)
     const char *name, *description;
     fm_status st;
 
+    if (fm_yaml_find(root, "source"))
+        return fm_yaml_fail(fm_yaml_find(root, "source"),
+                            "this is a schema of texts, and a schema of a table is needed; texts "
+                            "are for corpus, finetune and evaluate with a language model");
     if ((st = fm_yaml_check_keys(root, known)) || (st = fm_yaml_get_string(root, "name", &name)) ||
         (st = fm_yaml_get_string_or(root, "description", "", &description)) ||
         (st = fm_strdup(name, &s->name)) || (st = read_csv(root, s)))

@@ -268,6 +268,21 @@ fm_status fm_table_load(const char *path, const fm_schema *s, const fm_table_opt
     return st;
 }
 
+fm_status fm_table_read(const fm_table_input *in, const fm_schema *s, const fm_table_options *o,
+                        fm_table *out)
+{
+    fm_csv_source source = { .fd = -1 };
+    fm_status st;
+
+    if (!in || !in->name || !in->read || !s || !o || !out)
+        return fm_fail(FM_EINVAL, "table: an argument is missing");
+    if (!(st = check_options(in->name, s, o)) &&
+        !(st = fm_csv_input(in, FM_TABLE_MAX_BYTES, &source)))
+        st = load_from(&source, s, o, out);
+    fm_csv_close(&source);
+    return st;
+}
+
 /* [from + more] elements in *at, the new ones copied from `tail`. */
 static fm_status extend(void **at, size_t from, size_t more, size_t size, const void *tail)
 {

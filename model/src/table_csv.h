@@ -12,6 +12,7 @@
 #define FEDMOE_MODEL_TABLE_CSV_H
 
 #include "fedmoe/model/table.h"
+#include "packed.h"
 #include "schema_internal.h"
 
 /** Bytes of a block: room for the longest record, and more than it. */
@@ -65,10 +66,12 @@ void fm_csv_scan_fini(fm_csv_scan *s);
 /** Where the blocks come from. */
 typedef struct {
     const char *name;
-    int fd;             /* -1: from memory */
-    const char *memory; /* borrowed */
+    int fd;                      /* -1: from memory, or by `input` */
+    fm_packed *packed;           /* of a file: what it reads through */
+    const fm_table_input *input; /* NULL, or borrowed */
+    const char *memory;          /* borrowed */
     size_t memory_left;
-    size_t limit, taken; /* bytes of the file: most, and so far */
+    size_t limit, taken; /* bytes of the file, unpacked: most, and so far */
     size_t room;         /* bytes of its blocks: FM_CSV_BLOCK, or less when memory is less */
     char *carry;         /* [room], owned: begun records of the block before */
     size_t carried, carried_most;
@@ -76,13 +79,15 @@ typedef struct {
     bool begun, ended;
 } fm_csv_source;
 
-/** A file, or a pipe. FM_ENOTFOUND, FM_EIO, FM_ENOMEM. @param limit most bytes. */
+/** A file, or a pipe, packed or not (packed.h). FM_ENOTFOUND, FM_EIO, FM_ENOMEM. @param limit most
+ *  bytes, unpacked. */
 FM_NODISCARD fm_status fm_csv_open(const char *path, size_t limit, fm_csv_source *out);
 FM_NODISCARD fm_status fm_csv_memory(const char *name, const void *text, size_t len,
                                      fm_csv_source *out);
+FM_NODISCARD fm_status fm_csv_input(const fm_table_input *in, size_t limit, fm_csv_source *out);
 void fm_csv_close(fm_csv_source *s);
 /** Bytes as they stand, for what is no CSV: up to `room`, *n 0 at the end. FM_EIO; FM_EPROTO over the
- *  limit. */
+ *  limit, or damaged. */
 FM_NODISCARD fm_status fm_csv_read(fm_csv_source *s, char *to, size_t room, size_t *n);
 /** Room for one block of this source; wiped when freed. */
 FM_NODISCARD fm_status fm_csv_block_new(const fm_csv_source *s, fm_csv_block *b);

@@ -37,9 +37,10 @@ fm_status fm_csv_open(const char *path, size_t limit, fm_csv_source *out)
         st = fail_read(path, "look at it");
     else if (S_ISREG(info.st_mode) && (uintmax_t)info.st_size > limit)
         st = fm_fail(FM_EPROTO, "%s: longer than the limit of %zu bytes", path, limit);
-    else
+    else if (!(st = fm_packed_new(path, s.fd, &s.packed)))
         st = begin(&s);
     if (st) {
+        fm_packed_free(&s.packed);
         (void)close(s.fd);
         return st;
     }
@@ -62,10 +63,23 @@ fm_status fm_csv_memory(const char *name, const void *text, size_t len, fm_csv_s
     return st;
 }
 
+fm_status fm_csv_input(const fm_table_input *in, size_t limit, fm_csv_source *out)
+{
+    fm_csv_source s = {
+        .name = in->name, .fd = -1, .input = in, .limit = limit, .room = FM_CSV_BLOCK
+    };
+    const fm_status st = begin(&s);
+
+    if (!st)
+        *out = s;
+    return st;
+}
+
 void fm_csv_close(fm_csv_source *s)
 {
     if (!s->carry)
         return;
+    fm_packed_free(&s->packed);
     if (s->fd >= 0)
         (void)close(s->fd);
     sodium_memzero(s->carry, s->carried_most);
@@ -89,9 +103,9 @@ void fm_csv_block_free(fm_csv_block *b)
 
 fm_status fm_csv_read(fm_csv_source *s, char *to, size_t room, size_t *n)
 {
-    ssize_t got;
+    fm_status st;
 
-    if (s->fd < 0) {
+    if (s->fd < 0 && !s->input) {
         *n = s->memory_left < room ? s->memory_left : room;
         if (*n)
             memcpy(to, s->memory, *n);
@@ -99,12 +113,10 @@ fm_status fm_csv_read(fm_csv_source *s, char *to, size_t room, size_t *n)
         s->memory_left -= *n;
         return FM_OK;
     }
-    do
-        got = read(s->fd, to, room);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-        return fail_read(s->name, "read it");
-    *n = (size_t)got;
+    st = s->input ? s->input->read(s->input->ctx, to, room, n)
+                  : fm_packed_read(s->packed, to, room, n);
+    if (st)
+        return st;
     s->taken += *n;
     if (s->taken > s->limit)
         return fm_fail(FM_EPROTO, "%s: longer than the limit of %zu bytes", s->name, s->limit);

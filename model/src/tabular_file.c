@@ -1,4 +1,5 @@
 /* safetensors with the schema's text and the configuration in the metadata; docs/model.md. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,8 @@
 #define OWN_META 3
 #define LOAD_BIAS "blocks.%zu.router.load_bias" /* [E], behind the weights; absent: all zero */
 #define NAME_CAP 48
-#define MAX_BLOCKS 16 /* of any model */
+#define SCALE "_scale" /* behind a map's name */
+#define MAX_BLOCKS 16  /* of any model */
 
 /* 4 bytes a parameter, the longest header, and metadata within it. */
 #define FILE_LIMIT (FM_TABULAR_MAX_PARAMETERS * 4 + FM_SAFETENSORS_MAX_HEADER + 8)
@@ -127,7 +129,10 @@ static fm_status read_schema(const fm_safetensors *f, const char *name, fm_schem
     if (st)
         return st;
     if (strcmp(kind, FM_META_KIND_TABULAR) != 0)
-        return fm_fail(FM_EPROTO, "%s: the model is not a " FM_META_KIND_TABULAR, name);
+        return fm_fail(FM_EPROTO,
+                       "%s: the model is not a " FM_META_KIND_TABULAR
+                       ", one of records, but a '%.40s'",
+                       name, kind);
     if (!(st = text_of(f, name, FM_META_SCHEMA, &text)) &&
         !(st = fm_buf_printf(&label, "%s, its schema", name)))
         st = fm_schema_parse((const char *)label.data, text, strlen(text), schema);
@@ -148,25 +153,90 @@ static fm_status read_config(const fm_safetensors *f, const char *name, const fm
     return st;
 }
 
+/* Weights of a file in 8 bits have a scale for each row in a tensor of their own (docs/edge.md). */
+static const fm_tensor_view *scale_of(const fm_safetensors *f, const fm_tensor_view *v)
+{
+    char scale[FM_TABULAR_MAX_NAME + sizeof SCALE];
+
+    if (strcmp(v->dtype, "I8") != 0 ||
+        snprintf(scale, sizeof scale, "%s" SCALE, v->name) >= (int)sizeof scale)
+        return NULL;
+    return fm_safetensors_find(f, scale);
+}
+
+/* How many weights a file has, and how many of its tensors are scales. */
+static fm_status count_weights(const fm_safetensors *f, const char *name, size_t *weights,
+                               size_t *scales)
+{
+    size_t floats = 0, bytes = 0, rows = 0;
+
+    *scales = 0;
+    for (size_t i = 0; i < fm_safetensors_count(f); i++) {
+        const fm_tensor_view *v = fm_safetensors_at(f, i), *scale = scale_of(f, v);
+
+        if (strcmp(v->dtype, "F32") == 0) {
+            floats += v->bytes / sizeof(float);
+        } else if (scale && strcmp(scale->dtype, "F32") == 0 && v->dims == 2 && scale->dims == 1 &&
+                   scale->shape[0] == v->shape[0]) {
+            bytes += v->bytes;
+            rows += scale->shape[0];
+            ++*scales;
+        } else {
+            return fm_fail(
+                FM_EPROTO,
+                "%s: tensor '%.200s' is %s, neither F32 nor I8 with a scale for each row", name,
+                v->name, v->dtype);
+        }
+    }
+    *weights = floats - rows + bytes;
+    return FM_OK;
+}
+
+static fm_status read_int8(const char *name, const fm_tensor_view *v, const fm_tensor_view *scale,
+                           float *out)
+{
+    const int8_t *q = (const int8_t *)v->data;
+
+    for (size_t r = 0; r < v->shape[0]; r++) {
+        float by;
+
+        memcpy(&by, scale->data + r * sizeof by, sizeof by);
+        if (!(by >= 0.0f) || isinf(by))
+            return fm_fail(FM_EPROTO, "%s: tensor %s has a scale that is none", name, v->name);
+        for (size_t c = 0; c < v->shape[1]; c++)
+            out[r * v->shape[1] + c] = by * (float)q[r * v->shape[1] + c];
+    }
+    return FM_OK;
+}
+
 /* The file's tensors, each found by its name, into theta[P]. */
 static fm_status read_weights(const fm_safetensors *f, const char *name, const fm_layout *l,
-                              size_t biases, float *theta)
+                              size_t others, float *theta)
 {
-    if (fm_safetensors_count(f) != l->tensor_count + biases)
+    fm_status st = FM_OK;
+
+    if (fm_safetensors_count(f) != l->tensor_count + others)
         return fm_fail(FM_EPROTO, "%s: %zu tensors where its configuration needs %zu", name,
-                       fm_safetensors_count(f), l->tensor_count + biases);
+                       fm_safetensors_count(f), l->tensor_count + others);
     for (size_t i = 0; i < l->tensor_count; i++) {
         const fm_tensor_entry *t = &l->tensors[i];
         const fm_tensor_view *v = fm_safetensors_find(f, t->name);
 
         if (!v)
             return fm_fail(FM_EPROTO, "%s: no tensor %s", name, t->name);
-        if (strcmp(v->dtype, "F32") != 0 || v->dims != t->dims || v->shape[0] != t->shape[0] ||
-            (t->dims > 1 && v->shape[1] != t->shape[1]) || v->bytes != t->elements * sizeof *theta)
+        const fm_tensor_view *scale = scale_of(f, v);
+        const size_t element = scale ? 1 : sizeof *theta;
+
+        if ((!scale && strcmp(v->dtype, "F32") != 0) || v->dims != t->dims ||
+            v->shape[0] != t->shape[0] || (t->dims > 1 && v->shape[1] != t->shape[1]) ||
+            v->bytes != t->elements * element)
             return fm_fail(FM_EPROTO, "%s: tensor %s has the wrong type or shape", name, t->name);
-        memcpy(theta + t->offset, v->data, v->bytes);
+        if (!scale)
+            memcpy(theta + t->offset, v->data, v->bytes);
+        else if ((st = read_int8(name, v, scale, theta + t->offset)))
+            return st;
     }
-    return FM_OK;
+    return st;
 }
 
 /* How many tensors of load biases a file has: one for each block, or none. */
@@ -223,10 +293,10 @@ static fm_status open_model(const fm_safetensors *f, const char *name, size_t ma
     /* The buffers are taken last: a file must hold as many weights as it makes us plan for. */
     if ((st = read_schema(f, name, &s)) || (st = read_config(f, name, s, &config)))
         goto done;
-    size_t parameters, stored;
+    size_t parameters, stored, scales;
 
     if ((st = fm_tabular_parameters(&config, &parameters)) ||
-        (st = fm_safetensors_flat_size(f, &stored)))
+        (st = count_weights(f, name, &stored, &scales)))
         goto done;
     const size_t biases = bias_count(f, &config);
 
@@ -237,7 +307,7 @@ static fm_status open_model(const fm_safetensors *f, const char *name, size_t ma
     }
     if ((st = fm_tabular_new(&config, max_rows, &m)) ||
         (st = fm_alloc(stored, sizeof *theta, (void **)&theta)) ||
-        (st = read_weights(f, name, &m->weights->layout, biases, theta)) ||
+        (st = read_weights(f, name, &m->weights->layout, biases + scales, theta)) ||
         (st = read_biases(f, name, &config, theta + parameters)))
         goto done;
     if ((st = fm_tabular_set(m, theta, parameters)) ||

@@ -259,25 +259,30 @@ static fm_status read_resources(const fm_yaml_node *root, fm_text_schema *s)
 
 static fm_status read(const fm_yaml_node *root, fm_text_schema *s)
 {
-    static const char *const csv[] = { "name",     "description", "source", "csv", "text",
-                                       "template", "unit",        "empty",  NULL };
-    static const char *const ndjson[] = { "name",     "description", "source", "text",
-                                          "template", "unit",        "empty",  NULL };
+    static const char *const csv[] = { "name",     "description", "source", "csv",    "text",
+                                       "template", "unit",        "empty",  "public", NULL };
+    static const char *const ndjson[] = { "name", "description", "source", "text", "template",
+                                          "unit", "empty",       "public", NULL };
     static const char *const fhir[] = { "name", "description", "source", "resources",
-                                        "unit", "empty",       NULL };
+                                        "unit", "empty",       "public", NULL };
     static const char *const *const known[] = { csv, ndjson, fhir };
     const char *name, *description;
     fm_status st;
 
     if (fm_yaml_node_kind(root) != FM_YAML_MAP)
         return fm_yaml_check_keys(root, csv);
+    if (fm_yaml_find(root, "columns") && !fm_yaml_find(root, "source"))
+        return fm_yaml_fail(fm_yaml_find(root, "columns"),
+                            "this is a schema of a table, and a schema of texts is needed: "
+                            "docs/text.md, \"Texts\"");
     if ((st = read_source(root, s)) || (st = fm_yaml_check_keys(root, known[s->source])) ||
         (st = fm_yaml_get_string(root, "name", &name)) ||
         (st = fm_yaml_get_string_or(root, "description", "", &description)) ||
         (st = fm_strdup(name, &s->name)) ||
         (s->source == FM_TEXT_CSV && (st = read_csv(root, s))) ||
         (st = s->source == FM_TEXT_FHIR ? read_resources(root, s) : read_text(root, s)) ||
-        (st = read_unit(root, s)))
+        (st = read_unit(root, s)) ||
+        (st = fm_yaml_get_bool_or(root, "public", false, &s->is_public)))
         return st;
     return read_empty(root, s);
 }
@@ -352,4 +357,9 @@ fm_text_source fm_text_schema_source(const fm_text_schema *s)
 const char *fm_text_schema_unit(const fm_text_schema *s)
 {
     return s->unit;
+}
+
+bool fm_text_schema_public(const fm_text_schema *s)
+{
+    return s->is_public;
 }

@@ -26,6 +26,7 @@ struct fm_text_schema {
     size_t part_count;
     char *unit; /* NULL: each record */
     bool empty_is_error;
+    bool is_public;
     bool documents, reports; /* FHIR: which resources */
 };
 

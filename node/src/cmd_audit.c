@@ -11,6 +11,7 @@
 #include "fedmoe/model/tabular.h"
 #include "fedmoe/node/audit.h"
 #include "fedmoe/node/config.h"
+#include "records.h"
 
 #define CANARIES 1000u
 
@@ -176,11 +177,10 @@ static fm_status take_records(request *r)
     if (path)
         st = read_text(path, &r->plan.schema_text);
     if (st == FM_OK && (st = refuse_texts(r)) == FM_OK &&
-        (st = fm_node_config_one_file(&r->config)) == FM_OK &&
         (st = fm_schema_parse(path ? path : "the plan's schema", r->plan.schema_text,
                               strlen(r->plan.schema_text), &schema)) == FM_OK &&
         (st = take_model(r, schema)) == FM_OK)
-        st = fm_table_load(r->config.records, schema, &o, &r->table);
+        st = fm_node_records_load(&r->config, schema, &o, &r->table);
     fm_schema_free(&schema);
     return st;
 }

@@ -13,6 +13,8 @@
 #include "fedmoe/model/table.h"
 #include "fedmoe/node/config.h"
 #include "node_yaml.h"
+#include "policy_internal.h"
+#include "records.h"
 #include "run_internal.h"
 #include "words.h"
 
@@ -95,6 +97,11 @@ static void check_ledger(checkup *c)
             (void)snprintf(detail, sizeof detail,
                            "%llu entries, chain whole; epsilon %.4f of %.4f is spent at delta %g",
                            (unsigned long long)entries, fm_words_up(spent), p->epsilon, p->delta);
+        if (st == FM_OK && spent > p->epsilon && !fm_node_policy_is_open(p))
+            st = fm_fail(FM_EPERM,
+                         "epsilon %.4f is spent at delta %g, and policy.epsilon is %.4f: every "
+                         "plan will be refused",
+                         fm_words_up(spent), p->delta, p->epsilon);
         fm_ledger_close(&l);
     } else {
         st = fm_node_books_none_yet(&c->config);
@@ -182,9 +189,9 @@ static fm_status read_records(const checkup *c, const fm_schema *s, char *detail
     const fm_table_options o = { .labels = true,
                                  .unit = fm_node_policy_unit_column(&c->config.policy) };
     fm_table t = { 0 };
-    fm_status st = fm_node_config_one_file(&c->config);
+    fm_status st = fm_node_records_load(&c->config, s, &o, &t);
 
-    if (st == FM_OK && (st = fm_table_load(c->config.records, s, &o, &t)) == FM_OK) {
+    if (st == FM_OK) {
         if (t.rows > c->config.policy.max_rows)
             st = fm_fail(FM_EPERM, "%zu records; policy.max_rows allows %llu", t.rows,
                          (unsigned long long)c->config.policy.max_rows);
@@ -243,14 +250,14 @@ static void check_texts(checkup *c)
 static void check_records(checkup *c)
 {
     fm_schema *s = NULL;
-    struct stat info;
     char detail[512] = "there; give --schema to check every cell";
-    fm_status st = FM_OK;
+    fm_status st = fm_node_records_find(&c->config);
 
-    if (stat(c->config.records, &info) != 0)
-        st = fm_fail(FM_ENOTFOUND, "%s is not there; see data.records in %s", c->config.records,
-                     c->config_path);
-    else if ((st = find_bound(c)) == FM_OK && (st = find_schema(c, &s)) == FM_OK && s)
+    if (st == FM_ENOTFOUND)
+        st = fm_fail(st, "%s is not there; see data.records in %s",
+                     fm_node_config_records_name(&c->config), c->config_path);
+    else if (st == FM_OK && (st = find_bound(c)) == FM_OK && (st = find_schema(c, &s)) == FM_OK &&
+             s)
         st = read_records(c, s, detail, sizeof detail);
     if (st == FM_OK)
         tell_readers(c, detail, sizeof detail);

@@ -26,6 +26,7 @@ typedef struct {
     fm_key_type type;
     fm_invitation code;
     fm_buf request;
+    fm_node_yaml yaml; /* what was said of records and policy; NULL and 0: nothing */
 } join;
 
 static void wait_ms(uint64_t ms)
@@ -106,11 +107,26 @@ static fm_status ask(const join *j)
     }
 }
 
+static bool says_anything(const fm_node_yaml *o)
+{
+    return o->records || o->schema || o->unit || o->purposes.count > 0 || o->epsilon > 0.0 ||
+           o->delta > 0.0;
+}
+
+static void fill_in(fm_node_yaml *o)
+{
+    const fm_node_yaml usual = fm_node_yaml_defaults();
+
+    o->unit = o->unit ? o->unit : usual.unit;
+    o->epsilon = o->epsilon > 0.0 ? o->epsilon : usual.epsilon;
+    o->delta = o->delta > 0.0 ? o->delta : usual.delta;
+}
+
 /** One that is there is somebody's work, and stays. */
 static fm_status write_config(const join *j)
 {
     const char *const purpose[] = { FM_NODE_PURPOSE_TO_COME };
-    fm_node_yaml o = fm_node_yaml_defaults();
+    fm_node_yaml o = j->yaml;
     char door_key[41];
     char *path = NULL;
     fm_status st;
@@ -118,15 +134,23 @@ static fm_status write_config(const join *j)
     if ((st = fm_path_join(j->output, "node.yaml", &path)) != FM_OK)
         return st;
     if (!fm_file_exists(path)) {
+        fill_in(&o);
         fm_curve_text(j->code.door_public, door_key);
         o.directory = o.identity = j->output;
         o.name = j->code.name;
         o.door = j->code.door;
         o.door_key = door_key;
-        o.records = "records.csv";
-        o.draft = true;
-        o.purposes = (fm_cli_list){ (const char **)(uintptr_t)purpose, 1 };
+        o.draft = !o.records;
+        if (o.draft)
+            o.records = "records.csv";
+        if (o.purposes.count == 0)
+            o.purposes = (fm_cli_list){ (const char **)(uintptr_t)purpose, 1 };
         st = fm_node_yaml_write(&o);
+    } else if (says_anything(&j->yaml)) {
+        st = fm_fail(FM_EEXIST,
+                     "%s is there already and was not changed; edit it, or give no --records, "
+                     "--schema, --purpose, --epsilon, --delta or --unit",
+                     path);
     }
     free(path);
     return st;
@@ -239,6 +263,17 @@ static fm_status is_done(const join *j, bool *done)
     return st;
 }
 
+/** Before the code is used. */
+static fm_status check_files(const join *j)
+{
+    const char *const files[] = { j->yaml.records, j->yaml.schema };
+
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (files[i] && !fm_file_exists(files[i]))
+            return fm_fail(FM_ENOTFOUND, "%s is not there; the join code was not used", files[i]);
+    return FM_OK;
+}
+
 static fm_status run(join *j)
 {
     const fm_request_plan plan = { FM_ROLE_NODE, j->code.federation, j->code.name, j->type,
@@ -246,7 +281,7 @@ static fm_status run(join *j)
     bool done = false;
     fm_status st;
 
-    if ((st = is_done(j, &done)) != FM_OK)
+    if ((st = check_files(j)) != FM_OK || (st = is_done(j, &done)) != FM_OK)
         return st;
     if (!done && ((st = fm_request_begin(j->output, &plan, &j->request)) != FM_OK ||
                   (st = write_mark(j)) != FM_OK))
@@ -260,11 +295,16 @@ static fm_status run(join *j)
                    : st;
     if ((st = write_config(j)) != FM_OK)
         return st;
-    printf("%s '%s' of federation '%s'; identity and node.yaml are in %s\n"
-           "Next: put records, purpose and budget into %s/node.yaml, then\n"
-           "  fedmoe-node check --config %s/node.yaml\n",
-           done ? "this is node" : "joined as node", j->code.name, j->code.federation, j->output,
-           j->output, j->output);
+    printf("%s '%s' of federation '%s'; identity and node.yaml are in %s\n",
+           done ? "this is node" : "joined as node", j->code.name, j->code.federation, j->output);
+    if (j->yaml.records && j->yaml.purposes.count > 0)
+        printf("Next:\n  fedmoe-node check --config %s/node.yaml\n"
+               "  fedmoe-node start --config %s/node.yaml\n",
+               j->output, j->output);
+    else
+        printf("Next: put records, purpose and budget into %s/node.yaml, then\n"
+               "  fedmoe-node check --config %s/node.yaml\n",
+               j->output, j->output);
     return FM_OK;
 }
 
@@ -341,7 +381,7 @@ static fm_status take_code(char *operand, fm_invitation *out)
 
 int fm_cmd_join(int argc, char **argv)
 {
-    join j = { .wait_s = 60 };
+    join j = { .wait_s = 60, .yaml = fm_node_yaml_defaults() };
     const char *type = "ed25519";
     const fm_cli_option options[] = {
         { "output", FM_CLI_STRING, &j.output, "DIR",
@@ -350,6 +390,18 @@ int fm_cmd_join(int argc, char **argv)
         { "key", FM_CLI_STRING, &j.key_uri, "URI",
           "keep the key in a token: pkcs11:token=...;object=...?module-path=... (docs/pki.md)",
           false, 0, 0 },
+        { "records", FM_CLI_STRING, &j.yaml.records, "FILE", "for node.yaml: CSV file of records",
+          false, 0, 0 },
+        { "schema", FM_CLI_STRING, &j.yaml.schema, "FILE",
+          "the same: a plan with any other schema is refused", false, 0, 0 },
+        { "purpose", FM_CLI_LIST, &j.yaml.purposes, "TEXT", "the same: allowed purpose of a plan",
+          false, 0, 0 },
+        { "epsilon", FM_CLI_DOUBLE, &j.yaml.epsilon, "E", "the same: budget (default 1)", false,
+          1e-6, 1000 },
+        { "delta", FM_CLI_DOUBLE, &j.yaml.delta, "D", "the same (default 1e-5)", false, 1e-15,
+          0.1 },
+        { "unit", FM_CLI_STRING, &j.yaml.unit, "COLUMN",
+          "the same: whose rows are one person's (default: record)", false, 0, 0 },
         { "wait-s", FM_CLI_U64, &j.wait_s, "SECONDS", "keep asking for so long (default 60)", false,
           1, 31536000 },
     };
@@ -362,7 +414,8 @@ int fm_cmd_join(int argc, char **argv)
             "read from standard input, where it may stand in a mail's text and be broken into "
             "lines, and stands in no history and no list of processes.",
         .examples = "fedmoe-node join - --output /srv/fedmoe    # asks for the code\n"
-                    "fedmoe-node join fedmoe1...",
+                    "fedmoe-node join - --records cleveland.csv --purpose 'heart disease risk' "
+                    "--delta 1e-4",
         .options = options,
         .option_count = sizeof options / sizeof options[0],
         .operands = "CODE",
@@ -371,6 +424,8 @@ int fm_cmd_join(int argc, char **argv)
     };
     int first = 0, code = 0;
 
+    j.yaml.epsilon = j.yaml.delta = 0.0;
+    j.yaml.unit = NULL;
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     if (fm_key_type_parse(type, &j.type) != FM_OK || take_code(argv[first], &j.code) != FM_OK) {
@@ -380,6 +435,7 @@ int fm_cmd_join(int argc, char **argv)
             j.output = j.code.name;
         code = run(&j) == FM_OK ? 0 : fm_cli_failed(spec.program);
     }
+    free(j.yaml.purposes.items);
     fm_buf_fini(&j.request);
     sodium_memzero(&j.code, sizeof j.code);
     return code;

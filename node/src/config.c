@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/text.h"
 #include "fedmoe/base/threads.h"
@@ -12,6 +14,7 @@
 #define MAX_ROWS_DEFAULT 100000u
 #define DELTA_NEVER 0.1
 #define MAX_ROWS_LIMIT ((uint64_t)1 << 24)
+#define QUERY_MOST ((size_t)1 << 20) /* bytes of a query */
 
 /** Copy text of printable bytes into a fixed field. */
 static fm_status copy_text(const fm_yaml_node *map, const char *key, char *out, size_t cap)
@@ -89,12 +92,61 @@ static fm_status read_file_of(const fm_yaml_node *item, fm_node_config *c, char 
     return FM_OK;
 }
 
-/** One path, or a list of them. */
+static fm_status copy_string(const fm_yaml_node *m, const char *key, char **out)
+{
+    const char *s = NULL;
+    const fm_status st = fm_yaml_get_string(m, key, &s);
+
+    return st != FM_OK ? st : fm_strdup(s, out);
+}
+
+static fm_status read_query(const fm_yaml_node *m, fm_node_config *c)
+{
+    fm_buf text = { 0 };
+    char *path = NULL;
+    fm_status st;
+
+    if (fm_yaml_find(m, "query"))
+        return copy_string(m, "query", &c->database.query);
+    if ((st = read_path(m, "query_file", c->dir, &path)) == FM_OK &&
+        (st = fm_file_read(path, QUERY_MOST, &text)) == FM_OK)
+        st = fm_strdup(text.data ? (const char *)text.data : "", &c->database.query);
+    fm_buf_fini(&text);
+    free(path);
+    return st;
+}
+
+/** {sqlite, query}, or {odbc or connection_file, query}; query_file in the place of query. */
+static fm_status read_database(const fm_yaml_node *m, fm_node_config *c)
+{
+    static const char *const keys[] = { "sqlite", "odbc",       "connection_file",
+                                        "query",  "query_file", NULL };
+    fm_node_database *d = &c->database;
+    int places = 0;
+    fm_status st;
+
+    if ((st = fm_yaml_check_keys(m, keys)) != FM_OK)
+        return st;
+    for (int i = 0; i < 3; i++)
+        places += fm_yaml_find(m, keys[i]) != NULL;
+    if (places != 1)
+        return fm_yaml_fail(m, "records of a database have one of sqlite, odbc, connection_file");
+    if (!fm_yaml_find(m, "query") == !fm_yaml_find(m, "query_file"))
+        return fm_yaml_fail(m, "records of a database have a query or a query_file");
+    st = fm_yaml_find(m, "sqlite") ? read_path(m, "sqlite", c->dir, &d->sqlite)
+         : fm_yaml_find(m, "odbc") ? copy_string(m, "odbc", &d->odbc)
+                                   : read_path(m, "connection_file", c->dir, &d->connection_file);
+    return st != FM_OK ? st : read_query(m, c);
+}
+
+/** One path, a list of them, or a database. */
 static fm_status read_records(const fm_yaml_node *data, fm_node_config *c)
 {
     const fm_yaml_node *node = fm_yaml_find(data, "records");
     fm_status st;
 
+    if (node && fm_yaml_node_kind(node) == FM_YAML_MAP)
+        return read_database(node, c);
     if (!node || fm_yaml_size(node) == 0)
         return read_path(data, "records", c->dir, &c->records);
     if ((st = fm_yaml_get_list(data, "records", &node)) != FM_OK)
@@ -275,6 +327,8 @@ static fm_status read_root(const fm_yaml_node *root, fm_node_config *c)
         (st = read_u32(root, "threads", 1, FM_THREADS_MAX, 0, &threads)) != FM_OK)
         return st;
     c->threads = threads;
+    if (c->database.query && c->model)
+        return fm_yaml_fail(root, "data.records must be files where a language model reads texts");
     if (c->more_count > 0 && !c->model)
         return fm_yaml_fail(root, "data.records may be a list of texts only, and no model is named "
                                   "to read them with");
@@ -304,10 +358,19 @@ done:
 
 size_t fm_node_config_files(const fm_node_config *c, const char *out[FM_NODE_MAX_FILES])
 {
+    if (!c->records)
+        return 0;
     out[0] = c->records;
     for (size_t i = 0; i < c->more_count; i++)
         out[i + 1] = c->more_records[i];
     return c->more_count + 1;
+}
+
+const char *fm_node_config_records_name(const fm_node_config *c)
+{
+    if (c->records)
+        return c->records;
+    return c->database.sqlite ? c->database.sqlite : "the database over ODBC";
 }
 
 fm_status fm_node_config_one_file(const fm_node_config *c)
@@ -328,6 +391,12 @@ void fm_node_config_fini(fm_node_config *c)
     free(c->model);
     free(c->identity_dir);
     free(c->records);
+    free(c->database.sqlite);
+    if (c->database.odbc) /* it may hold a password */
+        sodium_memzero(c->database.odbc, strlen(c->database.odbc));
+    free(c->database.odbc);
+    free(c->database.connection_file);
+    free(c->database.query);
     for (size_t i = 0; i < c->more_count; i++)
         free(c->more_records[i]);
     free(c->ledger);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fedmoe/base/file.h"
+#include "fedmoe/base/yaml.h"
 #include "fedmoe/node/config.h"
 #include "node_yaml.h"
 
@@ -13,23 +14,6 @@ fm_node_yaml fm_node_yaml_defaults(void)
     return (fm_node_yaml){
         .unit = FM_UNIT_RECORD, .epsilon = 1.0, .delta = 1e-5, .min_cohort = 3, .min_colluders = 1
     };
-}
-
-/** A double-quoted YAML scalar. */
-static fm_status put_quoted(fm_buf *b, const char *s)
-{
-    fm_status st = fm_buf_append(b, "\"", 1);
-
-    for (; st == FM_OK && *s; s++) {
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            return fm_fail(FM_EINVAL, "a value given on the command line holds a control "
-                                      "character");
-        if (*s == '"' || *s == '\\')
-            st = fm_buf_append(b, "\\", 1);
-        if (st == FM_OK)
-            st = fm_buf_append(b, s, 1);
-    }
-    return st == FM_OK ? fm_buf_append(b, "\"", 1) : st;
 }
 
 /** `target` as node.yaml in `directory` should name it: relative if within, else absolute. */
@@ -44,10 +28,10 @@ static fm_status put_path(fm_buf *b, const fm_node_yaml *o, const char *option, 
         return fm_fail(FM_ENOTFOUND, "--directory %s: is not there", o->directory);
     n = strlen(base);
     if (strcmp(base, real) == 0)
-        return put_quoted(b, ".");
+        return fm_yaml_quote(b, ".");
     if (strncmp(real, base, n) == 0 && real[n] == '/')
-        return put_quoted(b, real + n + 1);
-    return put_quoted(b, real);
+        return fm_yaml_quote(b, real + n + 1);
+    return fm_yaml_quote(b, real);
 }
 
 static fm_status put_head(fm_buf *b, const fm_node_yaml *o)
@@ -66,9 +50,9 @@ static fm_status put_head(fm_buf *b, const fm_node_yaml *o)
                             "theirs.\n"
                             "aggregator:\n  door: ",
                             o->name)) != FM_OK ||
-        (st = put_quoted(b, o->door)) != FM_OK ||
+        (st = fm_yaml_quote(b, o->door)) != FM_OK ||
         (st = fm_buf_printf(b, "\n  door_key: ")) != FM_OK ||
-        (st = put_quoted(b, o->door_key)) != FM_OK)
+        (st = fm_yaml_quote(b, o->door_key)) != FM_OK)
         return st;
     return FM_OK;
 }
@@ -85,10 +69,10 @@ static fm_status put_places(fm_buf *b, const fm_node_yaml *o)
                                "under the data set's name:\n"
                                "# never give the same records a second name.\n"
                                "data:\n  name: ")) != FM_OK ||
-        (st = put_quoted(b, o->data_name ? o->data_name : o->name)) != FM_OK ||
+        (st = fm_yaml_quote(b, o->data_name ? o->data_name : o->name)) != FM_OK ||
         (st = fm_buf_printf(b, "\n  records: ")) != FM_OK ||
-        (st = (o->draft ? put_quoted(b, o->records) : put_path(b, o, "--records", o->records))) !=
-            FM_OK)
+        (st = (o->draft ? fm_yaml_quote(b, o->records)
+                        : put_path(b, o, "--records", o->records))) != FM_OK)
         return st;
     if (o->schema && ((st = fm_buf_printf(b, "\n  # A plan with any other schema is refused.\n"
                                              "  schema: ")) != FM_OK ||
@@ -99,6 +83,28 @@ static fm_status put_places(fm_buf *b, const fm_node_yaml *o)
                                "refused.\n"
                                "  # schema: schema.yaml")) != FM_OK)
         return st;
+    return FM_OK;
+}
+
+static fm_status put_model(fm_buf *b, const fm_node_yaml *o)
+{
+    fm_status st;
+
+    if (!o->model)
+        return fm_buf_printf(b,
+                             "\n\n# To train on texts, the folder of the language model that all "
+                             "members have; records and\n"
+                             "# schema are then of texts.\n"
+                             "# model: base");
+    if ((st = fm_buf_printf(b, "\n\n# The language model that all members have; records and schema "
+                               "are of texts.\n"
+                               "model: ")) != FM_OK)
+        return st;
+    return put_path(b, o, "--model", o->model);
+}
+
+static fm_status put_ledger(fm_buf *b)
+{
     return fm_buf_printf(b, "\n\n# The book of what was spent; several federations may share it. "
                             "Keep it, back it up.\n"
                             "ledger: ledger.db\n\n");
@@ -132,14 +138,14 @@ static fm_status put_policy(fm_buf *b, const fm_node_yaml *o)
         return st;
     for (size_t i = 0; i < o->purposes.count; i++)
         if ((st = fm_buf_printf(b, "    - ")) != FM_OK ||
-            (st = put_quoted(b, o->purposes.items[i])) != FM_OK ||
+            (st = fm_yaml_quote(b, o->purposes.items[i])) != FM_OK ||
             (st = fm_buf_printf(b, "\n")) != FM_OK)
             return st;
     if ((st = fm_buf_printf(b, "  # Whose influence is bounded: record, or the column that says "
                                "whose record a row is.\n"
                                "  # Never changed once the data set has been used.\n"
                                "  unit: ")) != FM_OK ||
-        (st = put_quoted(b, o->unit)) != FM_OK)
+        (st = fm_yaml_quote(b, o->unit)) != FM_OK)
         return st;
     return fm_buf_printf(b,
                          "\n  tasks: [training]  # also: statistics, evaluation "
@@ -164,6 +170,7 @@ static fm_status blame_option(const char *path, const char *yaml, fm_status st)
         { "  name: ", "--data-name" },
         { "  records: ", "--records" },
         { "  schema: ", "--schema" },
+        { "model: ", "--model" },
         { "  epsilon: ", "--epsilon" },
         { "  delta: ", "--delta" },
         { "    - ", "--purpose" },
@@ -197,7 +204,8 @@ fm_status fm_node_yaml_write(const fm_node_yaml *o)
     fm_status st;
 
     if ((st = fm_dir_make(o->directory, 0700)) != FM_OK || (st = put_head(&b, o)) != FM_OK ||
-        (st = put_places(&b, o)) != FM_OK || (st = put_policy(&b, o)) != FM_OK ||
+        (st = put_places(&b, o)) != FM_OK || (st = put_model(&b, o)) != FM_OK ||
+        (st = put_ledger(&b)) != FM_OK || (st = put_policy(&b, o)) != FM_OK ||
         (st = fm_path_join(o->directory, "node.yaml", &path)) != FM_OK)
         goto done;
     if ((st = fm_file_create(path, b.data, b.len, 0600)) == FM_EEXIST) {

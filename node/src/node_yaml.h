@@ -5,7 +5,8 @@
 #include "fedmoe/base/cli.h"
 
 typedef struct {
-    const char *directory, *name, *door, *door_key, *identity, *records, *schema, *data_name, *unit;
+    const char *directory, *name, *door, *door_key, *identity, *records, *schema, *model,
+        *data_name, *unit;
     double epsilon, delta;
     uint64_t min_cohort, min_colluders;
     fm_cli_list purposes;

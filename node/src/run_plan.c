@@ -8,6 +8,7 @@
 #include "fedmoe/base/log.h"
 #include "fedmoe/model/compute.h"
 #include "policy_internal.h"
+#include "records.h"
 #include "run_internal.h"
 #include "step_query.h"
 
@@ -36,7 +37,8 @@ static void say_how_to_see(const fm_node_driver *d, bool pinned)
     else
         fm_log(FM_LOG_ERROR,
                "%s does not fit %s; 'fedmoe-node check --config %s%s' shows the values too",
-               d->config.records, pinned ? d->config.schema : "the plan's schema", d->o->config,
+               fm_node_config_records_name(&d->config),
+               pinned ? d->config.schema : "the plan's schema", d->o->config,
                d->config.schema ? "" : " --schema FILE");
 }
 
@@ -77,10 +79,8 @@ static fm_status load_table(fm_node_driver *d, const fm_schema *schema, const fm
                                  .hide_values = true,
                                  .max_rows = d->config.policy.max_rows,
                                  .unit = fm_node_policy_unit_column(&d->config.policy) };
-    fm_status st = fm_node_config_one_file(&d->config);
+    fm_status st = fm_node_records_load(&d->config, schema, &o, out);
 
-    if (st == FM_OK)
-        st = fm_table_load(d->config.records, schema, &o, out);
     if (st != FM_OK)
         st = fm_node_driver_records_fail(d, st, &problems, pinned);
     fm_buf_fini(&problems);

@@ -58,6 +58,17 @@ static fm_status load_corpus(fm_node_driver *d, const fm_text_schema *s, const f
     return st;
 }
 
+/* Before the base is hashed and read: it may be large. */
+static fm_status check_pinned(const fm_node_driver *d, const fm_plan *plan)
+{
+    const size_t len = strlen(plan->schema_text);
+
+    if (d->config.schema &&
+        (len != d->schema.len || memcmp(plan->schema_text, d->schema.data, len) != 0))
+        return fm_fail(FM_EPERM, "the plan's schema is not the one that this node has pinned");
+    return FM_OK;
+}
+
 static fm_status read_texts(fm_node_driver *d, const fm_plan *plan, fm_node_prepared *p)
 {
     const size_t len = strlen(plan->schema_text);
@@ -66,9 +77,6 @@ static fm_status read_texts(fm_node_driver *d, const fm_plan *plan, fm_node_prep
     char *path = NULL;
     fm_status st;
 
-    if (d->config.schema &&
-        (len != d->schema.len || memcmp(plan->schema_text, d->schema.data, len) != 0))
-        return fm_fail(FM_EPERM, "the plan's schema is not the one that this node has pinned");
     if ((st = fm_text_schema_parse("the plan's schema", plan->schema_text, len, &schema)) ==
             FM_OK &&
         (st = check_unit(plan, schema)) == FM_OK &&
@@ -88,7 +96,8 @@ fm_status fm_node_driver_prepare_texts(fm_node_driver *d, const fm_plan *plan, f
     if (plan->task != FM_TASK_TRAINING)
         return fm_fail(FM_EINVAL, "a federation can train on texts; it neither evaluates a "
                                   "language model nor counts in texts");
-    if ((st = load_base(d, plan, p)) != FM_OK || (st = read_texts(d, plan, p)) != FM_OK ||
+    if ((st = check_pinned(d, plan)) != FM_OK || (st = load_base(d, plan, p)) != FM_OK ||
+        (st = read_texts(d, plan, p)) != FM_OK ||
         (st = fm_strdup(plan->schema_text, &p->schema_text)) != FM_OK)
         return st;
     p->tail = fm_node_plan_tail(plan);

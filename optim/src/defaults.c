@@ -10,12 +10,21 @@
 #define FLOOR_SHARE 0.5   /* added to it, where the study took the larger of the two */
 #define BISECTIONS 60
 
-/* Texts. */
-#define TEXT_ROUNDS 200
+/* Texts. Under noise few rounds of many units: of all, where there are no more than 1,024. */
 #define TEXT_CLIP_NORM 0.3
-#define TEXT_LEARNING_RATE 0.02
 #define TEXT_RATE 0.125 /* of the units in a round, and no fewer than ... */
-#define TEXT_UNITS 128.0
+#define TEXT_UNITS 1024.0
+#define TEXT_ROUNDS 40
+#define TEXT_LEARNING_RATE 0.01
+#define OPEN_TEXT_UNITS 128.0 /* the same without privacy */
+#define OPEN_TEXT_ROUNDS 200
+#define OPEN_TEXT_LEARNING_RATE 0.02
+
+/* A student. */
+#define STUDENT_UNITS 64.0
+#define STUDENT_PASSES 20.0
+#define STUDENT_ROUNDS_LEAST 400.0
+#define STUDENT_LEARNING_RATE 0.01
 
 static double normal_below(double x)
 {
@@ -52,11 +61,14 @@ static double adam_floor(const fm_training_case *c, double clip_norm)
 
 void fm_training_text_defaults(const fm_training_case *c, fm_training *out)
 {
+    const double units = c->no_privacy ? OPEN_TEXT_UNITS : TEXT_UNITS;
+
     *out = (fm_training){ .clip_norm = TEXT_CLIP_NORM,
-                          .sampling_rate = fmin(1.0, fmax(TEXT_RATE, TEXT_UNITS / c->units)),
-                          .rounds = TEXT_ROUNDS,
+                          .sampling_rate = fmin(1.0, fmax(TEXT_RATE, units / c->units)),
+                          .rounds = c->no_privacy ? OPEN_TEXT_ROUNDS : TEXT_ROUNDS,
                           .rule = FM_OPTIM_ADAM,
-                          .learning_rate = TEXT_LEARNING_RATE,
+                          .learning_rate =
+                              c->no_privacy ? OPEN_TEXT_LEARNING_RATE : TEXT_LEARNING_RATE,
                           .momentum = 0.9,
                           .beta2 = 0.99,
                           .adam_epsilon = 1e-8,
@@ -66,6 +78,18 @@ void fm_training_text_defaults(const fm_training_case *c, fm_training *out)
                           .clip_quantile = 0.5,
                           .clip_rate = 0.2,
                           .clip_share = 0.1 };
+}
+
+void fm_training_student_defaults(const fm_training_case *c, fm_training *out)
+{
+    const double passes = STUDENT_PASSES * c->units / STUDENT_UNITS;
+
+    fm_training_text_defaults(c, out);
+    out->sampling_rate = fmin(1.0, STUDENT_UNITS / c->units);
+    out->rounds = (uint64_t)fmin(fmax(passes, STUDENT_ROUNDS_LEAST), 1e6);
+    out->learning_rate = STUDENT_LEARNING_RATE;
+    out->clip_norm = 1.0;
+    out->clip_quantile = 0.9;
 }
 
 void fm_training_defaults(const fm_training_case *c, fm_training *out)

@@ -319,6 +319,25 @@ static void finish_rounds(const desk *d, int rounds, float average[YAML_PARAMETE
     fm_aggregator_config_fini(&c);
 }
 
+/** The aggregator's own trust finds the card good, and what stands in it is the run's. */
+static void check_card(const desk *d, const fm_safetensors *s, uint64_t rounds)
+{
+    fm_card_verdict v = { 0 };
+    fm_trust *trust = NULL;
+
+    need(fm_trust_load(d->agg, &trust) == FM_OK, "trust");
+    CU_ASSERT_EQUAL_FATAL(fm_card_verify("now", s, trust, fm_clock_wall_s(), &v), FM_OK);
+    CU_ASSERT_EQUAL(v.standing, FM_CARD_SIGNED);
+    CU_ASSERT_STRING_EQUAL(v.card.federation, "heart");
+    CU_ASSERT_STRING_EQUAL(v.card.epsilon, "1");
+    CU_ASSERT_EQUAL(v.card.rounds, rounds);
+    CU_ASSERT_FALSE(fm_hash_is_zero(&v.card.head));
+    CU_ASSERT_EQUAL(v.card.policy.allowed_count, 1);
+    CU_ASSERT_EQUAL(v.card.policy.prohibited_count, 12);
+    fm_card_verdict_fini(&v);
+    fm_trust_free(&trust);
+}
+
 static void export_writes_a_model_file_with_its_metadata(void)
 {
     float want[YAML_PARAMETERS], got[YAML_PARAMETERS];
@@ -331,11 +350,11 @@ static void export_writes_a_model_file_with_its_metadata(void)
     desk_make(&d, "heart");
     yaml_path(out, d.root, "now.safetensors");
     CU_ASSERT_EQUAL_FATAL(init(&d, d.hub, &r), FM_OK);
-    CU_ASSERT_EQUAL(fm_aggregator_export(d.agg, out, &rounds), FM_ENOTFOUND);
+    CU_ASSERT_EQUAL(fm_aggregator_export(d.agg, out, true, &rounds), FM_ENOTFOUND);
     CU_ASSERT(says("no round is finished yet"));
     for (int i = 0; i < 2; i++) { /* 3 rounds: the last weights; 23: an average has begun */
         finish_rounds(&d, i ? 20 : 3, want);
-        CU_ASSERT_EQUAL_FATAL(fm_aggregator_export(d.agg, out, &rounds), FM_OK);
+        CU_ASSERT_EQUAL_FATAL(fm_aggregator_export(d.agg, out, true, &rounds), FM_OK);
         CU_ASSERT_EQUAL(rounds, i ? 23 : 3);
         CU_ASSERT_EQUAL_FATAL(fm_safetensors_load(out, 1 << 20, &s), FM_OK);
         CU_ASSERT_EQUAL(fm_safetensors_count(s), 2);
@@ -350,14 +369,20 @@ static void export_writes_a_model_file_with_its_metadata(void)
         CU_ASSERT_STRING_EQUAL(fm_safetensors_meta_get(s, "fedmoe.clip_norm"), "1");
         CU_ASSERT_EQUAL(fm_safetensors_flat_read(s, got, YAML_PARAMETERS), FM_OK);
         CU_ASSERT(memcmp(want, got, sizeof want) == 0);
+        check_card(&d, s, rounds);
         fm_safetensors_free(&s);
     }
+    CU_ASSERT_EQUAL_FATAL(fm_aggregator_export(d.agg, out, false, &rounds), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_safetensors_load(out, 1 << 20, &s), FM_OK);
+    CU_ASSERT_FALSE(fm_card_is_there(s));
+    fm_safetensors_free(&s);
 }
 
 static void export_leaves_the_directorys_own_files_alone(void)
 {
-    static const char *const own[] = { "model.safetensors", "checkpoint.safetensors", "state.db",
-                                       "plan.bin", "identity.key" };
+    static const char *const own[] = { "model.safetensors", "checkpoint.safetensors",
+                                       "state.db",          "plan.bin",
+                                       "identity.key",      "use-policy.yaml" };
     float average[YAML_PARAMETERS];
     fm_aggregator_init_report r;
     uint64_t rounds = 0;
@@ -369,11 +394,11 @@ static void export_leaves_the_directorys_own_files_alone(void)
     finish_rounds(&d, 1, average);
     for (size_t i = 0; i < FM_TEST_COUNT(own); i++) {
         yaml_path(out, d.agg, own[i]);
-        CU_ASSERT_EQUAL(fm_aggregator_export(d.agg, out, &rounds), FM_EEXIST);
+        CU_ASSERT_EQUAL(fm_aggregator_export(d.agg, out, true, &rounds), FM_EEXIST);
     }
     CU_ASSERT(same_file(d.root, d.agg, "model.safetensors"));
     yaml_path(out, d.agg, "export.safetensors");
-    CU_ASSERT_EQUAL(fm_aggregator_export(d.agg, out, &rounds), FM_OK);
+    CU_ASSERT_EQUAL(fm_aggregator_export(d.agg, out, true, &rounds), FM_OK);
 }
 
 static bool status_has(const desk *d, const char *key, const char *words)

@@ -231,6 +231,7 @@ static void another_plan_is_refused(void)
 {
     char path[PATH_CAP];
     uint64_t finished = 0;
+    fm_hash head;
     store t;
 
     store_make(&t);
@@ -245,7 +246,7 @@ static void another_plan_is_refused(void)
     CU_ASSERT_EQUAL(unlink(path), 0); /* only the checkpoint knows */
     CU_ASSERT_EQUAL(store_open(&t), FM_ESTATE);
     CU_ASSERT(says("another plan"));
-    CU_ASSERT_EQUAL(fm_state_peek(t.dir, &t.plan, t.o, &finished), FM_ESTATE);
+    CU_ASSERT_EQUAL(fm_state_peek(t.dir, &t.plan, t.o, &finished, &head), FM_ESTATE);
     store_end(&t);
 }
 
@@ -268,6 +269,7 @@ static void two_aggregators_cannot_share_a_directory(void)
 static void every_truncation_of_the_checkpoint_is_refused(void)
 {
     uint64_t finished = 77;
+    fm_hash head;
     fm_buf whole;
     store t;
 
@@ -280,7 +282,7 @@ static void every_truncation_of_the_checkpoint_is_refused(void)
     fm_state_close(&t.s);
     for (size_t len = 0; len < whole.len; len += len < 40 ? 1 : 13) {
         store_write(&t, CHECKPOINT, whole.data, len);
-        CU_ASSERT_EQUAL(fm_state_peek(t.dir, &t.plan, t.o, &finished), FM_EPROTO);
+        CU_ASSERT_EQUAL(fm_state_peek(t.dir, &t.plan, t.o, &finished, &head), FM_EPROTO);
     }
     CU_ASSERT_EQUAL(finished, 77);
     CU_ASSERT_EQUAL(t.o->steps, 2);
@@ -291,6 +293,7 @@ static void every_truncation_of_the_checkpoint_is_refused(void)
 static void a_flipped_bit_anywhere_in_the_data_is_found(void)
 {
     uint64_t finished = 0;
+    fm_hash head;
     size_t data = (size_t)YAML_PARAMETERS * (4 + 4 + 4 + 8);
     fm_buf whole;
     store t;
@@ -303,12 +306,12 @@ static void a_flipped_bit_anywhere_in_the_data_is_found(void)
     for (size_t at = whole.len - data; at < whole.len; at++) {
         whole.data[at] ^= 0x10;
         store_write(&t, CHECKPOINT, whole.data, whole.len);
-        CU_ASSERT_EQUAL(fm_state_peek(t.dir, &t.plan, t.o, &finished), FM_EPROTO);
+        CU_ASSERT_EQUAL(fm_state_peek(t.dir, &t.plan, t.o, &finished, &head), FM_EPROTO);
         whole.data[at] ^= 0x10;
     }
     CU_ASSERT(says("damaged"));
     store_write(&t, CHECKPOINT, whole.data, whole.len);
-    CU_ASSERT_EQUAL(fm_state_peek(t.dir, &t.plan, t.o, &finished), FM_OK);
+    CU_ASSERT_EQUAL(fm_state_peek(t.dir, &t.plan, t.o, &finished, &head), FM_OK);
     CU_ASSERT_EQUAL(finished, 3);
     store_end(&t);
     fm_buf_fini(&whole);
@@ -317,6 +320,7 @@ static void a_flipped_bit_anywhere_in_the_data_is_found(void)
 static void another_safetensors_file_is_no_checkpoint(void)
 {
     uint64_t finished = 0;
+    fm_hash head;
     fm_buf model;
     store t;
 
@@ -326,7 +330,7 @@ static void another_safetensors_file_is_no_checkpoint(void)
     fm_state_close(&t.s);
     model = store_read(&t, "model.safetensors");
     store_write(&t, CHECKPOINT, model.data, model.len);
-    CU_ASSERT_EQUAL(fm_state_peek(t.dir, &t.plan, t.o, &finished), FM_EPROTO);
+    CU_ASSERT_EQUAL(fm_state_peek(t.dir, &t.plan, t.o, &finished, &head), FM_EPROTO);
     CU_ASSERT(says("not a checkpoint"));
     store_end(&t);
     fm_buf_fini(&model);

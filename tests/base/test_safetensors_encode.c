@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -269,6 +270,43 @@ static void what_is_forgotten_keeps_its_shapes_and_cannot_be_read(void)
     fm_buf_fini(&c);
 }
 
+static void a_head_and_the_values_after_it_are_a_file_that_can_be_mapped(void)
+{
+    fm_tensor_view t[] = { view("b", "F32", 3, 4), view("d", "F32", 1, 4), view("a", "I8", 5, 1) };
+    const fm_safetensors_meta meta = { "note", "x" };
+    char dir[256], path[300];
+    fm_safetensors *s = NULL;
+    fm_buf b = { 0 };
+
+    for (size_t i = 0; i < 3; i++)
+        t[i].data = NULL; /* they are not looked at */
+    CU_ASSERT_EQUAL_FATAL(fm_safetensors_encode_head(t, 3, &meta, 1, &b), FM_OK);
+    CU_ASSERT_EQUAL(b.len % 64, 0);
+    for (size_t i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL_FATAL(fm_buf_append(&b, bytes + i, t[i].bytes), FM_OK);
+    fm_test_tmpdir(dir, sizeof dir);
+    (void)snprintf(path, sizeof path, "%s/file", dir);
+    CU_ASSERT_EQUAL(fm_safetensors_map(path, &s), FM_ENOTFOUND);
+    CU_ASSERT_EQUAL_FATAL(fm_file_create(path, b.data, b.len, 0644), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_safetensors_map(path, &s), FM_OK);
+    for (size_t i = 0; i < 3; i++) {
+        const fm_tensor_view *v = fm_safetensors_at(s, i);
+        uint8_t back[16];
+
+        CU_ASSERT_STRING_EQUAL(v->name, t[i].name);
+        CU_ASSERT_EQUAL(memcmp(v->data, bytes + i, v->bytes), 0);
+        CU_ASSERT_EQUAL(fm_safetensors_read(s, v, 0, v->bytes, back), FM_OK);
+        CU_ASSERT_EQUAL(memcmp(back, bytes + i, v->bytes), 0);
+    }
+    CU_ASSERT_STRING_EQUAL(fm_safetensors_meta_get(s, "note"), "x");
+    fm_safetensors_free(&s);
+    CU_ASSERT_EQUAL_FATAL(fm_file_replace(path, b.data, b.len - 1, 0644), FM_OK);
+    CU_ASSERT_EQUAL(fm_safetensors_map(path, &s), FM_EPROTO);
+    t[2] = view("wide", "F64", 1, 8);
+    CU_ASSERT_EQUAL(fm_safetensors_encode_head(t, 3, NULL, 0, &b), FM_EINVAL);
+    fm_buf_fini(&b);
+}
+
 static const fm_test tests[] = {
     { "round trips tensors and metadata", round_trips_tensors_and_metadata },
     { "wide elements come first so that each is aligned",
@@ -281,6 +319,8 @@ static const fm_test tests[] = {
     { "flat values go into the shapes of a model", flat_values_go_into_the_shapes_of_a_model },
     { "flat values need a model of F32", flat_values_need_a_model_of_f32 },
     { "a file holds what encode gives", a_file_holds_what_encode_gives },
+    { "a head, and the values after it, are a file that can be mapped",
+      a_head_and_the_values_after_it_are_a_file_that_can_be_mapped },
     { "what is forgotten keeps its shapes and cannot be read",
       what_is_forgotten_keeps_its_shapes_and_cannot_be_read },
 };

@@ -10,33 +10,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fedmoe/base/cli.h"
 #include "fedmoe/base/log.h"
-#include "fedmoe/train/step.h"
+#include "finetune_cost.h"
 #include "finetune_private.h"
 #include "finetune_texts.h"
 #include "fm_test.h"
 
 #define CONTEXT 256
 #define BATCH 2048
+#define SEEDS_MOST 100
 
 typedef struct {
     uint64_t seeds, passes, tune_passes, records, rank, tries, sequences;
-    const char *preset;
-    bool private, choose; /* measure that; on the texts that choose */
+    const char *preset, *write, *only; /* ways with that in their names; NULL: all */
+    bool private, both, choose;        /* measure that; on the texts that choose */
+    bool apart;                        /* each way and seed in a process of its own */
     bench_private training;
 } setting;
 
 static const char bank[] = "name: bank\nsource: csv\ntext: text\nunit: record\n";
 static const char ward[] = "name: ward\nsource: csv\ntemplate: \"{dialogue}\\n\\n{section_header}: "
                            "{section_text}\"\nunit: record\n";
-
-#define DEFAULT_MAPS ((FM_ADAPT_ALL) & ~(unsigned)(FM_ADAPT_EXPERTS | FM_ADAPT_DENSE))
 
 /* ---- what is gained ---- */
 
@@ -93,7 +90,7 @@ static double tuned(const setting *s, const fm_decoder *base, const way *w, cons
             bench_pass(d, &t->train, BATCH, w->rates[k], steps, &rng, &adam);
             if ((loss = bench_loss(d, &t->choose)) < best) {
                 best = loss;
-                test = bench_loss(d, &t->test);
+                test = s->choose ? best : bench_loss(d, &t->test);
                 rate = w->rates[k];
                 pass = p + 1;
             }
@@ -124,245 +121,224 @@ static fm_decoder *pretrain(const setting *s, const fm_corpus *c, uint64_t seed)
 
 static const way ways[] = {
     { "all weights", false, false, false, 0, { 0.001, 0.002, 0.004 } },
-    { "B, attention and shared", true, false, false, DEFAULT_MAPS, { 0.005, 0.01, 0.02 } },
-    { "A and B, attention and shared", true, true, false, DEFAULT_MAPS, { 0.002, 0.005, 0.01 } },
+    { "B, attention and shared", true, false, false, BENCH_DEFAULT_MAPS, { 0.005, 0.01, 0.02 } },
+    { "A and B, attention and shared",
+      true,
+      true,
+      false,
+      BENCH_DEFAULT_MAPS,
+      { 0.002, 0.005, 0.01 } },
     { "B, all maps", true, false, false, FM_ADAPT_ALL, { 0.005, 0.01, 0.02 } },
     { "A and B, all maps", true, true, false, FM_ADAPT_ALL, { 0.002, 0.005, 0.01 } },
-    { "R, attention and shared", true, false, true, DEFAULT_MAPS, { 0.005, 0.01, 0.02 } },
+    { "R, attention and shared", true, false, true, BENCH_DEFAULT_MAPS, { 0.005, 0.01, 0.02 } },
 };
 #define WAYS (sizeof ways / sizeof ways[0])
 
-/* Private ways, at both epsilons; what is gained in the end is a share of what all weights gain. */
-static void private_gains(const setting *s, const fm_decoder *base, const split *t, uint64_t seed,
-                          double before, double full)
+/* What is measured: each way without privacy, then each at both epsilons. */
+static const double epsilons[] = { 8.0, 3.0 };
+#define EPSILONS (sizeof epsilons / sizeof epsilons[0])
+#define JOBS (WAYS + EPSILONS * WAYS)
+
+static size_t way_of(size_t job)
 {
-    static const double epsilons[] = { 8.0, 3.0 };
+    return job < WAYS ? job : (job - WAYS) / EPSILONS;
+}
 
-    for (size_t w = 1; w < WAYS; w++)
-        for (size_t k = 0; !ways[w].train_a && k < 2; k++) {
-            fm_decoder *d = copy_of(base, &ways[w], s->rank, seed);
-            bench_private p = s->training;
-            double loss;
+static double epsilon_of(size_t job)
+{
+    return epsilons[(job - WAYS) % EPSILONS];
+}
 
-            p.epsilon = epsilons[k];
-            loss = bench_private_loss(d, &p, &t->train, s->choose ? &t->choose : &t->test);
-            printf(
-                "    epsilon %g: %-34s loss %.4f, (adapted - base) / (all weights - base) %.3f\n",
-                p.epsilon, ways[w].name, loss, (before - loss) / (before - full));
-            fflush(stdout);
-            fm_decoder_free(&d);
+static bool wanted(const setting *s, size_t job)
+{
+    const way *w = &ways[way_of(job)];
+
+    if (job == 0)
+        return true;
+    if ((!s->both && s->private != (job >= WAYS)) || (job >= WAYS && (!w->adapters || w->train_a)))
+        return false;
+    return !s->only || strstr(w->name, s->only);
+}
+
+static double private_loss(const setting *s, const fm_decoder *base, const split *t, uint64_t seed,
+                           size_t job)
+{
+    fm_decoder *d = copy_of(base, &ways[way_of(job)], s->rank, seed);
+    bench_private p = s->training;
+    double loss;
+
+    p.epsilon = epsilon_of(job);
+    p.threads = s->apart ? 1 : 0;
+    loss = bench_private_loss(d, &p, &t->train, s->choose ? &t->choose : &t->test);
+    printf("    epsilon %g: %-34s loss %.4f\n", p.epsilon, ways[way_of(job)].name, loss);
+    fflush(stdout);
+    fm_decoder_free(&d);
+    return loss;
+}
+
+static double run_job(const setting *s, const fm_decoder *base, const split *t, uint64_t seed,
+                      size_t job)
+{
+    return job < WAYS ? tuned(s, base, &ways[job], t, seed) : private_loss(s, base, t, seed, job);
+}
+
+typedef struct {
+    double before, loss[JOBS];
+} result;
+
+/* @return in a new process 0, and *end is where its result goes to; here 1, and where it comes
+ *         from. */
+static int apart(int *end)
+{
+    int ends[2];
+    pid_t child;
+
+    fflush(stdout);
+    if (pipe(ends) != 0 || (child = fork()) < 0)
+        exit(1);
+    (void)close(ends[child != 0]);
+    *end = ends[child == 0];
+    return child != 0;
+}
+
+static void give(int end, const void *from, size_t bytes)
+{
+    _exit(write(end, from, bytes) != (ssize_t)bytes);
+}
+
+static void take(int end, void *to, size_t bytes)
+{
+    if (read(end, to, bytes) != (ssize_t)bytes)
+        exit(1);
+    (void)close(end);
+}
+
+static void run_jobs(const setting *s, const fm_decoder *base, const split *t, uint64_t seed,
+                     result *r)
+{
+    int ends[JOBS];
+
+    for (size_t k = 0; k < JOBS; k++) {
+        if (!wanted(s, k))
+            continue;
+        if (!s->apart) {
+            r->loss[k] = run_job(s, base, t, seed, k);
+        } else if (apart(&ends[k]) == 0) {
+            r->loss[k] = run_job(s, base, t, seed, k);
+            give(ends[k], &r->loss[k], sizeof r->loss[k]);
         }
+    }
+    for (size_t k = 0; s->apart && k < JOBS; k++)
+        if (wanted(s, k))
+            take(ends[k], &r->loss[k], sizeof r->loss[k]);
+}
+
+static void measure_seed(const setting *s, const fm_corpus *first, const fm_corpus *other,
+                         uint64_t seed, result *r)
+{
+    fm_decoder *base = pretrain(s, first, seed);
+    split t;
+
+    bench_choose(other, seed, 0, (size_t)s->records, &t.train);
+    bench_choose(other, seed, (size_t)s->records, 400, &t.choose);
+    bench_choose(other, seed, (size_t)s->records + 400, 1000, &t.test);
+    r->before = bench_loss(base, s->choose ? &t.choose : &t.test);
+    printf("seed %llu: base, on its own texts %.4f, on the others %.4f\n", (unsigned long long)seed,
+           bench_loss(base, first), r->before);
+    run_jobs(s, base, &t, seed, r);
+    bench_chosen_free(&t.train);
+    bench_chosen_free(&t.choose);
+    bench_chosen_free(&t.test);
+    fm_decoder_free(&base);
+}
+
+/* Mean over the seeds and its standard error. */
+static void print_mean(const double *x, uint64_t n)
+{
+    double mean = 0.0, square = 0.0;
+
+    for (uint64_t i = 0; i < n; i++)
+        mean += x[i] / (double)n;
+    for (uint64_t i = 0; i < n; i++)
+        square += (x[i] - mean) * (x[i] - mean);
+    printf(" %.3f", mean);
+    if (n > 1)
+        printf(" +- %.3f", sqrt(square / (double)(n - 1) / (double)n));
+}
+
+static void print_gains(const setting *s, const result *r)
+{
+    double share[SEEDS_MOST], loss[SEEDS_MOST];
+
+    printf("mean over %llu seeds, and its standard error: loss, (adapted - base) / (all weights - "
+           "base)\n",
+           (unsigned long long)s->seeds);
+    for (uint64_t i = 0; i < s->seeds; i++)
+        loss[i] = r[i].before;
+    printf("%-48s", "base");
+    print_mean(loss, s->seeds);
+    for (size_t k = 0; k < JOBS; k++) {
+        char name[64];
+
+        if (!wanted(s, k))
+            continue;
+        for (uint64_t i = 0; i < s->seeds; i++) {
+            loss[i] = r[i].loss[k];
+            share[i] = (r[i].before - loss[i]) / (r[i].before - r[i].loss[0]);
+        }
+        (void)snprintf(name, sizeof name, k < WAYS ? "%s" : "%s, epsilon %g", ways[way_of(k)].name,
+                       k < WAYS ? 0.0 : epsilon_of(k));
+        printf("\n%-48s", name);
+        print_mean(loss, s->seeds);
+        printf("   share");
+        print_mean(share, s->seeds);
+    }
+    printf("\n");
+}
+
+/* What a federation on the same texts is run with: finetune_federation.sh. */
+static void write_first(const setting *s, const fm_corpus *first, const fm_corpus *other)
+{
+    fm_decoder *base = pretrain(s, first, 1);
+    fm_corpus train, test;
+
+    bench_choose(other, 1, 0, (size_t)s->records, &train);
+    bench_choose(other, 1, (size_t)s->records + 400, 1000, &test);
+    bench_write(base, s->preset, &train, &test, s->write);
+    bench_chosen_free(&train);
+    bench_chosen_free(&test);
+    fm_decoder_free(&base);
 }
 
 static bool gains(const setting *s)
 {
     fm_corpus *first = NULL, *other = NULL;
-    double share[WAYS] = { 0 };
+    result results[SEEDS_MOST] = { 0 };
+    int ends[SEEDS_MOST];
 
     if (!bench_texts("mts_dialog/MTS-Dialog-TrainingSet.csv", ward, CONTEXT, &first) ||
         !bench_texts("banking77/train.csv", bank, CONTEXT, &other)) {
         printf("no ../shared/data/text: what is gained is not measured\n");
         return false;
     }
-    for (uint64_t seed = 1; seed <= s->seeds; seed++) {
-        fm_decoder *base = pretrain(s, first, seed);
-        double before, full = 0.0;
-        split t;
-
-        bench_choose(other, seed, 0, (size_t)s->records, &t.train);
-        bench_choose(other, seed, (size_t)s->records, 400, &t.choose);
-        bench_choose(other, seed, (size_t)s->records + 400, 1000, &t.test);
-        before = bench_loss(base, &t.test);
-        printf("seed %llu: base, on its own texts %.4f, on the others %.4f\n",
-               (unsigned long long)seed, bench_loss(base, first), before);
-        for (size_t w = 0; w < (s->private ? 1 : WAYS); w++) {
-            const double after = tuned(s, base, &ways[w], &t, seed);
-
-            full = w == 0 ? after : full;
-            share[w] += (before - after) / (before - full) / (double)s->seeds;
+    if (s->write)
+        write_first(s, first, other);
+    for (uint64_t i = 0; !s->write && i < s->seeds; i++) {
+        if (!s->apart) {
+            measure_seed(s, first, other, i + 1, &results[i]);
+        } else if (apart(&ends[i]) == 0) {
+            measure_seed(s, first, other, i + 1, &results[i]);
+            fflush(stdout);
+            give(ends[i], &results[i], sizeof results[i]);
         }
-        if (s->private)
-            private_gains(s, base, &t, seed, before, full);
-        bench_chosen_free(&t.train);
-        bench_chosen_free(&t.choose);
-        bench_chosen_free(&t.test);
-        fm_decoder_free(&base);
     }
-    for (size_t w = 0; !s->private && w < WAYS; w++)
-        printf("%-36s (adapted - base) / (all weights - base) %.3f\n", ways[w].name, share[w]);
+    for (uint64_t i = 0; !s->write && s->apart && i < s->seeds; i++)
+        take(ends[i], &results[i], sizeof results[i]);
+    if (!s->write)
+        print_gains(s, results);
     fm_corpus_free(&first);
     fm_corpus_free(&other);
     return true;
-}
-
-/* ---- what a step costs ---- */
-
-typedef struct {
-    double seconds;
-    double kib; /* most that the process had */
-} cost;
-
-static double now(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void made_up(fm_corpus *c, size_t sequences, size_t vocabulary)
-{
-    fm_rng_seed state;
-    fm_rng rng = fm_rng_seeded(&state, 3);
-
-    *c = (fm_corpus){ .tokens = calloc(sequences * 128, sizeof *c->tokens),
-                      .starts = calloc(sequences + 1, sizeof *c->starts),
-                      .sequences = sequences,
-                      .longest = 128 };
-    for (size_t i = 0; i < sequences * 128; i++)
-        c->tokens[i] = (uint32_t)fm_rng_below(&rng, vocabulary);
-    for (size_t i = 0; i <= sequences; i++)
-        c->starts[i] = i * 128;
-}
-
-static fm_decoder *adapted(const setting *s, size_t max_tokens)
-{
-    const fm_decoder_options o = { .max_tokens = max_tokens,
-                                   .adapters = { .rank = (size_t)s->rank,
-                                                 .alpha = 2.0 * (double)s->rank,
-                                                 .maps = DEFAULT_MAPS } };
-    fm_decoder *d = bench_decoder(s->preset, 1, &o);
-    fm_rng_seed state;
-    fm_rng rng = fm_rng_seeded(&state, 4);
-    float *flat = calloc(fm_decoder_adapter_parameters(d), sizeof *flat);
-
-    for (size_t i = 0; i < fm_decoder_adapter_parameters(d); i++)
-        flat[i] = (float)(0.1 * fm_rng_normal(&rng));
-    bench_need(fm_decoder_adapters_set(d, flat, fm_decoder_adapter_parameters(d)));
-    free(flat);
-    return d;
-}
-
-/* Forward, backward, sum; in batches of the same size as the private step's. */
-static double plain_step(fm_decoder *d, const fm_corpus *c, size_t each, float *sum)
-{
-    uint32_t ends[BATCH / 128];
-    float weights[BATCH / 128];
-    const double began = now();
-
-    for (size_t i = 0; i < each; i++) {
-        ends[i] = (uint32_t)(128 * (i + 1));
-        weights[i] = 1.0f / (float)c->sequences;
-    }
-    for (size_t first = 0; first < c->sequences; first += each) {
-        const size_t n = c->sequences - first < each ? c->sequences - first : each;
-        const fm_decoder_batch b = { c->tokens + c->starts[first], ends, n, NULL };
-
-        bench_need(fm_decoder_backward(d, &b, NULL));
-        fm_decoder_weighted_sum(d, NULL, 0, weights, sum);
-    }
-    return now() - began;
-}
-
-static double plain_cost(const setting *s, const fm_corpus *c)
-{
-    fm_decoder *d = adapted(s, 1), *worker = NULL;
-    const fm_learner learner = fm_learner_decoder(d, c);
-    float *sum = calloc(fm_decoder_gradient_parameters(d), sizeof *sum);
-    fm_learner_facts facts;
-    double best = INFINITY;
-
-    bench_need(fm_learner_describe(&learner, 1, &facts));
-    bench_need(fm_decoder_new_worker(d, facts.batch, &worker));
-    for (uint64_t k = 0; k < s->tries; k++)
-        best = fmin(best, plain_step(worker, c, facts.batch / 128, sum));
-    free(sum);
-    fm_decoder_free(&worker);
-    fm_decoder_free(&d);
-    return best;
-}
-
-static double private_cost(const setting *s, const fm_corpus *c)
-{
-    const fm_dp_lattice_spec spec = { .clip_norm = 0.3,
-                                      .noise_multiplier = 1.0,
-                                      .max_units = (uint32_t)c->sequences,
-                                      .nodes = 1,
-                                      .quorum = 1,
-                                      .encoding = FM_DP_FAST };
-    fm_decoder *d = adapted(s, 1);
-    fm_train_step_spec step = { .learner = fm_learner_decoder(d, c),
-                                .sampling_rate = 1.0,
-                                .unit_rows = 1,
-                                .tail = { .clip_norm = true },
-                                .clip_share = 0.1,
-                                .threads = 1 };
-    const size_t n = fm_decoder_gradient_parameters(d);
-    float *state = calloc(n + 1, sizeof *state);
-    fm_rng rng = fm_rng_system();
-    const fm_train_step_input in = { .state = state, .rng = &rng };
-    fm_train_step *t = NULL;
-    fm_dp_lattice lattice;
-    fm_dp_sum *sum = NULL;
-    double best = INFINITY;
-
-    bench_need(fm_learner_decoder_get(&step.learner, state, n));
-    bench_need(fm_dp_lattice_make(&spec, &lattice));
-    step.lattice = &lattice;
-    bench_need(fm_train_step_new(&step, &t));
-    for (uint64_t k = 0; k < s->tries; k++) {
-        const double began = now();
-
-        bench_need(fm_train_step_run(t, &in, &sum));
-        best = fmin(best, now() - began);
-    }
-    fm_train_step_free(&t);
-    fm_decoder_free(&d);
-    free(state);
-    return best;
-}
-
-/* In a process of its own, whose memory is then known. */
-static cost measured(const setting *s, const fm_corpus *c, bool private)
-{
-    cost out = { 0 };
-    int ends[2];
-    struct rusage usage;
-    pid_t child;
-
-    if (pipe(ends) != 0 || (child = fork()) < 0)
-        exit(1);
-    if (child == 0) {
-        const double seconds = private ? private_cost(s, c) : plain_cost(s, c);
-
-        _exit(write(ends[1], &seconds, sizeof seconds) != sizeof seconds);
-    }
-    if (read(ends[0], &out.seconds, sizeof out.seconds) != sizeof out.seconds ||
-        wait4(child, NULL, 0, &usage) != child)
-        exit(1);
-    out.kib = (double)usage.ru_maxrss;
-    (void)close(ends[0]);
-    (void)close(ends[1]);
-    return out;
-}
-
-static void costs(const setting *s)
-{
-    fm_corpus c;
-    cost plain, private;
-
-    made_up(&c, (size_t)s->sequences, 257);
-    plain = measured(s, &c, false);
-    private = measured(s, &c, true);
-    printf("%s, rank %llu, %zu sequences of 128 tokens, one thread\n", s->preset,
-           (unsigned long long)s->rank, c.sequences);
-    printf("  without privacy  %8.1f ms  %6.0f tokens/s  %7.1f MiB\n", 1e3 * plain.seconds,
-           (double)c.sequences * 128.0 / plain.seconds, plain.kib / 1024.0);
-    printf("  private          %8.1f ms  %6.0f tokens/s  %7.1f MiB\n", 1e3 * private.seconds,
-           (double)c.sequences * 128.0 / private.seconds, private.kib / 1024.0);
-    printf("  ratio            %8.2f                     %7.2f\n", private.seconds / plain.seconds,
-           private.kib / plain.kib);
-    bench_chosen_free(&c);
 }
 
 int main(int argc, char **argv)
@@ -376,7 +352,7 @@ int main(int argc, char **argv)
                   .sequences = 64,
                   .preset = "lite-tiny" };
     const fm_cli_option options[] = {
-        { "seeds", FM_CLI_U64, &s.seeds, "N", "how often (default 5)", false, 0, 100 },
+        { "seeds", FM_CLI_U64, &s.seeds, "N", "how often (default 5)", false, 0, SEEDS_MOST },
         { "passes", FM_CLI_U64, &s.passes, "N", "over the first texts (default 3)", false, 1, 100 },
         { "tune-passes", FM_CLI_U64, &s.tune_passes, "N", "over the others (default 8)", false, 1,
           100 },
@@ -385,6 +361,12 @@ int main(int argc, char **argv)
         { "tries", FM_CLI_U64, &s.tries, "N", "of a step; the best counts (default 5)", false, 1,
           1000 },
         { "sequences", FM_CLI_U64, &s.sequences, "N", "of a step (default 64)", false, 1, 4096 },
+        { "write", FM_CLI_STRING, &s.write, "FOLDER",
+          "only write the first seed's base and texts there, for a federation", false, 0, 0 },
+        { "only", FM_CLI_STRING, &s.only, "TEXT", "ways with this in their names", false, 0, 0 },
+        { "apart", FM_CLI_FLAG, &s.apart, NULL,
+          "each seed and way in a process of its own, all at once: for many processors", false, 0,
+          0 },
         { "preset", FM_CLI_STRING, &s.preset, "NAME", "of the model (default lite-tiny)", false, 0,
           0 },
     };
@@ -392,8 +374,10 @@ int main(int argc, char **argv)
         { "private", FM_CLI_FLAG, &s.private, NULL,
           "what private adapters gain, with the noise that four nodes leave; nothing else", false,
           0, 0 },
+        { "both", FM_CLI_FLAG, &s.both, NULL,
+          "what adapters gain without privacy and with that noise; nothing else", false, 0, 0 },
         { "choose", FM_CLI_FLAG, &s.choose, NULL,
-          "of --private: measured on the texts that settings are chosen by", false, 0, 0 },
+          "what is gained on the texts that settings are chosen by", false, 0, 0 },
         { "rounds", FM_CLI_U64, &s.training.rounds, "N", "of --private: not the default", false, 1,
           100000 },
         { "sampling-rate", FM_CLI_DOUBLE, &s.training.sampling_rate, "Q", "likewise", false, 1e-6,
@@ -414,8 +398,8 @@ int main(int argc, char **argv)
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     fm_log_set_level(FM_LOG_ERROR);
-    if (!s.private)
-        costs(&s);
+    if (!s.private && !s.both && !s.write)
+        bench_costs(&(bench_cost){ s.preset, s.rank, s.tries, s.sequences });
     fflush(stdout);
     if (s.seeds > 0)
         (void)gains(&s);

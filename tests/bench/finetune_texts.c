@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "fedmoe/optim/optimizer.h"
 #include "fedmoe/train/measure.h"
@@ -27,15 +28,13 @@ static void put_letter(fm_buf *out, unsigned byte, unsigned *hidden)
     bench_need(fm_buf_printf(out, "%s\"\\u%04x\": %u", byte ? ", " : "", code, byte));
 }
 
-static fm_tokenizer *byte_tokenizer(void)
+static void tokenizer_text(fm_buf *json)
 {
-    fm_tokenizer *t = NULL;
     unsigned hidden = 0;
-    fm_buf json = { 0 };
 
-    fm_buf_init(&json, 0);
+    fm_buf_init(json, 0);
     bench_need(fm_buf_printf(
-        &json,
+        json,
         "{\"version\": \"1.0\", \"added_tokens\": [{\"id\": 256, \"content\": "
         "\"<|endoftext|>\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, "
         "\"special\": true, \"normalized\": false}], \"normalizer\": "
@@ -45,8 +44,16 @@ static fm_tokenizer *byte_tokenizer(void)
         "{\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null, "
         "\"fuse_unk\": false, \"byte_fallback\": false, \"merges\": [], \"vocab\": {"));
     for (unsigned b = 0; b < 256; b++)
-        put_letter(&json, b, &hidden);
-    bench_need(fm_buf_printf(&json, "}}}"));
+        put_letter(json, b, &hidden);
+    bench_need(fm_buf_printf(json, "}}}"));
+}
+
+static fm_tokenizer *byte_tokenizer(void)
+{
+    fm_tokenizer *t = NULL;
+    fm_buf json;
+
+    tokenizer_text(&json);
     bench_need(fm_tokenizer_parse("bytes", json.data, json.len, &t));
     fm_buf_fini(&json);
     return t;
@@ -131,11 +138,78 @@ fm_decoder *bench_decoder(const char *preset, uint64_t seed, const fm_decoder_op
     return d;
 }
 
+static FILE *open_file(const char *folder, const char *name, char *path, size_t cap)
+{
+    FILE *f;
+
+    (void)snprintf(path, cap, "%s/%s", folder, name);
+    if (!(f = fopen(path, "wb"))) {
+        perror(path);
+        exit(1);
+    }
+    return f;
+}
+
+/* A quoted field for each text. The end token stays behind: it comes with reading. */
+static void write_texts(const fm_corpus *c, const char *folder, const char *name)
+{
+    char path[4096];
+    FILE *f = open_file(folder, name, path, sizeof path);
+
+    (void)fputs("text\n", f);
+    for (size_t i = 0; i < c->sequences; i++) {
+        (void)fputc('"', f);
+        for (uint64_t k = c->starts[i]; k < c->starts[i + 1]; k++) {
+            if (c->tokens[k] == '"')
+                (void)fputc('"', f);
+            if (c->tokens[k] < 256)
+                (void)fputc((int)c->tokens[k], f);
+        }
+        (void)fputs("\"\n", f);
+    }
+    (void)fclose(f);
+}
+
+void bench_write(const fm_decoder *d, const char *preset, const fm_corpus *train,
+                 const fm_corpus *test, const char *folder)
+{
+    char tokenizer[4096], path[4096], root[512], plain[560];
+    const fm_decoder_plan plan = { .preset = preset, .tokenizer = tokenizer };
+    float *flat = calloc(fm_decoder_get_layout(d)->parameters, sizeof *flat);
+    fm_decoder_folder *f = NULL;
+    fm_buf json;
+    FILE *to;
+
+    if (mkdir(folder, 0755) != 0) {
+        perror(folder);
+        exit(1);
+    }
+    tokenizer_text(&json);
+    to = open_file(folder, "tokenizer.json", tokenizer, sizeof tokenizer);
+    (void)fwrite(json.data, 1, json.len, to);
+    (void)fclose(to);
+    fm_buf_fini(&json);
+    to = open_file(folder, "schema.yaml", path, sizeof path);
+    (void)fputs("name: bank\nsource: csv\ntext: text\nunit: record\n", to);
+    (void)fclose(to);
+    write_texts(train, folder, "train.csv");
+    write_texts(test, folder, "test.csv");
+    fm_test_tmpdir(root, sizeof root);
+    (void)snprintf(plain, sizeof plain, "%s/plain", root);
+    bench_need(fm_decoder_plan_write(&plan, plain));
+    bench_need(fm_decoder_folder_open(plain, &f));
+    fm_decoder_get(d, flat);
+    (void)snprintf(path, sizeof path, "%s/base", folder);
+    bench_need(fm_decoder_folder_write(f, flat, path));
+    fm_decoder_folder_free(&f);
+    free(flat);
+}
+
 double bench_loss(const fm_decoder *d, const fm_corpus *c)
 {
     fm_text_loss loss;
 
-    bench_need(fm_train_measure(d, c, 0, &loss));
+    bench_need(fm_train_measure(d, c, 1, &loss));
     return loss.loss;
 }
 

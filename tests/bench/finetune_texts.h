@@ -5,6 +5,9 @@
 #include "fedmoe/model/corpus.h"
 #include "fedmoe/model/decoder_adapter.h"
 
+/** Maps that have adapters by default with privacy: attention and shared expert. */
+#define BENCH_DEFAULT_MAPS ((FM_ADAPT_ALL) & ~(unsigned)(FM_ADAPT_EXPERTS | FM_ADAPT_DENSE))
+
 void bench_need(fm_status st);
 
 /** Each record of a CSV file of ../shared/data/text a text of bytes, cut at `context` tokens.
@@ -16,6 +19,11 @@ void bench_chosen_free(fm_corpus *c);
 
 /** A decoder of a preset with a token for each byte and one for the end, and its first weights. */
 fm_decoder *bench_decoder(const char *preset, uint64_t seed, const fm_decoder_options *o);
+
+/** A new folder: the decoder as base/, the texts as train.csv and test.csv (column text), and
+ *  schema.yaml for them. */
+void bench_write(const fm_decoder *d, const char *preset, const fm_corpus *train,
+                 const fm_corpus *test, const char *folder);
 
 /** Mean loss of texts. */
 double bench_loss(const fm_decoder *d, const fm_corpus *c);

@@ -1,9 +1,9 @@
 /*
- * Products of experts in 8 bits on one core: 8 experts of 1024 outputs and 512 inputs, each row of inputs
- * goes to two of them, 1, 32 and 256 rows at once, rounding of the inputs included. GOP/s (2 operations for
- * a multiplication with its addition) at every level that this machine has, beside float32's and what
- * limits them: how fast weights come from memory, and the instruction's own rate. docs/speed.md has ggml's
- * MUL_MAT_ID beside it.
+ * Products of experts in 8 bits on one core: 8 experts of 1024 outputs and 512 inputs, each row
+ * of inputs goes to two of them, 1, 32 and 256 rows at once, rounding of the inputs included.
+ * GOP/s (2 operations for a multiplication with its addition) at every level that this machine
+ * has, beside float32's and what limits them: how fast weights come from memory, and the
+ * instruction's own rate. docs/speed.md has ggml's MUL_MAT_ID beside it.
  */
 #include <math.h>
 #include <stdio.h>
@@ -201,8 +201,8 @@ static uint64_t now_ns(clockid_t clock)
 
 #define LONG_NS 2000000u
 
-/* Runs a second, of the best of many: in wall time, or the thread's own for runs so long that a shared
- * machine interrupts each of them. */
+/* Runs a second, of the best of many: in wall time, or the thread's own for runs so long that a
+ * shared machine interrupts each of them. */
 static double best_rate(void (*run)(work *), work *w)
 {
     const uint64_t end = now_ns(CLOCK_MONOTONIC) + g_share_ns;

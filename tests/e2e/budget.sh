@@ -4,6 +4,10 @@ setup --rounds 10 --epsilon 1
 start_all
 for name in $HOSPITALS aggregator; do check "$name ends well" wait_end "$name" 90; done
 "$BIN/fedmoe-node" ledger --config "$RUN/northgate/node.yaml" --json >"$WORK/first.json"
+sed -i 's/^  epsilon: .*/  epsilon: 0.5/' "$RUN/northgate/node.yaml"
+check "check sees a budget below what is spent" refused "$WORK/out" \
+    "PROBLEM +ledger .*is spent at delta .*policy.epsilon is 0.5000" \
+    "$BIN/fedmoe-node" check --config "$RUN/northgate/node.yaml" --schema "$RUN/schema.yaml"
 
 # A second federation over the same records, each with a ledger that holds the first one's spend.
 mv "$RUN" "$WORK/first"

@@ -54,6 +54,10 @@ check "and that the number of people is public" says private.err "privacy units,
 check "no more than asked for" grep -q "^epsilon           7.9" private.txt
 check "PEFT's files, nothing else" [ "$(ls private | tr '\n' ' ')" = "adapter_config.json adapter_model.safetensors " ]
 
+"$model" inspect private >out 2>&1
+check "inspect shows its rank" says out "rank 4, alpha 8; with PEFT's names"
+check "and what it cost" says out "fedmoe.epsilon: 7.9"
+
 openly --threads 1 --test held.csv --json --output open >open.json 2>open.err
 check "without privacy it is said loudly" says open.err "NOTHING IS PRIVATE"
 check "and nobody else can look into it" [ "$(stat -c %a open)" = 700 ]
@@ -161,6 +165,19 @@ check "an output that is there is kept" exits 1 out "is there already" tune --ep
 check "no more context than the model has" exits 1 out "context is 512" \
     tune --epsilon 1 --context 513 --output x
 check "a schema for evaluate" refused out "schema is needed" "$model" evaluate --model base held.csv
+check "a schema of texts is none for a table" refused out "notes.yaml:2:9: this is a schema of texts" \
+    "$model" check --schema notes.yaml notes.csv
+cp -r open huge
+python3 - <<'EOF'
+import struct
+b = open("huge/adapter_model.safetensors", "rb").read()
+n = 8 + struct.unpack("<Q", b[:8])[0]
+open("huge/adapter_model.safetensors", "wb").write(b[:n] + struct.pack("<f", 3e38) * ((len(b) - n) // 4))
+EOF
+"$model" evaluate --model base --adapter open --schema notes.yaml held.csv >out
+check "evaluate says of what the loss is" says out "^base with open: loss"
+check "a loss that is no number is no result" refused out "a loss that is not a finite number" \
+    "$model" evaluate --model base --adapter huge --schema notes.yaml --json held.csv
 check "no diagram of texts" exits 2 out "is a language model" \
     "$model" evaluate --model base --schema notes.yaml --reliability x.svg held.csv
 check "nothing else was written" [ ! -e x ]

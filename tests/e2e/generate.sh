@@ -54,6 +54,9 @@ check "top-k 1 is the most likely" is "$(draw --top-k 1)" "$(draw --temperature 
 check "any bytes become UTF-8" python3 -c 'import sys; sys.stdin.buffer.read().decode("utf-8")' \
     < <(generate --prompt ab --max-tokens 500 --seed 3)
 
+for option in "--log $WORK/log" "--purpose care" "--acknowledge-policy 00"; do
+    check "without a policy no ${option%% *}" fails 1 "nothing is recorded" --prompt ab $option
+done
 check "the text ends at the model's context" is context \
     "$(json stopped --prompt ab --temperature 0 --max-tokens 600)"
 check "or at the one that is asked for" is context "$(json stopped --tokens 3 --seed 1 --context 8)"

@@ -77,7 +77,7 @@ check "nothing waits any more" says <(aggregator enrol) "no request waits"
 # ---- at once: the aggregator has the CA
 kill_party aggregator
 # A short --linger: delta does not come for the result.
-aggregator start --ca "$RUN/ca" --linger 3 >>"$RUN/aggregator/log" 2>&1 &
+"$BIN/fedmoe-aggregator" start --directory "$RUN/aggregator" --ca "$RUN/ca" --linger 3 >>"$RUN/aggregator/log" 2>&1 &
 PID[aggregator]=$!
 aggregator invite gamma >"$WORK/gamma.mail"
 code=$(invite beta)
@@ -91,6 +91,7 @@ code=$(invite delta)
 check "delta joins with its code alone, from a pipe" join - delta < <(echo "$code")
 check "what join wrote is as people write it" says "$RUN/delta/node.yaml" "^  delta: 1e-05\$"
 check "and shows where the schema goes" says "$RUN/delta/node.yaml" "^  # schema: schema.yaml"
+check "and the language model" says "$RUN/delta/node.yaml" "^# model: base"
 check "the check asks for the purpose" refused "$WORK/out" "PROBLEM +purpose .*still reads" \
     "$BIN/fedmoe-node" check --config "$RUN/delta/node.yaml"
 snapshot() { find "$1" -type f -printf '%p %i %T@\n' -exec cksum {} + | sort; }

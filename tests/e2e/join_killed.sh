@@ -39,7 +39,7 @@ check "invite, killed anywhere" sweep one_invite
 check "at several places ($KILLS)" [ "$KILLS" -ge 2 ]
 
 # ---- join: one key, one certificate, and nothing left of a key that was not used
-aggregator start --ca "$RUN/ca" --linger 3 >>"$RUN/aggregator/log" 2>&1 &
+"$BIN/fedmoe-aggregator" start --directory "$RUN/aggregator" --ca "$RUN/ca" --linger 3 >>"$RUN/aggregator/log" 2>&1 &
 PID[aggregator]=$!
 until_true 10 says "$RUN/aggregator/log" "door tcp://"
 one_join() {

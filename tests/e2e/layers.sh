@@ -16,33 +16,37 @@ foreign() {
     found=$(wants "$1" | grep -E "$2" | head -3)
     [ -z "$found" ] || { echo "  $1 uses: $found" >&2; return 1; }
 }
-for l in base certs proto link dp model optim replay train node aggregator; do
-    check "the library of $l is there" [ -n "$(lib $l)" ]
+# What each library may use, besides itself; the lowest first.
+declare -A MAY=(
+    [base]="" [certs]="base" [proto]="certs base" [link]="proto certs base" [dp]="base" [model]="base" [optim]="base"
+    [edge]="model base" [provenance]="certs base" [replay]="optim dp proto certs base" [source]="base"
+    [train]="model dp optim base"
+    [node]="source train replay model optim dp link proto certs base"
+    [aggregator]="provenance replay optim dp link proto certs base"
+)
+ALL="base certs proto link dp model optim edge provenance replay source train node aggregator"
+for l in $ALL; do check "the library of $l is there" [ -n "$(lib $l)" ]; done
+for l in $ALL; do
+    for other in $ALL; do
+        [[ " $l ${MAY[$l]} " == *" $other "* ]] || check "$l knows nothing of $other" apart $l $other
+    done
 done
-for upper in certs proto link dp model optim replay train node aggregator; do check "base knows nothing of $upper" apart base $upper; done
-for upper in proto link dp model optim replay train node aggregator; do check "certs knows nothing of $upper" apart certs $upper; done
-for other in link dp model optim replay train node aggregator; do check "proto knows nothing of $other" apart proto $other; done
-for other in dp model optim replay train node aggregator; do check "link knows nothing of $other" apart link $other; done
-for other in certs proto link model optim replay train node aggregator; do check "dp knows nothing of $other" apart dp $other; done
-for other in certs proto link dp optim replay train node aggregator; do check "model knows nothing of $other" apart model $other; done
-for other in certs proto link dp model replay train node aggregator; do check "optim knows nothing of $other" apart optim $other; done
-for other in link model train node aggregator; do check "replay knows nothing of $other" apart replay $other; done
-for other in certs proto link replay node aggregator; do check "train knows nothing of $other" apart train $other; done
-check "node knows nothing of the aggregator" apart node aggregator
-check "the aggregator knows nothing of node" apart aggregator node
-check "the aggregator knows nothing of models" apart aggregator model
-check "the aggregator knows nothing of training on records" apart aggregator train
-for l in model replay train node aggregator; do check "no BLAS in $l" foreign $l '^(cblas|openblas)_'; done
-for l in base certs proto link dp optim replay train node aggregator; do
-    check "expressions and normal forms only in model ($l)" foreign $l '^(pcre2|utf8proc)_'
-done
-for l in base certs proto dp model optim replay train node aggregator; do check "only link uses ZeroMQ ($l)" foreign $l '^zmq_'; done
-for l in base proto link model optim replay train node aggregator; do
-    check "OpenSSL only in certs and dp ($l)" foreign $l '^(EVP_|X509_|SSL_|OSSL_|RAND_|BIO_|PEM_)'
-done
+# only WHAT SYMBOLS LIBRARY...: nobody else uses them.
+only() {
+    local what=$1 symbols=$2 l
+    shift 2
+    for l in $ALL; do
+        [[ " $* " == *" $l "* ]] || check "$what ($l)" foreign $l "$symbols"
+    done
+}
+only "no BLAS" '^(cblas|openblas)_'
+only "expressions and normal forms only in model" '^(pcre2|utf8proc)_' model
+only "databases of records only in source" '^SQL[A-Z]' source
+only "only link uses ZeroMQ" '^zmq_' link
+only "OpenSSL only in certs and dp" '^(EVP_|X509_|SSL_|OSSL_|RAND_|BIO_|PEM_)' certs dp
 check "nothing draws from a C library generator" \
     bash -c '! nm -u "$@" 2>/dev/null | grep -qE " U (rand|random|drand48|srand)$"' _ \
-    $(for l in base certs proto link dp model optim replay train node aggregator; do lib $l; done)
+    $(for l in $ALL; do lib $l; done)
 # One path out: only one object of node makes an update message.
 objects=$(nm -A "$(lib node)" 2>/dev/null | grep -c " U fm_dp_release_bytes$")
 check "one object of node hands an update to the wire ($objects)" [ "$objects" = 1 ]

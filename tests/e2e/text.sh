@@ -35,11 +35,18 @@ check "a base model" into out "$model" new --preset lite-tiny --seed 3 --tokeniz
 first() {
     rm -f "$RUN/model.safetensors"
     "$model" new --adapter-for "$RUN/base" --schema "$RUN/schema.yaml" --rank 2 --modules attention \
-        --seed 5 --output "$RUN/model.safetensors"
+        --seed 5 "$@" --output "$RUN/model.safetensors"
 }
 check "first adapters, for it" into out first
 check "say what travels" says out "rank 2, alpha 4, .* KB a round"
 check "and are small" [ "$(stat -c %s "$RUN/model.safetensors")" -lt $(($(stat -c %s "$RUN/base/model.safetensors") / 20)) ]
+
+check "a node.yaml for texts" into out "$BIN/fedmoe-node" init --directory made --name northgate \
+    --door tcp://127.0.0.1:7300 --door-key "$(sed -n 's/^  door_key: "\(.*\)"/\1/p' "$RUN/northgate/node.yaml")" \
+    --identity "$RUN/northgate/identity" --records "$RUN/northgate/records.csv" --schema "$RUN/schema.yaml" \
+    --model "$RUN/base" --unit who --purpose care
+check "is in order as it is" into out "$BIN/fedmoe-node" check --config made/node.yaml
+check "and names the base" says out "ok *base model .*run/base is there"
 
 for name in $HOSPITALS; do
     sed -i 's/^  unit: "record"$/  unit: "who"/' "$RUN/$name/node.yaml"
@@ -91,6 +98,11 @@ check "a node with another base refuses, and says so" refused out "is not the ba
 check "to the aggregator it tells no file and no hash" \
     bash -c 'grep -q "northgate .*its own log says why" "$1" && ! grep -qE "$2|hash is" "$1"' _ "$RUN/aggregator/log" "$WORK/other"
 check "so does check, by the plan that was offered" refused out "PROBLEM *base model .*is not the base model that the plan is for" "${looks[@]}"
+sed 's/^name: notes/name: others/' "$RUN/schema.yaml" >other.yaml
+sed "s|^  schema: .*|  schema: $WORK/other.yaml|" "$RUN/northgate/node.yaml" >"$RUN/northgate/pinned.yaml"
+check "a plan with another schema is refused before the base is read" \
+    refused out "schema is not the one that this node has pinned" \
+    "$BIN/fedmoe-node" start --config "$RUN/northgate/pinned.yaml" --retry-s 5
 sed -i '/^model: /d' "$RUN/northgate/node.yaml"
 check "check says what lacks" refused out "PROBLEM *base model .*node.yaml names none" "${looks[@]}"
 check "a node without a base likewise" refused out "node.yaml names no language model" \
@@ -135,7 +147,95 @@ check "of PEFT's files" [ "$(ls adapter | tr '\n' ' ')" = "adapter_config.json a
 check "not for another base" refused out "is not the base model" \
     "$model" adapter --model other --output x "$RUN/northgate/model.safetensors"
 check "the base with it" into out "$model" adapter --model "$RUN/base" --merge --output merged export.safetensors
+check "what the federation promises stands in both" python3 - <<'PY'
+import json, struct
+def meta(path):
+    b = open(path, "rb").read()
+    return json.loads(b[8:8 + struct.unpack("<Q", b[:8])[0]])["__metadata__"]
+want = meta("export.safetensors")
+for path in "adapter/adapter_model.safetensors", "merged/model.safetensors":
+    for key in "fedmoe.federation", "fedmoe.epsilon", "fedmoe.delta", "fedmoe.privacy_unit":
+        assert meta(path)[key] == want[key], (path, key)
+PY
 check "is a model" into out "$model" inspect merged
+
+# The federation's card goes along, and asks whoever runs the model to have read its use policy.
+export XDG_CONFIG_HOME=$WORK/config
+verify=("$model" inspect --verify --ca "$RUN/aggregator/ca.crt")
+check "the card is good" into out "${verify[@]}" export.safetensors
+check "and names the base" says out "^base +[0-9a-f]{64}"
+POLICY=$(sed -n 's/^policy  *//p' out)
+PURPOSE=$(sed -n 's/^allowed  *//p' out)
+check "what was made of it is derived: a model" refused out "the derivation itself is not signed" "${verify[@]}" merged
+check "and an adapter" refused out "the derivation itself is not signed" "${verify[@]}" adapter
+say=("$model" generate --model merged --tokens 1,2 --max-tokens 4 --seed 1)
+check "no token before the policy was acknowledged" refused out "--acknowledge-policy $POLICY once" "${say[@]}" --purpose "$PURPOSE"
+check "nor another one" refused out "another policy" "${say[@]}" --purpose "$PURPOSE" --acknowledge-policy "$(printf '%064d' 0)"
+check "nor for a purpose that is not allowed" refused out "allows '$PURPOSE'" "${say[@]}" --purpose pricing --acknowledge-policy "$POLICY"
+check "nothing was written so far" [ ! -s "$XDG_CONFIG_HOME/fedmoe/requests.log" ]
+check "then it answers" into out "${say[@]}" --purpose "$PURPOSE" --acknowledge-policy "$POLICY"
+check "and from then on without" into out "${say[@]}" --purpose "$PURPOSE"
+check "two lines of audit, for their owner alone" \
+    [ "$(wc -l <"$XDG_CONFIG_HOME/fedmoe/requests.log") $(stat -c %a "$XDG_CONFIG_HOME/fedmoe/requests.log")" = "2 600" ]
+check "with what each was" says "$XDG_CONFIG_HOME/fedmoe/requests.log" \
+    "\"policy\": \"$POLICY\".*\"purpose\": \"$PURPOSE\", \"tokens_in\": 2, \"tokens_out\": 4, \"prompt\": \"[0-9a-f]{64}\""
+check "a log that others can read is refused" bash -c 'install -m 644 /dev/null open.log; ! "$@" --log open.log >out 2>&1 && grep -q "chmod 600" out' _ "${say[@]}" --purpose "$PURPOSE"
+check "adapters are no model" refused out "holds adapters, no model of its own" \
+    "$model" logits --model adapter --tokens 1,2 --output x
+# A text that was cut short was answered, too: SIGINT while its reader waits, then a reader who has gone.
+check "a line for a text that was cut short" python3 - "$XDG_CONFIG_HOME/fedmoe/requests.log" "${say[@]/#4/400}" --purpose "$PURPOSE" <<'PY'
+import fcntl, json, os, signal, subprocess, sys, time
+log, command = sys.argv[1], sys.argv[2:]
+def last(n):
+    lines = open(log).read().splitlines()
+    assert len(lines) == n, lines
+    return json.loads(lines[-1])["tokens_out"]
+r, w = os.pipe()
+fcntl.fcntl(w, fcntl.F_SETPIPE_SZ, 4096)
+os.write(w, b" " * 4096)
+p = subprocess.Popen(command, stdout=w, stderr=subprocess.PIPE)
+os.close(w)
+ignores = lambda: [int(l.split()[1], 16) for l in open(f"/proc/{p.pid}/status") if l.startswith("SigIgn")][0]
+until = time.monotonic() + 30
+while p.poll() is None and not ignores() >> (signal.SIGPIPE - 1) & 1 and time.monotonic() < until:
+    time.sleep(0.01)
+p.send_signal(signal.SIGINT)
+while os.read(r, 4096):
+    pass
+error = p.communicate()[1]
+assert p.returncode == 1 and b"stopped by a signal after" in error, (p.returncode, error)
+assert 1 <= last(3) < 10
+r, w = os.pipe()
+os.close(r)
+p = subprocess.run(command, stdout=w, stderr=subprocess.PIPE)
+assert p.returncode == 1 and b"Broken pipe" in p.stderr, p
+last(4)
+PY
+# So is what other commands make of it.
+carries() { # STEP OUTPUT COMMAND...
+    local step=$1 output=$2
+    check "$step" into out "${@:3}" --output "$output"
+    check "carries the card on as derived" refused out "the derivation itself is not signed" "${verify[@]}" "$output"
+    check "and lets pass who trusts it" into out "${verify[@]}" --derived "$output"
+}
+sed 's/^unit: .*/unit: record\npublic: true/' "$RUN/schema.yaml" >public.yaml
+head -4 pooled.csv >few.csv
+carries quantize merged8 "$model" quantize --model merged
+carries "quantize with the adapter" adapted8 "$model" quantize --model "$RUN/base" --adapter adapter
+carries finetune tuned "$model" finetune --model merged --schema "$RUN/schema.yaml" --rounds 1 --full --no-privacy few.csv
+carries "finetune of the adapter" readapted "$model" finetune --model "$RUN/base" --adapter adapter \
+    --schema "$RUN/schema.yaml" --rounds 1 --no-privacy few.csv
+carries distill student "$model" distill --teacher merged --student lite-nano --schema public.yaml --rounds 1 few.csv
+cp -r merged damaged
+printf 'x' | dd of=damaged/fedmoe.card bs=1 seek=3 conv=notrunc status=none
+check "a card that cannot be read" refused out "so nothing is written: .*fedmoe.card" "$model" quantize --model damaged --output cardless
+check "leaves no file without one" [ ! -e cardless ]
+check "within PEFT's files" [ "$(ls readapted | tr '\n' ' ')" = "adapter_config.json adapter_model.safetensors " ]
+for made in merged8 student; do
+    check "$made asks for the policy" refused out "--acknowledge-policy $POLICY once" env XDG_CONFIG_HOME="$WORK/nobody" \
+        "$model" generate --model "$made" --tokens 1,2 --max-tokens 4 --purpose "$PURPOSE"
+done
+unset XDG_CONFIG_HOME
 
 # Without noise and with every unit in every round: what finetune does with all the notes at once.
 sed -i -e 's/sampling_rate: .*/sampling_rate: 1/' -e 's/^  epsilon: .*/  epsilon: 1000\n  insecure_noise_multiplier: 0/' "$RUN/federation.yaml"
@@ -152,15 +252,17 @@ check "its folder" into out "$model" adapter --model "$RUN/base" --output federa
 check "the pooled training" into out "$model" finetune --model "$RUN/base" --schema "$RUN/schema.yaml" --rounds 4 \
     --sampling-rate 1 --learning-rate 0.02 --rank 2 --modules attention --seed 5 --no-privacy \
     --max-unit-sequences 2 --output alone pooled.csv
-check "gives the same adapter, but for the rounding" python3 - <<'PY'
-import json, struct
+# same_adapter FEDERATED ALONE: A to the bit, B but for the rounding.
+same_adapter() {
+    python3 - "$1" "$2" <<'PY'
+import json, struct, sys
 def read(path):
-    b = open(path, "rb").read()
+    b = open(path + "/adapter_model.safetensors", "rb").read()
     n = struct.unpack("<Q", b[:8])[0]
     h = json.loads(b[8:8 + n]); h.pop("__metadata__")
     return {k: struct.unpack(f"<{(v['data_offsets'][1] - v['data_offsets'][0]) // 4}f",
             b[8 + n:][v["data_offsets"][0]:v["data_offsets"][1]]) for k, v in h.items()}
-a, b = read("federated/adapter_model.safetensors"), read("alone/adapter_model.safetensors")
+a, b = read(sys.argv[1]), read(sys.argv[2])
 assert a.keys() == b.keys()
 assert all(a[k] == b[k] for k in a if "lora_A" in k)
 size = sum(x * x for k in b if "lora_B" in k for x in b[k]) ** .5
@@ -168,6 +270,25 @@ off = sum((x - y) ** 2 for k in b if "lora_B" in k for x, y in zip(a[k], b[k])) 
 print(f"  B off by {off / size:.2e} of its norm {size:.3f}")
 assert size > 0.01 and off < 1e-5 * size, (off, size)
 PY
+}
+check "gives the same adapter, but for the rounding" same_adapter federated alone
+
+# The same with square adapters, whose A and B each hospital computes from its own base.
+cp "$RUN/model.safetensors" "$RUN/federation.yaml" .
+first --square >out 2>&1
+check "a first square adapter says what travels" says out "rank 2, .* KB a round"
+sed -i 's/rounds: 4/rounds: 2/' "$RUN/federation.yaml"
+replan
+for name in $HOSPITALS; do rm -f "$RUN/$name/"{ledger.db*,state.db*,model.safetensors}; done
+start_all
+for name in $HOSPITALS; do check "$name ends well with square adapters" wait_end "$name" 120; done
+wait_end aggregator 30
+check "its folder, of square ones" into out "$model" adapter --model "$RUN/base" --output square "$RUN/northgate/model.safetensors"
+check "the pooled training of square ones" into out "$model" finetune --model "$RUN/base" --schema "$RUN/schema.yaml" --rounds 2 \
+    --sampling-rate 1 --learning-rate 0.02 --rank 2 --modules attention --seed 5 --square --no-privacy \
+    --max-unit-sequences 2 --output pooled pooled.csv
+check "gives the same, too" same_adapter square pooled
+cp model.safetensors federation.yaml "$RUN"
 
 # Plans that do not fit: the node says why, the aggregator hears one sentence.
 one="this node cannot take part in the plan; its own log says why"

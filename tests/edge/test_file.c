@@ -43,8 +43,8 @@ static world make(size_t i)
     return w;
 }
 
-/* Values of the file against those of the folder: half a scale apart at most (the scale itself is rounded,
- * 127 times it by 2^-23), or the same. */
+/* Values of the file against those of the folder: half a scale apart at most (the scale itself
+ * is rounded, 127 times it by 2^-23), or the same. */
 static void same_values(const fm_edge_model *m, const float *flat)
 {
     size_t values = 0;

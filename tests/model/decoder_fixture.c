@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fedmoe/base/json.h"
+#include "fedmoe/base/file.h"
 #include "fedmoe/base/random.h"
+#include "fedmoe/model/decoder_folder.h"
 #include "fm_test.h"
 
 const char *const decoder_fixture_names[] = {
@@ -14,108 +15,6 @@ const char *const decoder_fixture_names[] = {
     "deepseek_v3", "deepseek_v2_yarn", "deepseek_v2_group", "deepseek_v3_yarn",
 };
 const size_t decoder_fixture_count = FM_TEST_COUNT(decoder_fixture_names);
-
-static double number(const json_t *j, const char *key, double otherwise)
-{
-    const json_t *v = json_object_get(j, key);
-
-    return json_is_number(v) ? json_number_value(v) : otherwise;
-}
-
-static size_t whole(const json_t *j, const char *key, size_t otherwise)
-{
-    return (size_t)number(j, key, (double)otherwise);
-}
-
-static double yarn_scale(double factor, double m)
-{
-    return factor <= 1.0 ? 1.0 : 0.1 * m * log(factor) + 1.0;
-}
-
-static void read_rope(const json_t *j, fm_decoder_config *c)
-{
-    const json_t *r = json_object_get(j, "rope_parameters");
-    const double all = number(r, "mscale_all_dim", 0.0);
-    fm_decoder_rope *p = &c->rope;
-
-    p->theta = number(r, "rope_theta", 10000.0);
-    p->factor = number(r, "factor", 1.0);
-    p->beta_fast = number(r, "beta_fast", 32.0);
-    p->beta_slow = number(r, "beta_slow", 1.0);
-    p->original_context = number(r, "original_max_position_embeddings", 1.0);
-    p->attention_factor =
-        all > 0.0 ? yarn_scale(p->factor, number(r, "mscale", 1.0)) / yarn_scale(p->factor, all)
-                  : yarn_scale(p->factor, 1.0);
-    p->truncate = true;
-    if (all > 0.0)
-        c->attention_scale *= yarn_scale(p->factor, all) * yarn_scale(p->factor, all);
-}
-
-static void read_latent(const json_t *j, bool third, fm_decoder_config *c)
-{
-    c->family = third ? FM_DECODER_DEEPSEEK_V3 : FM_DECODER_DEEPSEEK_V2;
-    c->attention = FM_ATTENTION_LATENT;
-    c->rotary = whole(j, "qk_rope_head_dim", 0);
-    c->query_head = whole(j, "qk_nope_head_dim", 0) + c->rotary;
-    c->value_head = whole(j, "v_head_dim", 0);
-    c->query_rank = whole(j, "q_lora_rank", 0);
-    c->key_value_rank = whole(j, "kv_lora_rank", 0);
-    c->rope.interleaved = true;
-    c->dense_layers = whole(j, "first_k_dense_replace", 0);
-    c->dense_hidden = whole(j, "intermediate_size", 0);
-    c->experts = whole(j, "n_routed_experts", 0);
-    c->expert_hidden = whole(j, "moe_intermediate_size", 0);
-    c->shared_hidden = c->expert_hidden * whole(j, "n_shared_experts", 0);
-    c->router = third ? FM_ROUTER_SIGMOID : FM_ROUTER_SOFTMAX;
-    c->correction_bias = third;
-    c->group_count = whole(j, "n_group", 1);
-    c->groups_chosen = whole(j, "topk_group", 1);
-    c->groups = c->group_count < 2 ? FM_GROUPS_NONE : third ? FM_GROUPS_TOP2 : FM_GROUPS_MAX;
-    c->normalise_weights = third && json_is_true(json_object_get(j, "norm_topk_prob"));
-    c->routed_scale = number(j, "routed_scaling_factor", 1.0);
-    c->attention_scale = 1.0 / sqrt((double)c->query_head);
-}
-
-static void read_grouped(const json_t *j, bool granite, fm_decoder_config *c)
-{
-    c->family = granite ? FM_DECODER_GRANITEMOE : FM_DECODER_OLMOE;
-    c->attention = FM_ATTENTION_GROUPED;
-    c->query_head = c->value_head = c->rotary = c->width / c->heads;
-    c->query_key_norm = !granite;
-    c->clip_query_key_value = number(j, "clip_qkv", 0.0);
-    c->experts = whole(j, granite ? "num_local_experts" : "num_experts", 0);
-    c->expert_hidden = whole(j, "intermediate_size", 0);
-    c->router = granite ? FM_ROUTER_SOFTMAX_TOP_K : FM_ROUTER_SOFTMAX;
-    c->group_count = c->groups_chosen = 1;
-    c->normalise_weights = json_is_true(json_object_get(j, "norm_topk_prob"));
-    c->routed_scale = 1.0;
-    c->attention_scale =
-        granite ? number(j, "attention_multiplier", 1.0) : 1.0 / sqrt((double)c->query_head);
-}
-
-static void read_config(const json_t *j, fm_decoder_config *c)
-{
-    const char *type = json_string_value(json_object_get(j, "model_type"));
-
-    memset(c, 0, sizeof *c);
-    c->vocabulary = whole(j, "vocab_size", 0);
-    c->width = whole(j, "hidden_size", 0);
-    c->layers = whole(j, "num_hidden_layers", 0);
-    c->context = whole(j, "max_position_embeddings", 0);
-    c->norm_epsilon = number(j, "rms_norm_eps", 0.0);
-    c->tied = json_is_true(json_object_get(j, "tie_word_embeddings"));
-    c->heads = whole(j, "num_attention_heads", 0);
-    c->key_heads = whole(j, "num_key_value_heads", 0);
-    c->top_k = whole(j, "num_experts_per_tok", 0);
-    c->embedding_multiplier = number(j, "embedding_multiplier", 1.0);
-    c->residual_multiplier = number(j, "residual_multiplier", 1.0);
-    c->logits_divisor = number(j, "logits_scaling", 1.0);
-    if (strncmp(type, "deepseek", 8) == 0)
-        read_latent(j, strcmp(type, "deepseek_v3") == 0, c);
-    else
-        read_grouped(j, strcmp(type, "granitemoe") == 0, c);
-    read_rope(j, c);
-}
 
 typedef struct {
     const char *name; /* within the layer, without ".weight" */
@@ -252,7 +151,7 @@ static fm_safetensors *load(const char *folder, const char *file)
 bool decoder_fixture_load(const char *name, decoder_fixture *f)
 {
     char rel[128], folder[4096], path[4352];
-    json_t *j = NULL;
+    fm_buf text = { 0 };
 
     memset(f, 0, sizeof *f);
     (void)snprintf(rel, sizeof rel, "fixtures/transformers/%s", name);
@@ -261,9 +160,9 @@ bool decoder_fixture_load(const char *name, decoder_fixture *f)
         return false;
     }
     (void)snprintf(path, sizeof path, "%s/config.json", folder);
-    CU_ASSERT_EQUAL_FATAL(fm_json_read(path, &j), FM_OK);
-    read_config(j, &f->config);
-    json_decref(j);
+    CU_ASSERT_EQUAL_FATAL(fm_file_read(path, 1 << 20, &text), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_decoder_config_parse(path, text.data, text.len, &f->config), FM_OK);
+    fm_buf_fini(&text);
     CU_ASSERT_EQUAL_FATAL(fm_decoder_layout_make(&f->config, &f->layout), FM_OK);
     f->model = load(folder, "model.safetensors");
     f->ref = load(folder, "ref.safetensors");

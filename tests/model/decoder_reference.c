@@ -325,8 +325,45 @@ static void forward(ref *r, const fm_decoder_layout *l, const uint32_t *tokens, 
     free(r->p);
 }
 
+static double term(double q, double p)
+{
+    return q > 0.0 ? q * log(q / p) : 0.0;
+}
+
+/* KL of the teacher's named tokens and the rest. */
+static double divergence(const double *z, size_t n, const fm_decoder_soft *s, size_t row)
+{
+    double sum = 0.0, named = 0.0, kl = 0.0;
+
+    for (size_t v = 0; v < n; v++)
+        sum += exp(z[v] / s->temperature);
+    for (size_t k = 0; k < s->most; k++) {
+        const double p = exp(z[s->tokens[row * s->most + k]] / s->temperature) / sum;
+
+        kl += term((double)s->chances[row * s->most + k], p);
+        named += p;
+    }
+    return kl + term((double)s->rest[row], 1.0 - named);
+}
+
+static double row_loss(const double *z, size_t n, uint32_t target, const fm_decoder_soft *s,
+                       size_t row)
+{
+    if (!s)
+        return token_loss(z, n, target);
+    return (1.0 - s->share) * token_loss(z, n, target) +
+           s->share * s->temperature * s->temperature * divergence(z, n, s, row);
+}
+
 double decoder_reference_loss(const fm_decoder_config *c, const fm_decoder_layout *l,
                               const double *theta, const uint32_t *tokens, size_t length)
+{
+    return decoder_reference_soft_loss(c, l, theta, tokens, length, NULL, 0);
+}
+
+double decoder_reference_soft_loss(const fm_decoder_config *c, const fm_decoder_layout *l,
+                                   const double *theta, const uint32_t *tokens, size_t length,
+                                   const fm_decoder_soft *soft, size_t row)
 {
     double(*x)[MOST] = calloc(length, sizeof *x), loss = 0.0;
     double *z = calloc(c->vocabulary, sizeof *z);
@@ -335,10 +372,10 @@ double decoder_reference_loss(const fm_decoder_config *c, const fm_decoder_layou
     forward(&r, l, tokens, 0, x);
     for (size_t i = 0; i + 1 < length; i++) {
         logits_of(&r, l, x[i], z);
-        loss += token_loss(z, c->vocabulary, tokens[i + 1]);
+        loss += row_loss(z, c->vocabulary, tokens[i + 1], soft, row + i);
     }
-    free(z);
     free(x);
+    free(z);
     return length > 1 ? loss / (double)(length - 1) : 0.0;
 }
 

@@ -14,4 +14,9 @@ void decoder_reference_last(const fm_decoder_config *c, const fm_decoder_layout 
                             const double *theta, const uint32_t *tokens, size_t length,
                             double *out);
 
+/* The same with a teacher's soft targets, of which the sequence's first row is `row`; NULL: without. */
+double decoder_reference_soft_loss(const fm_decoder_config *c, const fm_decoder_layout *l,
+                                   const double *theta, const uint32_t *tokens, size_t length,
+                                   const fm_decoder_soft *soft, size_t row);
+
 #endif

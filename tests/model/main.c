@@ -37,6 +37,7 @@ int main(int argc, char **argv)
         suite_decoder_peft,
         suite_decoder_plan,
         suite_decoder_shards,
+        suite_decoder_soft,
         suite_adapter_terms,
         suite_adapter_write,
         suite_corpus,

@@ -120,6 +120,8 @@ static void who_cannot_be_told_is_refused(void)
     fm_buf_fini(&data);
     CORPUS_REFUSES(&c, "{\"resourceType\": \"DocumentReference\", \"content\": [" ONE "]}",
                    "key subject.reference: not there");
+    CORPUS_REFUSES(&c, "{\"resourceType\": \"Bundle\", \"entry\": []}",
+                   "no text among 1 records; 1 are other resources");
     CORPUS_REFUSES(&c,
                    "{\"resourceType\": \"DocumentReference\", \"content\": [" ONE "], "
                    "\"subject\": {\"reference\": 7}}",

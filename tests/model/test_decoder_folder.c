@@ -338,6 +338,62 @@ static void halves_are_exact_both_ways(void)
     }
 }
 
+typedef struct {
+    const fm_decoder_folder *f;
+    const float *flat;
+    size_t values, experts;
+} visit;
+
+/* A tensor by itself; beside it other tensors' values begin. */
+static fm_status check_tensor(void *context, const fm_decoder_tensor *t)
+{
+    visit *v = context;
+    const size_t n = t->rows * (t->columns ? t->columns : 1);
+    float *out = calloc(n + 1, sizeof *out);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+    CU_ASSERT_EQUAL(fm_decoder_folder_read_at(v->f, t->offset, n, out), FM_OK);
+    CU_ASSERT_EQUAL(memcmp(out, v->flat + t->offset, n * sizeof *out), 0);
+    CU_ASSERT_EQUAL(fm_decoder_folder_read_at(v->f, t->offset + n - 1, 1, out), FM_OK);
+    CU_ASSERT_EQUAL(out[0], v->flat[t->offset + n - 1]);
+    CU_ASSERT_EQUAL(fm_decoder_folder_read_at(v->f, t->offset, n + 1, out), FM_EINVAL);
+    CU_ASSERT_EQUAL(t->layer == FM_DECODER_ABSENT, strstr(t->name, "layers.") == NULL);
+    v->experts += strstr(t->name, "experts.3.up_proj.weight") != NULL;
+    v->values += n;
+    free(out);
+    return FM_OK;
+}
+
+static void tensors_are_read_one_by_one_however_a_folder_has_them(void)
+{
+    const decoder_folder_spec specs[] = {
+        { .config = decoder_granite, .dtype = "BF16", .shards = 2 },
+        { .config = decoder_v3, .dtype = "F32", .names = { "experts.gate_up_proj" } },
+        { .config = decoder_olmoe, .dtype = "F16", .other = "F32" },
+    };
+    static const size_t experts[] = { 2, 1, 2 }; /* layers that have some */
+
+    for (size_t i = 0; i < FM_TEST_COUNT(specs); i++) {
+        char dir[DECODER_PATH];
+        fm_decoder_folder *f = NULL;
+        float *flat;
+        size_t n;
+
+        fm_test_tmpdir(dir, sizeof dir);
+        decoder_folder_make(dir, &specs[i], &flat, &n);
+        CU_ASSERT_EQUAL_FATAL(fm_decoder_folder_open(dir, &f), FM_OK);
+        visit v = { .f = f, .flat = flat };
+        CU_ASSERT_EQUAL(fm_decoder_tensors(fm_decoder_folder_config(f), fm_decoder_folder_layout(f),
+                                           check_tensor, &v),
+                        FM_OK);
+        CU_ASSERT_EQUAL(v.values, n);
+        CU_ASSERT_EQUAL(v.experts, experts[i]);
+        CU_ASSERT_EQUAL(fm_decoder_folder_read_at(f, n, 1, flat), FM_EINVAL);
+        fm_decoder_folder_free(&f);
+        free(flat);
+    }
+}
+
 static const fm_test tests[] = {
     { "same names and bytes as transformers wrote", same_names_and_bytes_as_transformers_wrote },
     { "scales and sizes are those of transformers", scales_and_sizes_are_those_of_transformers },
@@ -351,6 +407,8 @@ static const fm_test tests[] = {
     { "a failed write leaves nothing", a_failed_write_leaves_nothing },
     { "a folder that came meanwhile is not replaced",
       a_folder_that_came_meanwhile_is_not_replaced },
+    { "tensors are read one by one, however a folder has them",
+      tensors_are_read_one_by_one_however_a_folder_has_them },
     { "halves are exact both ways", halves_are_exact_both_ways },
 };
 

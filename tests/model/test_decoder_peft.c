@@ -185,6 +185,17 @@ static void what_is_no_adapter_of_the_model_is_refused_by_name(void)
           "rank_pattern is {\"q\":3}" },
         { Q_A, "2", "4.0", "{\"modules_to_save\":[\"lm_head\"]}", false, 0, FM_EINVAL,
           "modules_to_save is [\"lm_head\"]" },
+        { Q_A, "2", "4.0", "{\"r\":2,\"lora_alpha\":4,\"use_qalora\":false,\"unheard_of\":[]}",
+          false, 0, FM_OK, "" },
+        { Q_A, "2", "4.0", "{\"lora_alpha\":16}", false, 0, FM_EPROTO,
+          "lora_alpha is 4 in its metadata, 16 in adapter_config.json" },
+        { Q_A, "2", "4.0", "{\"r\":\"2\"}", false, 0, FM_EPROTO,
+          "r of adapter_config.json is not a number" },
+        { Q_A, "2", "4.0", "{\"use_qalora\":true}", false, 0, FM_EINVAL, "use_qalora is true" },
+        { Q_A, "2", "4.0", "{\"unheard_of\":1}", false, 0, FM_EINVAL, "unheard_of is 1" },
+        { Q_A, "2", "4.0", "{\"init_lora_weights\":\"gaussian\"}", false, 0, FM_OK, "" },
+        { Q_A, "2", "4.0", "{\"init_lora_weights\":\"pissa\"}", false, 0, FM_EINVAL,
+          "init_lora_weights is \"pissa\"" },
         { Q_A, "2", "4.0", "{\"r\":", false, 0, FM_EPARSE, "adapter_config.json" },
     };
     const decoder_folder_spec s = { .config = decoder_v3, .dtype = "F32" };
@@ -213,7 +224,7 @@ static void check_written(const char *config, unsigned maps)
     const fm_adapter_about about = { .base = "base" };
     const decoder_folder_spec s = { .config = config, .dtype = "F32" };
     fm_decoder_options o = { .max_tokens = 2,
-                             .adapters = { .rank = 2, .alpha = 3.5, .maps = maps } };
+                             .adapters = { .rank = 2, .alpha = 10.0 / 3.0, .maps = maps } };
     char model[DECODER_PATH], root[DECODER_PATH], out[DECODER_PATH];
     fm_decoder *d = NULL, *e = NULL;
     fm_decoder_folder *f = NULL;
@@ -245,7 +256,7 @@ static void check_written(const char *config, unsigned maps)
     CU_ASSERT_EQUAL_FATAL(fm_adapter_file_open(out, fm_decoder_folder_config(f), &a), FM_OK);
     o.adapters = fm_adapter_file_adapters(a);
     CU_ASSERT_EQUAL(o.adapters.rank, 2);
-    CU_ASSERT_EQUAL(o.adapters.alpha, 3.5);
+    CU_ASSERT_EQUAL(o.adapters.alpha, 10.0 / 3.0);
     o.adapters.maps = maps; /* also those that this family does not have */
     CU_ASSERT_EQUAL_FATAL(fm_decoder_folder_load(f, &o, &e), FM_OK);
     CU_ASSERT_EQUAL_FATAL(fm_decoder_adapter_parameters(e), n);

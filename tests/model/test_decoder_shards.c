@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "folder_fixture.h"
 #include "fedmoe/base/file.h"
+#include "folder_fixture.h"
 #include "suites.h"
 
 /* Makes a folder in `dir` (filled in). */

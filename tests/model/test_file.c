@@ -236,7 +236,7 @@ static void wrong_metadata_is_named(void)
     meta[1].value = "name: 3";
     refuse(&m, meta, 3, FM_EPARSE, "its schema:1:1");
     meta[0].value = "moe-decoder";
-    refuse(&m, meta, 3, FM_EPROTO, "is not a tabular-moe");
+    refuse(&m, meta, 3, FM_EPROTO, "is not a tabular-moe, one of records, but a 'moe-decoder'");
     finish(&m);
 }
 

@@ -45,12 +45,32 @@ static void what_a_schema_says(void)
     CU_ASSERT_PTR_NULL(s);
 }
 
+static void texts_are_public_that_say_so(void)
+{
+    static const char *const sources[] = { "csv\ntext: a", "ndjson\ntext: a", "fhir" };
+    static const char *const words[] = { "false", "true" };
+
+    for (size_t i = 0; i < FM_TEST_COUNT(sources); i++)
+        for (size_t k = 0; k < 2; k++) {
+            char yaml[128];
+            fm_text_schema *s;
+
+            (void)snprintf(yaml, sizeof yaml, "name: n\nsource: %s\nunit: record\npublic: %s\n",
+                           sources[i], words[k]);
+            s = parse(yaml);
+            CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+            CU_ASSERT_EQUAL(fm_text_schema_public(s), k == 1);
+            fm_text_schema_free(&s);
+        }
+}
+
 static void the_defaults(void)
 {
     fm_text_schema *s = parse("name: n\nsource: fhir\nunit: patient\n");
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(s);
     CU_ASSERT_TRUE(s->documents && s->reports && !s->empty_is_error);
+    CU_ASSERT_FALSE(fm_text_schema_public(s)); /* nothing is unless somebody says so */
     CU_ASSERT_STRING_EQUAL(fm_text_schema_unit(s), "patient");
     fm_text_schema_free(&s);
     s = parse("name: n\nsource: fhir\nunit: record\nresources: [DiagnosticReport]\n");
@@ -76,6 +96,8 @@ static void what_is_refused(void)
         { "[a]", "text.yaml:1:1: expected a map" },
         { "name: n\nsource: xml\nunit: record\n", "text.yaml:2:9: source is \"xml\"" },
         { "name: n\ntext: a\nunit: record\n", "source" },
+        { "name: n\ncolumns:\n  - {name: a, kind: numeric}\n",
+          "text.yaml:3:3: this is a schema of a table" },
         { "source: csv\ntext: a\nunit: record\n", "name" },
         { "name: n\nsource: csv\ntext: a\n", "unit" },
         { "name: n\nsource: csv\nunit: record\n", "text" },
@@ -93,6 +115,7 @@ static void what_is_refused(void)
         { "name: n\nsource: ndjson\ntext: .a\nunit: record\n", "an empty key" },
         { "name: n\nsource: ndjson\ntext: a\nunit: b.\n", "text.yaml:4:7: an empty key" },
         { "name: n\nsource: csv\ntext: a\nunit: record\nempty: no\n", "skip or error" },
+        { "name: n\nsource: csv\ntext: a\nunit: record\npublic: perhaps\n", "text.yaml:5:9" },
         { "name: n\nsource: csv\ntext: a\nunit: record\ncsv: {delimiter: x}\n", "one of , ; | :" },
         { "name: n\nsource: csv\ntext: a\nunit: record\ncsv: {columns: [a]}\n", "unknown key" },
         { "name: n\nsource: csv\ntext: a\nunit: record\ncsv: {header: false}\n", "columns" },
@@ -184,6 +207,7 @@ static void a_source_makes_a_schema_one_of_texts(void)
 static const fm_test tests[] = {
     { "what a schema says", what_a_schema_says },
     { "the defaults", the_defaults },
+    { "texts are public that say so", texts_are_public_that_say_so },
     { "what is refused", what_is_refused },
     { "names and pieces have limits", names_and_pieces_have_limits },
     { "a source makes a schema one of texts", a_source_makes_a_schema_one_of_texts },

@@ -258,7 +258,8 @@ static void texts_may_lie_in_several_files(void)
         { "[a.csv, b.csv]", "", "no model is named" },
         { "[a.csv, b.csv, a.csv]", "model: base\n", "'a.csv' twice" },
         { "[a.csv, [b.csv]]", "model: base\n", "node.yaml:8:20" },
-        { "{a: b.csv}", "model: base\n", "list" },
+        { "{a: b.csv}", "model: base\n", "'a'" },
+        { "{sqlite: a.db, query: select 1}", "model: base\n", "must be files" },
         { "[]", "model: base\n", "records" },
     };
     const char *files[FM_NODE_MAX_FILES];
@@ -286,8 +287,48 @@ static void texts_may_lie_in_several_files(void)
     }
 }
 
+/* In the place of a file: one database, and one query. */
+static void records_may_be_a_query(void)
+{
+    static const struct {
+        const char *records, *want; /* NULL: it is taken */
+    } cases[] = {
+        { "{sqlite: a.db, query: select 1}", NULL },
+        { "{odbc: \"DSN=clinic\", query: select 1}", NULL },
+        { "{connection_file: c, query: select 1}", NULL },
+        { "{sqlite: a.db, odbc: b, query: select 1}", "one of sqlite, odbc" },
+        { "{query: select 1}", "one of sqlite, odbc" },
+        { "{sqlite: a.db}", "a query or a query_file" },
+        { "{sqlite: a.db, query: a, query_file: b}", "a query or a query_file" },
+        { "{sqlite: a.db, query_file: no-such-file}", "no-such-file" },
+        { "{sqlite: a.db, query: a, password: b}", "password" },
+    };
+    const char *at = strstr(good, "records.csv"), *files[FM_NODE_MAX_FILES];
+    char path[PATH_CAP], text[4096];
+
+    for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {
+        fm_node_config c = { 0 };
+        fm_status st;
+
+        (void)snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, cases[i].records,
+                       at + strlen("records.csv"));
+        st = load(text, path, &c);
+        CU_ASSERT_EQUAL(st == FM_OK, cases[i].want == NULL);
+        if (st != FM_OK && (!cases[i].want || !strstr(fm_error_text(), cases[i].want)))
+            CU_FAIL(cases[i].records);
+        if (st == FM_OK) {
+            CU_ASSERT_EQUAL(fm_node_config_files(&c, files), 0);
+            CU_ASSERT_STRING_EQUAL(c.database.query, "select 1");
+            CU_ASSERT_PTR_NOT_NULL(
+                strstr(fm_node_config_records_name(&c), i == 0 ? "/a.db" : "over ODBC"));
+        }
+        fm_node_config_fini(&c);
+    }
+}
+
 static const fm_test tests[] = {
     { "texts may lie in several files", texts_may_lie_in_several_files },
+    { "records may be a query", records_may_be_a_query },
     { "every key is read", every_key_is_read },
     { "an unknown key is named with file and line", an_unknown_key_is_named_with_its_line },
     { "a wrong value is named with file and line", a_wrong_value_is_named_with_its_line },

@@ -98,12 +98,16 @@ static void texts_are_trained_without_tuning_too(void)
     static const double units[] = { 1.0, 100.0, 1e3, 1e6 };
 
     for (size_t i = 0; i < FM_TEST_COUNT(units); i++) {
-        const fm_training_case c = { .units = units[i], .delta = 1e-4, .start = true };
-        fm_training t;
+        fm_training_case c = { .units = units[i], .delta = 1e-4, .start = true };
+        fm_training t, open;
 
         fm_training_text_defaults(&c, &t);
+        c.no_privacy = true;
+        fm_training_text_defaults(&c, &open);
+        CU_ASSERT(open.sampling_rate <= t.sampling_rate);
+        CU_ASSERT(open.rounds > t.rounds);
         CU_ASSERT(t.sampling_rate > 0.0 && t.sampling_rate <= 1.0);
-        CU_ASSERT(t.sampling_rate * units[i] >= fmin(units[i], 100.0));
+        CU_ASSERT(t.sampling_rate * units[i] >= fmin(units[i], 1000.0));
         CU_ASSERT(t.rounds > 1 && t.learning_rate > 0.0 && t.clip_norm > 0.0);
         CU_ASSERT(t.clip_quantile > 0.0 && t.clip_rate > 0.0);
         CU_ASSERT(t.clip_share > 0.0 && t.clip_share <= 0.5);

@@ -76,25 +76,32 @@ static void runs_never_allocate(void)
 
 static void runs_on_texts_never_allocate(void)
 {
-    for (size_t k = 0; k < 3; k++) {
+    for (size_t k = 0; k < 5; k++) { /* the last two with a teacher */
         const text_rig_plan p = {
-            4, 60, 3, .all = k == 2, .tail = true, .encoding = k == 0 ? FM_DP_FAST : FM_DP_EXACT
+            4, 60, 3, .all = k >= 2, .tail = true, .encoding = k == 0 ? FM_DP_FAST : FM_DP_EXACT
         };
         fm_rng rng = fm_rng_system();
         fm_train_step_input in = { .rng = &rng };
+        const fm_teaching teaching = { 0.5, 2.0, 8, k == 3 ? 0 : (size_t)1 << 28 };
         fm_dp_sum *sum = NULL;
+        fm_teacher *teacher = NULL;
         fm_train_step *s;
         text_rig r;
 
         text_rig_open(&r, &p);
         r.spec.sampling_rate = 0.8;
         in.state = r.state;
+        if (k >= 3) { /* itself: any model of the vocabulary will do */
+            CU_ASSERT_EQUAL_FATAL(fm_teacher_new(r.d, &r.corpus, &teaching, &teacher), FM_OK);
+            r.spec.learner = fm_learner_taught(r.d, &r.corpus, teacher);
+        }
         s = text_rig_step(&r, 3);
         atomic_store(&g_allocations, 0);
         for (int i = 0; i < 3; i++)
             CU_ASSERT_EQUAL(fm_train_step_run(s, &in, &sum), FM_OK);
         CU_ASSERT_EQUAL(atomic_load(&g_allocations), 0);
         fm_train_step_free(&s);
+        fm_teacher_free(&teacher);
         text_rig_close(&r);
     }
 }

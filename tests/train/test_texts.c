@@ -275,6 +275,9 @@ static void what_cannot_be_is_refused(void)
     r.spec.tail = (fm_train_tail){ .load_groups = 1, .load_experts = 6 };
     refused(&r, "loads");
     r.spec.tail = (fm_train_tail){ 0 };
+    r.corpus.tokens[3] = 987654321; /* and what a text holds is not told */
+    refused(&r, "vocabulary");
+    CU_ASSERT_PTR_NULL(strstr(fm_error_text(), "987654321"));
     r.corpus.tokens[3] = (uint32_t)r.config.vocabulary;
     refused(&r, "vocabulary");
     r.corpus.tokens[3] = 0;

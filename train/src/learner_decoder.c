@@ -180,7 +180,9 @@ static fm_status check_corpus(const fm_decoder_config *c, const fm_corpus *corpu
     for (uint64_t i = 0; i < corpus->starts[corpus->sequences]; i++)
         largest = corpus->tokens[i] > largest ? corpus->tokens[i] : largest;
     if (largest >= c->vocabulary)
-        return fm_fail(FM_EINVAL, "the texts have token %u, the model's vocabulary %zu", largest,
+        return fm_fail(FM_EINVAL, /* which one a text has is nobody's business */
+                       "the texts have a token that the model's vocabulary of %zu has not: the "
+                       "tokenizer is another model's",
                        c->vocabulary);
     return FM_OK;
 }
@@ -200,6 +202,8 @@ static fm_status describe(const fm_learner *l, size_t unit_rows, fm_learner_fact
                        "learner: a decoder is trained by its adapters, or all of its weights");
     if ((st = check_corpus(c, corpus)) != FM_OK)
         return st;
+    if (l->teacher && !fm_teacher_fits(l->teacher, l->decoder, corpus))
+        return fm_fail(FM_EINVAL, "learner: the teacher is of other texts or another vocabulary");
     f.parameters = trained_parameters(l->decoder);
     f.units = fm_train_units_of_corpus(corpus);
     f.all = (size_t)corpus->starts[corpus->sequences];
@@ -237,6 +241,8 @@ static void forget(void *of)
 
     if (o->d)
         fm_decoder_forget(o->d);
+    if (o->lesson)
+        fm_lesson_forget(o->lesson);
     wipe(o->tokens, o->batch * sizeof *o->tokens);
     wipe(o->ends, o->batch * sizeof *o->ends);
     wipe(o->whole, o->whole_length * sizeof *o->whole);
@@ -248,6 +254,7 @@ static void close_object(void *of)
 
     forget(o);
     fm_decoder_free(&o->d);
+    fm_lesson_free(&o->lesson);
     free(o->tokens);
     free(o->ends);
     free(o->whole);
@@ -268,7 +275,8 @@ static fm_status open_object(const fm_learner *l, void *first, size_t batch, voi
         (st = fm_alloc(batch, sizeof *o->ends, (void **)&o->ends)) != FM_OK ||
         (o->whole_length &&
          (st = fm_alloc(o->whole_length, sizeof *o->whole, (void **)&o->whole)) != FM_OK) ||
-        (st = fm_decoder_new_worker(l->decoder, batch, &o->d)) != FM_OK) {
+        (st = fm_decoder_new_worker(l->decoder, batch, &o->d)) != FM_OK ||
+        (l->teacher && (st = fm_lesson_new(l->teacher, batch, &o->lesson)) != FM_OK)) {
         close_object(o);
         return st;
     }
@@ -292,7 +300,9 @@ static fm_status backward(const fm_learner *l, void *of, const uint32_t *rows, s
     const fm_corpus *c = l->corpus;
     fm_train_texts *o = of;
     const fm_decoder_batch b = { .tokens = o->tokens, .ends = o->ends, .sequences = count };
+    fm_decoder_soft soft;
     size_t at = 0;
+    fm_status st;
 
     for (size_t i = 0; i < count; i++) {
         const size_t n = tokens_of(c, rows[i]);
@@ -303,7 +313,11 @@ static fm_status backward(const fm_learner *l, void *of, const uint32_t *rows, s
         at += n;
         o->ends[i] = (uint32_t)at;
     }
-    return fm_decoder_backward(o->d, &b, NULL);
+    if (!o->lesson)
+        return fm_decoder_backward(o->d, &b, NULL);
+    if ((st = fm_lesson_take(o->lesson, rows, &b, &soft)) != FM_OK)
+        return st;
+    return fm_decoder_backward_soft(o->d, &b, &soft, NULL);
 }
 
 static void squares(void *of, const uint32_t *ends, size_t units, double *out)
@@ -347,4 +361,12 @@ static const fm_learner_ops ops = { .describe = describe,
 fm_learner fm_learner_decoder(fm_decoder *d, const fm_corpus *corpus)
 {
     return (fm_learner){ .ops = &ops, .decoder = d, .corpus = corpus };
+}
+
+fm_learner fm_learner_taught(fm_decoder *d, const fm_corpus *corpus, fm_teacher *teacher)
+{
+    fm_learner l = fm_learner_decoder(d, corpus);
+
+    l.teacher = teacher;
+    return l;
 }

@@ -3,13 +3,15 @@
 #define FEDMOE_TRAIN_LEARNER_DECODER_H
 
 #include "fedmoe/train/learner.h"
+#include "teacher.h"
 
 typedef struct {
     fm_decoder *d;
-    size_t batch;     /* tokens */
-    uint32_t *tokens; /* [batch] */
-    uint32_t *ends;   /* [batch] of sequences, in tokens */
-    float *whole;     /* [whole_length] where all weights are trained: one unit's gradient over the
+    fm_lesson *lesson; /* NULL without a teacher */
+    size_t batch;      /* tokens */
+    uint32_t *tokens;  /* [batch] */
+    uint32_t *ends;    /* [batch] of sequences, in tokens */
+    float *whole;      /* [whole_length] where all weights are trained: one unit's gradient over the
                      flat vector */
     size_t whole_length;
 } fm_train_texts;

@@ -76,6 +76,14 @@ static fm_status make(measure *m, const fm_decoder *d, unsigned threads)
     return st;
 }
 
+/* How long texts are is theirs, too. */
+static void forget(void *p, size_t bytes)
+{
+    if (p)
+        sodium_memzero(p, bytes);
+    free(p);
+}
+
 static void close_measure(measure *m)
 {
     const unsigned threads = m->threads ? fm_threads_count(m->threads) : 0;
@@ -84,15 +92,13 @@ static void close_measure(measure *m)
         if (m->workers)
             fm_decoder_free(&m->workers[i]);
         if (m->ends)
-            free(m->ends[i]);
+            forget(m->ends[i], m->tokens * sizeof **m->ends);
     }
-    if (m->losses)
-        sodium_memzero(m->losses, m->corpus->sequences * sizeof *m->losses);
     fm_threads_free(&m->threads);
     free(m->workers);
     free(m->ends);
-    free(m->first);
-    free(m->losses);
+    forget(m->first, (m->corpus->sequences + 1) * sizeof *m->first);
+    forget(m->losses, m->corpus->sequences * sizeof *m->losses);
 }
 
 fm_status fm_train_measure(const fm_decoder *d, const fm_corpus *c, unsigned threads,

@@ -5,6 +5,7 @@
  *   identity.key (0600), identity.crt, ca.crt, crl.pem
  *   door.key (0600)      Z85 of the door's CURVE secret, and a newline
  *   plan.bin             what the members approve (fm_plan_encode)
+ *   use-policy.yaml      for the model's card; to be edited (fedmoe/provenance/policy.h)
  *   state.db, checkpoint.safetensors, status.json, result.safetensors (or
  *   result.json, the answer of a query)   made by start
  */
@@ -53,11 +54,14 @@ FM_NODISCARD fm_status fm_aggregator_init(const fm_aggregator_init_options *o,
  * averaging has begun), with the first model's metadata and fedmoe.federation, fedmoe.rounds. Works
  * while the aggregator runs.
  *
+ * @param with_card  a model gets a card, signed by the aggregator's key (fedmoe/provenance/card.h).
  * @param output  replaced atomically; FM_EEXIST when it is one of the directory's own files.
  * @param rounds  out: how many rounds are in it.
- * @return FM_OK; FM_ENOTFOUND no round is finished yet; FM_ESTATE, FM_EPROTO as fm_state_peek.
+ * @return FM_OK; FM_ENOTFOUND no round is finished yet; FM_ESTATE, FM_EPROTO as fm_state_peek; of the
+ *         card FM_EAUTH the certificate has ended, FM_EPARSE use-policy.yaml.
  */
-FM_NODISCARD fm_status fm_aggregator_export(const char *dir, const char *output, uint64_t *rounds);
+FM_NODISCARD fm_status fm_aggregator_export(const char *dir, const char *output, bool with_card,
+                                            uint64_t *rounds);
 
 typedef struct {
     uint64_t entries; /* finished rounds */

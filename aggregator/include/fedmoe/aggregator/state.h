@@ -81,10 +81,10 @@ bool fm_state_find_mark(const fm_state *s, const char *name, fm_ledger_mark *out
 
 /**
  * Bring *o to the checkpoint in `dir`, for reading only, also while an aggregator runs there.
- * @param finished  out: rounds that went into it.
+ * @param finished  out: rounds that went into it. @param head  out: of the transcript after them.
  * @return FM_OK; FM_ENOTFOUND none yet; FM_ESTATE of another plan; FM_EPROTO damaged.
  */
 FM_NODISCARD fm_status fm_state_peek(const char *dir, const fm_hash *plan, fm_optimizer *o,
-                                     uint64_t *finished);
+                                     uint64_t *finished, fm_hash *head);
 
 #endif

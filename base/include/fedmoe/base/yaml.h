@@ -75,6 +75,8 @@ FM_NODISCARD fm_status fm_yaml_get_list(const fm_yaml_node *map, const char *key
 
 /** The text of a scalar; FM_EPARSE otherwise. Number of a scalar; strict, finite. */
 FM_NODISCARD fm_status fm_yaml_scalar(const fm_yaml_node *n, const char **out);
+/** Append `s` as a double-quoted scalar. FM_EINVAL: it holds a control character; FM_ENOMEM. */
+FM_NODISCARD fm_status fm_yaml_quote(fm_buf *b, const char *s);
 FM_NODISCARD fm_status fm_yaml_number(const fm_yaml_node *n, double *out);
 
 #endif

@@ -121,6 +121,14 @@ typedef struct fm_trust fm_trust; /* the pinned CAs, and the revocation lists wh
  * older than what was in force in this folder (fm_trust_hold), or gone, is FM_EREPLAY.
  */
 FM_NODISCARD fm_status fm_trust_load(const char *dir, fm_trust **out);
+/**
+ * The same of two files, for who checks something with nothing but them: what was in force earlier is
+ * known to no folder, so an older list is not noticed.
+ *
+ * @param ca   like ca.crt; a CA that names no federation needs the file `federation` beside it.
+ * @param crl  like crl.pem, FM_EPROTO without a list in it; NULL: nobody is looked for.
+ */
+FM_NODISCARD fm_status fm_trust_load_files(const char *ca, const char *crl, fm_trust **out);
 void fm_trust_free(fm_trust **t);
 /** The pinned CAs, 1 or 2, the older first: DER, borrowed; and what they say. */
 size_t fm_trust_ca_count(const fm_trust *t);

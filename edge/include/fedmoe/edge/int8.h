@@ -3,10 +3,10 @@
  *
  * A matrix [rows, columns] has a row for each output, and one scale for each row:
  *     w[r, c] = scale[r] q[r, c],  q in -127..127,  scale[r] = max over c of |w[r, c]| / 127.
- * A row of inputs is rounded the same way, with a scale of its own, so that a product of two rows is
- * an integer (FM_INT8_COLUMNS_MAX keeps it within 32 bits) and two factors. The integers are exact, the
- * factors are applied in one order: the same bits at every level of instructions, for any number of
- * rows at once and any number of threads.
+ * A row of inputs is rounded the same way, with a scale of its own, so that a product of two
+ * rows is an integer (FM_INT8_COLUMNS_MAX keeps it within 32 bits) and two factors. The integers
+ * are exact, the factors are applied in one order: the same bits at every level of instructions,
+ * for any number of rows at once and any number of threads.
  *
  * Source: symmetric quantisation of rows and of tokens: Dettmers et al. 2022, arXiv:2208.07339,
  * section 2.1 (vector-wise); Xiao et al. 2023, arXiv:2211.10438, section 2 (per token).
@@ -22,8 +22,8 @@
 /** 128 * 127 times as many columns stays below 2^31. */
 #define FM_INT8_COLUMNS_MAX ((size_t)1 << 17)
 
-/** Both borrowed. Of q, as a rule in a mapped file, no alignment is asked; a -128 that a file of others
- *  may have is computed with as any other value, exactly. */
+/** Both borrowed. Of q, as a rule in a mapped file, no alignment is asked; a -128 that a file of
+ *  others may have is computed with as any other value, exactly. */
 typedef struct {
     const int8_t *q;    /* [rows, columns], rows >= 1 */
     const float *scale; /* [rows] */
@@ -59,9 +59,9 @@ void fm_int8_sums(const fm_int8_matrix *m, const int8_t *q, size_t count, int32_
 size_t fm_int8_room(size_t columns);
 
 /**
- * Weights in 8 bits, inputs as they are: y[i, r] = m.scale[r] * sum over c of x[i, c] m.q[r, c], summed in
- * a fixed order: column c to sum c mod 16, product and sum rounded each, then the 16 by halves. The same
- * bits at every level.
+ * Weights in 8 bits, inputs as they are: y[i, r] = m.scale[r] * sum over c of x[i, c] m.q[r, c],
+ * summed in a fixed order: column c to sum c mod 16, product and sum rounded each, then the 16
+ * by halves. The same bits at every level.
  * @param x float32 rows `x_stride` floats apart.
  */
 void fm_int8_product_float(const fm_int8_matrix *m, const float *x, size_t x_stride, size_t count,

@@ -61,8 +61,8 @@ const float *fm_edge_model_last_norm(const fm_edge_model *m);
 const char *fm_edge_model_meta(const fm_edge_model *m, const char *key);
 
 /**
- * Bytes of mapped weights that may be in memory at once, 0: as the system likes. Experts that were used longest
- * ago are let go of first. Of a model in float32 nothing is mapped: FM_EINVAL.
+ * Bytes of mapped weights that may be in memory at once, 0: as the system likes. Experts that
+ * were used longest ago are let go of first. Of a model in float32 nothing is mapped: FM_EINVAL.
  */
 FM_NODISCARD fm_status fm_edge_model_limit(fm_edge_model *m, uint64_t bytes);
 /** An expert is about to be used; to be called before each use, by any thread. */

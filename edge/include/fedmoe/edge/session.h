@@ -1,15 +1,15 @@
 /*
- * A text under way: a decoder reads tokens and says what may come next. Keys and values of what was read
- * are kept, in 8 bits unless asked otherwise; of latent attention (MLA) only the latent and the rotary
- * part are, whatever the number of heads.
+ * A text under way: a decoder reads tokens and says what may come next. Keys and values of what was
+ * read are kept, in 8 bits unless asked otherwise; of latent attention (MLA) only the latent and
+ * the rotary part are, whatever the number of heads.
  *
- * A long text is read in tiles: memory beyond the cache does not depend on its length. What a row comes to
- * does not depend on how a text was cut into calls and tiles, bit for bit.
+ * A long text is read in tiles: memory beyond the cache does not depend on its length. What a row
+ * comes to does not depend on how a text was cut into calls and tiles, bit for bit.
  *
  * One session belongs to one thread at a time. Reading never allocates.
  *
- * Source: keys and values from the latent: DeepSeek-V2 (arXiv:2405.04434), section 2.1.2 and appendix C
- * (the up-projections absorbed); attention in tiles: Dao et al. 2022, arXiv:2205.14135.
+ * Source: keys and values from the latent: DeepSeek-V2 (arXiv:2405.04434), section 2.1.2 and
+ * appendix C (the up-projections absorbed); attention in tiles: Dao et al. 2022, arXiv:2205.14135.
  */
 #ifndef FEDMOE_EDGE_SESSION_H
 #define FEDMOE_EDGE_SESSION_H
@@ -53,7 +53,8 @@ FM_NODISCARD fm_status fm_edge_loss(fm_edge_session *s, const uint32_t *tokens, 
                                     double *out);
 
 size_t fm_edge_position(const fm_edge_session *s);
-/** Back to where `position` tokens were read; what came later is wiped. FM_EINVAL: not that many. */
+/** Back to where `position` tokens were read; what came later is wiped. FM_EINVAL: not that many.
+ */
 FM_NODISCARD fm_status fm_edge_rewind(fm_edge_session *s, size_t position);
 /** Bytes of the cache and of all else that the session holds. */
 typedef struct {

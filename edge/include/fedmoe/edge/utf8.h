@@ -1,7 +1,7 @@
 /*
  * Bytes that come a token at a time, as valid UTF-8: a character whose end is not there yet is held
- * back, and each ill-formed sequence (a maximal subpart, Unicode 15.0, section 3.9, table 3-8) becomes
- * U+FFFD.
+ * back, and each ill-formed sequence (a maximal subpart, Unicode 15.0, section 3.9, table 3-8)
+ * becomes U+FFFD.
  */
 #ifndef FEDMOE_EDGE_UTF8_H
 #define FEDMOE_EDGE_UTF8_H

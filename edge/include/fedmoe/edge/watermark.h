@@ -55,7 +55,8 @@ fm_watermark_options fm_watermark_get_options(const fm_watermark *w);
 /** A text under way: which contexts it has had. For one thread at a time. */
 typedef struct fm_watermark_text fm_watermark_text;
 
-/** @param w outlives it. @param vocabulary tokens are below it. @return FM_OK; FM_EINVAL; FM_ENOMEM. */
+/** @param w outlives it. @param vocabulary tokens are below it. @return FM_OK; FM_EINVAL;
+ * FM_ENOMEM. */
 FM_NODISCARD fm_status fm_watermark_text_new(const fm_watermark *w, size_t vocabulary,
                                              fm_watermark_text **out);
 void fm_watermark_text_free(fm_watermark_text **t);
@@ -82,9 +83,20 @@ typedef struct {
     double p_value;        /* at least the chance of such a score without the mark */
 } fm_watermark_found;
 
+/** With fewer scored tokens nothing is to be said of a text. */
+#define FM_WATERMARK_LEAST ((size_t)16)
+#define FM_WATERMARK_EXACT ((size_t)8192)
+
 /**
- * Whether a text bears the mark. For any text that was made without the key, the chance, over
- * keys, of a p_value of at most x is at most x. With scored 0 the p_value is 1.
+ * Whether a text bears the mark. Score: of a tournament the sum over scored tokens and layers of
+ * weight times g, with integer weights that fall from layer to layer, as later layers have less to
+ * choose from; of red-green the number of green tokens; both less the mean without a mark, in its
+ * standard deviations.
+ * The p-value is the tail of the very distribution of that sum for fair coins, by convolution of
+ * binomials, with what roundings and cut ends may come to added (1e-30); of a tournament's, beyond
+ * FM_WATERMARK_EXACT scored tokens and below 1e-20, it is Chernoff's bound of that tail. For any
+ * text that was made without the key, the chance, over keys, of a p_value of at most x is at most
+ * x. With scored 0 the p_value is 1.
  * @param tokens uint32[n], any.
  * @return FM_OK; FM_ENOMEM.
  * @thread pure.

@@ -161,6 +161,36 @@ FM_NODISCARD fm_status fm_decoder_losses(fm_decoder *d, const fm_decoder_batch *
 FM_NODISCARD fm_status fm_decoder_backward(fm_decoder *d, const fm_decoder_batch *b,
                                            double *losses);
 
+#define FM_SOFT_MOST ((size_t)256)
+/**
+ * What another model, the teacher, holds likely after each row: its most likely tokens with their
+ * probabilities q, and the mass of all others. The loss of a row's prediction is then
+ *
+ *   (1 - share) (-log p(token)) + share T^2 KL(q || p_T),  KL = sum q_k log(q_k / p_k) + rest
+ *
+ * with p_T the softmax of logits / T, and all tokens that are not named as one: rest has
+ * r log(r / p_rest). T^2 keeps the gradients' size.
+ * @source Hinton, Vinyals and Dean 2015, arXiv:1503.02531, section 2.
+ */
+typedef struct {
+    double share;           /* 0 to 1: of the teacher in the loss */
+    double temperature;     /* T, 0.1 to 100; q must be of the same */
+    size_t most;            /* tokens named per row, 1 to FM_SOFT_MOST */
+    const uint32_t *tokens; /* [rows, most] below the vocabulary, in a row all different */
+    const float *chances;   /* [rows, most] q, of the token after the row, >= 0 */
+    const float *rest;      /* [rows] r >= 0; 0 where all tokens are named */
+} fm_decoder_soft;
+
+/** A teacher's soft targets: `most` tokens of each row, the most likely first, of equals the lesser.
+ *  Logits of all rows are never in memory at once.
+ *  @return as fm_decoder_logits; FM_EINVAL for temperature or `most`, which is at most the vocabulary. */
+FM_NODISCARD fm_status fm_decoder_soften(fm_decoder *d, const fm_decoder_batch *b,
+                                         double temperature, size_t most, uint32_t *tokens,
+                                         float *chances, float *rest);
+/** fm_decoder_backward with that loss. What `soft` points to is read until the next pass. */
+FM_NODISCARD fm_status fm_decoder_backward_soft(fm_decoder *d, const fm_decoder_batch *b,
+                                                const fm_decoder_soft *soft, double *losses);
+
 /* What follows is of the last backward pass, over what is trained of the adapters' flat vector where
  * there are such, else over the model's. */
 

@@ -15,6 +15,7 @@
 #ifndef FEDMOE_MODEL_DECODER_FOLDER_H
 #define FEDMOE_MODEL_DECODER_FOLDER_H
 
+#include "fedmoe/base/safetensors.h"
 #include "fedmoe/model/decoder_config.h"
 
 /** An opened folder: its files stay open, its weights on disk. Several threads may read one. */
@@ -59,7 +60,8 @@ FM_NODISCARD fm_status fm_decoder_folder_read(const fm_decoder_folder *f, float 
 FM_NODISCARD fm_status fm_decoder_folder_read_at(const fm_decoder_folder *f, size_t offset,
                                                  size_t n, float *out);
 
-/* Of an opened folder, borrowed: config.json as it is on disk, and the first file of weights (for its metadata). */
+/* Of an opened folder, borrowed: config.json as it is on disk, and the first file of weights, for
+ * its metadata. */
 struct fm_safetensors;
 const fm_buf *fm_decoder_folder_json(const fm_decoder_folder *f);
 const struct fm_safetensors *fm_decoder_folder_file(const fm_decoder_folder *f);
@@ -93,6 +95,21 @@ FM_NODISCARD fm_status fm_decoder_folder_write(const fm_decoder_folder *f, const
 FM_NODISCARD fm_status fm_decoder_folder_write_for_owner(const fm_decoder_folder *f,
                                                          const float *flat, const char *output);
 
+#define FM_DECODER_ABOUT 32u
+/** What is said of weights beside them. */
+typedef struct {
+    const fm_safetensors_meta *meta; /* [meta_count] metadata of each file of weights */
+    size_t meta_count;               /* at most FM_DECODER_ABOUT */
+    bool owner_only;                 /* as fm_decoder_folder_write_for_owner */
+} fm_decoder_about;
+
+/** The same with metadata, which stands beside what the files of `f` say, or in its place. */
+FM_NODISCARD fm_status fm_decoder_folder_write_about(const fm_decoder_folder *f, const float *flat,
+                                                     const fm_decoder_about *about,
+                                                     const char *output);
+/** A value of the metadata of the first file of weights that has it, or NULL; borrowed. */
+const char *fm_decoder_folder_meta(const fm_decoder_folder *f, const char *key);
+
 /** config.json's text alone. @param name for error texts. */
 FM_NODISCARD fm_status fm_decoder_config_parse(const char *name, const void *data, size_t len,
                                                fm_decoder_config *out);
@@ -111,7 +128,7 @@ size_t fm_decoder_presets(void);
 fm_decoder_preset fm_decoder_preset_at(size_t i);
 
 /** A token may touch this share of the parameters: where the vocabulary is large there are more
- *  experts than the preset begins with. */
+ *  experts than the preset begins with. Not of lite-nano, which is small altogether. */
 #define FM_DECODER_LITE_ACTIVE 0.15
 
 typedef struct {
@@ -130,5 +147,11 @@ FM_NODISCARD fm_status fm_decoder_plan_config(const fm_decoder_plan *p, fm_buf *
  * @return as fm_decoder_folder_write; FM_EINVAL for a preset or vocabulary that is not possible.
  */
 FM_NODISCARD fm_status fm_decoder_plan_write(const fm_decoder_plan *p, const char *output);
+/** The same first weights, flat: float32[layout parameters of fm_decoder_plan_config]. */
+FM_NODISCARD fm_status fm_decoder_plan_draw(const fm_decoder_plan *p, float *flat);
+/** The same folder with other weights, and what is said of them (or NULL). */
+FM_NODISCARD fm_status fm_decoder_plan_write_about(const fm_decoder_plan *p, const float *flat,
+                                                   const fm_decoder_about *about,
+                                                   const char *output);
 
 #endif

@@ -61,6 +61,13 @@ const char *fm_schema_text(const fm_schema *s);
 size_t fm_schema_columns(const fm_schema *s);
 /** F, the number of features that a record is encoded to. */
 size_t fm_schema_features(const fm_schema *s);
+/** How its files are written, for who makes such bytes; the text borrowed. */
+typedef struct {
+    bool header;
+    char delimiter;
+    const char *missing; /* a cell that means "not measured" in every column */
+} fm_schema_csv;
+fm_schema_csv fm_schema_csv_of(const fm_schema *s);
 /** "age", "cp=2", "chol missing": name of feature i, borrowed. */
 const char *fm_schema_feature_name(const fm_schema *s, size_t i);
 /** About the largest L2 norm of a record's features, as docs/schema.md counts it: encoding.norm, or

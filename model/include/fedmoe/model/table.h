@@ -68,6 +68,16 @@ FM_NODISCARD fm_status fm_table_load(const char *path, const fm_schema *s,
 /** As fm_table_load, from memory. */
 FM_NODISCARD fm_status fm_table_parse(const char *name, const void *text, size_t len,
                                       const fm_schema *s, const fm_table_options *o, fm_table *out);
+/** Where the bytes of a CSV come from that are in no file. */
+typedef struct {
+    const char *name; /* for error texts */
+    /* Some more bytes, *n 1..room, or 0 at the end. */
+    fm_status (*read)(void *ctx, char *to, size_t room, size_t *n);
+    void *ctx;
+} fm_table_input;
+/** As fm_table_load, from there; with what `read` returns, too. */
+FM_NODISCARD fm_status fm_table_read(const fm_table_input *in, const fm_schema *s,
+                                     const fm_table_options *o, fm_table *out);
 /** Append b's rows to a, which may be empty ({0}). FM_EINVAL unless both have the same features
  *  and both or neither have labels, and when one was loaded with a unit: the keys are gone by then,
  *  and a unit with rows in both would become two; nor with raw columns. On error a is unchanged. */

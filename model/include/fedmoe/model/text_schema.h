@@ -37,5 +37,7 @@ const char *fm_text_schema_text(const fm_text_schema *s);
 fm_text_source fm_text_schema_source(const fm_text_schema *s);
 /** The column or key that says whose record it is, "patient" of FHIR; NULL: each record is a unit. */
 const char *fm_text_schema_unit(const fm_text_schema *s);
+/** Whether it says `public: true`: these texts are about nobody, or for everybody to read. */
+bool fm_text_schema_public(const fm_text_schema *s);
 
 #endif

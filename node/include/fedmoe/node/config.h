@@ -9,6 +9,7 @@
  *   data:
  *     name: cleveland-cardiology          # the ledger adds up what was spent on this data set
  *     records: records.csv              # of texts also a list: [2024.csv, 2025.csv]
+ *                 # or {sqlite: clinic.db, query: "SELECT ..."}, {odbc: "DSN=clinic", query: ...}
  *     schema: schema.yaml                 # optional, and better: only this schema is accepted
  *   model: base                           # a language model's folder, for plans that adapt it; then
  *                                         # records are texts, and schema is of texts
@@ -51,14 +52,23 @@ typedef struct {
     bool all_masks; /* only plans in which every two nodes share a mask */
 } fm_node_policy;
 
+/** Records of a database: the first three are alternatives. All owned. */
+typedef struct {
+    char *sqlite;          /* its file */
+    char *odbc;            /* a connection's text, "DSN=clinic" */
+    char *connection_file; /* a private file that holds it */
+    char *query;           /* NULL: records are files */
+} fm_node_database;
+
 typedef struct {
     char name[FM_NAME_MAX + 1];
     char data_set[64];
     char *door, *identity_dir, *records, *ledger, *dir; /* owned, absolute or relative to cwd */
     char *more_records[FM_NODE_MAX_FILES - 1]; /* likewise; of texts: files after the first */
     size_t more_count;
-    char *schema; /* likewise; NULL: none is pinned */
-    char *model;  /* likewise, a folder; NULL: no language model */
+    fm_node_database database; /* in the place of records, which is NULL then */
+    char *schema;              /* likewise; NULL: none is pinned */
+    char *model;               /* likewise, a folder; NULL: no language model */
     uint8_t door_public[FM_CURVE_KEY_BYTES];
     unsigned threads; /* 0: the default */
     fm_node_policy policy;
@@ -67,10 +77,12 @@ typedef struct {
 /** policy.unit as an option of fm_table_load: the column, or NULL when the unit is a record. */
 const char *fm_node_policy_unit_column(const fm_node_policy *p);
 
-/** All files of records, borrowed. @return how many: 1 to FM_NODE_MAX_FILES. */
+/** All files of records, borrowed. @return how many: 1 to FM_NODE_MAX_FILES; 0 of a database. */
 size_t fm_node_config_files(const fm_node_config *c, const char *out[FM_NODE_MAX_FILES]);
 /** FM_EINVAL when there are several: a table is one file. */
 FM_NODISCARD fm_status fm_node_config_one_file(const fm_node_config *c);
+/** "records.csv", "clinic.db", "the database over ODBC": borrowed. */
+const char *fm_node_config_records_name(const fm_node_config *c);
 
 FM_NODISCARD fm_status fm_node_config_load(const char *path, fm_node_config *out);
 void fm_node_config_fini(fm_node_config *c);

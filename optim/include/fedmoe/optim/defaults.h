@@ -11,11 +11,12 @@
 
 /** All public: nothing of the records but the round figure of how many units they are about. */
 typedef struct {
-    double units;   /* expected privacy units of all parties together, >= 1 */
-    double delta;   /* of the guarantee, in (0, 1) */
-    bool start;     /* a statistics round is wanted, and the model can take one */
-    size_t outputs; /* of the model; 2 or more when it tells classes apart, else 0 or 1 */
-    bool number;    /* the label is a number, or may be one for all that is known */
+    double units;    /* expected privacy units of all parties together, >= 1 */
+    double delta;    /* of the guarantee, in (0, 1) */
+    bool start;      /* a statistics round is wanted, and the model can take one */
+    size_t outputs;  /* of the model; 2 or more when it tells classes apart, else 0 or 1 */
+    bool number;     /* the label is a number, or may be one for all that is known */
+    bool no_privacy; /* nothing is noised; of texts alone */
 } fm_training_case;
 
 /** An epsilon of this or more: no noise. */
@@ -37,8 +38,11 @@ typedef struct {
 /** The same for every epsilon, which decides the noise alone.
  *  @thread pure. */
 void fm_training_defaults(const fm_training_case *c, fm_training *out);
-/** For adapters of a language model: docs/text.md, "Fine-tuning". Of the case only units and delta
- *  matter. */
+/** For a language model: docs/text.md, "Fine-tuning". Of the case only units and no_privacy matter.
+ * The same for every epsilon; without privacy more rounds, of fewer units each. */
 void fm_training_text_defaults(const fm_training_case *c, fm_training *out);
+/** For all weights of a small language model that learns from texts which are not private, units
+ * being sequences: docs/edge.md, "Distillation". */
+void fm_training_student_defaults(const fm_training_case *c, fm_training *out);
 
 #endif

@@ -13,6 +13,7 @@
 #include "fedmoe/model/decoder.h"
 #include "fedmoe/model/tabular.h"
 #include "fedmoe/train/state.h"
+#include "fedmoe/train/teacher.h"
 #include "fedmoe/train/units.h"
 
 typedef struct fm_learner_ops fm_learner_ops;
@@ -23,6 +24,7 @@ typedef struct {
     const fm_table *table;
     fm_decoder *decoder;
     const fm_corpus *corpus;
+    fm_teacher *teacher; /* of the decoder, or NULL */
 } fm_learner;
 
 /** @param table grouped unless the unit is a record. Both outlive the learner's use. */
@@ -38,6 +40,9 @@ fm_learner fm_learner_tabular(const fm_tabular_config *model, const fm_table *ta
  * sequences.
  */
 fm_learner fm_learner_decoder(fm_decoder *d, const fm_corpus *corpus);
+/** The same with a teacher's part in the loss. @param teacher of the same corpus; outlives the
+ *  learner's use. */
+fm_learner fm_learner_taught(fm_decoder *d, const fm_corpus *corpus, fm_teacher *teacher);
 /** That state out of its decoder, and into it: float32[n], n as fm_learner_facts.parameters says.
  *  FM_EINVAL another n; FM_ENONFINITE; FM_ENOMEM. */
 FM_NODISCARD fm_status fm_learner_decoder_get(const fm_learner *l, float *state, size_t n);

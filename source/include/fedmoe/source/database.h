@@ -1,0 +1,49 @@
+/*
+ * The rows of a query as CSV: what a table is loaded from (fm_table_read) when records lie in a database.
+ *
+ * Rows are fetched in batches and written as RFC 4180, each value quoted, so that no value can be taken
+ * for a delimiter; NULL is the text that the schema calls missing. Connections are for reading: SQLite
+ * is opened so, and of ODBC it is asked; that the account may only read is the administrator's affair.
+ * Values are wiped from the buffers here, passwords from the connection's text; what a driver holds is
+ * its own.
+ */
+#ifndef FEDMOE_SOURCE_DATABASE_H
+#define FEDMOE_SOURCE_DATABASE_H
+
+#include <stdbool.h>
+
+#include "fedmoe/base/memory.h"
+
+/** One query under way; of one thread. */
+typedef struct fm_database fm_database;
+
+/** How the rows are written: as the schema has it. */
+typedef struct {
+    bool header; /* the first line names the columns */
+    char delimiter;
+    const char *missing; /* for NULL; borrowed for the call */
+} fm_database_format;
+
+/**
+ * @param path  an SQLite file, borrowed; for error texts, too.
+ * @param query one statement that only reads.
+ * @return FM_OK; FM_ENOTFOUND; FM_EIO; FM_EINVAL: the query is not understood, writes, or gives no columns;
+ *         FM_ENOMEM. The text names the file and what the database says.
+ */
+FM_NODISCARD fm_status fm_database_sqlite(const char *path, const char *query,
+                                          const fm_database_format *f, fm_database **out);
+/**
+ * @param name       for error texts, never the connection's text; borrowed until fm_database_free.
+ * @param connection ODBC's, "DSN=clinic" or "Driver=...;...".
+ * @return as above; FM_EIO: no connection, with what the driver says.
+ */
+FM_NODISCARD fm_status fm_database_odbc(const char *name, const char *connection, const char *query,
+                                        const fm_database_format *f, fm_database **out);
+void fm_database_free(fm_database **d);
+
+/** Some more bytes of CSV: *n 1..room, 0 at the end. @param db fm_database *, as fm_table_input has it.
+ *  @return FM_OK; FM_EIO; FM_EPARSE: a value that is no text or number, or longer than a record may be;
+ *          FM_ENOMEM. The text names the row, the query's first being 1. */
+FM_NODISCARD fm_status fm_database_read(void *db, char *to, size_t room, size_t *n);
+
+#endif
