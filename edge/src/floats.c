@@ -10,7 +10,8 @@
 #endif
 
 #define LANES 16
-#define MOST 4 /* rows of either side at once */
+#define MOST 4                   /* rows of either side at once */
+#define AHEAD ((uintptr_t)16384) /* bytes */
 
 typedef float vf __attribute__((vector_size(LANES * sizeof(float))));
 typedef float vh __attribute__((vector_size(LANES / 2 * sizeof(float))));

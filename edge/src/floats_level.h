@@ -58,6 +58,8 @@ INLINE void NAME(totals)(const vf *v, float *out)
 
 /* ---- products ---- */
 
+/* Of one row the time is the memory's: weights that are so far ahead are asked for, as the
+ * processor's own fetching ends with a page. Beyond the last row a prefetch does nothing. */
 INLINE void NAME(step)(const size_t count, const size_t rows, const product *p, size_t k, size_t n,
                        vf sum[MOST][MOST])
 {
@@ -67,6 +69,9 @@ INLINE void NAME(step)(const size_t count, const size_t rows, const product *p, 
         NAME(load)(&a[i], p->x + i * p->columns + k, n);
     for (size_t r = 0; r < rows; r++) {
         NAME(load)(&b, p->w + r * p->columns + k, n);
+        if (count == 1)
+            __builtin_prefetch((const void *)((uintptr_t)(p->w + r * p->columns + k) + AHEAD), 0,
+                               2);
         for (size_t i = 0; i < count; i++)
             sum[i][r] += a[i] * b;
     }

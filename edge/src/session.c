@@ -120,6 +120,7 @@ static void carve(fm_carver *c, void *object)
     s->normed = fm_carve_floats(c, s->tile, f->width);
     s->result = fm_carve_floats(c, s->tile, f->width);
     s->logits = fm_carve_floats(c, s->chunk, f->vocabulary);
+    s->wide = fm_carve_floats(c, FM_WIDE_ROWS, greater(widest(f), f->query_head));
     fm_rotary_carve(c, s->options.context, f->rotary, &s->rotary);
     carve_attention(c, s);
     carve_pairs(c, s);

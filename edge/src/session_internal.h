@@ -14,8 +14,9 @@
 #include "fedmoe/model/rotary.h"
 #include "fedmoe/model/route.h"
 
-#define FM_BLOCK 64 /* positions of keys at once */
-#define FM_PAIRS 64 /* most pairs of a row and a head at once */
+#define FM_BLOCK 64     /* positions of keys at once */
+#define FM_PAIRS 64     /* most pairs of a row and a head at once */
+#define FM_WIDE_ROWS 16 /* rows in 8 bits that are widened at once */
 
 /* ---- rows in float32, or in 8 bits with a scale each: of a map or of the cache ---- */
 
@@ -28,9 +29,10 @@ typedef struct {
 
 /* Rows from `first` on of a map. */
 fm_edge_rows fm_edge_rows_of(const fm_edge_map *m, size_t first);
-/* y[i, j] = x[i] . row j for `count` rows of x and `rows` of r; y has a stride. */
+/* y[i, j] = x[i] . row j for `count` rows of x and `rows` of r; y has a stride.
+ * room: float32[FM_WIDE_ROWS, n]. */
 void fm_edge_rows_product(const fm_edge_rows *r, size_t rows, const float *x, size_t count,
-                          float *y, size_t stride);
+                          float *y, size_t stride, float *room);
 /* sum[i] += sum over j < counts[i] of p[i, j] row j; p [count, stride] is overwritten.
  * room: float32[most rows, n]. */
 void fm_edge_rows_mix(const fm_edge_rows *r, float *p, size_t stride, const size_t *counts,
@@ -107,6 +109,7 @@ struct fm_edge_session {
     int8_t *q[2];             /* [N, widest]: of a layer's rows, of what comes of them */
     float *scale[2];
     void *room;    /* of fm_int8_product */
+    float *wide;   /* [FM_WIDE_ROWS, widest] */
     float *logits; /* [chunk, V] */
     size_t chunk;
 };

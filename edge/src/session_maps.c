@@ -14,19 +14,32 @@ fm_edge_rows fm_edge_rows_of(const fm_edge_map *m, size_t first)
                            .n = m->columns };
 }
 
+/* From so many rows on it pays to widen the bytes once for all of them. */
+#define WIDEN 3
+
+/* The sums of fm_floats_product and fm_int8_product_float have one order: the same bits. */
 void fm_edge_rows_product(const fm_edge_rows *r, size_t rows, const float *x, size_t count,
-                          float *y, size_t stride)
+                          float *y, size_t stride, float *room)
 {
     const fm_int8_matrix m = { .q = r->q, .scale = r->scale, .rows = rows, .columns = r->n };
 
-    if (r->f)
+    if (r->f) {
         fm_floats_product(x, count, r->f, rows, r->n, y, stride);
-    else
+        return;
+    }
+    if (count < WIDEN) {
         fm_int8_product_float(&m, x, r->n, count, y, stride);
+        return;
+    }
+    for (size_t at = 0, n; at < rows; at += n) {
+        n = rows - at < FM_WIDE_ROWS ? rows - at : FM_WIDE_ROWS;
+        fm_floats_widen(r->q + at * r->n, room, n * r->n);
+        fm_floats_product(x, count, room, n, r->n, y + at, stride);
+        for (size_t i = 0; i < count; i++)
+            for (size_t j = at; j < at + n; j++)
+                y[i * stride + j] *= r->scale[j];
+    }
 }
-
-/* From so many rows on it pays to widen the bytes once for all of them. */
-#define WIDEN 3
 
 void fm_edge_rows_mix(const fm_edge_rows *r, float *p, size_t stride, const size_t *counts,
                       size_t count, float *sum, float *room)
@@ -69,7 +82,7 @@ void fm_edge_apply(const fm_edge_session *s, const fm_edge_map *m, const fm_edge
     if (in->q && r.q)
         fm_int8_product(&m->i8, in->q, in->scale, in->rows, y, m->rows, s->room);
     else
-        fm_edge_rows_product(&r, m->rows, in->x, in->rows, y, m->rows);
+        fm_edge_rows_product(&r, m->rows, in->x, in->rows, y, m->rows, s->wide);
     for (size_t i = 0; bias && i < in->rows; i++)
         fm_kernel_add_scaled(y + i * m->rows, 1.0f, bias, m->rows);
 }

@@ -92,11 +92,12 @@ static void block_scores(const fm_edge_session *s, const group *g, size_t at, si
     const fm_edge_rows keys = fm_edge_store_at(&s->keys, g->layer, g->key_head, at);
     fm_edge_rows positioned;
 
-    fm_edge_rows_product(&keys, n, a->query, pairs, a->scores, FM_BLOCK);
+    fm_edge_rows_product(&keys, n, a->query, pairs, a->scores, FM_BLOCK, s->wide);
     if (!is_latent(s))
         return;
     positioned = fm_edge_store_at(&s->values, g->layer, 0, at);
-    fm_edge_rows_product(&positioned, n, a->positioned, pairs, a->scores_positioned, FM_BLOCK);
+    fm_edge_rows_product(&positioned, n, a->positioned, pairs, a->scores_positioned, FM_BLOCK,
+                         s->wide);
     for (size_t p = 0; p < pairs; p++)
         fm_kernel_add_scaled(a->scores + p * FM_BLOCK, 1.0f, a->scores_positioned + p * FM_BLOCK,
                              n);

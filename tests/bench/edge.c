@@ -25,7 +25,7 @@
 #define MEGABYTE 1e6
 
 typedef struct {
-    const char *preset;
+    const char *preset, *svg;
     uint64_t tries, tokens;
     bool no_limits, no_speed;
 } setting;
@@ -250,9 +250,63 @@ static limited run_limited(const char *file, uint64_t megabytes, uint64_t tokens
     return out;
 }
 
+/* ---- the plot ---- */
+
+#define SIZES 7
+static const uint64_t sizes[SIZES] = { 300, 400, 500, 700, 1000, 1300, 1800 };
+
+static const char head[] =
+    "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 620 330\" role=\"img\">\n"
+    "<title>Tokens a second of a model of 1.31 billion parameters within limits of memory</title>\n"
+    "<style>svg{font:13px sans-serif}.paper{fill:#fff}.ink{fill:#1b1b1b}"
+    ".grid{stroke:#c9c9c9}.line{stroke:#0b5fa5;stroke-width:2;fill:none}.dot{fill:#0b5fa5}"
+    "@media screen and (prefers-color-scheme:dark){.paper{fill:#141414}.ink{fill:#e8e8e8}"
+    ".grid{stroke:#4a4a4a}.line{stroke:#7cc0ff}.dot{fill:#7cc0ff}}</style>\n"
+    "<rect class=\"paper\" width=\"620\" height=\"330\"/>\n";
+
+/* Limits from left to right, tokens a second from below. */
+static void put_plot(FILE *f, const limited *r)
+{
+    double most = 4.0;
+
+    for (size_t i = 0; i < SIZES; i++)
+        most = r[i].done ? fmax(most, 4.0 * ceil(r[i].rate / 4.0)) : most;
+    (void)fputs(head, f);
+    for (int i = 0; i <= 4; i++)
+        (void)fprintf(f,
+                      "<line class=\"grid\" x1=\"60\" x2=\"600\" y1=\"%d\" y2=\"%d\"/>"
+                      "<text class=\"ink\" x=\"52\" y=\"%d\" text-anchor=\"end\">%.0f</text>\n",
+                      280 - 60 * i, 280 - 60 * i, 284 - 60 * i, most * i / 4.0);
+    (void)fputs("<polyline class=\"line\" points=\"", f);
+    for (size_t i = 0; i < SIZES; i++)
+        if (r[i].done)
+            (void)fprintf(f, "%.1f,%.1f ", 60.0 + 0.3 * (double)sizes[i],
+                          280.0 - 240.0 * r[i].rate / most);
+    (void)fputs("\"/>\n", f);
+    for (size_t i = 0; i < SIZES; i++)
+        if (r[i].done)
+            (void)fprintf(f,
+                          "<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/><text "
+                          "class=\"ink\" x=\"%.1f\" y=\"300\" text-anchor=\"middle\">%llu</text>\n",
+                          60.0 + 0.3 * (double)sizes[i], 280.0 - 240.0 * r[i].rate / most,
+                          60.0 + 0.3 * (double)sizes[i], (unsigned long long)sizes[i]);
+    (void)fputs("<text class=\"ink\" x=\"60\" y=\"24\">tokens a second</text><text class=\"ink\" "
+                "x=\"600\" y=\"320\" text-anchor=\"end\">limit of memory, MB</text>\n</svg>\n",
+                f);
+}
+
+static void plot(const char *path, const limited *r)
+{
+    FILE *f = fopen(path, "w");
+
+    need(f ? FM_OK : fm_fail(FM_EIO, "cannot write %s", path));
+    put_plot(f, r);
+    need(fclose(f) == 0 ? FM_OK : fm_fail(FM_EIO, "cannot write %s", path));
+}
+
 static void limits(const setting *s, const char *dir)
 {
-    static const uint64_t sizes[] = { 300, 400, 500, 700, 1000, 1300, 1800 };
+    limited results[SIZES];
     char file[512];
     struct stat info;
     fm_edge_model *m = NULL;
@@ -270,8 +324,8 @@ static void limits(const setting *s, const char *dir)
     fm_decoder_layout_free(&layout);
     fm_edge_model_free(&m);
     printf("%-12s %14s %14s %12s\n", "limit, MB", "resident, MB", "group, MB", "tokens/s");
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        const limited r = run_limited(file, sizes[i], s->tokens);
+    for (size_t i = 0; i < SIZES; i++) {
+        const limited r = results[i] = run_limited(file, sizes[i], s->tokens);
 
         if (r.done)
             printf("%-12llu %14.0f %14.0f %12.2f\n", (unsigned long long)sizes[i],
@@ -280,6 +334,8 @@ static void limits(const setting *s, const char *dir)
             printf("%-12llu %14s\n", (unsigned long long)sizes[i], "refused");
         (void)fflush(stdout);
     }
+    if (s->svg)
+        plot(s->svg, results);
 }
 
 int main(int argc, char **argv)
@@ -290,6 +346,7 @@ int main(int argc, char **argv)
           0 },
         { "tries", FM_CLI_U64, &s.tries, "N", "of which the best counts", false, 1, 1000 },
         { "tokens", FM_CLI_U64, &s.tokens, "N", "to write within a limit", false, 1, 10000 },
+        { "svg", FM_CLI_STRING, &s.svg, "FILE", "a plot of speed and limits", false, 0, 0 },
         { "no-limits", FM_CLI_FLAG, &s.no_limits, NULL, "no large model", false, 0, 0 },
         { "no-speed", FM_CLI_FLAG, &s.no_speed, NULL, "the large model alone", false, 0, 0 },
     };

@@ -78,8 +78,46 @@ static void position_16000_is_that_of_a_reference_in_double(void)
     free(tokens);
 }
 
+#ifdef __SANITIZE_ADDRESS__ /* where it takes five times as long */
+#define FAR 4000
+#else
+#define FAR AT
+#endif
+
+/* Of the second layer all rows of the first are needed. */
+static void two_layers_are_those_of_the_decoder(void)
+{
+    uint32_t *tokens = calloc(LENGTH, sizeof *tokens);
+    const uint32_t end = FAR + 1;
+    const fm_decoder_batch batch = { .tokens = tokens, .ends = &end, .sequences = 1 };
+
+    edge_tokens(tokens, LENGTH, 62);
+    for (size_t n = 0; n < FM_TEST_COUNT(configs); n++) {
+        char *config = strdup(configs[n]);
+        float want[VOCABULARY], got[VOCABULARY];
+        fm_decoder *d = NULL;
+        fm_edge_model *m = NULL;
+        fm_edge_session *s;
+
+        strstr(config, "layers\":1")[strlen("layers\":")] = '2';
+        edge_random_decoder(config, end, &d);
+        CU_ASSERT_EQUAL(fm_decoder_last_logits(d, &batch, want), FM_OK);
+        edge_random_open(config, false, &m);
+        s = edge_session(m, LENGTH, 0, FM_CACHE_FLOAT, false);
+        CU_ASSERT_EQUAL(fm_edge_read(s, tokens, end, got), FM_OK);
+        printf("\n    %zu: within %.1e", n, edge_farthest(got, want, VOCABULARY));
+        CU_ASSERT(edge_farthest(got, want, VOCABULARY) < 1e-3);
+        fm_edge_session_free(&s);
+        fm_edge_model_free(&m);
+        fm_decoder_free(&d);
+        free(config);
+    }
+    free(tokens);
+}
+
 static const fm_test tests[] = {
     { "position 16000 is that of a reference in double",
       position_16000_is_that_of_a_reference_in_double },
+    { "two layers are those of the decoder", two_layers_are_those_of_the_decoder },
 };
 const fm_test_suite suite_long = { "edge.long", tests, FM_TEST_COUNT(tests) };

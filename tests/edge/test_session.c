@@ -323,6 +323,38 @@ static void a_cache_in_8_bits_is_near(void)
     }
 }
 
+/* Of random models, which 8 bits cost more than trained ones: a chosen expert flips. */
+static void weights_in_8_bits_are_near(void)
+{
+    for (size_t n = 0; n < decoder_fixture_count; n++) {
+        decoder_fixture f;
+        uint32_t tokens[EDGE_ROWS];
+        double loss[3] = { 0.0, 0.0, 0.0 }; /* float32, weights in 8 bits, inputs too */
+
+        if (!decoder_fixture_load(decoder_fixture_names[n], &f))
+            return;
+        edge_fixture_tokens(&f, "input_ids", tokens, EDGE_ROWS);
+        for (int kind = 0; kind < 3; kind++) {
+            fm_edge_model *m = NULL;
+            fm_edge_session *s;
+
+            if (!edge_fixture_open(decoder_fixture_names[n], kind > 0, &m))
+                return;
+            s = edge_session(m, EDGE_ROWS, 0, FM_CACHE_FLOAT, kind == 1);
+            CU_ASSERT_EQUAL(fm_edge_loss(s, tokens, EDGE_ROWS, &loss[kind]), FM_OK);
+            loss[kind] /= EDGE_ROWS - 1;
+            fm_edge_session_free(&s);
+            fm_edge_model_free(&m);
+        }
+        printf("\n    %s: %.4f a token, weights in 8 bits %+.4f, inputs too %+.4f",
+               decoder_fixture_names[n], loss[0], loss[1] - loss[0], loss[2] - loss[0]);
+        CU_ASSERT_DOUBLE_EQUAL(loss[1], loss[0], 0.03);
+        CU_ASSERT_DOUBLE_EQUAL(loss[2], loss[0], 0.05);
+        CU_ASSERT(loss[1] != loss[0] && loss[2] != loss[1]);
+        decoder_fixture_free(&f);
+    }
+}
+
 static const fm_test tests[] = {
     { "logits are those of transformers", logits_are_those_of_transformers },
     { "the greedy continuation is the same", the_greedy_continuation_is_the_same },
@@ -334,5 +366,6 @@ static const fm_test tests[] = {
     { "bad options are refused", bad_options_are_refused },
     { "hostile tokens leave the text as it is", hostile_tokens_leave_the_text_as_it_is },
     { "a cache in 8 bits is near", a_cache_in_8_bits_is_near },
+    { "weights in 8 bits are near", weights_in_8_bits_are_near },
 };
 const fm_test_suite suite_session = { "edge.session", tests, FM_TEST_COUNT(tests) };
