@@ -285,7 +285,7 @@ int main(int argc, char **argv)
                                .options = list,
                                .option_count = sizeof list / sizeof list[0] };
     bench_blas blas;
-    int first = 0, code;
+    int first = 0, code = 1;
 
     if (fm_random_init() != FM_OK || !fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;

@@ -119,7 +119,10 @@ static double largest(const fm_heads *h, size_t length)
 
 static void check(size_t length, size_t query, size_t value)
 {
-    rig r = { .a = { HEADS, KEYS, query, value, 0.7f }, .rows = BEFORE + length };
+    rig r = {
+        .a = { .heads = HEADS, .key_heads = KEYS, .query = query, .value = value, .scale = 0.7f },
+        .rows = BEFORE + length
+    };
     double *p = calloc(length * length, sizeof *p), off = 0.0;
     fm_arena *arena = NULL;
     fm_rng_seed state;
@@ -159,7 +162,8 @@ static void tiles_are_plain_attention_for_every_length(void)
 /* Scores so far apart that only the running maximum keeps them finite. */
 static void large_scores_stay_finite(void)
 {
-    rig r = { .a = { HEADS, KEYS, 8, 8, 1.0f }, .rows = BEFORE + 100 };
+    rig r = { .a = { .heads = HEADS, .key_heads = KEYS, .query = 8, .value = 8, .scale = 1.0f },
+              .rows = BEFORE + 100 };
     fm_arena *arena = NULL;
 
     CU_ASSERT_EQUAL_FATAL(fm_carve_all(carve, &r, &arena), FM_OK);

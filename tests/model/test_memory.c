@@ -123,7 +123,10 @@ static void a_decoder_step_never_allocates(void)
         const fm_decoder_config c = decoder_small(n / 2);
         const fm_decoder_options o = { .max_tokens = 9,
                                        .train = n % 2 ? FM_TRAIN_NONE : FM_TRAIN_ALL,
-                                       .adapters = { n % 2 ? 3 : 0, 6.0, FM_ADAPT_ALL, true } };
+                                       .adapters = { .rank = n % 2 ? 3 : 0,
+                                                     .alpha = 6.0,
+                                                     .maps = FM_ADAPT_ALL,
+                                                     .train_a = true } };
         const double factors[] = { 1e3, 1e9 };
         const float weights[] = { 1.0f, 0.5f };
         float *theta = decoder_random(&c, 4), *out, logits[2 * 211];
@@ -205,9 +208,11 @@ static fm_status decoders(void)
 
     for (size_t n = 0; !st && n < DECODER_SMALL; n++) {
         const fm_decoder_config c = decoder_small(n);
-        const fm_decoder_options o = { .max_tokens = 9,
-                                       .train = n % 2 ? FM_TRAIN_NONE : FM_TRAIN_ALL,
-                                       .adapters = { n % 2 ? 3 : 0, 6.0, FM_ADAPT_ALL, false } };
+        const fm_decoder_options o = {
+            .max_tokens = 9,
+            .train = n % 2 ? FM_TRAIN_NONE : FM_TRAIN_ALL,
+            .adapters = { .rank = n % 2 ? 3 : 0, .alpha = 6.0, .maps = FM_ADAPT_ALL }
+        };
         fm_decoder *d = NULL, *worker = NULL;
 
         if (!(st = fm_decoder_new(&c, &o, &d)))

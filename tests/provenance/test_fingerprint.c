@@ -477,7 +477,7 @@ static void marks_at_once_lose_no_name(void)
 
         need(child >= 0, "fork");
         for (int i = 0; child == 0 && i < 12; i++) {
-            char name[32];
+            char name[48];
 
             (void)snprintf(name, sizeof name, "hospital %d %d", p, i);
             if (fm_fingerprint_names_add(d.key_path, name) != FM_OK)

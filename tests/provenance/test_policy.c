@@ -43,7 +43,7 @@ static void what_is_wrong_is_named_with_its_line(void)
 static fm_hash hash_of(const char *text)
 {
     fm_use_policy p = { 0 };
-    fm_hash h;
+    fm_hash h = { 0 };
 
     need(parse(text, &p) == FM_OK && fm_use_policy_hash(&p, &h) == FM_OK, text);
     fm_use_policy_fini(&p);

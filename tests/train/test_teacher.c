@@ -125,7 +125,7 @@ static double divergence(const text_rig *r, const fm_decoder *d, fm_teacher *t)
         const uint32_t n = (uint32_t)(r->corpus.starts[i + 1] - r->corpus.starts[i]);
         const fm_decoder_batch b = { r->corpus.tokens + r->corpus.starts[i], &n, 1, NULL };
         fm_decoder_soft soft;
-        double loss;
+        double loss = 0.0;
 
         need(fm_lesson_take(l, &i, &b, &soft) == FM_OK &&
                  fm_decoder_backward_soft(worker, &b, &soft, &loss) == FM_OK,
