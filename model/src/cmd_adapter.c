@@ -3,10 +3,9 @@
 #include <stdlib.h>
 
 #include "cmd.h"
-#include "fedmoe/base/file.h"
+#include "cmd_carry.h"
 #include "fedmoe/model/adapter_terms.h"
 #include "fedmoe/model/tabular.h"
-#include "fedmoe/provenance/derivation.h"
 
 #define FILE_MOST ((size_t)1 << 30)
 
@@ -51,21 +50,6 @@ static fm_status write_result(const request *r, const fm_decoder_folder *f, fm_d
     return fm_decoder_folder_write_about(f, flat, &whole, r->output);
 }
 
-/* A whole model's card lies beside its files, an adapter's within its one: PEFT's folder stays
- * PEFT's. */
-static fm_status carry_card(const request *r)
-{
-    char *path = NULL;
-    fm_status st;
-
-    if (r->merge)
-        return fm_card_carry(r->file, "merge", r->output);
-    if (!(st = fm_path_join(r->output, "adapter_model.safetensors", &path)))
-        st = fm_card_carry(r->file, "adapter", path);
-    free(path);
-    return st;
-}
-
 static fm_status convert(const request *r)
 {
     fm_decoder_folder *folder = NULL;
@@ -88,7 +72,7 @@ static fm_status convert(const request *r)
              !(st = fm_adapter_terms_read(file, d)))
         st = write_result(r, folder, d, &t, file);
     if (!st)
-        st = carry_card(r);
+        st = fm_cmd_carry_card(r->file, NULL, r->merge ? "merge" : "adapter", r->output);
     fm_decoder_free(&d);
     fm_decoder_folder_free(&folder);
     fm_safetensors_free(&file);

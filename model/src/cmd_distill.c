@@ -37,22 +37,6 @@ static void print_text(const fm_cmd_distilling *d, const fm_cmd_distill_about *a
     }
 }
 
-static json_t *test_json(const fm_cmd_distilling *d)
-{
-    json_t *after, *teacher;
-
-    if (!d->test)
-        return json_null();
-    after = fm_cmd_loss_json(&d->after);
-    teacher = fm_cmd_loss_json(&d->taught);
-    if (after && teacher && json_object_set(after, "teacher", teacher) != 0) {
-        json_decref(after);
-        after = NULL;
-    }
-    json_decref(teacher);
-    return after;
-}
-
 static fm_status print_json(const fm_cmd_distilling *d, const fm_cmd_distill_about *a)
 {
     json_t *meta = json_object();
@@ -63,7 +47,8 @@ static fm_status print_json(const fm_cmd_distilling *d, const fm_cmd_distill_abo
         (json_int_t)d->corpus->starts[d->corpus->sequences], "share", d->share, "temperature",
         d->temperature, "top", (json_int_t)d->most, "rounds", (json_int_t)d->training.rounds,
         "sampling_rate", d->training.sampling_rate, "learning_rate", d->training.learning_rate,
-        "owner_only", a->about.owner_only, "metadata", meta, "test", test_json(d));
+        "owner_only", a->about.owner_only, "metadata", meta, "test",
+        d->test ? fm_cmd_loss_json_beside(&d->after, "teacher", &d->taught) : json_null());
     fm_status st = j ? FM_OK : fm_fail(FM_ENOMEM, "no memory for the report");
 
     for (size_t i = 0; st == FM_OK && i < a->about.meta_count; i++)

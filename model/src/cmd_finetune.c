@@ -54,22 +54,6 @@ static void print_text(const fm_cmd_finetuning *f)
     }
 }
 
-static json_t *test_json(const fm_cmd_finetuning *f)
-{
-    json_t *after, *before;
-
-    if (!f->test)
-        return json_null();
-    after = fm_cmd_loss_json(&f->after);
-    before = fm_cmd_loss_json(&f->before);
-    if (after && before && json_object_set(after, "before", before) != 0) {
-        json_decref(after);
-        after = NULL;
-    }
-    json_decref(before);
-    return after;
-}
-
 static fm_status print_json(const fm_cmd_finetuning *f)
 {
     const fm_decoder_adapters *a = &f->options.adapters;
@@ -83,7 +67,9 @@ static fm_status print_json(const fm_cmd_finetuning *f)
         json_object_set_new(j, "trained", json_integer((json_int_t)f->trained)) != 0 ||
         json_object_set_new(j, "rank", json_integer((json_int_t)a->rank)) != 0 ||
         json_object_set_new(j, "alpha", json_real(a->alpha)) != 0 ||
-        json_object_set_new(j, "test", test_json(f)) != 0)
+        json_object_set_new(j, "test",
+                            f->test ? fm_cmd_loss_json_beside(&f->after, "before", &f->before)
+                                    : json_null()) != 0)
         st = fm_fail(FM_ENOMEM, "no memory for the report");
     else
         st = fm_json_print(j);

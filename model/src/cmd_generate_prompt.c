@@ -3,38 +3,10 @@
 #include <string.h>
 
 #include "cmd_generate.h"
+#include "cmd_tokens.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/log.h"
-#include "fedmoe/base/text.h"
 #include "fedmoe/model/corpus.h"
-
-/* "1,2,3" */
-static fm_status read_tokens(const char *text, size_t vocabulary, fm_token_list *out)
-{
-    size_t most = 1;
-    void *fresh;
-    fm_status st;
-
-    for (const char *p = text; *p; p++)
-        most += *p == ',';
-    if ((st = fm_alloc(most, sizeof *out->ids, &fresh)))
-        return st;
-    *out = (fm_token_list){ .ids = fresh, .cap = most };
-    for (const char *p = text;; p++) {
-        const size_t n = strcspn(p, ",");
-        char one[24];
-        uint64_t value = 0;
-
-        (void)snprintf(one, sizeof one, "%.*s", n < sizeof one ? (int)n : 0, p);
-        if (!fm_text_u64(one, &value) || value >= vocabulary)
-            return fm_fail(FM_EINVAL, "--tokens: '%.*s' is not a token; 0 to %zu are",
-                           n < 40 ? (int)n : 40, p, vocabulary - 1);
-        out->ids[out->count++] = (uint32_t)value;
-        p += n;
-        if (!*p)
-            return FM_OK;
-    }
-}
 
 static fm_status encode(const fm_tokenizer *t, const void *text, size_t len, fm_token_list *out)
 {
@@ -88,7 +60,7 @@ fm_status fm_cmd_generate_prompt(const fm_cmd_generate_request *r, fm_cmd_genera
     fm_status st = find_end(r, g);
 
     if (!st)
-        st = r->tokens ? read_tokens(r->tokens, vocabulary, &g->text) : read_text(r, g);
+        st = r->tokens ? fm_cmd_tokens_parse(r->tokens, vocabulary, &g->text) : read_text(r, g);
     if (st)
         return st;
     /* Some tokenizers end every text: this one goes on. */

@@ -1,11 +1,9 @@
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cmd.h"
+#include "cmd_tokens.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/safetensors.h"
-#include "fedmoe/base/text.h"
 #include "fedmoe/model/decoder_adapter.h"
 
 typedef struct {
@@ -17,50 +15,21 @@ typedef struct {
     fm_decoder_folder *folder;
     fm_adapter_file *adapter;
     fm_decoder *decoder;
-    uint32_t *tokens;
-    uint32_t count;
+    fm_token_list tokens;
     float *logits; /* [count, vocabulary] */
 } work;
-
-/* "1,2,3" */
-static fm_status read_tokens(const char *text, size_t vocabulary, work *w)
-{
-    size_t most = 1;
-    void *fresh;
-    fm_status st;
-
-    for (const char *p = text; *p; p++)
-        most += *p == ',';
-    if (most > UINT32_MAX)
-        return fm_fail(FM_EINVAL, "--tokens: too many");
-    if ((st = fm_alloc(most, sizeof *w->tokens, &fresh)))
-        return st;
-    w->tokens = fresh;
-    for (const char *p = text;; p++) {
-        const size_t n = strcspn(p, ",");
-        char one[24];
-        uint64_t value = 0;
-
-        (void)snprintf(one, sizeof one, "%.*s", n < sizeof one ? (int)n : 0, p);
-        if (!fm_text_u64(one, &value) || value >= vocabulary)
-            return fm_fail(FM_EINVAL, "--tokens: '%.*s' is not a token; 0 to %zu are",
-                           n < 40 ? (int)n : 40, p, vocabulary - 1);
-        w->tokens[w->count++] = (uint32_t)value;
-        p += n;
-        if (!*p)
-            return FM_OK;
-    }
-}
 
 static fm_status compute(const request *r, work *w)
 {
     fm_decoder_batch batch = { .sequences = 1 };
     fm_decoder_options o = { .train = FM_TRAIN_NONE };
+    uint32_t end;
     void *fresh;
     fm_status st;
 
     if ((st = fm_decoder_folder_open(r->model, &w->folder)) ||
-        (st = read_tokens(r->tokens, fm_decoder_folder_config(w->folder)->vocabulary, w)))
+        (st = fm_cmd_tokens_parse(r->tokens, fm_decoder_folder_config(w->folder)->vocabulary,
+                                  &w->tokens)))
         return st;
     if (r->adapter) {
         if ((st = fm_adapter_file_open(r->adapter, fm_decoder_folder_config(w->folder),
@@ -68,11 +37,12 @@ static fm_status compute(const request *r, work *w)
             return st;
         o.adapters = fm_adapter_file_adapters(w->adapter);
     }
-    o.max_tokens = w->count;
-    batch.tokens = w->tokens;
-    batch.ends = &w->count;
-    if ((st = fm_alloc(w->count, fm_decoder_folder_config(w->folder)->vocabulary * sizeof(float),
-                       &fresh)))
+    end = (uint32_t)w->tokens.count;
+    o.max_tokens = w->tokens.count;
+    batch.tokens = w->tokens.ids;
+    batch.ends = &end;
+    if ((st = fm_alloc(w->tokens.count,
+                       fm_decoder_folder_config(w->folder)->vocabulary * sizeof(float), &fresh)))
         return st;
     w->logits = fresh;
     if ((st = fm_decoder_folder_load(w->folder, &o, &w->decoder)) ||
@@ -89,7 +59,7 @@ static fm_status run(const request *r)
     fm_status st = fm_file_check_output(r->output, r->force, inputs, 1);
 
     if (!st && !(st = compute(r, &w))) {
-        logits.shape[0] = w.count;
+        logits.shape[0] = w.tokens.count;
         logits.shape[1] = fm_decoder_folder_config(w.folder)->vocabulary;
         logits.data = (const uint8_t *)w.logits;
         logits.bytes = logits.shape[0] * logits.shape[1] * sizeof(float);
@@ -98,7 +68,7 @@ static fm_status run(const request *r)
     fm_decoder_free(&w.decoder);
     fm_adapter_file_free(&w.adapter);
     fm_decoder_folder_free(&w.folder);
-    free(w.tokens);
+    fm_token_list_fini(&w.tokens);
     free(w.logits);
     return st;
 }

@@ -86,6 +86,18 @@ json_t *fm_cmd_loss_json(const fm_text_loss *l)
                      "predictions", (json_int_t)l->predictions);
 }
 
+json_t *fm_cmd_loss_json_beside(const fm_text_loss *l, const char *name, const fm_text_loss *other)
+{
+    json_t *j = fm_cmd_loss_json(l), *beside = fm_cmd_loss_json(other);
+
+    if (j && beside && json_object_set(j, name, beside) != 0) {
+        json_decref(j);
+        j = NULL;
+    }
+    json_decref(beside);
+    return j;
+}
+
 void fm_cmd_loss_print(const char *name, const fm_text_loss *l)
 {
     const double perplexity = exp(l->loss);

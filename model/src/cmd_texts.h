@@ -30,6 +30,8 @@ void fm_cmd_texts_close(fm_cmd_texts *t);
 
 /** "loss", "perplexity", "predictions"; NULL: no memory. */
 json_t *fm_cmd_loss_json(const fm_text_loss *l);
+/** The same, with another loss under `name`. */
+json_t *fm_cmd_loss_json_beside(const fm_text_loss *l, const char *name, const fm_text_loss *other);
 void fm_cmd_loss_print(const char *name, const fm_text_loss *l);
 
 #endif

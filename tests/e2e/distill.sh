@@ -4,33 +4,11 @@
 model="$BIN/fedmoe-model"
 cd "$WORK" || exit 1
 
-# exits CODE FILE TEXT COMMAND...: with that code, and why.
-exits() {
-    local code=$1 file=$2 text=$3 rc
-    shift 3
-    "$@" >"$file" 2>&1
-    rc=$?
-    [ $rc = "$code" ] || { echo "  exit $rc, not $code: $*" >&2; return 1; }
-    says "$file" "$text"
-}
-
 # A token for each byte, and texts of forty people who say much the same; another tokenizer.
+python3 "$SOURCE/tests/e2e/byte_tokenizer.py" tokenizer.json
+python3 "$SOURCE/tests/e2e/byte_tokenizer.py" turned.json 1
 python3 - <<'EOF'
-import csv, json
-seen = [b for b in range(256) if 33 <= b < 127 or 161 <= b != 173]
-letters = {b: chr(b) for b in seen}
-letters.update({b: chr(256 + i) for i, b in enumerate(b for b in range(256) if b not in seen)})
-plain = dict(single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
-def write(path, turn):
-    json.dump({
-        "version": "1.0", "normalizer": None,
-        "added_tokens": [dict(plain, id=256, content="<|endoftext|>")],
-        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
-        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
-        "model": {"type": "BPE", "merges": [], "vocab": {letters[b]: (b + turn) % 256 for b in range(256)}},
-    }, open(path, "w"))
-write("tokenizer.json", 0)
-write("turned.json", 1)
+import csv
 for name, first, last in ("notes.csv", 0, 40), ("held.csv", 40, 50):
     w = csv.writer(open(name, "w"))
     w.writerow(["who", "note"])

@@ -57,6 +57,8 @@ check "any bytes become UTF-8" python3 -c 'import sys; sys.stdin.buffer.read().d
 for option in "--log $WORK/log" "--purpose care" "--acknowledge-policy 00"; do
     check "without a policy no ${option%% *}" fails 1 "nothing is recorded" --prompt ab $option
 done
+check "a text where token ids belong" fails 1 "item 2 is not a token" --tokens '1,Mrs Smith,2'
+check "is not repeated" bash -c '! grep -q Smith "$1"' _ "$WORK/err"
 check "the text ends at the model's context" is context \
     "$(json stopped --prompt ab --temperature 0 --max-tokens 600)"
 check "or at the one that is asked for" is context "$(json stopped --tokens 3 --seed 1 --context 8)"
@@ -66,7 +68,7 @@ check "no prompt is a mistake" fails 1 'one of --prompt, --prompt-file, --tokens
 check "so are two" fails 1 'one of --prompt' --prompt a --tokens 1
 check "no model" bash -c '! "$1" generate --model "$2" --prompt a 2>"$3" && grep -q nothing "$3"' _ \
     "$model" "$WORK/nothing" "$WORK/err"
-check "a token that is none" fails 1 "'99999' is not a token" --tokens 1,99999
+check "a token that is none" fails 1 "item 2 is not a token" --tokens 1,99999
 check "a prompt beyond the context" \
     fails 1 'the prompt has 2 tokens; there is room for 1 (--context)' --prompt 'ab ab' --context 1
 check "a context beyond the model's" fails 1 'the model was made for 512' --prompt ab --context 513

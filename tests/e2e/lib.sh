@@ -132,6 +132,16 @@ says() {
     }
 }
 
+# exits CODE FILE TEXT COMMAND...: with that code, and why.
+exits() {
+    local code=$1 file=$2 text=$3 rc
+    shift 3
+    "$@" >"$file" 2>&1
+    rc=$?
+    [ $rc = "$code" ] || { echo "  exit $rc, not $code: $*" >&2; return 1; }
+    says "$file" "$text"
+}
+
 # refused FILE PATTERN COMMAND...: exit 1, and the sentence on standard error.
 refused() {
     local file=$1 pattern=$2 rc

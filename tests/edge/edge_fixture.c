@@ -137,3 +137,15 @@ double edge_farthest(const float *a, const float *b, size_t n)
             most = fabs((double)a[i] - (double)b[i]);
     return most;
 }
+
+void edge_int8_make(const decoder_folder_spec *spec, char *dir, char *file)
+{
+    float *flat;
+    size_t n;
+
+    fm_test_tmpdir(dir, DECODER_PATH);
+    decoder_path(dir, "int8.safetensors", file);
+    decoder_folder_make(dir, spec, &flat, &n);
+    CU_ASSERT_EQUAL_FATAL(fm_edge_write(dir, file, NULL), FM_OK);
+    free(flat);
+}

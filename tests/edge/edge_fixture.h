@@ -4,6 +4,7 @@
 
 #include "decoder_fixture.h"
 #include "fedmoe/edge/session.h"
+#include "folder_fixture.h"
 
 #define EDGE_SEQUENCES 4
 #define EDGE_LENGTH 32
@@ -28,5 +29,8 @@ void edge_tokens(uint32_t *out, size_t count, uint64_t seed);
 fm_edge_session *edge_session(const fm_edge_model *m, size_t context, size_t tile,
                               fm_edge_cache cache, bool float_inputs);
 double edge_farthest(const float *a, const float *b, size_t n);
+
+/** A random model of that kind in 8 bits, in a fresh folder: where both are, of DECODER_PATH bytes. */
+void edge_int8_make(const decoder_folder_spec *spec, char *dir, char *file);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "edge_fixture.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/random.h"
 #include "folder_fixture.h"
@@ -22,15 +23,9 @@ static world make(void)
 {
     const decoder_folder_spec spec = { .config = decoder_v3, .dtype = "F32" };
     world w = { 0 };
-    float *flat;
-    size_t n;
 
-    fm_test_tmpdir(w.dir, sizeof w.dir);
-    decoder_path(w.dir, "int8.safetensors", w.file);
-    decoder_folder_make(w.dir, &spec, &flat, &n);
-    CU_ASSERT_EQUAL_FATAL(fm_edge_write(w.dir, w.file, NULL), FM_OK);
+    edge_int8_make(&spec, w.dir, w.file);
     CU_ASSERT_EQUAL_FATAL(fm_file_read(w.file, (size_t)1 << 24, &w.bytes), FM_OK);
-    free(flat);
     return w;
 }
 

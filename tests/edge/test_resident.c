@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "edge_fixture.h"
 #include "fedmoe/base/random.h"
 #include "folder_fixture.h"
 #include "model_internal.h"
@@ -59,17 +60,11 @@ static world make(void)
 {
     const decoder_folder_spec spec = { .config = large, .dtype = "BF16" };
     world w = { 0 };
-    float *flat;
-    size_t n;
 
-    fm_test_tmpdir(w.dir, sizeof w.dir);
-    decoder_path(w.dir, "int8.safetensors", w.file);
-    decoder_folder_make(w.dir, &spec, &flat, &n);
-    CU_ASSERT_EQUAL_FATAL(fm_edge_write(w.dir, w.file, NULL), FM_OK);
+    edge_int8_make(&spec, w.dir, w.file);
     CU_ASSERT_EQUAL_FATAL(fm_edge_model_open(w.file, &w.m), FM_OK);
     for (size_t i = 0; i < 16; i++)
         w.sums[i] = look(w.m, i / 8, i % 8);
-    free(flat);
     return w;
 }
 

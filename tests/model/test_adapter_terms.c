@@ -28,9 +28,11 @@ static const char *const lines[] = {
 /* All lines but `without` (LINES: none), with `with` in its place. */
 static void compose(size_t without, const char *with, char out[8192])
 {
+    size_t n = 0;
+
     out[0] = '\0';
-    for (size_t i = 0; i < LINES; i++)
-        strcat(out, i == without ? with : lines[i]);
+    for (size_t i = 0; i < LINES && n < 8192; i++)
+        n += (size_t)snprintf(out + n, 8192 - n, "%s", i == without ? with : lines[i]);
 }
 
 static bool same(const fm_adapter_terms *a, const fm_adapter_terms *b)
@@ -67,7 +69,7 @@ static void what_terms_say(void)
     CU_ASSERT(t.rank == 8 && t.alpha == 16.0 && t.seed == 5 && t.context == 512);
     CU_ASSERT_STRING_EQUAL(t.end_token, "");
     t.alpha = 1.0 / 3.0;
-    strcpy(t.end_token, "<\xef\xbd\x9c end of it \xef\xbd\x9c>");
+    (void)snprintf(t.end_token, sizeof t.end_token, "%s", "<\xef\xbd\x9c end of it \xef\xbd\x9c>");
     CU_ASSERT_EQUAL(fm_adapter_terms_write(&t, &out), FM_OK);
     CU_ASSERT_EQUAL_FATAL(parse((const char *)out.data, &again), FM_OK);
     CU_ASSERT(same(&t, &again));
