@@ -55,7 +55,7 @@ check "the output is not replaced unasked" refused "$WORK/out" "is there already
     "$model" logits --model "$WORK/base" --tokens 1,2 --output "$WORK/logits"
 check "a token that is none" refused "$WORK/out" "item [0-9]+ is not a token; numbers from 0 to 299 are" \
     "$model" logits --model "$WORK/base" --tokens 1,300 --output "$WORK/x"
-check "no tokens" refused "$WORK/out" "item 1 is not a token" \
+check "no tokens" refused "$WORK/out" "item 2 is not a token" \
     "$model" logits --model "$WORK/base" --tokens 1,,2 --output "$WORK/x"
 
 sed 's/"silu"/"gelu"/' "$WORK/base/config.json" >"$WORK/again/config.json"
