@@ -243,14 +243,15 @@ static fm_cli_result parse_all(parse *p)
     while (p->next < p->argc) {
         const char *arg = p->argv[p->next];
         fm_cli_result result;
+        bool all;
 
         if (arg[0] != '-' || arg[1] == '\0') {
             p->next++;
         } else if (strcmp(arg, "--") == 0) {
             take(p, 1);
             p->next = p->argc;
-        } else if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
-            fm_cli_print_help(p->spec);
+        } else if (fm_cli_is_help(arg, &all)) {
+            fm_cli_print_help(p->spec, all);
             return FM_CLI_HELP_SHOWN;
         } else if (p->argc == 2 && fm_cli_answer(p->spec, arg)) {
             return FM_CLI_HELP_SHOWN;

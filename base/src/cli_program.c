@@ -39,31 +39,113 @@ static bool is_group(const fm_cli_program *p, const char *word)
     return false;
 }
 
-static void print_program_help(const fm_cli_program *p, FILE *to, const char *group)
-{
-    size_t width = 0;
+/* The commands of a program, or of one group of it. */
+typedef struct {
+    const fm_cli_program *program;
+    const char *group;
+} listing;
 
-    for (size_t i = 0; i < p->command_count; i++)
-        if (fm_cli_in_group(&p->commands[i], group) && strlen(p->commands[i].name) > width)
-            width = strlen(p->commands[i].name);
-    fprintf(to, "Usage: %s %s%sCOMMAND [OPTION]...\n\n", p->program, group, *group ? " " : "");
-    if (!*group) {
+/* Length of the name's first word when the command stands for its whole group in a short list. */
+static size_t as_group(const listing *l, size_t i, const fm_cli_view *view)
+{
+    const char *space = strchr(l->program->commands[i].name, ' ');
+
+    return view->rare || *l->group || !space ? 0 : (size_t)(space - l->program->commands[i].name);
+}
+
+static bool is_listed(const listing *l, size_t i, const fm_cli_view *view)
+{
+    const fm_cli_command *c = l->program->commands;
+    const size_t len = as_group(l, i, view);
+
+    if (!fm_cli_in_group(&c[i], l->group) || i >= view->entries ||
+        (!view->rare && fm_cli_lists(l->program->rare, c[i].name)))
+        return false;
+    for (size_t k = 0; len > 0 && k < i; k++)
+        if (as_group(l, k, view) == len && strncmp(c[k].name, c[i].name, len) == 0)
+            return false;
+    return view->rare || *l->group || len > 0 || !is_group(l->program, c[i].name);
+}
+
+/* "ledger  show, verify, export, import" */
+static void list_group(FILE *to, const listing *l, size_t first, size_t len, int width)
+{
+    const fm_cli_command *c = l->program->commands;
+    char words[256];
+    size_t used = 0;
+
+    for (size_t i = first; i < l->program->command_count && used < sizeof words; i++)
+        if (strncmp(c[i].name, c[first].name, len + 1) == 0)
+            used += (size_t)snprintf(words + used, sizeof words - used, "%s%s",
+                                     used > 0 ? ", " : "", c[i].name + len + 1);
+    fprintf(to, "  %-*.*s  ", width, (int)len, c[first].name);
+    fm_cli_print_wrapped(to, words, width + 4);
+}
+
+/* @return how many commands of the listing are not shown, each in a group for itself. */
+static size_t list_commands(FILE *to, const listing *l, const fm_cli_view *view)
+{
+    const fm_cli_program *p = l->program;
+    size_t width = 0, left_out = 0;
+
+    for (size_t i = 0; i < p->command_count; i++) {
+        const size_t len =
+            as_group(l, i, view) ? as_group(l, i, view) : strlen(p->commands[i].name);
+
+        if (is_listed(l, i, view) && len > width)
+            width = len;
+    }
+    for (size_t i = 0; i < p->command_count; i++) {
+        const size_t len = as_group(l, i, view);
+
+        if (!is_listed(l, i, view)) {
+            left_out += fm_cli_in_group(&p->commands[i], l->group) && len == 0;
+        } else if (len > 0) {
+            list_group(to, l, i, len, (int)width);
+        } else {
+            fprintf(to, "  %-*s  ", (int)width, p->commands[i].name);
+            fm_cli_print_wrapped(to, p->commands[i].summary, (int)width + 4);
+        }
+    }
+    return left_out;
+}
+
+static void program_page(FILE *to, const void *what, const fm_cli_view *view)
+{
+    const listing *l = what;
+    const fm_cli_program *p = l->program;
+    size_t left_out;
+
+    fprintf(to, "Usage: %s %s%sCOMMAND [OPTION]...\n\n", p->program, l->group,
+            *l->group ? " " : "");
+    if (!*l->group) {
         fm_cli_print_wrapped(to, p->summary, 0);
         fputc('\n', to);
     }
     fprintf(to, "Commands:\n");
-    for (size_t i = 0; i < p->command_count; i++)
-        if (fm_cli_in_group(&p->commands[i], group))
-            fprintf(to, "  %-*s  %s\n", (int)width, p->commands[i].name, p->commands[i].summary);
-    if (*group) {
+    left_out = list_commands(to, l, view);
+    if (*l->group) {
         fprintf(to, "\nTry '%s COMMAND --help' for one command.\n", p->program);
         return;
     }
-    fprintf(to, "\nOptions:\n"
-                "  --help        show this text; after a command, that command's\n"
-                "  --version     show the version\n"
-                "  --completion  print a completion script for bash\n");
-    fm_cli_print_examples(to, p->examples);
+    if (view->rare)
+        fprintf(to, "\nOptions:\n"
+                    "  --help        show this text; after a command, that command's\n"
+                    "  --version     show the version\n"
+                    "  --completion  print a completion script for bash\n");
+    else
+        fprintf(to,
+                "\nAll of it%s: --help=all. Of one: %s COMMAND --help.\n"
+                "Also: --version, --completion (prints a completion script for bash).\n",
+                left_out > 0 ? ", and rarer commands" : "", p->program);
+    fm_cli_print_examples(to, p->examples, view->examples);
+}
+
+static void print_program_help(const fm_cli_program *p, FILE *to, const char *group, bool all)
+{
+    const listing l = { .program = p, .group = group };
+
+    fm_cli_print_page(to, program_page, &l, all, p->command_count, p->examples);
 }
 
 /* Words of argv that name a command: 1 or 2; 0 when there is no such command. */
@@ -90,7 +172,7 @@ static int unknown_command(const fm_cli_program *p, int argc, char **argv)
 
     if (group && argc < 3) {
         fprintf(stderr, "%s: '%s' needs a second word\n\n", p->program, argv[1]);
-        print_program_help(p, stderr, argv[1]);
+        print_program_help(p, stderr, argv[1], false);
         return 2;
     }
     (void)snprintf(tried, sizeof tried, group ? SHOWN " " SHOWN : SHOWN, argv[1],
@@ -108,18 +190,15 @@ static int unknown_command(const fm_cli_program *p, int argc, char **argv)
     return usage_exit(p, tried[0] == '-' ? "unknown option" : "unknown command", tried, nearest);
 }
 
-static bool is_help(const char *arg)
-{
-    return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
-}
-
 /* What the program answers by itself. @return whether it did. */
 static bool answer(const fm_cli_program *p, int argc, char **argv)
 {
-    if (is_help(argv[1]))
-        print_program_help(p, stdout, "");
-    else if (argc > 2 && is_help(argv[2]) && is_group(p, argv[1]))
-        print_program_help(p, stdout, argv[1]);
+    bool all;
+
+    if (fm_cli_is_help(argv[1], &all))
+        print_program_help(p, stdout, "", all);
+    else if (argc > 2 && fm_cli_is_help(argv[2], &all) && is_group(p, argv[1]))
+        print_program_help(p, stdout, argv[1], all);
     else if (strcmp(argv[1], "--version") == 0)
         fm_cli_print_version(p->program);
     else if (strcmp(argv[1], "--completion") == 0)
@@ -132,7 +211,7 @@ static bool answer(const fm_cli_program *p, int argc, char **argv)
 int fm_cli_main(const fm_cli_program *p, int argc, char **argv)
 {
     if (argc < 2) {
-        print_program_help(p, stderr, "");
+        print_program_help(p, stderr, "", false);
         return 2;
     }
     if (fm_random_init() != FM_OK)

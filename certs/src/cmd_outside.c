@@ -48,8 +48,8 @@ int fm_certs_request(int argc, char **argv)
         .examples = "fedmoe-certs request --directory hospital-a --federation heart-study "
                     "--name hospital-a\n"
                     "fedmoe-certs request --directory hospital-a --federation heart-study "
-                    "--name hospital-a --key 'pkcs11:token=fedmoe;object=hospital-a"
-                    "?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:pin'",
+                    "--name hospital-a --key 'pkcs11:token=t;object=a"
+                    "?module-path=/lib/x.so&pin-source=file:pin'",
         .options = options,
         .option_count = COUNT(options),
     };

@@ -143,6 +143,9 @@ int fm_cmd_finetune(int argc, char **argv)
     fm_cli_option options[OPTIONS_MAX];
     fm_cli_spec spec = {
         .program = program,
+        .rare = "modules, alpha, train-a, square, full, expected-units, no-privacy, adapter, "
+                "context, end-token, max-unit-sequences, seed, rounds, sampling-rate, "
+                "learning-rate, clip-norm, exact, threads, json",
         .summary = "Adapt a language model to texts with differential privacy: the training of a "
                    "federation, on one machine. Nothing needs tuning; what was chosen is printed. "
                    "No ledger is kept: epsilons of several trainings add up.",

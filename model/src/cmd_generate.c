@@ -94,6 +94,7 @@ int fm_cmd_generate(int argc, char **argv)
     };
     const fm_cli_spec spec = {
         .program = program,
+        .rare = "tokens, top-k, top-p, seed, end-token, context, cache, float-inputs, log",
         .summary = "Write on from a text with a language model.",
         .examples = "fedmoe-model generate --model ward.safetensors --prompt 'Discharge summary:'\n"
                     "fedmoe-model generate --model ward.safetensors --prompt-file note.txt "

@@ -309,6 +309,8 @@ int fm_cmd_train(int argc, char **argv)
     fm_cli_option options[OPTIONS_MAX];
     fm_cli_spec spec = {
         .program = program,
+        .rare = "max-unit-rows, expected-units, model-config, seed, rounds, sampling-rate, "
+                "learning-rate, clip-norm, no-statistics-round, exact, threads",
         .summary = "Train a model on one file of records with differential privacy: the training "
                    "of a federation, on one machine. Nothing needs tuning; what was chosen is "
                    "printed. No ledger is kept: epsilons of several trainings add up.",

@@ -339,6 +339,73 @@ static void long_texts_are_broken_at_80_columns(void)
                "  --help  show this text\n");
 }
 
+static size_t lines(const char *text)
+{
+    size_t n = 0;
+
+    for (; (text = strchr(text, '\n')); text++)
+        n++;
+    return n;
+}
+
+/* 30 options of one line each, the last one required. */
+static fm_cli_spec of_many_options(fm_cli_option o[30], char names[30][4], bool *flag)
+{
+    for (int i = 0; i < 30; i++) {
+        (void)snprintf(names[i], sizeof names[i], "o%02d", i);
+        o[i] = (fm_cli_option){
+            .name = names[i], .kind = FM_CLI_FLAG, .out = flag, .help = "h", .required = i == 29
+        };
+    }
+    return (fm_cli_spec){ .program = "p do",
+                          .summary = "Do it.",
+                          .examples = "p do --o01\np do --o02 \\\n  --o03\np do --o04",
+                          .options = o,
+                          .option_count = 30 };
+}
+
+static void help_fits_a_screen_and_all_of_it_does_not(void)
+{
+    char names[30][4];
+    fm_cli_option o[30];
+    bool flag = false;
+    fm_cli_spec s = of_many_options(o, names, &flag);
+
+    CU_ASSERT_EQUAL(parse_with(&s, "--help"), FM_CLI_HELP_SHOWN);
+    CU_ASSERT_EQUAL(lines(g.printed), 24);
+    assert_has(g.printed, "--o13");
+    assert_lacks(g.printed, "--o14");
+    assert_has(g.printed, "--o29   h (required)\n"
+                          "  --help  show this text; --help=all: 15 more options\n\n"
+                          "Examples:\n  p do --o01\n");
+    assert_lacks(g.printed, "--o02 --o03");
+    s.rare = "o00, o02, o03,o04, o05, o06, o07, o08, o09, o10, o11, o12, o13, o14, o15, o16";
+    CU_ASSERT_EQUAL(parse_with(&s, "--help"), FM_CLI_HELP_SHOWN);
+    CU_ASSERT_EQUAL(lines(g.printed), 24); /* rare ones gave way to an example more */
+    assert_has(g.printed, "--o01   h\n  --o17   h\n");
+    assert_has(g.printed, "  p do --o02 --o03\n");
+    CU_ASSERT_EQUAL(parse_with(&s, "--help=all"), FM_CLI_HELP_SHOWN);
+    CU_ASSERT_EQUAL(lines(g.printed), 5 + 31 + 5);
+    assert_has(g.printed, "  --o16   h\n");
+    assert_has(g.printed, "\n  p do --o04\n");
+    CU_ASSERT_EQUAL(parse_with(&s, "--help=some"), FM_CLI_USAGE);
+}
+
+static void long_examples_go_on_as_a_shell_reads_them(void)
+{
+    const fm_cli_spec s = {
+        .program = "p do",
+        .summary = "Do it.",
+        .examples = "p do --one 'a b c d e f g h i j k l m n o p' --two 123456789012345678901 "
+                    "--three 'x y z' file",
+    };
+
+    CU_ASSERT_EQUAL(parse_with(&s, "--help"), FM_CLI_HELP_SHOWN);
+    assert_has(g.printed,
+               "  p do --one 'a b c d e f g h i j k l m n o p' --two 123456789012345678901 "
+               "\\\n    --three 'x y z' file\n");
+}
+
 static void begin_gives_the_exit_code(void)
 {
     char a0[] = "p", help[] = "--help", wrong[] = "--wrong", *argv[] = { a0, help, NULL };
@@ -424,6 +491,8 @@ static const fm_test tests[] = {
     { "too many options are a defect, not an overrun",
       too_many_options_are_a_defect_not_an_overrun },
     { "help shows all sections", help_shows_all_sections },
+    { "help fits a screen, and all of it does not", help_fits_a_screen_and_all_of_it_does_not },
+    { "long examples go on as a shell reads them", long_examples_go_on_as_a_shell_reads_them },
     { "help of a bare command is short", help_of_a_bare_command_is_short },
     { "a program without commands answers for itself",
       a_program_without_commands_answers_for_itself },

@@ -37,19 +37,22 @@ typedef struct {
 typedef struct {
     const char *program;  /* "fedmoe-node start" */
     const char *summary;  /* one sentence */
-    const char *examples; /* lines, each a whole command; shown under "Examples:" */
-    const fm_cli_option *options;
+    const char *examples; /* lines, each a whole command, the best one first; shown broken */
+    const fm_cli_option *options; /* the most used ones first: the last give way in --help */
     size_t option_count;
     const char *operands; /* "FILE..." or NULL when there are none */
     size_t operands_min, operands_max;
+    const char
+        *rare; /* "seed, rounds": options that --help leaves to --help=all for want of space */
 } fm_cli_spec;
 
 typedef enum { FM_CLI_RUN, FM_CLI_HELP_SHOWN, FM_CLI_USAGE } fm_cli_result;
 
 /**
  * Parse argv[1..]. On FM_CLI_USAGE the reason and a pointer to --help are on standard error.
- * Answers --help by itself; of a program without commands (no space in its name) also --version
- * and --completion.
+ * Answers --help by itself, on a screen of 24 lines (what gives way, in this order: rare options,
+ * examples but the first, options from the end, but no required one), and --help=all; of a program
+ * without commands (no space in its name) also --version and --completion.
  * @param operands  out: index in argv of the first operand (argv is permuted).
  */
 FM_NODISCARD fm_cli_result fm_cli_parse(const fm_cli_spec *spec, int argc, char **argv,
@@ -75,10 +78,12 @@ typedef struct {
     const char *examples;
     const fm_cli_command *commands;
     size_t command_count;
+    const char *rare; /* "logits, ca drop": likewise of commands */
 } fm_cli_program;
 
 /**
- * Dispatch to a command. Knows --help, --version and --completion (prints a bash completion
+ * Dispatch to a command. Knows --help (a screen, with one line for each group of commands where
+ * they do not fit), --help=all, --version and --completion (prints a bash completion
  * script) by itself; calls fm_random_init and fm_file_remove_on_signals, and ends with fm_cli_end.
  * @return the exit code.
  */
