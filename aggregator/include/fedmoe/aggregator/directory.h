@@ -80,4 +80,17 @@ typedef struct {
 FM_NODISCARD fm_status fm_aggregator_export_audit(const char *dir, const char *output,
                                                   fm_audit_report *out);
 
+/**
+ * What is known of each finished round, as MLflow's file store (an experiment for the federation, a
+ * run for the plan) or a TensorBoard event file; an earlier export of the same run is replaced.
+ *
+ * @param to  folder, made if it is not there. @param rounds  out: finished ones.
+ * @return FM_OK; FM_EEXIST while an aggregator runs there; FM_ENOTFOUND no round is finished yet; what
+ *         the readers and writers return.
+ */
+FM_NODISCARD fm_status fm_aggregator_export_mlflow(const char *dir, const char *to,
+                                                   uint64_t *rounds);
+FM_NODISCARD fm_status fm_aggregator_export_tensorboard(const char *dir, const char *to,
+                                                        uint64_t *rounds);
+
 #endif
