@@ -56,7 +56,7 @@ fails() {
 
 # a_federation ROUNDS: agg, ca, federation.yaml, and the folders of four hospitals, nobody started.
 a_federation() {
-    fedmoe-demo --setup-only --keep . --rounds "$1" >/dev/null 2>&1
+    fedmoe-demo --setup-only --keep . --rounds "$1" >"$SANDBOX.log" 2>&1 || { tail -3 "$SANDBOX.log" >&2; return 1; }
     mv aggregator agg
     mv aggregator-identity hub
 }
