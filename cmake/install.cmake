@@ -49,3 +49,9 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples/
     DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/fedmoe-tools/examples COMPONENT tools)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples/schemas ${PROJECT_SOURCE_DIR}/examples/omop
     DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/fedmoe-node/examples COMPONENT node)
+
+# The Python package needs no program of ours.
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/python/fedmoe DESTINATION lib/python3/dist-packages
+    COMPONENT python FILES_MATCHING PATTERN "*.py" PATTERN __pycache__ EXCLUDE)
+install(FILES ${PROJECT_SOURCE_DIR}/python/README.md ${packaging}/debian/copyright
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/python3-fedmoe COMPONENT python)

@@ -39,5 +39,10 @@ for page in "${pages[@]}"; do
         tail -8 "$WORK/$name/out" | sed 's/^/  | /' >&2
     fi
 done
+printf '# x\n\n```sh\nfedmoe-node chek\nfedmoe-model train --shema x\n```\n' >"$WORK/bad.md"
+check "(a command and an option that are none are found)" [ "$(
+    python3 -B "$here/options.py" "$BIN" "$WORK/bad.md" 2>&1 | grep -c 'there is no such')" = 2 ]
+check "every command and option that the documents name exists" \
+    python3 -B "$here/options.py" "$BIN" "$SOURCE"/README.md "$SOURCE"/docs/*.md "$SOURCE"/docs/howto/*.md "$SOURCE"/python/README.md
 check "what is not run says why" python3 -B "$here/extract.py" --count "${pages[@]}"
 finish

@@ -26,7 +26,14 @@ for tool in model dp certs demo; do
     check "fedmoe-tools: fedmoe-$tool" lists tools "-rwxr-xr-x root/root ./usr/bin/fedmoe-$tool"
 done
 check "no BLAS, no compiler, no Python is needed" \
-    bash -c '! for d in "$@"; do dpkg-deb -f $d Depends; done | grep -E "blas|gcc|python|perl"' _ "$WORK"/out/*.deb
+    bash -c '! for d in "$@"; do dpkg-deb -f $d Depends; done | grep -E "blas|gcc|python|perl"' _ "$WORK"/out/fedmoe-*.deb
+python_package() {
+    local deb
+    deb=$(ls "$WORK"/out/python3-fedmoe_*_all.deb) &&
+        dpkg-deb -c "$deb" | grep -E ' \./usr/lib/python3/dist-packages/fedmoe/__init__\.py$' >/dev/null &&
+        [ "$(dpkg-deb -f "$deb" Depends)" = "python3, python3-numpy, python3-yaml" ]
+}
+check "the Python package is one of its own, for every architecture" python_package
 
 # Taken apart, the programs run from there, and no machine's folders stand in them.
 for d in "$WORK"/out/*.deb; do dpkg-deb -x "$d" "$WORK/root"; done
