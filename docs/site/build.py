@@ -106,6 +106,8 @@ def main():
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(frame(page, body, nav), encoding="utf-8")
         for anchor, heading, text in page.sections():
+            if not text:
+                continue
             index.append([str(page.target) + (f"#{anchor}" if anchor else ""), page.title, heading,
                           re.sub(r"\s+", " ", text)])
     for path in links.files:
@@ -123,6 +125,9 @@ def main():
         shutil.copyfile(here / name, out / name)
     (out / "search-index.js").write_text("fedmoeIndex=" + json.dumps(index, ensure_ascii=False)
                                          + ";\n", encoding="utf-8")
+    for name in ("README.md", "python/README.md"):
+        if (root / name).exists():
+            links.resolve(Page(pathlib.PurePosixPath("..") / name, root))  # looked at, no page here
     links.no_foreign_hosts(out)
     for problem in links.problems:
         print(problem, file=sys.stderr)

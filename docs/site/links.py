@@ -44,6 +44,8 @@ class Links:
         path, _, anchor = urllib.parse.unquote(html.unescape(href)).partition("#")
         found = posixpath.normpath(posixpath.join(str(page.source.parent), path)) if path \
             else str(page.source)
+        if found.startswith("../docs/"):
+            found = found.removeprefix("../docs/")
         up = "../" * len(page.source.parent.parts)
         if page.source.suffix != ".md":
             found = re.sub(r"\.html$", "", found)
