@@ -61,8 +61,9 @@ a_federation() {
     mv aggregator-identity hub
 }
 start_hub() {
-    fedmoe-aggregator start --directory agg --linger 20 "$@" >"$SANDBOX/hub.log" 2>&1 &
+    fedmoe-aggregator start --directory agg --linger 60 "$@" >"$SANDBOX/hub.log" 2>&1 &
     RUNNING[hub]=$!
+    soon grep -q 'aggregator: door ' "$SANDBOX/hub.log"
 }
 start_nodes() {
     local name
