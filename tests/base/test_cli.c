@@ -349,7 +349,7 @@ static size_t lines(const char *text)
 }
 
 /* 30 options of one line each, the last one required. */
-static fm_cli_spec of_many_options(fm_cli_option o[30], char names[30][4], bool *flag)
+static fm_cli_spec of_many_options(fm_cli_option o[30], char names[30][16], bool *flag)
 {
     for (int i = 0; i < 30; i++) {
         (void)snprintf(names[i], sizeof names[i], "o%02d", i);
@@ -366,7 +366,7 @@ static fm_cli_spec of_many_options(fm_cli_option o[30], char names[30][4], bool 
 
 static void help_fits_a_screen_and_all_of_it_does_not(void)
 {
-    char names[30][4];
+    char names[30][16];
     fm_cli_option o[30];
     bool flag = false;
     fm_cli_spec s = of_many_options(o, names, &flag);

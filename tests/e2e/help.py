@@ -1,6 +1,7 @@
 """--help of every program and command, found in their own listings: it fits a screen of 24 lines of
 80 columns, shows an example, and says where the rest is when it leaves something out.
 usage: help.py FOLDER-OF-PROGRAMS"""
+import concurrent.futures
 import pathlib
 import re
 import subprocess
@@ -24,7 +25,8 @@ def look(words, group=False):
     global pages
     pages += 1
     name = " ".join([pathlib.Path(words[0]).name] + words[1:])
-    page, all_of_it = said(words, "--help"), said(words, "--help=all")
+    page = said(words, "--help")
+    all_of_it = said(words, "--help=all") if "--help=all" in page else page
     lines = page.splitlines()
     must(len(lines) <= 24, name, f"--help has {len(lines)} lines")
     for line in lines:
@@ -60,10 +62,12 @@ def look_at_program(path):
     must(commands, name, "lists no commands")
     must(commands_of(page) == commands or "--help=all" in page, name,
          "--help leaves out commands without a word")
-    for command in commands:
-        look_at_command([path] + command.split())
-    for group in {c.split()[0] for c in commands if " " in c} - set(commands):
-        look([path, group], group=True)
+    groups = {c.split()[0] for c in commands if " " in c} - set(commands)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        done = [pool.submit(look_at_command, [path] + c.split()) for c in commands]
+        done += [pool.submit(look, [path, g], True) for g in groups]
+        for one in done:
+            one.result()
 
 
 programs = [str(p) for p in sorted(pathlib.Path(sys.argv[1]).glob("fedmoe-*"))]
