@@ -30,7 +30,7 @@ int main(int argc, char **argv)
     };
     static const fm_cli_program program = {
         .program = "fedmoe-model",
-.rare = "adapter, logits, corpus, tokenize, detokenize",
+        .rare = "adapter, logits, corpus, tokenize, detokenize",
         .summary = "Make, look into and use fedmoe's models; no network.",
         .examples =
             "fedmoe-model check --schema heart_disease.yaml processed.cleveland.data\n"
