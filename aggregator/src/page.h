@@ -26,4 +26,18 @@ void fm_page_event(struct fm_run *r, const char *text);
 /** Writes it anew if the last time is a second ago, or at once. A failure is logged. */
 void fm_page_refresh(struct fm_run *r, bool at_once);
 
+/* ---- ways into it, for commands: page_link.c ---- */
+
+#define FM_PAGE_FINGERPRINT_SIZE 96
+/**
+ * A link that opens the page once. @param member NULL: as the coordinator.
+ * @param url          out, free; a secret until it is used.
+ * @param fingerprint  out: of the page's own certificate; "" when there is none, or another's.
+ * @return FM_OK; FM_ENOTFOUND no page, or it was never started; as fm_web_link_new.
+ */
+FM_NODISCARD fm_status fm_page_link(const char *dir, const char *member, uint32_t seconds,
+                                    char **url, char fingerprint[FM_PAGE_FINGERPRINT_SIZE]);
+/** A bearer token for /metrics, into `file` (0600); the one before ends. */
+FM_NODISCARD fm_status fm_page_scraper(const char *dir, const char *file, uint32_t seconds);
+
 #endif
