@@ -1,13 +1,19 @@
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "commands.h"
+#include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
+#include "fedmoe/node/pause.h"
 #include "words.h"
 
 static void show(const json_t *j)
 {
     const char *reason = fm_cmd_text(j, "reason");
 
+    if (json_is_true(json_object_get(j, "paused")))
+        printf("PAUSED by the owner since %s; 'fedmoe-node resume' lifts it\n",
+               fm_cmd_text(j, "paused_since"));
     printf("node %s: %s%s%s (as of %s)\n", fm_cmd_text(j, "name"), fm_cmd_text(j, "state"),
            *fm_cmd_text(j, "phase") ? ", " : "", fm_cmd_text(j, "phase"),
            fm_cmd_text(j, "updated"));
@@ -21,6 +27,23 @@ static void show(const json_t *j)
     printf("  records    %lld\n", fm_cmd_whole(j, "records"));
     if (*reason)
         printf("  last said  %s\n", reason);
+}
+
+/** The file says whether it is paused, also while no node runs. */
+static fm_status add_pause(const char *config, json_t *j)
+{
+    char since[FM_PAUSE_TIME], *dir = NULL;
+    fm_status st = fm_path_dir(config, &dir);
+    bool on;
+
+    if (st != FM_OK)
+        return st;
+    on = fm_pause_is_on(dir, since);
+    free(dir);
+    if (json_object_set_new(j, "paused", json_boolean(on)) == 0 &&
+        json_object_set_new(j, "paused_since", json_string(since)) == 0)
+        return FM_OK;
+    return fm_fail(FM_EPARSE, "status.json beside %s is no status of fedmoe-node", config);
 }
 
 int fm_cmd_status(int argc, char **argv)
@@ -45,7 +68,9 @@ int fm_cmd_status(int argc, char **argv)
     if (st == FM_ENOTFOUND)
         (void)fm_fail(st, "there is no status.json beside %s; the node has not been started yet",
                       config);
-    else if (st == FM_OK && json)
+    if (st == FM_OK)
+        st = add_pause(config, j);
+    if (st == FM_OK && json)
         st = fm_json_print(j);
     else if (st == FM_OK)
         show(j);

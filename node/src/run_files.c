@@ -63,10 +63,11 @@ static json_t *status_json(const fm_node_driver *d)
         c = fm_link_client_counters(d->link);
     fm_clock_format(fm_clock_wall_s(), updated, sizeof updated);
     return json_pack(
-        "{s:s s:s s:I s:I s:s s:f s:f s:f s:I s:I s:I s:s s:s}", "name", d->config.name, "state",
-        s->state, "round", (json_int_t)s->round, "rounds", (json_int_t)d->plan.rounds, "phase",
-        s->phase, "epsilon_spent", s->epsilon_spent, "epsilon_budget", d->config.policy.epsilon,
-        "delta", d->config.policy.delta, "bytes_sent", (json_int_t)(s->bytes_sent + c.bytes_sent),
+        "{s:s s:s s:b s:s s:I s:I s:s s:f s:f s:f s:I s:I s:I s:s s:s}", "name", d->config.name,
+        "state", fm_node_driver_state(d), "paused", d->paused, "paused_since", s->paused_since,
+        "round", (json_int_t)s->round, "rounds", (json_int_t)d->plan.rounds, "phase", s->phase,
+        "epsilon_spent", s->epsilon_spent, "epsilon_budget", d->config.policy.epsilon, "delta",
+        d->config.policy.delta, "bytes_sent", (json_int_t)(s->bytes_sent + c.bytes_sent),
         "bytes_received", (json_int_t)(s->bytes_received + c.bytes_received), "records",
         (json_int_t)(d->plan.corpus ? d->plan.corpus->sequences : d->plan.table.rows), "reason",
         s->reason, "updated", updated);

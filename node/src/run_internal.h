@@ -8,6 +8,7 @@
 #include "fedmoe/model/adapter_terms.h"
 #include "fedmoe/model/corpus.h"
 #include "fedmoe/node/journal.h"
+#include "fedmoe/node/pause.h"
 #include "fedmoe/node/round.h"
 #include "fedmoe/node/run.h"
 #include "fedmoe/node/step.h"
@@ -45,6 +46,7 @@ typedef struct {
     const char *state; /* static text */
     const char *phase; /* static text, of the machine */
     char reason[1024]; /* last refusal */
+    char paused_since[FM_PAUSE_TIME];
     uint64_t round;
     double epsilon_spent;
     uint64_t bytes_sent, bytes_received; /* of sessions that are over */
@@ -74,6 +76,7 @@ typedef struct {
     uint64_t renew_after_ms;      /* not before; 0: at once */
     bool renewed;                 /* identity.crt is newer than `identity` */
     int64_t revocations_seen;     /* change time of crl.pem, ns; 0: none */
+    bool paused;                  /* as it was when last looked at */
 } fm_node_driver;
 
 /* run.c */
@@ -86,6 +89,14 @@ int64_t fm_node_driver_revocations_changed(const fm_node_driver *d);
 void fm_node_driver_renew(fm_node_driver *d);
 /** With the certificate that came meanwhile, if one did. */
 FM_NODISCARD fm_status fm_node_driver_use_renewed(fm_node_driver *d);
+
+/* run_pause.c */
+/** Whether the owner has paused the node, now; a change goes to the log and to status.json. */
+bool fm_node_driver_look_at_pause(fm_node_driver *d);
+/** An update is out, or on its way, and what comes of it is not known yet. */
+bool fm_node_driver_is_in_round(const fm_node_driver *d);
+/** Of status.json: what the run is at, or "paused". */
+const char *fm_node_driver_state(const fm_node_driver *d);
 
 /* run_ports.c */
 fm_node_ports fm_node_driver_ports(fm_node_driver *d);

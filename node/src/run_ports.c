@@ -224,6 +224,11 @@ static fm_status port_approve_plan(void *ctx, const fm_plan *plan, const fm_hash
     return FM_OK;
 }
 
+static bool port_paused(void *ctx)
+{
+    return fm_node_driver_look_at_pause(ctx);
+}
+
 static void keepalive(void *ctx)
 {
     fm_link_client_keepalive(((fm_node_driver *)ctx)->link);
@@ -316,6 +321,7 @@ fm_node_ports fm_node_driver_ports(fm_node_driver *d)
         .charge = port_charge,
         .keep_revocations = port_keep_revocations,
         .check_mark = port_check_mark,
+        .paused = port_paused,
         .approve_plan = port_approve_plan,
         .train = port_train,
         .finished = port_finished,

@@ -41,6 +41,9 @@ typedef struct {
      * and lives as long as the machine; the one before is not used any more. NULL: no list is
      * taken. */
     fm_status (*keep_revocations)(void *ctx, fm_trust *fresh);
+    /* Whether the node's owner has paused it: asked at RoundStart, and before a byte of an update
+     * goes out; once all of it is out, the round is done to its end. NULL: never. */
+    bool (*paused)(void *ctx);
     /* Policy on a plan that is offered; FM_OK approves (and the driver prepares for it:
      * opens the journal for it, tells its state). */
     fm_status (*approve_plan)(void *ctx, const fm_plan *plan, const fm_hash *hash,
