@@ -1,11 +1,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <sodium.h>
+
 #include "commands.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 #include "fedmoe/node/pause.h"
+#include "fedmoe/web/server.h"
+#include "run_internal.h"
 #include "words.h"
+
+#define LINK_S 600u
+#define TOKEN_S (365u * 24u * 3600u)
 
 static void show(const json_t *j)
 {
@@ -22,6 +29,12 @@ static void show(const json_t *j)
     printf("  budget     epsilon %.4f of %.4f is spent, at delta %g\n",
            fm_words_up(fm_cmd_real(j, "epsilon_spent")), fm_cmd_real(j, "epsilon_budget"),
            fm_cmd_real(j, "delta"));
+    if (json_is_integer(json_object_get(j, "rounds_affordable")))
+        printf("             which suffices for %lld more round%s of the plan\n",
+               fm_cmd_whole(j, "rounds_affordable"),
+               fm_cmd_whole(j, "rounds_affordable") == 1 ? "" : "s");
+    printf("  left       %lld masked update%s, %lld bytes\n", fm_cmd_whole(j, "updates_sent"),
+           fm_cmd_whole(j, "updates_sent") == 1 ? "" : "s", fm_cmd_whole(j, "update_bytes_sent"));
     printf("  traffic    %lld bytes sent, %lld received\n", fm_cmd_whole(j, "bytes_sent"),
            fm_cmd_whole(j, "bytes_received"));
     printf("  records    %lld\n", fm_cmd_whole(j, "records"));
@@ -46,25 +59,80 @@ static fm_status add_pause(const char *config, json_t *j)
     return fm_fail(FM_EPARSE, "status.json beside %s is no status of fedmoe-node", config);
 }
 
-int fm_cmd_status(int argc, char **argv)
-{
-    const char *config = "node.yaml";
-    bool json = false;
-    const fm_cli_option options[] = { FM_CMD_CONFIG_OPTION(config), FM_CMD_JSON_OPTION(json) };
-    const fm_cli_spec spec = {
-        .program = "fedmoe-node status",
-        .summary = "Show how far the node is, from the status.json that it writes.",
-        .examples = "fedmoe-node status\nfedmoe-node status --config hospital/node.yaml --json",
-        .options = options,
-        .option_count = sizeof options / sizeof options[0],
-    };
-    json_t *j = NULL;
-    int first = 0, code = 0;
-    fm_status st;
+/* ---- the page ---- */
 
-    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
-        return code;
-    st = fm_cmd_read_json(config, "status.json", &j);
+/** Where it listens: as the running node says, or as node.yaml says. */
+static fm_status find_page(const char *config, char **address, char **links)
+{
+    fm_node_config c = { 0 };
+    json_t *j = NULL;
+    const char *found = "";
+    fm_status st = fm_node_config_load(config, &c);
+
+    if (st != FM_OK)
+        return st;
+    if (!c.page)
+        st =
+            fm_fail(FM_ENOTFOUND,
+                    "%s has no page; add the line\n  page: {listen: \"127.0.0.1:7391\"}\nand start "
+                    "the node again",
+                    config);
+    if (st == FM_OK && fm_cmd_read_json(config, "status.json", &j) == FM_OK)
+        found = fm_cmd_text(j, "page");
+    if (st == FM_OK)
+        st = fm_strdup(*found ? found : c.page, address);
+    if (st == FM_OK)
+        st = fm_path_join(c.dir, FM_NODE_LINKS, links);
+    json_decref(j);
+    fm_node_config_fini(&c);
+    return st;
+}
+
+static fm_status print_link(const char *config)
+{
+    char token[FM_WEB_TOKEN_SIZE], *address = NULL, *links = NULL;
+    fm_status st = find_page(config, &address, &links);
+
+    if (st == FM_OK &&
+        (st = fm_web_link_new(links, FM_WEB_COORDINATOR, "owner", LINK_S, token)) == FM_OK) {
+        printf("http://%s/link/%s\n", address, token);
+        fprintf(stderr,
+                "Open it in a browser of this machine, once, within %u minutes; the session "
+                "lasts %u hours.\n",
+                LINK_S / 60, FM_WEB_SESSION_S / 3600);
+        sodium_memzero(token, sizeof token);
+    }
+    free(address);
+    free(links);
+    return st;
+}
+
+static fm_status print_metrics_token(const char *config)
+{
+    char token[FM_WEB_TOKEN_SIZE], *address = NULL, *links = NULL;
+    fm_status st = find_page(config, &address, &links);
+
+    if (st == FM_OK &&
+        (st = fm_web_link_new(links, FM_WEB_SCRAPER, "scraper", TOKEN_S, token)) == FM_OK) {
+        printf("%s\n", token);
+        fprintf(stderr,
+                "For http://%s/metrics, as 'Authorization: Bearer TOKEN'; it ends in a year, or "
+                "when another is made.\n",
+                address);
+        sodium_memzero(token, sizeof token);
+    }
+    free(address);
+    free(links);
+    return st;
+}
+
+/* ---- the command ---- */
+
+static fm_status print(const char *config, bool json)
+{
+    json_t *j = NULL;
+    fm_status st = fm_cmd_read_json(config, "status.json", &j);
+
     if (st == FM_ENOTFOUND)
         (void)fm_fail(st, "there is no status.json beside %s; the node has not been started yet",
                       config);
@@ -75,5 +143,41 @@ int fm_cmd_status(int argc, char **argv)
     else if (st == FM_OK)
         show(j);
     json_decref(j);
+    return st;
+}
+
+int fm_cmd_status(int argc, char **argv)
+{
+    const char *config = "node.yaml";
+    bool json = false, link = false, token = false;
+    const fm_cli_option options[] = {
+        FM_CMD_CONFIG_OPTION(config),
+        FM_CMD_JSON_OPTION(json),
+        { "link", FM_CLI_FLAG, &link, NULL, "print a link that opens the node's page, once", false,
+          0, 0 },
+        { "metrics-token", FM_CLI_FLAG, &token, NULL,
+          "print a bearer token for the page's /metrics; it ends the one before", false, 0, 0 },
+    };
+    const fm_cli_spec spec = {
+        .program = "fedmoe-node status",
+        .summary = "Show how far the node is, from the status.json that it writes; or let somebody "
+                   "in to its page (page.listen of node.yaml).",
+        .examples = "fedmoe-node status\nfedmoe-node status --config hospital/node.yaml --json\n"
+                    "fedmoe-node status --link",
+        .options = options,
+        .option_count = sizeof options / sizeof options[0],
+    };
+    int first = 0, code = 0;
+    fm_status st;
+
+    if (!fm_cli_begin(&spec, argc, argv, &first, &code))
+        return code;
+    if (link + token + json > 1) {
+        fprintf(stderr,
+                "%s: --json, --link and --metrics-token exclude each other\nTry '%s --help'.\n",
+                spec.program, spec.program);
+        return 2;
+    }
+    st = link ? print_link(config) : token ? print_metrics_token(config) : print(config, json);
     return st == FM_OK ? 0 : fm_cli_failed(spec.program);
 }

@@ -194,6 +194,7 @@ static fm_status turn(fm_node_driver *d)
         return g_stop ? stopped() : st;
     st = take(d, &e);
     fm_message_free(&e.message);
+    fm_node_page_act(d);
     if (fm_node_driver_look_at_pause(d) && st == FM_OK && !d->approved && !d->refused)
         st = fm_fail(FM_ENOTFOUND, "paused before a plan was offered");
     return st;
@@ -283,6 +284,7 @@ static fm_status wait_while_paused(fm_node_driver *d)
         if (g_stop)
             return stopped();
         wait_ms(POLL_MS);
+        fm_node_page_act(d);
         fm_log_clock_set(&d->clock);
     }
     d->deadline_ms = fm_clock_now_ms() + retry_ms(d);
@@ -375,13 +377,18 @@ static fm_status open_house(fm_node_driver *d)
         (st = fm_ledger_verify(d->ledger, &entries)) != FM_OK ||
         (st = look_at_journal(d)) != FM_OK || (st = fm_node_driver_pin_schema(d)) != FM_OK)
         return st;
-    return fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
-                             &d->status.epsilon_spent);
+    if ((st = fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
+                                &d->status.epsilon_spent)) != FM_OK)
+        return st;
+    if ((st = fm_node_driver_read_history(d)) != FM_OK)
+        return st;
+    return fm_node_page_open(d);
 }
 
 static void close_house(fm_node_driver *d)
 {
     end_session(d);
+    fm_node_page_close(d);
     fm_node_prepared_fini(&d->plan);
     fm_ledger_close(&d->ledger);
     fm_trust_free(&d->trust);

@@ -21,6 +21,8 @@ typedef struct {
     fm_status (*send)(void *ctx, const fm_message *m);
     /* Journal: durable when they return FM_OK. */
     fm_status (*use_round)(void *ctx, uint64_t round);
+    /* The update is made, and about to leave. NULL: not noted. */
+    fm_status (*note_sent)(void *ctx, uint64_t round, const fm_hash *update, size_t bytes);
     fm_status (*record_commit)(void *ctx, uint64_t round, const fm_hash *digest);
     fm_status (*record_release)(void *ctx, uint64_t round, const fm_hash *digest);
     fm_status (*record_head)(void *ctx, uint64_t round, const fm_hash *head);
