@@ -61,32 +61,61 @@ fm_status fm_node_driver_read_history(fm_node_driver *d)
     return st;
 }
 
-static fm_status fits(const fm_node_driver *d, uint64_t rounds, bool *out)
+/* ---- how long the budget lasts ---- */
+
+typedef struct {
+    const fm_node_driver *d;
+    fm_ledger *ledger;
+} scales;
+
+static fm_status fits(const scales *s, uint64_t rounds, bool *out)
 {
-    fm_dp_mechanism more = d->plan.mechanism;
+    const fm_node_config *c = &s->d->config;
+    fm_dp_mechanism more = s->d->plan.mechanism;
     double epsilon = 0.0;
     fm_status st;
 
     more.count = rounds;
-    st = fm_ledger_epsilon(d->ledger, d->config.data_set, &more, d->config.policy.delta, &epsilon);
-    *out = st == FM_OK && epsilon <= d->config.policy.epsilon;
+    st = fm_ledger_epsilon(s->ledger, c->data_set, rounds > 0 ? &more : NULL, c->policy.delta,
+                           &epsilon);
+    *out = st == FM_OK && epsilon <= c->policy.epsilon;
     return st;
 }
 
-/** The most rounds of the plan that the budget allows, by halving; epsilon only grows. */
-static fm_status count_affordable(const fm_node_driver *d, uint64_t *rounds)
+/** The most rounds that fit, from how many are to come: by doubling, then by halving. Those first,
+ *  since the accountant is finest before it was asked for more. */
+static fm_status count_affordable(const scales *s, uint64_t to_come, uint64_t *rounds)
 {
-    uint64_t low = 0, high = ROUNDS_MOST + 1; /* low fits, high is taken not to */
+    uint64_t low = 0, high = to_come > 0 ? to_come : 1; /* low fits */
     bool ok = false;
-    fm_status st = FM_OK;
+    fm_status st;
 
+    while ((st = fits(s, high, &ok)) == FM_OK && ok && high < ROUNDS_MOST) {
+        low = high;
+        high = high < ROUNDS_MOST / 2 ? 2 * high : ROUNDS_MOST;
+    }
+    if (ok)
+        low = high++;
     while (st == FM_OK && high - low > 1) {
         const uint64_t middle = low + (high - low) / 2;
 
-        if ((st = fits(d, middle, &ok)) == FM_OK)
+        if ((st = fits(s, middle, &ok)) == FM_OK)
             *(ok ? &low : &high) = middle;
     }
     *rounds = low;
+    return st;
+}
+
+/** On a ledger of its own: the one that charges keeps the grid that its own questions have made. */
+static fm_status weigh(const fm_node_driver *d, uint64_t *rounds)
+{
+    const uint64_t charged = d->plan.charged;
+    scales s = { .d = d };
+    fm_status st = fm_ledger_open_readonly(d->config.ledger, &s.ledger);
+
+    if (st == FM_OK)
+        st = count_affordable(&s, d->plan.rounds > charged ? d->plan.rounds - charged : 0, rounds);
+    fm_ledger_close(&s.ledger);
     return st;
 }
 
@@ -98,7 +127,7 @@ void fm_node_driver_weigh_plan(fm_node_driver *d)
     h->affordable_known = false;
     if (fm_node_policy_is_open(&d->config.policy))
         return;
-    if (count_affordable(d, &rounds) != FM_OK) {
+    if (weigh(d, &rounds) != FM_OK) {
         fm_log(FM_LOG_WARN, "how many rounds the budget allows is not known: %s", fm_error_text());
         return;
     }

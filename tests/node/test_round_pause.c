@@ -10,7 +10,7 @@ static void check_declined(bench *b, unsigned abandons)
 {
     port_double *d = victim_ports(b);
 
-    CU_ASSERT_EQUAL(d->sent_count[FM_MSG_ABANDON], abandons);
+    CU_ASSERT_EQUAL_FATAL(d->sent_count[FM_MSG_ABANDON], abandons);
     CU_ASSERT_STRING_EQUAL(d->sent[FM_MSG_ABANDON]->abandon.reason, "paused by its owner");
     CU_ASSERT_EQUAL(d->sent[FM_MSG_ABANDON]->abandon.round, b->round);
     CU_ASSERT_FALSE(d->sent[FM_MSG_ABANDON]->abandon.final);
