@@ -20,11 +20,11 @@ foreign() {
 declare -A MAY=(
     [base]="" [certs]="base" [proto]="certs base" [link]="proto certs base" [dp]="base" [model]="base" [optim]="base"
     [edge]="model base" [provenance]="certs base" [replay]="optim dp proto certs base" [source]="base"
-    [train]="model dp optim base"
-    [node]="source train replay model optim dp link proto certs base"
-    [aggregator]="provenance replay optim dp link proto certs base"
+    [train]="model dp optim base" [web]="base"
+    [node]="web source train replay model optim dp link proto certs base"
+    [aggregator]="web provenance replay optim dp link proto certs base"
 )
-ALL="base certs proto link dp model optim edge provenance replay source train node aggregator"
+ALL="base certs proto link dp model optim edge provenance replay source train web node aggregator"
 for l in $ALL; do check "the library of $l is there" [ -n "$(lib $l)" ]; done
 for l in $ALL; do
     for other in $ALL; do
@@ -42,6 +42,7 @@ only() {
 only "no BLAS" '^(cblas|openblas)_'
 only "expressions and normal forms only in model" '^(pcre2|utf8proc)_' model
 only "databases of records only in source" '^SQL[A-Z]' source
+only "only web speaks HTTP and TLS" '^(MHD_|gnutls_)' web
 only "only link uses ZeroMQ" '^zmq_' link
 only "OpenSSL only in certs and dp" '^(EVP_|X509_|SSL_|OSSL_|RAND_|BIO_|PEM_)' certs dp
 check "nothing draws from a C library generator" \
