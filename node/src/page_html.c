@@ -12,8 +12,7 @@
 
 static const char head[] =
     "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-    "<meta name=\"referrer\" content=\"no-referrer\">\n";
+    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
 
 static const char style_more[] =
     "<style>\n"
