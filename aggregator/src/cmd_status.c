@@ -2,11 +2,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "commands.h"
 #include "fedmoe/base/cli.h"
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
+#include "fedmoe/base/text.h"
+#include "page.h"
+
+#define MOST_SECONDS (365u * 86400u)
 
 static const char *text_of(const json_t *j, const char *key)
 {
@@ -105,18 +111,96 @@ static fm_status show(const char *dir, bool json)
     return st;
 }
 
+/* "90", "10m", "12h", "7d". */
+static fm_status read_time(const char *s, uint32_t *seconds)
+{
+    static const char letters[] = "smhd";
+    static const uint64_t factors[] = { 1, 60, 3600, 86400 };
+    const size_t n = strlen(s);
+    const char *unit = n > 1 ? strchr(letters, s[n - 1]) : NULL;
+    char digits[16] = "";
+    uint64_t v = 0;
+
+    if (n > 0 && n < sizeof digits)
+        memcpy(digits, s, unit ? n - 1 : n);
+    if (!fm_text_u64(digits, &v) || v == 0 || v > MOST_SECONDS)
+        v = 0;
+    v *= unit ? factors[unit - letters] : 1;
+    if (v == 0 || v > MOST_SECONDS)
+        return fm_fail(FM_EINVAL, "--for reads like 90s, 10m, 12h or 7d, at most 365d, not '%.40s'",
+                       s);
+    *seconds = (uint32_t)v;
+    return FM_OK;
+}
+
+typedef struct {
+    const char *dir, *member, *scraper, *time;
+    bool json, link;
+} status_options;
+
+static fm_status make_link(const status_options *o)
+{
+    char *url = NULL, fingerprint[FM_PAGE_FINGERPRINT_SIZE] = "";
+    uint32_t seconds = 0;
+    fm_status st = read_time(o->time ? o->time : "10m", &seconds);
+
+    if (st == FM_OK &&
+        (st = fm_page_link(o->dir, o->member, seconds, &url, fingerprint)) == FM_OK) {
+        printf("%s\n", url);
+        if (*fingerprint)
+            fprintf(stderr,
+                    "the browser warns of the page's own certificate; go on if it shows "
+                    "SHA-256\n  %s\n",
+                    fingerprint);
+        sodium_memzero(url, strlen(url));
+    }
+    free(url);
+    return st;
+}
+
+static fm_status make_scraper(const status_options *o)
+{
+    uint32_t seconds = 0;
+    fm_status st = read_time(o->time ? o->time : "365d", &seconds);
+
+    return st == FM_OK ? fm_page_scraper(o->dir, o->scraper, seconds) : st;
+}
+
+static fm_status run(const status_options *o)
+{
+    if (o->member && !o->link)
+        return fm_fail(FM_EINVAL, "--member goes with --link");
+    if (o->time && !o->link && !o->scraper)
+        return fm_fail(FM_EINVAL, "--for goes with --link or --scraper");
+    if (o->link && o->scraper)
+        return fm_fail(FM_EINVAL, "--link and --scraper are two things: make one at a time");
+    if (o->link)
+        return make_link(o);
+    return o->scraper ? make_scraper(o) : show(o->dir, o->json);
+}
+
 int fm_cmd_status(int argc, char **argv)
 {
-    const char *dir = ".";
-    bool json = false;
+    status_options o = { .dir = "." };
     const fm_cli_option options[] = {
-        { "directory", FM_CLI_STRING, &dir, "DIR", "made by init; default: here", false, 0, 0 },
-        { "json", FM_CLI_FLAG, &json, NULL, "print JSON", false, 0, 0 },
+        { "directory", FM_CLI_STRING, &o.dir, "DIR", "made by init; default: here", false, 0, 0 },
+        { "json", FM_CLI_FLAG, &o.json, NULL, "print JSON", false, 0, 0 },
+        { "link", FM_CLI_FLAG, &o.link, NULL,
+          "print a link that opens the status page once, in one browser", false, 0, 0 },
+        { "member", FM_CLI_STRING, &o.member, "NAME",
+          "with --link: what that member may see, not what the coordinator may", false, 0, 0 },
+        { "scraper", FM_CLI_STRING, &o.scraper, "FILE",
+          "write a token with which a program may collect /metrics; ends the one before", false, 0,
+          0 },
+        { "for", FM_CLI_STRING, &o.time, "TIME",
+          "how long the link waits to be used (default 10m), or the token is good (default 365d)",
+          false, 0, 0 },
     };
     const fm_cli_spec spec = {
         .program = "fedmoe-aggregator status",
-        .summary = "Show how far a federation is, and who takes part.",
-        .examples = "fedmoe-aggregator status --directory agg --json",
+        .summary = "Show how far a federation is, and who takes part; or open its status page.",
+        .examples = "fedmoe-aggregator status --directory agg --json\n"
+                    "fedmoe-aggregator status --directory agg --link --for 10m",
         .options = options,
         .option_count = sizeof options / sizeof options[0],
     };
@@ -124,5 +208,5 @@ int fm_cmd_status(int argc, char **argv)
 
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
-    return show(dir, json) == FM_OK ? 0 : fm_cli_failed(spec.program);
+    return run(&o) == FM_OK ? 0 : fm_cli_failed(spec.program);
 }

@@ -372,13 +372,13 @@ static fm_status check_root_keys(const fm_yaml_node *root, const fm_plan *p)
 {
     static const char *const training[] = { "name",    "purpose",      "listen",   "model",
                                             "privacy", "cohort",       "training", "timeouts",
-                                            "task",    "keep_updates", NULL };
+                                            "task",    "keep_updates", "status", NULL };
     static const char *const statistics[] = { "name",    "purpose",      "listen", "schema",
                                               "privacy", "cohort",       "query",  "timeouts",
-                                              "task",    "keep_updates", NULL };
+                                              "task",    "keep_updates", "status", NULL };
     static const char *const evaluation[] = { "name",    "purpose",      "listen", "model",
                                               "privacy", "cohort",       "query",  "timeouts",
-                                              "task",    "keep_updates", NULL };
+                                              "task",    "keep_updates", "status", NULL };
 
     if (p->task == FM_TASK_TRAINING)
         return fm_yaml_check_keys(root, training);
@@ -395,7 +395,8 @@ static fm_status read_root(const fm_yaml_node *root, fm_aggregator_config *c)
         (st = copy_text(root, "purpose", p->purpose, sizeof p->purpose)) != FM_OK ||
         (st = fm_config_read_listen(root, c)) != FM_OK || (st = read_privacy(root, p)) != FM_OK ||
         (st = read_cohort(root, p)) != FM_OK || (st = read_timeouts(root, c)) != FM_OK ||
-        (st = fm_yaml_get_bool_or(root, "keep_updates", false, &c->keep_updates)) != FM_OK)
+        (st = fm_yaml_get_bool_or(root, "keep_updates", false, &c->keep_updates)) != FM_OK ||
+        (st = fm_config_read_page(root, &c->page)) != FM_OK)
         return st;
     if (p->task != FM_TASK_TRAINING) {
         fm_config_set_query(p);
@@ -487,6 +488,7 @@ void fm_aggregator_config_fini(fm_aggregator_config *c)
     free(c->model_file);
     free(c->query_file);
     free(c->schema_file);
+    fm_config_page_fini(&c->page);
     fm_query_free(&c->query);
     fm_safetensors_free(&c->model);
     fm_plan_fini(&c->plan);

@@ -35,6 +35,15 @@ static fm_status joined(fm_run *r, const fm_link_event *e, uint64_t now_ms)
                                  fm_clock_wall_s());
 }
 
+static void say_gone(fm_run *r, const char *name, const char *reason)
+{
+    char text[FM_NAME_MAX + FM_MAX_REASON_BYTES + 16];
+
+    (void)snprintf(text, sizeof text, "%s is gone: %s", name, reason);
+    fm_log(FM_LOG_INFO, "%s", text);
+    fm_page_event(r, text);
+}
+
 static fm_status handle(fm_run *r, fm_link_event *e)
 {
     uint64_t now_ms = fm_clock_now_ms();
@@ -51,7 +60,7 @@ static fm_status handle(fm_run *r, fm_link_event *e)
         break;
     case FM_LINK_GONE:
         if ((name = fm_run_member_gone(r, e->peer, e->reason)))
-            fm_log(FM_LOG_INFO, "%s is gone: %s", name, e->reason);
+            say_gone(r, name, e->reason);
         st = e->offence ? fm_coordinator_offended(r->coordinator, e->peer, now_ms)
                         : fm_coordinator_gone(r->coordinator, e->peer, now_ms);
         break;
@@ -73,6 +82,7 @@ static fm_status catch_up(fm_run *r)
         (st = fm_state_settle(r->state)) != FM_OK)
         return st;
     fm_run_refresh_status(r, now_ms);
+    fm_page_refresh(r, false);
     return FM_OK;
 }
 
@@ -139,6 +149,7 @@ static fm_status serve(fm_run *r)
                 if ((st = write_result(r)) != FM_OK)
                     break;
                 fm_run_write_status(r, NULL);
+                fm_page_refresh(r, true);
             }
             if (all_served(r) || now_ms - finished_ms >= r->options->linger_s * 1000)
                 break;

@@ -13,6 +13,7 @@
 #include "fedmoe/base/clock.h"
 #include "fedmoe/proto/link/link.h"
 #include "kept_internal.h"
+#include "page.h"
 #include "spool_internal.h"
 
 typedef struct {
@@ -24,7 +25,7 @@ typedef struct {
     uint64_t bytes_now;                  /* in this one */
 } run_member;
 
-typedef struct {
+typedef struct fm_run {
     const fm_aggregator_run_options *options;
     int lock; /* the directory is ours; -1: not */
     fm_aggregator_config config;
@@ -49,6 +50,7 @@ typedef struct {
     bool status_due;
     uint64_t status_written_ms;
     fm_clock_seen clock;
+    fm_page *page; /* NULL: none */
 } fm_run;
 
 /* run_open.c */

@@ -100,12 +100,14 @@ fm_status fm_run_open(fm_run *r)
         return st;
     if (trace && !(r->trace = fopen(trace, "ae")))
         return fm_fail(FM_EIO, "%s: cannot be written: %s", trace, strerror(errno));
-    st = open_files(r);
-    return st == FM_OK ? open_coordinator(r) : st;
+    if ((st = open_files(r)) != FM_OK || (st = open_coordinator(r)) != FM_OK)
+        return st;
+    return fm_page_open(r);
 }
 
 void fm_run_close(fm_run *r)
 {
+    fm_page_close(r);
     fm_coordinator_free(&r->coordinator);
     fm_spool_free(&r->spool);
     fm_link_server_free(&r->link);
@@ -192,6 +194,7 @@ fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms)
     say_read_again(fresh);
     fm_link_server_set_trust(r->link, fresh);
     st = fm_coordinator_set_trust(r->coordinator, fresh, now_ms, fm_clock_wall_s());
+    fm_page_set_trust(r->page, fresh);
     fm_trust_free(&r->trust);
     r->trust = fresh;
     return st;

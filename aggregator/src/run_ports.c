@@ -143,8 +143,8 @@ static void port_find_mark(void *ctx, const char *name, bool *found, fm_ledger_m
 
 static void port_note(void *ctx, const char *text)
 {
-    (void)ctx;
     fm_log(FM_LOG_INFO, "%s", text);
+    fm_page_event(ctx, text);
 }
 
 static void port_round_ended(void *ctx, uint64_t round, bool finished, uint32_t survivors,
@@ -153,6 +153,7 @@ static void port_round_ended(void *ctx, uint64_t round, bool finished, uint32_t 
     fm_run *r = ctx;
 
     fm_run_trace(r, round, finished);
+    fm_page_round(r, round, finished, survivors, participants);
     r->round_started_ns = 0;
     r->status_due = true;
     if (finished) {

@@ -90,7 +90,10 @@ static json_t *status_json(const fm_run *r, const char *state)
 static void write_file(fm_run *r, json_t *j)
 {
     char when[32], *path = NULL;
+    const char *page = fm_page_url(r);
 
+    if (j && page && json_object_set_new(j, "page", json_string(page)) != 0)
+        fm_log(FM_LOG_WARN, "status.json does not say where the page is: no memory");
     fm_clock_format(fm_clock_wall_s(), when, sizeof when);
     if (!j || json_object_set_new(j, "updated", json_string(when)) != 0)
         fm_log(FM_LOG_WARN, "status.json could not be written: no memory");

@@ -1,6 +1,7 @@
 #include "http.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,18 +13,28 @@
 #include "fedmoe/base/clock.h"
 #include "fm_test.h"
 
-int http_connect(const fm_web *w)
+static int connect_by(const fm_web *w, int flags)
 {
     const char *colon = strrchr(fm_web_address(w), ':');
     struct sockaddr_in a = { .sin_family = AF_INET,
                              .sin_port = htons((uint16_t)atoi(colon + 1)),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 
-    if (connect(fd, (struct sockaddr *)&a, sizeof a) == 0)
+    if (connect(fd, (struct sockaddr *)&a, sizeof a) == 0 || errno == EINPROGRESS)
         return fd;
     close(fd);
     return -1;
+}
+
+int http_connect(const fm_web *w)
+{
+    return connect_by(w, 0);
+}
+
+int http_begin(const fm_web *w)
+{
+    return connect_by(w, SOCK_NONBLOCK);
 }
 
 bool http_is_whole(http_answer *a)

@@ -16,6 +16,8 @@ typedef struct {
 
 /** Connected to the server's address; -1. */
 int http_connect(const fm_web *w);
+/** The same without waiting until there is room in the kernel's queue. */
+int http_begin(const fm_web *w);
 /** One answer; waits at most `ms`. */
 void http_read(int fd, http_answer *out, int ms);
 /** Whether all is there; finds the body. */

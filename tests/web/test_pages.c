@@ -171,11 +171,12 @@ static void who_waits_for_a_change_is_answered_by_it(void)
     pthread_t t;
 
     web_enter(w, links, FM_WEB_COORDINATOR, NULL, cookie);
-    publish(w, "/", FM_WEB_COORDINATOR, NULL, "one");
+    publish(w, "/", FM_WEB_COORDINATOR, NULL, "one " FM_WEB_VERSION);
     http_get(w, "/?after=0.0", cookie, &a); /* another version: at once */
-    CU_ASSERT_STRING_EQUAL(a.body, "one");
+    CU_ASSERT_EQUAL(strncmp(a.body, "one ", 4), 0);
+    CU_ASSERT_STRING_EQUAL(a.body + 4, http_header(&a, "X-Version"));
     (void)snprintf(path, sizeof path, "/?after=%s", http_header(&a, "X-Version"));
-    publish(w, "/", FM_WEB_COORDINATOR, NULL, "one"); /* the same is no change */
+    publish(w, "/", FM_WEB_COORDINATOR, NULL, "one " FM_WEB_VERSION); /* the same is no change */
     from_ms = fm_clock_now_ms();
     CU_ASSERT_EQUAL_FATAL(pthread_create(&t, NULL, publish_later, &l), 0);
     http_get(w, path, cookie, &a);

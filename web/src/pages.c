@@ -240,13 +240,16 @@ static fm_status fill(const web_pages *p, const web_page *page, const web_visito
                       const char *form_token, fm_buf *b)
 {
     const web_own *own = own_for(p, v);
+    char version[WEB_VERSION_SIZE];
     fm_status st;
 
     fm_buf_init(b, (size_t)4 * FM_WEB_PAGE_MAX);
     st = fm_buf_append(b, page->bytes, page->n);
     if (st != FM_OK || strncmp(page->media_type, "text/html", 9) != 0)
         return st;
-    st = replace(b, FM_WEB_OWN_PART, own ? own->bytes : NULL, own ? own->n : 0);
+    version_of(page, own, version);
+    if ((st = replace(b, FM_WEB_OWN_PART, own ? own->bytes : NULL, own ? own->n : 0)) == FM_OK)
+        st = replace(b, FM_WEB_VERSION, version, strlen(version));
     for (size_t i = 0; st == FM_OK && i < FORMS_MAX; i++)
         st = replace(b, FM_WEB_FORM_TOKEN, form_token, strlen(form_token));
     return st;

@@ -27,6 +27,11 @@
  *   timeouts: {join_s: 60, round_s: 30}                  # the defaults
  *   keep_updates: false                  # default; true: masked updates and released seeds of each
  *                                        # finished round stay in updates/, for the audit bundle
+ *   status:                              # the status page; without this there is none
+ *     listen: "https://0.0.0.0:7390"     # or http:// on the machine's own addresses
+ *     name: agg.example                  # by which browsers reach it; default: listen's address
+ *     certificate: page.crt              # PEM, of the house's own PKI, and its key (0600); default:
+ *     key: page.key                      # made at the first start, signed by itself
  *
  * A query (docs/queries.md) is one round, without `training`, `clip_norm` and `sampling_rate`:
  *
@@ -44,6 +49,14 @@
 #include "fedmoe/dp/query.h"
 #include "fedmoe/proto/plan.h"
 
+/** The status page: no part of the plan. All owned; listen NULL: there is none. */
+typedef struct {
+    char *listen; /* "0.0.0.0:7390" */
+    char *name;   /* what stands in a link before the port; without brackets */
+    bool tls;
+    char *certificate, *key; /* files, relative to the configuration's; NULL: made here */
+} fm_page_config;
+
 typedef struct {
     char *door;            /* owned */
     char *dir;             /* of the file, owned */
@@ -56,6 +69,7 @@ typedef struct {
     uint32_t join_s, round_s;
     bool chosen;       /* a setting of the training was left to optim/defaults.h */
     bool keep_updates; /* no part of the plan: what leaves a node is the same */
+    fm_page_config page;
 } fm_aggregator_config;
 
 /**

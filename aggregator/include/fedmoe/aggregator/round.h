@@ -140,4 +140,26 @@ uint64_t fm_coordinator_finished(const fm_coordinator *m);
 uint32_t fm_coordinator_harm(const fm_coordinator *m, const char *name, uint64_t now_ms,
                              uint64_t *barred_ms);
 
+/** For those who watch; neither changes anything. */
+typedef struct {
+    fm_coordinator_phase phase;
+    uint64_t round; /* under way, or the last one; 0: none since the start */
+    uint32_t asked, done,
+        needed;       /* nodes that the phase asks, that have answered, that a round needs;
+                                     asked 0 between rounds */
+    uint64_t left_ms; /* until the phase ends without them */
+} fm_coordinator_progress;
+void fm_coordinator_get_progress(const fm_coordinator *m, uint64_t now_ms,
+                                 fm_coordinator_progress *out);
+typedef enum {
+    FM_PART_AWAY,
+    FM_PART_JOINING, /* connected, has not approved the plan yet */
+    FM_PART_READY,   /* waits for the next roster */
+    FM_PART_IN,
+    FM_PART_AWAITED, /* in, and the phase under way has no answer of it yet */
+    FM_PART_BARRED,
+    FM_PART_EXHAUSTED /* its budget allows no further round */
+} fm_coordinator_part;
+fm_coordinator_part fm_coordinator_part_of(const fm_coordinator *m, const char *name);
+
 #endif

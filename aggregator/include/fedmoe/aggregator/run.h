@@ -21,7 +21,7 @@ typedef struct {
  * status.json: {"federation", "state" (waiting, training, finished, stopped, failed), "round"
  * (finished), "rounds", "members": [{"name", "state", "connected", "bytes_received",
  * "harm" (times that it cost the others something), "barred_until" (while it is)}],
- * "abandoned", "updated"; "reason" when failed}.
+ * "abandoned", "updated"; "reason" when failed; "page" (where, when there is one)}.
  *
  * @return FM_OK, also when stopped; FM_EEXIST when another process runs this directory; else why
  *         it cannot go on.

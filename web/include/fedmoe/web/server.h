@@ -89,6 +89,7 @@ const char *fm_web_address(const fm_web *w);
  * four) run, and nothing else: the library puts their hashes into Content-Security-Policy. There is
  * no style="" and no on...="". Before it is sent, these marks are replaced:
  *   FM_WEB_OWN_PART    once, by what fm_web_publish_own gave for the visitor's name, or by nothing;
+ *   FM_WEB_VERSION     once, by what X-Version says: a script that waits for news starts with it;
  *   FM_WEB_FORM_TOKEN  in up to eight forms, by what an action must send back as `token`.
  *
  * @param path    "/", "/status.json", ...
@@ -99,6 +100,7 @@ const char *fm_web_address(const fm_web *w);
  */
 #define FM_WEB_FORM_TOKEN "@@form-token@@"
 #define FM_WEB_OWN_PART "<!--own-->"
+#define FM_WEB_VERSION "@@version@@"
 FM_NODISCARD fm_status fm_web_publish(fm_web *w, const char *path, const char *media_type,
                                       unsigned roles, const char *member, const void *bytes,
                                       size_t n);
