@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <sodium.h>
 
@@ -61,8 +62,8 @@ static fm_status add_pause(const char *config, json_t *j)
 
 /* ---- the page ---- */
 
-/** Where it listens: as the running node says, or as node.yaml says. */
-static fm_status find_page(const char *config, char **address, char **links)
+/** Where it listens: as the running node says, or (unless it must run) as node.yaml says. */
+static fm_status find_page(const char *config, bool runs, char **address, char **links)
 {
     fm_node_config c = { 0 };
     json_t *j = NULL;
@@ -79,6 +80,10 @@ static fm_status find_page(const char *config, char **address, char **links)
                     config);
     if (st == FM_OK && fm_cmd_read_json(config, "status.json", &j) == FM_OK)
         found = fm_cmd_text(j, "page");
+    if (st == FM_OK && runs && !*found)
+        st =
+            fm_fail(FM_ESTATE, "no page is served: start the node (again, if node.yaml had no page "
+                               "when it was started)");
     if (st == FM_OK)
         st = fm_strdup(*found ? found : c.page, address);
     if (st == FM_OK)
@@ -91,7 +96,7 @@ static fm_status find_page(const char *config, char **address, char **links)
 static fm_status print_link(const char *config)
 {
     char token[FM_WEB_TOKEN_SIZE], *address = NULL, *links = NULL;
-    fm_status st = find_page(config, &address, &links);
+    fm_status st = find_page(config, true, &address, &links);
 
     if (st == FM_OK &&
         (st = fm_web_link_new(links, FM_WEB_COORDINATOR, "owner", LINK_S, token)) == FM_OK) {
@@ -107,20 +112,21 @@ static fm_status print_link(const char *config)
     return st;
 }
 
-static fm_status print_metrics_token(const char *config)
+static fm_status write_scraper(const char *config, const char *file)
 {
-    char token[FM_WEB_TOKEN_SIZE], *address = NULL, *links = NULL;
-    fm_status st = find_page(config, &address, &links);
+    char line[FM_WEB_TOKEN_SIZE + 1], *address = NULL, *links = NULL;
+    fm_status st = find_page(config, false, &address, &links);
 
     if (st == FM_OK &&
-        (st = fm_web_link_new(links, FM_WEB_SCRAPER, "scraper", TOKEN_S, token)) == FM_OK) {
-        printf("%s\n", token);
-        fprintf(stderr,
-                "For http://%s/metrics, as 'Authorization: Bearer TOKEN'; it ends in a year, or "
-                "when another is made.\n",
-                address);
-        sodium_memzero(token, sizeof token);
+        (st = fm_web_link_new(links, FM_WEB_SCRAPER, "scraper", TOKEN_S, line)) == FM_OK) {
+        memcpy(line + FM_WEB_TOKEN_SIZE - 1, "\n", 2);
+        st = fm_file_replace(file, line, FM_WEB_TOKEN_SIZE, 0600);
+        sodium_memzero(line, sizeof line);
     }
+    if (st == FM_OK)
+        printf("%s is the bearer token of http://%s/metrics, for a year; the one before has "
+               "ended\n",
+               file, address);
     free(address);
     free(links);
     return st;
@@ -149,14 +155,16 @@ static fm_status print(const char *config, bool json)
 int fm_cmd_status(int argc, char **argv)
 {
     const char *config = "node.yaml";
-    bool json = false, link = false, token = false;
+    const char *scraper = NULL;
+    bool json = false, link = false;
     const fm_cli_option options[] = {
         FM_CMD_CONFIG_OPTION(config),
         FM_CMD_JSON_OPTION(json),
         { "link", FM_CLI_FLAG, &link, NULL, "print a link that opens the node's page, once", false,
           0, 0 },
-        { "metrics-token", FM_CLI_FLAG, &token, NULL,
-          "print a bearer token for the page's /metrics; it ends the one before", false, 0, 0 },
+        { "scraper", FM_CLI_STRING, &scraper, "FILE",
+          "write a token with which a program may collect /metrics; ends the one before", false, 0,
+          0 },
     };
     const fm_cli_spec spec = {
         .program = "fedmoe-node status",
@@ -172,12 +180,11 @@ int fm_cmd_status(int argc, char **argv)
 
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
-    if (link + token + json > 1) {
-        fprintf(stderr,
-                "%s: --json, --link and --metrics-token exclude each other\nTry '%s --help'.\n",
+    if (link + json + (scraper != NULL) > 1) {
+        fprintf(stderr, "%s: --json, --link and --scraper exclude each other\nTry '%s --help'.\n",
                 spec.program, spec.program);
         return 2;
     }
-    st = link ? print_link(config) : token ? print_metrics_token(config) : print(config, json);
+    st = link ? print_link(config) : scraper ? write_scraper(config, scraper) : print(config, json);
     return st == FM_OK ? 0 : fm_cli_failed(spec.program);
 }

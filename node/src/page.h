@@ -27,14 +27,14 @@ typedef struct {
     const char *plan_words; /* fm_plan_words; "" when no plan was offered */
 } fm_page;
 
-/** The whole page. Deterministic. `token` stands where the form's token comes. */
-FM_NODISCARD fm_status fm_page_html(const fm_page *p, const char *token, fm_buf *out);
+/** The whole page, with the marks of fedmoe/web/server.h. Same struct, same bytes. */
+FM_NODISCARD fm_status fm_page_html(const fm_page *p, fm_buf *out);
 /** Prometheus text, docs/metrics.md. */
 FM_NODISCARD fm_status fm_page_metrics(const fm_page *p, fm_buf *out);
 
 /* ---- parts of it ---- */
-/** "2026-11-26 18:42:05 UTC"; out holds 32 bytes. */
-void fm_page_time(int64_t wall_s, char out[32]);
+/** "2026-11-26 18:42:05 UTC"; out holds 40 bytes. */
+void fm_page_time(int64_t wall_s, char out[40]);
 /** What the node is at, a sentence. */
 void fm_page_now(fm_html *h, const fm_page *p);
 /** page_sections.c: what left, what it cost, what is left, the plan, the last refusal. */

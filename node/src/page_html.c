@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fedmoe/web/server.h"
 #include "words.h"
 
 static const char head[] =
-    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+    "<!DOCTYPE html>\n<html lang=\"en\" data-version=\"" FM_WEB_VERSION
+    "\">\n<head>\n<meta charset=\"utf-8\">\n"
     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
 
 static const char style_more[] =
@@ -27,6 +29,7 @@ static const char style_more[] =
     "background:var(--blue);color:var(--paper);cursor:pointer}\n"
     "button.quiet{background:none;color:var(--blue);padding:.3rem .8rem;font-size:.88rem}\n"
     ":focus-visible{outline:3px solid var(--blue);outline-offset:2px}\n"
+    "td code{white-space:normal}\n"
     ".t{white-space:nowrap;font-variant-numeric:tabular-nums}\n"
     "@media print{.pause,.screen{display:none}}\n"
     "</style>\n";
@@ -36,7 +39,9 @@ static const char style_more[] =
 static const char script[] =
     "<script>\n"
     "(function(){\n"
-    "var version='0',note=document.getElementById('link'),shown={};\n"
+    "var "
+    "version=document.documentElement.dataset.version,note=document.getElementById('link'),shown={}"
+    ";\n"
     "document.querySelectorAll('[data-live]').forEach(function(e){shown[e.id]=e.className+"
     "e.innerHTML;});\n"
     "function say(t){if(note.textContent!==t){note.textContent=t;note.hidden=!t;}}\n"
@@ -149,17 +154,16 @@ static void write_button(fm_html *h, const fm_page *p)
 }
 
 /** One form for all buttons: its token is put in once. */
-static void write_form(fm_html *h, const char *token)
+static void write_form(fm_html *h)
 {
     fm_html_raw(h, "<form id=\"act\" method=\"post\" action=\"/pause\">\n"
-                   "<input type=\"hidden\" name=\"token\" value=\"");
-    fm_html_raw(h, token);
-    fm_html_raw(h, "\">\n</form>\n");
+                   "<input type=\"hidden\" name=\"token\" value=\"" FM_WEB_FORM_TOKEN "\">\n"
+                   "</form>\n");
 }
 
 static void write_header(fm_html *h, const fm_page *p)
 {
-    char now[32];
+    char now[40];
 
     fm_page_time(p->now_s, now);
     fm_html_raw(h, "<header>\n<p class=\"kicker\">Node of federation ");
@@ -184,11 +188,11 @@ static void write_footer(fm_html *h)
                 "itself: <a href=\"/\">read it again</a>.</p></noscript>\n</footer>\n");
 }
 
-fm_status fm_page_html(const fm_page *p, const char *token, fm_buf *out)
+fm_status fm_page_html(const fm_page *p, fm_buf *out)
 {
     fm_html h = { .out = out };
 
-    if (!p || !token || !out)
+    if (!p || !out)
         return fm_fail(FM_EINVAL, "fm_page_html: NULL argument");
     fm_html_raw(&h, head);
     fm_html_element(&h, "title", NULL, "%s: node of federation %s", p->name, p->federation);
@@ -201,7 +205,7 @@ fm_status fm_page_html(const fm_page *p, const char *token, fm_buf *out)
     write_tiles(&h, p);
     fm_page_sections(&h, p);
     write_footer(&h);
-    write_form(&h, token);
+    write_form(&h);
     fm_html_raw(&h, "</main>\n");
     fm_html_raw(&h, script);
     fm_html_raw(&h, "</body>\n</html>\n");

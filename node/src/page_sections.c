@@ -56,9 +56,22 @@ static const char *phase_words(const char *phase)
     return meaning_of(list, sizeof list / sizeof list[0], phase);
 }
 
+/** "2026-11-26T18:42:05Z" as people write it. */
+static const char *readable(const char *time, char out[40])
+{
+    const size_t len = strlen(time);
+
+    if (len != sizeof "2026-11-26T18:42:05Z" - 1)
+        return time;
+    (void)snprintf(out, 40, "%.10s %.8s UTC", time, time + 11);
+    return out;
+}
+
 /** Of the kind that is read out when it changes: no figures. */
 static void write_state(fm_html *h, const fm_page *p)
 {
+    char since[40];
+
     fm_html_rawf(h, "<p class=\"lead now%s\" id=\"now\" data-live role=\"status\">",
                  p->paused ? " off" : "");
     if (!p->paused)
@@ -66,7 +79,7 @@ static void write_state(fm_html *h, const fm_page *p)
     else {
         fm_html_raw(h, "<strong>Paused by its owner</strong>");
         if (*p->paused_since)
-            fm_html_textf(h, " since %s", p->paused_since);
+            fm_html_textf(h, " since %s", readable(p->paused_since, since));
         fm_html_text(h, p->in_round ? ": the round whose update is out already is done to its end, "
                                       "and none after it."
                                     : ": no update leaves, and no round is paid for.");
@@ -103,15 +116,13 @@ void fm_page_now(fm_html *h, const fm_page *p)
 
 #define ROWS_OPEN 8u /* the others are behind a summary */
 
-void fm_page_time(int64_t wall_s, char out[32])
+void fm_page_time(int64_t wall_s, char out[40])
 {
-    char *letter;
+    char text[32];
 
-    fm_clock_format(wall_s, out, 32);
-    if ((letter = strchr(out, 'T')))
-        *letter = ' ';
-    if ((letter = strchr(out, 'Z')))
-        (void)snprintf(letter, 32 - (size_t)(letter - out), " UTC");
+    fm_clock_format(wall_s, text, sizeof text);
+    if (readable(text, out) != out)
+        (void)snprintf(out, 40, "%s", text);
 }
 
 static const char *became(const fm_page *p, size_t i)
@@ -130,7 +141,7 @@ static const char *became(const fm_page *p, size_t i)
 static void write_row(fm_html *h, const fm_page *p, size_t i)
 {
     const fm_journal_sent_row *row = &p->history->rows[i];
-    char when[32], hex[2 * FM_HASH_BYTES + 1];
+    char when[40], hex[2 * FM_HASH_BYTES + 1];
 
     fm_page_time(row->sent_s, when);
     fm_hash_hex(&row->hash, hex);
@@ -200,7 +211,7 @@ static fm_report plot_of(const fm_page *p)
 
 static void write_points(fm_html *h, const fm_page *p)
 {
-    char when[32], epsilon[32];
+    char when[40], epsilon[32];
 
     fm_html_raw(h, "<details>\n<summary>The figures of the plot</summary>\n<table class=\"few\">\n"
                    "<tr><th class=\"n\" scope=\"col\">Releases</th><th scope=\"col\">Time</th>"
@@ -318,7 +329,7 @@ static void write_plan(fm_html *h, const fm_page *p)
 
 static void write_refusal(fm_html *h, const fm_page *p)
 {
-    char when[32];
+    char when[40];
 
     fm_html_raw(h, "<section id=\"refusal\" data-live>\n<h2>Last refusal</h2>\n");
     if (!*p->reason)

@@ -108,6 +108,8 @@ FM_NODISCARD fm_status fm_node_driver_note_sent(fm_node_driver *d, uint64_t roun
 bool fm_node_driver_look_at_pause(fm_node_driver *d);
 /** An update is out, or on its way, and what comes of it is not known yet. */
 bool fm_node_driver_is_in_round(const fm_node_driver *d);
+/** Its last state is written. */
+bool fm_node_driver_has_ended(const fm_node_driver *d);
 /** Of status.json: what the run is at, or "paused". */
 const char *fm_node_driver_state(const fm_node_driver *d);
 

@@ -58,7 +58,7 @@ fm_status fm_node_page_open(fm_node_driver *d)
 
 const char *fm_node_page_address(const fm_node_driver *d)
 {
-    return d->web ? fm_web_address(d->web->server) : "";
+    return d->web && !fm_node_driver_has_ended(d) ? fm_web_address(d->web->server) : "";
 }
 
 void fm_node_page_close(fm_node_driver *d)
@@ -128,7 +128,7 @@ static fm_page page_of(const fm_node_driver *d)
 static fm_status publish_html(const fm_node_driver *d, const fm_page *p)
 {
     fm_buf b = { .limit = FM_WEB_PAGE_MAX };
-    fm_status st = fm_page_html(p, FM_WEB_FORM_TOKEN, &b);
+    fm_status st = fm_page_html(p, &b);
 
     if (st == FM_OK)
         st = fm_web_publish(d->web->server, "/", "text/html; charset=utf-8", SEEN, NULL, b.data,

@@ -34,12 +34,19 @@ bool fm_node_driver_is_in_round(const fm_node_driver *d)
     return phase == FM_NODE_WAIT_SURVIVORS || phase == FM_NODE_WAIT_COMMITS;
 }
 
-const char *fm_node_driver_state(const fm_node_driver *d)
+bool fm_node_driver_has_ended(const fm_node_driver *d)
 {
-    static const char *const ended[] = { "refused", "finished", "stopped", "failed" };
+    static const char *const ended[] = { "finished", "stopped", "failed" };
 
     for (size_t i = 0; i < sizeof ended / sizeof ended[0]; i++)
         if (strcmp(d->status.state, ended[i]) == 0)
-            return d->status.state;
+            return true;
+    return false;
+}
+
+const char *fm_node_driver_state(const fm_node_driver *d)
+{
+    if (fm_node_driver_has_ended(d) || strcmp(d->status.state, "refused") == 0)
+        return d->status.state;
     return d->paused && !fm_node_driver_is_in_round(d) ? "paused" : d->status.state;
 }

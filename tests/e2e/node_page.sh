@@ -29,8 +29,10 @@ sed -i 's/^policy:/page: {listen: "0.0.0.0:7391"}\npolicy:/' "$config"
 check "a page is never for other machines" refused "$WORK/x" "address of this machine alone" \
     "$BIN/fedmoe-node" status --config "$config" --link
 sed -i 's/0\.0\.0\.0:7391/127.0.0.1:0/' "$config"
+check "before the node runs there is none" refused "$WORK/x" "no page is served: start the node" \
+    "$BIN/fedmoe-node" status --config "$config" --link
 start_all
-renice -n 15 "${PID[@]}" >/dev/null # the browser is to have its turn
+renice -n 5 "${PID[@]}" >/dev/null # the browser is to have its turn
 check "rounds are done" wait_round aggregator 4 60
 
 # ---- the link ----
@@ -71,7 +73,9 @@ at=$(number "$RUN/aggregator/status.json" round)
 check "rounds pass without this node" wait_round aggregator $((at + 5)) 60
 check "and cost it nothing" [ "$(entries)" = "$spent" ]
 shot paused
-token=$(node status --metrics-token 2>/dev/null)
+node status --scraper "$WORK/token" >"$WORK/x"
+check "the token for programs is private" [ "$(stat -c %a "$WORK/token")" = 600 ]
+token=$(cat "$WORK/token")
 browser body "$base/metrics" "Authorization: Bearer $token" >"$WORK/metrics.txt"
 check "metrics: paused" says "$WORK/metrics.txt" '^fedmoe_node_paused 1$'
 check "metrics: what was spent" says "$WORK/metrics.txt" "^fedmoe_node_releases_total $spent\$"

@@ -3,10 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fedmoe/web/server.h"
 #include "page.h"
 #include "suites.h"
 
-#define TOKEN "@@token@@"
+#define TOKEN FM_WEB_FORM_TOKEN
 
 typedef struct {
     fm_node_policy policy;
@@ -57,7 +58,7 @@ static char *html_of(const desk *d)
 {
     fm_buf b = { 0 };
 
-    CU_ASSERT_EQUAL_FATAL(fm_page_html(&d->page, TOKEN, &b), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_page_html(&d->page, &b), FM_OK);
     return (char *)b.data; /* with a zero behind it; free: as fm_buf_fini does */
 }
 
@@ -113,7 +114,7 @@ static void a_paused_node_says_so_and_offers_to_resume(void)
     d.page.paused_since = "2026-11-26T18:42:05Z";
     d.page.state = "training";
     s = html_of(&d);
-    CU_ASSERT(has(s, "Paused by its owner</strong> since 2026-11-26T18:42:05Z: the round whose "
+    CU_ASSERT(has(s, "Paused by its owner</strong> since 2026-11-26 18:42:05 UTC: the round whose "
                      "update is out already is done to its end"));
     free(s);
     d.page.in_round = false;
