@@ -47,11 +47,23 @@ static const member *by_name(const fm_coordinator *m, const char *name)
     return NULL;
 }
 
+/* Half of the others have answered, and it has not. */
+static bool is_slow(const fm_coordinator *m, const member *who)
+{
+    uint32_t count, done = 0;
+    const uint32_t *asked_of = asked(m, &count);
+    bool is_asked = false;
+
+    for (uint32_t i = 0; i < count; i++) {
+        done += has_done(m, &m->slots[asked_of[i]]);
+        is_asked |= asked_of[i] == who->index;
+    }
+    return is_asked && !has_done(m, &m->slots[who->index]) && 2 * done >= count;
+}
+
 fm_coordinator_part fm_coordinator_part_of(const fm_coordinator *m, const char *name)
 {
     const member *who = by_name(m, name);
-    uint32_t count;
-    const uint32_t *asked_of = asked(m, &count);
 
     if (!who)
         return FM_PART_AWAY;
@@ -61,8 +73,7 @@ fm_coordinator_part fm_coordinator_part_of(const fm_coordinator *m, const char *
         return FM_PART_BARRED;
     if (!who->ready)
         return FM_PART_JOINING;
-    for (uint32_t i = 0; i < count; i++)
-        if (asked_of[i] == who->index)
-            return has_done(m, &m->slots[who->index]) ? FM_PART_IN : FM_PART_AWAITED;
-    return who->index == NO_INDEX ? FM_PART_READY : FM_PART_IN;
+    if (who->index == NO_INDEX)
+        return FM_PART_READY;
+    return is_slow(m, who) ? FM_PART_AWAITED : FM_PART_IN;
 }

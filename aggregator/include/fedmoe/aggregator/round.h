@@ -156,7 +156,7 @@ typedef enum {
     FM_PART_JOINING, /* connected, has not approved the plan yet */
     FM_PART_READY,   /* waits for the next roster */
     FM_PART_IN,
-    FM_PART_AWAITED, /* in, and the phase under way has no answer of it yet */
+    FM_PART_AWAITED, /* in, and slow: half of the others have answered in this phase */
     FM_PART_BARRED,
     FM_PART_EXHAUSTED /* its budget allows no further round */
 } fm_coordinator_part;
