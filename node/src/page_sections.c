@@ -138,6 +138,14 @@ static const char *became(const fm_page *p, size_t i)
     return "never unmasked: nobody can read it, and it cost nothing";
 }
 
+/** The number by which a line is called. */
+static void number_head(fm_html *h, uint64_t number)
+{
+    fm_html_raw(h, "<th class=\"n\" scope=\"row\">");
+    fm_html_textf(h, "%llu", (unsigned long long)number);
+    fm_html_raw(h, "</th>");
+}
+
 static void write_row(fm_html *h, const fm_page *p, size_t i)
 {
     const fm_journal_sent_row *row = &p->history->rows[i];
@@ -146,7 +154,7 @@ static void write_row(fm_html *h, const fm_page *p, size_t i)
     fm_page_time(row->sent_s, when);
     fm_hash_hex(&row->hash, hex);
     fm_html_raw(h, "<tr>");
-    fm_html_element(h, "td", "n", "%llu", (unsigned long long)row->round);
+    number_head(h, row->round);
     fm_html_element(h, "td", "t", "%s", when);
     fm_html_element(h, "td", "n", "%llu", (unsigned long long)row->bytes);
     fm_html_raw(h, "<td>");
@@ -163,12 +171,12 @@ static void write_rows(fm_html *h, const fm_page *p, size_t from, size_t to, con
     fm_html_raw(h, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
                    "aria-label=\"Updates\">\n<table>\n");
     fm_html_element(h, "caption", NULL, "%s", caption);
-    fm_html_raw(h, "<tr><th class=\"n\" scope=\"col\">Round</th><th scope=\"col\">Sent</th>"
+    fm_html_raw(h, "<thead><tr><th class=\"n\" scope=\"col\">Round</th><th scope=\"col\">Sent</th>"
                    "<th class=\"n\" scope=\"col\">Bytes</th><th scope=\"col\">What became of it"
-                   "</th></tr>\n");
+                   "</th></tr></thead>\n<tbody>\n");
     for (size_t i = from; i < to; i++)
         write_row(h, p, i);
-    fm_html_raw(h, "</table>\n</div>\n");
+    fm_html_raw(h, "</tbody>\n</table>\n</div>\n");
 }
 
 static void write_left(fm_html *h, const fm_page *p)
@@ -213,21 +221,23 @@ static void write_points(fm_html *h, const fm_page *p)
 {
     char when[40], epsilon[32];
 
-    fm_html_raw(h, "<details>\n<summary>The figures of the plot</summary>\n<table class=\"few\">\n"
-                   "<tr><th class=\"n\" scope=\"col\">Releases</th><th scope=\"col\">Time</th>"
-                   "<th class=\"n\" scope=\"col\">Epsilon</th></tr>\n");
+    fm_html_raw(h,
+                "<details>\n<summary>The figures of the plot</summary>\n<table class=\"few\">\n"
+                "<caption>Epsilon after so many releases</caption>\n"
+                "<thead><tr><th class=\"n\" scope=\"col\">Releases</th><th scope=\"col\">Time</th>"
+                "<th class=\"n\" scope=\"col\">Epsilon</th></tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < p->history->point_count; i++) {
         const fm_report_point *point = &p->history->points[i];
 
         fm_page_time(point->wall_s, when);
         fm_report_number(point->epsilon, epsilon);
         fm_html_raw(h, "<tr>");
-        fm_html_element(h, "td", "n", "%llu", (unsigned long long)point->releases);
+        number_head(h, point->releases);
         fm_html_element(h, "td", NULL, "%s", when);
         fm_html_element(h, "td", "n", "%s", epsilon);
         fm_html_raw(h, "</tr>\n");
     }
-    fm_html_raw(h, "</table>\n</details>\n");
+    fm_html_raw(h, "</tbody>\n</table>\n</details>\n");
 }
 
 static void write_cost(fm_html *h, const fm_page *p)

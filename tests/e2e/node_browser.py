@@ -1,118 +1,86 @@
 #!/usr/bin/env python3
-"""A headless Chromium over WebDriver (https://www.w3.org/TR/webdriver2/), and requests by hand.
+"""browser.py for a shell, and requests by hand.
 
 Reads a command a line, its words parted by U+001F; answers each with one line: "+" or "-", and its
-text with newlines as U+001F. Commands: begin WIDTH HEIGHT [noscript] · end · open URL · title ·
-text CSS · click CSS · wait CSS TEXT SECONDS · moves CSS SECONDS · run SCRIPT · shot FILE ·
-code URL [HEADER: VALUE]... (the status of a request without a session; "Method" is one) ·
-body URL [HEADER: VALUE]...
+text with newlines as U+001F. Commands: begin WIDTH HEIGHT [noscript] · end · go URL · title ·
+text CSS · click CSS · says CSS TEXT SECONDS · moves CSS SECONDS · js SCRIPT · reads (what a phone,
+a dark room, paper or a screen reader makes unreadable) · unnamed CSS · picture FILE · code URL [HEADER: VALUE]...
+(the status of a request without a session; "Method" is one) · body URL [HEADER: VALUE]...
 """
-import base64
 import http.client
-import json
-import os
-import subprocess
 import sys
-import tempfile
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
+
+from browser import Browser
 
 
-class Failed(Exception):
-    pass
-
-
-def ask(method, url, body=None):
-    data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)["value"]
-    except urllib.error.HTTPError as e:
-        raise Failed(json.load(e)["value"]["message"].split("\n")[0]) from e
-
-
-class Browser:
+class Shell:
     def __init__(self):
-        self.driver = self.port = self.url = None
-
-    def start(self):
-        self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE,
-                                       stderr=subprocess.DEVNULL, text=True)
-        for line in self.driver.stdout:
-            if "started successfully on port" in line:
-                self.port = int(line.rsplit("port", 1)[1].strip(" .\n"))
-                return
-        raise Failed("chromedriver does not start")
+        self.b = None
 
     def begin(self, width, height, scripts=""):
-        if not self.driver:
-            self.start()
-        options = {"args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                            "--disable-dev-shm-usage", f"--window-size={width},{height}",
-                            "--user-data-dir=" + tempfile.mkdtemp(dir=os.environ["WORK"])]}
+        self.b = Browser(int(width), int(height))
         if scripts == "noscript":
-            options["prefs"] = {"profile.managed_default_content_settings.javascript": 2}
-        base = f"http://127.0.0.1:{self.port}/session"
-        value = ask("POST", base, {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}})
-        self.url = f"{base}/{value['sessionId']}"
+            self.b.scripts(False)
 
     def end(self):
-        url, self.url = self.url, None
-        if url:
-            ask("DELETE", url)
+        b, self.b = self.b, None
+        if b:
+            b.close()
 
-    def stop(self):
-        try:
-            self.end()
-        finally:
-            if self.driver:
-                self.driver.terminate()
-
-    def open(self, url):
-        ask("POST", self.url + "/url", {"url": url})
+    def go(self, url):
+        self.b.go(url)
 
     def title(self):
-        return ask("GET", self.url + "/title")
-
-    def find(self, css):
-        found = ask("POST", self.url + "/element", {"using": "css selector", "value": css})
-        return f"{self.url}/element/{next(iter(found.values()))}"
+        return self.b.title()
 
     def text(self, css):
-        return ask("GET", self.find(css) + "/text")
+        return self.b.text(css)
 
     def click(self, css):
-        ask("POST", self.find(css) + "/click", {})
+        self.b.click(css)
 
     def until(self, css, seconds, good):
         ends = time.monotonic() + float(seconds)
         while True:
             try:
-                last = self.text(css)
+                last = self.b.text(css)
                 if good(last):
                     return
-            except Failed as e:
+            except RuntimeError as e:
                 last = str(e)
             if time.monotonic() > ends:
-                raise Failed(f"{css} says '{last}' after {seconds} s")
+                raise AssertionError(f"{css} says '{last}' after {seconds} s")
             time.sleep(0.1)
 
-    def wait(self, css, words, seconds):
+    def says(self, css, words, seconds):
         self.until(css, seconds, lambda text: words in text)
 
     def moves(self, css, seconds):
-        was = self.text(css)
+        was = self.b.text(css)
         self.until(css, seconds, lambda text: text != was)
 
-    def run(self, script):
-        return str(ask("POST", self.url + "/execute/sync", {"script": script, "args": []}))
+    def js(self, script):
+        return str(self.b.js(script))
 
-    def shot(self, path):
-        with open(path, "wb") as f:
-            f.write(base64.b64decode(ask("GET", self.url + "/screenshot")))
+    def reads(self):
+        found = []
+        for kind, scheme, width in (("", "light", 1000), ("", "dark", 1000), ("", "light", 360),
+                                    ("print", "light", 700)):
+            self.b.viewport(width, 900)
+            self.b.media(kind, scheme)
+            found += [f"{kind or scheme} {width}: {x}" for x in self.b.too_wide() + self.b.faint()]
+        self.b.media()
+        self.b.viewport(1000, 900)
+        found += self.b.unsound()
+        return "\n".join(found)
+
+    def unnamed(self, css):
+        return "" if self.b.name(css) else css
+
+    def picture(self, path):
+        self.b.picture(path)
 
     @staticmethod
     def request(url, *headers):
@@ -136,17 +104,17 @@ class Browser:
 
 
 def main():
-    browser = Browser()
+    shell = Shell()
     try:
         for line in sys.stdin:
             name, *words = line.rstrip("\n").split("\x1f")
             try:
-                answer = "+" + (getattr(browser, name)(*words) or "")
+                answer = "+" + (getattr(shell, name)(*words) or "")
             except Exception as e:  # whatever it is, the next command may work
                 answer = "-" + str(e)
             print(answer.replace("\n", "\x1f"), flush=True)
     finally:
-        browser.stop()
+        shell.end()
 
 
 main()

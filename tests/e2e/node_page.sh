@@ -1,9 +1,8 @@
 # The node's own page in a real browser: a link opens it once, the button pauses and resumes, rounds pass
 # meanwhile without this node; who has no session gets nothing; metrics and the dashboard's names.
 . "$(dirname "$0")/lib.sh"
-command -v chromedriver >/dev/null || skip "no chromedriver"
-export WORK
-coproc BROWSER { exec python3 "$(dirname "$0")/node_browser.py"; }
+command -v chromedriver >/dev/null || skip "chromium-driver is not installed"
+coproc BROWSER { exec python3 -B "$(dirname "$0")/node_browser.py"; }
 BROWSER_PID_=$BROWSER_PID
 # browser COMMAND WORD...: what it answers, on standard output; fails as it does.
 browser() {
@@ -14,7 +13,7 @@ browser() {
     [ -z "${answer:1}" ] || tr '\037' '\n' <<<"${answer:1}"
 }
 trap '[ -z "${BROWSER[1]:-}" ] || eval "exec ${BROWSER[1]}>&-"; wait "$BROWSER_PID_" 2>/dev/null; cleanup' EXIT
-shot() { [ -z "${SHOTS:-}" ] || browser shot "$SHOTS/$1.png"; }
+shot() { [ -z "${SHOTS:-}" ] || browser picture "$SHOTS/$1.png"; }
 PAUSER=lakeside
 config=$RUN/$PAUSER/node.yaml
 node() { "$BIN/fedmoe-node" "$1" --config "$config" "${@:2}"; }
@@ -45,29 +44,34 @@ check "nor metrics" code 404 /metrics
 check "nor a pause" code 404 /pause "Method: POST" "Origin: $base"
 check "asked for by another name: refused" code 421 / "Host: evil.example:${base##*:}"
 browser begin 1000 1500
-browser open "$link"
+browser go "$link"
 browser click button
-check "the link opens the page" browser wait h1 $PAUSER 10
+check "the link opens the page" browser says h1 $PAUSER 10
 check "the title says whose page it is" [ "$(browser title)" = "$PAUSER: node of federation heart-demo" ]
-check "it takes part" browser wait "#now" "The node takes part." 10
-check "it says what left" browser wait "#left" "released: counts in the sum" 10
-check "and the plan" browser wait "#plan" "heart disease risk" 10
-check "a plot with words for who cannot see it" [ "$(browser run \
+check "it takes part" browser says "#now" "The node takes part." 10
+check "it says what left" browser says "#left" "released: counts in the sum" 10
+check "and the plan" browser says "#plan" "heart disease risk" 10
+check "a plot with words for who cannot see it" [ "$(browser js \
     'var s=document.querySelector("svg[role=img]");return s&&document.getElementById(s.getAttribute("aria-labelledby").split(" ")[1]).textContent.length>50')" = True ]
 check "it follows without reloading" browser moves "#tiles" 10
 check "the link opens nothing a second time" code 404 "/link/${link##*/}"
 shot running
 
+reads=$(browser reads)
+check "it reads well on a phone, in the dark, on paper, aloud${reads:+: $reads}" [ -z "$reads" ]
+check "the gauge has a name" [ -z "$(browser unnamed meter)" ]
+check "the plot has a name" [ -z "$(browser unnamed "svg[role=img]")" ]
+
 # ---- pause ----
 browser click "#button summary"
-check "the button says what it means" browser wait "#button" "Nothing is held against this node" 5
+check "the button says what it means" browser says "#button" "Nothing is held against this node" 5
 browser click "#pause"
 check "without the confirmation nothing happens" bash -c '[ ! -e "$1" ]' _ "$RUN/$PAUSER/paused"
 browser click "#button input[type=checkbox]"
 shot confirm
 browser click "#pause"
-check "the page says paused" browser wait "#now" "Paused by its owner" 10
-check "and that nothing leaves" browser wait "#now" "no update leaves, and no round is paid for" 10
+check "the page says paused" browser says "#now" "Paused by its owner" 10
+check "and that nothing leaves" browser says "#now" "no update leaves, and no round is paid for" 10
 spent=$(entries)
 at=$(number "$RUN/aggregator/status.json" round)
 check "rounds pass without this node" wait_round aggregator $((at + 5)) 60
@@ -84,22 +88,22 @@ check "the metrics' token opens nothing else" code 404 / "Authorization: Bearer 
 # ---- resume, without scripts ----
 browser end
 browser begin 420 900 noscript
-browser open "$(node status --link 2>/dev/null)"
+browser go "$(node status --link 2>/dev/null)"
 browser click button
-check "without scripts: the page" browser wait "#now" "Paused by its owner" 10
-check "without scripts: how to read it again" browser wait "noscript" "read it again" 5
+check "without scripts: the page" browser says "#now" "Paused by its owner" 10
+check "without scripts: how to read it again" browser says "noscript" "read it again" 5
 shot phone
 browser click "#button input[type=checkbox]"
 browser click "#resume"
 check "resumed" bash -c 'for i in $(seq 100); do [ ! -e "$1" ] && exit 0; sleep 0.05; done; exit 1' _ "$RUN/$PAUSER/paused"
 grows() { local i; for ((i = 0; i < 200; i++)); do [ "$(entries)" -gt "$spent" ] && return 0; sleep 0.05; done; return 1; }
 check "it takes part again" grows
-again() { local i; for ((i = 0; i < 20; i++)); do browser open "$base/"; [ "$(browser text "#now")" = "The node takes part." ] && return 0; sleep 0.2; done; return 1; }
+again() { local i; for ((i = 0; i < 20; i++)); do browser go "$base/"; [ "$(browser text "#now")" = "The node takes part." ] && return 0; sleep 0.2; done; return 1; }
 check "and its page says so" again
 browser click "footer button"
 check "the page can be left" code 404 /
-browser open "$base/"
-check "and is gone then" [ "$(browser run 'return document.getElementById("now")===null')" = True ]
+browser go "$base/"
+check "and is gone then" [ "$(browser js 'return document.getElementById("now")===null')" = True ]
 browser end
 
 # ---- names ----
