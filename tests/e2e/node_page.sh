@@ -66,7 +66,14 @@ check "the plot has a name" [ -z "$(browser unnamed "svg[role=img]")" ]
 browser click "#button summary"
 check "the button says what it means" browser says "#button" "Nothing is held against this node" 5
 browser click "#pause"
-check "without the confirmation nothing happens" bash -c '[ ! -e "$1" ]' _ "$RUN/$PAUSER/paused"
+check "without the confirmation the browser sends nothing" [ "$(browser js 'return document.querySelector("#button details").open')" = True ]
+browser js 'document.querySelector("#button input").required = false; return ""'
+browser click "#pause"
+asked() { local i; for ((i = 0; i < 100; i++)); do grep -q "pause was asked for on the page without the confirmation" "$RUN/$PAUSER/log" && return 0; sleep 0.1; done; return 1; }
+check "sent by hand without it, nothing is done" asked
+check "and the node goes on" bash -c '[ ! -e "$1" ]' _ "$RUN/$PAUSER/paused"
+browser says "#now" "The node takes part." 10
+browser click "#button summary"
 browser click "#button input[type=checkbox]"
 shot confirm
 browser click "#pause"
