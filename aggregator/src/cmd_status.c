@@ -142,10 +142,16 @@ static fm_status make_link(const status_options *o)
 {
     char *url = NULL, fingerprint[FM_PAGE_FINGERPRINT_SIZE] = "";
     uint32_t seconds = 0;
-    fm_status st = read_time(o->time ? o->time : "10m", &seconds);
+    bool running = false;
+    fm_status st;
 
-    if (st == FM_OK &&
-        (st = fm_page_link(o->dir, o->member, seconds, &url, fingerprint)) == FM_OK) {
+    if ((st = read_time(o->time ? o->time : "10m", &seconds)) != FM_OK ||
+        (st = probe(o->dir, &running)) != FM_OK)
+        return st;
+    if (!running)
+        return fm_fail(FM_ESTATE, "%s is not running, and so its page is not there: start it first",
+                       o->dir);
+    if ((st = fm_page_link(o->dir, o->member, seconds, &url, fingerprint)) == FM_OK) {
         printf("%s\n", url);
         if (*fingerprint)
             fprintf(stderr,

@@ -77,8 +77,8 @@ static fm_status begin(const fm_page *p, const char *id, const char *title, cons
         out,
         "<figure id=fig-%s data-live><figcaption><b>%s</b> from 0 to %s</figcaption>"
         "<svg viewBox=\"0 0 %.0f %.0f\" preserveAspectRatio=none role=img "
-        "aria-labelledby=\"t-%s d-%s\"><title id=t-%s>%s</title><desc id=d-%s>Rounds %" PRIu64
-        " to %" PRIu64 ", %s; between 0 and %s. The table below has every figure.</desc>"
+        "aria-labelledby=t-%s aria-describedby=d-%s><title id=t-%s>%s</title><desc id=d-%s>Rounds "
+        "%" PRIu64 " to %" PRIu64 ", %s; between 0 and %s. The table below has every figure.</desc>"
         "<path class=axis d=\"M0 %.1fH%.0f\" />",
         id, title, most, WIDTH, HEIGHT, id, id, id, title, id, p->rounds[0].round,
         p->rounds[p->round_count - 1].round, what, most, HEIGHT - 0.5, WIDTH);
