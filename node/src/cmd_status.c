@@ -62,8 +62,9 @@ static fm_status add_pause(const char *config, json_t *j)
 
 /* ---- the page ---- */
 
-/** Where it listens: as the running node says, or (unless it must run) as node.yaml says. */
-static fm_status find_page(const char *config, bool runs, char **address, char **links)
+/** Where it listens: as the running node says; where only a file is written, or as node.yaml says.
+ *  @param output  that file, which must be none of the node's own; NULL: none. */
+static fm_status find_page(const char *config, const char *output, char **address, char **links)
 {
     fm_node_config c = { 0 };
     json_t *j = NULL;
@@ -80,7 +81,9 @@ static fm_status find_page(const char *config, bool runs, char **address, char *
                     config);
     if (st == FM_OK && fm_cmd_read_json(config, "status.json", &j) == FM_OK)
         found = fm_cmd_text(j, "page");
-    if (st == FM_OK && runs && !*found)
+    if (st == FM_OK && output)
+        st = fm_cmd_check_apart(output, config, &c);
+    if (st == FM_OK && !output && !*found)
         st =
             fm_fail(FM_ESTATE, "no page is served: start the node (again, if node.yaml had no page "
                                "when it was started)");
@@ -96,7 +99,7 @@ static fm_status find_page(const char *config, bool runs, char **address, char *
 static fm_status print_link(const char *config)
 {
     char token[FM_WEB_TOKEN_SIZE], *address = NULL, *links = NULL;
-    fm_status st = find_page(config, true, &address, &links);
+    fm_status st = find_page(config, NULL, &address, &links);
 
     if (st == FM_OK &&
         (st = fm_web_link_new(links, FM_WEB_COORDINATOR, "owner", LINK_S, token)) == FM_OK) {
@@ -115,7 +118,7 @@ static fm_status print_link(const char *config)
 static fm_status write_scraper(const char *config, const char *file)
 {
     char line[FM_WEB_TOKEN_SIZE + 1], *address = NULL, *links = NULL;
-    fm_status st = find_page(config, false, &address, &links);
+    fm_status st = find_page(config, file, &address, &links);
 
     if (st == FM_OK &&
         (st = fm_web_link_new(links, FM_WEB_SCRAPER, "scraper", TOKEN_S, line)) == FM_OK) {

@@ -28,6 +28,8 @@ sed -i 's/^policy:/page: {listen: "0.0.0.0:7391"}\npolicy:/' "$config"
 check "a page is never for other machines" refused "$WORK/x" "address of this machine alone" \
     "$BIN/fedmoe-node" status --config "$config" --link
 sed -i 's/0\.0\.0\.0:7391/127.0.0.1:0/' "$config"
+check "a token is never written over the node's own files" refused "$WORK/x" "node.yaml" \
+    "$BIN/fedmoe-node" status --config "$config" --scraper "$config"
 check "before the node runs there is none" refused "$WORK/x" "no page is served: start the node" \
     "$BIN/fedmoe-node" status --config "$config" --link
 start_all

@@ -30,6 +30,8 @@ check "the others go on" wait_round aggregator $((at + 15)) 60
 check "its ledger does not grow" [ "$(entries)" = "$spent" ]
 check "no harm is counted against it" [ "$(member harm)" = 0 ]
 check "and the aggregator says no more than that it is paused" [ "$(member state)" = '"paused by its owner"' ]
+check "so does its status for people" exits 0 "$WORK/x" "$paused +away .*paused by its owner" \
+    "$BIN/fedmoe-aggregator" status --directory "$RUN/aggregator"
 check "status says it" exits 0 "$WORK/status.txt" "PAUSED by the owner since 20" "$BIN/fedmoe-node" status --config "$config"
 
 kill_party $paused
