@@ -248,6 +248,8 @@ fm_status fm_directory_check_output(const char *dir, const fm_aggregator_config 
         "identity.key", "identity.crt", "identity.uri", "federation",
         "ca.crt", "crl.pem", "crl.held", "crl.lock",
         "state.db", "state.db-wal", "state.db-shm", "status.json", "checkpoint.safetensors",
+        "status.key", "status.crt", "status.links", "status.links.lock", c->page.key,
+        c->page.certificate,
         "invitations.db", "invitations.db-journal", FM_USE_POLICY_FILE,
     };
     // clang-format on

@@ -97,13 +97,29 @@ done:
     return st;
 }
 
+/* What is replaced is a token, and not somebody's key. */
+static fm_status check_file(const char *file)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    fm_buf b = { 0 };
+    fm_status st = fm_file_exists(file) ? fm_file_read(file, FM_WEB_TOKEN_SIZE - 1, &b) : FM_OK;
+
+    if (st == FM_EPROTO || (st == FM_OK && b.data &&
+                            (b.len != FM_WEB_TOKEN_SIZE - 1 ||
+                             strspn((char *)b.data, letters) != FM_WEB_TOKEN_SIZE - 1)))
+        st = fm_fail(FM_EEXIST, "%s is there, and no token: give another file, or remove it", file);
+    fm_buf_fini(&b);
+    return st;
+}
+
 fm_status fm_page_scraper(const char *dir, const char *file, uint32_t seconds)
 {
     char *links = NULL, token[FM_WEB_TOKEN_SIZE] = "";
     fm_page_config c = { 0 };
     fm_status st;
 
-    if ((st = read_config(dir, &c)) != FM_OK ||
+    if ((st = check_file(file)) != FM_OK || (st = read_config(dir, &c)) != FM_OK ||
         (st = fm_path_join(dir, FM_PAGE_LINKS, &links)) != FM_OK ||
         (st = fm_web_link_new(links, FM_WEB_SCRAPER, NULL, seconds, token)) != FM_OK)
         goto done;

@@ -98,7 +98,8 @@ class Browser:
         self._ask("POST", "/element/" + self.element(css) + "/value", {"text": text})
 
     def text(self, css):
-        return self._ask("GET", "/element/" + self.element(css) + "/text")
+        """As it is shown; in one step, as a live page may change between two."""
+        return self.js("return document.querySelector(arguments[0]).innerText", css)
 
     def title(self):
         return self._ask("GET", "/title")

@@ -37,6 +37,9 @@ check "the log says where, and the certificate's fingerprint" says "$RUN/aggrega
 check "the page's key is private" [ "$(stat -c %a "$RUN/aggregator/status.key" "$RUN/aggregator/status.links" | tr '\n' ' ')" = "600 600 " ]
 python3 "$SOURCE/tests/e2e/status_page.py" "$BIN" "$SOURCE" "$RUN"
 check "in the browser" [ $? = 0 ]
+check "a scraper's token replaces no other file" refused "$WORK/x" "door.key is there, and no token" \
+    "$agg" status --scraper "$RUN/aggregator/door.key"
+check "a time that is none is refused" refused "$WORK/x" "90s, 10m, 12h or 7d" "$agg" status --link --for soon
 check "no token is in the log or the folder" bash -c '! grep -rqF -f "$1" "$2/aggregator"' _ "$RUN/tokens" "$RUN"
 check "the aggregator still runs" kill -0 "${PID[aggregator]}"
 kill -TERM "${PID[aggregator]}"

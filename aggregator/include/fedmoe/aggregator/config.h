@@ -54,7 +54,7 @@ typedef struct {
     char *listen; /* "0.0.0.0:7390" */
     char *name;   /* what stands in a link before the port; without brackets */
     bool tls;
-    char *certificate, *key; /* files, relative to the configuration's; NULL: made here */
+    char *certificate, *key; /* files, in the aggregator's directory; NULL: made there */
 } fm_page_config;
 
 typedef struct {
