@@ -44,8 +44,10 @@ fedmoe_install_documents(node ${docs}/guide-hospital.md ${docs}/schema.md ${docs
     ${docs}/security.md ${docs}/privacy.md ${docs}/pki.md ${docs}/metrics.md)
 install(FILES ${packaging}/grafana/node.json
     DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/fedmoe-node/grafana COMPONENT node)
-fedmoe_install_documents(aggregator ${docs}/guide-coordinator.md ${docs}/queries.md
+fedmoe_install_documents(aggregator ${docs}/guide-coordinator.md ${docs}/queries.md ${docs}/metrics.md
     ${docs}/protocol.md ${docs}/security.md ${docs}/privacy.md ${docs}/pki.md)
+install(FILES ${packaging}/grafana/fedmoe-aggregator.json
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/fedmoe-aggregator/grafana COMPONENT aggregator)
 fedmoe_install_documents(tools ${docs}/model.md ${docs}/text.md ${docs}/audit.md ${docs}/pki.md)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples/
     DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/fedmoe-tools/examples COMPONENT tools)
