@@ -41,7 +41,9 @@ endforeach()
 
 set(docs ${PROJECT_SOURCE_DIR}/docs)
 fedmoe_install_documents(node ${docs}/guide-hospital.md ${docs}/schema.md ${docs}/ledger.md
-    ${docs}/security.md ${docs}/privacy.md ${docs}/pki.md)
+    ${docs}/security.md ${docs}/privacy.md ${docs}/pki.md ${docs}/metrics.md)
+install(FILES ${packaging}/grafana/node.json
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/fedmoe-node/grafana COMPONENT node)
 fedmoe_install_documents(aggregator ${docs}/guide-coordinator.md ${docs}/queries.md ${docs}/metrics.md
     ${docs}/protocol.md ${docs}/security.md ${docs}/privacy.md ${docs}/pki.md)
 install(FILES ${packaging}/grafana/fedmoe-aggregator.json

@@ -7,6 +7,8 @@ static const fm_cli_command commands[] = {
     { "check", "check configuration, identity, files and records", fm_cmd_check },
     { "plan", "show the plan that was last offered, in words and numbers", fm_cmd_plan },
     { "start", "take part until the federation has finished", fm_cmd_start },
+    { "pause", "take part in no further round, until resume", fm_cmd_pause },
+    { "resume", "take part again", fm_cmd_resume },
     { "status", "show how far a running node is", fm_cmd_status },
     { "ledger show", "show what the data set has spent (also: ledger)", fm_cmd_ledger_show },
     { "ledger verify", "check that the ledger is whole", fm_cmd_ledger_verify },

@@ -114,6 +114,10 @@ void fm_coord_take_refusal(fm_coordinator *m, member *who, const fm_msg_abandon 
     }
     if (!fm_coord_slot(m, who, a->round, FM_MSG_ABANDON))
         return;
+    if (strcmp(a->reason, FM_ABANDON_PAUSED) == 0) { /* what it costs is judged as ever */
+        fm_coord_drop(m, who, "%s", a->reason);
+        return;
+    }
     fm_coord_drop(m, who, "it refused round %llu: %s%s", (unsigned long long)a->round, a->reason,
                   m->tainted && strcmp(a->reason, FM_ABANDON_REVOKED) == 0
                       ? " (another's: no fault of this node, which comes back at once)"

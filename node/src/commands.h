@@ -11,6 +11,8 @@ int fm_cmd_init(int argc, char **argv);
 int fm_cmd_join(int argc, char **argv);
 int fm_cmd_check(int argc, char **argv);
 int fm_cmd_plan(int argc, char **argv);
+int fm_cmd_pause(int argc, char **argv);
+int fm_cmd_resume(int argc, char **argv);
 int fm_cmd_start(int argc, char **argv);
 int fm_cmd_status(int argc, char **argv);
 int fm_cmd_ledger_show(int argc, char **argv);

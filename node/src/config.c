@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sodium.h>
 
 #include "fedmoe/base/file.h"
@@ -304,10 +306,50 @@ static fm_status read_policy(const fm_yaml_node *root, fm_node_policy *p)
     return fm_yaml_get_u64_or(m, "max_rows", 1, MAX_ROWS_LIMIT, MAX_ROWS_DEFAULT, &p->max_rows);
 }
 
+/** "127.0.0.1:7391" or "[::1]:7391": an address that no other machine can reach, and a port. */
+static bool is_local(const char *address)
+{
+    char host[64];
+    const char *colon = strrchr(address, ':');
+    size_t len = colon ? (size_t)(colon - address) : 0;
+    struct in_addr v4;
+    uint64_t port = 0;
+
+    if (len == 0 || len >= sizeof host || !fm_text_u64(colon + 1, &port) || port > UINT16_MAX)
+        return false;
+    memcpy(host, address, len);
+    host[len] = '\0';
+    if (strcmp(host, "[::1]") == 0)
+        return true;
+    return inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+static fm_status read_page(const fm_yaml_node *root, fm_node_config *c)
+{
+    static const char *const keys[] = { "listen", NULL };
+    const fm_yaml_node *m = NULL;
+    const char *listen = NULL;
+    fm_status st;
+
+    if (!fm_yaml_find(root, "page"))
+        return FM_OK;
+    if ((st = fm_yaml_get_map(root, "page", &m)) != FM_OK ||
+        (st = fm_yaml_check_keys(m, keys)) != FM_OK ||
+        (st = fm_yaml_get_string(m, "listen", &listen)) != FM_OK)
+        return st;
+    if (!is_local(listen))
+        return fm_yaml_fail(fm_yaml_find(m, "listen"),
+                            "page.listen must be an address of this machine alone and a port, such "
+                            "as 127.0.0.1:7391, not '%.100s'; from another machine, come through "
+                            "ssh -L 7391:127.0.0.1:7391",
+                            listen);
+    return fm_strdup(listen, &c->page);
+}
+
 static fm_status read_root(const fm_yaml_node *root, fm_node_config *c)
 {
     static const char *const keys[] = { "name",   "aggregator", "identity", "data", "ledger",
-                                        "policy", "threads",    "model",    NULL };
+                                        "policy", "threads",    "model",    "page", NULL };
     uint32_t threads = 0;
     fm_status st;
 
@@ -327,6 +369,8 @@ static fm_status read_root(const fm_yaml_node *root, fm_node_config *c)
         (st = read_u32(root, "threads", 1, FM_THREADS_MAX, 0, &threads)) != FM_OK)
         return st;
     c->threads = threads;
+    if ((st = read_page(root, c)) != FM_OK)
+        return st;
     if (c->database.query && c->model)
         return fm_yaml_fail(root, "data.records must be files where a language model reads texts");
     if (c->more_count > 0 && !c->model)
@@ -389,6 +433,7 @@ void fm_node_config_fini(fm_node_config *c)
     free(c->door);
     free(c->schema);
     free(c->model);
+    free(c->page);
     free(c->identity_dir);
     free(c->records);
     free(c->database.sqlite);

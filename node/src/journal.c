@@ -125,6 +125,10 @@ static fm_status make_tables(fm_journal *j)
                    "CREATE TABLE IF NOT EXISTS abandoned ("
                    " federation TEXT NOT NULL, plan BLOB NOT NULL, round INTEGER NOT NULL,"
                    " PRIMARY KEY (federation, plan, round)) WITHOUT ROWID;"
+                   "CREATE TABLE IF NOT EXISTS sent ("
+                   " federation TEXT NOT NULL, plan BLOB NOT NULL, round INTEGER NOT NULL,"
+                   " hash BLOB NOT NULL, bytes INTEGER NOT NULL, sent_s INTEGER NOT NULL,"
+                   " UNIQUE (federation, plan, round));"
                    "COMMIT;",
                    "make the tables");
 }
@@ -262,6 +266,27 @@ fm_status fm_journal_use(fm_journal *j, uint64_t round)
     if (st == FM_OK && changed != 1)
         st = fm_fail(FM_EREPLAY, "round %llu or a later one was used already",
                      (unsigned long long)round);
+    return st;
+}
+
+fm_status fm_journal_sent(fm_journal *j, uint64_t round, const fm_hash *hash, uint64_t bytes)
+{
+    sqlite3_stmt *s = NULL;
+    int changed = 0;
+    fm_status st;
+
+    if (!j || !hash)
+        return fm_fail(FM_EINVAL, "fm_journal_sent: NULL argument");
+    if ((st = prepare(j,
+                      "INSERT OR IGNORE INTO sent (federation, plan, round, hash, bytes, sent_s) "
+                      "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                      &s)) == FM_OK &&
+        (st = bind_round(j, s, 3, round)) == FM_OK && (st = bind_hash(j, s, 4, hash)) == FM_OK) {
+        sqlite3_bind_int64(s, 5, (int64_t)bytes);
+        sqlite3_bind_int64(s, 6, fm_clock_wall_s());
+        st = write_row_unsynced(j, s, "note what leaves", &changed);
+    }
+    sqlite3_finalize(s);
     return st;
 }
 

@@ -105,9 +105,14 @@ static fm_status put_model(fm_buf *b, const fm_node_yaml *o)
 
 static fm_status put_ledger(fm_buf *b)
 {
-    return fm_buf_printf(b, "\n\n# The book of what was spent; several federations may share it. "
-                            "Keep it, back it up.\n"
-                            "ledger: ledger.db\n\n");
+    return fm_buf_printf(b,
+                         "\n\n# The book of what was spent; several federations may share it. "
+                         "Keep it, back it up.\n"
+                         "ledger: ledger.db\n\n"
+                         "# What left, what it cost, and a button to pause, for browsers of this "
+                         "machine:\n"
+                         "# 'fedmoe-node status --link' opens it.\n"
+                         "# page: {listen: \"127.0.0.1:7391\"}\n\n");
 }
 
 /** The shortest text that reads back as the same number. */

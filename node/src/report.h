@@ -95,6 +95,11 @@ FM_NODISCARD fm_status fm_report_json(const fm_report *r, json_t **out);
 
 /* ---- parts of it ---- */
 
+/** report_html.c: the looks, also of the node's own page: <style>...</style>. */
+void fm_report_style(fm_html *h);
+/** A figure and its name, within <div class="tiles">. */
+void fm_report_tile(fm_html *h, const char *figure, const char *name);
+
 /** report_beside.c: what the journal knows; to be read before the ledger. */
 FM_NODISCARD fm_status fm_report_read_journal(fm_report *r);
 /** report_ledger.c: fill what comes from the ledger. */

@@ -88,6 +88,13 @@ static const char style_plot[] =
     "@page{margin:18mm 16mm}\n"
     "</style>\n";
 
+void fm_report_style(fm_html *h)
+{
+    fm_html_raw(h, style_base);
+    fm_html_raw(h, style_blocks);
+    fm_html_raw(h, style_plot);
+}
+
 static void write_headline(fm_html *h, const fm_report *r)
 {
     const fm_node_policy *p = &r->config.policy;
@@ -116,7 +123,7 @@ static void write_headline(fm_html *h, const fm_report *r)
                  fmin(100.0, 100.0 * r->spent / p->epsilon));
 }
 
-static void tile(fm_html *h, const char *figure, const char *name)
+void fm_report_tile(fm_html *h, const char *figure, const char *name)
 {
     fm_html_raw(h, "<div class=\"tile\">");
     fm_html_element(h, "b", NULL, "%s", figure);
@@ -130,13 +137,14 @@ static void write_tiles(fm_html *h, const fm_report *r)
 
     fm_html_raw(h, "<div class=\"tiles\">\n");
     fm_report_number(r->spent, text);
-    tile(h, text, "epsilon spent");
+    fm_report_tile(h, text, "epsilon spent");
     fm_report_number(fm_words_down(r->left), text);
-    tile(h, fm_report_is_open(r) ? "none" : text, fm_report_is_open(r) ? "budget" : "epsilon left");
+    fm_report_tile(h, fm_report_is_open(r) ? "none" : text,
+                   fm_report_is_open(r) ? "budget" : "epsilon left");
     (void)snprintf(text, sizeof text, "%llu", (unsigned long long)r->releases);
-    tile(h, text, r->releases == 1 ? "release" : "releases");
+    fm_report_tile(h, text, r->releases == 1 ? "release" : "releases");
     fm_report_date(r->point_count ? r->points[r->point_count - 1].wall_s : 0, text);
-    tile(h, r->point_count ? text : "none", "last release");
+    fm_report_tile(h, r->point_count ? text : "none", "last release");
     fm_html_raw(h, "</div>\n");
 }
 
@@ -163,9 +171,7 @@ fm_status fm_report_html(const fm_report *r, fm_buf *out)
     fm_clock_format(r->made_s, made, sizeof made);
     fm_html_raw(&h, head);
     fm_html_element(&h, "title", NULL, "Privacy report: %s", r->config.data_set);
-    fm_html_raw(&h, style_base);
-    fm_html_raw(&h, style_blocks);
-    fm_html_raw(&h, style_plot);
+    fm_report_style(&h);
     fm_html_raw(&h, "</head>\n<body>\n<main>\n<header>\n<p class=\"kicker\">Privacy report</p>\n");
     fm_html_element(&h, "h1", NULL, "Data set %s", r->config.data_set);
     fm_html_element(&h, "p", "soft", "Node %s. Made %s by fedmoe-node %s.", r->config.name, made,

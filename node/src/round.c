@@ -45,6 +45,19 @@ void fm_node_round_close(fm_node_round *m)
         m->phase = FM_NODE_WAIT_START;
 }
 
+bool fm_node_is_paused(const fm_node_round *m)
+{
+    return m->c.ports.paused && m->c.ports.paused(m->c.ports.ctx);
+}
+
+fm_status fm_node_decline(fm_node_round *m, uint64_t round)
+{
+    fm_node_round_close(m);
+    if (fm_node_send_abandon(m, round, FM_ABANDON_PAUSED, false) == FM_OK)
+        fm_node_progress(m, round, "declined");
+    return fm_fail(FM_EPERM, FM_ABANDON_PAUSED);
+}
+
 fm_status fm_node_round_give_up(fm_node_round *m, uint64_t round, fm_status st)
 {
     /* Never the text of the failure: it may name files and figures of this house. */

@@ -91,6 +91,9 @@ fm_status fm_node_begin_round(fm_node_round *m);
 fm_status fm_node_end(fm_node_round *m);
 
 /* ---- shared ---- */
+bool fm_node_is_paused(const fm_node_round *m);
+/** The owner has paused this node: the round goes on without it, which is told. Always fails. */
+fm_status fm_node_decline(fm_node_round *m, uint64_t round);
 /** End the open round, if any: masks are wiped, nothing more of it can be sent. */
 void fm_node_round_close(fm_node_round *m);
 /** A step of `round` failed here: close it, tell the aggregator that this node is out of it (so

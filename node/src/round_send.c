@@ -70,6 +70,8 @@ fm_status fm_node_send_update(fm_node_round *m)
     fm_status st = FM_OK;
 
     fm_dp_release_bytes(o->release, &bytes, &len);
+    if (o->sent == 0 && m->c.ports.note_sent) /* of what may have left there is a line */
+        st = m->c.ports.note_sent(m->c.ports.ctx, o->number, &o->update, len);
     while (st == FM_OK && o->sent < len && o->sent < o->until) {
         fm_message msg = { .type = FM_MSG_UPDATE_PIECE };
         size_t n = (o->until < len ? (size_t)o->until : len) - (size_t)o->sent;

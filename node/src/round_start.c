@@ -153,7 +153,7 @@ static fm_status make_update(fm_node_round *m)
         return st;
     m->open.update = fm_dp_release_hash(m->open.release);
     m->phase = FM_NODE_WAIT_SURVIVORS;
-    return fm_node_send_update(m);
+    return FM_OK;
 }
 
 fm_status fm_node_begin_round(fm_node_round *m)
@@ -165,8 +165,14 @@ fm_status fm_node_begin_round(fm_node_round *m)
     if ((st = check_barred(m, round, m->open.participants, m->open.participant_count, true)) !=
         FM_OK)
         return st;
+    if (fm_node_is_paused(m))
+        return fm_node_decline(m, round);
     if ((st = fm_node_transcript_record(m, &m->pending.known)) == FM_OK)
         st = make_update(m);
+    if (st == FM_OK && fm_node_is_paused(m)) /* training takes its time */
+        return fm_node_decline(m, round);
+    if (st == FM_OK)
+        st = fm_node_send_update(m);
     return st == FM_OK ? FM_OK : fm_node_round_give_up(m, round, st);
 }
 
@@ -177,6 +183,8 @@ fm_status fm_node_take_update_want(fm_node_round *m, const fm_msg_update_want *m
 
     if (msg->round != round || m->phase != FM_NODE_WAIT_SURVIVORS || msg->until <= m->open.until)
         return FM_OK; /* it crossed the end of its round, or says nothing new */
+    if (!m->open.told && fm_node_is_paused(m))
+        return fm_node_decline(m, round);
     m->open.until = msg->until;
     st = fm_node_send_update(m);
     return st == FM_OK ? FM_OK : fm_node_round_give_up(m, round, st);
@@ -199,6 +207,8 @@ fm_status fm_node_take_round_start(fm_node_round *m, const fm_msg_round_start *m
 
     if (m->open.number)
         fm_node_progress(m, m->open.number, "abandoned");
+    if (fm_node_is_paused(m))
+        return fm_node_decline(m, msg->round);
     fm_node_round_close(m);
     if ((st = fm_node_transcript_note(m, msg->entries, msg->entry_count)) == FM_OK &&
         (st = open_round(m, msg, &known)) == FM_OK) {

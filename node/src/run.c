@@ -194,6 +194,9 @@ static fm_status turn(fm_node_driver *d)
         return g_stop ? stopped() : st;
     st = take(d, &e);
     fm_message_free(&e.message);
+    fm_node_page_act(d);
+    if (fm_node_driver_look_at_pause(d) && st == FM_OK && !d->approved && !d->refused)
+        st = fm_fail(FM_ENOTFOUND, "paused before a plan was offered");
     return st;
 }
 
@@ -269,6 +272,33 @@ static fm_status one_session(fm_node_driver *d)
     return st;
 }
 
+/** No session is begun, and what is tried for retry_s begins anew afterwards. */
+static fm_status wait_while_paused(fm_node_driver *d)
+{
+    if (!fm_node_driver_look_at_pause(d))
+        return FM_OK;
+    d->status.state = "paused";
+    d->status.phase = "";
+    fm_node_driver_status(d, true);
+    while (fm_node_driver_look_at_pause(d)) {
+        if (g_stop)
+            return stopped();
+        wait_ms(POLL_MS);
+        fm_node_page_act(d);
+        fm_log_clock_set(&d->clock);
+    }
+    d->deadline_ms = fm_clock_now_ms() + retry_ms(d);
+    return FM_OK;
+}
+
+static void say_again(const fm_node_driver *d)
+{
+    if (d->paused)
+        fm_log(FM_LOG_INFO, "out of the session: %s", fm_error_text());
+    else
+        fm_log(FM_LOG_WARN, "%s; trying again", fm_error_text());
+}
+
 static fm_status run_sessions(fm_node_driver *d)
 {
     uint64_t backoff = BACKOFF_FIRST_MS, jitter;
@@ -278,6 +308,8 @@ static fm_status run_sessions(fm_node_driver *d)
 
     d->deadline_ms = fm_clock_now_ms() + retry_ms(d);
     for (;;) {
+        if ((st = wait_while_paused(d)) != FM_OK)
+            return st;
         st = one_session(d);
         passing = is_passing(d, st);
         end_session(d);
@@ -291,7 +323,7 @@ static fm_status run_sessions(fm_node_driver *d)
         if (st == FM_OK)
             backoff = BACKOFF_LAST_MS; /* served on: look again for a new plan now and then */
         else
-            fm_log(FM_LOG_WARN, "%s; trying again", fm_error_text());
+            say_again(d);
         d->finished = false;
         jitter = fm_rng_below(&rng, backoff / 4 + 1);
         wait_ms(backoff + jitter);
@@ -345,13 +377,18 @@ static fm_status open_house(fm_node_driver *d)
         (st = fm_ledger_verify(d->ledger, &entries)) != FM_OK ||
         (st = look_at_journal(d)) != FM_OK || (st = fm_node_driver_pin_schema(d)) != FM_OK)
         return st;
-    return fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
-                             &d->status.epsilon_spent);
+    if ((st = fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
+                                &d->status.epsilon_spent)) != FM_OK)
+        return st;
+    if ((st = fm_node_driver_read_history(d)) != FM_OK)
+        return st;
+    return fm_node_page_open(d);
 }
 
 static void close_house(fm_node_driver *d)
 {
     end_session(d);
+    fm_node_page_close(d);
     fm_node_prepared_fini(&d->plan);
     fm_ledger_close(&d->ledger);
     fm_trust_free(&d->trust);

@@ -1,6 +1,7 @@
 /* What the driver leaves beside node.yaml, for people and scripts. */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +54,36 @@ static fm_status write_json(const fm_node_driver *d, const char *name, json_t *v
     return st;
 }
 
-static json_t *status_json(const fm_node_driver *d)
+/** Of what left last: its line in the journal; null when nothing did. */
+static json_t *last_update(const fm_node_history *h)
+{
+    char hex[2 * FM_HASH_BYTES + 1], when[32];
+
+    if (h->count == 0)
+        return json_null();
+    fm_hash_hex(&h->rows[0].hash, hex);
+    fm_clock_format(h->rows[0].sent_s, when, sizeof when);
+    return json_pack("{s:I s:I s:s s:s s:b}", "round", (json_int_t)h->rows[0].round, "bytes",
+                     (json_int_t)h->rows[0].bytes, "hash", hex, "time", when, "released",
+                     h->rows[0].released_s != 0);
+}
+
+/** What left, and what is left. */
+static json_t *books_json(const fm_node_driver *d)
+{
+    const fm_node_history *h = &d->history;
+    uint64_t rounds = 0;
+    bool known = fm_history_affordable(h, d->plan.charged, &rounds);
+
+    return json_pack("{s:f s:I s:o s:I s:I s:o s:s}", "epsilon_left",
+                     fmax(d->config.policy.epsilon - d->status.epsilon_spent, 0.0), "releases",
+                     (json_int_t)h->releases, "rounds_affordable",
+                     known ? json_integer((json_int_t)rounds) : json_null(), "updates_sent",
+                     (json_int_t)h->updates, "update_bytes_sent", (json_int_t)h->bytes,
+                     "last_update", last_update(h), "page", fm_node_page_address(d));
+}
+
+static json_t *now_json(const fm_node_driver *d)
 {
     const fm_node_status *s = &d->status;
     fm_link_counters c = { 0 };
@@ -63,13 +93,30 @@ static json_t *status_json(const fm_node_driver *d)
         c = fm_link_client_counters(d->link);
     fm_clock_format(fm_clock_wall_s(), updated, sizeof updated);
     return json_pack(
-        "{s:s s:s s:I s:I s:s s:f s:f s:f s:I s:I s:I s:s s:s}", "name", d->config.name, "state",
-        s->state, "round", (json_int_t)s->round, "rounds", (json_int_t)d->plan.rounds, "phase",
-        s->phase, "epsilon_spent", s->epsilon_spent, "epsilon_budget", d->config.policy.epsilon,
-        "delta", d->config.policy.delta, "bytes_sent", (json_int_t)(s->bytes_sent + c.bytes_sent),
+        "{s:s s:s s:b s:s s:I s:I s:s s:f s:f s:f s:I s:I s:I s:s s:s}", "name", d->config.name,
+        "state", fm_node_driver_state(d), "paused", d->paused, "paused_since", s->paused_since,
+        "round", (json_int_t)s->round, "rounds", (json_int_t)d->plan.rounds, "phase", s->phase,
+        "epsilon_spent", s->epsilon_spent, "epsilon_budget", d->config.policy.epsilon, "delta",
+        d->config.policy.delta, "bytes_sent", (json_int_t)(s->bytes_sent + c.bytes_sent),
         "bytes_received", (json_int_t)(s->bytes_received + c.bytes_received), "records",
-        (json_int_t)(d->plan.corpus ? d->plan.corpus->sequences : d->plan.table.rows), "reason",
-        s->reason, "updated", updated);
+        (json_int_t)fm_node_driver_records(d), "reason", s->reason, "updated", updated);
+}
+
+json_t *fm_node_driver_status_json(const fm_node_driver *d)
+{
+    json_t *j = now_json(d), *books = books_json(d);
+
+    if (!j || !books || json_object_update(j, books) != 0) {
+        json_decref(j);
+        j = NULL;
+    }
+    json_decref(books);
+    return j;
+}
+
+size_t fm_node_driver_records(const fm_node_driver *d)
+{
+    return d->plan.corpus ? d->plan.corpus->sequences : d->plan.table.rows;
 }
 
 void fm_node_driver_status(fm_node_driver *d, bool force)
@@ -82,10 +129,12 @@ void fm_node_driver_status(fm_node_driver *d, bool force)
     /* What is spent costs milliseconds to reckon: here, not within a round. */
     if ((d->ledger && fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
                                         &d->status.epsilon_spent) != FM_OK) ||
-        write_json(d, "status.json", status_json(d)) != FM_OK)
+        write_json(d, "status.json", fm_node_driver_status_json(d)) != FM_OK)
         fm_log(FM_LOG_WARN, "status.json was not written: %s", fm_error_text());
     d->status.written_ms = now;
     d->status.dirty = false;
+    fm_history_point(&d->history, fm_clock_wall_s(), d->status.epsilon_spent);
+    fm_node_page_publish(d);
 }
 
 void fm_node_driver_status_flush(fm_node_driver *d)

@@ -8,9 +8,11 @@
 #include "fedmoe/model/adapter_terms.h"
 #include "fedmoe/model/corpus.h"
 #include "fedmoe/node/journal.h"
+#include "fedmoe/node/pause.h"
 #include "fedmoe/node/round.h"
 #include "fedmoe/node/run.h"
 #include "fedmoe/node/step.h"
+#include "history.h"
 
 /** What was prepared for the plan that is approved; kept over reconnections. */
 typedef struct {
@@ -45,6 +47,9 @@ typedef struct {
     const char *state; /* static text */
     const char *phase; /* static text, of the machine */
     char reason[1024]; /* last refusal */
+    int64_t reason_s;  /* when; 0: none */
+    uint64_t refusals; /* since the start */
+    char paused_since[FM_PAUSE_TIME];
     uint64_t round;
     double epsilon_spent;
     uint64_t bytes_sent, bytes_received; /* of sessions that are over */
@@ -58,10 +63,12 @@ typedef struct {
     fm_identity *identity;
     fm_trust *trust;
     fm_ledger *ledger;
-    int lock;      /* of the node's folder */
-    fm_buf schema; /* pinned text; empty when node.yaml pins none */
+    struct fm_node_web *web; /* its page; NULL: none */
+    int lock;                /* of the node's folder */
+    fm_buf schema;           /* pinned text; empty when node.yaml pins none */
     fm_node_prepared plan;
     fm_node_status status;
+    fm_node_history history;
     /* one session */
     fm_dp_keypair *keypair;
     fm_link_client *link;
@@ -74,6 +81,7 @@ typedef struct {
     uint64_t renew_after_ms;      /* not before; 0: at once */
     bool renewed;                 /* identity.crt is newer than `identity` */
     int64_t revocations_seen;     /* change time of crl.pem, ns; 0: none */
+    bool paused;                  /* as it was when last looked at */
 } fm_node_driver;
 
 /* run.c */
@@ -86,6 +94,24 @@ int64_t fm_node_driver_revocations_changed(const fm_node_driver *d);
 void fm_node_driver_renew(fm_node_driver *d);
 /** With the certificate that came meanwhile, if one did. */
 FM_NODISCARD fm_status fm_node_driver_use_renewed(fm_node_driver *d);
+
+/* run_history.c */
+/** What left and what it cost before this start. */
+FM_NODISCARD fm_status fm_node_driver_read_history(fm_node_driver *d);
+/** How many rounds of the plan that is approved the budget allows. */
+void fm_node_driver_weigh_plan(fm_node_driver *d);
+FM_NODISCARD fm_status fm_node_driver_note_sent(fm_node_driver *d, uint64_t round,
+                                                const fm_hash *update, size_t bytes);
+
+/* run_pause.c */
+/** Whether the owner has paused the node, now; a change goes to the log and to status.json. */
+bool fm_node_driver_look_at_pause(fm_node_driver *d);
+/** An update is out, or on its way, and what comes of it is not known yet. */
+bool fm_node_driver_is_in_round(const fm_node_driver *d);
+/** Its last state is written. */
+bool fm_node_driver_has_ended(const fm_node_driver *d);
+/** Of status.json: what the run is at, or "paused". */
+const char *fm_node_driver_state(const fm_node_driver *d);
 
 /* run_ports.c */
 fm_node_ports fm_node_driver_ports(fm_node_driver *d);
@@ -128,10 +154,26 @@ fm_status fm_node_books_compare(const fm_node_config *c, fm_ledger *l);
  *  know less than the ledger of what is used; every round of the data set that was charged is. */
 fm_status fm_node_books_follow(const fm_node_config *c, fm_ledger *l);
 
+/* run_page.c */
+#define FM_NODE_LINKS "page-links" /* beside node.yaml: hashes of one-time links */
+/** The page of node.yaml's `page`; nothing without it. */
+FM_NODISCARD fm_status fm_node_page_open(fm_node_driver *d);
+/** Where it listens; "": nowhere. */
+const char *fm_node_page_address(const fm_node_driver *d);
+void fm_node_page_close(fm_node_driver *d);
+/** As things stand, at most once a second. */
+void fm_node_page_publish(fm_node_driver *d);
+/** Do what visitors have asked for: pause, resume. */
+void fm_node_page_act(fm_node_driver *d);
+
 /* run_files.c */
+/** Of the plan that is approved: sequences, or lines of a table. */
+size_t fm_node_driver_records(const fm_node_driver *d);
 /** Read status.json or plan.json of a node's folder; of a damaged one the text says that it may be
  *  deleted. @param out  the caller's. */
 fm_status fm_node_read_json(const char *dir, const char *name, json_t **out);
+/** NULL: no memory. */
+json_t *fm_node_driver_status_json(const fm_node_driver *d);
 /** Write status.json; without `force` at most a few times a second (see _flush). */
 void fm_node_driver_status(fm_node_driver *d, bool force);
 void fm_node_driver_status_flush(fm_node_driver *d);

@@ -29,6 +29,11 @@ static fm_status port_use(void *ctx, uint64_t round)
     return fm_journal_use(((fm_node_driver *)ctx)->plan.journal, round);
 }
 
+static fm_status port_note_sent(void *ctx, uint64_t round, const fm_hash *update, size_t bytes)
+{
+    return fm_node_driver_note_sent(ctx, round, update, bytes);
+}
+
 static fm_status port_commit(void *ctx, uint64_t round, const fm_hash *digest)
 {
     return fm_journal_commit(((fm_node_driver *)ctx)->plan.journal, round, digest);
@@ -36,7 +41,13 @@ static fm_status port_commit(void *ctx, uint64_t round, const fm_hash *digest)
 
 static fm_status port_release(void *ctx, uint64_t round, const fm_hash *digest)
 {
-    return fm_journal_release(((fm_node_driver *)ctx)->plan.journal, round, digest);
+    fm_node_driver *d = ctx;
+    fm_status st = fm_journal_release(d->plan.journal, round, digest);
+
+    if (st == FM_OK)
+        fm_history_released(&d->history, &d->plan.hash, round, fm_clock_wall_s(),
+                            fm_clock_now_ms());
+    return st;
 }
 
 static fm_status port_released_commit(void *ctx, uint64_t round, bool *found, fm_hash *digest)
@@ -55,7 +66,7 @@ static bool has_entry(const fm_transcript_entry *entries, uint32_t count, uint64
 static fm_status port_note_abandoned(void *ctx, uint64_t after, const fm_transcript_entry *entries,
                                      uint32_t count)
 {
-    const fm_node_driver *d = ctx;
+    fm_node_driver *d = ctx;
     const uint64_t last = entries[count - 1].round;
     bool found = last > after, fresh = false;
     uint64_t round = after;
@@ -66,6 +77,7 @@ static fm_status port_note_abandoned(void *ctx, uint64_t after, const fm_transcr
         if (!found || has_entry(entries, count, round))
             continue;
         st = fm_journal_abandon(d->plan.journal, round, &fresh);
+        fm_history_abandoned(&d->history, &d->plan.hash, round);
         if (st == FM_OK && fresh)
             fm_log(FM_LOG_WARN,
                    "round %llu, which this node had released, was abandoned: it is not in the "
@@ -113,6 +125,7 @@ static fm_status port_charge(void *ctx, uint64_t round, fm_hash *ledger_head)
     if (st != FM_OK || (st = fm_ledger_charge(d->ledger, &e, &b)) != FM_OK)
         return st;
     d->plan.charged++;
+    d->history.releases++;
     return fm_ledger_head(d->ledger, ledger_head);
 }
 
@@ -216,6 +229,7 @@ static fm_status port_approve_plan(void *ctx, const fm_plan *plan, const fm_hash
         return fm_fail(st, "%s", why);
     }
     d->approved = true;
+    fm_node_driver_weigh_plan(d);
     fm_link_client_set_patience(d->link, SILENCE_MS + plan->parameters / SILENCE_PARAMETERS_A_MS);
     d->status.state = "joined";
     *last_used = state.last_used;
@@ -224,9 +238,16 @@ static fm_status port_approve_plan(void *ctx, const fm_plan *plan, const fm_hash
     return FM_OK;
 }
 
+static bool port_paused(void *ctx)
+{
+    fm_node_page_act(ctx);
+    return fm_node_driver_look_at_pause(ctx);
+}
+
 static void keepalive(void *ctx)
 {
     fm_link_client_keepalive(((fm_node_driver *)ctx)->link);
+    fm_node_page_act(ctx);
 }
 
 static fm_status port_train(void *ctx, const uint8_t *model, const fm_dp_pairs *pairs,
@@ -269,6 +290,7 @@ static void port_refused(void *ctx, fm_msg_type what, uint64_t round, const char
 {
     fm_node_driver *d = ctx;
 
+    d->status.refusals++;
     if (++d->refusals > MAX_REFUSALS)
         d->link_lost = true;
     if (round)
@@ -277,6 +299,7 @@ static void port_refused(void *ctx, fm_msg_type what, uint64_t round, const char
     else
         fm_log(FM_LOG_WARN, "refused %s: %s", fm_msg_name(what), why);
     strncpy(d->status.reason, why, sizeof d->status.reason - 1);
+    d->status.reason_s = fm_clock_wall_s();
     if (what == FM_MSG_PLAN_OFFER)
         d->status.state = "refused";
     fm_node_driver_status(d, what == FM_MSG_PLAN_OFFER);
@@ -307,6 +330,7 @@ fm_node_ports fm_node_driver_ports(fm_node_driver *d)
         .ctx = d,
         .send = port_send,
         .use_round = port_use,
+        .note_sent = port_note_sent,
         .record_commit = port_commit,
         .record_release = port_release,
         .record_head = port_head,
@@ -316,6 +340,7 @@ fm_node_ports fm_node_driver_ports(fm_node_driver *d)
         .charge = port_charge,
         .keep_revocations = port_keep_revocations,
         .check_mark = port_check_mark,
+        .paused = port_paused,
         .approve_plan = port_approve_plan,
         .train = port_train,
         .finished = port_finished,

@@ -243,6 +243,63 @@ static void more_names_than_places_give_way(void)
     fed_end(&f);
 }
 
+/* ---- a pause ---- */
+
+static void say_paused(federation *f, uint32_t i)
+{
+    fm_message no = { .type = FM_MSG_ABANDON };
+
+    no.abandon.round = f->last_given;
+    fm_reason_set(no.abandon.reason, FM_ABANDON_PAUSED);
+    fed_say(f, i, &no);
+}
+
+/* Again and again: at the round's start it costs nobody anything. */
+static void a_paused_node_is_gone_without_harm_and_comes_back(void)
+{
+    uint64_t barred_ms = 0;
+    federation f;
+
+    fed_make(&f, &long_run);
+    fed_stop_all_at(&f, FM_MSG_ROUND_START);
+    fed_join_all(&f, 5);
+    fed_pump(&f);
+    for (int i = 0; i < 4; i++) {
+        const size_t drops = f.drop_count;
+
+        say_paused(&f, 4);
+        CU_ASSERT_EQUAL(f.drop_count, drops + 1);
+        CU_ASSERT_STRING_EQUAL(f.drops[drops].text, "paused by its owner");
+        finish_one(&f); /* without it */
+        CU_ASSERT_EQUAL(f.rounds[f.round_count - 1].survivors, 4);
+        CU_ASSERT_EQUAL(fm_coordinator_harm(f.c, "node-e", f.now_ms, &barred_ms), 0);
+        fed_join(&f, 4);
+        fed_pump(&f);
+        finish_one(&f); /* begun before it came back */
+        finish_one(&f);
+        CU_ASSERT_EQUAL(f.rounds[f.round_count - 1].participants, 5);
+    }
+    fed_end(&f);
+}
+
+/* The word alone excuses nothing: its update is in the sum, and the others' round is lost. */
+static void to_say_paused_after_an_update_is_harm_as_ever(void)
+{
+    uint64_t barred_ms = 0;
+    federation f;
+
+    fed_make(&f, &five);
+    fed_stop_all_at(&f, FM_MSG_SURVIVORS);
+    fed_join_all(&f, 5);
+    fed_pump(&f);
+    CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_WAIT_COMMITS);
+    say_paused(&f, 4);
+    CU_ASSERT_EQUAL(fm_coordinator_harm(f.c, "node-e", f.now_ms, &barred_ms), 1);
+    CU_ASSERT_EQUAL_FATAL(f.round_count, 1);
+    CU_ASSERT_FALSE(f.rounds[0].finished);
+    fed_end(&f);
+}
+
 /* ---- budgets ---- */
 
 static void give_up(federation *f, uint32_t i)
@@ -382,6 +439,10 @@ static void a_raised_budget_counts_again(void)
 }
 
 static const fm_test tests[] = {
+    { "a paused node is gone without harm, and comes back",
+      a_paused_node_is_gone_without_harm_and_comes_back },
+    { "to say paused after an update is harm as ever",
+      to_say_paused_after_an_update_is_harm_as_ever },
     { "a withheld release weighs more than a late update",
       a_withheld_release_weighs_more_than_a_late_update },
     { "a node lost again and again waits", a_node_lost_again_and_again_waits },

@@ -274,12 +274,31 @@ static void port_refused(void *ctx, fm_msg_type what, uint64_t round, const char
     (void)snprintf(d->why, sizeof d->why, "%s", why);
 }
 
+static bool port_paused(void *ctx)
+{
+    port_double *d = ctx;
+
+    return d->pause_from > 0 && ++d->asked >= d->pause_from;
+}
+
+static fm_status port_note_sent(void *ctx, uint64_t round, const fm_hash *update, size_t bytes)
+{
+    port_double *d = ctx;
+
+    (void)update;
+    need(round > 0 && bytes == 4 * P, "what leaves");
+    d->noted++;
+    return d->note_fails ? fm_fail(FM_EIO, "made to fail") : FM_OK;
+}
+
 fm_node_ports double_ports(port_double *d)
 {
     return (fm_node_ports){
         .ctx = d,
         .send = port_send,
         .use_round = port_use,
+        .note_sent = port_note_sent,
+        .paused = port_paused,
         .record_commit = port_commit,
         .record_release = port_release,
         .record_head = port_head,

@@ -50,10 +50,13 @@ typedef struct {
     fm_trust *kept; /* the newest revocation list, owned */
     uint64_t finished_rounds;
     /* what to do */
-    int fail;            /* this effect fails ... */
-    fm_status fail_with; /* ... so */
-    fm_status approve;   /* what approve_plan returns; FM_OK unless set */
-    unsigned node;       /* whose gradients */
+    int fail;                   /* this effect fails ... */
+    fm_status fail_with;        /* ... so */
+    fm_status approve;          /* what approve_plan returns; FM_OK unless set */
+    unsigned pause_from, asked; /* paused from this question on; 0: never */
+    bool note_fails;
+    unsigned noted; /* updates that are about to leave */
+    unsigned node;  /* whose gradients */
     fm_dp_lattice lattice;
     int32_t encoded[P];      /* sum of the last training, before noise and masks */
     int32_t noise[NODES][P]; /* and its noise, by level */

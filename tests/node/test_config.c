@@ -125,6 +125,35 @@ static void a_wrong_value_is_named_with_its_line(void)
                14, "63 bytes");
 }
 
+static void a_page_is_for_this_machine_alone(void)
+{
+    static const char *const bad[] = {
+        "0.0.0.0:7391",     "192.168.1.5:7391", "localhost:7391",      "[::]:7391",
+        "127.0.0.1",        "127.0.0.1:70000",  "127.0.0.1:http",      ":7391",
+        "127.0.0.1.x:7391", "128.0.0.1:7391",   "[::ffff:7f00:1]:7391"
+    };
+    static const char *const fine[] = { "127.0.0.1:7391", "127.8.9.10:0", "[::1]:7391" };
+    fm_node_config c = { 0 };
+    char path[PATH_CAP], edit[128], *text;
+
+    for (unsigned i = 0; i < FM_TEST_COUNT(bad); i++) {
+        (void)snprintf(edit, sizeof edit, "identity: .\npage: {listen: \"%s\"}", bad[i]);
+        check_edit("identity: .", edit, 6, "address of this machine alone");
+    }
+    check_edit("identity: .", "identity: .\npage: {port: 1}", 6, "port");
+    for (unsigned i = 0; i < FM_TEST_COUNT(fine); i++) {
+        (void)snprintf(edit, sizeof edit, "identity: .\npage: {listen: \"%s\"}", fine[i]);
+        text = edited("identity: .", edit);
+        CU_ASSERT_EQUAL_FATAL(load(text, path, &c), FM_OK);
+        CU_ASSERT_STRING_EQUAL(c.page, fine[i]);
+        fm_node_config_fini(&c);
+        free(text);
+    }
+    CU_ASSERT_EQUAL_FATAL(load(good, path, &c), FM_OK);
+    CU_ASSERT_PTR_NULL(c.page);
+    fm_node_config_fini(&c);
+}
+
 static void a_missing_key_is_named(void)
 {
     static const char *const lines[] = { "name: cleveland\n", "identity: .\n", "  delta: 1.0e-4\n",
@@ -332,6 +361,7 @@ static const fm_test tests[] = {
     { "every key is read", every_key_is_read },
     { "an unknown key is named with file and line", an_unknown_key_is_named_with_its_line },
     { "a wrong value is named with file and line", a_wrong_value_is_named_with_its_line },
+    { "a page is for this machine alone", a_page_is_for_this_machine_alone },
     { "a missing key is named", a_missing_key_is_named },
     { "keys with a default may be left out", keys_with_a_default_may_be_left_out },
     { "masks are read, and may be sparse by default", masks_are_read_and_may_be_sparse_by_default },

@@ -15,6 +15,7 @@
  *                                         # records are texts, and schema is of texts
  *   ledger: ledger.db                     # may be shared by several federations
  *   threads: 4                            # of training; default all processors, at most 16
+ *   page: {listen: "127.0.0.1:7391"}      # a page for browsers of this machine; default: none
  *   policy:
  *     epsilon: 1.0                        # budget of the data set, over everything
  *     delta: 1.0e-4
@@ -70,6 +71,7 @@ typedef struct {
     char *schema;              /* likewise; NULL: none is pinned */
     char *model;               /* likewise, a folder; NULL: no language model */
     uint8_t door_public[FM_CURVE_KEY_BYTES];
+    char *page;       /* where the node's own page listens, a loopback address; NULL: nowhere */
     unsigned threads; /* 0: the default */
     fm_node_policy policy;
 } fm_node_config;

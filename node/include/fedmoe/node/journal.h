@@ -63,6 +63,27 @@ FM_NODISCARD fm_status fm_journal_released_commit(fm_journal *j, uint64_t round,
 
 /** FM_EREPLAY unless round > every round used before. */
 FM_NODISCARD fm_status fm_journal_use(fm_journal *j, uint64_t round);
+/** Its update is about to leave: a line for who asks what left. Not synced; it guards nothing. */
+FM_NODISCARD fm_status fm_journal_sent(fm_journal *j, uint64_t round, const fm_hash *hash,
+                                       uint64_t bytes);
+
+typedef struct {
+    char federation[64];
+    fm_hash plan, hash; /* of the update: masked and noised */
+    uint64_t round, bytes;
+    int64_t sent_s, released_s; /* released_s 0: its mask never left */
+    bool abandoned;             /* released, and then lost */
+} fm_journal_sent_row;
+
+/**
+ * The newest of what left, newest first, under any plan; of a file that is not opened for writing.
+ * @param rows   out, room for `room`; *count of them are filled.
+ * @param total  out: how many updates ever left, as far as this file has noted them, and their bytes.
+ * @return as fm_journal_read_released; FM_EPROTO a damaged row.
+ */
+FM_NODISCARD fm_status fm_journal_read_sent(const char *path, fm_journal_sent_row *rows,
+                                            size_t room, size_t *count, uint64_t total[2]);
+
 /** FM_EREPLAY when the round has a commit already (even the same); FM_ESTATE when never used. */
 FM_NODISCARD fm_status fm_journal_commit(fm_journal *j, uint64_t round, const fm_hash *digest);
 /** FM_EREPLAY when released already; FM_ESTATE unless committed with this digest. */

@@ -21,6 +21,8 @@ typedef struct {
     fm_status (*send)(void *ctx, const fm_message *m);
     /* Journal: durable when they return FM_OK. */
     fm_status (*use_round)(void *ctx, uint64_t round);
+    /* The update is made, and about to leave. NULL: not noted. */
+    fm_status (*note_sent)(void *ctx, uint64_t round, const fm_hash *update, size_t bytes);
     fm_status (*record_commit)(void *ctx, uint64_t round, const fm_hash *digest);
     fm_status (*record_release)(void *ctx, uint64_t round, const fm_hash *digest);
     fm_status (*record_head)(void *ctx, uint64_t round, const fm_hash *head);
@@ -41,6 +43,9 @@ typedef struct {
      * and lives as long as the machine; the one before is not used any more. NULL: no list is
      * taken. */
     fm_status (*keep_revocations)(void *ctx, fm_trust *fresh);
+    /* Whether the node's owner has paused it: asked at RoundStart, and before a byte of an update
+     * goes out; once all of it is out, the round is done to its end. NULL: never. */
+    bool (*paused)(void *ctx);
     /* Policy on a plan that is offered; FM_OK approves (and the driver prepares for it:
      * opens the journal for it, tells its state). */
     fm_status (*approve_plan)(void *ctx, const fm_plan *plan, const fm_hash *hash,

@@ -15,10 +15,13 @@ typedef struct {
  * Run until the federation has finished. Writes beside node.yaml: status.json (atomically, at
  * each phase, a few times a second at most), plan.json (the plan last offered, and the answer),
  * model.safetensors, or result.json for a query (at the end), state.db, ledger.db.
- * status.json: {"name", "state", "round", "rounds", "phase", "epsilon_spent", "epsilon_budget",
- *  "delta", "bytes_sent", "bytes_received", "records", "reason", "updated"}; state is starting,
- *  connecting, connected, joined, training, refused, finished, stopped or failed; reason is the
- *  last refusal or failure.
+ * status.json: {"name", "state", "paused", "paused_since", "round", "rounds", "phase",
+ *  "epsilon_spent", "epsilon_budget", "epsilon_left", "delta", "releases" (of the data set, in the
+ *  ledger), "rounds_affordable" (more rounds of the plan; null: not known), "updates_sent",
+ *  "update_bytes_sent", "last_update" (null, or {"round", "bytes", "hash", "time", "released"}),
+ *  "bytes_sent", "bytes_received" (of the link, since the start), "records", "reason", "page" (its
+ *  address, or ""), "updated"}; state is starting, connecting, connected, joined, training, paused,
+ *  refused, finished, stopped or failed; reason is the last refusal or failure.
  * @return FM_OK; FM_EPERM when this node refused the plan; FM_ESTATE when SIGINT or SIGTERM ended
  * it between two effects; FM_ETIMEOUT; FM_EAUTH; FM_EIO.
  */

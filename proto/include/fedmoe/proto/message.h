@@ -174,6 +174,8 @@ typedef struct {
 /** The reason of a node that refuses a round because of another member. Text for people, which any
  *  node may send: it may change the words of a log, and nothing else (docs/protocol.md, 8.3). */
 #define FM_ABANDON_REVOKED "a member's certificate counts no more"
+/** Likewise, of a node that its owner has paused. */
+#define FM_ABANDON_PAUSED "paused by its owner"
 typedef struct {
     uint64_t round;
     char reason[FM_MAX_REASON_BYTES + 1];
