@@ -27,6 +27,9 @@ typedef struct {
     uint64_t charged;                    /* rounds of this plan in the ledger */
     double budget, delta;                /* the policy's */
     double spent, after;                 /* at that delta: now, and with the rest of the plan */
+    bool gain_known; /* from the whole curve of the plan's rounds: dp/tradeoff.h */
+    double guess;    /* share of right answers, at most */
+    double power_hundredth, power_thousandth; /* at so many false alarms */
 } fm_plan_means;
 
 /**
