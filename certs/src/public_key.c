@@ -31,6 +31,20 @@ fm_status fm_identity_public_key(const fm_identity *id, fm_public_key *out)
     return public_half(fm_signer_public(fm_identity_signer(id)), out);
 }
 
+fm_status fm_certificate_public_key(const char *path, fm_public_key *out)
+{
+    fm_cert_facts facts;
+    X509 *x = NULL;
+    fm_status st;
+
+    if (!path || !out)
+        return fm_fail(FM_EINVAL, "fm_certificate_public_key: NULL argument");
+    if ((st = fm_cert_load_first(path, &x, &facts)) == FM_OK)
+        st = public_half(X509_get0_pubkey(x), out);
+    X509_free(x);
+    return st;
+}
+
 /** Exactly one key of a type that signs, nothing behind it, and in its one encoding. */
 static fm_status parse(const uint8_t *der, size_t len, EVP_PKEY **out)
 {

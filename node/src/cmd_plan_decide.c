@@ -38,8 +38,7 @@ static fm_status house_open(const char *config, house *h)
     fm_status st;
 
     if ((st = fm_node_config_load(config, &h->config)) != FM_OK ||
-        (st = fm_identity_load(h->config.identity_dir, &h->identity)) != FM_OK ||
-        (st = fm_decision_keys_of(&h->config, h->identity, &h->keys)) != FM_OK ||
+        (st = fm_decision_keys_of(&h->config, &h->keys)) != FM_OK ||
         (st = fm_path_join(h->config.dir, FM_DECISIONS_FILE, &h->path)) != FM_OK)
         return st;
     return fm_path_join(h->config.dir, "state.db", &h->journal);
@@ -156,13 +155,8 @@ static fm_status note(const house *h, const fm_decision_entry *e)
 static fm_status check_known(const house *h)
 {
     fm_decisions all = { 0 };
-    uint64_t known = 0;
-    fm_hash head;
-    fm_status st = fm_decisions_load(h->path, &all);
+    fm_status st = fm_decisions_of_node(&h->config, &all);
 
-    if (st == FM_OK && fm_file_exists(h->journal) &&
-        (st = fm_journal_read_decisions(h->journal, &known, &head)) == FM_OK)
-        st = fm_decisions_check_known(&all, h->path, known, &head);
     fm_decisions_fini(&all);
     return st;
 }
@@ -202,7 +196,9 @@ static fm_status decide(const wishes *w, fm_verdict verdict)
 
     if ((st = house_open(w->config, &h)) != FM_OK ||
         (st = fm_plan_offer_read(w->config, &offer)) != FM_OK ||
-        (st = check_plan(&offer, w->plan)) != FM_OK || (st = make(&offer, w, verdict, &d)) != FM_OK)
+        (st = check_plan(&offer, w->plan)) != FM_OK ||
+        (st = make(&offer, w, verdict, &d)) != FM_OK ||
+        (!w->key && (st = fm_identity_load(h.config.identity_dir, &h.identity)) != FM_OK))
         goto done;
     signer.identity = h.identity;
     if ((st = check_counts(&h, &signer)) == FM_OK && (st = check_known(&h)) == FM_OK &&
@@ -356,8 +352,8 @@ int fm_cmd_plan_decisions(int argc, char **argv)
 
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
-    if ((st = house_open(config, &h)) == FM_OK && (st = check_known(&h)) == FM_OK &&
-        (st = fm_decisions_load(h.path, &all)) == FM_OK) {
+    if ((st = house_open(config, &h)) == FM_OK &&
+        (st = fm_decisions_of_node(&h.config, &all)) == FM_OK) {
         if (!json)
             st = show_all(&all, &h);
         else if ((st = fm_decisions_json(&all, &h.keys, &j)) == FM_OK)

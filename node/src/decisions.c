@@ -11,6 +11,7 @@
 
 #include "decision_internal.h"
 #include "fedmoe/base/file.h"
+#include "fedmoe/node/journal.h"
 
 void fm_decisions_fini(fm_decisions *d)
 {
@@ -244,17 +245,20 @@ fm_status fm_decisions_append(const char *path, const fm_decision_signer *signer
 
 /* ---- whose decisions count ---- */
 
-fm_status fm_decision_keys_of(const fm_node_config *c, const fm_identity *id, fm_decision_keys *out)
+fm_status fm_decision_keys_of(const fm_node_config *c, fm_decision_keys *out)
 {
     fm_decision_keys k = { .count = 0 };
+    char *path = NULL;
     fm_status st = FM_OK;
 
     for (; st == FM_OK && k.count < c->policy.approver_count; k.count++)
         st = fm_public_key_load(c->policy.approvers[k.count], &k.keys[k.count]);
-    if (st == FM_OK && k.count == 0) {
-        st = fm_identity_public_key(id, &k.keys[0]);
+    if (st == FM_OK && k.count == 0 &&
+        (st = fm_path_join(c->identity_dir, "identity.crt", &path)) == FM_OK) {
+        st = fm_certificate_public_key(path, &k.keys[0]);
         k.count = 1;
     }
+    free(path);
     if (st == FM_OK)
         *out = k;
     return st;
@@ -286,4 +290,26 @@ fm_status fm_decisions_check_known(const fm_decisions *d, const char *path, uint
                    "%s: holds %zu decision%s, but this node has seen %llu, and not these: the file "
                    "was cut short or replaced; put the newest one back",
                    path, d->count, d->count == 1 ? "" : "s", (unsigned long long)count);
+}
+
+fm_status fm_decisions_of_node(const fm_node_config *c, fm_decisions *out)
+{
+    char *path = NULL, *journal = NULL;
+    fm_decisions all = { 0 };
+    uint64_t known = 0;
+    fm_hash head;
+    fm_status st;
+
+    if ((st = fm_path_join(c->dir, FM_DECISIONS_FILE, &path)) == FM_OK &&
+        (st = fm_path_join(c->dir, "state.db", &journal)) == FM_OK &&
+        (st = fm_decisions_load(path, &all)) == FM_OK && fm_file_exists(journal) &&
+        (st = fm_journal_read_decisions(journal, &known, &head)) == FM_OK)
+        st = fm_decisions_check_known(&all, path, known, &head);
+    free(path);
+    free(journal);
+    if (st == FM_OK)
+        *out = all;
+    else
+        fm_decisions_fini(&all);
+    return st;
 }

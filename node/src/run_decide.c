@@ -14,7 +14,7 @@ fm_status fm_node_driver_open_decisions(fm_node_driver *d)
     fm_decisions all = { 0 };
     fm_status st;
 
-    if ((st = fm_decision_keys_of(&d->config, d->identity, &d->approvers)) != FM_OK ||
+    if ((st = fm_decision_keys_of(&d->config, &d->approvers)) != FM_OK ||
         (st = fm_path_join(d->config.dir, FM_DECISIONS_FILE, &d->decisions)) != FM_OK)
         return st;
     st = fm_decisions_load(d->decisions, &all);

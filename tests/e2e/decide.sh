@@ -32,10 +32,12 @@ ends() { # with code NAME CODE
     unset "PID[$1]"
     [ $rc = "$2" ] || { echo "  $1 ended with $rc" >&2; return 1; }
 }
-stop_all() { for name in "${!PID[@]}"; do kill_party "$name"; done; }
+stop_all() { for name in "${!PID[@]}"; do kill_party "$name" 2>/dev/null; done; }
 
 # ---- nothing leaves before somebody has decided ----
 ask
+sed -i 's/join_s:.*/join_s: 300/' "$RUN/federation.yaml" # no start without it until it has decided
+replan
 start_all
 check "the node waits for a decision" wait_for 20 node_state deciding
 check "the aggregator sees that it decides" wait_for 5 seen_as deciding
@@ -61,7 +63,7 @@ check "no approval of another plan than was looked at" refused "$WORK/out" "has 
 
 # ---- approved: it goes on without a restart ----
 before=${PID[northgate]}
-plan approve --plan "$hash" --by "Anna Muster" --role dpo --rounds 4 >"$WORK/out"
+plan approve --plan "$hash" --by "Anna Muster" --role dpo --rounds 4 >"$WORK/out" || finish
 check "approve says what it kept" says "$WORK/out" "decision 1: approved, for 4 rounds"
 check "only its owner can read it" [ "$(stat -c %a "$NODE/decisions")" = 600 ]
 check "the node joins" wait_for 15 seen_as in
@@ -82,10 +84,13 @@ check "the report lists it" says "$WORK/report.html" "Anna Muster"
 stop_all
 
 # ---- the plan changes: asked again, by default too ----
-sed -i 's/^  rounds:.*/  rounds: 5/; s/join_s:.*/join_s: 200/' "$RUN/federation.yaml"
+sed -i 's/^  rounds:.*/  rounds: 5/' "$RUN/federation.yaml"
 sed -i '/^  approval:/d' "$config" # as init writes no other: changes
 sed -i 's/^policy:.*/&\n  approval: changes/' "$config"
-for name in $HOSPITALS; do rm -f "$RUN/$name/model.safetensors"; done
+for name in $HOSPITALS; do
+    rm -f "$RUN/$name/model.safetensors"
+    sed -i 's/^  epsilon: .*/  epsilon: 20/' "$RUN/$name/node.yaml"
+done
 replan
 start_all
 check "a changed plan is asked about, in spite of the old approval" wait_for 20 node_state deciding

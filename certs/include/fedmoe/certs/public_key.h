@@ -16,6 +16,8 @@ typedef struct {
 
 /** Of an identity, wherever its private half is. */
 FM_NODISCARD fm_status fm_identity_public_key(const fm_identity *id, fm_public_key *out);
+/** Of the first certificate in a file: nothing is checked of who it is by. As fm_cert_describe. */
+FM_NODISCARD fm_status fm_certificate_public_key(const char *path, fm_public_key *out);
 /** Of a file with one PEM block "PUBLIC KEY", as openssl pkey -pubout writes it. FM_EPARSE with the
  *  path; FM_ENOTFOUND, FM_EIO. */
 FM_NODISCARD fm_status fm_public_key_load(const char *path, fm_public_key *out);

@@ -114,12 +114,16 @@ typedef struct {
     fm_public_key keys[FM_DECISION_KEYS_MAX];
     size_t count;
 } fm_decision_keys;
-FM_NODISCARD fm_status fm_decision_keys_of(const fm_node_config *c, const fm_identity *id,
-                                           fm_decision_keys *out);
+FM_NODISCARD fm_status fm_decision_keys_of(const fm_node_config *c, fm_decision_keys *out);
 bool fm_decision_counts(const fm_decision_entry *e, const fm_decision_keys *k);
 /** The last one on a plan that counts; NULL: there is none. Borrowed. */
 const fm_decision_entry *fm_decisions_on(const fm_decisions *d, const fm_hash *plan,
                                          const fm_decision_keys *k);
+/**
+ * All of a node's folder, as fm_decisions_load, and compared with its journal if there is one.
+ * Nothing is changed.
+ */
+FM_NODISCARD fm_status fm_decisions_of_node(const fm_node_config *c, fm_decisions *out);
 /** Whether the chain goes on from what the journal knows of it. FM_EAUTH with what to do: it was
  *  cut short, replaced, or is older than the journal. */
 FM_NODISCARD fm_status fm_decisions_check_known(const fm_decisions *d, const char *path,
