@@ -85,13 +85,12 @@ stop_all
 
 # ---- the plan changes: asked again, by default too ----
 sed -i 's/^  rounds:.*/  rounds: 5/' "$RUN/federation.yaml"
-sed -i '/^  approval:/d' "$config" # as init writes no other: changes
-sed -i 's/^policy:.*/&\n  approval: changes/' "$config"
 for name in $HOSPITALS; do
     rm -f "$RUN/$name/model.safetensors"
     sed -i 's/^  epsilon: .*/  epsilon: 20/' "$RUN/$name/node.yaml"
 done
 replan
+sed -i 's/^  approval: asked/  approval: changes/' "$config" # as init writes it
 start_all
 check "a changed plan is asked about, in spite of the old approval" wait_for 20 node_state deciding
 plan show >"$WORK/plan.txt"
