@@ -9,6 +9,8 @@
 #include "policy_internal.h"
 #include "run_internal.h"
 
+#define WHY_MAX 960u /* bytes; it stands in the status behind a few words */
+
 fm_status fm_node_driver_open_decisions(fm_node_driver *d)
 {
     fm_decisions all = { 0 };
@@ -90,7 +92,7 @@ typedef enum { DECIDED_YES, DECIDED_NO, DECIDED_NOT_YET } verdict;
 
 /** @param why  out: of NO and NOT_YET. */
 static fm_status judge(fm_node_driver *d, const fm_plan *plan, const fm_hash *hash, verdict *out,
-                       char why[1024])
+                       char why[WHY_MAX])
 {
     const fm_decision_entry *e;
     fm_decisions all = { 0 };
@@ -102,10 +104,10 @@ static fm_status judge(fm_node_driver *d, const fm_plan *plan, const fm_hash *ha
     e = fm_decisions_on(&all, hash, &d->approvers);
     if (e && e->d.verdict == FM_VERDICT_REFUSE) {
         *out = DECIDED_NO;
-        (void)snprintf(why, 1024, "those who decide for this node refuse the plan%s%s",
+        (void)snprintf(why, WHY_MAX, "those who decide for this node refuse the plan%s%s",
                        *e->d.note ? ": " : "", e->d.note);
     } else if (e && e->d.until_s > 0 && fm_clock_wall_s() > e->d.until_s && d->plan.charged == 0) {
-        (void)snprintf(why, 1024, "the approval (decision %llu) has expired",
+        (void)snprintf(why, WHY_MAX, "the approval (decision %llu) has expired",
                        (unsigned long long)e->d.number);
     } else if (e || d->config.policy.approval == FM_APPROVAL_POLICY) {
         *out = DECIDED_YES;
@@ -114,7 +116,7 @@ static fm_status judge(fm_node_driver *d, const fm_plan *plan, const fm_hash *ha
         *out = DECIDED_YES;
         st = decide_by_policy(d, plan, hash);
     } else {
-        (void)snprintf(why, 1024, "%s",
+        (void)snprintf(why, WHY_MAX, "%s",
                        all.count > 0 ? "the decisions that are there are about other plans, or not "
                                        "by those whose decisions count"
                                      : "nobody has decided yet");
@@ -145,7 +147,7 @@ fm_status fm_node_driver_decide(void *ctx, const fm_plan *plan, const fm_hash *h
 {
     fm_node_driver *d = ctx;
     verdict v = DECIDED_NO;
-    char why[1024] = "";
+    char why[WHY_MAX] = "";
     fm_status st = judge(d, plan, hash, &v, why), written;
 
     *wait = st == FM_OK && v == DECIDED_NOT_YET;
