@@ -199,6 +199,28 @@ static void decisions_have_their_places(void)
     fm_buf_fini(&b);
 }
 
+/** Number and signature are right; the first is another one than it was made after. */
+static void a_decision_stands_behind_the_one_that_it_was_made_after(void)
+{
+    char path[PATH_CAP], other[PATH_CAP];
+    fm_buf a = { 0 }, b = { 0 };
+    const char *second;
+
+    three(path);
+    new_path(other);
+    add(other, the_world()->node[0], a_decision(3));
+    CU_ASSERT_EQUAL_FATAL(fm_file_read_private(path, 1 << 20, &a), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_file_read_private(other, 1 << 20, &b), FM_OK);
+    CU_ASSERT_EQUAL(read(&b), FM_OK);
+    second = strstr((const char *)a.data, "\n\n") + 2;
+    b.limit = 1 << 20;
+    need(fm_buf_append(&b, second, (size_t)(strstr(second, "\n\n") + 2 - second)) == FM_OK,
+         "memory");
+    CU_ASSERT_EQUAL(read(&b), FM_EAUTH);
+    fm_buf_fini(&a);
+    fm_buf_fini(&b);
+}
+
 static void nothing_is_added_behind_what_is_not_in_order(void)
 {
     const fm_decision_signer signer = { .identity = the_world()->node[0] };
@@ -318,6 +340,8 @@ static const fm_test tests[] = {
     { "a changed byte is noticed wherever it is", a_changed_byte_is_noticed_wherever_it_is },
     { "a cut is noticed", a_cut_is_noticed },
     { "decisions have their places", decisions_have_their_places },
+    { "a decision stands behind the one that it was made after",
+      a_decision_stands_behind_the_one_that_it_was_made_after },
     { "nothing is added behind what is not in order",
       nothing_is_added_behind_what_is_not_in_order },
     { "only the keys that are listed decide", only_the_keys_that_are_listed_decide },
