@@ -45,10 +45,13 @@ static void print_members(const json_t *members, bool running)
     json_array_foreach(members, i, m)
     {
         bool in = running && json_is_true(json_object_get(m, "connected"));
+        bool deciding = in && strcmp(text_of(m, "state"), "deciding") == 0;
 
         printf("  %-24s %-9s %14lld bytes received%s%s", text_of(m, "name"),
-               in ? "connected" : "away", number_of(m, "bytes_received"), in ? "" : "  ",
-               in ? "" : text_of(m, "state"));
+               deciding ? "deciding"
+               : in     ? "connected"
+                        : "away",
+               number_of(m, "bytes_received"), in ? "" : "  ", in ? "" : text_of(m, "state"));
         if (running)
             print_bar(m);
         printf("\n");

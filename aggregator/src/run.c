@@ -29,7 +29,7 @@ static fm_status joined(fm_run *r, const fm_link_event *e, uint64_t now_ms)
     if (!who)
         return fm_fail(FM_ENOMEM, "no memory for another member");
     who->peer = e->peer;
-    fm_reason_set(who->state, "in");
+    fm_reason_set(who->state, FM_RUN_DECIDING);
     r->status_due = true;
     return fm_coordinator_joined(r->coordinator, e->peer, e->credential, e->statement, now_ms,
                                  fm_clock_wall_s());
@@ -56,6 +56,8 @@ static fm_status handle(fm_run *r, fm_link_event *e)
         break;
     case FM_LINK_MESSAGE:
         fm_run_member_heard(r, e->peer);
+        if (e->message->type == FM_MSG_PLAN_ANSWER && e->message->plan_answer.approved)
+            fm_run_member_decided(r, e->peer);
         st = fm_coordinator_take(r->coordinator, e->peer, e->message, now_ms, fm_clock_wall_s());
         break;
     case FM_LINK_GONE:

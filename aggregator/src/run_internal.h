@@ -19,7 +19,7 @@
 typedef struct {
     uint64_t peer; /* 0: not connected */
     char name[FM_NAME_MAX + 1];
-    char state[FM_MAX_REASON_BYTES + 1]; /* "in", or why it is gone */
+    char state[FM_MAX_REASON_BYTES + 1]; /* FM_RUN_DECIDING, "in", or why it is gone */
     bool has_result;                     /* it said so */
     uint64_t bytes_before;               /* received in sessions that have ended */
     uint64_t bytes_now;                  /* in this one */
@@ -66,6 +66,11 @@ fm_coordinator_ports fm_run_ports(fm_run *r);
 const char *fm_run_member_gone(fm_run *r, uint64_t peer, const char *reason);
 /** A message came from the peer: the link forgets its figures when it is gone. */
 void fm_run_member_heard(fm_run *r, uint64_t peer);
+
+/** Connected, and the plan is not answered yet: its people may be looking at it. */
+#define FM_RUN_DECIDING "deciding"
+/** It has approved the plan. */
+void fm_run_member_decided(fm_run *r, uint64_t peer);
 
 /* status_file.c */
 /** Find or add by name; NULL only without memory. */

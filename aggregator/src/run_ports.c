@@ -34,6 +34,16 @@ void fm_run_member_heard(fm_run *r, uint64_t peer)
         m->bytes_now = fm_link_server_peer_counters(r->link, peer).bytes_received;
 }
 
+void fm_run_member_decided(fm_run *r, uint64_t peer)
+{
+    run_member *m = by_peer(r, peer);
+
+    if (!m)
+        return;
+    fm_reason_set(m->state, "in");
+    r->status_due = true;
+}
+
 static fm_status port_send(void *ctx, const uint64_t *peers, size_t count, const fm_message *m)
 {
     fm_run *r = ctx;

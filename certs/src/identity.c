@@ -109,6 +109,11 @@ void fm_identity_free(fm_identity **id)
     *id = NULL;
 }
 
+const fm_signer *fm_identity_signer(const fm_identity *id)
+{
+    return id->key;
+}
+
 const fm_cert_info *fm_identity_info(const fm_identity *id)
 {
     return &id->info;

@@ -22,5 +22,7 @@ EVP_PKEY *fm_signer_public(const fm_signer *s);
 /** Ed25519, or ECDSA with SHA-256 in DER. FM_EINTERNAL; FM_EIO of a token. For any thread. */
 FM_NODISCARD fm_status fm_signer_sign(const fm_signer *s, const uint8_t *data, size_t len,
                                       uint8_t sig[FM_SIGNATURE_MAX], size_t *sig_len);
+/** Of an identity; borrowed. */
+const fm_signer *fm_identity_signer(const fm_identity *id);
 
 #endif

@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "commands.h"
 #include "fedmoe/base/json.h"
@@ -32,16 +33,29 @@ static void show_figures(const json_t *j)
         printf("  %-18s %g\n", names[i], fm_cmd_real(j, names[i]));
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         show_text(texts[i], fm_cmd_text(j, texts[i]));
+}
+
+/** What this node answered, or what it waits for; and the commands, with the plan that they mean. */
+static void show_answer(const json_t *j, const char *config)
+{
+    const char *hash = fm_cmd_text(j, "hash");
+
     printf("\n");
-    if (json_is_true(json_object_get(j, "approved")))
+    if (json_is_true(json_object_get(j, "approved"))) {
         printf("This node approved it.\n");
-    else {
+    } else if (strcmp(fm_cmd_text(j, "answer"), "waiting") == 0) {
+        printf("This node WAITS FOR A DECISION; nothing has left:\n");
+        show_text("reason", fm_cmd_text(j, "reason"));
+        printf("  fedmoe-node plan approve --config %s --plan %.12s --by NAME --role ROLE\n"
+               "  fedmoe-node plan refuse --config %s --plan %.12s --by NAME --reason TEXT\n",
+               config, hash, config, hash);
+    } else {
         printf("This node REFUSED it:\n");
         show_text("reason", fm_cmd_text(j, "reason"));
     }
 }
 
-static fm_status show(const json_t *j, const fm_plan_means *m)
+static fm_status show(const json_t *j, const fm_plan_means *m, const char *config)
 {
     fm_buf words = { 0 };
     fm_status st = fm_plan_words(j, m, &words);
@@ -49,6 +63,7 @@ static fm_status show(const json_t *j, const fm_plan_means *m)
     if (st == FM_OK) {
         printf("%s", (const char *)words.data);
         show_figures(j);
+        show_answer(j, config);
     }
     fm_buf_fini(&words);
     return st;
@@ -61,6 +76,7 @@ static fm_status print_json(json_t *j, const fm_plan_means *m)
 
     if (st == FM_OK && json_object_set_new(j, "derived", derived) != 0)
         st = fm_fail(FM_ENOMEM, "no memory for the plan");
+    (void)json_object_del(j, "bytes"); /* of no use to who reads figures */
     return st == FM_OK ? fm_json_print(j) : st;
 }
 
@@ -72,25 +88,23 @@ int fm_cmd_plan(int argc, char **argv)
     const fm_cli_spec spec = {
         .program = "fedmoe-node plan",
         .summary = "Say in words and numbers what the plan that the aggregator offered last means "
-                   "for the records, and show this node's answer.",
+                   "for the records, and show this node's answer; then decide: fedmoe-node plan "
+                   "approve, or refuse.",
         .examples = "fedmoe-node plan\nfedmoe-node plan --json",
         .options = options,
         .option_count = sizeof options / sizeof options[0],
     };
+    fm_plan_offer offer = { 0 };
     fm_plan_means m;
-    json_t *j = NULL;
     int first = 0, code = 0;
     fm_status st;
 
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
-    st = fm_cmd_read_json(config, "plan.json", &j);
-    if (st == FM_ENOTFOUND)
-        (void)fm_fail(st, "there is no plan.json beside %s; no plan was offered yet", config);
-    if (st == FM_OK) {
-        m = fm_plan_means_of(j, config);
-        st = json ? print_json(j, &m) : show(j, &m);
+    if ((st = fm_plan_offer_read(config, &offer)) == FM_OK) {
+        m = fm_plan_means_of(offer.json, config);
+        st = json ? print_json(offer.json, &m) : show(offer.json, &m, config);
     }
-    json_decref(j);
+    fm_plan_offer_fini(&offer);
     return st == FM_OK ? 0 : fm_cli_failed(spec.program);
 }

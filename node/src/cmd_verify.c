@@ -8,6 +8,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 #include "fedmoe/node/config.h"
+#include "fedmoe/node/decision.h"
 #include "fedmoe/node/verify.h"
 
 typedef unsigned long long ull;
@@ -201,15 +202,45 @@ static int failed(const char *program, bool json)
 
 /* ---- the command ---- */
 
-static fm_status verify(const fm_verify_options *o, bool json)
+/* Of a member: that its people's decisions are in order, and what they say of this plan. */
+static fm_status print_decision(const fm_node_config *c, const fm_verify_report *r)
+{
+    const fm_decision_entry *e;
+    fm_decision_keys keys;
+    fm_decisions all = { 0 };
+    fm_buf words = { 0 };
+    fm_status st;
+
+    if ((st = fm_decision_keys_of(c, &keys)) != FM_OK ||
+        (st = fm_decisions_of_node(c, &all)) != FM_OK)
+        return st;
+    e = fm_decisions_on(&all, &r->plan_hash, &keys);
+    if (!e)
+        printf("  decision     none of this plan is on record here\n");
+    else if ((st = fm_decision_words(&e->d, &words)) == FM_OK)
+        printf("  decision     %llu of %zu, whose signatures hold: %s, by %s (%s)\n",
+               (ull)e->d.number, all.count, (const char *)words.data, e->d.by, e->d.role);
+    fm_buf_fini(&words);
+    fm_decisions_fini(&all);
+    return st;
+}
+
+/* @param c  NULL: an outsider, who knows of no decisions. */
+static fm_status verify(const fm_verify_options *o, const fm_node_config *c, bool json)
 {
     fm_verify_report r = { 0 };
+    fm_decisions all = { 0 };
     fm_status st = fm_verify_bundle(o, &r);
 
+    if (st == FM_OK && c) /* before anything is said to hold */
+        st = fm_decisions_of_node(c, &all);
+    fm_decisions_fini(&all);
     if (st == FM_OK && json)
         st = print_json(&r);
     else if (st == FM_OK)
         print_report(o->bundle, o->trust, &r);
+    if (st == FM_OK && c && !json)
+        st = print_decision(c, &r);
     fm_verify_report_fini(&r);
     return st;
 }
@@ -226,7 +257,7 @@ static fm_status verify_as_member(fm_verify_options *o, const char *config, bool
         o->trust = c.identity_dir;
         o->journal = journal;
         o->name = c.name;
-        st = verify(o, json);
+        st = verify(o, &c, json);
     }
     free(journal);
     fm_node_config_fini(&c);
@@ -277,7 +308,7 @@ static int run(const arguments *a, const char *bundle)
         fprintf(stderr, PROGRAM ": --trust is for those without a node.yaml: not with --config, "
                                 "--abandoned or --released\n");
     else if (a->trust)
-        code = verify(&o, a->json) == FM_OK ? 0 : failed(PROGRAM, a->json);
+        code = verify(&o, NULL, a->json) == FM_OK ? 0 : failed(PROGRAM, a->json);
     else
         code = verify_as_member(&o, a->config ? a->config : "node.yaml", a->json) == FM_OK
                    ? 0

@@ -285,12 +285,59 @@ static fm_status read_masks(const fm_yaml_node *m, fm_node_policy *p)
                         masks);
 }
 
-static fm_status read_policy(const fm_yaml_node *root, fm_node_policy *p)
+static fm_status read_approval(const fm_yaml_node *m, fm_node_policy *p)
 {
-    static const char *const keys[] = { "epsilon",  "delta",      "purposes",
-                                        "unit",     "min_cohort", "min_colluders",
-                                        "max_rows", "tasks",      "masks",
-                                        NULL };
+    static const char *const names[] = { [FM_APPROVAL_CHANGES] = "changes",
+                                         [FM_APPROVAL_ASKED] = "asked",
+                                         [FM_APPROVAL_POLICY] = "policy" };
+    const char *s = NULL;
+    fm_status st = fm_yaml_get_string_or(
+        m, "approval", names[p->approver_count > 0 ? FM_APPROVAL_ASKED : FM_APPROVAL_CHANGES], &s);
+
+    if (st != FM_OK)
+        return st;
+    for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++)
+        if (strcmp(s, names[i]) == 0) {
+            p->approval = (fm_node_approval)i;
+            if (p->approver_count == 0 || i == FM_APPROVAL_ASKED)
+                return FM_OK;
+            return fm_yaml_fail(fm_yaml_find(m, "approval"),
+                                "approval must be asked where approvers are listed: what this "
+                                "node decides by itself they have not signed");
+        }
+    return fm_yaml_fail(fm_yaml_find(m, "approval"),
+                        "approval '%.100s' is not known; it can be changes (people are asked of "
+                        "every plan but the first), asked (of every plan) or policy (of none)",
+                        s);
+}
+
+static fm_status read_approvers(const fm_yaml_node *m, const char *dir, fm_node_policy *p)
+{
+    const fm_yaml_node *list = NULL;
+    const char *s = NULL;
+    fm_status st;
+
+    if (!fm_yaml_find(m, "approvers"))
+        return FM_OK;
+    if ((st = fm_yaml_get_list(m, "approvers", &list)) != FM_OK)
+        return st;
+    if (fm_yaml_size(list) == 0 || fm_yaml_size(list) > FM_NODE_MAX_APPROVERS)
+        return fm_yaml_fail(list, "approvers must list 1 to %u files of public keys",
+                            FM_NODE_MAX_APPROVERS);
+    for (size_t i = 0; i < fm_yaml_size(list); i++) {
+        if ((st = fm_yaml_scalar(fm_yaml_item(list, i), &s)) != FM_OK ||
+            (st = fm_path_join(dir, s, &p->approvers[p->approver_count])) != FM_OK)
+            return st;
+        p->approver_count++;
+    }
+    return FM_OK;
+}
+
+static fm_status read_policy(const fm_yaml_node *root, const char *dir, fm_node_policy *p)
+{
+    static const char *const keys[] = { "epsilon",    "delta",         "purposes", "unit",
+                                        "min_cohort", "min_colluders", "max_rows", "tasks",
+                                        "masks",      "approvers",     "approval", NULL };
     const fm_yaml_node *m = NULL;
     fm_status st;
 
@@ -299,7 +346,8 @@ static fm_status read_policy(const fm_yaml_node *root, fm_node_policy *p)
         (st = fm_yaml_get_double(m, "epsilon", 1e-6, 1000.0, &p->epsilon)) != FM_OK ||
         (st = read_delta(m, &p->delta)) != FM_OK || (st = read_purposes(m, p)) != FM_OK ||
         (st = read_unit(m, p)) != FM_OK || (st = read_tasks(m, p)) != FM_OK ||
-        (st = read_masks(m, p)) != FM_OK ||
+        (st = read_masks(m, p)) != FM_OK || (st = read_approvers(m, dir, p)) != FM_OK ||
+        (st = read_approval(m, p)) != FM_OK ||
         (st = read_u32(m, "min_cohort", 2, FM_MAX_NODES, 3, &p->min_cohort)) != FM_OK ||
         (st = read_u32(m, "min_colluders", 0, FM_MAX_NODES, 1, &p->min_colluders)) != FM_OK)
         return st;
@@ -376,7 +424,7 @@ static fm_status read_root(const fm_yaml_node *root, fm_node_config *c)
     if (c->more_count > 0 && !c->model)
         return fm_yaml_fail(root, "data.records may be a list of texts only, and no model is named "
                                   "to read them with");
-    return read_policy(root, &c->policy);
+    return read_policy(root, c->dir, &c->policy);
 }
 
 fm_status fm_node_config_load(const char *path, fm_node_config *out)
@@ -448,5 +496,7 @@ void fm_node_config_fini(fm_node_config *c)
     free(c->dir);
     for (size_t i = 0; i < c->policy.purpose_count; i++)
         free(c->policy.purposes[i]);
+    for (size_t i = 0; i < c->policy.approver_count; i++)
+        free(c->policy.approvers[i]);
     *c = (fm_node_config){ 0 };
 }

@@ -5,7 +5,6 @@
  * WAL with synchronous=FULL: COMMIT returns after the log is on disk
  * (https://www.sqlite.org/pragma.html#pragma_synchronous).
  */
-#include "fedmoe/node/journal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,16 +16,11 @@
 
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
+#include "journal_internal.h"
 
 #define APPLICATION_ID 0x666d6e6a /* "fmnj" */
 #define BUSY_MS 10000
 #define SYNCHRONOUS_FULL 2 /* https://www.sqlite.org/pragma.html#pragma_synchronous */
-
-struct fm_journal {
-    sqlite3 *db;
-    char *path, *federation;
-    fm_hash plan;
-};
 
 static fm_status db_fail(const fm_journal *j, const char *doing)
 {
@@ -129,6 +123,9 @@ static fm_status make_tables(fm_journal *j)
                    " federation TEXT NOT NULL, plan BLOB NOT NULL, round INTEGER NOT NULL,"
                    " hash BLOB NOT NULL, bytes INTEGER NOT NULL, sent_s INTEGER NOT NULL,"
                    " UNIQUE (federation, plan, round));"
+                   "CREATE TABLE IF NOT EXISTS decisions ("
+                   " id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL,"
+                   " head BLOB NOT NULL);"
                    "COMMIT;",
                    "make the tables");
 }

@@ -158,6 +158,8 @@ static fm_status put_policy(fm_buf *b, const fm_node_yaml *o)
                          "  min_cohort: %llu     # fewest nodes over which a sum may be read\n"
                          "  min_colluders: %llu  # a plan must withstand so many colluding nodes\n"
                          "  masks: sparse     # or all: every two nodes must share a mask\n"
+                         "  approval: changes # people are asked of each plan but the first; or asked: of "
+                         "all\n"
                          "  max_rows: 100000  # more records in the file are an error\n",
                          (unsigned long long)o->min_cohort, (unsigned long long)o->min_colluders);
 }

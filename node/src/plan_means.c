@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "fedmoe/dp/tradeoff.h"
 #include "plan_words.h"
 #include "policy_internal.h"
 #include "run_internal.h"
@@ -62,13 +63,27 @@ static fm_status read_books(const json_t *plan, const fm_node_config *c, fm_plan
     return st;
 }
 
+/** Of the noise that remains after collusion, as epsilon is. */
+static void reckon_gain(const json_t *plan, fm_plan_means *m)
+{
+    const fm_dp_mechanism run = rest_of(plan, 0);
+    fm_dp_test tests[] = { { 0.01, 1.0 }, { 0.001, 1.0 } };
+
+    m->gain_known = fm_cmd_real(plan, "noise_multiplier") > 0.0 &&
+                    fm_dp_tradeoff(&run, 1, tests, 2, &m->guess) == FM_OK;
+    m->power_hundredth = tests[0].power;
+    m->power_thousandth = tests[1].power;
+}
+
 fm_plan_means fm_plan_means_of(const json_t *plan, const char *config)
 {
     fm_plan_means m = { .update_words =
                             fm_cmd_whole(plan, "parameters") - fm_cmd_whole(plan, "frozen") };
     fm_node_config c = { 0 };
-    fm_status st = fm_node_config_load(config, &c);
+    fm_status st;
 
+    reckon_gain(plan, &m);
+    st = fm_node_config_load(config, &c);
     m.tail_words = fm_cmd_whole(plan, "load_groups") * fm_cmd_whole(plan, "load_experts") +
                    (fm_cmd_real(plan, "clip_quantile") > 0.0) +
                    (fm_cmd_real(plan, "start_scale") > 0.0);
@@ -104,6 +119,14 @@ fm_status fm_plan_means_json(const json_t *plan, const fm_plan_means *m, json_t 
                   "posterior_from_half", fm_words_posterior(epsilon, 0.5),
                   "posterior_from_hundredth", fm_words_posterior(epsilon, 0.01));
     json_t *books = m->books_known ? books_json(m) : NULL;
+
+    if (j && m->gain_known &&
+        (json_object_set_new(j, "guess_right_by_curve", json_real(m->guess)) != 0 ||
+         json_object_set_new(j, "power_at_0.01", json_real(m->power_hundredth)) != 0 ||
+         json_object_set_new(j, "power_at_0.001", json_real(m->power_thousandth)) != 0)) {
+        json_decref(j);
+        j = NULL;
+    }
 
     if (!j || (m->books_known && (!books || json_object_update(j, books) != 0))) {
         json_decref(j);

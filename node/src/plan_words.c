@@ -53,12 +53,22 @@ static fm_status section(fm_buf *out, const char *heading, fm_buf *text, fm_stat
 
 static fm_status say_who(const json_t *j, fm_buf *t)
 {
-    return fm_buf_printf(
+    fm_status st = fm_buf_printf(
         t,
         "Federation '%s': up to %lld institutions. A round starts with at least %lld of them, and "
         "nothing but sums over at least %lld can be read.",
         fm_cmd_text(j, "federation"), fm_cmd_whole(j, "max_nodes"), fm_cmd_whole(j, "min_cohort"),
         fm_cmd_whole(j, "quorum"));
+
+    if (st != FM_OK || !*fm_cmd_text(j, "aggregator"))
+        return st;
+    return fm_buf_printf(
+        t,
+        " The aggregator is '%s', certificate %.16s; it and every member are let in by the CA "
+        "%.16s alone. Which members come is not settled by a plan: each round's are in the roster "
+        "and in the audit bundle, and an approval can be limited to some by name (--members).",
+        fm_cmd_text(j, "aggregator"), fm_cmd_text(j, "aggregator_certificate"),
+        fm_cmd_text(j, "ca"));
 }
 
 static bool is_of_texts(const json_t *j)
@@ -248,6 +258,78 @@ static fm_status say_gain(const json_t *j, fm_buf *t)
         guess, half, one, delta);
 }
 
+/** The same from all of the curve, not from one point of it. */
+static fm_status say_power(const fm_plan_means *m, fm_buf *t)
+{
+    char guess[FM_WORDS_PERCENT], hundredth[FM_WORDS_PERCENT], thousandth[FM_WORDS_PERCENT];
+
+    if (!m->gain_known)
+        return FM_OK;
+    fm_words_percent(m->guess, guess);
+    fm_words_percent(m->power_hundredth, hundredth);
+    fm_words_percent(m->power_thousandth, thousandth);
+    return fm_buf_printf(t,
+                         " Reckoned from this plan's rounds themselves it is less: right in %s at "
+                         "most. And who wants to raise a false alarm for no more than 1 in 100 "
+                         "units that are not there finds at most %s of those that are; with 1 in "
+                         "1000, %s. For a patient: nobody who looks at the result, with whatever "
+                         "else they know, can do better than that at telling whether you were in "
+                         "it.",
+                         guess, hundredth, thousandth);
+}
+
+/** What no epsilon is about. */
+static fm_status say_open(const json_t *j, fm_buf *t)
+{
+    fm_status st = fm_buf_printf(
+        t,
+        "What holds for people in general may be learnt, also of somebody who is not among the "
+        "records: that smokers are ill more often, and so that a smoker may be. That this "
+        "institution takes part, for which purpose and for how long, is known to all members. "
+        "If more than %lld of the other nodes collude, or one institution holds records of the "
+        "same person too, the figures above are larger.",
+        fm_cmd_whole(j, "colluders"));
+
+    if (st != FM_OK || strcmp(fm_cmd_text(j, "privacy_unit"), "record") != 0)
+        return st;
+    return fm_buf_printf(t, " A person with several records is protected less: the figures are for "
+                            "one record.");
+}
+
+static void say_time(double seconds, char out[32])
+{
+    if (seconds < 90.0)
+        (void)snprintf(out, 32, "%.2g s", seconds);
+    else if (seconds < 5400.0)
+        (void)snprintf(out, 32, "%.0f minutes", seconds / 60.0);
+    else
+        (void)snprintf(out, 32, "%.1f hours", seconds / 3600.0);
+}
+
+#define LINE_BYTES_A_SECOND 1.25e6 /* 10 Mbit/s */
+
+/** Minutes: from a step that was really done, and a line that is only supposed. */
+static fm_status say_minutes(const json_t *j, const fm_plan_means *m, fm_buf *t)
+{
+    const double rounds = (double)fm_cmd_whole(j, "rounds");
+    const double step_s = (double)fm_cmd_whole(j, "step_ms") / 1000.0;
+    char step[32], all[32], line[32];
+
+    say_time(rounds * (m->up_per_round + m->down_per_round) / LINE_BYTES_A_SECOND, line);
+    if (!(step_s > 0.0))
+        return fm_buf_printf(t,
+                             " Over a line of 10 Mbit/s that takes %s. How long this machine "
+                             "computes was not measured: it is when a plan waits for a decision.",
+                             line);
+    say_time(step_s, step);
+    say_time(step_s * rounds, all);
+    return fm_buf_printf(t,
+                         " Over a line of 10 Mbit/s that takes %s. This machine's part of a round "
+                         "takes %s (one was computed here, and thrown away, on %lld records): %s "
+                         "in all. The slowest member sets the pace; the plan states none.",
+                         line, step, fm_cmd_whole(j, "records"), all);
+}
+
 static fm_status say_traffic(const json_t *j, const fm_plan_means *m, fm_buf *t)
 {
     double rounds = (double)fm_cmd_whole(j, "rounds");
@@ -262,6 +344,20 @@ static fm_status say_traffic(const json_t *j, const fm_plan_means *m, fm_buf *t)
                          "which alone is uniformly random to everybody, and some kilobytes of "
                          "signatures and seeds. In: the model (%s). In all %s out and %s in.",
                          m->update_words, m->word_bits, up, down, all_up, all_down);
+}
+
+static fm_status say_attack(const json_t *j, const fm_plan_means *m, fm_buf *t)
+{
+    fm_status st = say_gain(j, t);
+
+    return st == FM_OK ? say_power(m, t) : st;
+}
+
+static fm_status say_load(const json_t *j, const fm_plan_means *m, fm_buf *t)
+{
+    fm_status st = say_traffic(j, m, t);
+
+    return st == FM_OK ? say_minutes(j, m, t) : st;
 }
 
 /** What is asked, as the plan says it: foreign text, line by line. */
@@ -301,9 +397,10 @@ fm_status fm_plan_words(const json_t *j, const fm_plan_means *m, fm_buf *out)
         (st = section(out, "What a unit can do to the result", &t, say_bound(j, &t))) != FM_OK ||
         (st = section(out, "What hides it", &t, say_hiding(j, &t))) != FM_OK ||
         (st = section(out, "What it costs", &t, say_cost(j, m, &t))) != FM_OK ||
-        (st = section(out, "What an attacker could gain", &t, say_gain(j, &t))) != FM_OK)
+        (st = section(out, "What an attacker could gain", &t, say_attack(j, m, &t))) != FM_OK ||
+        (st = section(out, "What it does not protect", &t, say_open(j, &t))) != FM_OK)
         goto done;
-    st = section(out, "What goes over the line", &t, say_traffic(j, m, &t));
+    st = section(out, "What goes over the line, and how long it takes", &t, say_load(j, m, &t));
 done:
     fm_buf_fini(&t);
     return st;

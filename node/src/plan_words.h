@@ -6,6 +6,17 @@
 
 #include "fedmoe/node/config.h"
 
+/** The plan that stands in plan.json. */
+typedef struct {
+    json_t *json; /* owned: plan.json, its figures and texts anew from the plan's own bytes */
+    bool whole;   /* these were there, so that hash is theirs: false of what older versions wrote */
+    fm_hash hash;
+    fm_plan plan; /* owned */
+} fm_plan_offer;
+/** FM_ENOTFOUND: none was offered yet; FM_EPARSE: damaged. fm_plan_offer_fini. */
+FM_NODISCARD fm_status fm_plan_offer_read(const char *config, fm_plan_offer *out);
+void fm_plan_offer_fini(fm_plan_offer *o);
+
 /** What follows from plan.json, node.yaml and the ledger. */
 typedef struct {
     long long update_words, word_bits; /* an update is so many words of so many bits */
@@ -16,6 +27,9 @@ typedef struct {
     uint64_t charged;                    /* rounds of this plan in the ledger */
     double budget, delta;                /* the policy's */
     double spent, after;                 /* at that delta: now, and with the rest of the plan */
+    bool gain_known; /* from the whole curve of the plan's rounds: dp/tradeoff.h */
+    double guess;    /* share of right answers, at most */
+    double power_hundredth, power_thousandth; /* at so many false alarms */
 } fm_plan_means;
 
 /**

@@ -59,6 +59,7 @@ void fm_report_fini(fm_report *r)
     free(r->config_path);
     free(r->kinds);
     free(r->parts);
+    fm_decisions_fini(&r->decisions);
     json_decref(r->plan);
     json_decref(r->status);
     for (size_t i = 0; i < r->file_count; i++)

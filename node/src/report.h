@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "fedmoe/node/config.h"
+#include "fedmoe/node/decision.h"
 #include "html.h"
 
 /* Every point of the plot, and every part, is an answer of the accountant, up to 0.1 s each. */
@@ -68,6 +69,8 @@ typedef struct {
 
     /* beside node.yaml; NULL or not known when absent */
     json_t *plan, *status;
+    fm_decisions decisions; /* chain and signatures checked */
+    fm_decision_keys keys;  /* whose count */
     bool journal_known;
     uint64_t journal_released; /* rounds, under any plan */
     fm_report_certificate own, authority;
@@ -79,7 +82,7 @@ typedef struct {
 /**
  * Read everything. The ledger must be there and its chain whole; the rest may be missing.
  * @param now_s  wall time that the report states.
- * @return FM_OK; FM_ENOTFOUND no ledger; FM_EPROTO a ledger that was tampered with, or that holds
+ * @return FM_OK; FM_EAUTH decisions that were altered or cut short; FM_ENOTFOUND no ledger; FM_EPROTO a ledger that was tampered with, or that holds
  *         fewer releases than the journal; FM_EPARSE, FM_EIO. On FM_OK end with fm_report_fini.
  */
 FM_NODISCARD fm_status fm_report_gather(const char *config, int64_t now_s, fm_report *out);
@@ -111,6 +114,8 @@ void fm_report_plot(fm_html *h, const fm_report *r);
 bool fm_report_plot_has_marks(const fm_report *r); /* numbers of the parts */
 /** report_review.c: what a reviewer needs to recompute the figures. */
 void fm_report_review(fm_html *h, const fm_report *r);
+/** report_decisions.c: what people decided on plans. */
+void fm_report_decisions(fm_html *h, const fm_report *r);
 /** report_sections.c: everything between headline and reviewer. */
 void fm_report_sections(fm_html *h, const fm_report *r);
 

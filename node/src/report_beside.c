@@ -94,11 +94,21 @@ static fm_status hash_files(fm_report *r)
     return r->config.schema ? add_file(r, "the pinned schema", ".", r->config.schema) : FM_OK;
 }
 
+/** Without the certificate nobody's decision counts: that it is not readable is said elsewhere. */
+static fm_status read_decisions(fm_report *r)
+{
+    fm_status st = fm_decision_keys_of(&r->config, &r->keys);
+
+    if (st == FM_ENOMEM)
+        return st;
+    return fm_decisions_of_node(&r->config, &r->decisions);
+}
+
 fm_status fm_report_read_beside(fm_report *r)
 {
     fm_status st;
 
-    if ((st = read_json(r, "plan.json", &r->plan)) != FM_OK ||
+    if ((st = read_decisions(r)) != FM_OK || (st = read_json(r, "plan.json", &r->plan)) != FM_OK ||
         (st = read_json(r, "status.json", &r->status)) != FM_OK ||
         (st = read_certificate(r, "identity.crt", &r->own)) != FM_OK ||
         (st = read_certificate(r, "ca.crt", &r->authority)) != FM_OK ||

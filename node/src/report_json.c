@@ -1,6 +1,7 @@
 /* The report's figures for programs. */
 #include "fedmoe/base/clock.h"
 #include "report.h"
+#include "run_internal.h"
 #include "words.h"
 
 static json_t *part_json(const fm_report_part *p)
@@ -54,6 +55,7 @@ fm_status fm_report_json(const fm_report *r, json_t **out)
     const fm_node_policy *p = &r->config.policy;
     char made[32], head[2 * FM_HASH_BYTES + 1];
     json_t *parts = json_array(), *points = json_array(), *files = json_array(), *j;
+    json_t *decisions = NULL;
     fm_status st = add_lists(r, parts, points, files);
 
     fm_clock_format(r->made_s, made, sizeof made);
@@ -70,6 +72,10 @@ fm_status fm_report_json(const fm_report *r, json_t **out)
     json_decref(parts);
     json_decref(points);
     json_decref(files);
+    if (st == FM_OK && j &&
+        (st = fm_decisions_json(&r->decisions, &r->keys, &decisions)) == FM_OK &&
+        json_object_set_new(j, "decisions", decisions) != 0)
+        st = fm_fail(FM_ENOMEM, "no memory for the report");
     if (st == FM_OK && !j)
         st = fm_fail(FM_ENOMEM, "no memory for the report, or a text is not UTF-8");
     if (st == FM_OK)

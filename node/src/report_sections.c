@@ -202,6 +202,8 @@ static void write_unit(fm_html *h, const fm_report *r)
     fm_html_textf(h, "The plan that was offered last (%s) was ", text_of(r->plan, "offered"));
     if (approved)
         fm_html_text(h, "approved by this node");
+    else if (strcmp(text_of(r->plan, "answer"), "waiting") == 0)
+        fm_html_text(h, "not answered: it waits for a decision, and nothing has left for it");
     else
         fm_html_textf(h, "refused by this node (%s)", text_of(r->plan, "reason"));
     fm_html_textf(h, ". Its purpose: %s. Its hash: ", text_of(r->plan, "purpose"));
@@ -420,6 +422,7 @@ void fm_report_sections(fm_html *h, const fm_report *r)
 {
     write_who(h, r);
     write_unit(h, r);
+    fm_report_decisions(h, r);
     write_left(h, r);
     write_spending(h, r);
     write_gain(h, r);

@@ -124,6 +124,7 @@ static unsigned legal_phases(fm_msg_type t)
         1u << FM_NODE_WAIT_MODEL | 1u << FM_NODE_WAIT_SURVIVORS | 1u << FM_NODE_WAIT_COMMITS;
     const unsigned rostered = in_round | 1u << FM_NODE_WAIT_START;
     const unsigned planned = rostered | 1u << FM_NODE_WAIT_ROSTER;
+    const unsigned unplanned = 1u << FM_NODE_WAIT_PLAN | 1u << FM_NODE_WAIT_DECISION;
 
     switch (t) {
     case FM_MSG_PLAN_OFFER:
@@ -143,7 +144,7 @@ static unsigned legal_phases(fm_msg_type t)
         return planned | 1u << FM_NODE_FINISHED;
     case FM_MSG_PING:
     case FM_MSG_REVOCATIONS:
-        return planned | 1u << FM_NODE_WAIT_PLAN | 1u << FM_NODE_FINISHED;
+        return planned | unplanned | 1u << FM_NODE_FINISHED;
     default:
         return 0; /* a node's own messages, and those of the door */
     }
@@ -153,6 +154,7 @@ static const char *waits_for(fm_node_phase p)
 {
     static const char *const names[] = {
         [FM_NODE_WAIT_PLAN] = "a plan",
+        [FM_NODE_WAIT_DECISION] = "people's decision on the plan",
         [FM_NODE_WAIT_ROSTER] = "a roster",
         [FM_NODE_WAIT_START] = "the start of a round",
         [FM_NODE_WAIT_MODEL] = "the model",
@@ -214,20 +216,34 @@ static uint64_t round_of(const fm_message *msg)
     }
 }
 
-fm_status fm_node_round_take(fm_node_round *m, const fm_message *msg, int64_t now_s)
+/** What became of a message: a refusal is told, and ends nothing. */
+static fm_status conclude(fm_node_round *m, fm_msg_type type, uint64_t round, fm_status st)
 {
     char why[1024];
-    fm_status st;
 
-    if (!m || !msg)
-        return fm_fail(FM_EINVAL, "fm_node_round_take: NULL argument");
-    if ((st = dispatch(m, msg, now_s)) == FM_OK)
+    if (st == FM_OK)
         return FM_OK;
     /* A copy: the port may fail at something itself. */
     (void)snprintf(why, sizeof why, "%s", fm_error_text());
     if (m->c.ports.refused)
-        m->c.ports.refused(m->c.ports.ctx, msg->type, round_of(msg), why);
+        m->c.ports.refused(m->c.ports.ctx, type, round, why);
     if (st == FM_EIO || st == FM_ENOMEM || st == FM_EINTERNAL)
         return fm_fail(st, "%s", why);
     return FM_OK;
+}
+
+fm_status fm_node_round_take(fm_node_round *m, const fm_message *msg, int64_t now_s)
+{
+    if (!m || !msg)
+        return fm_fail(FM_EINVAL, "fm_node_round_take: NULL argument");
+    return conclude(m, msg->type, round_of(msg), dispatch(m, msg, now_s));
+}
+
+fm_status fm_node_round_decided(fm_node_round *m)
+{
+    if (!m)
+        return fm_fail(FM_EINVAL, "fm_node_round_decided: NULL argument");
+    if (m->phase != FM_NODE_WAIT_DECISION)
+        return FM_OK;
+    return conclude(m, FM_MSG_PLAN_OFFER, 0, fm_node_answer_plan(m));
 }

@@ -134,7 +134,8 @@ fm_status fm_node_take_commits(fm_node_round *m, const fm_msg_commits *msg)
 {
     fm_status st;
 
-    if ((st = check_round(m, msg->round)) != FM_OK || (st = check_commits(m, msg)) != FM_OK)
+    if ((st = check_round(m, msg->round)) != FM_OK || (st = check_commits(m, msg)) != FM_OK ||
+        (st = fm_node_check_still_allowed(m)) != FM_OK)
         return st;
     if ((st = release(m)) != FM_OK)
         return fm_node_round_give_up(m, msg->round, st);

@@ -75,6 +75,8 @@ struct fm_node_round {
 
 /* ---- one handler a message ---- */
 fm_status fm_node_take_plan_offer(fm_node_round *m, const fm_msg_plan_offer *msg, int64_t now_s);
+/** The plan that is offered, after all that needs no people: their decision, and the answer. */
+fm_status fm_node_answer_plan(fm_node_round *m);
 fm_status fm_node_take_roster(fm_node_round *m, const fm_msg_roster *msg, int64_t now_s);
 fm_status fm_node_take_round_start(fm_node_round *m, const fm_msg_round_start *msg, int64_t now_s);
 fm_status fm_node_take_survivors(fm_node_round *m, const fm_msg_survivors *msg);
@@ -84,6 +86,13 @@ fm_status fm_node_take_revocations(fm_node_round *m, const fm_msg_revocations *m
 fm_status fm_node_take_finish(fm_node_round *m, const fm_msg_finish *msg);
 fm_status fm_node_take_model_piece(fm_node_round *m, const fm_msg_model_piece *msg);
 fm_status fm_node_take_update_want(fm_node_round *m, const fm_msg_update_want *msg);
+
+/* ---- what people decided of a round: round_decide.c ---- */
+/** Whether the round may begin with these places of the roster. If not, the aggregator is told. */
+fm_status fm_node_check_allowed(fm_node_round *m, uint64_t round, const uint32_t *places,
+                                uint32_t count);
+/** Before the open round's release: whether they still want it. If not, it is closed likewise. */
+fm_status fm_node_check_still_allowed(fm_node_round *m);
 
 /* ---- what follows when the model is here ---- */
 /** The open round's part of this node. */

@@ -56,6 +56,31 @@ static fm_status check_mark(fm_node_round *m, const fm_hash *plan, const fm_ledg
     return st == FM_OK ? m->c.ports.check_mark(m->c.ports.ctx, mark) : st;
 }
 
+fm_status fm_node_answer_plan(fm_node_round *m)
+{
+    const fm_node_ports *ports = &m->c.ports;
+    bool wait = false;
+    fm_status st =
+        ports->decide ? ports->decide(ports->ctx, &m->plan, &m->plan_hash, &wait) : FM_OK;
+
+    if (st != FM_OK) {
+        m->phase = FM_NODE_WAIT_PLAN;
+        return is_fatal(st) ? st : decline(m, &m->plan_hash, st);
+    }
+    if (wait) {
+        if (m->phase != FM_NODE_WAIT_DECISION)
+            fm_node_progress(m, 0, "waiting for a decision on the plan");
+        m->phase = FM_NODE_WAIT_DECISION;
+        return FM_OK;
+    }
+    if ((st = fm_node_send_join(m, m->transcript.round, &m->transcript.head)) != FM_OK ||
+        (st = fm_node_send_plan_answer(m, &m->plan_hash, NULL)) != FM_OK)
+        return st;
+    m->phase = FM_NODE_WAIT_ROSTER;
+    fm_node_progress(m, 0, "plan approved");
+    return FM_OK;
+}
+
 fm_status fm_node_take_plan_offer(fm_node_round *m, const fm_msg_plan_offer *msg, int64_t now_s)
 {
     fm_hash hash = fm_plan_hash(msg->plan.data, msg->plan.len);
@@ -79,20 +104,17 @@ fm_status fm_node_take_plan_offer(fm_node_round *m, const fm_msg_plan_offer *msg
         st = is_fatal(st) ? st : decline(m, &hash, st);
         goto done;
     }
-    if ((st = fm_node_send_join(m, known.round, &known.head)) != FM_OK ||
-        (st = fm_node_send_plan_answer(m, &hash, NULL)) != FM_OK)
-        goto done;
     if (known.round == 0) { /* nothing is finished: the first model is the plan's */
         known.model = plan.initial_model;
         known.model_known = true;
     }
-    m->plan = plan; /* ownership moves to the machine */
+    fm_plan_fini(&m->plan); /* of an offer that was refused before */
+    m->plan = plan;         /* ownership moves to the machine */
     plan = (fm_plan){ 0 };
     m->plan_hash = hash;
     m->last_used = last_used;
     m->transcript = known;
-    m->phase = FM_NODE_WAIT_ROSTER;
-    fm_node_progress(m, 0, "plan approved");
+    st = fm_node_answer_plan(m);
 done:
     fm_plan_fini(&plan);
     return st;

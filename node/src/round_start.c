@@ -202,6 +202,8 @@ fm_status fm_node_take_round_start(fm_node_round *m, const fm_msg_round_start *m
             FM_OK ||
         (st = check_model(msg, &known)) != FM_OK ||
         (st = check_barred(m, msg->round, msg->participants, msg->participant_count, false)) !=
+            FM_OK ||
+        (st = fm_node_check_allowed(m, msg->round, msg->participants, msg->participant_count)) !=
             FM_OK)
         return st;
 

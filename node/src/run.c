@@ -138,7 +138,7 @@ static fm_status begin_session(fm_node_driver *d)
     fm_link_client_config link = { 0 };
     fm_status st;
 
-    d->link_lost = d->approved = d->refused = d->progressed = false;
+    d->link_lost = d->approved = d->refused = d->progressed = d->deciding = false;
     d->refusals = 0;
     if ((st = fm_node_driver_use_renewed(d)) != FM_OK || (st = load_trust(d)) != FM_OK ||
         (st = fm_dp_keypair_new(&d->keypair)) != FM_OK)
@@ -196,7 +196,9 @@ static fm_status turn(fm_node_driver *d)
     fm_message_free(&e.message);
     fm_node_page_act(d);
     if (fm_node_driver_look_at_pause(d) && st == FM_OK && !d->approved && !d->refused)
-        st = fm_fail(FM_ENOTFOUND, "paused before a plan was offered");
+        st = fm_fail(FM_ENOTFOUND, "paused before a plan was approved");
+    if (st == FM_OK && fm_node_driver_may_be_decided(d))
+        st = fm_node_round_decided(d->machine);
     return st;
 }
 
@@ -211,7 +213,7 @@ static fm_status run_session(fm_node_driver *d)
             break;
         fm_node_driver_renew(d);
         fm_node_driver_status_flush(d);
-        if (!d->approved && fm_clock_now_ms() > d->deadline_ms)
+        if (!d->approved && !d->deciding && fm_clock_now_ms() > d->deadline_ms)
             return d->refused
                        ? fm_fail(FM_EPERM, "this node refused the plan: %s", d->status.reason)
                        : fm_fail(FM_ETIMEOUT, "the aggregator offered no plan");
@@ -375,7 +377,8 @@ static fm_status open_house(fm_node_driver *d)
     if ((st = fm_dir_lock(d->config.dir, &d->lock)) != FM_OK ||
         (st = fm_ledger_open(d->config.ledger, &d->ledger)) != FM_OK ||
         (st = fm_ledger_verify(d->ledger, &entries)) != FM_OK ||
-        (st = look_at_journal(d)) != FM_OK || (st = fm_node_driver_pin_schema(d)) != FM_OK)
+        (st = look_at_journal(d)) != FM_OK || (st = fm_node_driver_open_decisions(d)) != FM_OK ||
+        (st = fm_node_driver_pin_schema(d)) != FM_OK)
         return st;
     if ((st = fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
                                 &d->status.epsilon_spent)) != FM_OK)
@@ -395,6 +398,7 @@ static void close_house(fm_node_driver *d)
     fm_identity_free(&d->identity);
     fm_node_config_fini(&d->config);
     fm_buf_fini(&d->schema);
+    free(d->decisions);
     fm_dir_unlock(&d->lock);
 }
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sodium.h>
+
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
@@ -181,11 +183,10 @@ static json_t *units_json(const fm_plan *p)
                      p->start_scale, "mask_density", (json_int_t)p->mask_density);
 }
 
-static json_t *plan_json(const fm_plan *p, const char *hash, const char *offered, const char *why)
+json_t *fm_node_plan_json(const fm_plan *p, const fm_hash *hash)
 {
-    json_t *head = json_pack("{s:b s:s s:s s:s s:s s:s s:s}", "approved", why == NULL, "reason",
-                             why ? why : "", "offered", offered, "hash", hash, "federation",
-                             p->federation, "purpose", p->purpose, "privacy_unit", p->privacy_unit);
+    char hex[2 * FM_HASH_BYTES + 1];
+    json_t *head;
     json_t *figures =
         json_pack("{s:f s:f s:f s:f s:f s:I s:I s:f}", "epsilon", p->epsilon, "delta", p->delta,
                   "clip_norm", p->clip_norm, "sampling_rate", p->sampling_rate, "noise_multiplier",
@@ -200,8 +201,13 @@ static json_t *plan_json(const fm_plan *p, const char *hash, const char *offered
                   p->noise == FM_NOISE_LOCAL ? "local" : "distributed", "model", p->model_text,
                   "schema", p->schema_text, "query", p->query_text);
     json_t *units = units_json(p);
-    bool ok = head && figures && rest && units && json_object_update(head, figures) == 0 &&
-              json_object_update(head, rest) == 0 && json_object_update(head, units) == 0;
+    bool ok;
+
+    fm_hash_hex(hash, hex);
+    head = json_pack("{s:s s:s s:s s:s}", "hash", hex, "federation", p->federation, "purpose",
+                     p->purpose, "privacy_unit", p->privacy_unit);
+    ok = head && figures && rest && units && json_object_update(head, figures) == 0 &&
+         json_object_update(head, rest) == 0 && json_object_update(head, units) == 0;
 
     json_decref(figures);
     json_decref(rest);
@@ -212,14 +218,71 @@ static json_t *plan_json(const fm_plan *p, const char *hash, const char *offered
     return NULL;
 }
 
-fm_status fm_node_driver_write_plan(const fm_node_driver *d, const fm_plan *plan,
-                                    const fm_hash *hash, const char *why)
+/** Who stands behind the offer: as the link has verified them. */
+static json_t *parties_json(const fm_node_driver *d)
 {
-    char hex[2 * FM_HASH_BYTES + 1], offered[32];
+    const fm_cert_info *aggregator = fm_peer_info(fm_link_client_server(d->link));
+    char its[2 * FM_HASH_BYTES + 1], ca[2 * FM_HASH_BYTES + 1];
+    fm_hash fingerprint = fm_trust_fingerprint(d->trust);
 
-    fm_hash_hex(hash, hex);
+    fm_hash_hex(&aggregator->fingerprint, its);
+    fm_hash_hex(&fingerprint, ca);
+    return json_pack("{s:s s:s s:s}", "aggregator", aggregator->name, "aggregator_certificate", its,
+                     "ca", ca);
+}
+
+/** The answer, and what only this node knows. @param bytes  base64 of the plan as it travelled. */
+static json_t *answer_json(const fm_node_driver *d, const char *answer, const char *why,
+                           const char *bytes)
+{
+    char offered[32];
+
     fm_clock_format(fm_clock_wall_s(), offered, sizeof offered);
-    return write_json(d, "plan.json", plan_json(plan, hex, offered, why));
+    return json_pack("{s:b s:s s:s s:s s:I s:I s:s}", "approved", strcmp(answer, "approved") == 0,
+                     "answer", answer, "reason", why, "offered", offered, "records",
+                     (json_int_t)fm_node_driver_records(d), "step_ms", (json_int_t)d->plan.step_ms, "bytes",
+                     bytes);
+}
+
+static fm_status plan_base64(const fm_plan *plan, char **out)
+{
+    fm_buf bytes = { .limit = FM_MAX_PLAN_BYTES };
+    void *text = NULL;
+    size_t room;
+    fm_status st = fm_plan_encode(plan, &bytes);
+
+    if (st == FM_OK) {
+        room = sodium_base64_ENCODED_LEN(bytes.len, sodium_base64_VARIANT_ORIGINAL);
+        if ((st = fm_alloc(room, 1, &text)) == FM_OK)
+            *out = sodium_bin2base64(text, room, bytes.data, bytes.len,
+                                     sodium_base64_VARIANT_ORIGINAL);
+    }
+    fm_buf_fini(&bytes);
+    return st;
+}
+
+fm_status fm_node_driver_write_plan(const fm_node_driver *d, const fm_plan *plan,
+                                    const fm_hash *hash, const char *answer, const char *why)
+{
+    json_t *j = NULL, *parties = NULL, *whole = NULL;
+    char *bytes = NULL;
+    fm_status st = plan_base64(plan, &bytes);
+
+    if (st == FM_OK) {
+        j = answer_json(d, answer, why, bytes);
+        parties = parties_json(d);
+        whole = fm_node_plan_json(plan, hash);
+        if (!j || !parties || !whole || json_object_update(j, parties) != 0 ||
+            json_object_update(j, whole) != 0) {
+            json_decref(j);
+            j = NULL;
+        }
+        json_decref(parties);
+        json_decref(whole);
+        st = write_json(d, "plan.json", j);
+    }
+    free(bytes);
+    return st;
 }
 
 static fm_status write_model(fm_node_driver *d, uint64_t rounds)

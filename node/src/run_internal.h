@@ -2,11 +2,14 @@
 #ifndef FEDMOE_NODE_RUN_INTERNAL_H
 #define FEDMOE_NODE_RUN_INTERNAL_H
 
+#include <sys/stat.h>
+
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/json.h"
 #include "fedmoe/dp/query.h"
 #include "fedmoe/model/adapter_terms.h"
 #include "fedmoe/model/corpus.h"
+#include "fedmoe/node/decision.h"
 #include "fedmoe/node/journal.h"
 #include "fedmoe/node/pause.h"
 #include "fedmoe/node/round.h"
@@ -41,6 +44,7 @@ typedef struct {
     fm_node_step *step;  /* owned; borrows table, or decoder and corpus */
     fm_journal *journal; /* owned */
     float *weights;      /* [parameters] owned */
+    uint64_t step_ms;    /* a local step took so long; 0: not measured */
 } fm_node_prepared;
 
 typedef struct {
@@ -82,6 +86,12 @@ typedef struct {
     bool renewed;                 /* identity.crt is newer than `identity` */
     int64_t revocations_seen;     /* change time of crl.pem, ns; 0: none */
     bool paused;                  /* as it was when last looked at */
+    /* people's decisions: run_decide.c */
+    fm_decision_keys approvers; /* whose count */
+    char *decisions;            /* their file, owned */
+    bool deciding;              /* the plan waits for one */
+    struct stat decisions_seen; /* the file as it was when it was last asked */
+    int64_t allowed_s;          /* when the round under way was allowed */
 } fm_node_driver;
 
 /* run.c */
@@ -116,6 +126,26 @@ const char *fm_node_driver_state(const fm_node_driver *d);
 /* run_ports.c */
 fm_node_ports fm_node_driver_ports(fm_node_driver *d);
 fm_ledger_entry fm_node_driver_entry(const fm_node_driver *d, uint64_t round);
+
+/* run_ports.c: the answer to a plan, as the rest of the driver sees it */
+void fm_node_driver_approve(fm_node_driver *d, const fm_plan *plan);
+void fm_node_driver_refuse(fm_node_driver *d);
+
+/* run_decide.c */
+/** Whose decisions count, and that those that are there are in order: before anyone is called. */
+FM_NODISCARD fm_status fm_node_driver_open_decisions(fm_node_driver *d);
+fm_status fm_node_driver_decide(void *ctx, const fm_plan *plan, const fm_hash *hash, bool *wait);
+fm_status fm_node_driver_allow(void *ctx, uint64_t round, const char *const *names, uint32_t count);
+/** An array of all, "counts" by these keys. *out: json_decref. */
+FM_NODISCARD fm_status fm_decisions_json(const fm_decisions *all, const fm_decision_keys *keys,
+                                         json_t **out);
+/** The plan waits, and the file of decisions has changed since it was last asked. */
+bool fm_node_driver_may_be_decided(const fm_node_driver *d);
+
+/* run_measure.c */
+/** How long this node's part of a round takes on its records: one is done, and thrown away. 0: it
+ *  could not be (the reason is logged). */
+uint64_t fm_node_driver_measure(fm_node_driver *d, const fm_plan *plan);
 
 /* run_plan.c */
 /** Policy, records, step, journal. On FM_OK d->plan is ready for this plan. */
@@ -178,9 +208,12 @@ json_t *fm_node_driver_status_json(const fm_node_driver *d);
 void fm_node_driver_status(fm_node_driver *d, bool force);
 void fm_node_driver_status_flush(fm_node_driver *d);
 fm_status fm_node_driver_trace(const fm_node_driver *d, uint64_t round, uint64_t compute_ns);
-/** plan.json: what was offered, and the answer. why NULL: approved. */
+/** plan.json: what was offered, and the answer. @param answer  "approved", "refused" or "waiting".
+ *  @param why  "": nothing to add. */
 fm_status fm_node_driver_write_plan(const fm_node_driver *d, const fm_plan *plan,
-                                    const fm_hash *hash, const char *why);
+                                    const fm_hash *hash, const char *answer, const char *why);
+/** The plan's own figures and texts, as plan.json has them. NULL without memory. */
+json_t *fm_node_plan_json(const fm_plan *plan, const fm_hash *hash);
 /** What the run has led to: model.safetensors, or result.json for a query. */
 fm_status fm_node_driver_write_result(fm_node_driver *d, const uint8_t *model, uint64_t rounds);
 const char *fm_node_driver_result_name(const fm_node_driver *d);

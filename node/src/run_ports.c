@@ -207,6 +207,21 @@ static fm_status approve(fm_node_driver *d, const fm_plan *plan, const fm_hash *
     return st == FM_OK ? fm_journal_state_get(d->plan.journal, state) : st;
 }
 
+void fm_node_driver_approve(fm_node_driver *d, const fm_plan *plan)
+{
+    d->approved = true;
+    fm_node_driver_weigh_plan(d);
+    fm_link_client_set_patience(d->link, SILENCE_MS + plan->parameters / SILENCE_PARAMETERS_A_MS);
+    d->status.state = "joined";
+    d->status.reason[0] = '\0';
+}
+
+void fm_node_driver_refuse(fm_node_driver *d)
+{
+    d->refused = true;
+    d->deadline_ms = fm_clock_now_ms() + REFUSAL_LINGER_MS;
+}
+
 static fm_status port_approve_plan(void *ctx, const fm_plan *plan, const fm_hash *hash,
                                    uint64_t *last_used, uint64_t *finished_round, fm_hash *head)
 {
@@ -217,21 +232,14 @@ static fm_status port_approve_plan(void *ctx, const fm_plan *plan, const fm_hash
 
     if (d->refused) /* one answer a start: no plan after another is tried on the records */
         return fm_fail(FM_EPERM, "this node has refused a plan; its people must start it again");
-    st = approve(d, plan, hash, &state);
-    if (st != FM_OK)
+    if ((st = approve(d, plan, hash, &state)) != FM_OK) {
         strncpy(why, fm_error_text(), sizeof why - 1);
-    written = fm_node_driver_write_plan(d, plan, hash, st == FM_OK ? NULL : why);
-    if (written != FM_OK)
-        return written; /* the data-protection officer could not see what is approved */
-    if (st != FM_OK) {
-        d->refused = true;
-        d->deadline_ms = fm_clock_now_ms() + REFUSAL_LINGER_MS;
+        written = fm_node_driver_write_plan(d, plan, hash, "refused", why);
+        if (written != FM_OK)
+            return written;
+        fm_node_driver_refuse(d);
         return fm_fail(st, "%s", why);
     }
-    d->approved = true;
-    fm_node_driver_weigh_plan(d);
-    fm_link_client_set_patience(d->link, SILENCE_MS + plan->parameters / SILENCE_PARAMETERS_A_MS);
-    d->status.state = "joined";
     *last_used = state.last_used;
     *finished_round = state.finished_round;
     *head = state.head;
@@ -342,6 +350,8 @@ fm_node_ports fm_node_driver_ports(fm_node_driver *d)
         .check_mark = port_check_mark,
         .paused = port_paused,
         .approve_plan = port_approve_plan,
+        .decide = fm_node_driver_decide,
+        .allow_round = fm_node_driver_allow,
         .train = port_train,
         .finished = port_finished,
         .refused = port_refused,

@@ -49,8 +49,19 @@ setup() {
     }
 }
 
-# replan: the aggregator's directory anew, after $RUN/federation.yaml was edited; its door stays.
+# ask_nobody: nodes follow their policy in every plan, not in the first alone (but see decide.sh).
+ask_nobody() {
+    local yaml
+    for yaml in "$RUN"/*/node.yaml; do
+        sed -i '/^  approval: \(changes\|policy\)/d' "$yaml"
+        grep -q '^  approval:' "$yaml" || sed -i 's/^policy:.*/&\n  approval: policy/' "$yaml"
+    done
+}
+
+# replan: the aggregator's directory anew, after $RUN/federation.yaml was edited; its door stays. Nobody is
+# asked about the new plan, unless node.yaml has "approval: asked" or ASK is set.
 replan() {
+    [ -n "${ASK:-}" ] || ask_nobody
     mv "$RUN/aggregator" "$WORK/aggregator-before"
     "$BIN/fedmoe-aggregator" init --directory "$RUN/aggregator" --config "$RUN/federation.yaml" \
         --identity "$RUN/aggregator-identity" >"$WORK/init.txt" 2>&1 || {

@@ -23,6 +23,7 @@ join() { # NAME UNIT
     "$BIN/fedmoe-node" init --directory "$RUN/$1" --name "$1" --door "$door" --door-key "$key" \
         --identity "$RUN/$1/identity" --records "$RUN/$1/records.csv" --schema "$RUN/schema.yaml" \
         --epsilon 1 --delta 1e-4 --purpose 'heart disease risk' --unit "$2" >/dev/null
+    ask_nobody
 }
 node=$RUN/northgate
 

@@ -24,6 +24,7 @@ prepare() {
     "$BIN/fedmoe-aggregator" init --directory "$RUN/aggregator" --config "$RUN/query-federation.yaml" \
         --identity "$RUN/aggregator-identity" --json >"$WORK/init.json" || exit 1
     key=$(sed -n 's/^ *"door_key": "\(.*\)",$/\1/p' "$WORK/init.json")
+    ask_nobody
     for name in $HOSPITALS; do
         awk -v key="$key" '/^  door_key:/ { print "  door_key: \"" key "\""; next } { print }' \
             "$RUN/$name/node.yaml" >"$WORK/node.yaml" && cat "$WORK/node.yaml" >"$RUN/$name/node.yaml"

@@ -9,7 +9,8 @@ int main(int argc, char **argv)
         suite_round_matrix,  suite_round_restart, suite_round_roster, suite_round_start,
         suite_step,          suite_step_query,    suite_step_unit,    suite_step_unit_fast,
         suite_words,         suite_round_revoke,  suite_round_pieces, suite_round_successor,
-        suite_round_pause,   suite_page,          suite_pause,
+        suite_round_pause,   suite_page,          suite_pause,        suite_decision,
+        suite_round_decide,
     };
 
     return fm_test_main(suites, FM_TEST_COUNT(suites), argc, argv);

@@ -90,6 +90,8 @@ static void install(bench *b, fm_node_driver *d, char *dir)
     c.ports.send = sweep_send;
     c.ports.train = sweep_train;
     c.ports.approve_plan = sweep_approve;
+    c.ports.decide = NULL;
+    c.ports.allow_round = NULL;
     c.ports.progress = NULL;
     c.ports.refused = NULL;
     g_double = &n->ports;

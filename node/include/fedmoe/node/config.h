@@ -26,6 +26,8 @@
  *     min_colluders: 1                    # a plan must count on at least so many colluding nodes
  *     masks: sparse                       # default; or all: every two nodes must share a mask
  *     max_rows: 100000                    # more records in the file are an error (memory)
+ *     approval: changes                   # default; or asked, or policy: fm_node_approval
+ *     approvers: [dpo.pub]                # only decisions that these keys signed count
  *
  * Relative paths are relative to the file.
  */
@@ -39,6 +41,15 @@
 #define FM_NODE_MAX_PURPOSES 32u
 #define FM_NODE_MAX_FILES 256u /* of records, where they are texts */
 
+#define FM_NODE_MAX_APPROVERS 8u
+
+/** Whether people are asked of a plan that keeps within the policy's limits. */
+typedef enum {
+    FM_APPROVAL_CHANGES, /* of each but the first of a federation: that one's limits they set */
+    FM_APPROVAL_ASKED,   /* of each */
+    FM_APPROVAL_POLICY,  /* of none */
+} fm_node_approval;
+
 #define FM_NODE_TASK(task) (1u << (unsigned)(task))
 
 typedef struct {
@@ -51,6 +62,9 @@ typedef struct {
     uint32_t min_colluders; /* 0.. */
     uint64_t max_rows;
     bool all_masks; /* only plans in which every two nodes share a mask */
+    fm_node_approval approval;
+    char *approvers[FM_NODE_MAX_APPROVERS]; /* files of public keys, owned; none: the node's own */
+    size_t approver_count;
 } fm_node_policy;
 
 /** Records of a database: the first three are alternatives. All owned. */

@@ -94,6 +94,14 @@ FM_NODISCARD fm_status fm_journal_next_released(fm_journal *j, uint64_t after, u
 /** A released round that the transcript leaves out; *fresh: it was not recorded as such before.
  *  Not synced: what a power cut takes back has to be looked up in the log. */
 FM_NODISCARD fm_status fm_journal_abandon(fm_journal *j, uint64_t round, bool *fresh);
+/** How many decisions of people (decision.h) were there when it was last looked, and the hash of the
+ *  last; 0: none. Of the folder, not of a plan. */
+FM_NODISCARD fm_status fm_journal_decisions(fm_journal *j, uint64_t *count, fm_hash *head);
+/** Note it, synced; FM_EREPLAY when there were more already. */
+FM_NODISCARD fm_status fm_journal_note_decisions(fm_journal *j, uint64_t count,
+                                                 const fm_hash *head);
+/** As fm_journal_decisions, of a file that is not opened for writing. FM_ENOTFOUND, FM_EPERM, FM_EIO. */
+FM_NODISCARD fm_status fm_journal_read_decisions(const char *path, uint64_t *count, fm_hash *head);
 /** The transcript is known up to here; FM_EREPLAY when round goes backwards. */
 FM_NODISCARD fm_status fm_journal_head(fm_journal *j, uint64_t round, const fm_hash *head);
 

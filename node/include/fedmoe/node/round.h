@@ -50,6 +50,14 @@ typedef struct {
      * opens the journal for it, tells its state). */
     fm_status (*approve_plan)(void *ctx, const fm_plan *plan, const fm_hash *hash,
                               uint64_t *last_used, uint64_t *finished_round, fm_hash *head);
+    /* Whether people have decided on a plan that approve_plan approves: FM_OK; FM_EPERM they refuse
+     * it, with the sentence that the aggregator is told; other failures as of approve_plan. *wait:
+     * nobody has yet, and fm_node_round_decided asks again. NULL: nobody is asked. */
+    fm_status (*decide)(void *ctx, const fm_plan *plan, const fm_hash *hash, bool *wait);
+    /* Whether their decision covers a round with these participants, in the roster's order; count 0:
+     * the round that it was asked of last, whose sum is about to be released. FM_ESTATE: not this
+     * round; any other failure: no further one. NULL: it does. */
+    fm_status (*allow_round)(void *ctx, uint64_t round, const char *const *names, uint32_t count);
     /* Train and mask. `model` is float32 little-endian, parameters * 4 bytes. */
     fm_status (*train)(void *ctx, const uint8_t *model, const fm_dp_pairs *pairs,
                        const fm_dp_round *round, fm_dp_release **out);
@@ -73,6 +81,7 @@ typedef struct {
 
 typedef enum {
     FM_NODE_WAIT_PLAN,
+    FM_NODE_WAIT_DECISION, /* of people, on the plan: it is not answered before */
     FM_NODE_WAIT_ROSTER,
     FM_NODE_WAIT_START,
     FM_NODE_WAIT_MODEL, /* of the round that has started, or the result */
@@ -93,6 +102,8 @@ void fm_node_round_free(fm_node_round **m);
  *         when a port failed in a way that the process cannot go on from.
  */
 FM_NODISCARD fm_status fm_node_round_take(fm_node_round *m, const fm_message *msg, int64_t now_s);
+/** In FM_NODE_WAIT_DECISION: ask ports.decide again; otherwise nothing. Returns as above. */
+FM_NODISCARD fm_status fm_node_round_decided(fm_node_round *m);
 fm_node_phase fm_node_round_phase(const fm_node_round *m);
 
 #endif
