@@ -11,7 +11,8 @@
 
 static const char *rule(const fm_plan *p)
 {
-    return p->optimizer == FM_OPTIMIZER_ADAM ? "adam" : "sgd";
+    return p->optimizer == FM_OPTIMIZER_ADAM ? "adam" : p->optimizer == FM_OPTIMIZER_YOGI ? "yogi"
+                                                                                         : "sgd";
 }
 
 static const char *schedule(const fm_plan *p)
@@ -19,6 +20,25 @@ static const char *schedule(const fm_plan *p)
     return p->schedule == FM_SCHEDULE_LINEAR   ? "linear"
            : p->schedule == FM_SCHEDULE_COSINE ? "cosine"
                                                : "constant";
+}
+
+/* What they are, and what they cost. */
+static void print_local(const fm_plan *p)
+{
+    char pull[48] = "";
+
+    if (p->local_steps == 0)
+        return;
+    if (p->proximal > 0.0)
+        (void)snprintf(pull, sizeof pull, ", proximal %.4g", p->proximal);
+    printf("local steps       %u a round, at rate %.4g%s%s\n"
+           "                  each with its node's own full noise and charged by itself: %llu "
+           "steps in\n"
+           "                  all; a sum of n nodes has n times the variance of one step's noise,\n"
+           "                  where noise: distributed has once (docs/guide-coordinator.md)\n",
+           p->local_steps, p->local_rate, pull,
+           p->correction == FM_CORRECTION_SCAFFOLD ? ", corrected (scaffold)" : "",
+           (unsigned long long)p->rounds * p->local_steps);
 }
 
 /* What was chosen, and from what. */
@@ -39,6 +59,7 @@ static void print_training(const fm_aggregator_init_report *r)
         printf(",\n                  the first round for the features' means and the share of "
                "positives");
     printf("\n");
+    print_local(p);
     if (r->chosen)
         printf("                  what federation.yaml leaves out follows from %g expected units, "
                "delta %g\n"

@@ -12,7 +12,7 @@
 typedef struct {
     const char *data_set;
     const fm_hash *plan;
-    uint64_t charged;    /* of the data set, over everything */
+    uint64_t charged;    /* entries of the data set, over everything: one for each round */
     uint64_t of_plan;    /* of these, the plan's */
     uint64_t last_round; /* of the plan */
 } books;
@@ -23,10 +23,10 @@ static fm_status read_row(void *ctx, const fm_ledger_row *row)
 
     if (strcmp(row->data_set, b->data_set) != 0)
         return FM_OK;
-    b->charged += row->mechanism.count;
+    b->charged++;
     if (!fm_hash_equal(&row->plan, b->plan))
         return FM_OK;
-    b->of_plan += row->mechanism.count;
+    b->of_plan++;
     if (row->round > b->last_round)
         b->last_round = row->round;
     return FM_OK;
@@ -131,7 +131,7 @@ static fm_status note_run(void *ctx, const fm_ledger_row *row)
 
     if (strcmp(row->data_set, r->data_set) != 0)
         return FM_OK;
-    r->charged += row->mechanism.count;
+    r->charged++;
     for (size_t i = r->count; i-- > 0;)
         if (fm_hash_equal(&r->runs[i].plan, &row->plan) &&
             strcmp(r->runs[i].federation, row->federation) == 0) {

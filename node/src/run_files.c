@@ -132,6 +132,13 @@ static json_t *units_json(const fm_plan *p)
                      p->start_scale, "mask_density", (json_int_t)p->mask_density);
 }
 
+static json_t *local_json(const fm_plan *p)
+{
+    return json_pack("{s:I s:f s:f s:s}", "local_steps", (json_int_t)p->local_steps, "local_rate",
+                     p->local_rate, "proximal", p->proximal, "correction",
+                     p->correction == FM_CORRECTION_SCAFFOLD ? "scaffold" : "none");
+}
+
 static json_t *plan_json(const fm_plan *p, const char *hash, const char *offered, const char *why)
 {
     json_t *head = json_pack("{s:b s:s s:s s:s s:s s:s s:s}", "approved", why == NULL, "reason",
@@ -150,13 +157,15 @@ static json_t *plan_json(const fm_plan *p, const char *hash, const char *offered
                   "frozen", (json_int_t)p->frozen, "task", task_name(p->task), "noise",
                   p->noise == FM_NOISE_LOCAL ? "local" : "distributed", "model", p->model_text,
                   "schema", p->schema_text, "query", p->query_text);
-    json_t *units = units_json(p);
-    bool ok = head && figures && rest && units && json_object_update(head, figures) == 0 &&
-              json_object_update(head, rest) == 0 && json_object_update(head, units) == 0;
+    json_t *units = units_json(p), *local = local_json(p);
+    bool ok = head && figures && rest && units && local &&
+              json_object_update(head, figures) == 0 && json_object_update(head, rest) == 0 &&
+              json_object_update(head, units) == 0 && json_object_update(head, local) == 0;
 
     json_decref(figures);
     json_decref(rest);
     json_decref(units);
+    json_decref(local);
     if (ok)
         return head;
     json_decref(head);

@@ -11,6 +11,7 @@
 #include "fedmoe/node/round.h"
 #include "fedmoe/node/run.h"
 #include "fedmoe/node/step.h"
+#include "run_correction.h"
 
 /** What was prepared for the plan that is approved; kept over reconnections. */
 typedef struct {
@@ -37,6 +38,8 @@ typedef struct {
     fm_decoder *decoder;     /* likewise, with the corpus; owned */
     fm_corpus *corpus;
     fm_node_step *step;  /* owned; borrows table, or decoder and corpus */
+    fm_node_correction *correction; /* owned; NULL: the plan has none */
+    uint64_t finished;              /* last round in the transcript; 0: none */
     fm_journal *journal; /* owned */
     float *weights;      /* [parameters] owned */
 } fm_node_prepared;

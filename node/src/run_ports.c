@@ -77,7 +77,12 @@ static fm_status port_note_abandoned(void *ctx, uint64_t after, const fm_transcr
 
 static fm_status port_head(void *ctx, uint64_t round, const fm_hash *head)
 {
-    return fm_journal_head(((fm_node_driver *)ctx)->plan.journal, round, head);
+    fm_node_driver *d = ctx;
+    fm_status st = fm_journal_head(d->plan.journal, round, head);
+
+    if (st == FM_OK)
+        d->plan.finished = round;
+    return st;
 }
 
 fm_ledger_entry fm_node_driver_entry(const fm_node_driver *d, uint64_t round)
@@ -113,6 +118,8 @@ static fm_status port_charge(void *ctx, uint64_t round, fm_hash *ledger_head)
     if (st != FM_OK || (st = fm_ledger_charge(d->ledger, &e, &b)) != FM_OK)
         return st;
     d->plan.charged++;
+    if (d->plan.correction)
+        fm_node_correction_charged(d->plan.correction, round);
     return fm_ledger_head(d->ledger, ledger_head);
 }
 
@@ -219,7 +226,7 @@ static fm_status port_approve_plan(void *ctx, const fm_plan *plan, const fm_hash
     fm_link_client_set_patience(d->link, SILENCE_MS + plan->parameters / SILENCE_PARAMETERS_A_MS);
     d->status.state = "joined";
     *last_used = state.last_used;
-    *finished_round = state.finished_round;
+    *finished_round = d->plan.finished = state.finished_round;
     *head = state.head;
     return FM_OK;
 }
@@ -234,7 +241,8 @@ static fm_status port_train(void *ctx, const uint8_t *model, const fm_dp_pairs *
 {
     fm_node_driver *d = ctx;
     fm_rng rng = fm_rng_system();
-    const fm_node_step_input in = { .model = d->plan.weights,
+    fm_node_correction *c = d->plan.correction;
+    fm_node_step_input in = { .model = d->plan.weights,
                                     .pairs = pairs,
                                     .round = round,
                                     .rng = &rng,
@@ -245,8 +253,12 @@ static fm_status port_train(void *ctx, const uint8_t *model, const fm_dp_pairs *
     fm_status st;
 
     fm_node_floats(model, d->plan.weights, d->plan.parameters);
+    if (c)
+        in.correction = fm_node_correction_of(c, d->plan.finished, d->plan.weights);
     if ((st = fm_node_step_run(d->plan.step, &in, &release)) != FM_OK)
         return st;
+    if (c)
+        fm_node_correction_made(c, round->round, d->plan.weights, fm_node_step_mean(d->plan.step));
     if ((st = fm_node_driver_trace(d, round->round, fm_clock_now_ns() - begin)) != FM_OK) {
         fm_dp_release_free(&release);
         return st;

@@ -22,6 +22,9 @@ typedef struct {
 /** An epsilon of this or more: no noise. */
 #define FM_TRAINING_NO_PRIVACY 1000.0
 
+/** Of local steps, when nobody says: docs/model.md, "Local steps". */
+#define FM_TRAINING_LOCAL_RATE 0.5
+
 /** The settings of a training. */
 typedef struct {
     double clip_norm, sampling_rate;
