@@ -11,8 +11,9 @@
 
 static const char *rule(const fm_plan *p)
 {
-    return p->optimizer == FM_OPTIMIZER_ADAM ? "adam" : p->optimizer == FM_OPTIMIZER_YOGI ? "yogi"
-                                                                                         : "sgd";
+    return p->optimizer == FM_OPTIMIZER_ADAM   ? "adam"
+           : p->optimizer == FM_OPTIMIZER_YOGI ? "yogi"
+                                               : "sgd";
 }
 
 static const char *schedule(const fm_plan *p)

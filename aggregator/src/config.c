@@ -446,9 +446,9 @@ static fm_status calibrate(fm_plan *p)
         p->noise_multiplier = FM_DP_MIN_NOISE_MULTIPLIER;
         return FM_OK;
     }
-    return st == FM_OK ? fm_dp_calibrate(epsilon, p->delta, p->sampling_rate, steps,
-                                         &p->noise_multiplier)
-                       : st;
+    return st == FM_OK
+               ? fm_dp_calibrate(epsilon, p->delta, p->sampling_rate, steps, &p->noise_multiplier)
+               : st;
 }
 
 fm_status fm_aggregator_config_load(const char *path, fm_aggregator_config *out)

@@ -158,13 +158,12 @@ static void own_meta(const fm_plan *p, uint64_t rounds, double clip_norm, own_te
     (void)snprintf(t->clip_norm, sizeof t->clip_norm, "%.9g", clip_norm);
     if (p->local_steps > 0)
         (void)snprintf(t->steps, sizeof t->steps, " of %u local steps", (unsigned)p->local_steps);
-    (void)snprintf(t->mechanism, sizeof t->mechanism,
-                   private
-                       ? "discrete Gaussian, noise multiplier %.9g, Poisson sampling rate %.9g, "
-                         "%u rounds%s planned, clip norm %.9g; add or remove one unit"
-                       : "none: trained without privacy",
-                   p->noise_multiplier, p->sampling_rate, (unsigned)p->rounds, t->steps,
-                   p->clip_norm);
+    (void)snprintf(
+        t->mechanism, sizeof t->mechanism,
+        private ? "discrete Gaussian, noise multiplier %.9g, Poisson sampling rate %.9g, "
+                  "%u rounds%s planned, clip norm %.9g; add or remove one unit"
+                : "none: trained without privacy",
+        p->noise_multiplier, p->sampling_rate, (unsigned)p->rounds, t->steps, p->clip_norm);
     meta[0] = (fm_safetensors_meta){ "fedmoe.federation", p->federation };
     meta[1] = (fm_safetensors_meta){ "fedmoe.rounds", t->rounds };
     meta[2] = (fm_safetensors_meta){ "fedmoe.epsilon", t->epsilon };

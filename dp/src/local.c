@@ -38,8 +38,9 @@ fm_status fm_dp_local_new(const fm_dp_lattice *lattice, size_t n, fm_dp_local **
 
     if (!lattice || !out || n < 1 || n > FM_DP_COORDINATES_MAX || !fm_dp_lattice_ok(lattice) ||
         !lattice->local || lattice->steps < 2)
-        return fm_fail(FM_EINVAL, "local steps: no lattice of local noise and several steps, or a "
-                                  "bad size %zu",
+        return fm_fail(FM_EINVAL,
+                       "local steps: no lattice of local noise and several steps, or a "
+                       "bad size %zu",
                        n);
     if ((st = fm_alloc(1, sizeof *l, &mem)) != FM_OK)
         return st;
@@ -90,8 +91,8 @@ static fm_status check_step(const fm_dp_local *l, const fm_dp_sum *sum, const fm
         return fm_fail(FM_EINVAL, "local steps: a sum of another lattice or size");
     if (l->made >= a->steps)
         return fm_fail(FM_ESTATE, "local steps: all %u of the round are made", (unsigned)a->steps);
-    return fm_dp_release_check_noise(
-        sum, shares, shares ? fm_dp_shares_get_levels(shares)->participants : 0);
+    return fm_dp_release_check_noise(sum, shares,
+                                     shares ? fm_dp_shares_get_levels(shares)->participants : 0);
 }
 
 /* The words that a release of this sum alone would have before its masks. */

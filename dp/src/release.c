@@ -314,8 +314,9 @@ fm_status fm_dp_release_of_words(const fm_dp_lattice *lattice, void *words, size
     if (st != FM_OK)
         return st;
     if (round->participant_count < lattice->quorum || round->participant_count > lattice->nodes)
-        return fm_fail(FM_EINVAL, "release: a round of %u participants; the plan has a quorum of "
-                                  "%u and at most %u nodes",
+        return fm_fail(FM_EINVAL,
+                       "release: a round of %u participants; the plan has a quorum of "
+                       "%u and at most %u nodes",
                        (unsigned)round->participant_count, (unsigned)lattice->quorum,
                        (unsigned)lattice->nodes);
     levels = fm_dp_levels_of(lattice, round->participant_count);

@@ -25,8 +25,8 @@ static void show_figures(const json_t *j)
         "clip_share",       "start_count",  "start_scale",    "word_bits",     "mask_density",
         "local_steps",      "local_rate",   "proximal"
     };
-    static const char *const texts[] = { "task",       "noise", "encoding", "correction", "privacy_unit",
-                                         "federation", "hash",  "offered" };
+    static const char *const texts[] = { "task",         "noise",      "encoding", "correction",
+                                         "privacy_unit", "federation", "hash",     "offered" };
 
     printf("\nFigures\n");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

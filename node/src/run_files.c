@@ -158,9 +158,9 @@ static json_t *plan_json(const fm_plan *p, const char *hash, const char *offered
                   p->noise == FM_NOISE_LOCAL ? "local" : "distributed", "model", p->model_text,
                   "schema", p->schema_text, "query", p->query_text);
     json_t *units = units_json(p), *local = local_json(p);
-    bool ok = head && figures && rest && units && local &&
-              json_object_update(head, figures) == 0 && json_object_update(head, rest) == 0 &&
-              json_object_update(head, units) == 0 && json_object_update(head, local) == 0;
+    bool ok = head && figures && rest && units && local && json_object_update(head, figures) == 0 &&
+              json_object_update(head, rest) == 0 && json_object_update(head, units) == 0 &&
+              json_object_update(head, local) == 0;
 
     json_decref(figures);
     json_decref(rest);

@@ -37,11 +37,11 @@ typedef struct {
     char *schema_text;       /* likewise, for the result's file; owned */
     fm_decoder *decoder;     /* likewise, with the corpus; owned */
     fm_corpus *corpus;
-    fm_node_step *step;  /* owned; borrows table, or decoder and corpus */
+    fm_node_step *step;             /* owned; borrows table, or decoder and corpus */
     fm_node_correction *correction; /* owned; NULL: the plan has none */
     uint64_t finished;              /* last round in the transcript; 0: none */
-    fm_journal *journal; /* owned */
-    float *weights;      /* [parameters] owned */
+    fm_journal *journal;            /* owned */
+    float *weights;                 /* [parameters] owned */
 } fm_node_prepared;
 
 typedef struct {

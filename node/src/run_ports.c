@@ -243,11 +243,11 @@ static fm_status port_train(void *ctx, const uint8_t *model, const fm_dp_pairs *
     fm_rng rng = fm_rng_system();
     fm_node_correction *c = d->plan.correction;
     fm_node_step_input in = { .model = d->plan.weights,
-                                    .pairs = pairs,
-                                    .round = round,
-                                    .rng = &rng,
-                                    .keepalive = keepalive,
-                                    .keepalive_ctx = d };
+                              .pairs = pairs,
+                              .round = round,
+                              .rng = &rng,
+                              .keepalive = keepalive,
+                              .keepalive_ctx = d };
     uint64_t begin = fm_clock_now_ns();
     fm_dp_release *release = NULL;
     fm_status st;

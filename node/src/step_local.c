@@ -109,8 +109,8 @@ static fm_status step(fm_node_local *l, fm_train_step *train, const fm_dp_shares
     if ((st = fm_dp_local_step(l->steps, sum, shares, in->rng, l->noised)) != FM_OK || !gradients)
         return st;
     for (size_t i = 0; i < l->n; i++)
-        l->mean[i] += (float)((double)l->noised[i] / l->rule.divisor * l->rule.ratio /
-                              (double)l->count);
+        l->mean[i] +=
+            (float)((double)l->noised[i] / l->rule.divisor * l->rule.ratio / (double)l->count);
     return fm_local_move(&l->rule, in->model, l->noised, in->correction, l->state);
 }
 

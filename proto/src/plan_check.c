@@ -233,7 +233,8 @@ static fm_status check_local(const fm_plan *p)
         return FM_OK;
     }
     if (p->local_steps < 2 || p->local_steps > FM_PLAN_LOCAL_STEPS_MAX)
-        return fm_fail(FM_EINVAL, "plan: local_steps is %u, must be 0 (one step a round) or 2 to %u",
+        return fm_fail(FM_EINVAL,
+                       "plan: local_steps is %u, must be 0 (one step a round) or 2 to %u",
                        p->local_steps, FM_PLAN_LOCAL_STEPS_MAX);
     if (p->task != FM_TASK_TRAINING || p->noise != FM_NOISE_LOCAL)
         return fm_fail(FM_EINVAL, "plan: local_steps are for training with noise 2 (local): every "

@@ -28,8 +28,9 @@ typedef struct {
     const char *name;
     uint32_t steps;
     fm_optimizer_kind rule;
-    double rates[RATES]; /* of the local step; of one step a round, and of Adam and Yogi, the server's */
-    double local_rate;   /* of Adam and Yogi */
+    double rates
+        [RATES]; /* of the local step; of one step a round, and of Adam and Yogi, the server's */
+    double local_rate; /* of Adam and Yogi */
     double proximal;
     fm_correction correction;
 } method;
@@ -40,8 +41,20 @@ static const method methods[] = {
     { "FedAvg, K = 4", 4, FM_OPTIMIZER_SGD, { 0.5, 2.0, 8.0, 32.0 }, 0, 0, 0 },
     { "FedAvg, K = 16", 16, FM_OPTIMIZER_SGD, { 0.5, 2.0, 8.0, 32.0 }, 0, 0, 0 },
     { "FedProx, K = 16", 16, FM_OPTIMIZER_SGD, { 0.5, 2.0, 8.0, 32.0 }, 0, 0.01, 0 },
-    { "SCAFFOLD, K = 4", 4, FM_OPTIMIZER_SGD, { 0.5, 2.0, 8.0, 32.0 }, 0, 0, FM_CORRECTION_SCAFFOLD },
-    { "SCAFFOLD, K = 16", 16, FM_OPTIMIZER_SGD, { 0.5, 2.0, 8.0, 32.0 }, 0, 0, FM_CORRECTION_SCAFFOLD },
+    { "SCAFFOLD, K = 4",
+      4,
+      FM_OPTIMIZER_SGD,
+      { 0.5, 2.0, 8.0, 32.0 },
+      0,
+      0,
+      FM_CORRECTION_SCAFFOLD },
+    { "SCAFFOLD, K = 16",
+      16,
+      FM_OPTIMIZER_SGD,
+      { 0.5, 2.0, 8.0, 32.0 },
+      0,
+      0,
+      FM_CORRECTION_SCAFFOLD },
     { "FedAdam, K = 4", 4, FM_OPTIMIZER_ADAM, { 0.05, 0.1, 0.2, 0.4 }, 2.0, 0, 0 },
     { "FedYogi, K = 4", 4, FM_OPTIMIZER_YOGI, { 0.05, 0.1, 0.2, 0.4 }, 2.0, 0, 0 },
 };
@@ -145,13 +158,15 @@ static void make_plan(const bench_options *o, const world *w, const method *m, d
         .start_bias = (uint32_t)start.bias,
         .start_scale = start.bias_scale,
         .local_steps = m->steps > 1 ? m->steps : 0,
-        .local_rate = m->steps < 2 ? 0.0 : plain ? rate : m->local_rate,
+        .local_rate = m->steps < 2 ? 0.0
+                      : plain      ? rate
+                                   : m->local_rate,
         .proximal = m->proximal,
         .correction = m->correction,
     };
-    if (epsilon < NO_PRIVACY && fm_dp_calibrate(epsilon, o->delta, o->rate,
-                                                (uint64_t)rounds * m->steps,
-                                                &p->noise_multiplier) != FM_OK)
+    if (epsilon < NO_PRIVACY &&
+        fm_dp_calibrate(epsilon, o->delta, o->rate, (uint64_t)rounds * m->steps,
+                        &p->noise_multiplier) != FM_OK)
         stop();
     lattice = fm_replay_lattice_spec(p);
     p->word_bits = fm_dp_least_word_bits(&lattice);
@@ -261,14 +276,16 @@ static int run(const bench_options *o)
 
 int main(int argc, char **argv)
 {
-    bench_options o = { .set = "heart_disease", .seeds = 5, .rows = 6000, .rounds = 80,
-                        .delta = 1e-4, .rate = 1.0 };
+    bench_options o = {
+        .set = "heart_disease", .seeds = 5, .rows = 6000, .rounds = 80, .delta = 1e-4, .rate = 1.0
+    };
     const fm_cli_option options[] = {
         { "set", FM_CLI_STRING, &o.set, "NAME",
           "heart_disease (default), adult, credit_default or diabetes130", false, 0, 0 },
         { "method", FM_CLI_STRING, &o.only, "TEXT", "those with this in their names", false, 0, 0 },
         { "seeds", FM_CLI_U64, &o.seeds, "N", "how many (default 5)", false, 1, SEEDS_MAX },
-        { "rows", FM_CLI_U64, &o.rows, "N", "of the larger sets (default 6000)", false, 100, 100000 },
+        { "rows", FM_CLI_U64, &o.rows, "N", "of the larger sets (default 6000)", false, 100,
+          100000 },
         { "rounds", FM_CLI_U64, &o.rounds, "N", "no columns above (default 80)", false, 5, 80 },
         { "epsilon", FM_CLI_DOUBLE, &o.epsilon, "E", "1000, 8 or 1; default all", false, 1, 1000 },
         { "delta", FM_CLI_DOUBLE, &o.delta, "D", "default 1e-4", false, 1e-12, 0.1 },

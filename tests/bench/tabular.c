@@ -242,10 +242,10 @@ static int run(const bench_options *o, const char *program)
         if (o->only && strcmp(o->only, tabular_sets[i].name) != 0)
             continue;
         any = true;
-        st = o->around ? tabular_around(&tabular_sets[i], o->seeds, (size_t)o->units,
-                                        (unsigned)o->threads, o->epsilon, &skipped)
+        st = o->around    ? tabular_around(&tabular_sets[i], o->seeds, (size_t)o->units,
+                                           (unsigned)o->threads, o->epsilon, &skipped)
              : o->balance ? balance(o, &tabular_sets[i], &skipped)
-                        : quality(o, &tabular_sets[i], &skipped);
+                          : quality(o, &tabular_sets[i], &skipped);
     }
     if (!any)
         st = fm_fail(FM_EINVAL, "%s is no data set of this benchmark", o->only);
@@ -269,10 +269,10 @@ int main(int argc, char **argv)
           0 },
         { "balance", FM_CLI_FLAG, &o.balance, NULL, "ways of balancing the experts", false, 0, 0 },
         { "around", FM_CLI_FLAG, &o.around, NULL, "half and twice each default", false, 0, 0 },
-        { "epsilon", FM_CLI_DOUBLE, &o.epsilon, "E", "of --around: 1, 8 or 1000; default all", false,
-          1, 1000 },
-        { "units", FM_CLI_U64, &o.units, "N", "of --around: train on no more (default all)", false, 0,
-          10000000 },
+        { "epsilon", FM_CLI_DOUBLE, &o.epsilon, "E", "of --around: 1, 8 or 1000; default all",
+          false, 1, 1000 },
+        { "units", FM_CLI_U64, &o.units, "N", "of --around: train on no more (default all)", false,
+          0, 10000000 },
         { "load-share", FM_CLI_DOUBLE, &o.load_share, "S", "of noised counts (default 0.1)", false,
           1e-3, 0.5 },
         { "balance-rate", FM_CLI_DOUBLE, &o.balance_rate, "R", "of the biases (default 0.05)",

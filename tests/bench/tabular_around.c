@@ -10,8 +10,8 @@ typedef struct {
 } neighbour;
 
 static const neighbour neighbours[] = {
-    { "defaults", 1, 1, 1 },    { "rate / 2", 0.5, 1, 1 }, { "rate x 2", 2, 1, 1 },
-    { "clip / 2", 1, 0.5, 1 },  { "clip x 2", 1, 2, 1 },   { "rounds / 2", 1, 1, 0.5 },
+    { "defaults", 1, 1, 1 },   { "rate / 2", 0.5, 1, 1 }, { "rate x 2", 2, 1, 1 },
+    { "clip / 2", 1, 0.5, 1 }, { "clip x 2", 1, 2, 1 },   { "rounds / 2", 1, 1, 0.5 },
     { "rounds x 2", 1, 1, 2 },
 };
 #define NEIGHBOURS (sizeof neighbours / sizeof *neighbours)

@@ -194,9 +194,9 @@ static void a_release_has_all_steps_and_no_more(void)
     CU_ASSERT_EQUAL(fm_dp_local_release(r.local[0], r.f.pairs[0], &r.f.rounds[0], &r.rng, &release),
                     FM_ESTATE);
     /* Nor is there another way out for a sum of such a plan, or one without noise. */
-    CU_ASSERT_EQUAL(fm_dp_release_make(r.sum, r.f.shares, r.f.pairs[0], &r.f.rounds[0], &r.rng,
-                                       &release),
-                    FM_EINVAL);
+    CU_ASSERT_EQUAL(
+        fm_dp_release_make(r.sum, r.f.shares, r.f.pairs[0], &r.f.rounds[0], &r.rng, &release),
+        FM_EINVAL);
     fm_dp_shares_free(&r.f.shares);
     CU_ASSERT_EQUAL(step(&r, 0, 1, 1.0f), FM_EINVAL);
     CU_ASSERT_PTR_NULL(release);
@@ -225,7 +225,8 @@ static void no_sum_of_steps_wraps(void)
         server_sum(&r, got);
         CU_ASSERT_DOUBLE_EQUAL((double)got[0], (double)(spec.max_units * STEPS), 40.0);
         CU_ASSERT(r.f.lattice.scale < once.scale); /* on which they would */
-        CU_ASSERT((double)(spec.max_units * STEPS) * once.sensitivity > ldexp(1.0, (int)widths[k] - 1));
+        CU_ASSERT((double)(spec.max_units * STEPS) * once.sensitivity >
+                  ldexp(1.0, (int)widths[k] - 1));
         close_rig(&r);
     }
 }

@@ -48,7 +48,8 @@ static void make_tables(rig *r, size_t rows)
 
         for (size_t i = 0; i < rows * (u + 1); i++)
             need(fm_buf_printf(&csv, "%.3f,%.3f,%u\n", 4.0 * sin((double)i) + u,
-                               4.0 * cos(2.5 * (double)i) - u, (unsigned)(i % (2 + u) == 0)) == FM_OK,
+                               4.0 * cos(2.5 * (double)i) - u,
+                               (unsigned)(i % (2 + u) == 0)) == FM_OK,
                  "records");
         need(fm_table_parse("records", csv.data, csv.len, r->schema, &o, &r->tables[u]) == FM_OK,
              "a table");

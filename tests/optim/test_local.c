@@ -71,8 +71,13 @@ static void yogi_forgets_slowly(void)
  * 3 - 0.1 (4 + 1 - 2) = 2.7. The second place is a center, the third not a weight. */
 static void a_local_step_is_what_hands_work_out(void)
 {
-    fm_local_rule r = { .rate = 0.1, .divisor = 4.0, .ratio = 2.0, .proximal = 0.5, .weights = 3,
-                        .center = 1, .center_count = 1 };
+    fm_local_rule r = { .rate = 0.1,
+                        .divisor = 4.0,
+                        .ratio = 2.0,
+                        .proximal = 0.5,
+                        .weights = 3,
+                        .center = 1,
+                        .center_count = 1 };
     const float start[] = { 1, 1, 1, 1 }, noised[] = { 8, 8, 8, 8 }, c[] = { -2, -2, -2, -2 };
     float w[] = { 3, 3, 3, 3 };
 
@@ -91,8 +96,9 @@ static void a_local_step_is_what_hands_work_out(void)
 /* Without gradients the pull alone leads back to the server's model. */
 static void the_pull_leads_back(void)
 {
-    const fm_local_rule r = { .rate = 0.5, .divisor = 1.0, .ratio = 1.0, .proximal = 1.0,
-                              .weights = 1 };
+    const fm_local_rule r = {
+        .rate = 0.5, .divisor = 1.0, .ratio = 1.0, .proximal = 1.0, .weights = 1
+    };
     const float start = 1.0f, none = 0.0f;
     float w = 9.0f;
 

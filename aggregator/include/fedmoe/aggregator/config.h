@@ -24,7 +24,7 @@
  *              final_rate: 0.1,
  *              balance: {share: 0.1, rate: 0.02}}      # each key, and all of it: by
  *                                                      # optim/defaults.h
- *              # and in `training` local_steps: 4, local_rate: 0.5, proximal: 0.01,
+ *              # and in `training` local_steps: 4, local_rate: 2, proximal: 0.01,
  *              # correction: scaffold                  # default: one step a round
  *   timeouts: {join_s: 60, round_s: 30}                  # the defaults
  *   keep_updates: false                  # default; true: masked updates and released seeds of each

@@ -47,7 +47,8 @@ typedef struct {
     uint32_t quorum;
     uint32_t colluders;
     bool local;
-    uint32_t steps; /* noised sums that a node adds up for one update: more than 1 as local.h says */
+    uint32_t
+        steps; /* noised sums that a node adds up for one update: more than 1 as local.h says */
 } fm_dp_lattice;
 
 typedef struct {
@@ -60,7 +61,7 @@ typedef struct {
     bool local;              /* each node's noise is the counted one by itself */
     fm_dp_encoding encoding;
     unsigned word_bits; /* 16, 24 or 32; 0, where nothing travels, is 32 */
-    uint32_t steps;     /* 0 is 1; at most FM_DP_LOCAL_STEPS_MAX; more than 1 of local noise alone */
+    uint32_t steps; /* 0 is 1; at most FM_DP_LOCAL_STEPS_MAX; more than 1 of local noise alone */
 } fm_dp_lattice_spec;
 
 /** Most steps of one update: far more than are of use (docs/guide-coordinator.md). */
