@@ -12,10 +12,10 @@ _NAMES = """1 version 2 federation 3 purpose 4 privacy_unit 5 epsilon 6 delta 7 
 32 query_text 33 encoding 34 schedule 35 warmup 36 final_rate 37 load_groups 38 load_experts
 39 load_share 40 balance_rate 41 clip_quantile 42 clip_rate 43 clip_share 44 start_center
 45 start_count 46 start_bias 47 start_scale 48 model_clip_norm 49 word_bits 50 mask_density
-60 local_steps 61 local_rate 62 proximal 63 correction""".split()
+70 local_steps 71 local_rate 72 proximal 73 correction""".split()
 _TEXT = {2, 3, 4, 18, 19, 32}
 _BYTES = {20, 27}
-_WHOLE = {1, 10, 11, *range(13, 18), 21, *range(28, 32), 33, 34, 37, 38, *range(44, 47), 49, 50, 60, 63}
+_WHOLE = {1, 10, 11, *range(13, 18), 21, *range(28, 32), 33, 34, 37, 38, *range(44, 47), 49, 50, 70, 73}
 
 
 def _kind(n):

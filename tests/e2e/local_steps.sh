@@ -12,7 +12,7 @@ plan() {
         >"$RUN/federation.yaml"
     echo "keep_updates: true" >>"$RUN/federation.yaml"
     replan
-    for name in $HOSPITALS; do rm -f "$RUN/$name/model.safetensors"; done
+    for name in $HOSPITALS; do rm -f "$RUN/$name/model.safetensors" "$RUN/$name/status.json"; done
 }
 run_all() {
     start_all

@@ -193,7 +193,7 @@ static void plans_with_and_without_local_steps_are_read_back(void)
 
         fm_buf_init(&b, FM_MAX_PLAN_BYTES);
         CU_ASSERT_EQUAL_FATAL(fm_plan_encode(&p, &b), FM_OK);
-        CU_ASSERT_EQUAL(memmem(b.data, b.len, "\xe0\x03", 2) != NULL, local); /* field 60 */
+        CU_ASSERT_EQUAL(memmem(b.data, b.len, "\xb0\x04\x04", 3) != NULL, local); /* field 70 */
         CU_ASSERT_EQUAL_FATAL(fm_plan_decode(b.data, b.len, &got), FM_OK);
         CU_ASSERT_EQUAL(got.local_steps, p.local_steps);
         CU_ASSERT_EQUAL(got.local_rate, p.local_rate);
