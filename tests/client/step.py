@@ -106,7 +106,7 @@ class Optimizer:
                 m = p["momentum"] * self.m[i] + (1 - p["momentum"]) * g
                 v, part = self.v[i], 1 - p["beta2"]
                 if p["optimizer"] == 4:
-                    v += part * g * g * ((v < g * g) - (v > g * g))
+                    v += part * (g * g) * ((v < g * g) - (v > g * g))
                 else:
                     v = p["beta2"] * v + part * g * g
                 self.v[i] = f32(v)
