@@ -141,17 +141,19 @@ static json_t *training_json(const fm_aggregator_init_report *r)
 
     if (p->rounds == 0)
         return json_null();
-    return json_pack("{s:b, s:f, s:f, s:f, s:s, s:s, s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:f, s:f, "
-                     "s:f, s:f, s:f, s:s}",
-                     "by_default", r->chosen, "expected_units", p->expected_units, "sampling_rate",
-                     p->sampling_rate, "clip_norm", p->clip_norm, "encoding",
-                     p->encoding == FM_ENCODING_FAST ? "fast" : "exact", "optimizer", rule(p),
-                     "learning_rate", p->learning_rate, "momentum", p->momentum, "beta2", p->beta2,
-                     "adam_epsilon", p->adam_epsilon, "schedule", schedule(p), "warmup", p->warmup,
-                     "final_rate", p->final_rate, "averaging", p->averaging, "load_share",
-                     p->load_share, "balance_rate", p->balance_rate, "clip_quantile",
-                     p->clip_quantile, "clip_rate", p->clip_rate, "start",
-                     p->start_scale > 0.0 ? "statistics" : "none");
+    return json_pack(
+        "{s:b, s:f, s:f, s:f, s:s, s:s, s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:f, s:f, "
+        "s:f, s:f, s:f, s:s, s:I, s:f, s:f, s:s}",
+        "by_default", r->chosen, "expected_units", p->expected_units, "sampling_rate",
+        p->sampling_rate, "clip_norm", p->clip_norm, "encoding",
+        p->encoding == FM_ENCODING_FAST ? "fast" : "exact", "optimizer", rule(p), "learning_rate",
+        p->learning_rate, "momentum", p->momentum, "beta2", p->beta2, "adam_epsilon",
+        p->adam_epsilon, "schedule", schedule(p), "warmup", p->warmup, "final_rate", p->final_rate,
+        "averaging", p->averaging, "load_share", p->load_share, "balance_rate", p->balance_rate,
+        "clip_quantile", p->clip_quantile, "clip_rate", p->clip_rate, "start",
+        p->start_scale > 0.0 ? "statistics" : "none", "local_steps", (json_int_t)p->local_steps,
+        "local_rate", p->local_rate, "proximal", p->proximal, "correction",
+        p->correction == FM_CORRECTION_SCAFFOLD ? "scaffold" : "none");
 }
 
 static int print_json(const char *dir, const fm_aggregator_init_report *r, const char *plan)
