@@ -11,7 +11,9 @@
 
 static const char *rule(const fm_plan *p)
 {
-    return p->optimizer == FM_OPTIMIZER_ADAM ? "adam" : "sgd";
+    return p->optimizer == FM_OPTIMIZER_ADAM   ? "adam"
+           : p->optimizer == FM_OPTIMIZER_YOGI ? "yogi"
+                                               : "sgd";
 }
 
 static const char *schedule(const fm_plan *p)
@@ -19,6 +21,25 @@ static const char *schedule(const fm_plan *p)
     return p->schedule == FM_SCHEDULE_LINEAR   ? "linear"
            : p->schedule == FM_SCHEDULE_COSINE ? "cosine"
                                                : "constant";
+}
+
+/* What they are, and what they cost. */
+static void print_local(const fm_plan *p)
+{
+    char pull[48] = "";
+
+    if (p->local_steps == 0)
+        return;
+    if (p->proximal > 0.0)
+        (void)snprintf(pull, sizeof pull, ", proximal %.4g", p->proximal);
+    printf("local steps       %u a round, at rate %.4g%s%s\n"
+           "                  each with its node's own full noise and charged by itself: %llu "
+           "steps in\n"
+           "                  all; a sum of n nodes has n times the variance of one step's noise,\n"
+           "                  where noise: distributed has once (docs/guide-coordinator.md)\n",
+           p->local_steps, p->local_rate, pull,
+           p->correction == FM_CORRECTION_SCAFFOLD ? ", corrected (scaffold)" : "",
+           (unsigned long long)p->rounds * p->local_steps);
 }
 
 /* What was chosen, and from what. */
@@ -39,6 +60,7 @@ static void print_training(const fm_aggregator_init_report *r)
         printf(",\n                  the first round for the features' means and the share of "
                "positives");
     printf("\n");
+    print_local(p);
     if (r->chosen)
         printf("                  what federation.yaml leaves out follows from %g expected units, "
                "delta %g\n"
@@ -119,17 +141,19 @@ static json_t *training_json(const fm_aggregator_init_report *r)
 
     if (p->rounds == 0)
         return json_null();
-    return json_pack("{s:b, s:f, s:f, s:f, s:s, s:s, s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:f, s:f, "
-                     "s:f, s:f, s:f, s:s}",
-                     "by_default", r->chosen, "expected_units", p->expected_units, "sampling_rate",
-                     p->sampling_rate, "clip_norm", p->clip_norm, "encoding",
-                     p->encoding == FM_ENCODING_FAST ? "fast" : "exact", "optimizer", rule(p),
-                     "learning_rate", p->learning_rate, "momentum", p->momentum, "beta2", p->beta2,
-                     "adam_epsilon", p->adam_epsilon, "schedule", schedule(p), "warmup", p->warmup,
-                     "final_rate", p->final_rate, "averaging", p->averaging, "load_share",
-                     p->load_share, "balance_rate", p->balance_rate, "clip_quantile",
-                     p->clip_quantile, "clip_rate", p->clip_rate, "start",
-                     p->start_scale > 0.0 ? "statistics" : "none");
+    return json_pack(
+        "{s:b, s:f, s:f, s:f, s:s, s:s, s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:f, s:f, "
+        "s:f, s:f, s:f, s:s, s:I, s:f, s:f, s:s}",
+        "by_default", r->chosen, "expected_units", p->expected_units, "sampling_rate",
+        p->sampling_rate, "clip_norm", p->clip_norm, "encoding",
+        p->encoding == FM_ENCODING_FAST ? "fast" : "exact", "optimizer", rule(p), "learning_rate",
+        p->learning_rate, "momentum", p->momentum, "beta2", p->beta2, "adam_epsilon",
+        p->adam_epsilon, "schedule", schedule(p), "warmup", p->warmup, "final_rate", p->final_rate,
+        "averaging", p->averaging, "load_share", p->load_share, "balance_rate", p->balance_rate,
+        "clip_quantile", p->clip_quantile, "clip_rate", p->clip_rate, "start",
+        p->start_scale > 0.0 ? "statistics" : "none", "local_steps", (json_int_t)p->local_steps,
+        "local_rate", p->local_rate, "proximal", p->proximal, "correction",
+        p->correction == FM_CORRECTION_SCAFFOLD ? "scaffold" : "none");
 }
 
 static int print_json(const char *dir, const fm_aggregator_init_report *r, const char *plan)

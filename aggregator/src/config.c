@@ -441,7 +441,8 @@ static uint32_t least_density(const fm_plan *p)
 /* With room for every member's own reckoning of this plan with the rest of its ledger. */
 static fm_status calibrate(fm_plan *p)
 {
-    const fm_dp_mechanism least = { FM_DP_MIN_NOISE_MULTIPLIER, p->sampling_rate, p->rounds,
+    const uint64_t steps = (uint64_t)p->rounds * fm_plan_steps(p);
+    const fm_dp_mechanism least = { FM_DP_MIN_NOISE_MULTIPLIER, p->sampling_rate, steps,
                                     FM_DP_GAUSSIAN, 0 };
     double epsilon = p->epsilon * (1.0 - FM_DP_TIGHTNESS), cost = 0.0;
     fm_status st = fm_dp_epsilon(&least, 1, p->delta, &cost);
@@ -450,9 +451,9 @@ static fm_status calibrate(fm_plan *p)
         p->noise_multiplier = FM_DP_MIN_NOISE_MULTIPLIER;
         return FM_OK;
     }
-    return st == FM_OK ? fm_dp_calibrate(epsilon, p->delta, p->sampling_rate, p->rounds,
-                                         &p->noise_multiplier)
-                       : st;
+    return st == FM_OK
+               ? fm_dp_calibrate(epsilon, p->delta, p->sampling_rate, steps, &p->noise_multiplier)
+               : st;
 }
 
 fm_status fm_aggregator_config_load(const char *path, fm_aggregator_config *out)

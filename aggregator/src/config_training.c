@@ -34,6 +34,7 @@ static fm_status read_step(const fm_yaml_node *m, const fm_training *d, fm_plan 
 {
     static const choice rules[] = { { "adam", FM_OPTIMIZER_ADAM },
                                     { "sgd", FM_OPTIMIZER_SGD },
+                                    { "yogi", FM_OPTIMIZER_YOGI },
                                     { NULL, 0 } };
     static const choice schedules[] = { { "constant", FM_SCHEDULE_CONSTANT },
                                         { "linear", FM_SCHEDULE_LINEAR },
@@ -45,7 +46,8 @@ static fm_status read_step(const fm_yaml_node *m, const fm_training *d, fm_plan 
 
     /* Who joins after the last round gets the whole transcript in one message. */
     if ((st = fm_yaml_get_u64_or(m, "rounds", 1, FM_MAX_ENTRIES, d->rounds, &rounds)) != FM_OK ||
-        (st = read_choice(m, "optimizer", rules, (int)d->rule, "adam or sgd", &rule)) != FM_OK ||
+        (st = read_choice(m, "optimizer", rules, (int)d->rule, "adam, sgd or yogi", &rule)) !=
+            FM_OK ||
         (st = read_choice(m, "schedule", schedules, (int)d->schedule, "constant, linear or cosine",
                           &schedule)) != FM_OK)
         return st;
@@ -71,6 +73,71 @@ static fm_status check_used(const fm_yaml_node *m, const fm_plan *p)
         return fm_yaml_fail(at, "final_rate is what the learning rate falls to, and with schedule: "
                                 "constant it does not fall; leave it out, or say schedule: linear "
                                 "or cosine");
+    return FM_OK;
+}
+
+/* Adapters of a language model: what matters of a model is in its texts, which pass unread. */
+static bool is_adapter(const fm_safetensors *model)
+{
+    const char *kind = fm_safetensors_meta_get(model, "fedmoe.kind");
+
+    return kind && strcmp(kind, "decoder-adapter") == 0;
+}
+
+/* What local steps have no use for, said without them. */
+static fm_status check_no_local(const fm_yaml_node *m)
+{
+    static const char *const local[] = { "local_rate", "proximal", "correction" };
+    const fm_yaml_node *at;
+
+    for (size_t i = 0; m && i < sizeof local / sizeof *local; i++)
+        if ((at = fm_yaml_find(m, local[i])))
+            return fm_yaml_fail(at,
+                                "%s is of local steps, and a round has one step; give local_steps "
+                                "(2 or more), or leave it out",
+                                local[i]);
+    return FM_OK;
+}
+
+/* Several noised steps a round, and what the server's step then is when nobody says: with sgd what
+ * makes it FedAvg. */
+static fm_status read_local(const fm_yaml_node *root, const fm_yaml_node *m, bool adapter,
+                            fm_training *d, fm_plan *p)
+{
+    static const choice corrections[] = { { "none", FM_CORRECTION_NONE },
+                                          { "scaffold", FM_CORRECTION_SCAFFOLD },
+                                          { NULL, 0 } };
+    uint64_t steps = 1;
+    int correction = 0;
+    fm_status st = fm_yaml_get_u64_or(m, "local_steps", 1, FM_PLAN_LOCAL_STEPS_MAX, 1, &steps);
+
+    if (st != FM_OK || steps == 1)
+        return st == FM_OK ? check_no_local(m) : st;
+    if (fm_yaml_find(fm_yaml_find(root, "privacy"), "noise") && p->noise != FM_NOISE_LOCAL)
+        return fm_yaml_fail(
+            fm_yaml_find(m, "local_steps"),
+            "local_steps need privacy: noise: local. What a node computes after its "
+            "first step depends on it, so that each step needs the node's own full "
+            "noise");
+    if (adapter && !fm_yaml_find(m, "local_rate"))
+        return fm_yaml_fail(
+            fm_yaml_find(m, "local_steps"),
+            "local_steps of a language model's adapters need a local_rate: there is "
+            "no study that a default could come from");
+    if ((st = fm_yaml_get_double_or(m, "local_rate", 1e-9, 1e6,
+                                    fm_training_local_rate(steps, p->rounds), &p->local_rate)) !=
+            FM_OK ||
+        (st = fm_yaml_get_double_or(m, "proximal", 0.0, 1e6, 0.0, &p->proximal)) != FM_OK ||
+        (st = read_choice(m, "correction", corrections, FM_CORRECTION_NONE, "scaffold or none",
+                          &correction)) != FM_OK)
+        return st;
+    p->noise = FM_NOISE_LOCAL;
+    p->local_steps = (uint32_t)steps;
+    p->correction = (fm_correction)correction;
+    if (p->optimizer == FM_OPTIMIZER_SGD) {
+        d->learning_rate = p->local_rate * (double)steps;
+        d->momentum = 0.0;
+    }
     return FM_OK;
 }
 
@@ -111,14 +178,6 @@ static size_t count_outputs(const fm_safetensors *model)
             return t->shape[0];
     }
     return 1;
-}
-
-/* Adapters of a language model: what matters of a model is in its texts, which pass unread. */
-static bool is_adapter(const fm_safetensors *model)
-{
-    const char *kind = fm_safetensors_meta_get(model, "fedmoe.kind");
-
-    return kind && strcmp(kind, "decoder-adapter") == 0;
 }
 
 /* What federation.yaml leaves out. */
@@ -167,9 +226,10 @@ static bool leaves_out(const fm_yaml_node *privacy, const fm_yaml_node *m)
 
 fm_status fm_config_read_training(const fm_yaml_node *root, fm_aggregator_config *c)
 {
-    static const char *const keys[] = { "rounds", "optimizer",  "learning_rate", "momentum",
-                                        "beta2",  "averaging",  "adam_epsilon",  "schedule",
-                                        "warmup", "final_rate", "balance",       "start",
+    static const char *const keys[] = { "rounds",      "optimizer",  "learning_rate", "momentum",
+                                        "beta2",       "averaging",  "adam_epsilon",  "schedule",
+                                        "warmup",      "final_rate", "balance",       "start",
+                                        "local_steps", "local_rate", "proximal",      "correction",
                                         NULL };
     const fm_yaml_node *privacy = fm_yaml_find(root, "privacy");
     const fm_yaml_node *m = fm_yaml_find(root, "training");
@@ -183,6 +243,7 @@ fm_status fm_config_read_training(const fm_yaml_node *root, fm_aggregator_config
     choose(p, c->model, &d);
     c->chosen = leaves_out(privacy, m);
     if ((st = read_privacy(privacy, &d, p)) != FM_OK || (st = read_step(m, &d, p)) != FM_OK ||
+        (m && (st = read_local(root, m, is_adapter(c->model), &d, p)) != FM_OK) ||
         (st = read_reals(m, &d, p)) != FM_OK || (m && (st = check_used(m, p)) != FM_OK))
         return st;
     return fm_config_read_tail(root, &d, c);

@@ -139,7 +139,7 @@ static bool is_own(const char *key)
 #define OWN_META 7
 
 typedef struct {
-    char rounds[24], epsilon[32], delta[32], clip_norm[32], mechanism[224];
+    char rounds[24], epsilon[32], delta[32], clip_norm[32], steps[40], mechanism[256];
 } own_texts;
 
 static void own_meta(const fm_plan *p, uint64_t rounds, double clip_norm, own_texts *t,
@@ -148,6 +148,7 @@ static void own_meta(const fm_plan *p, uint64_t rounds, double clip_norm, own_te
     const bool private = p->noise_multiplier > 0.0;
 
     (void)snprintf(t->rounds, sizeof t->rounds, "%" PRIu64, rounds);
+    t->steps[0] = '\0';
     (void)snprintf(t->epsilon, sizeof t->epsilon, "none");
     (void)snprintf(t->delta, sizeof t->delta, "none");
     if (private) {
@@ -155,12 +156,14 @@ static void own_meta(const fm_plan *p, uint64_t rounds, double clip_norm, own_te
         fm_text_up(p->delta, t->delta);
     }
     (void)snprintf(t->clip_norm, sizeof t->clip_norm, "%.9g", clip_norm);
-    (void)snprintf(t->mechanism, sizeof t->mechanism,
-                   private
-                       ? "discrete Gaussian, noise multiplier %.9g, Poisson sampling rate %.9g, "
-                         "%u rounds planned, clip norm %.9g; add or remove one unit"
-                       : "none: trained without privacy",
-                   p->noise_multiplier, p->sampling_rate, (unsigned)p->rounds, p->clip_norm);
+    if (p->local_steps > 0)
+        (void)snprintf(t->steps, sizeof t->steps, " of %u local steps", (unsigned)p->local_steps);
+    (void)snprintf(
+        t->mechanism, sizeof t->mechanism,
+        private ? "discrete Gaussian, noise multiplier %.9g, Poisson sampling rate %.9g, "
+                  "%u rounds%s planned, clip norm %.9g; add or remove one unit"
+                : "none: trained without privacy",
+        p->noise_multiplier, p->sampling_rate, (unsigned)p->rounds, t->steps, p->clip_norm);
     meta[0] = (fm_safetensors_meta){ "fedmoe.federation", p->federation };
     meta[1] = (fm_safetensors_meta){ "fedmoe.rounds", t->rounds };
     meta[2] = (fm_safetensors_meta){ "fedmoe.epsilon", t->epsilon };

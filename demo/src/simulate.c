@@ -5,6 +5,7 @@
 
 #include "fedmoe/aggregator/round.h"
 #include "fedmoe/node/step.h"
+#include "fedmoe/optim/local.h"
 #include "fedmoe/proto/digest.h"
 
 typedef struct {
@@ -17,6 +18,9 @@ typedef struct {
     void *sum;            /* [parameters], as dp has the plan's words */
     float *gradient;      /* [parameters] */
     fm_optimizer *optimizer;
+    /* With a correction of local steps; else NULL. */
+    float *before, *corrections; /* [parameters] last model; [nodes, parameters] */
+    bool means, corrected;       /* of this round there are means; of the last one corrections */
 } simulation;
 
 static fm_status make_room(simulation *r)
@@ -31,7 +35,32 @@ static fm_status make_room(simulation *r)
         (st = fm_alloc(n, fm_dp_sum_word_bytes(r->s->plan->word_bits), &r->sum)) != FM_OK ||
         (st = fm_alloc(n, sizeof *r->gradient, (void **)&r->gradient)) != FM_OK)
         return st;
+    if (r->s->plan->correction != FM_CORRECTION_NONE &&
+        ((st = fm_alloc(n, sizeof(float), (void **)&r->before)) != FM_OK ||
+         (st = fm_alloc(n, nodes * sizeof(float), (void **)&r->corrections)) != FM_OK))
+        return st;
     return fm_replay_optimizer_new(r->s->plan, r->s->initial, n, &r->optimizer);
+}
+
+/* A node's own mean, in the place where its correction will be. */
+static void keep_mean(simulation *r, uint32_t i)
+{
+    const float *mean = fm_node_step_mean(r->steps[i]);
+    const size_t n = r->s->plan->parameters;
+
+    if (r->corrections && mean)
+        memcpy(r->corrections + i * n, mean, n * sizeof *mean);
+    r->means = mean != NULL;
+}
+
+static void correct(simulation *r)
+{
+    const size_t n = r->s->plan->parameters;
+
+    r->corrected = r->means;
+    for (uint32_t i = 0; r->corrected && i < r->s->nodes; i++)
+        fm_local_correction(r->s->plan->learning_rate, r->before, r->optimizer->weights,
+                            r->corrections + i * n, n, r->corrections + i * n);
 }
 
 static fm_status make_pairs(simulation *r)
@@ -73,8 +102,12 @@ static fm_status add_node(simulation *r, uint32_t i, const fm_dp_round *round)
     };
     fm_status st;
 
+    if (r->corrections && r->corrected)
+        in.correction = r->corrections + i * n;
     if ((st = fm_node_step_run(r->steps[i], &in, &release)) != FM_OK)
         goto done;
+    if (r->corrections)
+        keep_mean(r, i); /* its correction was used */
     fm_dp_release_bytes(release, &bytes, &len);
     if ((st = fm_dp_sum_words(bits, r->sum, n, bytes, len)) != FM_OK ||
         (st = fm_dp_release_unmask(release, r->everyone, r->s->nodes, &unmask)) != FM_OK)
@@ -101,13 +134,17 @@ static fm_status run_round(simulation *r, uint64_t number)
     };
     fm_status st = FM_OK;
 
+    if (r->before)
+        memcpy(r->before, r->optimizer->weights, n * sizeof(float));
     memset(r->sum, 0, n * fm_dp_sum_word_bytes(r->s->plan->word_bits));
     for (uint32_t i = 0; st == FM_OK && i < r->s->nodes; i++)
         st = add_node(r, i, &round);
     if (st != FM_OK)
         return st;
     fm_dp_decode_sum(fm_node_step_lattice(r->steps[0]), r->sum, n, r->gradient);
-    return fm_optimizer_step(r->optimizer, r->gradient, n);
+    if ((st = fm_optimizer_step(r->optimizer, r->gradient, n)) == FM_OK)
+        correct(r);
+    return st;
 }
 
 fm_status fm_simulate(const fm_simulation *s, float *result)
@@ -136,6 +173,8 @@ fm_status fm_simulate(const fm_simulation *s, float *result)
     fm_dp_shares_free(&r.shares);
     free(r.sum);
     free(r.gradient);
+    free(r.before);
+    free(r.corrections);
     fm_optimizer_free(&r.optimizer);
     return st;
 }

@@ -68,7 +68,7 @@ static int ask(const fm_cli_option *fixed, const char *command, const char *summ
           .kind = FM_CLI_U64,
           .out = &a->steps,
           .value = "N",
-          .help = "number of releases (default 1)",
+          .help = "number of releases: rounds, times local steps (default 1)",
           .lo = STEPS_LO,
           .hi = STEPS_HI },
         *fixed,

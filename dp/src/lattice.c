@@ -36,6 +36,11 @@ static fm_status check_spec(const fm_dp_lattice_spec *s)
                        (unsigned)s->quorum, (unsigned)s->colluders);
     if (s->encoding != FM_DP_EXACT && s->encoding != FM_DP_FAST)
         return fm_fail(FM_EINVAL, "encoding must be exact or fast");
+    if (s->steps > FM_DP_LOCAL_STEPS_MAX || (s->steps > 1 && !s->local))
+        return fm_fail(FM_EINVAL,
+                       "local steps must be at most %u, and each of them has its node's own full "
+                       "noise (noise: local)",
+                       FM_DP_LOCAL_STEPS_MAX);
     if (s->word_bits != 0 && s->word_bits != 16 && s->word_bits != 24 && s->word_bits != 32)
         return fm_fail(FM_EINVAL, "word_bits must be 16, 24 or 32, and is %u", s->word_bits);
     return FM_OK;
@@ -67,15 +72,16 @@ static fm_dp_lattice lattice_at(const fm_dp_lattice_spec *s, unsigned word_bits,
         .quorum = s->quorum,
         .colluders = s->colluders,
         .local = s->local,
+        .steps = s->steps > 1 ? s->steps : 1,
     };
 }
 
 /* One step below half of the words, far more than the doubles can be wrong by. */
 static bool sums_cannot_wrap(const fm_dp_lattice *l)
 {
-    double nodes = (double)l->nodes;
-    double units = (double)l->max_units * l->sensitivity;
-    double noise = NOISE_SIGMAS * l->sigma_share * sqrt(nodes) + ROUNDING * nodes;
+    double sums = (double)l->nodes * (double)l->steps;
+    double units = (double)l->max_units * (double)l->steps * l->sensitivity;
+    double noise = NOISE_SIGMAS * l->sigma_share * sqrt(sums) + ROUNDING * sums;
 
     return units + noise < ldexp(1.0, (int)l->word_bits - 1) - 1.0 && l->sigma_share <= MAX_SIGMA;
 }

@@ -7,6 +7,7 @@
 
 #include "fedmoe/base/memory.h"
 #include "mask_internal.h"
+#include "release_internal.h"
 #include "shares_internal.h"
 #include "sum_internal.h"
 #include "words_internal.h"
@@ -70,8 +71,8 @@ static bool is_index_set(const uint32_t *set, uint32_t count, uint32_t members, 
     return found;
 }
 
-static fm_status check_noise(const fm_dp_sum *sum, const fm_dp_shares *shares,
-                             uint32_t participants)
+fm_status fm_dp_release_check_noise(const fm_dp_sum *sum, const fm_dp_shares *shares,
+                                    uint32_t participants)
 {
     if (sum->open)
         return fm_fail(FM_EINVAL, "release: a batch of the sum is open");
@@ -83,8 +84,7 @@ static fm_status check_noise(const fm_dp_sum *sum, const fm_dp_shares *shares,
     return FM_OK;
 }
 
-static fm_status check_make(const fm_dp_sum *sum, const fm_dp_shares *shares,
-                            const fm_dp_pairs *pairs, const fm_dp_round *round)
+static fm_status check_round(const fm_dp_pairs *pairs, const fm_dp_round *round)
 {
     if (!round->participants || round->participant_count < 1 ||
         round->participant_count > FM_DP_MAX_MEMBERS ||
@@ -95,10 +95,21 @@ static fm_status check_make(const fm_dp_sum *sum, const fm_dp_shares *shares,
     if (round->mask_density < 1 || round->mask_density > FM_DP_DENSITY_ALL)
         return fm_fail(FM_EINVAL, "release: a mask density of %u, must be 1 to %u",
                        (unsigned)round->mask_density, FM_DP_DENSITY_ALL);
-    return check_noise(sum, shares, round->participant_count);
+    return FM_OK;
 }
 
-static fm_status release_new(const fm_dp_sum *sum, const fm_dp_shares *shares,
+static fm_status check_make(const fm_dp_sum *sum, const fm_dp_shares *shares,
+                            const fm_dp_pairs *pairs, const fm_dp_round *round)
+{
+    fm_status st = check_round(pairs, round);
+
+    if (st == FM_OK && sum->lattice.steps > 1)
+        return fm_fail(FM_EINVAL, "release: an update of this plan is the sum of %u local steps",
+                       (unsigned)sum->lattice.steps);
+    return st == FM_OK ? fm_dp_release_check_noise(sum, shares, round->participant_count) : st;
+}
+
+static fm_status release_new(const fm_dp_lattice *lattice, size_t n, const fm_dp_levels *levels,
                              const fm_dp_pairs *pairs, const fm_dp_round *round,
                              fm_dp_release **out)
 {
@@ -109,14 +120,14 @@ static fm_status release_new(const fm_dp_sum *sum, const fm_dp_shares *shares,
     if ((st = fm_alloc(1, sizeof *r, &mem)) != FM_OK)
         return st;
     r = mem;
-    r->n = sum->n;
-    if (shares)
-        r->levels = *fm_dp_shares_get_levels(shares);
+    r->n = n;
+    if (levels)
+        r->levels = *levels;
     r->self = fm_dp_pairs_self(pairs);
     r->participant_count = round->participant_count;
     memcpy(r->participants, round->participants,
            round->participant_count * sizeof *round->participants);
-    r->bytes = r->n * fm_dp_word_bytes(sum->lattice.word_bits);
+    r->bytes = r->n * fm_dp_word_bytes(lattice->word_bits);
     if ((st = fm_alloc_whole(r->bytes, 1, &mem)) != FM_OK)
         goto done;
     r->words = mem;
@@ -152,26 +163,29 @@ void fm_dp_release_free(fm_dp_release **r)
     *r = NULL;
 }
 
-/* Whether ties go down, where there is anything to round. */
-static bool coin(const fm_dp_sum *sum, fm_rng *rng)
+bool fm_dp_release_coin(const fm_dp_lattice *lattice, fm_rng *rng)
 {
     uint8_t byte = 0;
 
-    if (sum->lattice.shift == 0)
+    if (lattice->shift == 0)
         return false;
     rng->fill(rng->state, &byte, sizeof byte);
     return byte & 1;
 }
 
-/* Fresh seeds: of the levels, of the own mask, and of those with the others. */
-static fm_status draw_seeds(fm_dp_release *r, const fm_dp_pairs *pairs, const fm_dp_round *round,
+static void draw_levels(fm_dp_release *r, fm_rng *rng)
+{
+    for (uint32_t l = 0; l < r->levels.count; l++)
+        rng->fill(rng->state, r->secret->level_seeds[l], FM_DP_NOISE_SEED_BYTES);
+}
+
+/* Fresh seeds: of the own mask, and of those with the others. */
+static fm_status draw_masks(fm_dp_release *r, const fm_dp_pairs *pairs, const fm_dp_round *round,
                             fm_rng *rng)
 {
     fm_hash context = fm_dp_round_context(round);
     fm_status st = FM_OK;
 
-    for (uint32_t l = 0; l < r->levels.count; l++)
-        rng->fill(rng->state, r->secret->level_seeds[l], FM_DP_NOISE_SEED_BYTES);
     rng->fill(rng->state, r->secret->self_seed, sizeof r->secret->self_seed);
     for (uint32_t i = 0; st == FM_OK && i < r->participant_count; i++)
         if (r->participants[i] != r->self)
@@ -243,10 +257,13 @@ fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *shares, const f
         goto done;
     }
     if ((st = check_make(sum, shares, pairs, round)) != FM_OK ||
-        (st = release_new(sum, shares, pairs, round, &r)) != FM_OK ||
-        (st = draw_seeds(r, pairs, round, rng)) != FM_OK)
+        (st = release_new(&sum->lattice, sum->n, shares ? fm_dp_shares_get_levels(shares) : NULL,
+                          pairs, round, &r)) != FM_OK)
         goto done;
-    r->ties_down = coin(sum, rng);
+    draw_levels(r, rng);
+    if ((st = draw_masks(r, pairs, round, rng)) != FM_OK)
+        goto done;
+    r->ties_down = fm_dp_release_coin(&sum->lattice, rng);
     if ((st = fill_words(r, sum, shares, round->mask_density)) != FM_OK)
         goto done;
     *out = r;
@@ -254,6 +271,66 @@ fm_status fm_dp_release_make(fm_dp_sum *sum, const fm_dp_shares *shares, const f
 done:
     fm_dp_release_free(&r);
     fm_dp_sum_reset(sum);
+    return st;
+}
+
+/* Mask by mask; what counts for nothing is computed all the same, into `spare`. */
+static fm_status mask_words(const fm_dp_release *r, unsigned bits, uint32_t density, void *words,
+                            void *spare)
+{
+    const uint8_t *masks[FM_DP_MAX_MEMBERS];
+    int8_t signs[FM_DP_MAX_MEMBERS];
+    const uint32_t count = list_masks(r, density, masks, signs);
+    fm_status st = FM_OK;
+
+    for (uint32_t i = 0; st == FM_OK && i < count; i++)
+        st = fm_dp_mask_apply(bits, signs[i] ? words : spare, r->n, masks[i],
+                              signs[i] ? signs[i] : 1);
+    sodium_memzero(masks, sizeof masks);
+    sodium_memzero(signs, sizeof signs);
+    return st;
+}
+
+static void words_to_bytes(unsigned bits, const void *words, size_t n, uint8_t *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t w = (uint32_t)fm_dp_sum_word(bits, words, i);
+
+        for (size_t b = 0; b < fm_dp_word_bytes(bits); b++)
+            *out++ = (uint8_t)(w >> 8 * b);
+    }
+}
+
+fm_status fm_dp_release_of_words(const fm_dp_lattice *lattice, void *words, size_t n,
+                                 const fm_dp_pairs *pairs, const fm_dp_round *round, fm_rng *rng,
+                                 fm_dp_release **out)
+{
+    const unsigned bits = lattice->word_bits;
+    fm_dp_levels levels;
+    fm_dp_release *r = NULL;
+    void *spare = NULL;
+    fm_status st = check_round(pairs, round);
+
+    if (st != FM_OK)
+        return st;
+    if (round->participant_count < lattice->quorum || round->participant_count > lattice->nodes)
+        return fm_fail(FM_EINVAL,
+                       "release: a round of %u participants; the plan has a quorum of "
+                       "%u and at most %u nodes",
+                       (unsigned)round->participant_count, (unsigned)lattice->quorum,
+                       (unsigned)lattice->nodes);
+    levels = fm_dp_levels_of(lattice, round->participant_count);
+    if ((st = release_new(lattice, n, &levels, pairs, round, &r)) != FM_OK ||
+        (st = draw_masks(r, pairs, round, rng)) != FM_OK ||
+        (st = fm_alloc(n, fm_dp_sum_word_bytes(bits), &spare)) != FM_OK ||
+        (st = mask_words(r, bits, round->mask_density, words, spare)) != FM_OK)
+        goto done;
+    words_to_bytes(bits, words, n, r->words);
+    *out = r;
+    r = NULL;
+done:
+    free(spare);
+    fm_dp_release_free(&r);
     return st;
 }
 
@@ -279,11 +356,11 @@ fm_status fm_dp_sum_open_pieces(fm_dp_sum *sum, const fm_dp_shares *shares, fm_r
                      (unsigned)sum->lattice.nodes);
         goto done;
     }
-    if ((st = check_noise(sum, shares, 1)) != FM_OK)
+    if ((st = fm_dp_release_check_noise(sum, shares, 1)) != FM_OK)
         goto done;
     w.levels = shares ? fm_dp_shares_levels(shares) : 0; /* of one node: one */
     rng->fill(rng->state, seed[0], sizeof seed[0]);
-    w.ties_down = coin(sum, rng);
+    w.ties_down = fm_dp_release_coin(&sum->lattice, rng);
     st = fm_dp_words_make(&w, NULL);
     sodium_memzero(seed, sizeof seed);
 done:

@@ -54,7 +54,11 @@ static fm_status take_plan(request *r)
         p->clip_norm = fm_cmd_real(j, "clip_norm");
         p->sampling_rate = fm_cmd_real(j, "sampling_rate");
         p->noise_multiplier = fm_cmd_real(j, "noise_multiplier");
-        p->rounds = (uint32_t)fm_cmd_whole(j, "rounds");
+        /* A local step is to the accountant what a round is. */
+        p->rounds = (uint32_t)fm_cmd_whole(j, "rounds") *
+                    (uint32_t)(small(fm_cmd_whole(j, "local_steps")) > 1
+                                   ? small(fm_cmd_whole(j, "local_steps"))
+                                   : 1);
         p->encoding =
             strcmp(fm_cmd_text(j, "encoding"), "fast") == 0 ? FM_ENCODING_FAST : FM_ENCODING_EXACT;
         p->load_groups = small(fm_cmd_whole(j, "load_groups"));

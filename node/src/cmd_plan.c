@@ -23,10 +23,11 @@ static void show_figures(const json_t *j)
         "noise_multiplier", "rounds",       "expected_units", "max_units",     "min_cohort",
         "quorum",           "colluders",    "max_nodes",      "parameters",    "frozen",
         "load_groups",      "load_experts", "load_share",     "clip_quantile", "clip_rate",
-        "clip_share",       "start_count",  "start_scale",    "word_bits",     "mask_density"
+        "clip_share",       "start_count",  "start_scale",    "word_bits",     "mask_density",
+        "local_steps",      "local_rate",   "proximal"
     };
-    static const char *const texts[] = { "task",       "noise", "encoding", "privacy_unit",
-                                         "federation", "hash",  "offered" };
+    static const char *const texts[] = { "task",         "noise",      "encoding", "correction",
+                                         "privacy_unit", "federation", "hash",     "offered" };
 
     printf("\nFigures\n");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

@@ -22,7 +22,7 @@ static fm_status count_charged(void *ctx, const fm_ledger_row *row)
 
     fm_hash_hex(&row->plan, hex);
     if (strcmp(row->data_set, c->data_set) == 0 && strcmp(hex, c->plan) == 0)
-        c->charged += row->mechanism.count;
+        c->charged++; /* an entry a round, whatever it counts for */
     return FM_OK;
 }
 
@@ -32,7 +32,8 @@ static fm_dp_mechanism rest_of(const json_t *plan, uint64_t charged)
     uint64_t rounds = (uint64_t)fm_cmd_whole(plan, "rounds");
     fm_plan p = { .noise_multiplier = fm_cmd_real(plan, "noise_multiplier"),
                   .sampling_rate = fm_cmd_real(plan, "sampling_rate"),
-                  .clip_norm = fm_cmd_real(plan, "clip_norm") };
+                  .clip_norm = fm_cmd_real(plan, "clip_norm"),
+                  .local_steps = (uint32_t)fm_cmd_whole(plan, "local_steps") };
 
     return fm_node_policy_mechanism(&p, rounds > charged ? rounds - charged : 0);
 }

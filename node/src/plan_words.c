@@ -194,6 +194,12 @@ static fm_status say_noise(const json_t *j, fm_buf *t)
                          z);
 }
 
+static fm_status say_local(const json_t *j, fm_buf *t)
+{
+    return fm_words_local(t, fm_cmd_whole(j, "local_steps"), fm_cmd_whole(j, "rounds"),
+                          strcmp(fm_cmd_text(j, "correction"), "scaffold") == 0);
+}
+
 static fm_status say_hiding(const json_t *j, fm_buf *t)
 {
     const fm_words_graph graph = { .density = fm_cmd_whole(j, "mask_density"),
@@ -202,6 +208,8 @@ static fm_status say_hiding(const json_t *j, fm_buf *t)
                                    .colluders = fm_cmd_whole(j, "colluders") };
     fm_status st = say_noise(j, t);
 
+    if (st == FM_OK)
+        st = say_local(j, t);
     return st == FM_OK ? fm_words_masks(t, &graph) : st;
 }
 

@@ -29,7 +29,7 @@ fm_dp_mechanism fm_node_policy_mechanism(const fm_plan *plan, uint64_t rounds)
     return (fm_dp_mechanism){
         .noise_multiplier = fmax(plan->noise_multiplier, FM_NODE_NO_NOISE_BOOKED),
         .sampling_rate = plan->sampling_rate,
-        .count = rounds,
+        .count = rounds * fm_plan_steps(plan),
     };
 }
 
@@ -162,9 +162,9 @@ static fm_status check_noise(const fm_node_policy *p, const fm_plan *plan)
         return st;
     if (epsilon > plan->epsilon * EPSILON_SLACK)
         return fm_fail(FM_EPERM,
-                       "the plan states epsilon %.4f, but its noise costs %.4f over %u rounds at "
+                       "the plan states epsilon %.4f, but its noise costs %.4f over %llu steps at "
                        "delta %g",
-                       plan->epsilon, epsilon, plan->rounds, plan->delta);
+                       plan->epsilon, epsilon, (unsigned long long)run.count, plan->delta);
     return FM_OK;
 }
 
@@ -179,7 +179,7 @@ static fm_status count_charged(void *ctx, const fm_ledger_row *row)
     charged_ctx *c = ctx;
 
     if (strcmp(row->data_set, c->data_set) == 0 && fm_hash_equal(&row->plan, &c->plan))
-        c->charged += row->mechanism.count;
+        c->charged++;
     return FM_OK;
 }
 

@@ -168,6 +168,8 @@ static void write_plan_words(fm_html *h, const fm_report *r, const char *unit)
     if ((st = add_unit(r->plan, unit, &words)) == FM_OK &&
         (st = fm_words_noise(&noise, text_of(r->plan, "noise"), whole_of(r->plan, "quorum"),
                              whole_of(r->plan, "colluders"))) == FM_OK &&
+        (st = fm_words_local(&noise, whole_of(r->plan, "local_steps"), whole_of(r->plan, "rounds"),
+                             strcmp(text_of(r->plan, "correction"), "scaffold") == 0)) == FM_OK &&
         (st = fm_words_masks(&noise, &graph)) == FM_OK &&
         (st = fm_words_encoding(&added, text_of(r->plan, "encoding"))) == FM_OK &&
         (st = add_tail(r->plan, &added)) == FM_OK) {

@@ -12,8 +12,8 @@
 typedef struct {
     const char *data_set;
     const fm_hash *plan;
-    uint64_t charged;    /* of the data set, over everything */
-    uint64_t of_plan;    /* of these, the plan's */
+    uint64_t charged;    /* entries of the data set, over everything: one for each round */
+    uint64_t of_plan;    /* noised sums of the plan's entries: of local steps several each */
     uint64_t last_round; /* of the plan */
 } books;
 
@@ -23,7 +23,7 @@ static fm_status read_row(void *ctx, const fm_ledger_row *row)
 
     if (strcmp(row->data_set, b->data_set) != 0)
         return FM_OK;
-    b->charged += row->mechanism.count;
+    b->charged++;
     if (!fm_hash_equal(&row->plan, b->plan))
         return FM_OK;
     b->of_plan += row->mechanism.count;
@@ -71,7 +71,7 @@ fm_status fm_node_books_check(const fm_node_driver *d, fm_node_prepared *p)
     if ((st = check_charged(&d->config, b.charged, released)) != FM_OK ||
         (st = check_used(&d->config, b.last_round, journal.last_used)) != FM_OK)
         return st;
-    p->charged = b.of_plan;
+    p->charged = (b.of_plan + p->mechanism.count - 1) / p->mechanism.count;
     return FM_OK;
 }
 
@@ -131,7 +131,7 @@ static fm_status note_run(void *ctx, const fm_ledger_row *row)
 
     if (strcmp(row->data_set, r->data_set) != 0)
         return FM_OK;
-    r->charged += row->mechanism.count;
+    r->charged++;
     for (size_t i = r->count; i-- > 0;)
         if (fm_hash_equal(&r->runs[i].plan, &row->plan) &&
             strcmp(r->runs[i].federation, row->federation) == 0) {

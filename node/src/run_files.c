@@ -183,6 +183,13 @@ static json_t *units_json(const fm_plan *p)
                      p->start_scale, "mask_density", (json_int_t)p->mask_density);
 }
 
+static json_t *local_json(const fm_plan *p)
+{
+    return json_pack("{s:I s:f s:f s:s}", "local_steps", (json_int_t)p->local_steps, "local_rate",
+                     p->local_rate, "proximal", p->proximal, "correction",
+                     p->correction == FM_CORRECTION_SCAFFOLD ? "scaffold" : "none");
+}
+
 json_t *fm_node_plan_json(const fm_plan *p, const fm_hash *hash)
 {
     char hex[2 * FM_HASH_BYTES + 1];
@@ -200,18 +207,20 @@ json_t *fm_node_plan_json(const fm_plan *p, const fm_hash *hash)
                   "frozen", (json_int_t)p->frozen, "task", task_name(p->task), "noise",
                   p->noise == FM_NOISE_LOCAL ? "local" : "distributed", "model", p->model_text,
                   "schema", p->schema_text, "query", p->query_text);
-    json_t *units = units_json(p);
+    json_t *units = units_json(p), *local = local_json(p);
     bool ok;
 
     fm_hash_hex(hash, hex);
     head = json_pack("{s:s s:s s:s s:s}", "hash", hex, "federation", p->federation, "purpose",
                      p->purpose, "privacy_unit", p->privacy_unit);
-    ok = head && figures && rest && units && json_object_update(head, figures) == 0 &&
-         json_object_update(head, rest) == 0 && json_object_update(head, units) == 0;
+    ok = head && figures && rest && units && local && json_object_update(head, figures) == 0 &&
+         json_object_update(head, rest) == 0 && json_object_update(head, units) == 0 &&
+         json_object_update(head, local) == 0;
 
     json_decref(figures);
     json_decref(rest);
     json_decref(units);
+    json_decref(local);
     if (ok)
         return head;
     json_decref(head);

@@ -16,6 +16,7 @@
 #include "fedmoe/node/run.h"
 #include "fedmoe/node/step.h"
 #include "history.h"
+#include "run_correction.h"
 
 /** What was prepared for the plan that is approved; kept over reconnections. */
 typedef struct {
@@ -41,10 +42,12 @@ typedef struct {
     char *schema_text;       /* likewise, for the result's file; owned */
     fm_decoder *decoder;     /* likewise, with the corpus; owned */
     fm_corpus *corpus;
-    fm_node_step *step;  /* owned; borrows table, or decoder and corpus */
-    fm_journal *journal; /* owned */
-    float *weights;      /* [parameters] owned */
-    uint64_t step_ms;    /* a local step took so long; 0: not measured */
+    fm_node_step *step;             /* owned; borrows table, or decoder and corpus */
+    fm_node_correction *correction; /* owned; NULL: the plan has none */
+    uint64_t finished;              /* last round in the transcript; 0: none */
+    fm_journal *journal;            /* owned */
+    float *weights;                 /* [parameters] owned */
+    uint64_t step_ms;               /* a local step took so long; 0: not measured */
 } fm_node_prepared;
 
 typedef struct {

@@ -22,6 +22,7 @@ void fm_node_prepared_fini(fm_node_prepared *p)
     fm_schema_free(&p->schema);
     fm_query_free(&p->query);
     fm_journal_close(&p->journal);
+    fm_node_correction_free(&p->correction);
     free(p->weights);
     *p = (fm_node_prepared){ 0 };
 }
@@ -232,6 +233,9 @@ static fm_status prepare_anew(fm_node_driver *d, const fm_plan *plan, const fm_h
         (st = fm_alloc(plan->parameters, sizeof *p->weights, &w)) != FM_OK)
         return st;
     p->weights = w;
+    if (plan->correction == FM_CORRECTION_SCAFFOLD &&
+        (st = fm_node_correction_new(plan, hash, d->config.dir, &p->correction)) != FM_OK)
+        return st;
     if (plan->task == FM_TASK_TRAINING)
         fm_log(FM_LOG_INFO, "training on %u thread%s, %s kernels", fm_node_step_threads(p->step),
                fm_node_step_threads(p->step) == 1 ? "" : "s", fm_compute_level());

@@ -89,7 +89,12 @@ static fm_status port_note_abandoned(void *ctx, uint64_t after, const fm_transcr
 
 static fm_status port_head(void *ctx, uint64_t round, const fm_hash *head)
 {
-    return fm_journal_head(((fm_node_driver *)ctx)->plan.journal, round, head);
+    fm_node_driver *d = ctx;
+    fm_status st = fm_journal_head(d->plan.journal, round, head);
+
+    if (st == FM_OK)
+        d->plan.finished = round;
+    return st;
 }
 
 fm_ledger_entry fm_node_driver_entry(const fm_node_driver *d, uint64_t round)
@@ -126,6 +131,8 @@ static fm_status port_charge(void *ctx, uint64_t round, fm_hash *ledger_head)
         return st;
     d->plan.charged++;
     d->history.releases++;
+    if (d->plan.correction)
+        fm_node_correction_charged(d->plan.correction, round);
     return fm_ledger_head(d->ledger, ledger_head);
 }
 
@@ -241,7 +248,7 @@ static fm_status port_approve_plan(void *ctx, const fm_plan *plan, const fm_hash
         return fm_fail(st, "%s", why);
     }
     *last_used = state.last_used;
-    *finished_round = state.finished_round;
+    *finished_round = d->plan.finished = state.finished_round;
     *head = state.head;
     return FM_OK;
 }
@@ -263,19 +270,24 @@ static fm_status port_train(void *ctx, const uint8_t *model, const fm_dp_pairs *
 {
     fm_node_driver *d = ctx;
     fm_rng rng = fm_rng_system();
-    const fm_node_step_input in = { .model = d->plan.weights,
-                                    .pairs = pairs,
-                                    .round = round,
-                                    .rng = &rng,
-                                    .keepalive = keepalive,
-                                    .keepalive_ctx = d };
+    fm_node_correction *c = d->plan.correction;
+    fm_node_step_input in = { .model = d->plan.weights,
+                              .pairs = pairs,
+                              .round = round,
+                              .rng = &rng,
+                              .keepalive = keepalive,
+                              .keepalive_ctx = d };
     uint64_t begin = fm_clock_now_ns();
     fm_dp_release *release = NULL;
     fm_status st;
 
     fm_node_floats(model, d->plan.weights, d->plan.parameters);
+    if (c)
+        in.correction = fm_node_correction_of(c, d->plan.finished, d->plan.weights);
     if ((st = fm_node_step_run(d->plan.step, &in, &release)) != FM_OK)
         return st;
+    if (c)
+        fm_node_correction_made(c, round->round, d->plan.weights, fm_node_step_mean(d->plan.step));
     if ((st = fm_node_driver_trace(d, round->round, fm_clock_now_ns() - begin)) != FM_OK) {
         fm_dp_release_free(&release);
         return st;

@@ -7,6 +7,7 @@
 
 #include "fedmoe/base/log.h"
 #include "fedmoe/train/sample.h"
+#include "step_local.h"
 #include "step_query.h"
 
 struct fm_node_step {
@@ -16,6 +17,7 @@ struct fm_node_step {
     size_t words;            /* coordinates of an update */
     fm_tabular_config model; /* the learner's */
     fm_train_step *train;    /* NULL: a query */
+    fm_node_local *local;    /* NULL: rounds of one step */
     struct {
         fm_node_query *query;
         fm_train_sample sample;
@@ -39,6 +41,7 @@ fm_dp_lattice_spec fm_node_lattice_spec(const fm_plan *plan)
         .local = plan->noise == FM_NOISE_LOCAL,
         .encoding = plan->encoding == FM_ENCODING_FAST ? FM_DP_FAST : FM_DP_EXACT,
         .word_bits = plan->word_bits,
+        .steps = plan->local_steps,
     };
 }
 
@@ -90,7 +93,10 @@ static fm_status make_training(fm_node_step *s, const fm_plan *plan, const fm_le
                                       .clip_share = plan->clip_share,
                                       .threads = threads };
 
-    return fm_train_step_new(&spec, &s->train);
+    const fm_status st = fm_train_step_new(&spec, &s->train);
+
+    return st == FM_OK && plan->local_steps > 0 ? fm_node_local_new(plan, &s->lattice, &s->local)
+                                                : st;
 }
 
 static fm_status make_tabular(fm_node_step *s, const fm_plan *plan, const fm_table *table,
@@ -234,6 +240,7 @@ void fm_node_step_free(fm_node_step **s)
     fm_train_sample_fini(&p->ask.sample);
     fm_dp_sum_free(&p->ask.sum);
     fm_node_query_free(&p->ask.query);
+    fm_node_local_free(&p->local);
     fm_train_step_free(&p->train);
     fm_dp_shares_free(&p->shares);
     free(p);
@@ -285,28 +292,54 @@ static fm_status run_training(fm_node_step *s, const fm_node_step_input *in, fm_
     return fm_train_step_run(s->train, &train, sum);
 }
 
-fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in, fm_dp_release **out)
+static void say_dropped(const fm_node_step *s)
+{
+    if (s->dropped > 0)
+        fm_log(FM_LOG_WARN,
+               "privacy units without a finite gradient, left out of the round's sum: %zu",
+               s->dropped);
+}
+
+static fm_status run_once(fm_node_step *s, const fm_node_step_input *in, fm_dp_release **out)
 {
     fm_dp_sum *sum = NULL;
-    fm_status st;
+    fm_status st = s->train ? run_training(s, in, &sum) : run_query(s, in, &sum);
 
-    if (!s || !in || !in->model || !in->pairs || !in->round || !in->rng || !out)
-        return fm_fail(FM_EINVAL, "fm_node_step_run: NULL argument");
-    if ((st = fm_dp_shares_fit(&s->shares, &s->lattice, in->round->participant_count)) != FM_OK ||
-        (st = s->train ? run_training(s, in, &sum) : run_query(s, in, &sum)) != FM_OK)
+    if (st != FM_OK)
         return st;
     if (in->canaries && (st = fm_dp_canaries_add(in->canaries, s->rate, sum, in->rng)) != FM_OK) {
         fm_dp_sum_reset(sum);
         return st;
     }
     s->dropped = fm_dp_sum_units_dropped(sum);
-    if (s->dropped > 0)
-        fm_log(FM_LOG_WARN,
-               "privacy units without a finite gradient, left out of the round's sum: %zu",
-               s->dropped);
     if (s->keep_sum)
         fm_dp_sum_peek_for_tests(sum, s->kept);
     return fm_dp_release_make(sum, s->shares, in->pairs, in->round, in->rng, out);
+}
+
+fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in, fm_dp_release **out)
+{
+    fm_status st;
+
+    if (!s || !in || !in->model || !in->pairs || !in->round || !in->rng || !out)
+        return fm_fail(FM_EINVAL, "fm_node_step_run: NULL argument");
+    if ((st = fm_dp_shares_fit(&s->shares, &s->lattice, in->round->participant_count)) != FM_OK)
+        return st;
+    st = s->local ? fm_node_local_run(s->local, s->train, s->shares, in, &s->dropped, out)
+                  : run_once(s, in, out);
+    if (st == FM_OK)
+        say_dropped(s);
+    return st;
+}
+
+const float *fm_node_step_mean(const fm_node_step *s)
+{
+    return s->local ? fm_node_local_mean(s->local) : NULL;
+}
+
+const float *fm_node_step_moved_for_tests(const fm_node_step *s)
+{
+    return fm_node_local_moved(s->local);
 }
 
 const fm_dp_lattice *fm_node_step_lattice(const fm_node_step *s)

@@ -107,6 +107,26 @@ fm_status fm_words_noise(fm_buf *out, const char *noise, long long quorum, long 
                          quorum, colluders, colluders);
 }
 
+fm_status fm_words_local(fm_buf *out, long long steps, long long rounds, bool scaffold)
+{
+    fm_status st;
+
+    if (steps < 2)
+        return FM_OK;
+    st = fm_buf_printf(
+        out,
+        " In a round this node makes %lld steps, each on a noised sum of its own, and "
+        "moves its own copy of the model between them; what is sent is their sum. "
+        "Each step has the whole noise and is charged by itself: a round costs what "
+        "%lld rounds of one step would, %lld in all.",
+        steps, steps, steps * rounds);
+    if (st == FM_OK && scaffold)
+        st = fm_buf_printf(out, " The mean of its noised sums of the last round is kept in this "
+                                "node's folder (correction.bin), once that round was charged, and "
+                                "corrects the steps of the next.");
+    return st;
+}
+
 fm_status fm_words_masks(fm_buf *out, const fm_words_graph *g)
 {
     const fm_dp_graph graph = { .nodes = (uint32_t)g->nodes,

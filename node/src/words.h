@@ -5,6 +5,8 @@
 #ifndef FEDMOE_NODE_WORDS_H
 #define FEDMOE_NODE_WORDS_H
 
+#include <stdbool.h>
+
 #include "fedmoe/base/memory.h"
 
 /**
@@ -56,6 +58,10 @@ FM_NODISCARD fm_status fm_words_texts_unit(fm_buf *out, const char *unit, long l
 /** Whose noise hides a unit, and what the guarantee rests on. noise: "distributed" or "local". */
 FM_NODISCARD fm_status fm_words_noise(fm_buf *out, const char *noise, long long quorum,
                                       long long colluders);
+
+/** What local steps cost, with a blank before it; nothing for fewer than 2 steps. */
+FM_NODISCARD fm_status fm_words_local(fm_buf *out, long long steps, long long rounds,
+                                      bool scaffold);
 
 /** A plan's figures of who shares a mask with whom. */
 typedef struct {

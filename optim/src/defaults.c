@@ -9,6 +9,8 @@
 #define FLOOR_EPSILON 8.0 /* whose noise Adam's divisor is held against */
 #define FLOOR_SHARE 0.5   /* added to it, where the study took the larger of the two */
 #define BISECTIONS 60
+#define LOCAL_PATH 640.0 /* rate times steps, of all rounds */
+#define LOCAL_RATE_MOST 8.0
 
 /* Texts. Under noise few rounds of many units: of all, where there are no more than 1,024. */
 #define TEXT_CLIP_NORM 0.3
@@ -57,6 +59,11 @@ static double adam_floor(const fm_training_case *c, double clip_norm)
     const double noise = sqrt((double)ROUNDS) / gaussian_mu(FLOOR_EPSILON, c->delta);
 
     return fmin(fmax(FLOOR_SHARE * noise * clip_norm / c->units, 1e-12), 1.0);
+}
+
+double fm_training_local_rate(uint64_t steps, uint64_t rounds)
+{
+    return fmin(LOCAL_RATE_MOST, LOCAL_PATH / ((double)steps * (double)rounds));
 }
 
 void fm_training_text_defaults(const fm_training_case *c, fm_training *out)

@@ -47,9 +47,14 @@ static fm_status check_spec(const fm_optimizer_spec *s, size_t n)
     return FM_OK;
 }
 
+static bool has_squares(const fm_optimizer_spec *s)
+{
+    return s->rule == FM_OPTIM_ADAM || s->rule == FM_OPTIM_YOGI;
+}
+
 static bool has_momentum(const fm_optimizer_spec *s)
 {
-    return s->rule == FM_OPTIM_ADAM || (s->rule == FM_OPTIM_SGD && s->momentum != 0.0);
+    return has_squares(s) || (s->rule == FM_OPTIM_SGD && s->momentum != 0.0);
 }
 
 static fm_status take_vectors(fm_optimizer *o)
@@ -61,7 +66,7 @@ static fm_status take_vectors(fm_optimizer *o)
         return st;
     if (has_momentum(&o->spec) && (st = take_floats(o->n, &o->m)) != FM_OK)
         return st;
-    if (o->spec.rule == FM_OPTIM_ADAM && (st = take_floats(o->n, &o->v)) != FM_OK)
+    if (has_squares(&o->spec) && (st = take_floats(o->n, &o->v)) != FM_OK)
         return st;
     if (o->tail > 0 && ((st = take_floats(o->tail, &o->next_tail)) != FM_OK ||
                         (st = take_floats(o->tail, &o->tail_sum)) != FM_OK))
@@ -212,8 +217,14 @@ ALWAYS static inline void move_sgd(const fm_optimizer *o, const stride *s, const
     }
 }
 
-ALWAYS static inline void move_adam(const fm_optimizer *o, const stride *s, const float *gradient,
-                                    size_t at, size_t n, moved *to)
+/* Yogi's: never below 0, since v falls by less than a square that it is above. */
+ALWAYS static inline double yogi_square(double v, double square, double share)
+{
+    return v < square ? v + share * square : v > square ? v - share * square : v;
+}
+
+ALWAYS static inline void move_adam(const fm_optimizer *o, const stride *s, bool yogi,
+                                    const float *gradient, size_t at, size_t n, moved *to)
 {
     const fm_optimizer_spec *p = &o->spec;
     const double momentum = p->momentum, beta2 = p->beta2, epsilon = p->adam_epsilon;
@@ -223,7 +234,8 @@ ALWAYS static inline void move_adam(const fm_optimizer *o, const stride *s, cons
     for (size_t i = 0; i < n; i++) {
         const double g = (double)gradient[i] / divisor * s->ratio;
         const double next = momentum * (double)m[i] + (1.0 - momentum) * g;
-        const double square = beta2 * (double)v[i] + (1.0 - beta2) * g * g;
+        const double square = yogi ? yogi_square((double)v[i], g * g, 1.0 - beta2)
+                                   : beta2 * (double)v[i] + (1.0 - beta2) * g * g;
         const double step = (next / s->m_share) / (sqrt(square / s->v_share) + epsilon);
 
         to->w[i] = (float)((double)w[i] - s->rate * step);
@@ -235,8 +247,10 @@ ALWAYS static inline void move_adam(const fm_optimizer *o, const stride *s, cons
 ALWAYS static inline void move_any(const fm_optimizer *o, const stride *s, const float *gradient,
                                    size_t at, size_t n, moved *to)
 {
-    if (o->v)
-        move_adam(o, s, gradient, at, n, to);
+    if (o->v && o->spec.rule == FM_OPTIM_YOGI)
+        move_adam(o, s, true, gradient, at, n, to);
+    else if (o->v)
+        move_adam(o, s, false, gradient, at, n, to);
     else if (o->m)
         move_sgd(o, s, gradient, at, n, to);
     else

@@ -36,6 +36,10 @@ static void put_training(const fm_plan *p, wire_plan *w)
     w->model_clip_norm = p->model_clip_norm;
     w->word_bits = p->word_bits;
     w->mask_density = p->mask_density;
+    w->local_steps = p->local_steps;
+    w->local_rate = p->local_rate;
+    w->proximal = p->proximal;
+    w->correction = (uint32_t)p->correction;
 }
 
 fm_status fm_plan_encode(const fm_plan *p, fm_buf *out)
@@ -125,6 +129,10 @@ static void get_training(const wire_plan *w, fm_plan *p)
     p->model_clip_norm = w->model_clip_norm;
     p->word_bits = w->word_bits;
     p->mask_density = w->mask_density;
+    p->local_steps = w->local_steps;
+    p->local_rate = w->local_rate;
+    p->proximal = w->proximal;
+    p->correction = w->correction <= 1 ? (fm_correction)w->correction : (fm_correction)2;
 }
 
 /* Everything but the long texts. */
@@ -161,7 +169,7 @@ static fm_status get_fields(const wire_plan *w, fm_plan *p)
     p->colluders = w->colluders;
     p->max_nodes = w->max_nodes;
     p->parameters = w->parameters;
-    p->optimizer = w->optimizer <= 3 ? (fm_optimizer_kind)w->optimizer : (fm_optimizer_kind)0;
+    p->optimizer = w->optimizer <= 4 ? (fm_optimizer_kind)w->optimizer : (fm_optimizer_kind)0;
     p->task = w->task <= 3 ? (fm_task)w->task : (fm_task)0;
     p->noise = w->noise <= 2 ? (fm_noise_mode)w->noise : (fm_noise_mode)0;
     p->max_unit_rows = w->max_unit_rows;

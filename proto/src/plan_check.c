@@ -43,6 +43,8 @@ static const real_field reals[] = {
     { "clip_share", offsetof(fm_plan, clip_share), 0.0, 0.5, "[0, 0.5]" },
     { "start_scale", offsetof(fm_plan, start_scale), 0.0, 1000.0, "[0, 1000]" },
     { "model_clip_norm", offsetof(fm_plan, model_clip_norm), 0.0, 1e6, "[0, 1e6]" },
+    { "local_rate", offsetof(fm_plan, local_rate), 0.0, 1e6, "[0, 1e6]" },
+    { "proximal", offsetof(fm_plan, proximal), 0.0, 1e6, "[0, 1e6]" },
 };
 
 typedef struct {
@@ -125,11 +127,12 @@ static fm_status check_task(const fm_plan *p)
         return fm_fail(FM_EINVAL,
                        "plan: task is %d, must be 1 (training), 2 (statistics) or 3 (evaluation)",
                        (int)p->task);
-    if (training ? p->optimizer != FM_OPTIMIZER_SGD && p->optimizer != FM_OPTIMIZER_ADAM
+    if (training ? p->optimizer != FM_OPTIMIZER_SGD && p->optimizer != FM_OPTIMIZER_ADAM &&
+                       p->optimizer != FM_OPTIMIZER_YOGI
                  : p->optimizer != FM_OPTIMIZER_SUM)
         return fm_fail(FM_EINVAL,
-                       "plan: optimizer is %d, must be 1 (SGD) or 2 (Adam) for training, 3 (sum) "
-                       "for statistics and evaluation",
+                       "plan: optimizer is %d, must be 1 (SGD), 2 (Adam) or 4 (Yogi) for training, "
+                       "3 (sum) for statistics and evaluation",
                        (int)p->optimizer);
     if (evaluation ? p->frozen < 1 || p->frozen >= p->parameters : p->frozen != 0)
         return fm_fail(FM_EINVAL,
@@ -201,6 +204,49 @@ static fm_status check_start(const fm_plan *p)
     return FM_OK;
 }
 
+/* What one step needs for its correction: that the server's step is the mean gradient at a known rate. */
+static fm_status check_correction(const fm_plan *p)
+{
+    if (p->correction == FM_CORRECTION_NONE)
+        return FM_OK;
+    if (p->correction != FM_CORRECTION_SCAFFOLD)
+        return fm_fail(FM_EINVAL, "plan: correction is %d, must be 0 (none) or 1 (SCAFFOLD)",
+                       (int)p->correction);
+    if (p->optimizer != FM_OPTIMIZER_SGD || p->momentum != 0.0 ||
+        p->schedule != FM_SCHEDULE_CONSTANT || p->warmup != 0.0 || p->clip_quantile > 0.0)
+        return fm_fail(FM_EINVAL,
+                       "plan: correction is 1 (SCAFFOLD), for which nodes read the mean gradient "
+                       "out of two models: the optimizer must be SGD without momentum, at a "
+                       "constant rate without warmup, and the clip norm fixed");
+    return FM_OK;
+}
+
+/* Every local step has its node's own full noise: nobody else's protects what the later ones compute. */
+static fm_status check_local(const fm_plan *p)
+{
+    if (p->local_steps == 0) {
+        if (p->local_rate != 0.0 || p->proximal != 0.0 || p->correction != FM_CORRECTION_NONE)
+            return fm_fail(FM_EINVAL,
+                           "plan: local_rate is %g, proximal %g and correction %d, must be 0 "
+                           "without local_steps",
+                           p->local_rate, p->proximal, (int)p->correction);
+        return FM_OK;
+    }
+    if (p->local_steps < 2 || p->local_steps > FM_PLAN_LOCAL_STEPS_MAX)
+        return fm_fail(FM_EINVAL,
+                       "plan: local_steps is %u, must be 0 (one step a round) or 2 to %u",
+                       p->local_steps, FM_PLAN_LOCAL_STEPS_MAX);
+    if (p->task != FM_TASK_TRAINING || p->noise != FM_NOISE_LOCAL)
+        return fm_fail(FM_EINVAL, "plan: local_steps are for training with noise 2 (local): every "
+                                  "step has its node's own full noise");
+    if (!(p->local_rate > 0.0) || p->local_rate * p->proximal > 1.0)
+        return fm_fail(FM_EINVAL,
+                       "plan: local_rate is %g and proximal %g; the rate must be above 0 with "
+                       "local_steps, and their product at most 1",
+                       p->local_rate, p->proximal);
+    return check_correction(p);
+}
+
 /* How a sum is made and what the optimizer does with it. */
 static fm_status check_step(const fm_plan *p)
 {
@@ -216,9 +262,9 @@ static fm_status check_step(const fm_plan *p)
     if (p->model_clip_norm > 0.0 && p->task != FM_TASK_EVALUATION)
         return fm_fail(FM_EINVAL, "plan: model_clip_norm is %g, must be 0 but for an evaluation",
                        p->model_clip_norm);
-    if (check_tail(p) != FM_OK)
+    if (check_tail(p) != FM_OK || check_start(p) != FM_OK)
         return FM_EINVAL;
-    return check_start(p);
+    return check_local(p);
 }
 
 uint32_t fm_plan_min_quorum(uint32_t n, uint32_t colluders)

@@ -15,6 +15,7 @@ fm_dp_lattice_spec fm_replay_lattice_spec(const fm_plan *plan)
         .local = plan->noise == FM_NOISE_LOCAL,
         .encoding = plan->encoding == FM_ENCODING_FAST ? FM_DP_FAST : FM_DP_EXACT,
         .word_bits = plan->word_bits,
+        .steps = plan->local_steps,
     };
 }
 
@@ -33,10 +34,13 @@ fm_dp_graph fm_replay_graph(const fm_plan *plan)
 _Static_assert((int)FM_OPTIM_SGD == (int)FM_OPTIMIZER_SGD &&
                    (int)FM_OPTIM_ADAM == (int)FM_OPTIMIZER_ADAM &&
                    (int)FM_OPTIM_SUM == (int)FM_OPTIMIZER_SUM &&
+                   (int)FM_OPTIM_YOGI == (int)FM_OPTIMIZER_YOGI &&
                    (int)FM_OPTIM_CONSTANT == (int)FM_SCHEDULE_CONSTANT &&
                    (int)FM_OPTIM_LINEAR == (int)FM_SCHEDULE_LINEAR &&
                    (int)FM_OPTIM_COSINE == (int)FM_SCHEDULE_COSINE,
                "plan and optimizer number their rules alike");
+
+_Static_assert(FM_PLAN_LOCAL_STEPS_MAX == FM_DP_LOCAL_STEPS_MAX, "one bound of local steps");
 
 _Static_assert(FM_PLAN_DENSITY_ALL == FM_DP_DENSITY_ALL && FM_PLAN_DENSE_NODES == FM_DP_DENSE_NODES,
                "plan and masks have one rule for few nodes");
@@ -60,12 +64,12 @@ static fm_status vote_of(const fm_plan *plan, double *out)
     return st;
 }
 
-/* Deviation of the noise on a sum: local noise is the counted one of each node. */
+/* Deviation of the noise on a sum: local noise is the counted one of each node, in each of its steps. */
 static double noise_of(const fm_plan *plan)
 {
     const double times = plan->noise == FM_NOISE_LOCAL ? sqrt((double)plan->max_nodes) : 1.0;
 
-    return plan->noise_multiplier * plan->clip_norm * times;
+    return plan->noise_multiplier * plan->clip_norm * times * sqrt((double)fm_plan_steps(plan));
 }
 
 fm_status fm_replay_optimizer_new(const fm_plan *plan, const float *weights, size_t n,
@@ -84,7 +88,7 @@ fm_status fm_replay_optimizer_new(const fm_plan *plan, const float *weights, siz
         .final_rate = plan->final_rate,
         .averaging = plan->averaging,
         .rounds = plan->rounds,
-        .divisor = plan->sampling_rate * plan->expected_units,
+        .divisor = plan->sampling_rate * plan->expected_units * (double)fm_plan_steps(plan),
         .frozen = plan->frozen,
         .load_groups = plan->load_groups,
         .load_experts = plan->load_experts,

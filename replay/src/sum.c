@@ -32,15 +32,17 @@ fm_status fm_replay_unmask(const fm_replay_sum *s, uint32_t index, const fm_msg_
 /*
  * Longer than this is no honest sum: max_units clipped units; the noise that the survivors did not
  * give back, in n words of standard deviation S together, which is longer than S (sqrt(n) + 12) with
- * probability below e^-72; and half a step of rounding in every word, of every survivor.
+ * probability below e^-72; and half a step of rounding in every word, of every survivor. Of local
+ * steps: all of it so many times, the noise's variance that is.
  */
 static double longest(const fm_replay_sum *s)
 {
-    const double root = sqrt((double)s->words), survivors = (double)s->survivors;
-    const double noise = sqrt(survivors) * fm_dp_shares_sigma(s->shares, s->survivors);
+    const double root = sqrt((double)s->words), steps = (double)s->lattice->steps;
+    const double sums = (double)s->survivors * steps;
+    const double noise = sqrt(sums) * fm_dp_shares_sigma(s->shares, s->survivors);
 
-    return (double)s->lattice->max_units * s->lattice->sensitivity + noise * (root + NOISE_SIGMAS) +
-           survivors * 0.5 * root;
+    return (double)s->lattice->max_units * steps * s->lattice->sensitivity +
+           noise * (root + NOISE_SIGMAS) + sums * 0.5 * root;
 }
 
 /*

@@ -116,6 +116,61 @@ static void what_is_left_out_follows_from_the_case(void)
     fm_aggregator_config_fini(&c);
 }
 
+#define ADAM_LINE                                                                      \
+    "rounds: 40, optimizer: adam, learning_rate: 0.05, momentum: 0.9, beta2: 0.999,\n" \
+    "           adam_epsilon: 1.0e-3, averaging: 0.5}"
+
+/* Local noise by itself, and a noise that pays for every step. */
+static void local_steps_are_read_and_paid_for(void)
+{
+    fm_aggregator_config c;
+    double epsilon = 0.0;
+
+    CU_ASSERT_EQUAL_FATAL(load(ADAM_LINE,
+                               "rounds: 10, optimizer: sgd, local_steps: 4, local_rate: 0.25, "
+                               "correction: scaffold, proximal: 0.5}",
+                               &c),
+                          FM_OK);
+    CU_ASSERT_EQUAL(c.plan.local_steps, 4);
+    CU_ASSERT_EQUAL(c.plan.local_rate, 0.25);
+    CU_ASSERT_EQUAL(c.plan.proximal, 0.5);
+    CU_ASSERT_EQUAL(c.plan.correction, FM_CORRECTION_SCAFFOLD);
+    CU_ASSERT_EQUAL(c.plan.noise, FM_NOISE_LOCAL);
+    CU_ASSERT_EQUAL(c.plan.learning_rate, 1.0); /* with which SGD is FedAvg */
+    CU_ASSERT_EQUAL(c.plan.momentum, 0.0);
+    CU_ASSERT_EQUAL(
+        fm_dp_epsilon(&(fm_dp_mechanism){ c.plan.noise_multiplier, 1.0, 40, FM_DP_GAUSSIAN, 0 }, 1,
+                      1e-4, &epsilon),
+        FM_OK);
+    CU_ASSERT(epsilon <= 1.0 && epsilon > 0.999);
+    fm_aggregator_config_fini(&c);
+
+    CU_ASSERT_EQUAL_FATAL(load("optimizer: adam", "optimizer: yogi, local_steps: 2", &c), FM_OK);
+    CU_ASSERT_EQUAL(c.plan.optimizer, FM_OPTIMIZER_YOGI);
+    CU_ASSERT_EQUAL(c.plan.learning_rate, 0.05);
+    CU_ASSERT_EQUAL(c.plan.local_rate, 8.0);
+    fm_aggregator_config_fini(&c);
+    CU_ASSERT_EQUAL_FATAL(load("rounds: 40", "rounds: 100, local_steps: 16", &c), FM_OK);
+    CU_ASSERT_EQUAL(c.plan.local_rate, 0.4);
+    fm_aggregator_config_fini(&c);
+    CU_ASSERT_EQUAL_FATAL(load("rounds: 40", "rounds: 40, local_steps: 1", &c), FM_OK);
+    CU_ASSERT_EQUAL(c.plan.local_steps, 0);
+    CU_ASSERT_EQUAL(c.plan.noise, FM_NOISE_DISTRIBUTED);
+    fm_aggregator_config_fini(&c);
+    /* Who asked for shares of noise is told; who did not gets what there must be. */
+    CU_ASSERT_EQUAL(load("  max_units: 2000\ncohort: {nodes: 4, min: 3, quorum: 3, colluders: 1}\n"
+                         "training: {rounds: 40,",
+                         "  max_units: 2000\n  noise: distributed\n"
+                         "cohort: {nodes: 4, min: 3, quorum: 3, colluders: 1}\n"
+                         "training: {rounds: 40, local_steps: 4,",
+                         &c),
+                    FM_EPARSE);
+    CU_ASSERT(says("local_steps need privacy: noise: local"));
+    CU_ASSERT_EQUAL(load("rounds: 40", "rounds: 40, local_steps: 4, correction: scaffold", &c),
+                    FM_EINVAL);
+    CU_ASSERT(says("SGD without momentum"));
+}
+
 static void schedule_encoding_and_counts_are_read(void)
 {
     fm_aggregator_config c;
@@ -277,8 +332,13 @@ static void values_out_of_range_are_refused_with_their_place(void)
         { "colluders: 1", "colluders: 4", "13:50", "between 0 and 3" },
         { "colluders: 1", "colluders: 2", "13:36", "at least 4" },
         { "rounds: 40", "rounds: 0", "14:20", "between 1 and 16384" },
+        { "rounds: 40", "local_steps: 65", "14:25", "between 1 and 64" },
+        { "rounds: 40", "local_rate: 1", "14:24", "local_rate is of local steps" },
+        { "rounds: 40", "proximal: 1", "14:22", "give local_steps" },
+        { "rounds: 40", "correction: scaffold", "14:24", "a round has one step" },
+        { "rounds: 40", "local_steps: 2, correction: saga", "14:40", "use scaffold or none" },
         { "rounds: 40", "rounds: 16385", "14:20", "between 1 and 16384" },
-        { "optimizer: adam", "optimizer: lion", "14:35", "use adam or sgd" },
+        { "optimizer: adam", "optimizer: lion", "14:35", "use adam, sgd or yogi" },
         { "learning_rate: 0.05", "learning_rate: 0", "14:56", "between 1e-09" },
         { "momentum: 0.9", "momentum: 1", "14:72", "between 0 and 0.999999" },
         { "beta2: 0.999", "beta2: 1", "14:84", "between 0 and 0.999999" },
@@ -476,6 +536,7 @@ static const fm_test tests[] = {
     { "everything given is read", everything_given_is_read },
     { "what is left out follows from the case", what_is_left_out_follows_from_the_case },
     { "schedule, encoding and counts are read", schedule_encoding_and_counts_are_read },
+    { "local steps are read and paid for", local_steps_are_read_and_paid_for },
     { "a statistics round is planned where the model can take one",
       a_statistics_round_is_planned_where_the_model_can_take_one },
     { "two loads are two runs", two_loads_are_two_runs },

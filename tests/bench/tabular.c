@@ -13,6 +13,7 @@
 #include "fedmoe/base/cli.h"
 #include "fedmoe/base/log.h"
 #include "fedmoe/model/metrics.h"
+#include "tabular_around.h"
 #include "tabular_logistic.h"
 #include "tabular_train.h"
 
@@ -20,10 +21,10 @@
 #define RIDGE 1.0
 
 typedef struct {
-    uint64_t seeds, first_seed, threads;
+    uint64_t seeds, first_seed, threads, units;
     const char *only, *model;
-    bool balance, no_start;
-    double load_share, balance_rate, router_entropy;
+    bool balance, no_start, around;
+    double load_share, balance_rate, router_entropy, epsilon;
 } bench_options;
 
 typedef struct {
@@ -226,7 +227,10 @@ static int run(const bench_options *o, const char *program)
     bool skipped = false, any = false;
     fm_status st = FM_OK;
 
-    if (o->balance)
+    if (o->around)
+        printf("AUC on held-out records at the defaults, and beside them; mean of %llu seeds\n",
+               (unsigned long long)o->seeds);
+    else if (o->balance)
         printf("Balancing of experts at epsilon 1, mean +- standard error of %llu seeds; counts: "
                "share %g of the clip norm, rate %g; entropy term %g\n",
                (unsigned long long)o->seeds, o->load_share, o->balance_rate, o->router_entropy);
@@ -238,8 +242,10 @@ static int run(const bench_options *o, const char *program)
         if (o->only && strcmp(o->only, tabular_sets[i].name) != 0)
             continue;
         any = true;
-        st = o->balance ? balance(o, &tabular_sets[i], &skipped)
-                        : quality(o, &tabular_sets[i], &skipped);
+        st = o->around    ? tabular_around(&tabular_sets[i], o->seeds, (size_t)o->units,
+                                           (unsigned)o->threads, o->epsilon, &skipped)
+             : o->balance ? balance(o, &tabular_sets[i], &skipped)
+                          : quality(o, &tabular_sets[i], &skipped);
     }
     if (!any)
         st = fm_fail(FM_EINVAL, "%s is no data set of this benchmark", o->only);
@@ -262,6 +268,11 @@ int main(int argc, char **argv)
         { "no-statistics-round", FM_CLI_FLAG, &o.no_start, NULL, "begin with gradients", false, 0,
           0 },
         { "balance", FM_CLI_FLAG, &o.balance, NULL, "ways of balancing the experts", false, 0, 0 },
+        { "around", FM_CLI_FLAG, &o.around, NULL, "half and twice each default", false, 0, 0 },
+        { "epsilon", FM_CLI_DOUBLE, &o.epsilon, "E", "of --around: 1, 8 or 1000; default all",
+          false, 1, 1000 },
+        { "units", FM_CLI_U64, &o.units, "N", "of --around: train on no more (default all)", false,
+          0, 10000000 },
         { "load-share", FM_CLI_DOUBLE, &o.load_share, "S", "of noised counts (default 0.1)", false,
           1e-3, 0.5 },
         { "balance-rate", FM_CLI_DOUBLE, &o.balance_rate, "R", "of the biases (default 0.05)",

@@ -29,6 +29,11 @@ static fm_status choose_model(const tabular_split *data, const tabular_setting *
     return st;
 }
 
+static double times(double v)
+{
+    return v > 0.0 ? v : 1.0;
+}
+
 static fm_status choose_training(const tabular_split *data, const tabular_setting *s, bool center,
                                  tabular_result *r)
 {
@@ -39,6 +44,9 @@ static fm_status choose_training(const tabular_split *data, const tabular_settin
 
     r->delta = given.delta;
     fm_training_defaults(&given, &r->training);
+    r->training.learning_rate *= times(s->rate_times);
+    r->training.clip_norm *= times(s->clip_times);
+    r->training.rounds = (uint64_t)((double)r->training.rounds * times(s->rounds_times));
     if (s->balance == TABULAR_COUNTS) {
         r->training.load_share = s->load_share;
         r->training.balance_rate = s->balance_rate;

@@ -20,7 +20,8 @@ typedef struct {
     double router_entropy;           /* of TABULAR_ENTROPY */
     const char *model;               /* model.yaml, or NULL for the default */
     unsigned threads;
-    bool no_start; /* no statistics round */
+    bool no_start;                               /* no statistics round */
+    double rate_times, clip_times, rounds_times; /* of the defaults; 0 is 1 */
 } tabular_setting;
 
 typedef struct {

@@ -11,10 +11,11 @@ _NAMES = """1 version 2 federation 3 purpose 4 privacy_unit 5 epsilon 6 delta 7 
 23 momentum 24 beta2 25 averaging 26 adam_epsilon 27 run 28 task 29 noise 30 max_unit_rows 31 frozen
 32 query_text 33 encoding 34 schedule 35 warmup 36 final_rate 37 load_groups 38 load_experts
 39 load_share 40 balance_rate 41 clip_quantile 42 clip_rate 43 clip_share 44 start_center
-45 start_count 46 start_bias 47 start_scale 48 model_clip_norm 49 word_bits 50 mask_density""".split()
+45 start_count 46 start_bias 47 start_scale 48 model_clip_norm 49 word_bits 50 mask_density
+70 local_steps 71 local_rate 72 proximal 73 correction""".split()
 _TEXT = {2, 3, 4, 18, 19, 32}
 _BYTES = {20, 27}
-_WHOLE = {1, 10, 11, *range(13, 18), 21, *range(28, 32), 33, 34, 37, 38, *range(44, 47), 49, 50}
+_WHOLE = {1, 10, 11, *range(13, 18), 21, *range(28, 32), 33, 34, 37, 38, *range(44, 47), 49, 50, 70, 73}
 
 
 def _kind(n):
@@ -32,6 +33,11 @@ ALL, DENSE_NODES = 256, 32
 def tail_length(p):
     return (p["load_groups"] * p["load_experts"] + (p["clip_quantile"] > 0)
             + (p["start_scale"] > 0))
+
+
+def steps(p):
+    """Noised sums of a round."""
+    return max(p["local_steps"], 1)
 
 
 def words(p):
@@ -84,7 +90,7 @@ def _ranges(p):
     yield "initial_model", len(p["initial_model"]) == 32
     yield "run", len(p["run"]) == 16
     yield whole("task", 1, 3)
-    yield whole("optimizer", *((1, 2) if training else (3, 3)))
+    yield "optimizer", p["optimizer"] in ((1, 2, 4) if training else (3,))
     yield real("learning_rate", 0, 1e6, True)
     for name in ("momentum", "beta2", "averaging", "warmup", "clip_quantile"):
         yield real(name, 0, 1, open_high=True)
@@ -112,6 +118,15 @@ def _ranges(p):
     yield real("model_clip_norm", 0, 1e6 if evaluation else 0)
     yield "word_bits", p["word_bits"] in (16, 24, 32)
     yield whole("mask_density", 1 if p["max_nodes"] > DENSE_NODES else ALL, ALL)
+    local, corrected = p["local_steps"] > 0, p["correction"] == 1
+    yield whole("local_steps", *((2, 64) if training and p["noise"] == LOCAL and local else (0, 0)))
+    yield real("local_rate", 0, 1e6 if local else 0, open_low=local)
+    yield real("proximal", 0, 1e6 if local else 0)
+    yield "proximal", p["local_rate"] * p["proximal"] <= 1
+    yield whole("correction", 0, 1 if local else 0)
+    yield "correction", not corrected or (
+        p["optimizer"] == 1 and p["schedule"] == 1
+        and p["momentum"] == p["warmup"] == p["clip_quantile"] == 0)
 
 
 def check(p):
@@ -143,7 +158,7 @@ class Lattice:
 
     def __init__(self, p):
         self.clip_norm, self.z, self.nodes = p["clip_norm"], p["noise_multiplier"], p["max_nodes"]
-        self.max_units, self.bits = p["max_units"], p["word_bits"]
+        self.max_units, self.bits, self.times = p["max_units"], p["word_bits"], steps(p)
         local, quorum, colluders = p["noise"] == LOCAL, p["quorum"], p["colluders"]
         self.h = 1 if local else quorum - colluders
         top = 31 - math.frexp(self.clip_norm)[1]  # C 2^f < 2^31
@@ -173,8 +188,9 @@ class Lattice:
 
     def _fits(self, f, e, bits):
         share = self._share(f, e)
-        noise = 14 * share * math.sqrt(float(self.nodes)) + 0.5 * self.nodes
-        return (self.max_units * self._delta(f, e) + noise < 2.0**(bits - 1) - 1
+        sums = float(self.nodes) * self.times
+        noise = 14 * share * math.sqrt(sums) + 0.5 * sums
+        return (self.max_units * float(self.times) * self._delta(f, e) + noise < 2.0**(bits - 1) - 1
                 and share <= self.MOST)
 
     def _exact(self, f):

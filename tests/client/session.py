@@ -108,6 +108,7 @@ class Session:
         hash_ = digests.plan_hash(m["plan"])
         try:
             plan, lattice = plans.approve(m["plan"], self.federation)
+            need(plan["local_steps"] == 0, "local steps, which this client does not make")
             need(plan["purpose"] == self.node.purpose or not self.node.purpose, "another purpose")
         except Refused as e:
             self.channel.say("PlanAnswer", plan_hash=hash_, approved=False, reason=str(e))

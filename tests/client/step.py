@@ -3,7 +3,7 @@ import math
 import struct
 
 import masks
-from plan import tail_length, words
+from plan import steps, tail_length, words
 from wire import need
 
 
@@ -29,9 +29,9 @@ def llround(x):
 
 def check_length(plan, lattice, of, n, survivors, values):
     stays = math.sqrt(sum(s * s for _, s in of[:masks.kept(of, n, survivors)]))
-    root = math.sqrt(len(values))
-    most = (plan["max_units"] * lattice.delta + math.sqrt(survivors) * stays * (root + 12)
-            + survivors * 0.5 * root)
+    root, sums = math.sqrt(len(values)), float(survivors) * steps(plan)
+    most = (plan["max_units"] * float(steps(plan)) * lattice.delta
+            + math.sqrt(sums) * stays * (root + 12) + sums * 0.5 * root)
     need(math.sqrt(sum(v * v for v in values)) <= most * (1 + 1e-9), "a sum that is too long")
 
 
@@ -41,7 +41,7 @@ class Optimizer:
         self.tail = tail_length(plan)
         self.m = [0.0] * len(self.state)
         self.v = [0.0] * len(self.state)
-        self.divisor = plan["sampling_rate"] * plan["expected_units"]
+        self.divisor = plan["sampling_rate"] * plan["expected_units"] * float(steps(plan))
         self.rounds = plan["rounds"] - (plan["start_scale"] > 0)
         self.ordinary = self.averaged = 0
         self.average = [0.0] * len(self.state)
@@ -78,6 +78,7 @@ class Optimizer:
         c = math.sqrt(2) / (p["clip_norm"] * self.divisor)
         s = c * p["noise_multiplier"] * p["clip_norm"]
         s *= math.sqrt(p["max_nodes"]) if p["noise"] == 2 else 1
+        s *= math.sqrt(steps(p))
         at, count = p["start_center"], p["start_count"]
         m = [c * x for x in total[at:at + count]]
         square = sum(x * x for x in m)
@@ -103,7 +104,11 @@ class Optimizer:
                 move = m
             else:
                 m = p["momentum"] * self.m[i] + (1 - p["momentum"]) * g
-                v = p["beta2"] * self.v[i] + (1 - p["beta2"]) * g * g
+                v, part = self.v[i], 1 - p["beta2"]
+                if p["optimizer"] == 4:
+                    v += part * (g * g) * ((v < g * g) - (v > g * g))
+                else:
+                    v = p["beta2"] * v + part * g * g
                 self.v[i] = f32(v)
                 move = (m / (1 - p["momentum"]**t)) / (math.sqrt(v / (1 - p["beta2"]**t))
                                                        + p["adam_epsilon"])

@@ -3,7 +3,7 @@
 extern const fm_test_suite fm_suite_dp_accountant, fm_suite_dp_accountant_vectors,
     fm_suite_dp_audit, fm_suite_dp_encode, fm_suite_dp_lattice, fm_suite_dp_ledger,
     fm_suite_dp_ledger_crash, fm_suite_dp_ledger_import, fm_suite_dp_ledger_tamper,
-    fm_suite_dp_mask, fm_suite_dp_mask_attacks, fm_suite_dp_mask_graph,
+    fm_suite_dp_local, fm_suite_dp_mask, fm_suite_dp_mask_attacks, fm_suite_dp_mask_graph,
     fm_suite_dp_mask_graph_attacks, fm_suite_dp_mask_kernels, fm_suite_dp_mask_keys,
     fm_suite_dp_noise, fm_suite_dp_noise_exact, fm_suite_dp_noise_seed, fm_suite_dp_pld,
     fm_suite_dp_program, fm_suite_dp_query, fm_suite_dp_query_noise, fm_suite_dp_rounding,
@@ -41,6 +41,7 @@ int main(int argc, char **argv)
         fm_suite_dp_surplus,
         fm_suite_dp_uniform,
         fm_suite_dp_tradeoff,
+        fm_suite_dp_local,
         fm_suite_dp_width,
     };
 

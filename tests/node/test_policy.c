@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fedmoe/node/config.h"
+#include "policy_internal.h"
 #include "run_internal.h"
 #include "suites.h"
 #include "world.h"
@@ -177,6 +178,53 @@ REFUSAL(words_in_which_a_sum_could_wrap, FM_EPERM, "word_bits 16", {
     d->plan.word_bits = 16;
     d->plan.max_units = 100000;
 })
+
+static void set_local(desk *d, uint32_t steps)
+{
+    d->plan.noise = FM_NOISE_LOCAL;
+    d->plan.local_steps = steps;
+    d->plan.local_rate = 0.1;
+}
+
+REFUSAL(local_steps_that_the_noise_was_not_calibrated_for, FM_EPERM, "over 40 steps",
+        { set_local(d, 2); })
+
+/** A round of K local steps is K releases, to the plan, to the ledger, and to what is left. */
+static void a_round_of_local_steps_costs_each_of_them(void)
+{
+    fm_dp_mechanism round;
+    double whole = 0.0;
+    desk d;
+
+    open_desk(&d);
+    set_local(&d, 4);
+    d.plan.rounds = 5; /* 20 steps, for which the noise is */
+    CU_ASSERT_EQUAL(check(&d), FM_OK);
+    round = fm_node_policy_mechanism(&d.plan, 1);
+    CU_ASSERT_EQUAL(round.count, 4);
+    round = fm_node_policy_mechanism(&d.plan, 5);
+    CU_ASSERT_EQUAL(fm_dp_epsilon(&round, 1, 1e-4, &whole), FM_OK);
+    CU_ASSERT(whole <= 1.0 && whole > 0.999);
+    /* Three rounds are paid: the other two still fit, to the last of their steps. */
+    take_hash(&d);
+    {
+        const fm_ledger_budget wide = { 1e6, 1e-4 };
+        fm_ledger_entry e = { .data_set = DATA_SET,
+                              .federation = FEDERATION,
+                              .purpose = g_purpose,
+                              .plan = d.hash,
+                              .mechanism = fm_node_policy_mechanism(&d.plan, 1) };
+
+        for (e.round = 1; e.round <= 3; e.round++)
+            CU_ASSERT_EQUAL(fm_ledger_charge(d.ledger, &e, &wide), FM_OK);
+        CU_ASSERT_EQUAL(check(&d), FM_OK);
+        e.plan.bytes[0] ^= 1; /* of another plan: one step more, and they do not */
+        e.mechanism.count = 1;
+        CU_ASSERT_EQUAL(fm_ledger_charge(d.ledger, &e, &wide), FM_OK);
+        CU_ASSERT_EQUAL(check(&d), FM_EBUDGET);
+    }
+    fm_ledger_close(&d.ledger);
+}
 
 /** Of 40 nodes, half and two of whom are enough for a sum. */
 static void set_many(desk *d, uint32_t density)
@@ -401,6 +449,9 @@ static const fm_test tests[] = {
       a_quorum_below_the_cohort },
     { "less noise than the stated epsilon needs is refused", less_noise_than_stated },
     { "more rounds than the noise was calibrated for are refused", more_rounds_than_calibrated },
+    { "local steps that the noise was not calibrated for are refused",
+      local_steps_that_the_noise_was_not_calibrated_for },
+    { "a round of local steps costs each of them", a_round_of_local_steps_costs_each_of_them },
     { "no noise is refused", no_noise },
     { "masks too few to hold together are refused", masks_too_few_to_hold_together },
     { "masks that are nearly enough are refused", masks_that_are_nearly_enough },

@@ -130,6 +130,80 @@ static void whole_fields_have_their_ranges(void)
     }
 }
 
+static fm_plan local_plan(void)
+{
+    fm_plan p = sample_plan();
+
+    p.noise = FM_NOISE_LOCAL;
+    p.optimizer = FM_OPTIMIZER_SGD;
+    p.momentum = 0.0;
+    p.local_steps = 4;
+    p.local_rate = 0.5;
+    p.proximal = 2.0;
+    p.correction = FM_CORRECTION_SCAFFOLD;
+    return p;
+}
+
+static void local_steps_have_local_noise_and_all_their_fields(void)
+{
+    fm_plan p = local_plan();
+
+    CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
+    for (uint32_t steps = 0; steps <= 65; steps++) {
+        p.local_steps = steps;
+        CU_ASSERT_TRUE(steps >= 2 && steps <= 64 ? fm_plan_check(&p) == FM_OK
+                       : steps == 0              ? bad(&p, "local_rate")
+                                                 : bad(&p, "local_steps"));
+    }
+#define CHANGED(field, value, name)    \
+    do {                               \
+        p = local_plan();              \
+        p.field = value;               \
+        CU_ASSERT_TRUE(bad(&p, name)); \
+    } while (0)
+    CHANGED(noise, FM_NOISE_DISTRIBUTED, "full noise"); /* the point of it all */
+    CHANGED(local_rate, 0.0, "local_rate");
+    CHANGED(local_rate, 1.1e6, "local_rate");
+    CHANGED(local_rate, NAN, "local_rate");
+    CHANGED(proximal, -0.1, "proximal");
+    CHANGED(proximal, 2.1, "proximal"); /* a step would go beyond the server's model */
+    CHANGED(correction, (fm_correction)2, "correction");
+    CHANGED(optimizer, FM_OPTIMIZER_ADAM, "SCAFFOLD");
+    CHANGED(momentum, 0.1, "SCAFFOLD");
+    CHANGED(schedule, FM_SCHEDULE_LINEAR, "SCAFFOLD");
+    CHANGED(warmup, 0.1, "SCAFFOLD");
+#undef CHANGED
+    p = local_plan();
+    p.clip_quantile = 0.5;
+    p.clip_share = 0.1;
+    CU_ASSERT_TRUE(bad(&p, "SCAFFOLD"));
+    p.correction = FM_CORRECTION_NONE;
+    CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
+    p = sample_plan();
+    p.proximal = 1.0;
+    CU_ASSERT_TRUE(bad(&p, "without local_steps"));
+}
+
+/* A plan without local steps has the bytes that it had before there were any. */
+static void plans_with_and_without_local_steps_are_read_back(void)
+{
+    for (int local = 0; local < 2; local++) {
+        fm_plan p = local ? local_plan() : sample_plan(), got = { .epsilon = 0 };
+        fm_buf b = { 0 };
+
+        fm_buf_init(&b, FM_MAX_PLAN_BYTES);
+        CU_ASSERT_EQUAL_FATAL(fm_plan_encode(&p, &b), FM_OK);
+        CU_ASSERT_EQUAL(memmem(b.data, b.len, "\xb0\x04\x04", 3) != NULL, local); /* field 70 */
+        CU_ASSERT_EQUAL_FATAL(fm_plan_decode(b.data, b.len, &got), FM_OK);
+        CU_ASSERT_EQUAL(got.local_steps, p.local_steps);
+        CU_ASSERT_EQUAL(got.local_rate, p.local_rate);
+        CU_ASSERT_EQUAL(got.proximal, p.proximal);
+        CU_ASSERT_EQUAL(got.correction, p.correction);
+        fm_plan_fini(&got);
+        fm_buf_fini(&b);
+    }
+}
+
 /* Which density is enough is dp's affair. */
 static void more_than_32_nodes_may_have_fewer_masks(void)
 {
@@ -355,6 +429,10 @@ static const fm_test tests[] = {
     { "real fields have their ranges", real_fields_have_their_ranges },
     { "no noise needs an epsilon that says so", no_noise_needs_an_epsilon_that_says_so },
     { "whole fields have their ranges", whole_fields_have_their_ranges },
+    { "local steps have local noise and all their fields",
+      local_steps_have_local_noise_and_all_their_fields },
+    { "plans with and without local steps are read back",
+      plans_with_and_without_local_steps_are_read_back },
     { "more than 32 nodes may have fewer masks", more_than_32_nodes_may_have_fewer_masks },
     { "the tail and what fills it belong together", the_tail_and_what_fills_it_belong_together },
     { "a statistics round has all its fields or none",

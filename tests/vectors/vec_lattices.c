@@ -25,6 +25,20 @@ static const fm_dp_lattice_spec specs[] = {
       .nodes = 5,
       .quorum = 4,
       .local = true },
+    { .clip_norm = 0.3,
+      .noise_multiplier = 2.5,
+      .max_units = 500,
+      .nodes = 5,
+      .quorum = 4,
+      .local = true,
+      .steps = 4 },
+    { .clip_norm = 1.0,
+      .noise_multiplier = 20.0,
+      .max_units = 100000,
+      .nodes = 100,
+      .quorum = 60,
+      .local = true,
+      .steps = 64 },
     { .clip_norm = 1.0,
       .noise_multiplier = 1.0,
       .max_units = 400,
@@ -82,11 +96,11 @@ void vec_put_lattices(json_t *list)
 
         spec.encoding = i % 2 ? FM_DP_FAST : FM_DP_EXACT;
         spec.word_bits = 16 + 8 * (unsigned)(i / 2 % 3);
-        j = json_pack("{s:f,s:f,s:i,s:i,s:i,s:i,s:i,s:i,s:i}", "clip_norm", spec.clip_norm,
+        j = json_pack("{s:f,s:f,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i}", "clip_norm", spec.clip_norm,
                       "noise_multiplier", spec.noise_multiplier, "max_nodes", (int)spec.nodes,
                       "quorum", (int)spec.quorum, "colluders", (int)spec.colluders, "max_units",
                       (int)spec.max_units, "noise", spec.local ? 2 : 1, "encoding", i % 2 ? 2 : 1,
-                      "word_bits", (int)spec.word_bits);
+                      "word_bits", (int)spec.word_bits, "local_steps", (int)spec.steps);
         json_object_set_new(j, "lattice",
                             fm_dp_lattice_make(&spec, &l) == FM_OK ? vec_lattice(&l) : json_null());
         json_array_append_new(list, j);

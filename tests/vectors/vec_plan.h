@@ -17,6 +17,7 @@ fm_plan vec_plan_evaluation(void);
 /** As the first, for 200 nodes, with the masks that are enough. */
 fm_plan vec_plan_many(void);
 /** That of round.json: three nodes, two rounds, VEC_RUN_WORDS parameters. @param model  its hash. */
+fm_plan vec_plan_local(void);
 fm_plan vec_plan_run(const fm_hash *model, unsigned word_bits);
 
 /** e, how much finer the units' lattice is, and what goes with it. */

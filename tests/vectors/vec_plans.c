@@ -26,6 +26,21 @@ fm_plan vec_plan_fast(void)
     return p;
 }
 
+fm_plan vec_plan_local(void)
+{
+    fm_plan p = vec_plan_exact();
+
+    p.noise = FM_NOISE_LOCAL;
+    p.optimizer = FM_OPTIMIZER_SGD;
+    p.momentum = 0.0;
+    p.local_steps = 16;
+    p.local_rate = 0.5;
+    p.proximal = 0.125;
+    p.correction = FM_CORRECTION_SCAFFOLD;
+    p.word_bits = 24;
+    return p;
+}
+
 static fm_plan query(void)
 {
     fm_plan p = vec_plan_exact();
@@ -133,6 +148,10 @@ static const struct {
     AT(model_clip_norm, REAL),
     AT(word_bits, WHOLE),
     AT(mask_density, WHOLE),
+    AT(local_steps, WHOLE),
+    AT(local_rate, REAL),
+    AT(proximal, REAL),
+    AT(correction, WHOLE),
 };
 #define NUMBERS (sizeof numbers / sizeof numbers[0])
 
@@ -251,6 +270,28 @@ static const change changes[] = {
     { "exact", "parameters", 1073741825 },
     { "exact", "optimizer", 3 },
     { "exact", "optimizer", 4 },
+    { "exact", "optimizer", 5 },
+    { "exact", "local_steps", 2 },
+    { "exact", "local_rate", 0.5 },
+    { "exact", "proximal", 0.5 },
+    { "exact", "correction", 1 },
+    { "local", "local_steps", 0 },
+    { "local", "local_steps", 1 },
+    { "local", "local_steps", 2 },
+    { "local", "local_steps", 64 },
+    { "local", "local_steps", 65 },
+    { "local", "local_rate", 0.0 },
+    { "local", "local_rate", 8.0 },
+    { "local", "local_rate", 8.5 },
+    { "local", "proximal", 2.0 },
+    { "local", "proximal", 2.5 },
+    { "local", "correction", 0 },
+    { "local", "correction", 2 },
+    { "local", "noise", 1 },
+    { "local", "momentum", 0.5 },
+    { "local", "optimizer", 2 },
+    { "local", "schedule", 2 },
+    { "local", "warmup", 0.1 },
     { "exact", "learning_rate", 0.0 },
     { "exact", "momentum", 1.0 },
     { "exact", "beta2", 1.0 },
@@ -340,6 +381,7 @@ static const struct {
     { "statistics", vec_plan_statistics },
     { "evaluation", vec_plan_evaluation },
     { "many", vec_plan_many },
+    { "local", vec_plan_local },
 };
 
 static void put_changes(json_t *list)

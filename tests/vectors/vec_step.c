@@ -90,6 +90,11 @@ json_t *vec_steps(void)
     both.start_bias = 0;
     both.schedule = FM_SCHEDULE_CONSTANT;
     put_case(list, "Adam, constant, tail, a center that does not move, and mean", &both);
+    adam.optimizer = FM_OPTIMIZER_YOGI;
+    put_case(list, "Yogi, linear, with warmup and mean", &adam);
+    tail.local_steps = 4;
+    tail.local_rate = 0.5;
+    put_case(list, "of 4 local steps, with tail and statistics round", &tail);
     sum = small(vec_plan_evaluation());
     sum.frozen = 9;
     put_case(list, "sum", &sum);

@@ -24,6 +24,8 @@
  *              final_rate: 0.1,
  *              balance: {share: 0.1, rate: 0.02}}      # each key, and all of it: by
  *                                                      # optim/defaults.h
+ *              # and in `training` local_steps: 4, local_rate: 2, proximal: 0.01,
+ *              # correction: scaffold                  # default: one step a round
  *   timeouts: {join_s: 60, round_s: 30}                  # the defaults
  *   keep_updates: false                  # default; true: masked updates and released seeds of each
  *                                        # finished round stay in updates/, for the audit bundle
@@ -39,7 +41,7 @@
  *   query: query.yaml                    # what is asked (dp/query.h); beside this file
  *   schema: schema.yaml                  # statistics: of the records; instead of `model`
  *
- * The noise multiplier is calibrated from privacy and rounds; it cannot be set by hand, but for
+ * The noise multiplier is calibrated from privacy, rounds and local steps; it cannot be set by hand, but for
  * `insecure_noise_multiplier`, which is refused unless epsilon is 1000 (tests without privacy).
  */
 #ifndef FEDMOE_AGGREGATOR_CONFIG_H

@@ -47,6 +47,8 @@ typedef struct {
     uint32_t quorum;
     uint32_t colluders;
     bool local;
+    uint32_t
+        steps; /* noised sums that a node adds up for one update: more than 1 as local.h says */
 } fm_dp_lattice;
 
 typedef struct {
@@ -59,7 +61,11 @@ typedef struct {
     bool local;              /* each node's noise is the counted one by itself */
     fm_dp_encoding encoding;
     unsigned word_bits; /* 16, 24 or 32; 0, where nothing travels, is 32 */
+    uint32_t steps; /* 0 is 1; at most FM_DP_LOCAL_STEPS_MAX; more than 1 of local noise alone */
 } fm_dp_lattice_spec;
+
+/** Most steps of one update: far more than are of use (docs/guide-coordinator.md). */
+#define FM_DP_LOCAL_STEPS_MAX 64u
 
 /** Most steps of a unit in FAST; finer ones would buy nothing (docs/privacy.md, section 2). */
 #define FM_DP_FAST_STEPS ((int64_t)1 << 20)
@@ -74,7 +80,7 @@ typedef struct {
  * The wire's: scale is that, or the largest smaller power of two at which no honest sum wraps in
  * word_bits; shift is between the two. No honest sum wraps when
  *   max_units units + 14 sigma of the sum of all nodes' noise + 1/2 for the rounding of each,
- * in absolute value, stay below 2^(word_bits - 1); the noise is beyond with probability below 2^-139
+ * units and roundings once and the noise's variance once for each of the steps, in absolute value, stay below 2^(word_bits - 1); the noise is beyond with probability below 2^-139
  * in a coordinate, and a sum that wraps costs the round, not privacy (docs/privacy.md, section 2).
  * Each share's variance is sigma_counted^2 / (quorum - colluders).
  * noise_multiplier 0 (no privacy; tests) gives sigma_share 0.

@@ -38,7 +38,7 @@ typedef struct {
     const char *purpose;    /* 1..255 bytes: "training heart-disease" */
     fm_hash plan;
     uint64_t round;
-    fm_dp_mechanism mechanism; /* count is 1 for a round */
+    fm_dp_mechanism mechanism; /* count is 1 for a round, or its local steps */
     const char *unit;          /* the privacy unit: a column, 1..63 bytes; NULL: "record" */
 } fm_ledger_entry;
 

@@ -36,12 +36,21 @@ typedef struct {
     void (*keepalive)(void *ctx);
     void *keepalive_ctx;
     fm_dp_canaries *canaries; /* NULL but in an audit (node/audit.h): added after the records */
+    const float *correction;  /* of local steps: SCAFFOLD's c - c_u, float32[parameters]; or NULL */
 } fm_node_step_input;
 
 /** @param out the only thing that may leave; owned by the caller.
  *  FM_EINVAL also for a round with fewer participants than the plan's quorum. */
 FM_NODISCARD fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in,
                                         fm_dp_release **out);
+/**
+ * Of a plan with local steps: the mean of the last run's noised gradients, float32[parameters],
+ * borrowed until the next run. NULL without local steps, or when there were no gradients (the
+ * statistics round). Whoever keeps it has charged the round first: until then nothing paid for it.
+ */
+const float *fm_node_step_mean(const fm_node_step *s);
+/** TESTS ONLY: this node's own model after the last run's local steps, float32[parameters]. */
+const float *fm_node_step_moved_for_tests(const fm_node_step *s);
 /** Threads that training takes; 1 for a query. */
 unsigned fm_node_step_threads(const fm_node_step *s);
 /** What the plan's state vector ends in. */

@@ -41,6 +41,10 @@ void fm_training_defaults(const fm_training_case *c, fm_training *out);
 /** For a language model: docs/text.md, "Fine-tuning". Of the case only units and no_privacy matter.
  * The same for every epsilon; without privacy more rounds, of fewer units each. */
 void fm_training_text_defaults(const fm_training_case *c, fm_training *out);
+/** The rate of local steps on a table's records: what all of them together go is about the same,
+ *  however many there are. docs/model.md, "Local steps".
+ *  @param steps  of a round, >= 2. @param rounds  >= 1. */
+double fm_training_local_rate(uint64_t steps, uint64_t rounds);
 /** For all weights of a small language model that learns from texts which are not private, units
  * being sequences: docs/edge.md, "Distillation". */
 void fm_training_student_defaults(const fm_training_case *c, fm_training *out);

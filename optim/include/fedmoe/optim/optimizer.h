@@ -15,7 +15,12 @@
 #include "fedmoe/base/status.h"
 
 /** SUM adds the sum of each step as it is: the answer of a query. */
-typedef enum { FM_OPTIM_SGD = 1, FM_OPTIM_ADAM = 2, FM_OPTIM_SUM = 3 } fm_optim_rule;
+typedef enum {
+    FM_OPTIM_SGD = 1,
+    FM_OPTIM_ADAM = 2,
+    FM_OPTIM_SUM = 3,
+    FM_OPTIM_YOGI = 4
+} fm_optim_rule;
 
 /** The learning rate over the rounds, after the warmup. */
 typedef enum { FM_OPTIM_CONSTANT = 1, FM_OPTIM_LINEAR = 2, FM_OPTIM_COSINE = 3 } fm_optim_schedule;
@@ -64,7 +69,7 @@ typedef struct {
     uint64_t averaged;     /* how many have */
     float *weights;        /* [n] owned */
     float *m, *v;          /* [n] owned; m NULL for SGD without momentum and SUM, v for all but
-                              Adam; of no use for the tail */
+                              Adam and Yogi; of no use for the tail */
     double *average;       /* [n] owned: sum of the averaged weights; NULL when averaging is 0 */
     float *next_tail, *tail_sum; /* [tail] owned, scratch; NULL when there is no tail */
     float *start_sum;            /* [start_count] likewise, without a statistics round */
@@ -98,6 +103,8 @@ double fm_optimizer_clip_ratio(const fm_optimizer *o, const float *state);
  *   SGD   m = momentum m + g;  w = w - rate m
  *   Adam  m = momentum m + (1 - momentum) g;  v = beta2 v + (1 - beta2) g^2
  *         w = w - rate (m / (1 - momentum^t)) / (sqrt(v / (1 - beta2^t)) + adam_epsilon)
+ *   Yogi  as Adam, but v = v - (1 - beta2) sign(v - g^2) g^2: however small gradients become, v
+ *         falls by no more than it would have risen
  *   SUM   w = w + the sum, as it is (averaging does not apply)
  *
  * In the tail, with the sum's own values there:
@@ -121,7 +128,9 @@ double fm_optimizer_clip_ratio(const fm_optimizer *o, const float *state);
  *
  * @return FM_OK; FM_EINVAL another n; FM_ENONFINITE a NaN or infinity in the gradient, or a step
  *         that would leave the float32 numbers. On error all is unchanged.
- * @source Adam: Kingma and Ba 2015, arXiv:1412.6980, Algorithm 1; averaging: Polyak and Juditsky
+ * @source Adam: Kingma and Ba 2015, arXiv:1412.6980, Algorithm 1; Yogi: Zaheer et al. 2018, NeurIPS
+ *         31, Algorithm 2, as a federation's server Reddi et al. 2021, arXiv:2003.00295, Algorithm 2,
+ *         here with Adam's correction for the zeros that m and v begin with; averaging: Polyak and Juditsky
  *         1992; balancing: Wang et al. 2024, arXiv:2408.15664, with the error in proportion instead
  *         of its sign, which noise would make as large as any; clip norm: Andrew et al. 2021,
  *         arXiv:1905.03871, section 2.2 (votes of +-1 instead of 0 and 1 halve the sensitivity);

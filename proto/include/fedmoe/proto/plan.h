@@ -14,7 +14,8 @@
 typedef enum {
     FM_OPTIMIZER_SGD = 1,
     FM_OPTIMIZER_ADAM = 2,
-    FM_OPTIMIZER_SUM = 3
+    FM_OPTIMIZER_SUM = 3,
+    FM_OPTIMIZER_YOGI = 4
 } fm_optimizer_kind;
 
 /** What a round's sum is of: clipped gradients, or what dp/query.h makes of a unit. */
@@ -33,7 +34,12 @@ typedef enum {
     FM_SCHEDULE_COSINE = 3
 } fm_schedule;
 
+/** What a local step adds to its gradient: docs/model.md, "Local steps". */
+typedef enum { FM_CORRECTION_NONE = 0, FM_CORRECTION_SCAFFOLD = 1 } fm_correction;
+
 #define FM_UNIT_RECORD "record"
+/** Most local steps of a round; dp has the same bound. */
+#define FM_PLAN_LOCAL_STEPS_MAX 64u
 
 #define FM_PURPOSE_MAX 255
 #define FM_PLAN_DENSITY_ALL 256u
@@ -100,6 +106,13 @@ typedef struct {
     uint32_t mask_density; /* 1..256: of 256 pairs so many share a mask, by chance; 256 up to
                               FM_PLAN_DENSE_NODES max_nodes. dp says how many are enough */
     uint8_t run[FM_SESSION_BYTES]; /* random: two runs of the same figures are two plans */
+    /* Local steps: an update is the sum of so many noised sums, between which a node moves its own
+     * model. All four are 0 in a plan without, whose rounds have one step. */
+    uint32_t local_steps;     /* 0, or for training with noise LOCAL 2..FM_PLAN_LOCAL_STEPS_MAX */
+    double local_rate;        /* (0, 1e6] with local steps */
+    double proximal;          /* [0, 1e6]; times local_rate at most 1 */
+    fm_correction correction; /* SCAFFOLD: with SGD without momentum at a constant rate, and a fixed
+                                 clip norm */
 } fm_plan;
 
 /** Every range above, and the relations between fields. FM_EINVAL naming field and bound. */
@@ -119,6 +132,17 @@ uint32_t fm_plan_piece_bytes(const fm_plan *p);
 static inline uint32_t fm_plan_update_words(const fm_plan *p)
 {
     return p->parameters - p->frozen;
+}
+/** Noised sums of one round: what the ledger is charged for. */
+static inline uint32_t fm_plan_steps(const fm_plan *p)
+{
+    return p->local_steps > 1 ? p->local_steps : 1;
+}
+/** Units that one node is taken to sum in a step: its part of those that are expected, whatever its
+ *  own number is, which nothing may depend on that is not noised (docs/privacy.md, "Local steps"). */
+static inline double fm_plan_local_units(const fm_plan *p)
+{
+    return p->sampling_rate * p->expected_units / p->max_nodes;
 }
 /** Bytes of one update. */
 static inline size_t fm_plan_update_bytes(const fm_plan *p)
