@@ -249,8 +249,8 @@ static json_t *answer_json(const fm_node_driver *d, const char *answer, const ch
     fm_clock_format(fm_clock_wall_s(), offered, sizeof offered);
     return json_pack("{s:b s:s s:s s:s s:I s:I s:s}", "approved", strcmp(answer, "approved") == 0,
                      "answer", answer, "reason", why, "offered", offered, "records",
-                     (json_int_t)fm_node_driver_records(d), "step_ms", (json_int_t)d->plan.step_ms, "bytes",
-                     bytes);
+                     (json_int_t)fm_node_driver_records(d), "step_ms", (json_int_t)d->plan.step_ms,
+                     "bytes", bytes);
 }
 
 static fm_status plan_base64(const fm_plan *plan, char **out)
