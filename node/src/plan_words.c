@@ -174,8 +174,10 @@ static fm_status say_noise(const json_t *j, fm_buf *t)
 
     if (!(z > 0.0))
         return fm_buf_printf(t, "NO NOISE is added: nothing of this plan is private.");
-    st = fm_words_noise(t, fm_cmd_text(j, "noise"), fm_cmd_whole(j, "quorum"),
-                        fm_cmd_whole(j, "colluders"));
+    st = fm_words_noise(
+        t, fm_cmd_text(j, "noise"),
+        fm_cmd_whole(j, fm_cmd_whole(j, "robust_groups") > 0 ? "robust_quorum" : "quorum"),
+        fm_cmd_whole(j, "colluders"));
     if (st != FM_OK)
         return st;
     return fm_buf_printf(t,
@@ -189,10 +191,19 @@ static fm_status say_hiding(const json_t *j, fm_buf *t)
     const fm_words_graph graph = { .density = fm_cmd_whole(j, "mask_density"),
                                    .nodes = fm_cmd_whole(j, "max_nodes"),
                                    .quorum = fm_cmd_whole(j, "quorum"),
-                                   .colluders = fm_cmd_whole(j, "colluders") };
+                                   .colluders = fm_cmd_whole(j, "colluders"),
+                                   .groups = fm_cmd_whole(j, "robust_groups") > 0 };
+    const fm_words_groups groups = { .groups = fm_cmd_whole(j, "robust_groups"),
+                                     .quorum = fm_cmd_whole(j, "robust_quorum"),
+                                     .colluders = fm_cmd_whole(j, "colluders"),
+                                     .trim = fm_cmd_whole(j, "robust_trim"),
+                                     .mean = fm_cmd_text(j, "robust_mean"),
+                                     .local = strcmp(fm_cmd_text(j, "noise"), "local") == 0 };
     fm_status st = say_noise(j, t);
 
-    return st == FM_OK ? fm_words_masks(t, &graph) : st;
+    if (st == FM_OK)
+        st = fm_words_masks(t, &graph);
+    return st == FM_OK ? fm_words_groups_of(t, &groups) : st;
 }
 
 static fm_status say_cost(const json_t *j, const fm_plan_means *m, fm_buf *t)

@@ -24,6 +24,8 @@
  *              final_rate: 0.1,
  *              balance: {share: 0.1, rate: 0.02}}      # each key, and all of it: by
  *                                                      # optim/defaults.h
+ *   robust: {groups: 5, mean: median}    # default: none, one sum of all. Or mean: trimmed, trim: 1;
+ *                                        # or geometric; quorum: fewest survivors of a group
  *   timeouts: {join_s: 60, round_s: 30}                  # the defaults
  *   keep_updates: false                  # default; true: masked updates and released seeds of each
  *                                        # finished round stay in updates/, for the audit bundle
