@@ -51,6 +51,12 @@ static fm_status section(fm_buf *out, const char *heading, fm_buf *text, fm_stat
     return st;
 }
 
+/** Survivors of one sum, at least. */
+static long long fewest(const json_t *j)
+{
+    return fm_cmd_whole(j, fm_cmd_whole(j, "robust_groups") > 0 ? "robust_quorum" : "quorum");
+}
+
 static fm_status say_who(const json_t *j, fm_buf *t)
 {
     return fm_buf_printf(
@@ -58,7 +64,7 @@ static fm_status say_who(const json_t *j, fm_buf *t)
         "Federation '%s': up to %lld institutions. A round starts with at least %lld of them, and "
         "nothing but sums over at least %lld can be read.",
         fm_cmd_text(j, "federation"), fm_cmd_whole(j, "max_nodes"), fm_cmd_whole(j, "min_cohort"),
-        fm_cmd_whole(j, "quorum"));
+        fewest(j));
 }
 
 static bool is_of_texts(const json_t *j)

@@ -143,11 +143,12 @@ fm_status fm_words_masks(fm_buf *out, const fm_words_graph *g)
 static long long robust_mean(const fm_words_groups *g, const char **name)
 {
     if (strcmp(g->mean, "trimmed") == 0) {
-        *name = "in each coordinate the mean without the lowest and the highest";
+        *name = "in each coordinate, the mean without the lowest and the highest";
         return g->trim;
     }
-    *name = strcmp(g->mean, "geometric") == 0 ? "the point that is nearest to all of them together"
-                                              : "in each coordinate the one in the middle";
+    *name = strcmp(g->mean, "geometric") == 0
+                ? "the point that is nearest to all of them together"
+                : "in each coordinate, the one in the middle";
     return (g->groups - 1) / 2;
 }
 
@@ -166,7 +167,8 @@ fm_status fm_words_groups_of(fm_buf *out, const fm_words_groups *g)
         "the sum "
         "of each group, not one of all: of %lld nodes at least, two of them honest if no more than "
         "%lld "
-        "collude. It goes on with %s, so that %lld group%s in which a node sends what is no honest "
+        "collude. From these it makes one: %s; so %lld group%s in which a node sends what is no "
+        "honest "
         "update cannot carry the model away. A unit is in one group's sum only, so it costs no "
         "more "
         "epsilon.",
