@@ -146,9 +146,8 @@ static long long robust_mean(const fm_words_groups *g, const char **name)
         *name = "in each coordinate, the mean without the lowest and the highest";
         return g->trim;
     }
-    *name = strcmp(g->mean, "geometric") == 0
-                ? "the point that is nearest to all of them together"
-                : "in each coordinate, the one in the middle";
+    *name = strcmp(g->mean, "geometric") == 0 ? "the point that is nearest to all of them together"
+                                              : "in each coordinate, the one in the middle";
     return (g->groups - 1) / 2;
 }
 

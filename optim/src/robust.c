@@ -4,7 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define FLOOR 1e-6
+#define FLOOR 1e-6  /* of the middle distance */
+#define LEAST 1e-12 /* of the longest: sums may be alike */
 /* sqrt(pi / 2): the deviation of a median of many normal numbers over that of their mean. */
 #define MEDIAN_OVER_MEAN 1.2533141373155003
 
@@ -138,23 +139,68 @@ static void distances(const fm_robust *r, const between *b, double *out)
         out[i] = sqrt(fmax(out[i] - 0.5 * all, 0.0));
 }
 
+static double middle_of(const double *d, uint32_t n)
+{
+    double sorted[FM_ROBUST_SUMS_MAX];
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t j = i;
+
+        for (; j > 0 && sorted[j - 1] > d[i]; j--)
+            sorted[j] = sorted[j - 1];
+        sorted[j] = d[i];
+    }
+    return sorted[n / 2];
+}
+
+static void weigh_by(fm_robust *r, const double *d, double least)
+{
+    double total = 0.0;
+
+    for (uint32_t i = 0; i < r->sums; i++)
+        total += r->weights[i] = 1.0 / fmax(d[i], least);
+    for (uint32_t i = 0; i < r->sums; i++)
+        r->weights[i] /= total;
+}
+
+/* The sum that is nearest to all: from there no step has far to go, whatever the others hold. Its own
+ * weight is that of its nearest neighbour. */
+static void begin(const fm_robust *r, const between *b, double *d)
+{
+    uint32_t best = 0;
+    double shortest = INFINITY, nearest = INFINITY;
+
+    for (uint32_t i = 0; i < r->sums; i++) {
+        double all = 0.0;
+
+        for (uint32_t j = 0; j < r->sums; j++)
+            all += sqrt(b->of[i][j]);
+        if (all < shortest) {
+            shortest = all;
+            best = i;
+        }
+    }
+    for (uint32_t i = 0; i < r->sums; i++) {
+        d[i] = sqrt(b->of[best][i]);
+        if (i != best)
+            nearest = fmin(nearest, d[i]);
+    }
+    d[best] = nearest;
+}
+
 static void weigh(fm_robust *r, const between *b)
 {
     double d[FM_ROBUST_SUMS_MAX], most = 0.0;
 
-    for (uint32_t i = 0; i < r->sums; i++) {
-        r->weights[i] = 1.0 / (double)r->sums;
+    begin(r, b, d);
+    for (uint32_t i = 0; i < r->sums; i++)
         for (uint32_t j = 0; j < i; j++)
             most = fmax(most, sqrt(b->of[i][j]));
-    }
+    for (uint32_t i = 0; i < r->sums; i++)
+        r->weights[i] = 1.0 / (double)r->sums;
     for (unsigned step = 0; step < FM_ROBUST_STEPS && most > 0.0; step++) {
-        double total = 0.0;
-
+        weigh_by(r, d, fmax(FLOOR * middle_of(d, r->sums), LEAST * most));
         distances(r, b, d);
-        for (uint32_t i = 0; i < r->sums; i++)
-            total += r->weights[i] = 1.0 / fmax(d[i], FLOOR * most);
-        for (uint32_t i = 0; i < r->sums; i++)
-            r->weights[i] /= total;
     }
     distances(r, b, r->distances);
 }

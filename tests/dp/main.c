@@ -4,11 +4,11 @@ extern const fm_test_suite fm_suite_dp_accountant, fm_suite_dp_accountant_vector
     fm_suite_dp_audit, fm_suite_dp_encode, fm_suite_dp_lattice, fm_suite_dp_ledger,
     fm_suite_dp_ledger_crash, fm_suite_dp_ledger_import, fm_suite_dp_ledger_tamper,
     fm_suite_dp_mask, fm_suite_dp_mask_attacks, fm_suite_dp_mask_graph,
-    fm_suite_dp_mask_graph_attacks, fm_suite_dp_mask_kernels, fm_suite_dp_mask_keys,
-    fm_suite_dp_noise, fm_suite_dp_noise_exact, fm_suite_dp_noise_seed, fm_suite_dp_pld,
-    fm_suite_dp_program, fm_suite_dp_query, fm_suite_dp_query_noise, fm_suite_dp_rounding,
-    fm_suite_dp_shares, fm_suite_dp_sum, fm_suite_dp_surplus, fm_suite_dp_uniform,
-    fm_suite_dp_width;
+    fm_suite_dp_mask_graph_attacks, fm_suite_dp_mask_groups, fm_suite_dp_mask_kernels,
+    fm_suite_dp_mask_keys, fm_suite_dp_noise, fm_suite_dp_noise_exact, fm_suite_dp_noise_seed,
+    fm_suite_dp_pld, fm_suite_dp_program, fm_suite_dp_query, fm_suite_dp_query_noise,
+    fm_suite_dp_rounding, fm_suite_dp_shares, fm_suite_dp_sum, fm_suite_dp_surplus,
+    fm_suite_dp_uniform, fm_suite_dp_width;
 
 int main(int argc, char **argv)
 {
@@ -26,6 +26,7 @@ int main(int argc, char **argv)
         fm_suite_dp_mask_attacks,
         fm_suite_dp_mask_graph,
         fm_suite_dp_mask_graph_attacks,
+        fm_suite_dp_mask_groups,
         fm_suite_dp_mask_kernels,
         fm_suite_dp_mask_keys,
         fm_suite_dp_noise,

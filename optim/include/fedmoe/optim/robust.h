@@ -41,8 +41,9 @@ typedef struct {
 
 /**
  * Weights and distances of `r`, whose other fields are set. For GEOMETRIC the center depends on the
- * distances between sums alone, z_{k+1} = sum w_i v_i, w_i ~ 1 / max(|z_k - v_i|, floor), from the plain
- * mean on, floor a millionth of the largest of them: no vector is kept, and none is of use.
+ * distances between sums alone, z_{k+1} = sum w_i v_i, w_i ~ 1 / max(|z_k - v_i|, floor), floor a millionth
+ * of the middle one of them (or 1e-12 of the longest between two sums), z_0 the sum that is nearest to all others, as if it were as far from itself as
+ * the next one. (Distances of words: none is 2^32 times another that counts, so doubles will do.)
  * @return FM_OK; FM_EINVAL rule, sums or trim out of range.
  */
 FM_NODISCARD fm_status fm_robust_prepare(fm_robust *r);
