@@ -201,11 +201,13 @@ fm_status fm_coord_settle_updates(fm_coordinator *m)
     choose_survivors(m);
     if (m->overdue)
         blame_late(m);
+    if (!groups_can_be(m))
+        return fm_coord_abandon(m, "too few nodes of a group are left");
     if (came < fm_coord_needed(m))
         return fm_coord_abandon(m, open > 0 && m->overdue ? "too few updates came in time"
                                                           : "too many nodes were lost");
     if (fm_replay_round_survive(m->sums, m->survivors, m->survivor_count) != FM_OK)
-        return fm_coord_abandon(m, "too few nodes of a group are left");
+        return fm_coord_abandon(m, "too few updates of a group came in time");
     m->commit_digest = fm_commit_digest(&view, m->survivors, m->update_hashes, m->survivor_count);
     msg.survivors = (fm_msg_survivors){ m->round, m->survivors, m->update_hashes, m->signatures,
                                         m->survivor_count };
