@@ -133,6 +133,10 @@ static const struct {
     AT(model_clip_norm, REAL),
     AT(word_bits, WHOLE),
     AT(mask_density, WHOLE),
+    AT(robust_groups, WHOLE),
+    AT(robust_quorum, WHOLE),
+    AT(robust_mean, WHOLE),
+    AT(robust_trim, WHOLE),
 };
 #define NUMBERS (sizeof numbers / sizeof numbers[0])
 
@@ -327,6 +331,24 @@ static const change changes[] = {
     { "many", "mask_density", 256 },
     { "many", "mask_density", 257 },
     { "many", "max_nodes", 32 },
+    { "groups", "robust_groups", 0 },
+    { "groups", "robust_groups", 2 },
+    { "groups", "robust_groups", 4 },
+    { "groups", "robust_groups", 65 },
+    { "groups", "robust_quorum", 0 },
+    { "groups", "robust_quorum", 2 },
+    { "groups", "robust_quorum", 4 },
+    { "groups", "min_cohort", 8 },
+    { "groups", "colluders", 0 },
+    { "groups", "colluders", 2 },
+    { "groups", "max_nodes", 16 },
+    { "groups", "robust_mean", 0 },
+    { "groups", "robust_mean", 3 },
+    { "groups", "robust_mean", 4 },
+    { "groups", "robust_mean", 2 },
+    { "groups", "robust_trim", 1 },
+    { "exact", "robust_groups", 3 },
+    { "exact", "robust_trim", 1 },
     { "evaluation", "start_count", 3 },
     { "evaluation", "model_clip_norm", 2e6 },
 };
@@ -340,6 +362,7 @@ static const struct {
     { "statistics", vec_plan_statistics },
     { "evaluation", vec_plan_evaluation },
     { "many", vec_plan_many },
+    { "groups", vec_plan_groups },
 };
 
 static void put_changes(json_t *list)
