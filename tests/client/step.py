@@ -77,9 +77,8 @@ class Optimizer:
     def _start(self, total):
         p = self.p
         c = math.sqrt(2) / (p["clip_norm"] * self.divisor)
-        s = c * p["noise_multiplier"] * p["clip_norm"]
-        s *= math.sqrt(groups.nodes(p)) if p["noise"] == 2 else 1
-        s *= groups.noise(p)
+        times = math.sqrt(groups.nodes(p)) if p["noise"] == 2 else 1.0
+        s = c * (p["noise_multiplier"] * p["clip_norm"] * (times * groups.noise(p)))
         at, count = p["start_center"], p["start_count"]
         m = [c * x for x in total[at:at + count]]
         square = sum(x * x for x in m)
