@@ -170,7 +170,8 @@ fm_status fm_words_groups_of(fm_buf *out, const fm_words_groups *g)
         "honest "
         "update cannot carry the model away. A unit is in one group's sum only, so it costs no "
         "more "
-        "epsilon.",
+        "epsilon. Over many rounds the sums of changing groups tell more of an institution's own "
+        "average than one sum would.",
         g->groups, g->quorum, g->colluders, name, bears, bears == 1 ? "" : "s");
     if (st != FM_OK || g->local)
         return st;
