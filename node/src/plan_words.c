@@ -112,8 +112,8 @@ static fm_status say_task(const json_t *j, const fm_plan_means *m, fm_buf *t)
         return say_adapters(j, m, t);
     return fm_buf_printf(t,
                          "All institutions train one model of %lld parameters, in %lld finished "
-                         "round%s. What each computes on its records stays with it; only the sum "
-                         "of a round is read.",
+                         "round%s. What each computes on its records stays with it; only sums over "
+                         "several institutions are read.",
                          fm_cmd_whole(j, "parameters") - m->tail_words, rounds,
                          rounds == 1 ? "" : "s");
 }
