@@ -38,19 +38,20 @@ static void note_groups(fm_coordinator *m, const fm_replay_outliers *o)
     }
 }
 
-/* Pr[Bin(n, p) >= k], summed from the largest terms' end. */
+/* Pr[Bin(n, p) >= k]; 1 where k is not above the mean. From there on terms fall. */
 static double tail(uint32_t n, uint32_t k, double p)
 {
-    double sum = 0.0;
+    double log_first, term, sum = 0.0;
 
-    if (p <= 0.0 || p >= 1.0)
-        return k == 0 || p >= 1.0 ? 1.0 : 0.0;
+    if (p <= 0.0 || p >= 1.0 || (double)k <= (double)n * p)
+        return 1.0;
+    log_first = (double)k * log(p) + (double)(n - k) * log1p(-p);
+    for (uint32_t j = 1; j <= k; j++)
+        log_first += log((double)(n - k + j) / (double)j);
+    term = exp(log_first);
     for (uint32_t i = k; i <= n; i++) {
-        double term = (double)i * log(p) + (double)(n - i) * log1p(-p);
-
-        for (uint32_t j = 1; j <= i; j++)
-            term += log((double)(n - i + j) / (double)j);
-        sum += exp(term);
+        sum += term;
+        term *= (double)(n - i) / (double)(i + 1) * p / (1.0 - p);
     }
     return sum;
 }
