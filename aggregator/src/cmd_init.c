@@ -89,7 +89,8 @@ static void warn(const char *program, const fm_aggregator_init_report *r)
 static void print_masks(const fm_aggregator_init_report *r)
 {
     if (r->mask_density == FM_PLAN_DENSITY_ALL) {
-        printf("masks             with every other node of a round\n");
+        printf("masks             with every other node of a %s\n",
+               r->groups > 0 ? "group" : "round");
         return;
     }
     printf(
@@ -103,6 +104,19 @@ static void print_masks(const fm_aggregator_init_report *r)
         "aggregator)\n",
         fm_dp_mask_mean(r->max_nodes - 1, r->mask_density), r->max_nodes - 1, r->mask_density,
         r->honest, r->log2_apart, r->held, r->held == 1 ? "" : "s", r->held == 1 ? "s" : "");
+}
+
+/* What robustness costs stands beside what privacy costs. */
+static void print_groups(const fm_aggregator_init_report *r)
+{
+    static const char *const means[] = { "", "median", "trimmed mean", "geometric median" };
+
+    if (r->groups == 0)
+        return;
+    printf(
+        "groups            %u in each round, drawn anew, of %u survivors or more; their %s\n"
+        "                  carries %.2f times the noise of one sum of all (epsilon is the same)\n",
+        r->groups, r->group_quorum, means[r->mean], r->noise_times);
 }
 
 static void print_text(const char *dir, const fm_aggregator_init_report *r, const char *plan)
@@ -122,6 +136,7 @@ static void print_text(const char *dir, const fm_aggregator_init_report *r, cons
     printf("update            %.6g MB from each node in a round: %u words of %u bits\n",
            1e-6 * (double)r->update_words * (r->word_bits / 8), r->update_words, r->word_bits);
     print_masks(r);
+    print_groups(r);
     if (r->training.rounds > 0)
         print_training(r);
 }
@@ -156,10 +171,17 @@ static json_t *training_json(const fm_aggregator_init_report *r)
         p->correction == FM_CORRECTION_SCAFFOLD ? "scaffold" : "none");
 }
 
+static json_t *robust_json(const fm_aggregator_init_report *r)
+{
+    return r->groups == 0 ? json_null()
+                          : json_pack("{s:I, s:I, s:f}", "groups", (json_int_t)r->groups, "quorum",
+                                      (json_int_t)r->group_quorum, "noise_times", r->noise_times);
+}
+
 static int print_json(const char *dir, const fm_aggregator_init_report *r, const char *plan)
 {
     json_t *j = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o}",
+        "{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o, s:o}",
         "federation", r->federation, "directory", dir, "door", r->door, "door_key", r->door_key,
         "plan_hash", plan, "noise_multiplier", r->noise_multiplier, "epsilon",
         isfinite(r->epsilon) ? json_real(r->epsilon) : json_null(), "delta", r->delta, "rounds",
@@ -168,7 +190,7 @@ static int print_json(const char *dir, const fm_aggregator_init_report *r, const
         (json_int_t)r->mask_density, "mask_neighbours",
         fm_dp_mask_mean(r->max_nodes - 1, r->mask_density), "log2_apart",
         isfinite(r->log2_apart) ? json_real(r->log2_apart) : json_null(), "training",
-        training_json(r));
+        training_json(r), "robust", robust_json(r));
     fm_status st = j ? fm_json_print(j) : fm_fail(FM_ENOMEM, "no memory for the report");
 
     json_decref(j);

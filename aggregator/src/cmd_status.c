@@ -37,6 +37,14 @@ static void print_bar(const json_t *m)
         printf("; barred until %s for harm done %lld times", until, number_of(m, "harm"));
 }
 
+static void print_suspicion(const json_t *m)
+{
+    if (json_is_true(json_object_get(m, "suspect")))
+        printf("; in outlying groups in %lld of %lld rounds: its updates may be poisoned (a "
+               "suspicion)",
+               number_of(m, "outlying"), number_of(m, "watched"));
+}
+
 static void print_members(const json_t *members, bool running)
 {
     size_t i;
@@ -54,6 +62,7 @@ static void print_members(const json_t *members, bool running)
                number_of(m, "bytes_received"), in ? "" : "  ", in ? "" : text_of(m, "state"));
         if (running)
             print_bar(m);
+        print_suspicion(m);
         printf("\n");
     }
 }

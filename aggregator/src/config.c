@@ -376,7 +376,7 @@ static fm_status check_root_keys(const fm_yaml_node *root, const fm_plan *p)
 {
     static const char *const training[] = { "name",    "purpose",      "listen",   "model",
                                             "privacy", "cohort",       "training", "timeouts",
-                                            "task",    "keep_updates", "status",   NULL };
+                                            "task",    "keep_updates", "status",   "robust", NULL };
     static const char *const statistics[] = { "name",    "purpose",      "listen", "schema",
                                               "privacy", "cohort",       "query",  "timeouts",
                                               "task",    "keep_updates", "status", NULL };
@@ -406,6 +406,8 @@ static fm_status read_root(const fm_yaml_node *root, fm_aggregator_config *c)
         fm_config_set_query(p);
         return fm_config_read_query(root, c);
     }
+    if ((st = fm_config_read_robust(root, p)) != FM_OK)
+        return st;
     /* The defaults depend on the model's size. */
     return (st = fm_config_read_model(root, c)) == FM_OK ? fm_config_read_training(root, c) : st;
 }

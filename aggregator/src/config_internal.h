@@ -43,6 +43,10 @@ FM_NODISCARD fm_status fm_config_read_tail(const fm_yaml_node *root, const fm_tr
  *  @param training  NULL: not given. */
 FM_NODISCARD fm_status fm_config_read_start(const fm_yaml_node *training, fm_aggregator_config *c);
 
+/* config_robust.c */
+/** `robust`, if it is there: after cohort and masks. */
+FM_NODISCARD fm_status fm_config_read_robust(const fm_yaml_node *root, fm_plan *p);
+
 /* config_query.c */
 FM_NODISCARD fm_status fm_config_read_task(const fm_yaml_node *root, fm_plan *p);
 /** What training would say of rounds and optimizer. */

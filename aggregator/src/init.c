@@ -16,6 +16,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/yaml.h"
 #include "fedmoe/dp/accountant.h"
+#include "fedmoe/optim/robust.h"
 #include "fedmoe/proto/link/link.h"
 #include "fedmoe/replay/replay.h"
 
@@ -284,6 +285,12 @@ static fm_status report(const fm_aggregator_config *c, fm_aggregator_init_report
     out->word_bits = p->word_bits;
     out->max_nodes = p->max_nodes;
     out->mask_density = p->mask_density;
+    out->groups = p->robust_groups;
+    out->group_quorum = p->robust_quorum;
+    out->mean = p->robust_mean;
+    out->noise_times = p->robust_groups > 0 && p->noise != FM_NOISE_LOCAL
+                           ? fm_robust_noise((fm_robust_rule)p->robust_mean, p->robust_groups)
+                           : 1.0;
     out->held = fm_dp_graph_colluders(&graph);
     out->honest = p->quorum - fm_dp_graph_coalition(&graph);
     out->log2_apart = fm_dp_graph_log2_failure(p->max_nodes, out->honest, p->mask_density);

@@ -22,7 +22,7 @@ static fm_status room(size_t count, size_t size, void *place)
 
 static fm_status take_room(fm_coordinator *m)
 {
-    size_t nodes = m->c.plan->max_nodes, n = fm_plan_update_words(m->c.plan);
+    const size_t nodes = m->c.plan->max_nodes;
     fm_status st;
 
     if ((st = room(nodes, sizeof *m->members, &m->members)) != FM_OK ||
@@ -37,8 +37,7 @@ static fm_status take_room(fm_coordinator *m)
         (st = room(nodes, sizeof *m->update_hashes, &m->update_hashes)) != FM_OK ||
         (st = room(nodes, sizeof *m->signatures, &m->signatures)) != FM_OK ||
         (st = room(nodes, sizeof *m->update_signatures, &m->update_signatures)) != FM_OK ||
-        (st = room(FM_COORD_BLOCK, 1, &m->block)) != FM_OK ||
-        (st = room(n, fm_dp_sum_word_bytes(m->lattice.word_bits), &m->sum)) != FM_OK)
+        (st = room(FM_COORD_BLOCK, 1, &m->block)) != FM_OK)
         return st;
     m->record_room = (uint32_t)(2 * nodes);
     return FM_OK;
@@ -47,7 +46,6 @@ static fm_status take_room(fm_coordinator *m)
 fm_status fm_coordinator_new(const fm_coordinator_config *c, fm_coordinator **out)
 {
     fm_coordinator *m = NULL;
-    fm_dp_lattice_spec spec;
     fm_status st;
 
     if (!c || !out || !c->plan || !c->optimizer || c->optimizer->n != c->plan->parameters)
@@ -57,8 +55,7 @@ fm_status fm_coordinator_new(const fm_coordinator_config *c, fm_coordinator **ou
     m->c = *c;
     m->plan_hash = fm_plan_hash(c->plan_bytes, c->plan_len);
     m->model = fm_model_digest(c->optimizer->weights, c->optimizer->n * sizeof(float));
-    spec = fm_replay_lattice_spec(c->plan);
-    if ((st = fm_dp_lattice_make(&spec, &m->lattice)) != FM_OK || (st = take_room(m)) != FM_OK)
+    if ((st = fm_replay_round_new(c->plan, &m->sums)) != FM_OK || (st = take_room(m)) != FM_OK)
         goto done;
     m->phase = c->finished >= c->plan->rounds ? FM_COORD_FINISHED : FM_COORD_WAIT_MEMBERS;
     *out = m;
@@ -90,9 +87,8 @@ void fm_coordinator_free(fm_coordinator **mp)
     free(m->update_hashes);
     free(m->signatures);
     free(m->update_signatures);
-    free(m->sum);
     free(m->block);
-    fm_dp_shares_free(&m->shares);
+    fm_replay_round_free(&m->sums);
     free(m->average);
     free(m);
     *mp = NULL;

@@ -59,35 +59,24 @@ fm_status fm_coord_late(fm_coordinator *m, const char *part, bool (*done)(const 
 
 /* ---- 6: Release ---- */
 
-/* The seeds must be for exactly the lost nodes, in order. */
-static bool fits(const fm_coordinator *m, const fm_msg_release *r)
+/* The seeds must be for exactly the lost nodes of its group, in order. */
+static bool fits(const fm_coordinator *m, const member *who, const fm_msg_release *r)
 {
-    if (r->lost_count != m->lost_count)
+    uint32_t lost[FM_MAX_NODES];
+    const uint32_t count = fm_replay_round_lost(m->sums, who->index, lost);
+
+    if (r->lost_count != count)
         return false;
-    for (uint32_t i = 0; i < r->lost_count; i++)
-        if (r->lost[i] != m->lost[i])
+    for (uint32_t i = 0; i < count; i++)
+        if (r->lost[i] != lost[i])
             return false;
     return true;
-}
-
-static fm_replay_sum sum_of(const fm_coordinator *m)
-{
-    return (fm_replay_sum){
-        .lattice = &m->lattice,
-        .shares = m->shares,
-        .round = m->round,
-        .survivors = m->survivor_count,
-        .mask_density = m->c.plan->mask_density,
-        .sum = m->sum,
-        .words = fm_plan_update_words(m->c.plan),
-    };
 }
 
 /* At once, so that only the last one's are left to subtract when all have come. */
 static fm_status unmask(fm_coordinator *m, uint32_t at, const fm_msg_release *r)
 {
-    const fm_replay_sum sum = sum_of(m);
-    fm_status st = fm_replay_unmask(&sum, at, r);
+    fm_status st = fm_replay_round_unmask(m->sums, at, r);
 
     if (st == FM_OK && m->c.ports.keep_release)
         st = m->c.ports.keep_release(m->c.ports.ctx, at, r);
@@ -124,12 +113,12 @@ fm_status fm_coord_take_release(fm_coordinator *m, member *who, const fm_msg_rel
                         (unsigned long long)r->round);
     } else if (s->released) {
         fm_coord_offend(m, who, "a second release for round %llu", (unsigned long long)r->round);
-    } else if (!fits(m, r)) {
+    } else if (!fits(m, who, r)) {
         fm_coord_offend(m, who, "its release is not for the nodes that were lost");
-    } else if (r->surplus_count != fm_dp_shares_surplus(m->shares, m->survivor_count)) {
+    } else if (r->surplus_count != fm_replay_round_surplus(m->sums, who->index)) {
         fm_coord_offend(m, who, "its release gives back %u parts of its noise, not %u",
                         (unsigned)r->surplus_count,
-                        (unsigned)fm_dp_shares_surplus(m->shares, m->survivor_count));
+                        (unsigned)fm_replay_round_surplus(m->sums, who->index));
     } else if ((st = check_mark(m, who, r)) == FM_EAUTH) {
         fm_coord_offend(m, who,
                         "the mark of its ledger does not bear its signature for this round");
@@ -146,10 +135,12 @@ fm_status fm_coord_take_release(fm_coordinator *m, member *who, const fm_msg_rel
 
 static fm_status step(fm_coordinator *m)
 {
-    const fm_replay_sum sum = sum_of(m);
     fm_optimizer *o = m->c.optimizer;
-    fm_status st = fm_replay_step(&sum, o);
+    fm_replay_outliers outliers;
+    fm_status st = fm_replay_round_step(m->sums, o, &outliers);
 
+    if (st == FM_OK)
+        fm_coord_watch(m, &outliers);
     if (st == FM_OK)
         m->model = fm_model_digest(o->weights, o->n * sizeof *o->weights);
     return st;

@@ -9,7 +9,7 @@
 #define FEDMOE_AGGREGATOR_ROUND_INTERNAL_H
 
 #include "fedmoe/aggregator/round.h"
-#include "fedmoe/dp/mask.h"
+#include "fedmoe/replay/round.h"
 
 #define NO_INDEX UINT32_MAX
 #define FM_COORD_BLOCK ((size_t)192 << 10) /* whole words of each width */
@@ -29,7 +29,7 @@ typedef struct {
     int64_t not_after_s;  /* end of its certificate or its statement */
     fm_statement statement;
     fm_packed_credential *credential; /* owned */
-    fm_peer *certificate; /* owned: checks its signatures */
+    fm_peer *certificate;             /* owned: checks its signatures */
 } member;
 
 /* What is remembered of a name, across its sessions. */
@@ -38,6 +38,9 @@ typedef struct {
     uint32_t harm; /* HARM for each time, less one for each round finished since */
     uint64_t held_until_ms;
     bool exhausted; /* its budget allows no further round */
+    /* With groups, since the start: finished rounds, and those in which its group stood out. */
+    uint32_t rounds, outlying;
+    bool suspect;
 } record;
 
 /* What the round under way holds of one roster index. */
@@ -53,9 +56,7 @@ typedef struct {
 struct fm_coordinator {
     fm_coordinator_config c;
     fm_hash plan_hash;
-    fm_dp_lattice lattice;
-    fm_dp_shares *shares; /* for the last round's number of participants */
-    uint64_t now_ms;      /* of the event under way */
+    uint64_t now_ms; /* of the event under way */
     int64_t now_s;
     fm_coordinator_phase phase;
     uint64_t deadline_ms; /* of the phase; 0: none */
@@ -69,7 +70,8 @@ struct fm_coordinator {
     member **members; /* [member_count], room for max_nodes */
     uint32_t member_count;
 
-    record *records; /* [record_count], room for record_room */
+    uint64_t watched, outlying; /* survivors of rounds by groups, and those whose group stood out */
+    record *records;            /* [record_count], room for record_room */
     uint32_t record_count, record_room;
 
     fm_session session; /* of the roster */
@@ -92,8 +94,8 @@ struct fm_coordinator {
                                commits */
     fm_bytes *update_signatures; /* [max_nodes] likewise, for the record */
     fm_hash commit_digest;
-    void *sum;      /* [words] masked words added, then masks and surplus subtracted; as dp has the
-                        lattice's: fm_dp_sum_word_bytes each */
+    fm_replay_round
+        *sums;      /* owned: masked words added, then masks and surplus subtracted, by groups */
     uint8_t *block; /* [FM_COORD_BLOCK] of an update that is added */
     /* Once finished, else NULL: the weights themselves, or, owned, their average. */
     const float *result; /* [parameters] */
@@ -151,6 +153,9 @@ void fm_coord_blame(fm_coordinator *m, const char *name, uint32_t times);
 #define FM_BLAME_RELEASE 3u
 /** A round finished with it: some of these make up for a loss. */
 void fm_coord_forgive(fm_coordinator *m, const char *name);
+/** Of this name, made if there is none; and only if there is one, else NULL. */
+record *fm_coord_record_of(fm_coordinator *m, const char *name);
+record *fm_coord_record_find(const fm_coordinator *m, const char *name);
 void fm_coord_set_exhausted(fm_coordinator *m, const char *name, bool exhausted);
 uint32_t fm_coord_count_exhausted(const fm_coordinator *m);
 /** Whether it has done harm more than once, and not long ago. */
@@ -192,6 +197,10 @@ FM_NODISCARD fm_status fm_coord_settle_commits(fm_coordinator *m);
 /** Encode and sign the entry of the round that `e` finishes. @param out  empty. */
 FM_NODISCARD fm_status fm_coord_record(fm_coordinator *m, const fm_transcript_entry *e,
                                        const fm_hash *model_before, fm_buf *out);
+
+/* round_watch.c */
+/** Count whose groups stood out, and tell when that is no chance. */
+void fm_coord_watch(fm_coordinator *m, const fm_replay_outliers *o);
 
 /* round_finish.c */
 FM_NODISCARD fm_status fm_coord_take_release(fm_coordinator *m, member *who,

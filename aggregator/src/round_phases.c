@@ -34,12 +34,15 @@ fm_status fm_coord_start_round(fm_coordinator *m)
     fm_msg_round_start *s = &msg.round_start;
     uint8_t signature[FM_SIGNATURE_MAX];
     size_t signature_len = 0;
+    fm_round_view view;
     fm_hash digest;
     fm_status st;
 
     choose_participants(m);
-    if ((st = fm_dp_shares_fit(&m->shares, &m->lattice, m->participant_count)) != FM_OK ||
-        (st = m->c.ports.next_round(m->c.ports.ctx, &m->round)) != FM_OK)
+    if ((st = m->c.ports.next_round(m->c.ports.ctx, &m->round)) != FM_OK)
+        return st;
+    view = fm_coord_view(m);
+    if ((st = fm_replay_round_begin(m->sums, &view)) != FM_OK)
         return st;
     *s = (fm_msg_round_start){
         .round = m->round,
@@ -60,7 +63,7 @@ fm_status fm_coord_start_round(fm_coordinator *m)
     m->waiting_noted = m->tainted = false;
     st = send_start(m, &msg);
     /* While the nodes compute. */
-    memset(m->sum, 0, fm_plan_update_words(m->c.plan) * fm_dp_sum_word_bytes(m->lattice.word_bits));
+    fm_replay_round_clear(m->sums);
     return st;
 }
 
@@ -139,6 +142,20 @@ static void count_updates(fm_coordinator *m, uint32_t *came, uint32_t *open)
     }
 }
 
+/* Whether each group can still have its quorum, should all who are here send. */
+static bool groups_can_be(const fm_coordinator *m)
+{
+    uint32_t left[FM_MAX_NODES], count = 0;
+
+    for (uint32_t i = 0; i < m->participant_count; i++) {
+        const uint32_t at = m->participants[i];
+
+        if (m->slots[at].updated || m->roster_members[at])
+            left[count++] = at;
+    }
+    return fm_groups_check(fm_replay_round_groups(m->sums), m->c.plan, left, count) == FM_OK;
+}
+
 static void choose_survivors(fm_coordinator *m)
 {
     m->survivor_count = m->lost_count = 0;
@@ -183,14 +200,18 @@ fm_status fm_coord_settle_updates(fm_coordinator *m)
     count_updates(m, &came, &open);
     if (m->broken)
         return fm_coord_abandon(m, m->broken);
-    if (came + open >= fm_coord_needed(m) && open > 0 && !m->overdue)
+    if (came + open >= fm_coord_needed(m) && open > 0 && !m->overdue && groups_can_be(m))
         return FM_OK;
     choose_survivors(m);
     if (m->overdue)
         blame_late(m);
+    if (!groups_can_be(m))
+        return fm_coord_abandon(m, "too few nodes of a group are left");
     if (came < fm_coord_needed(m))
         return fm_coord_abandon(m, open > 0 && m->overdue ? "too few updates came in time"
                                                           : "too many nodes were lost");
+    if (fm_replay_round_survive(m->sums, m->survivors, m->survivor_count) != FM_OK)
+        return fm_coord_abandon(m, "too few updates of a group came in time");
     m->commit_digest = fm_commit_digest(&view, m->survivors, m->update_hashes, m->survivor_count);
     msg.survivors = (fm_msg_survivors){ m->round, m->survivors, m->update_hashes, m->signatures,
                                         m->survivor_count };

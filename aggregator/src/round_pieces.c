@@ -179,17 +179,15 @@ static bool update_counts(fm_coordinator *m, member *who, slot *s, const fm_msg_
 /* Nothing of an update is in the sum before all of it is here: whoever is lost has left no trace. */
 static fm_status add(fm_coordinator *m, uint32_t index)
 {
-    const size_t size = size_of(m), sent = m->lattice.word_bits / 8;
-    const size_t held = fm_dp_sum_word_bytes(m->lattice.word_bits);
+    const size_t size = size_of(m);
     const fm_coordinator_ports *ports = &m->c.ports;
     fm_status st = FM_OK;
 
     for (size_t at = 0; st == FM_OK && at < size; at += FM_COORD_BLOCK) {
         const size_t n = size - at < FM_COORD_BLOCK ? size - at : FM_COORD_BLOCK;
-        uint8_t *sum = (uint8_t *)m->sum + at / sent * held;
 
         if ((st = ports->get_piece(ports->ctx, index, at, m->block, n)) == FM_OK &&
-            (st = fm_dp_sum_words(m->lattice.word_bits, sum, n / sent, m->block, n)) == FM_OK &&
+            (st = fm_replay_round_add(m->sums, index, at, m->block, n)) == FM_OK &&
             ports->keep_update)
             st = ports->keep_update(ports->ctx, index, size, at, (fm_bytes){ m->block, n });
     }

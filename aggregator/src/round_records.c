@@ -11,7 +11,7 @@
 #define MOST_DOUBLINGS 16u
 #define HARM 4u /* finished rounds that make up for one time */
 
-static record *find(const fm_coordinator *m, const char *name)
+record *fm_coord_record_find(const fm_coordinator *m, const char *name)
 {
     for (uint32_t i = 0; i < m->record_count; i++)
         if (strcmp(m->records[i].name, name) == 0)
@@ -20,9 +20,9 @@ static record *find(const fm_coordinator *m, const char *name)
 }
 
 /* There are twice as many places as members; the one that was held least long gives way. */
-static record *find_or_add(fm_coordinator *m, const char *name)
+record *fm_coord_record_of(fm_coordinator *m, const char *name)
 {
-    record *r = find(m, name);
+    record *r = fm_coord_record_find(m, name);
 
     if (r)
         return r;
@@ -61,7 +61,7 @@ static uint64_t hold_of(const fm_coordinator *m, uint32_t count)
 
 void fm_coord_blame(fm_coordinator *m, const char *name, uint32_t count)
 {
-    record *r = find_or_add(m, name);
+    record *r = fm_coord_record_of(m, name);
     const bool first = r->harm == 0;
     uint64_t hold_ms;
 
@@ -77,7 +77,7 @@ void fm_coord_blame(fm_coordinator *m, const char *name, uint32_t count)
 /* One finished round for one lost would let a node spoil every other one. */
 void fm_coord_forgive(fm_coordinator *m, const char *name)
 {
-    record *r = find(m, name);
+    record *r = fm_coord_record_find(m, name);
 
     if (r && r->harm > 0)
         r->harm--;
@@ -86,7 +86,7 @@ void fm_coord_forgive(fm_coordinator *m, const char *name)
 uint32_t fm_coordinator_harm(const fm_coordinator *m, const char *name, uint64_t now_ms,
                              uint64_t *barred_ms)
 {
-    const record *r = find(m, name);
+    const record *r = fm_coord_record_find(m, name);
 
     *barred_ms = r && now_ms < r->held_until_ms ? r->held_until_ms - now_ms : 0;
     return r ? times(r) : 0;
@@ -94,7 +94,7 @@ uint32_t fm_coordinator_harm(const fm_coordinator *m, const char *name, uint64_t
 
 void fm_coord_set_exhausted(fm_coordinator *m, const char *name, bool exhausted)
 {
-    record *r = exhausted ? find_or_add(m, name) : find(m, name);
+    record *r = exhausted ? fm_coord_record_of(m, name) : fm_coord_record_find(m, name);
 
     if (r)
         r->exhausted = exhausted;
@@ -111,7 +111,7 @@ uint32_t fm_coord_count_exhausted(const fm_coordinator *m)
 
 bool fm_coord_is_barred(const fm_coordinator *m, const char *name)
 {
-    const record *r = find(m, name);
+    const record *r = fm_coord_record_find(m, name);
 
     return r && m->now_ms < r->held_until_ms;
 }

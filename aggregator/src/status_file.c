@@ -55,6 +55,20 @@ static bool add_harm(const fm_run *r, const char *name, json_t *one)
     return json_object_set_new(one, "barred_until", json_string(when)) == 0;
 }
 
+/* Added to `one`, where sums are by groups: how often its group stood out. A suspicion, no proof. */
+static bool add_suspicion(const fm_run *r, const char *name, json_t *one)
+{
+    uint32_t outlying = 0, rounds = 0;
+    bool suspect;
+
+    if (!r->coordinator || r->config.plan.robust_groups == 0)
+        return true;
+    suspect = fm_coordinator_suspicion(r->coordinator, name, &outlying, &rounds);
+    return json_object_set_new(one, "outlying", json_integer(outlying)) == 0 &&
+           json_object_set_new(one, "watched", json_integer(rounds)) == 0 &&
+           json_object_set_new(one, "suspect", json_boolean(suspect)) == 0;
+}
+
 static json_t *members_json(const fm_run *r)
 {
     json_t *list = json_array();
@@ -65,7 +79,7 @@ static json_t *members_json(const fm_run *r)
             json_pack("{s:s, s:s, s:b, s:I}", "name", m->name, "state", m->state, "connected",
                       m->peer != 0, "bytes_received", (json_int_t)(m->bytes_before + m->bytes_now));
 
-        if (one && !add_harm(r, m->name, one)) {
+        if (one && !(add_harm(r, m->name, one) && add_suspicion(r, m->name, one))) {
             json_decref(one);
             one = NULL;
         }

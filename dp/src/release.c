@@ -32,7 +32,7 @@ struct fm_dp_release {
     bool ties_down;
     uint32_t masks; /* that were computed; tests only, else 0 */
     uint32_t self;
-    uint32_t participant_count;
+    uint32_t participant_count; /* those that share masks: with groups, the group */
     uint32_t participants[FM_DP_MAX_MEMBERS];
 };
 
@@ -84,6 +84,22 @@ fm_status fm_dp_release_check_noise(const fm_dp_sum *sum, const fm_dp_shares *sh
     return FM_OK;
 }
 
+/* Who shares masks. */
+static const uint32_t *sharing(const fm_dp_round *round, uint32_t *count)
+{
+    *count = round->group ? round->group_count : round->participant_count;
+    return round->group ? round->group : round->participants;
+}
+
+static bool is_within(const uint32_t *part, uint32_t count, const uint32_t *whole, uint32_t size)
+{
+    uint32_t at = 0;
+
+    for (uint32_t i = 0; i < size && at < count; i++)
+        at += part[at] == whole[i];
+    return at == count;
+}
+
 static fm_status check_round(const fm_dp_pairs *pairs, const fm_dp_round *round)
 {
     if (!round->participants || round->participant_count < 1 ||
@@ -95,6 +111,13 @@ static fm_status check_round(const fm_dp_pairs *pairs, const fm_dp_round *round)
     if (round->mask_density < 1 || round->mask_density > FM_DP_DENSITY_ALL)
         return fm_fail(FM_EINVAL, "release: a mask density of %u, must be 1 to %u",
                        (unsigned)round->mask_density, FM_DP_DENSITY_ALL);
+    if (round->group && (round->group_count < 1 || round->group_count > round->participant_count ||
+                         !is_index_set(round->group, round->group_count, fm_dp_pairs_members(pairs),
+                                       fm_dp_pairs_self(pairs)) ||
+                         !is_within(round->group, round->group_count, round->participants,
+                                    round->participant_count)))
+        return fm_fail(FM_EINVAL, "release: the group must be increasing participants with the own "
+                                  "index among them");
     return FM_OK;
 }
 
@@ -106,7 +129,10 @@ static fm_status check_make(const fm_dp_sum *sum, const fm_dp_shares *shares,
     if (st == FM_OK && sum->lattice.steps > 1)
         return fm_fail(FM_EINVAL, "release: an update of this plan is the sum of %u local steps",
                        (unsigned)sum->lattice.steps);
-    return st == FM_OK ? fm_dp_release_check_noise(sum, shares, round->participant_count) : st;
+    if (st != FM_OK)
+        return st;
+    return fm_dp_release_check_noise(sum, shares,
+                                     round->group ? round->group_count : round->participant_count);
 }
 
 static fm_status release_new(const fm_dp_lattice *lattice, size_t n, const fm_dp_levels *levels,
@@ -114,6 +140,7 @@ static fm_status release_new(const fm_dp_lattice *lattice, size_t n, const fm_dp
                              fm_dp_release **out)
 {
     fm_dp_release *r = NULL;
+    const uint32_t *among;
     void *mem = NULL;
     fm_status st;
 
@@ -124,9 +151,8 @@ static fm_status release_new(const fm_dp_lattice *lattice, size_t n, const fm_dp
     if (levels)
         r->levels = *levels;
     r->self = fm_dp_pairs_self(pairs);
-    r->participant_count = round->participant_count;
-    memcpy(r->participants, round->participants,
-           round->participant_count * sizeof *round->participants);
+    among = sharing(round, &r->participant_count);
+    memcpy(r->participants, among, r->participant_count * sizeof *among);
     r->bytes = r->n * fm_dp_word_bytes(lattice->word_bits);
     if ((st = fm_alloc_whole(r->bytes, 1, &mem)) != FM_OK)
         goto done;
@@ -429,16 +455,6 @@ static void disclose(const fm_dp_release *r, const uint32_t *survivors, uint32_t
     disclose_surplus(r, count, u);
 }
 
-static bool is_subset(const fm_dp_release *r, const uint32_t *survivors, uint32_t count)
-{
-    uint32_t at = 0;
-
-    for (uint32_t i = 0; i < r->participant_count && at < count; i++)
-        if (survivors[at] == r->participants[i])
-            at++;
-    return at == count;
-}
-
 fm_status fm_dp_release_unmask(fm_dp_release *r, const uint32_t *survivors, uint32_t survivor_count,
                                fm_dp_unmask **out)
 {
@@ -450,7 +466,7 @@ fm_status fm_dp_release_unmask(fm_dp_release *r, const uint32_t *survivors, uint
         return fm_fail(FM_EREPLAY, "unmask: this release was disclosed already");
     if (survivor_count > r->participant_count ||
         !is_index_set(survivors, survivor_count, FM_DP_MAX_MEMBERS, r->self) ||
-        !is_subset(r, survivors, survivor_count))
+        !is_within(survivors, survivor_count, r->participants, r->participant_count))
         return fm_fail(FM_EINVAL, "unmask: survivors must be increasing participants with the own "
                                   "index among them");
     if (r->levels.count > 0 && survivor_count < r->levels.quorum)

@@ -29,9 +29,16 @@ static void show_figures(const json_t *j)
     static const char *const texts[] = { "task",         "noise",      "encoding", "correction",
                                          "privacy_unit", "federation", "hash",     "offered" };
 
+    static const char *const groups[] = { "robust_groups", "robust_quorum", "robust_trim" };
+
     printf("\nFigures\n");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         printf("  %-18s %g\n", names[i], fm_cmd_real(j, names[i]));
+    if (fm_cmd_whole(j, "robust_groups") > 0) {
+        for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++)
+            printf("  %-18s %g\n", groups[i], fm_cmd_real(j, groups[i]));
+        show_text("robust_mean", fm_cmd_text(j, "robust_mean"));
+    }
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         show_text(texts[i], fm_cmd_text(j, texts[i]));
 }

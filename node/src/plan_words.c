@@ -51,6 +51,12 @@ static fm_status section(fm_buf *out, const char *heading, fm_buf *text, fm_stat
     return st;
 }
 
+/** Survivors of one sum, at least. */
+static long long fewest(const json_t *j)
+{
+    return fm_cmd_whole(j, fm_cmd_whole(j, "robust_groups") > 0 ? "robust_quorum" : "quorum");
+}
+
 static fm_status say_who(const json_t *j, fm_buf *t)
 {
     fm_status st = fm_buf_printf(
@@ -58,7 +64,7 @@ static fm_status say_who(const json_t *j, fm_buf *t)
         "Federation '%s': up to %lld institutions. A round starts with at least %lld of them, and "
         "nothing but sums over at least %lld can be read.",
         fm_cmd_text(j, "federation"), fm_cmd_whole(j, "max_nodes"), fm_cmd_whole(j, "min_cohort"),
-        fm_cmd_whole(j, "quorum"));
+        fewest(j));
 
     if (st != FM_OK || !*fm_cmd_text(j, "aggregator"))
         return st;
@@ -116,8 +122,8 @@ static fm_status say_task(const json_t *j, const fm_plan_means *m, fm_buf *t)
         return say_adapters(j, m, t);
     return fm_buf_printf(t,
                          "All institutions train one model of %lld parameters, in %lld finished "
-                         "round%s. What each computes on its records stays with it; only the sum "
-                         "of a round is read.",
+                         "round%s. What each computes on its records stays with it; only sums over "
+                         "several institutions are read.",
                          fm_cmd_whole(j, "parameters") - m->tail_words, rounds,
                          rounds == 1 ? "" : "s");
 }
@@ -184,8 +190,10 @@ static fm_status say_noise(const json_t *j, fm_buf *t)
 
     if (!(z > 0.0))
         return fm_buf_printf(t, "NO NOISE is added: nothing of this plan is private.");
-    st = fm_words_noise(t, fm_cmd_text(j, "noise"), fm_cmd_whole(j, "quorum"),
-                        fm_cmd_whole(j, "colluders"));
+    st = fm_words_noise(
+        t, fm_cmd_text(j, "noise"),
+        fm_cmd_whole(j, fm_cmd_whole(j, "robust_groups") > 0 ? "robust_quorum" : "quorum"),
+        fm_cmd_whole(j, "colluders"));
     if (st != FM_OK)
         return st;
     return fm_buf_printf(t,
@@ -205,12 +213,21 @@ static fm_status say_hiding(const json_t *j, fm_buf *t)
     const fm_words_graph graph = { .density = fm_cmd_whole(j, "mask_density"),
                                    .nodes = fm_cmd_whole(j, "max_nodes"),
                                    .quorum = fm_cmd_whole(j, "quorum"),
-                                   .colluders = fm_cmd_whole(j, "colluders") };
+                                   .colluders = fm_cmd_whole(j, "colluders"),
+                                   .groups = fm_cmd_whole(j, "robust_groups") > 0 };
+    const fm_words_groups groups = { .groups = fm_cmd_whole(j, "robust_groups"),
+                                     .quorum = fm_cmd_whole(j, "robust_quorum"),
+                                     .colluders = fm_cmd_whole(j, "colluders"),
+                                     .trim = fm_cmd_whole(j, "robust_trim"),
+                                     .mean = fm_cmd_text(j, "robust_mean"),
+                                     .local = strcmp(fm_cmd_text(j, "noise"), "local") == 0 };
     fm_status st = say_noise(j, t);
 
     if (st == FM_OK)
         st = say_local(j, t);
-    return st == FM_OK ? fm_words_masks(t, &graph) : st;
+    if (st == FM_OK)
+        st = fm_words_masks(t, &graph);
+    return st == FM_OK ? fm_words_groups_of(t, &groups) : st;
 }
 
 static fm_status say_cost(const json_t *j, const fm_plan_means *m, fm_buf *t)

@@ -118,6 +118,12 @@ static fm_status check_quorum(const fm_node_policy *p, const fm_plan *plan)
                        "with a quorum of %u a sum over fewer than %u participants could be read, "
                        "which the policy of this node does not allow",
                        plan->quorum, p->min_cohort);
+    if (fm_plan_group_quorum(plan) < p->min_cohort)
+        return fm_fail(
+            FM_EPERM,
+            "the plan sums by groups, of %u participants at least; a sum over fewer than %u "
+            "could be read, which the policy of this node does not allow",
+            fm_plan_group_quorum(plan), p->min_cohort);
     return FM_OK;
 }
 

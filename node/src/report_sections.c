@@ -161,16 +161,25 @@ static void write_plan_words(fm_html *h, const fm_report *r, const char *unit)
     const fm_words_graph graph = { .density = whole_of(r->plan, "mask_density"),
                                    .nodes = whole_of(r->plan, "max_nodes"),
                                    .quorum = whole_of(r->plan, "quorum"),
-                                   .colluders = whole_of(r->plan, "colluders") };
+                                   .colluders = whole_of(r->plan, "colluders"),
+                                   .groups = whole_of(r->plan, "robust_groups") > 0 };
+    const fm_words_groups groups = { .groups = whole_of(r->plan, "robust_groups"),
+                                     .quorum = whole_of(r->plan, "robust_quorum"),
+                                     .colluders = graph.colluders,
+                                     .trim = whole_of(r->plan, "robust_trim"),
+                                     .mean = text_of(r->plan, "robust_mean"),
+                                     .local = strcmp(text_of(r->plan, "noise"), "local") == 0 };
     fm_buf words = { 0 }, noise = { 0 }, added = { 0 };
     fm_status st;
 
     if ((st = add_unit(r->plan, unit, &words)) == FM_OK &&
-        (st = fm_words_noise(&noise, text_of(r->plan, "noise"), whole_of(r->plan, "quorum"),
-                             whole_of(r->plan, "colluders"))) == FM_OK &&
+        (st = fm_words_noise(&noise, text_of(r->plan, "noise"),
+                             graph.groups ? groups.quorum : graph.quorum, graph.colluders)) ==
+            FM_OK &&
         (st = fm_words_local(&noise, whole_of(r->plan, "local_steps"), whole_of(r->plan, "rounds"),
                              strcmp(text_of(r->plan, "correction"), "scaffold") == 0)) == FM_OK &&
         (st = fm_words_masks(&noise, &graph)) == FM_OK &&
+        (st = fm_words_groups_of(&noise, &groups)) == FM_OK &&
         (st = fm_words_encoding(&added, text_of(r->plan, "encoding"))) == FM_OK &&
         (st = add_tail(r->plan, &added)) == FM_OK) {
         fm_html_element(h, "p", NULL, "%s", (const char *)words.data);

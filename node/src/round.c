@@ -38,6 +38,8 @@ void fm_node_round_close(fm_node_round *m)
 {
     fm_dp_release_free(&m->open.release);
     free(m->open.participants);
+    free(m->open.groups);
+    free(m->open.group);
     free(m->open.survivors);
     m->open = (fm_node_open_round){ 0 };
     if (m->phase == FM_NODE_WAIT_SURVIVORS || m->phase == FM_NODE_WAIT_COMMITS ||

@@ -15,6 +15,23 @@ static fm_status check_round(const fm_node_round *m, uint64_t round)
     return FM_OK;
 }
 
+/* The sum that this node's update is in is that of its group alone. */
+static fm_status check_groups(const fm_node_round *m, const fm_msg_survivors *msg)
+{
+    const fm_groups *g = m->open.groups;
+    const uint32_t own = g->of[m->roster.self];
+    uint32_t count = 0;
+    fm_status st = fm_groups_check(g, &m->plan, msg->survivors, msg->count);
+
+    for (uint32_t i = 0; st == FM_OK && i < msg->count; i++)
+        count += g->of[msg->survivors[i]] == own;
+    if (st == FM_OK && count < m->c.policy.min_cohort)
+        st = fm_fail(FM_EPERM,
+                     "%u updates of its group arrived; this node releases with at least %u", count,
+                     m->c.policy.min_cohort);
+    return st;
+}
+
 static fm_status check_set(const fm_node_round *m, const fm_msg_survivors *msg)
 {
     uint32_t least =
@@ -32,6 +49,8 @@ static fm_status check_set(const fm_node_round *m, const fm_msg_survivors *msg)
     }
     if (!fm_node_contains(msg->survivors, msg->count, m->roster.self))
         return fm_fail(FM_EPROTO, "this node is not among the survivors: its update came late");
+    if (check_groups(m, msg) != FM_OK)
+        return FM_EPERM;
     return fm_node_check_barred(m, msg->survivors, msg->count);
 }
 
@@ -116,12 +135,14 @@ static fm_status release(fm_node_round *m)
     const fm_node_ports *ports = &m->c.ports;
     fm_dp_unmask *unmask = NULL;
     fm_hash ledger_head = { 0 };
+    uint32_t with[FM_MAX_NODES]; /* the survivors of its group */
+    const uint32_t count = fm_groups_pick(m->open.groups, m->open.groups->of[m->roster.self],
+                                          m->open.survivors, m->open.survivor_count, with);
     fm_status st;
 
     if ((st = ports->charge(ports->ctx, m->open.number, &ledger_head)) == FM_OK &&
         (st = ports->record_release(ports->ctx, m->open.number, &m->open.commit)) == FM_OK &&
-        (st = fm_dp_release_unmask(m->open.release, m->open.survivors, m->open.survivor_count,
-                                   &unmask)) == FM_OK) {
+        (st = fm_dp_release_unmask(m->open.release, with, count, &unmask)) == FM_OK) {
         m->released = m->open.number;
         m->released_commit = m->open.commit;
         st = fm_node_send_release(m, unmask, &ledger_head);

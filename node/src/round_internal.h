@@ -6,6 +6,7 @@
 #define FEDMOE_NODE_ROUND_INTERNAL_H
 
 #include "fedmoe/node/round.h"
+#include "fedmoe/proto/groups.h"
 
 /** The roster that this session works with; all verified. */
 typedef struct {
@@ -24,11 +25,14 @@ typedef struct {
     fm_hash model;
     uint32_t *participants; /* [participant_count], owned */
     uint32_t participant_count;
+    fm_groups *groups; /* owned: who is summed with whom */
+    uint32_t *group;   /* [group_count], owned: this node's */
+    uint32_t group_count;
     fm_dp_release *release; /* owned; its seeds die with it */
     fm_hash update;         /* own, as sent */
     uint64_t sent, until;   /* bytes of it: sent, and that may be */
     bool told;              /* all were sent, and signed for */
-    uint32_t *survivors;    /* [survivor_count], owned */
+    uint32_t *survivors;    /* [survivor_count], owned; of all groups */
     uint32_t survivor_count;
     fm_hash commit;
 } fm_node_open_round;

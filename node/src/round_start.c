@@ -130,6 +130,27 @@ static fm_status open_round(fm_node_round *m, const fm_msg_round_start *msg,
     return FM_OK;
 }
 
+/* Drawn here, from what this node has checked: nobody tells it with whom it is summed. */
+static fm_status draw_groups(fm_node_round *m)
+{
+    const fm_round_view view = fm_node_round_view(m);
+    fm_node_open_round *o = &m->open;
+    void *groups = NULL, *group = NULL;
+    fm_status st;
+
+    if ((st = fm_alloc(1, sizeof *o->groups, &groups)) != FM_OK)
+        return st;
+    o->groups = groups;
+    if ((st = fm_alloc(o->participant_count, sizeof *o->group, &group)) != FM_OK)
+        return st;
+    o->group = group;
+    if ((st = fm_groups_draw(&m->plan, &view, o->groups)) != FM_OK)
+        return st;
+    o->group_count = fm_groups_pick(o->groups, o->groups->of[m->roster.self], o->participants,
+                                    o->participant_count, o->group);
+    return FM_OK;
+}
+
 static fm_status make_update(fm_node_round *m)
 {
     const fm_node_ports *ports = &m->c.ports;
@@ -140,6 +161,8 @@ static fm_status make_update(fm_node_round *m)
         .participants = m->open.participants,
         .participant_count = m->open.participant_count,
         .mask_density = m->plan.mask_density,
+        .group = m->open.group,
+        .group_count = m->open.group_count,
     };
     fm_status st;
 
@@ -167,7 +190,8 @@ fm_status fm_node_begin_round(fm_node_round *m)
         return st;
     if (fm_node_is_paused(m))
         return fm_node_decline(m, round);
-    if ((st = fm_node_transcript_record(m, &m->pending.known)) == FM_OK)
+    if ((st = fm_node_transcript_record(m, &m->pending.known)) == FM_OK &&
+        (st = draw_groups(m)) == FM_OK)
         st = make_update(m);
     if (st == FM_OK && fm_node_is_paused(m)) /* training takes its time */
         return fm_node_decline(m, round);

@@ -183,6 +183,18 @@ static json_t *units_json(const fm_plan *p)
                      p->start_scale, "mask_density", (json_int_t)p->mask_density);
 }
 
+/** Sums by groups; nothing of a plan with one. */
+static json_t *groups_json(const fm_plan *p)
+{
+    static const char *const means[] = { "", "median", "trimmed", "geometric" };
+
+    if (p->robust_groups == 0)
+        return json_object();
+    return json_pack("{s:I s:I s:s s:I}", "robust_groups", (json_int_t)p->robust_groups,
+                     "robust_quorum", (json_int_t)p->robust_quorum, "robust_mean",
+                     means[p->robust_mean], "robust_trim", (json_int_t)p->robust_trim);
+}
+
 static json_t *local_json(const fm_plan *p)
 {
     return json_pack("{s:I s:f s:f s:s}", "local_steps", (json_int_t)p->local_steps, "local_rate",
@@ -207,20 +219,22 @@ json_t *fm_node_plan_json(const fm_plan *p, const fm_hash *hash)
                   "frozen", (json_int_t)p->frozen, "task", task_name(p->task), "noise",
                   p->noise == FM_NOISE_LOCAL ? "local" : "distributed", "model", p->model_text,
                   "schema", p->schema_text, "query", p->query_text);
-    json_t *units = units_json(p), *local = local_json(p);
+    json_t *units = units_json(p), *local = local_json(p), *groups = groups_json(p);
     bool ok;
 
     fm_hash_hex(hash, hex);
     head = json_pack("{s:s s:s s:s s:s}", "hash", hex, "federation", p->federation, "purpose",
                      p->purpose, "privacy_unit", p->privacy_unit);
-    ok = head && figures && rest && units && local && json_object_update(head, figures) == 0 &&
-         json_object_update(head, rest) == 0 && json_object_update(head, units) == 0 &&
-         json_object_update(head, local) == 0;
+    ok = head && figures && rest && units && local && groups &&
+         json_object_update(head, figures) == 0 && json_object_update(head, rest) == 0 &&
+         json_object_update(head, units) == 0 && json_object_update(head, local) == 0 &&
+         json_object_update(head, groups) == 0;
 
     json_decref(figures);
     json_decref(rest);
     json_decref(units);
     json_decref(local);
+    json_decref(groups);
     if (ok)
         return head;
     json_decref(head);

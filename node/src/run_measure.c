@@ -29,6 +29,8 @@ static fm_status make_company(const fm_plan *plan, company *c)
     fm_status st;
 
     c->count = plan->quorum > plan->min_cohort ? plan->quorum : plan->min_cohort;
+    if (plan->robust_groups > 0)
+        c->count = fm_plan_group_nodes(plan);
     if ((st = fm_alloc(c->count, sizeof *c->public_keys, (void **)&c->public_keys)) != FM_OK ||
         (st = fm_alloc(c->count, sizeof *c->participants, (void **)&c->participants)) != FM_OK)
         return st;

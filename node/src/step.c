@@ -12,7 +12,7 @@
 
 struct fm_node_step {
     fm_dp_lattice lattice;
-    fm_dp_shares *shares; /* for the last round's number of participants */
+    fm_dp_shares *shares; /* for the number of those of the last round's sum */
     double rate;
     size_t words;            /* coordinates of an update */
     fm_tabular_config model; /* the learner's */
@@ -35,8 +35,8 @@ fm_dp_lattice_spec fm_node_lattice_spec(const fm_plan *plan)
         .clip_norm = plan->clip_norm,
         .noise_multiplier = plan->noise_multiplier,
         .max_units = plan->max_units,
-        .nodes = plan->max_nodes,
-        .quorum = plan->quorum,
+        .nodes = fm_plan_group_nodes(plan),
+        .quorum = fm_plan_group_quorum(plan),
         .colluders = plan->colluders,
         .local = plan->noise == FM_NOISE_LOCAL,
         .encoding = plan->encoding == FM_ENCODING_FAST ? FM_DP_FAST : FM_DP_EXACT,
@@ -319,11 +319,13 @@ static fm_status run_once(fm_node_step *s, const fm_node_step_input *in, fm_dp_r
 
 fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in, fm_dp_release **out)
 {
+    uint32_t sharing;
     fm_status st;
 
     if (!s || !in || !in->model || !in->pairs || !in->round || !in->rng || !out)
         return fm_fail(FM_EINVAL, "fm_node_step_run: NULL argument");
-    if ((st = fm_dp_shares_fit(&s->shares, &s->lattice, in->round->participant_count)) != FM_OK)
+    sharing = in->round->group ? in->round->group_count : in->round->participant_count;
+    if ((st = fm_dp_shares_fit(&s->shares, &s->lattice, sharing)) != FM_OK)
         return st;
     st = s->local ? fm_node_local_run(s->local, s->train, s->shares, in, &s->dropped, out)
                   : run_once(s, in, out);

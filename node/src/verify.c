@@ -143,6 +143,7 @@ static void finish(verification *v)
     fm_bundle_close(&v->reader);
     fm_trust_free(&v->trust);
     fm_verify_gap(v);
+    fm_replay_round_free(&v->sums);
     fm_buf_fini(&v->bytes);
     free(v->entry);
     free(v->rows);

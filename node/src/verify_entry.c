@@ -182,6 +182,19 @@ static fm_status check_cohort(verification *v)
     return FM_OK;
 }
 
+/* Who was summed with whom, as every node draws it for itself. */
+static fm_status check_groups(verification *v)
+{
+    const fm_entry *e = v->entry;
+    const fm_round_view view = fm_entry_view(v->report.plan.federation, e);
+    fm_status st = fm_replay_round_begin(v->sums, &view);
+
+    if (st != FM_OK)
+        return fm_verify_place(v, st, "participants");
+    st = fm_replay_round_survive(v->sums, e->survivors, e->survivor_count);
+    return st == FM_OK ? st : fm_verify_place(v, FM_EPROTO, "survivors");
+}
+
 /* The time is the aggregator's word; the members' own statements bound it. */
 static fm_status check_time(verification *v)
 {
@@ -305,8 +318,8 @@ fm_status fm_verify_entry(verification *v)
     fm_status st;
 
     if ((st = decode_entry(v)) != FM_OK || (st = check_place_in_chain(v)) != FM_OK ||
-        (st = check_cohort(v)) != FM_OK || (st = check_time(v)) != FM_OK ||
-        (st = check_revoked(v)) != FM_OK)
+        (st = check_cohort(v)) != FM_OK || (st = check_groups(v)) != FM_OK ||
+        (st = check_time(v)) != FM_OK || (st = check_revoked(v)) != FM_OK)
         return st;
     t = fm_entry_transcript(federation, v->entry);
     head = fm_transcript_next(&v->head, &t);

@@ -6,7 +6,7 @@
 #include "fedmoe/node/journal.h"
 #include "fedmoe/node/verify.h"
 #include "fedmoe/proto/bundle.h"
-#include "fedmoe/replay/replay.h"
+#include "fedmoe/replay/round.h"
 
 typedef struct {
     fm_peer *peer; /* owned */
@@ -35,9 +35,7 @@ typedef struct {
 
     /* what the next model is computed from; optimizer NULL: cannot be */
     fm_optimizer *optimizer;
-    fm_dp_lattice lattice;
-    fm_dp_shares *shares;
-    void *sum; /* [words], as dp has the lattice's */
+    fm_replay_round *sums;
 
     /* the node's own books */
     fm_journal_row *rows; /* [row_count] owned, by round */

@@ -143,7 +143,8 @@ fm_status fm_words_masks(fm_buf *out, const fm_words_graph *g)
     if (g->density == FM_DP_DENSITY_ALL)
         return fm_buf_printf(out,
                              " Until a round is released an update is hidden by masks, one with "
-                             "every other node of the round.");
+                             "every other node of %s.",
+                             g->groups ? "its group" : "the round");
     held = fm_dp_graph_colluders(&graph);
     (void)snprintf(with, sizeof with, " and up to %u node%s that collude%s with it", held,
                    held == 1 ? "" : "s", held == 1 ? "s" : "");
@@ -156,6 +157,50 @@ fm_status fm_words_masks(fm_buf *out, const fm_words_graph *g)
         fm_dp_mask_mean(others, density), others, held > 0 ? with : "",
         fmin(0.0, fm_dp_graph_log2_failure(graph.nodes,
                                            graph.quorum - fm_dp_graph_coalition(&graph), density)));
+}
+
+/* "the median in each coordinate", and how many groups may be spoilt. */
+static long long robust_mean(const fm_words_groups *g, const char **name)
+{
+    if (strcmp(g->mean, "trimmed") == 0) {
+        *name = "in each coordinate, the mean without the lowest and the highest";
+        return g->trim;
+    }
+    *name = strcmp(g->mean, "geometric") == 0 ? "the point that is nearest to all of them together"
+                                              : "in each coordinate, the one in the middle";
+    return (g->groups - 1) / 2;
+}
+
+fm_status fm_words_groups_of(fm_buf *out, const fm_words_groups *g)
+{
+    const char *name;
+    long long bears;
+    fm_status st;
+
+    if (g->groups < 1)
+        return FM_OK;
+    bears = robust_mean(g, &name);
+    st = fm_buf_printf(
+        out,
+        " In each round the nodes are dealt out by lot to %lld groups, and the aggregator reads "
+        "the sum "
+        "of each group, not one of all: of %lld nodes at least, two of them honest if no more than "
+        "%lld "
+        "collude. From these it makes one: %s; so %lld group%s in which a node sends what is no "
+        "honest "
+        "update cannot carry the model away. A unit is in one group's sum only, so it costs no "
+        "more "
+        "epsilon. Over many rounds the sums of changing groups tell more of an institution's own "
+        "average than one sum would.",
+        g->groups, g->quorum, g->colluders, name, bears, bears == 1 ? "" : "s");
+    if (st != FM_OK || g->local)
+        return st;
+    return fm_buf_printf(
+        out,
+        " The price is accuracy: each group's sum carries all of the noise, so their "
+        "mean carries %.2f times that of one sum%s.",
+        sqrt((double)g->groups),
+        strcmp(g->mean, "median") == 0 ? ", and a median up to a quarter more" : "");
 }
 
 fm_status fm_words_encoding(fm_buf *out, const char *encoding)

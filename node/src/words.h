@@ -66,10 +66,21 @@ FM_NODISCARD fm_status fm_words_local(fm_buf *out, long long steps, long long ro
 /** A plan's figures of who shares a mask with whom. */
 typedef struct {
     long long density, nodes, quorum, colluders;
+    bool groups; /* masks are within a group */
 } fm_words_graph;
 /** What that hides and from whom, with a blank before it; nothing for a plan that an older version
  *  wrote down. */
 FM_NODISCARD fm_status fm_words_masks(fm_buf *out, const fm_words_graph *graph);
+
+/** A plan's figures of sums by groups. */
+typedef struct {
+    long long groups, quorum, colluders, trim;
+    const char *mean; /* "median", "trimmed" or "geometric" */
+    bool local;       /* each node's noise is enough alone */
+} fm_words_groups;
+/** Who is summed with whom, what that is for and what it costs, with a blank before it; nothing of a
+ *  plan with one sum. */
+FM_NODISCARD fm_status fm_words_groups_of(fm_buf *out, const fm_words_groups *g);
 
 /** How the bound on what a unit adds is kept: a sentence or two, each with a blank before it;
  *  nothing for a plan that an older version wrote down. @param encoding "fast" or "exact". */

@@ -39,7 +39,7 @@ fm_status fm_words_adapters_of(fm_buf *out, const fm_words_adapters *a)
         return st;
     return fm_buf_printf(out,
                          "There are %lld finished round%s. Texts, and what each institution "
-                         "computes on them, stay with it; only the sum of a round is read.",
+                         "computes on them, stay with it; only sums over several are read.",
                          a->rounds, a->rounds == 1 ? "" : "s");
 }
 

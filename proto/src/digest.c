@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "digest_internal.h"
+
 /*
  * Byte by byte in docs/protocol.md, "Digests": texts and variable bytes as parts (u64le length,
  * bytes), hashes and sessions raw (their length is fixed), numbers u64le.
@@ -122,7 +124,7 @@ fm_hash fm_round_start_digest(const char *federation, const fm_msg_round_start *
     return fm_hasher_end(&h);
 }
 
-static void add_view(fm_hasher *h, const fm_round_view *r)
+void fm_digest_add_view(fm_hasher *h, const fm_round_view *r)
 {
     fm_hash participants = fm_participants_digest(r->participants, r->participant_count);
 
@@ -142,7 +144,7 @@ fm_hash fm_update_digest(const fm_round_view *r, uint32_t node, const fm_hash *u
 
     /* Not FM_LABEL_UPDATE: that one is taken by the hash of the masked bytes themselves. */
     fm_hasher_begin(&h, "fedmoe update digest v1");
-    add_view(&h, r);
+    fm_digest_add_view(&h, r);
     fm_hasher_add_u64(&h, node);
     add_hash(&h, update);
     return fm_hasher_end(&h);
@@ -154,7 +156,7 @@ fm_hash fm_commit_digest(const fm_round_view *r, const uint32_t *survivors, cons
     fm_hasher h;
 
     fm_hasher_begin(&h, FM_LABEL_COMMIT);
-    add_view(&h, r);
+    fm_digest_add_view(&h, r);
     add_indices(&h, survivors, survivor_count);
     for (uint32_t i = 0; i < survivor_count; i++)
         add_hash(&h, &updates[i]);

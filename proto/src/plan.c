@@ -36,6 +36,10 @@ static void put_training(const fm_plan *p, wire_plan *w)
     w->model_clip_norm = p->model_clip_norm;
     w->word_bits = p->word_bits;
     w->mask_density = p->mask_density;
+    w->robust_groups = p->robust_groups;
+    w->robust_quorum = p->robust_quorum;
+    w->robust_mean = (uint32_t)p->robust_mean;
+    w->robust_trim = p->robust_trim;
     w->local_steps = p->local_steps;
     w->local_rate = p->local_rate;
     w->proximal = p->proximal;
@@ -129,6 +133,10 @@ static void get_training(const wire_plan *w, fm_plan *p)
     p->model_clip_norm = w->model_clip_norm;
     p->word_bits = w->word_bits;
     p->mask_density = w->mask_density;
+    p->robust_groups = w->robust_groups;
+    p->robust_quorum = w->robust_quorum;
+    p->robust_mean = w->robust_mean <= 3 ? (fm_robust_mean)w->robust_mean : (fm_robust_mean)4;
+    p->robust_trim = w->robust_trim;
     p->local_steps = w->local_steps;
     p->local_rate = w->local_rate;
     p->proximal = w->proximal;

@@ -290,6 +290,54 @@ static fm_status check_people(const fm_plan *p)
     return FM_OK;
 }
 
+/* docs/privacy.md, section 9: all colluders may be in one group, and two honest nodes with them. */
+static fm_status check_groups(const fm_plan *p)
+{
+    const uint32_t groups = p->robust_groups, least = p->colluders + FM_PLAN_HONEST_IN_SUM;
+
+    if (groups == 0 && p->robust_quorum == 0 && p->robust_mean == 0 && p->robust_trim == 0)
+        return FM_OK;
+    if (groups < 3 || groups > FM_MAX_GROUPS)
+        return fm_fail(FM_EINVAL,
+                       "plan: robust_groups is %u, must be 3 to %u, or 0 with all of robust",
+                       groups, FM_MAX_GROUPS);
+    if (p->task != FM_TASK_TRAINING || p->mask_density != FM_PLAN_DENSITY_ALL)
+        return fm_fail(FM_EINVAL,
+                       "plan: robust_groups are for training, and every pair of a group "
+                       "shares a mask (mask_density %u)",
+                       FM_PLAN_DENSITY_ALL);
+    if (p->local_steps > 0)
+        return fm_fail(FM_EINVAL, "plan: robust_groups are for rounds of one step; local_steps must "
+                                  "be 0");
+    if (p->robust_quorum < least)
+        return fm_fail(
+            FM_EINVAL,
+            "plan: robust_quorum is %u, must be %u at least: %u honest nodes in each group's "
+            "sum when all %u colluders are in it",
+            p->robust_quorum, least, FM_PLAN_HONEST_IN_SUM, p->colluders);
+    if (2 * (uint64_t)p->robust_quorum <= fm_plan_group_nodes(p))
+        return fm_fail(FM_EINVAL,
+                       "plan: robust_quorum is %u, must be more than half of a group's %u nodes",
+                       p->robust_quorum, fm_plan_group_nodes(p));
+    if ((uint64_t)groups * p->robust_quorum > p->min_cohort)
+        return fm_fail(
+            FM_EINVAL, "plan: %u groups of %u survivors or more need a min_cohort of %llu, not %u",
+            groups, p->robust_quorum, (unsigned long long)groups * p->robust_quorum, p->min_cohort);
+    if (p->robust_mean < FM_ROBUST_MEDIAN || p->robust_mean > FM_ROBUST_GEOMETRIC)
+        return fm_fail(FM_EINVAL,
+                       "plan: robust_mean is %d, must be 1 (median), 2 (trimmed) or 3 (geometric)",
+                       (int)p->robust_mean);
+    if (p->robust_mean == FM_ROBUST_TRIMMED
+            ? p->robust_trim < 1 || p->robust_trim > (groups - 1) / 2
+            : p->robust_trim != 0)
+        return fm_fail(
+            FM_EINVAL,
+            "plan: robust_trim is %u, must be 1 to %u of %u groups with the trimmed mean, "
+            "else 0",
+            p->robust_trim, (groups - 1) / 2, groups);
+    return FM_OK;
+}
+
 /* As certs' fm_name_check, which codecs do not link. */
 static bool is_name(const char *s, size_t len)
 {
@@ -344,5 +392,7 @@ fm_status fm_plan_check(const fm_plan *p)
         (st = check_wholes(p)) != FM_OK || (st = check_task(p)) != FM_OK ||
         (st = check_step(p)) != FM_OK)
         return st;
-    return check_people(p);
+    if ((st = check_people(p)) != FM_OK)
+        return st;
+    return check_groups(p);
 }

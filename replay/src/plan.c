@@ -1,6 +1,7 @@
 /* What a plan says of lattice and optimizer, in the words of dp/ and optim/. */
 #include <math.h>
 
+#include "fedmoe/optim/robust.h"
 #include "fedmoe/replay/replay.h"
 
 fm_dp_lattice_spec fm_replay_lattice_spec(const fm_plan *plan)
@@ -9,8 +10,8 @@ fm_dp_lattice_spec fm_replay_lattice_spec(const fm_plan *plan)
         .clip_norm = plan->clip_norm,
         .noise_multiplier = plan->noise_multiplier,
         .max_units = plan->max_units,
-        .nodes = plan->max_nodes,
-        .quorum = plan->quorum,
+        .nodes = fm_plan_group_nodes(plan),
+        .quorum = fm_plan_group_quorum(plan),
         .colluders = plan->colluders,
         .local = plan->noise == FM_NOISE_LOCAL,
         .encoding = plan->encoding == FM_ENCODING_FAST ? FM_DP_FAST : FM_DP_EXACT,
@@ -39,6 +40,11 @@ _Static_assert((int)FM_OPTIM_SGD == (int)FM_OPTIMIZER_SGD &&
                    (int)FM_OPTIM_LINEAR == (int)FM_SCHEDULE_LINEAR &&
                    (int)FM_OPTIM_COSINE == (int)FM_SCHEDULE_COSINE,
                "plan and optimizer number their rules alike");
+_Static_assert((int)FM_ROBUST_RULE_MEDIAN == (int)FM_ROBUST_MEDIAN &&
+                   (int)FM_ROBUST_RULE_TRIMMED == (int)FM_ROBUST_TRIMMED &&
+                   (int)FM_ROBUST_RULE_GEOMETRIC == (int)FM_ROBUST_GEOMETRIC &&
+                   FM_ROBUST_SUMS_MAX == FM_MAX_GROUPS,
+               "plan and robust means are of the same rules");
 
 _Static_assert(FM_PLAN_LOCAL_STEPS_MAX == FM_DP_LOCAL_STEPS_MAX, "one bound of local steps");
 
@@ -64,10 +70,16 @@ static fm_status vote_of(const fm_plan *plan, double *out)
     return st;
 }
 
-/* Deviation of the noise on a sum: local noise is the counted one of each node, in each of its steps. */
+/* Deviation of the noise on a sum: local noise is the counted one of each node, in each of its steps;
+ * with groups each group's sum carries it. */
 static double noise_of(const fm_plan *plan)
 {
-    const double times = plan->noise == FM_NOISE_LOCAL ? sqrt((double)plan->max_nodes) : 1.0;
+    const double each =
+        plan->noise == FM_NOISE_LOCAL ? sqrt((double)fm_plan_group_nodes(plan)) : 1.0;
+    const double times =
+        plan->robust_groups > 0
+            ? each * fm_robust_noise((fm_robust_rule)plan->robust_mean, plan->robust_groups)
+            : each;
 
     return plan->noise_multiplier * plan->clip_norm * times * sqrt((double)fm_plan_steps(plan));
 }

@@ -3,10 +3,11 @@
 
 #include "fedmoe/dp/mask.h"
 #include "fedmoe/replay/replay.h"
+#include "sum_internal.h"
 
 /* By which noise is longer than it is on average at most, in its deviations: longest says why. */
 #define NOISE_SIGMAS 12.0
-/* Far more than the doubles of check_length can be wrong by. */
+/* Far more than the doubles of fm_replay_check_length can be wrong by. */
 #define SLACK 1e-9
 
 fm_status fm_replay_unmask(const fm_replay_sum *s, uint32_t index, const fm_msg_release *r)
@@ -49,7 +50,7 @@ static double longest(const fm_replay_sum *s)
  * A mask that did not cancel leaves uniform words. What is longer than honest sums must not reach
  * the model, and another try would only cost the nodes more of their budgets.
  */
-static fm_status check_length(const fm_replay_sum *s)
+fm_status fm_replay_check_length(const fm_replay_sum *s)
 {
     const fm_dp_lattice *l = s->lattice;
     double square = 0.0;
@@ -76,10 +77,15 @@ static void read_sum(const void *ctx, size_t at, size_t n, float *out)
     fm_dp_decode_sum(s->lattice, (const uint8_t *)s->sum + at * word, n, out);
 }
 
+fm_optim_source fm_replay_source(const fm_replay_sum *s)
+{
+    return (fm_optim_source){ read_sum, s };
+}
+
 fm_status fm_replay_step(const fm_replay_sum *s, fm_optimizer *o)
 {
-    const fm_optim_source g = { read_sum, s };
-    fm_status st = check_length(s);
+    const fm_optim_source g = fm_replay_source(s);
+    fm_status st = fm_replay_check_length(s);
 
     if (st != FM_OK)
         return st;

@@ -5,6 +5,7 @@
 #include "fedmoe/aggregator/round.h"
 #include "fedmoe/dp/mask.h"
 #include "fedmoe/dp/noise.h"
+#include "fedmoe/proto/groups.h"
 #include "fm_test.h"
 
 #define PEOPLE 40 /* identities; how many take part is the plan's affair */
@@ -44,9 +45,11 @@ typedef struct {
     uint32_t entries; /* of the transcript, that came with it */
     uint32_t participants[PEOPLE], survivors[PEOPLE];
     uint32_t participant_count, survivor_count;
+    fm_groups groups;
     fm_dp_release *release;
     fm_hash commit;
 
+    uint32_t poison;      /* added to each word of its updates of 32 bits */
     bool quiet;           /* its updates' pieces are not said */
     uint32_t lists_heard; /* revocation lists */
     /* its own ledger mark, as the last PlanOffer had it; 0: none */
@@ -77,6 +80,8 @@ typedef struct {
     uint32_t word_bits;    /* 0: 32 */
     uint32_t mask_density; /* 0: all */
     uint32_t join_ms;      /* JOIN_MS when 0 */
+    uint32_t groups, group_quorum;
+    fm_robust_mean mean;
 } spec;
 
 /* Who keeps what those need who were not there. */

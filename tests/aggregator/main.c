@@ -7,7 +7,7 @@ int main(int argc, char **argv)
         suite_round,         suite_round_faults, suite_round_garbage, suite_round_matrix,
         suite_round_members, suite_round_random, suite_round_records, suite_round_release,
         suite_spool,         suite_state,        suite_state_kill,    suite_enrol,
-        suite_enrol_kill,
+        suite_enrol_kill,    suite_round_robust,
     };
 
     return fm_test_main(suites, FM_TEST_COUNT(suites), argc, argv);

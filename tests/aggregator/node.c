@@ -71,8 +71,25 @@ static void round_together(const fm_dp_lattice *l, const fm_dp_release *r, int32
     }
 }
 
+/* Before it is hashed and signed. */
+static void poison(node *n)
+{
+    const uint8_t *bytes = NULL;
+    size_t len = 0;
+
+    fm_dp_release_bytes(n->release, &bytes, &len);
+    for (size_t at = 0; n->poison && at + 4 <= len; at += 4) {
+        uint8_t *word = (uint8_t *)(uintptr_t)bytes + at;
+
+        fm_put_u32le(word, fm_get_u32le(word) + n->poison);
+    }
+}
+
 static void make_release(federation *f, node *n)
 {
+    uint32_t group[PEOPLE];
+    const uint32_t count = fm_groups_pick(&n->groups, n->groups.of[n->self], n->participants,
+                                          n->participant_count, group);
     const fm_dp_round round = {
         .round = n->round,
         .plan = fm_plan_hash(f->plan_bytes.data, f->plan_bytes.len),
@@ -80,9 +97,11 @@ static void make_release(federation *f, node *n)
         .participants = n->participants,
         .participant_count = n->participant_count,
         .mask_density = f->plan.mask_density,
+        .group = group,
+        .group_count = count,
     };
     const uint64_t at = n->round % PLAIN_ROUNDS;
-    const fm_dp_shares *shares = fed_shares(f, n->participant_count);
+    const fm_dp_shares *shares = fed_shares(f, count);
     fm_dp_sum *sum = NULL;
     float unit[PARAMETERS];
 
@@ -103,8 +122,9 @@ static void make_release(federation *f, node *n)
                sizeof f->noise[at][0][l]);
     round_together(&f->lattice, n->release, f->plain[at][n - f->nodes],
                    f->noise[at][n - f->nodes][0]);
-    f->participants[at] = n->participant_count;
+    f->participants[at] = count;
     fm_dp_sum_free(&sum);
+    poison(n);
 }
 
 fm_message node_update_of(federation *f, node *n, uint8_t room[FM_SIGNATURE_MAX], fm_bytes *bytes)
@@ -156,8 +176,11 @@ fm_message node_release(const federation *f, node *n, fm_dp_unmask **unmask,
     fm_message m = { .type = FM_MSG_RELEASE };
     size_t len = 0;
 
-    need(fm_dp_release_unmask(n->release, n->survivors, n->survivor_count, unmask) == FM_OK,
-         "unmask");
+    uint32_t with[PEOPLE];
+    const uint32_t count =
+        fm_groups_pick(&n->groups, n->groups.of[n->self], n->survivors, n->survivor_count, with);
+
+    need(fm_dp_release_unmask(n->release, with, count, unmask) == FM_OK, "unmask");
     m.release.round = n->round;
     memcpy(m.release.self_seed, (*unmask)->self_seed, FM_SEED_BYTES);
     m.release.lost = (*unmask)->lost;
@@ -252,6 +275,7 @@ static void check_hub_signed(const federation *f, const char *label, const fm_ha
 static void read_start(federation *f, node *n, const fm_msg_round_start *s)
 {
     fm_hash plan = fm_plan_hash(f->plan_bytes.data, f->plan_bytes.len), digest;
+    fm_round_view view;
 
     CU_ASSERT(s->round > n->round && s->round > n->finished_round);
     CU_ASSERT(fm_hash_equal(&s->plan_hash, &plan));
@@ -272,6 +296,8 @@ static void read_start(federation *f, node *n, const fm_msg_round_start *s)
     n->round = s->round;
     n->participant_count = s->participant_count;
     memcpy(n->participants, s->participants, s->participant_count * sizeof *n->participants);
+    view = node_view(f, n);
+    need(fm_groups_draw(&f->plan, &view, &n->groups) == FM_OK, "groups");
 }
 
 static void read_survivors(federation *f, node *n, const fm_msg_survivors *s)

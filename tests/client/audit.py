@@ -7,6 +7,7 @@ import sys
 from cryptography import x509
 
 import digests
+import groups
 import identity
 import masks
 import plan as plans
@@ -145,6 +146,8 @@ class Verifier:
         need(e["participants"][-1] < len(self.members), "entry: no such member")
         need(len(e["survivors"]) >= max(self.plan["quorum"], self.plan["min_cohort"]), "entry: few")
         v, commit = view_of(f, e), commit_of(f, e)
+        e["groups"] = groups.draw(self.plan, v, e["participants"])
+        groups.need_quorum(self.plan, e["groups"], e["survivors"])
         for i, u in enumerate(e["survivors"]):
             key = self.members[u][0].key
             identity.check_signature(key, "fedmoe update v1", digests.update(v, u, e["updates"][i]),
@@ -184,8 +187,8 @@ class Verifier:
         self.whole = self.whole and bool(self.updates)
         if not self.whole:
             return
-        p, u = e["participants"], e["survivors"]
-        self.optimizer.step(add_up(self.plan, self.lattice, p, u, self.updates, self.seeds))
+        self.optimizer.step(gradient(self.plan, self.lattice, e["groups"], e["survivors"],
+                                     self.updates, self.seeds))
         need(digests.model_hash(step.put_floats(self.optimizer.state)) == e["model_after"],
              f"round {e['round']}: the sum does not give the model")
         self.recomputed += 1
@@ -202,11 +205,24 @@ class Verifier:
         self.expected = set()
 
 
+def gradient(plan, lattice, drawn, u, updates, seeds):
+    """What a finished round's updates and seeds give: of one sum, or of the groups' sums; raises Refused."""
+    sums, too_long = [], 0
+    for group in drawn:
+        of = [i for i, node in enumerate(u) if node in group]
+        values, fits = add_up(plan, lattice, group, [u[i] for i in of], [updates[i] for i in of],
+                              [seeds[i] for i in of])
+        sums.append(values)
+        too_long += not fits
+    need(too_long <= groups.spoiled(plan), "a sum that is too long")
+    return groups.estimate(plan, sums, step.f32)
+
+
 def add_up(plan, lattice, p, u, updates, seeds):
-    """The gradient that a finished round's updates and seeds give; raises Refused."""
+    """The sum of the survivors u of p, decoded, and whether it is as short as it must be; raises Refused."""
     n, count, bits = len(p), plans.words(plan), plan["word_bits"]
     mask = (1 << bits) - 1
-    of = masks.levels(lattice.sigma, n, plan["quorum"], plan["colluders"],
+    of = masks.levels(lattice.sigma, n, groups.quorum(plan), plan["colluders"],
                       plan["noise"] == plans.LOCAL)
     surplus = of[masks.kept(of, n, len(u)):]
     lost = [v for v in p if v not in u]
@@ -223,8 +239,8 @@ def add_up(plan, lattice, p, u, updates, seeds):
             noise = masks.Gaussian(sigma).expand(seed, count)
             total = [(a - b) & mask for a, b in zip(total, noise)]
     values = [masks.signed(w, bits) for w in total]
-    step.check_length(plan, lattice, of, n, len(u), values)
-    return [step.f32(v * 2.0**-lattice.e) for v in values]
+    fits = step.is_short(plan, lattice, of, n, len(u), values)
+    return [step.f32(v * 2.0**-lattice.e) for v in values], fits
 
 
 def verify(data, trust):

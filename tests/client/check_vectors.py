@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 import audit
 import digests
 import enrol
+import groups
 import identity
 import masks
 import plan as plans
@@ -462,7 +463,7 @@ def one_round(run, r, head, known, optimizer):
                       *release["surplus_seeds"]])
     updates = [masks.words_of(unhex(r["nodes"][u]["update"]), run.plan["word_bits"])
                for u in survivors]
-    gradient = audit.add_up(run.plan, run.lattice, p, survivors, updates, seeds)
+    gradient = audit.gradient(run.plan, run.lattice, [p], survivors, updates, seeds)
     same("gradient", gradient, r["gradient"])
     same("unmasked sum", [x * 2.0**run.lattice.e for x in gradient],
          [step.f32(float(x)) for x in r["unmasked_sum"]])
@@ -548,6 +549,18 @@ def revocations(bundle, made):
          max(identity.seconds(c.not_valid_before) for c in (member.certificate, t.cas[0])))
 
 
+def all_groups():
+    file = load("groups.json")
+    for v in file["draws"]:
+        view = digests.view(v["federation"], int(v["round"]), unhex(v["session"]), unhex(v["roster"]),
+                            unhex(v["plan"]), unhex(v["model"]), v["participants"], unhex(v["head"]))
+        drawn = groups.draw({"robust_groups": v["groups"]}, view, v["participants"])
+        same("groups", [next(g for g, of in enumerate(drawn) if u in of) for u in v["participants"]],
+             v["group"])
+    for v in file["means"]:
+        same("a robust mean", groups.estimate(v, v["sums"], step.f32), v["estimate"])
+
+
 def steps():
     kinds = {name: kind for _, name, kind in wire.fields_of("Plan")}
     for v in load("step.json"):
@@ -562,7 +575,7 @@ def steps():
 
 def main():
     for topic in (messages, all_digests, identities, certificates, enrolment, all_plans, noise, graph, rounds,
-                  audits, steps):
+                  audits, all_groups, steps):
         before = done
         topic()
         print(f"{topic.__name__}: {done - before} values agree")

@@ -1,6 +1,7 @@
 """The plan and its lattice: docs/protocol.md, section 11."""
 import math
 
+import groups
 import wire
 from identity import is_name
 from wire import Refused, need
@@ -12,10 +13,11 @@ _NAMES = """1 version 2 federation 3 purpose 4 privacy_unit 5 epsilon 6 delta 7 
 32 query_text 33 encoding 34 schedule 35 warmup 36 final_rate 37 load_groups 38 load_experts
 39 load_share 40 balance_rate 41 clip_quantile 42 clip_rate 43 clip_share 44 start_center
 45 start_count 46 start_bias 47 start_scale 48 model_clip_norm 49 word_bits 50 mask_density
+61 robust_groups 62 robust_quorum 63 robust_mean 64 robust_trim
 70 local_steps 71 local_rate 72 proximal 73 correction""".split()
 _TEXT = {2, 3, 4, 18, 19, 32}
 _BYTES = {20, 27}
-_WHOLE = {1, 10, 11, *range(13, 18), 21, *range(28, 32), 33, 34, 37, 38, *range(44, 47), 49, 50, 70, 73}
+_WHOLE = {1, 10, 11, *range(13, 18), 21, *range(28, 32), 33, 34, 37, 38, *range(44, 47), 49, 50, *range(61, 65), 70, 73}
 
 
 def _kind(n):
@@ -127,6 +129,16 @@ def _ranges(p):
     yield "correction", not corrected or (
         p["optimizer"] == 1 and p["schedule"] == 1
         and p["momentum"] == p["warmup"] == p["clip_quantile"] == 0)
+    yield "robust_groups", not local or p["robust_groups"] == 0
+    if not any(p[f"robust_{name}"] for name in ("groups", "quorum", "mean", "trim")):
+        return
+    n = p["robust_groups"]
+    yield "robust_groups", 3 <= n <= 64 and training and p["mask_density"] == ALL
+    yield "robust_quorum", (p["robust_quorum"] >= p["colluders"] + 2
+                            and 2 * p["robust_quorum"] > groups.nodes(p))
+    yield "min_cohort", n * p["robust_quorum"] <= p["min_cohort"]
+    yield whole("robust_mean", 1, 3)
+    yield whole("robust_trim", *((1, (n - 1) // 2) if p["robust_mean"] == groups.TRIMMED else (0, 0)))
 
 
 def check(p):
@@ -157,9 +169,9 @@ class Lattice:
     MOST = 2.0**26 * (1 - 2.0**-40)
 
     def __init__(self, p):
-        self.clip_norm, self.z, self.nodes = p["clip_norm"], p["noise_multiplier"], p["max_nodes"]
+        self.clip_norm, self.z, self.nodes = p["clip_norm"], p["noise_multiplier"], groups.nodes(p)
         self.max_units, self.bits, self.times = p["max_units"], p["word_bits"], steps(p)
-        local, quorum, colluders = p["noise"] == LOCAL, p["quorum"], p["colluders"]
+        local, quorum, colluders = p["noise"] == LOCAL, groups.quorum(p), p["colluders"]
         self.h = 1 if local else quorum - colluders
         top = 31 - math.frexp(self.clip_norm)[1]  # C 2^f < 2^31
         self.f = f = self._fast(top) if p["encoding"] == FAST else self._exact(top)

@@ -3,6 +3,7 @@ import os
 import time
 
 import digests
+import groups
 import identity
 import masks
 import plan as plans
@@ -227,8 +228,10 @@ class Session:
             log(f"round {r.number}: gone, as asked")
             os._exit(0)
         words = [0] * plans.words(self.plan)
-        of = masks.levels(self.lattice.sigma, len(p), self.plan["quorum"], self.plan["colluders"],
-                          self.plan["noise"] == plans.LOCAL)
+        r.groups = groups.draw(self.plan, self.view(), p)
+        r.group = next(g for g in r.groups if roster.self in g)
+        of = masks.levels(self.lattice.sigma, len(r.group), groups.quorum(self.plan),
+                          self.plan["colluders"], self.plan["noise"] == plans.LOCAL)
         r.levels, r.level_seeds = of, [os.urandom(32) for _ in of]
         for (_, sigma), seed in zip(of, r.level_seeds):
             noise = self.node.sampler(sigma).expand(seed, len(words))
@@ -236,7 +239,8 @@ class Session:
         context = masks.round_context(r.number, self.plan_hash, r.start["model_hash"], p)
         r.self_seed = os.urandom(32)
         words = masks.add(words, r.self_seed, 1, bits)
-        r.keys = {v: masks.mask_key(roster.secrets[v], context) for v in p if v != roster.self}
+        r.keys = {v: masks.mask_key(roster.secrets[v], context)
+                  for v in r.group if v != roster.self}
         for v, key in r.keys.items():
             if not masks.edge(key, self.plan["mask_density"]):
                 continue
@@ -271,6 +275,8 @@ class Session:
         need(set(u) <= set(r.start["participants"]), "survivors that took no part")
         need(roster.self in u, "without this node")
         need(len(u) >= max(self.plan["quorum"], self.node.min_cohort), "too few survivors")
+        groups.need_quorum(self.plan, r.groups, u)
+        need(len(set(r.group) & set(u)) >= self.node.min_cohort, "too few survivors of its group")
         need(not roster.barred & set(u), "a survivor was revoked")
         v = self.view()
         for at, node in enumerate(u):
@@ -293,8 +299,8 @@ class Session:
         head = self.node.ledger.charge(self.plan_hash, r.number)
         self.journal.release(r.number, r.commit)
         mark = digests.ledger_mark(self.federation, self.plan_hash, r.number, head)
-        lost = [v for v in r.start["participants"] if v not in r.survivors]
-        stay = masks.kept(r.levels, len(r.start["participants"]), len(r.survivors))
+        lost = [v for v in r.group if v not in r.survivors]
+        stay = masks.kept(r.levels, len(r.group), len(r.group) - len(lost))
         self.channel.say("Release", round=r.number, self_seed=r.self_seed,
                          pair_seeds=[{"lost": v, "seed": r.keys[v]} for v in lost],
                          surplus_seeds=r.level_seeds[stay:], ledger_head=head,

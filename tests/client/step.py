@@ -2,6 +2,7 @@
 import math
 import struct
 
+import groups
 import masks
 from plan import steps, tail_length, words
 from wire import need
@@ -27,12 +28,12 @@ def llround(x):
     return math.floor(x + 0.5)
 
 
-def check_length(plan, lattice, of, n, survivors, values):
+def is_short(plan, lattice, of, n, survivors, values):
     stays = math.sqrt(sum(s * s for _, s in of[:masks.kept(of, n, survivors)]))
     root, sums = math.sqrt(len(values)), float(survivors) * steps(plan)
     most = (plan["max_units"] * float(steps(plan)) * lattice.delta
             + math.sqrt(sums) * stays * (root + 12) + sums * 0.5 * root)
-    need(math.sqrt(sum(v * v for v in values)) <= most * (1 + 1e-9), "a sum that is too long")
+    return math.sqrt(sum(v * v for v in values)) <= most * (1 + 1e-9)
 
 
 class Optimizer:
@@ -76,9 +77,8 @@ class Optimizer:
     def _start(self, total):
         p = self.p
         c = math.sqrt(2) / (p["clip_norm"] * self.divisor)
-        s = c * p["noise_multiplier"] * p["clip_norm"]
-        s *= math.sqrt(p["max_nodes"]) if p["noise"] == 2 else 1
-        s *= math.sqrt(steps(p))
+        times = math.sqrt(groups.nodes(p)) if p["noise"] == 2 else 1.0
+        s = c * (p["noise_multiplier"] * p["clip_norm"] * (times * groups.noise(p)) * math.sqrt(steps(p)))
         at, count = p["start_center"], p["start_count"]
         m = [c * x for x in total[at:at + count]]
         square = sum(x * x for x in m)

@@ -72,7 +72,9 @@ void fix_set_density(fixture *f, uint32_t density)
 /* As node u saw the round. */
 static const fm_dp_shares *shares_of(fixture *f, uint32_t u)
 {
-    CU_ASSERT_EQUAL_FATAL(fm_dp_shares_fit(&f->shares, &f->lattice, f->rounds[u].participant_count),
+    CU_ASSERT_EQUAL_FATAL(fm_dp_shares_fit(&f->shares, &f->lattice,
+                                           f->rounds[u].group ? f->rounds[u].group_count
+                                                              : f->rounds[u].participant_count),
                           FM_OK);
     return f->shares;
 }

@@ -48,7 +48,7 @@ static void cast(hostile *h, const options *o)
     for (size_t i = 0; i < o->nodes.count; i++)
         set_plan(h, add(h, o->nodes.items[i]), i < o->offers.count ? o->offers.items[i] : "same");
     h->honest = h->count;
-    need(h->honest == 4, "four nodes, which the lies are made for");
+    need(h->honest == 4 || h->honest == 9, "four or nine nodes, which the lies are made for");
     for (size_t i = 0; i < o->colluders.count; i++)
         add_colluder(h, o->colluders.items[i]);
     own = add(h, "aggregator");
@@ -108,12 +108,12 @@ static bool has_left(const hostile *h, const party *p)
 
 static void run_steps(hostile *h, const options *o, char **names, int count)
 {
-    hear_until(h, count ? has_approved : has_judged, "1111", "answer to the plan");
+    hear_until(h, count ? has_approved : has_judged, EVERYBODY, "answer to the plan");
     for (int i = 0; i < count; i++)
         step(h, lie_find(names[i]));
     for (unsigned i = 0; o->finish && i < h->honest; i++)
         say_finish(h, i);
-    hear_until(h, has_left, "1111", "end");
+    hear_until(h, has_left, EVERYBODY, "end");
 }
 
 static void report(hostile *h)

@@ -13,9 +13,10 @@
 
 #include "run_internal.h"
 
-#define MOST 12u       /* honest nodes and colluders */
-#define MAX_STEPS 40u  /* rounds of one run */
-#define PATIENCE_S 60u /* for what must come */
+#define MOST 12u              /* honest nodes and colluders */
+#define MAX_STEPS 40u         /* rounds of one run */
+#define EVERYBODY "111111111" /* nine at most */
+#define PATIENCE_S 60u        /* for what must come */
 
 typedef struct {
     char name[FM_NAME_MAX + 1];

@@ -1,6 +1,7 @@
 /* The lies, and what each must come to: docs/privacy.md, section 6, has the attacks. */
 #include <string.h>
 
+#include "fedmoe/proto/groups.h"
 #include "hostile.h"
 
 static uint32_t place_of(const telling *t, unsigned party_index)
@@ -290,6 +291,35 @@ static void commit_to_two_sets(hostile *h, moment at, unsigned to, telling *t)
     fill_updates(h, t);
 }
 
+/* ---- groups ---- */
+
+/* All of node 0's group lost but itself, so that its sum would be its own: of the round enough are left. */
+static void leave_it_alone_in_its_group(hostile *h, moment at, unsigned to, telling *t)
+{
+    const fm_round_view view = view_of(t, h->run.config.plan.federation);
+    const uint32_t own = place_of(t, 0);
+    fm_groups g;
+
+    (void)to;
+    if (at != AT_SURVIVORS)
+        return;
+    need(fm_groups_draw(&h->run.config.plan, &view, &g) == FM_OK, "groups");
+    for (uint32_t i = 0; i < t->participant_count; i++)
+        if (t->participants[i] != own && g.of[t->participants[i]] == g.of[own])
+            leave_out(t->survivors, &t->survivor_count, t->participants[i]);
+    fill_updates(h, t);
+}
+
+/* Half are shown a round without one node, so that they draw other groups: some are moved. */
+static void move_nodes(hostile *h, moment at, unsigned to, telling *t)
+{
+    (void)h;
+    if (at == AT_START && to >= 5)
+        leave_out(t->participants, &t->participant_count, place_of(t, 0));
+}
+
+#define NINE EVERYBODY
+#define NONE_OF_NINE "000000000"
 #define ALL "1111"
 #define NONE "0000"
 #define SIGNED "does not bear its signature for this round"
@@ -343,6 +373,12 @@ static const lie lies[] = {
       "1110", COMMITTED },
     { "commits-to-two-sets", commit_to_two_sets, "0124", "111-", "111-", "111-", "110-", KEEP,
       "0010", COMMITTED },
+    /* groups */
+    { "honest-nine", NULL, "012345678", NINE, NINE, NINE, NINE, KEEP, NULL, NULL },
+    { "alone-in-its-group", leave_it_alone_in_its_group, "012345678", NINE, NINE, NONE_OF_NINE,
+      NONE_OF_NINE, KEEP, "100000000", "group [0-2] has 1 survivors; the plan demands 2 of each" },
+    { "moved-nodes", move_nodes, "012345678", NINE, NINE, NONE_OF_NINE, NONE_OF_NINE, KEEP,
+      "000001111", SIGNED },
     /* replay, rollback, a round opened again, two releases */
     { "old-start", NULL, "0123", ALL, ALL, ALL, ALL, REPLAY_START, ALL,
       "refused RoundStart .*is over: this node has used round" },

@@ -11,6 +11,7 @@
  *   other-name     it shows the certificate in HOSTILE_IDENTITY, without its key
  *   flood          a thousand Pings go before each message
  *   flood-answers  it answers the roster a thousand times
+ *   poison         its update is turned round and made long (poison.c)
  *   garbage        one bit of a message is wrong: of its update, commit, release, and so on
  */
 #include <stdio.h>

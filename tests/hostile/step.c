@@ -11,6 +11,13 @@ static const lie honest = { .name = "honest",
                             .commits = "1111",
                             .releases = "1111" };
 
+static const lie honest_nine = { .name = "honest-nine",
+                                 .cast = "012345678",
+                                 .answers = "111111111",
+                                 .updates = "111111111",
+                                 .commits = "111111111",
+                                 .releases = "111111111" };
+
 /* ---- what an honest aggregator tells ---- */
 
 static void tell_roster(hostile *h, telling *t, const lie *l, const fm_session *session)
@@ -177,8 +184,10 @@ static void check(hostile *h, const lie *l, const char *answers)
 /* All that was sent before is dealt with when the answer to this is here. */
 static void settle(hostile *h)
 {
-    say_rosters(h, &honest);
-    hear_until(h, has_answered, "1111", "answers to the last roster");
+    const lie *l = h->honest == 9 ? &honest_nine : &honest;
+
+    say_rosters(h, l);
+    hear_until(h, has_answered, l->answers, "answers to the last roster");
 }
 
 /* ---- deeds ---- */

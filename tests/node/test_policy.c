@@ -164,6 +164,16 @@ REFUSAL(an_unsafe_quorum, FM_EPERM, "too small", {
     d->policy.min_cohort = 2;
     d->plan.quorum = 2;
 })
+/* A group of three may be read with two. */
+REFUSAL(groups_below_the_cohort, FM_EPERM, "sums by groups, of 2 participants at least", {
+    d->plan.max_nodes = d->plan.min_cohort = d->plan.quorum = 9;
+    d->plan.colluders = 0;
+    d->policy.min_colluders = 0;
+    d->policy.min_cohort = 3;
+    d->plan.robust_groups = 3;
+    d->plan.robust_quorum = 2;
+    d->plan.robust_mean = FM_ROBUST_MEDIAN;
+})
 REFUSAL(a_quorum_below_the_cohort, FM_EPERM, "fewer than 4", { /* 3 of 4 may be read */
                                                                d->policy.min_cohort = 4;
                                                                d->plan.min_cohort = 4;
@@ -445,6 +455,8 @@ static const fm_test tests[] = {
     { "a smaller cohort is refused", a_smaller_cohort },
     { "fewer colluders are refused (else: colluders take the noise off)", fewer_colluders },
     { "an unsafe quorum is refused (else: two disjoint sets, both released)", an_unsafe_quorum },
+    { "groups below the policy's cohort are refused (else: a sum of fewer is read)",
+      groups_below_the_cohort },
     { "a quorum below the policy's cohort is refused (else: a sum of fewer is read)",
       a_quorum_below_the_cohort },
     { "less noise than the stated epsilon needs is refused", less_noise_than_stated },

@@ -191,6 +191,23 @@ static void plan_says_with_how_many_a_node_shares_masks(void)
     fm_buf_fini(&t);
 }
 
+static void plan_says_who_is_summed_with_whom_and_what_that_costs(void)
+{
+    shell d;
+
+    open_shell(&d);
+    offer(&d, true, "record", 0, "training", "distributed",
+          ", \"mask_density\": 256, \"robust_groups\": 5, \"robust_quorum\": 3, "
+          "\"robust_mean\": \"median\", \"robust_trim\": 0");
+    CU_ASSERT(means(&d, "nothing but sums over at least 3 can be read"));
+    CU_ASSERT(means(&d, "one with every other node of its group"));
+    CU_ASSERT(means(&d, "by lot to 5 groups"));
+    CU_ASSERT(means(&d, "so 2 groups in which a node sends what is no honest update"));
+    CU_ASSERT(means(&d, "A unit is in one group's sum only, so it costs no more epsilon"));
+    CU_ASSERT(means(&d, "2.24 times that of one sum, and a median up to a quarter more"));
+    fm_buf_fini(&d.said);
+}
+
 static void plan_says_how_units_are_added_and_what_rides_with_them(void)
 {
     shell d;
@@ -411,6 +428,8 @@ static const fm_test tests[] = {
       report_says_how_units_are_added_and_what_rides_with_them },
     { "plan says what other units, tasks and noise mean",
       plan_says_what_other_units_tasks_and_noise_mean },
+    { "plan says who is summed with whom, and what that costs",
+      plan_says_who_is_summed_with_whom_and_what_that_costs },
     { "plan reckons with what is spent", plan_reckons_with_what_is_spent },
 };
 

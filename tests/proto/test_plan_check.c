@@ -425,7 +425,72 @@ static void texts_are_checked(void)
     CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
 }
 
+static fm_plan plan_of_groups(void)
+{
+    fm_plan p = sample_plan();
+
+    p.max_nodes = 12;
+    p.min_cohort = 9;
+    p.quorum = 9;
+    p.colluders = 1;
+    p.robust_groups = 3;
+    p.robust_quorum = 3;
+    p.robust_mean = FM_ROBUST_MEDIAN;
+    return p;
+}
+
+static void groups_have_all_their_fields_or_none(void)
+{
+    fm_plan p = plan_of_groups(), back = { 0 };
+    fm_buf b = { 0 };
+
+    CU_ASSERT_EQUAL_FATAL(fm_plan_encode(&p, &b), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_plan_decode(b.data, b.len, &back), FM_OK);
+    CU_ASSERT(back.robust_groups == 3 && back.robust_quorum == 3 &&
+              back.robust_mean == FM_ROBUST_MEDIAN && back.robust_trim == 0);
+    fm_plan_fini(&back);
+    fm_buf_fini(&b);
+    p.robust_groups = 0;
+    CU_ASSERT_TRUE(bad(&p, "robust_groups"));
+    p = plan_of_groups(), p.robust_groups = 2;
+    CU_ASSERT_TRUE(bad(&p, "robust_groups"));
+    p = plan_of_groups(), p.robust_groups = FM_MAX_GROUPS + 1;
+    CU_ASSERT_TRUE(bad(&p, "robust_groups"));
+    p = plan_of_groups(), p.robust_mean = FM_ROBUST_NONE;
+    CU_ASSERT_TRUE(bad(&p, "robust_mean"));
+    p = plan_of_groups(), p.robust_mean = (fm_robust_mean)4;
+    CU_ASSERT_TRUE(bad(&p, "robust_mean"));
+    p = plan_of_groups(), p.robust_trim = 1;
+    CU_ASSERT_TRUE(bad(&p, "robust_trim"));
+    p = plan_of_groups(), p.robust_mean = FM_ROBUST_TRIMMED;
+    CU_ASSERT_TRUE(bad(&p, "robust_trim"));
+    p.robust_trim = 1;
+    CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
+    p.robust_trim = 2; /* nothing would be left */
+    CU_ASSERT_TRUE(bad(&p, "robust_trim"));
+}
+
+/* All colluders in one group, and still two honest nodes in its sum; and all groups at once. */
+static void a_group_is_never_too_small(void)
+{
+    fm_plan p = plan_of_groups();
+
+    p.robust_quorum = 2; /* the colluder and one honest node */
+    CU_ASSERT_TRUE(bad(&p, "robust_quorum"));
+    p = plan_of_groups(), p.colluders = 0, p.robust_quorum = 2; /* half of four */
+    CU_ASSERT_TRUE(bad(&p, "more than half"));
+    p = plan_of_groups(), p.min_cohort = 8;
+    CU_ASSERT_TRUE(bad(&p, "min_cohort"));
+    p = plan_of_groups(), p.max_nodes = 40, p.quorum = p.min_cohort = 30, p.robust_quorum = 8;
+    p.mask_density = 200;
+    CU_ASSERT_TRUE(bad(&p, "mask_density"));
+    p.mask_density = FM_PLAN_DENSITY_ALL;
+    CU_ASSERT_EQUAL(fm_plan_check(&p), FM_OK);
+}
+
 static const fm_test tests[] = {
+    { "groups have all their fields or none", groups_have_all_their_fields_or_none },
+    { "a group is never too small", a_group_is_never_too_small },
     { "real fields have their ranges", real_fields_have_their_ranges },
     { "no noise needs an epsilon that says so", no_noise_needs_an_epsilon_that_says_so },
     { "whole fields have their ranges", whole_fields_have_their_ranges },

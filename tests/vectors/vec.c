@@ -10,12 +10,19 @@
 #include "fm_test.h"
 
 const vec_topic vec_topics[] = {
-    { "messages.json", vec_messages },     { "digests.json", vec_digests },
-    { "identities.json", vec_identities }, { "enrolment.json", vec_enrolment },
-    { "plans.json", vec_plans },           { "noise.json", vec_noise },
-    { "graph.json", vec_graph },           { "step.json", vec_steps },
-    { "round16.json", vec_round16 },       { "round24.json", vec_round24 },
-    { "round32.json", vec_round32 },       { "audit.json", vec_audit },
+    { "messages.json", vec_messages },
+    { "digests.json", vec_digests },
+    { "identities.json", vec_identities },
+    { "enrolment.json", vec_enrolment },
+    { "plans.json", vec_plans },
+    { "noise.json", vec_noise },
+    { "graph.json", vec_graph },
+    { "groups.json", vec_groups },
+    { "step.json", vec_steps },
+    { "round16.json", vec_round16 },
+    { "round24.json", vec_round24 },
+    { "round32.json", vec_round32 },
+    { "audit.json", vec_audit },
 };
 const size_t vec_topic_count = sizeof vec_topics / sizeof vec_topics[0];
 

@@ -33,6 +33,7 @@ json_t *vec_enrolment(void);
 json_t *vec_plans(void);
 json_t *vec_noise(void);
 json_t *vec_graph(void);
+json_t *vec_groups(void);
 json_t *vec_steps(void);
 json_t *vec_round16(void);
 json_t *vec_round24(void);

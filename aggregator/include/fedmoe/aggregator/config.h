@@ -26,6 +26,8 @@
  *                                                      # optim/defaults.h
  *              # and in `training` local_steps: 4, local_rate: 2, proximal: 0.01,
  *              # correction: scaffold                  # default: one step a round
+ *   robust: {groups: 5, mean: median}    # default: none, one sum of all. Or mean: trimmed, trim: 1;
+ *                                        # or geometric; quorum: fewest survivors of a group
  *   timeouts: {join_s: 60, round_s: 30}                  # the defaults
  *   keep_updates: false                  # default; true: masked updates and released seeds of each
  *                                        # finished round stay in updates/, for the audit bundle

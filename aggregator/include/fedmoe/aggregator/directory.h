@@ -34,6 +34,9 @@ typedef struct {
     uint32_t held;                    /* colluders against whom only one sum is released */
     uint32_t honest;                  /* survivors that must hang together, at least */
     double log2_apart;                /* how likely they do not, at most: dp/mask_graph.h */
+    uint32_t groups, group_quorum;    /* sums by groups; 0: one sum of all */
+    fm_robust_mean mean;              /* over the groups' sums */
+    double noise_times;               /* the noise in what is made of them, over that of one sum */
     /* How it is to be trained; all zero for a query. */
     fm_plan training; /* its figures alone: no texts */
     bool chosen;      /* some of it was left to optim/defaults.h */

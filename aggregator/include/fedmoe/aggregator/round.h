@@ -139,6 +139,10 @@ uint64_t fm_coordinator_finished(const fm_coordinator *m);
 /** How often this name did harm and has not made up for it, and how long it is barred for that. */
 uint32_t fm_coordinator_harm(const fm_coordinator *m, const char *name, uint64_t now_ms,
                              uint64_t *barred_ms);
+/** Of a plan with groups: in how many of the rounds that it finished since the start its group stood
+ *  out. @return whether that is more than chance brings about. */
+bool fm_coordinator_suspicion(const fm_coordinator *m, const char *name, uint32_t *outlying,
+                              uint32_t *rounds);
 
 /** For those who watch; neither changes anything. */
 typedef struct {

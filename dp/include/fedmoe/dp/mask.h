@@ -64,6 +64,10 @@ typedef struct {
     const uint32_t *participants; /* roster indices, strictly increasing, own index among them */
     uint32_t participant_count;   /* >= 1; how many is enough is the node policy's affair */
     uint32_t mask_density;        /* mask_graph.h: which pairs share a mask; 256: all */
+    /* With whom this node shares masks, when the round is summed by groups: its group, a subset of the
+     * participants, increasing, own index in it. NULL: all participants. */
+    const uint32_t *group;
+    uint32_t group_count;
 } fm_dp_round;
 
 /** A masked, noised, clipped sum: the only form in which anything of the data may be sent. */
@@ -75,8 +79,8 @@ typedef struct fm_dp_release fm_dp_release;
  * added on the finer one, and the whole rounded to the wire's; all else is on the wire's. A fair
  * coin for each release says whether what lies between two words goes up or down.
  *
- * @param shares  of the sum's lattice and of the round's number of participants; not retained.
- *                NULL only when the lattice is without noise.
+ * @param shares  of the sum's lattice and of the number of those that share masks: the round's
+ *                participants, or the group; not retained. NULL only when the lattice is without noise.
  * @param rng     for noise and b_u: fm_rng_system() outside of tests.
  * @return FM_OK; FM_EINVAL participants, density or shares not as above, or a
  *         batch of the sum is open; FM_ENOMEM; FM_EINTERNAL when OpenSSL
@@ -126,7 +130,7 @@ typedef struct {
 
 /**
  * Disclose, at most once per release (FM_EREPLAY after). survivors: subset of the
- * participants, strictly increasing, self among them, with noise at least the lattice's quorum
+ * participants (with groups: of the group), strictly increasing, self among them, with noise at least the lattice's quorum
  * (FM_EINVAL otherwise). The seeds of the noise that stays are wiped here and never leave.
  * The caller has synced its ledger entry before it calls this.
  */

@@ -36,6 +36,17 @@ typedef enum {
 
 /** What a local step adds to its gradient: docs/model.md, "Local steps". */
 typedef enum { FM_CORRECTION_NONE = 0, FM_CORRECTION_SCAFFOLD = 1 } fm_correction;
+/** What is made of the groups' sums. */
+typedef enum {
+    FM_ROBUST_NONE = 0, /* there are no groups */
+    FM_ROBUST_MEDIAN = 1,
+    FM_ROBUST_TRIMMED = 2,
+    FM_ROBUST_GEOMETRIC = 3
+} fm_robust_mean;
+
+#define FM_MAX_GROUPS 64u
+/** A sum is of this many honest nodes at least. */
+#define FM_PLAN_HONEST_IN_SUM 2u
 
 #define FM_UNIT_RECORD "record"
 /** Most local steps of a round; dp has the same bound. */
@@ -105,6 +116,14 @@ typedef struct {
     uint32_t word_bits;    /* 16, 24 or 32: of a word of an update; dp says which of them serve */
     uint32_t mask_density; /* 1..256: of 256 pairs so many share a mask, by chance; 256 up to
                               FM_PLAN_DENSE_NODES max_nodes. dp says how many are enough */
+    /* Secure sums by groups, drawn anew in each round (groups.h), and a robust mean over them: docs/privacy.md,
+     * section 9. All four 0: one sum of all. */
+    uint32_t robust_groups; /* 3..FM_MAX_GROUPS; training, with a mask_density of 256 */
+    uint32_t
+        robust_quorum; /* fewest survivors of each group: colluders + 2 at least, and groups of as
+                                   many fit into min_cohort */
+    fm_robust_mean robust_mean;    /* MEDIAN, TRIMMED or GEOMETRIC */
+    uint32_t robust_trim;          /* TRIMMED: 1..(robust_groups - 1) / 2, else 0 */
     uint8_t run[FM_SESSION_BYTES]; /* random: two runs of the same figures are two plans */
     /* Local steps: an update is the sum of so many noised sums, between which a node moves its own
      * model. All four are 0 in a plan without, whose rounds have one step. */
@@ -154,6 +173,26 @@ static inline uint32_t fm_plan_tail(const fm_plan *p)
 {
     return p->load_groups * p->load_experts + (p->clip_quantile > 0.0 ? 1u : 0u) +
            (p->start_scale > 0.0 ? 1u : 0u);
+}
+/** Sums that a round is read as: 1 without groups. */
+static inline uint32_t fm_plan_groups(const fm_plan *p)
+{
+    return p->robust_groups > 0 ? p->robust_groups : 1;
+}
+/** Most nodes, and fewest survivors, of one sum. */
+static inline uint32_t fm_plan_group_nodes(const fm_plan *p)
+{
+    return (p->max_nodes + fm_plan_groups(p) - 1) / fm_plan_groups(p);
+}
+static inline uint32_t fm_plan_group_quorum(const fm_plan *p)
+{
+    return p->robust_groups > 0 ? p->robust_quorum : p->quorum;
+}
+/** So many groups may hold anything at all, and the robust mean is still bounded by the others; 0
+ *  without groups. */
+static inline uint32_t fm_plan_groups_spoiled(const fm_plan *p)
+{
+    return p->robust_mean == FM_ROBUST_TRIMMED ? p->robust_trim : (fm_plan_groups(p) - 1) / 2;
 }
 /** Label "fedmoe plan v1", over the encoded bytes. */
 fm_hash fm_plan_hash(const void *bytes, size_t len);
