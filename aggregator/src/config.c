@@ -376,7 +376,8 @@ static fm_status check_root_keys(const fm_yaml_node *root, const fm_plan *p)
 {
     static const char *const training[] = { "name",    "purpose",      "listen",   "model",
                                             "privacy", "cohort",       "training", "timeouts",
-                                            "task",    "keep_updates", "status",   "robust", NULL };
+                                            "task",    "keep_updates", "status",   "robust",
+                                            NULL };
     static const char *const statistics[] = { "name",    "purpose",      "listen", "schema",
                                               "privacy", "cohort",       "query",  "timeouts",
                                               "task",    "keep_updates", "status", NULL };

@@ -307,8 +307,9 @@ static fm_status check_groups(const fm_plan *p)
                        "shares a mask (mask_density %u)",
                        FM_PLAN_DENSITY_ALL);
     if (p->local_steps > 0)
-        return fm_fail(FM_EINVAL, "plan: robust_groups are for rounds of one step; local_steps must "
-                                  "be 0");
+        return fm_fail(FM_EINVAL,
+                       "plan: robust_groups are for rounds of one step; local_steps must "
+                       "be 0");
     if (p->robust_quorum < least)
         return fm_fail(
             FM_EINVAL,
