@@ -1,6 +1,7 @@
 /* Which field of a file is which column of the schema, and a record encoded by it. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "fedmoe/base/text.h"
 #include "table_internal.h"
@@ -67,6 +68,45 @@ static bool is_wanted(const fm_binding *b, size_t column)
     return kind != FM_COLUMN_IGNORE && (kind != FM_COLUMN_LABEL || b->labels);
 }
 
+/* The field that may have been meant: but for case and spaces the same, or nearly so. */
+static const char *near_field(const fm_csv_record *r, const char *name)
+{
+    const char *near = NULL;
+    size_t best = SIZE_MAX;
+
+    for (size_t f = 0; f < r->count; f++) {
+        const char *has = r->cells[f].at;
+        const size_t d = strcasecmp(has, name) == 0 ? 0 : fm_text_distance(has, name);
+
+        if (d < best && fm_text_is_near(d, name)) {
+            best = d;
+            near = has;
+        }
+    }
+    return near;
+}
+
+static void fail_absent(const fm_binding *b, const fm_csv_record *r, const char *name)
+{
+    const char *near = near_field(r, name);
+    char shown[FM_CELL_SHOWN];
+    double v;
+
+    if (near)
+        (void)fm_fail(FM_EPARSE,
+                      "%s:%zu, column %s: the header does not have it; it has \"%s\": rename one "
+                      "of the two",
+                      b->name, r->line, name, fm_cell_show(near, shown));
+    else if (r->count && fm_text_double(r->cells[0].at, &v))
+        (void)fm_fail(FM_EPARSE,
+                      "%s:%zu, column %s: the header does not have it; the line looks like a "
+                      "record: a file without a header needs csv: {header: false} in the schema",
+                      b->name, r->line, name);
+    else
+        (void)fm_fail(FM_EPARSE, "%s:%zu, column %s: the header does not have it", b->name, r->line,
+                      name);
+}
+
 /* Which field has this name; what is wrong with it is a problem. */
 static fm_status find_field(const fm_binding *b, const fm_csv_record *r, const char *name,
                             fm_problems *p, size_t *place)
@@ -85,8 +125,7 @@ static fm_status find_field(const fm_binding *b, const fm_csv_record *r, const c
         *place = f;
     }
     if (!st && *place == ABSENT) {
-        (void)fm_fail(FM_EPARSE, "%s:%zu, column %s: the header does not have it", b->name, r->line,
-                      name);
+        fail_absent(b, r, name);
         st = fm_problem(p);
     }
     return st;
