@@ -5,6 +5,8 @@ static const fm_cli_command commands[] = {
     { "join", "join a federation with a code from its coordinator", fm_cmd_join },
     { "init", "write a node.yaml for this institution", fm_cmd_init },
     { "check", "check configuration, identity, files and records", fm_cmd_check },
+    { "schema suggest", "draft a schema from a dictionary, an answer or a charged estimate",
+      fm_cmd_schema_suggest },
     { "plan", "show the plan that was last offered, in words and numbers", fm_cmd_plan },
     { "start", "take part until the federation has finished", fm_cmd_start },
     { "status", "show how far a running node is", fm_cmd_status },

@@ -24,7 +24,7 @@ static const struct {
     [FM_FINDING_FILE] = { "file", "the file cannot be read",
                           "write the file again as CSV in UTF-8; docs/schema.md, Files, has the "
                           "rules" },
-    [FM_FINDING_HEADER] = { "header", "columns that are not there",
+    [FM_FINDING_HEADER] = { "header", "the header does not fit",
                             "rename the column in the file or, if all members agree, in the "
                             "schema; column names count letter for letter" },
     [FM_FINDING_FIELDS] = { "fields", "records with too many or too few cells",

@@ -8,15 +8,6 @@
 #define FM_SURVEY_BINS 16u    /* of a number whose column declares none */
 #define FM_SURVEY_FACTORS 20u /* at most: guesses at a unit of measurement */
 
-/* What stands in a cell. */
-typedef enum {
-    FM_SEEN_VALUE,
-    FM_SEEN_MISSING,
-    FM_SEEN_BELOW,
-    FM_SEEN_ABOVE,
-    FM_SEEN_OTHER, /* no number, no date, no declared value */
-} fm_seen;
-
 /** @param v  out: the number, the day, or the index of the value; not of MISSING and OTHER. */
 fm_seen fm_survey_look(const fm_column *c, fm_slice cell, double *v);
 

@@ -261,15 +261,18 @@ static fm_status take_cell(fm_survey *s, size_t line, size_t i, fm_slice cell)
 
 /* ---- a record ---- */
 
-static fm_status take_unit(fm_survey *s, const fm_binding *b, const fm_csv_record *r)
+/* @param first out: it is the first record of its unit. */
+static fm_status take_unit(fm_survey *s, const fm_binding *b, const fm_csv_record *r, bool *first)
 {
     const char *key = r->cells[b->unit_place].at;
+    const size_t before = s->index.count;
     uint32_t unit = 0;
     size_t len = 0;
     fm_status st;
 
+    *first = false;
     if (!fm_unit_key(b, &key, &len)) {
-        fm_unit_missing(b, r);
+        (void)fm_unit_missing(b, r);
         return fm_survey_found(s, FM_FINDING_UNIT, r->line, ABSENT, NULL);
     }
     if ((st = fm_unit_index_number(&s->index, key, len, &unit)))
@@ -281,6 +284,7 @@ static fm_status take_unit(fm_survey *s, const fm_binding *b, const fm_csv_recor
             return st;
         s->unit_cap = cap;
     }
+    *first = unit == before;
     s->unit_rows[unit] += s->unit_rows[unit] < UINT32_MAX;
     return FM_OK;
 }
@@ -297,19 +301,41 @@ fm_status fm_survey_begin(fm_survey *s, const fm_binding *b)
     return s->name ? FM_OK : fm_strdup(b->name, &s->name);
 }
 
+/* The caller looks at the cells. */
+static fm_status hand_out(fm_survey *s, const fm_slice *cells)
+{
+    fm_status st = FM_OK;
+
+    for (size_t i = 0; !st && i < s->schema->column_count; i++) {
+        double v = 0.0;
+
+        if (s->cells[i].present) {
+            const fm_seen seen = fm_survey_look(&s->schema->columns[i], cells[i], &v);
+
+            st = s->options.cell(s->options.ctx, i, seen, v);
+        }
+    }
+    return st;
+}
+
 fm_status fm_survey_record(fm_survey *s, const fm_binding *b, const fm_csv_record *r,
                            fm_slice *cells)
 {
+    bool first = true;
     fm_status st = fm_bind_check(b, r);
 
     if (st)
         return fm_survey_found(s, FM_FINDING_FIELDS, r->line, ABSENT, NULL);
     s->rows++;
     fm_bind_cells(b, r, cells);
+    if (s->units)
+        st = take_unit(s, b, r, &first);
+    if (st || s->options.cell)
+        return st || !first ? st : hand_out(s, cells);
     for (size_t i = 0; !st && i < s->schema->column_count; i++)
         if (s->cells[i].present)
             st = take_cell(s, r->line, i, cells[i]);
-    return !st && s->units ? take_unit(s, b, r) : st;
+    return st;
 }
 
 /* The header's problems come as lines "file:line, column NAME: ...". */

@@ -144,7 +144,11 @@ static fm_status bind(loader *l, const fm_csv_record *r, bool *is_record)
     fm_survey *survey = l->options->survey;
     fm_status st = fm_bind(&l->binding, r, &l->problems, is_record);
 
-    if (survey && (!st || (st == FM_EPARSE && l->binding.fields)))
+    if (!survey)
+        return st;
+    if (st)
+        *is_record = false;
+    if (!st || (st == FM_EPARSE && l->binding.fields))
         st = fm_survey_begin(survey, &l->binding);
     return st;
 }

@@ -224,6 +224,23 @@ static void place_others(fm_binding *b)
                 b->place[c] = b->place[i];
 }
 
+/* The schema says that there is no header, and the first record is one. FM_OK: it is not so. */
+static fm_status refuse_header(const fm_binding *b, const fm_csv_record *r, fm_problems *p)
+{
+    size_t same = 0;
+
+    for (size_t c = 0; c < b->schema->column_count; c++)
+        same += b->place[c] < r->count &&
+                strcasecmp(r->cells[b->place[c]].at, b->schema->columns[c].name) == 0;
+    if (same < 2)
+        return FM_OK;
+    (void)fm_fail(FM_EPARSE,
+                  "%s:%zu: it has a header, and the schema says it has none; take the line away, "
+                  "or say csv: {header: true} in the schema",
+                  b->name, r->line);
+    return fm_problem_last(p);
+}
+
 /* Without a header the schema's order is the file's. Records to be predicted may lack the label. */
 static fm_status by_position(fm_binding *b, const fm_csv_record *r, fm_problems *p)
 {
@@ -232,7 +249,7 @@ static fm_status by_position(fm_binding *b, const fm_csv_record *r, fm_problems 
     const bool unlabelled = !b->labels && !(b->raw && fm_raw_wants(b->raw, s->label)) &&
                             s->label != SIZE_MAX && r->count + 1 == fields;
 
-    const fm_status st = check_delimiter(b, r, fields - (unlabelled ? 1 : 0), p);
+    fm_status st = check_delimiter(b, r, fields - (unlabelled ? 1 : 0), p);
 
     if (st)
         return st;
@@ -249,6 +266,8 @@ static fm_status by_position(fm_binding *b, const fm_csv_record *r, fm_problems 
             b->id_place = b->place[c];
     }
     place_others(b);
+    if ((st = refuse_header(b, r, p)))
+        return st;
     if (b->unit && b->unit_place == ABSENT)
         return no_column(b, b->unit, p);
     return b->id && b->id_place == ABSENT ? no_column(b, b->id, p) : FM_OK;

@@ -97,7 +97,8 @@ static fm_status compare(fm_say *say, const char *path, fm_survey *survey)
                    "%llu of %zu columns are not as in the check kept on %s (%lld records)",
                    (unsigned long long)fm_survey_count(survey, FM_FINDING_DRIFT), compared, when,
                    fm_cmd_whole(kept, "records"));
-    fm_say_line(say, "drift", FM_SAY_OK, detail);
+    fm_say_line(say, "drift", fm_survey_count(survey, FM_FINDING_DRIFT) ? FM_SAY_NOTE : FM_SAY_OK,
+                detail);
 done:
     json_decref(kept);
     return st;
@@ -161,7 +162,7 @@ static fm_status read_all(fm_say *say, const fm_check_records *o, const fm_node_
         return st;
     tell_counts(c, s, survey, detail, sizeof detail);
     fm_check_readers(c, detail, sizeof detail);
-    fm_say_line(say, "records", FM_SAY_OK, detail);
+    fm_say_line(say, "records", fm_survey_errors(survey) ? FM_SAY_NOTE : FM_SAY_OK, detail);
     if (!fm_schema_has_label(s))
         fm_say_status(say, "schema",
                       fm_fail(FM_EINVAL,

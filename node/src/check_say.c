@@ -11,8 +11,8 @@
 #define LINES_SHOWN 20u
 #define COLUMNS_NAMED 8u
 
-static const char *const level_names[] = { "ok", "warning", "problem" };
-static const char *const level_words[] = { "ok", "WARNING", "PROBLEM" };
+static const char *const level_names[] = { "ok", "note", "warning", "problem" };
+static const char *const level_words[] = { "ok", "note", "WARNING", "PROBLEM" };
 
 /* ---- JSON ---- */
 

@@ -5,7 +5,7 @@
 #include "fedmoe/base/memory.h"
 #include "fedmoe/model/survey.h"
 
-typedef enum { FM_SAY_OK, FM_SAY_WARNING, FM_SAY_PROBLEM } fm_say_level;
+typedef enum { FM_SAY_OK, FM_SAY_NOTE, FM_SAY_WARNING, FM_SAY_PROBLEM } fm_say_level;
 
 typedef struct {
     bool json;

@@ -13,6 +13,15 @@
 
 #include "fedmoe/model/schema.h"
 
+/** What stands in a cell. */
+typedef enum {
+    FM_SEEN_VALUE,
+    FM_SEEN_MISSING,
+    FM_SEEN_BELOW, /* a number or day before the range; after it */
+    FM_SEEN_ABOVE,
+    FM_SEEN_OTHER, /* no number, no date, no declared value */
+} fm_seen;
+
 typedef enum {
     /* errors: the records cannot be trained on */
     FM_FINDING_FILE,     /* nothing can be read from here on, or there are no records */
@@ -62,6 +71,9 @@ typedef struct {
     uint64_t max_unit_rows; /* records of a unit that a round uses; 0: not known */
     /* NULL, or called for every finding at once, and none is kept. Fails as it does. */
     fm_status (*each)(void *ctx, const fm_finding *f);
+    /* NULL, or called for each cell that is there, of the first record of each unit only, in the
+     * place of every judgement of cells. Fails as it does. */
+    fm_status (*cell)(void *ctx, size_t column, fm_seen seen, double v);
     void *ctx;
 } fm_survey_options;
 
