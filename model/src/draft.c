@@ -192,7 +192,10 @@ static fm_status check_label(const fm_draft *d, const char *label)
     const fm_draft_column *c = fm_draft_find(d, label);
 
     if (!c)
-        return fm_fail(FM_ENOTFOUND, "--label: there is no column %s", label);
+        return fm_fail(
+            FM_ENOTFOUND,
+            "--label: neither the dictionary, the answer nor the records' header has a column %s",
+            label);
     if (!can_be_read(c) || c->kind == FM_DRAFT_DATE)
         return fm_fail(FM_EINVAL,
                        "--label: column %s has neither values nor a range; give its categories in "

@@ -269,6 +269,7 @@ static fm_status read_values(reader *d, fm_draft_column *c)
 {
     const char *text = cell(d, CATEGORIES), *type = cell(d, TYPE);
     const char marks[] = { strchr(text, '|') ? '|' : strchr(text, ';') ? ';' : ',', '\0' };
+    const size_t before = d->problems.count;
     fm_status st = FM_OK;
 
     if (!*text && (strcasecmp(type, "yesno") == 0 || strcasecmp(type, "truefalse") == 0 ||
@@ -287,7 +288,7 @@ static fm_status read_values(reader *d, fm_draft_column *c)
         if (!text[strspn(text, " ")]) /* a mark at the end */
             break;
     }
-    if (!st && c->value_count < 2)
+    if (!st && c->value_count < 2 && d->problems.count == before)
         st = WRONG(d, CATEGORIES, "there is one only; a category needs two or more");
     return st;
 }
@@ -302,7 +303,8 @@ static fm_status read_range(reader *d, fm_draft_column *c)
     const bool date = c->kind == FM_DRAFT_DATE;
     const char *ends[2] = { cell(d, MIN), cell(d, MAX) };
     const char *what = date ? "date (YYYY-MM-DD)" : "number";
-    char shown[FM_CELL_SHOWN];
+    const fm_column as = { .kind = date ? FM_COLUMN_DATE : FM_COLUMN_NUMERIC };
+    char shown[FM_CELL_SHOWN], hint[FM_HINT_MAX];
     double v[2] = { 0.0, 0.0 };
     fm_status st = FM_OK;
 
@@ -315,7 +317,8 @@ static fm_status read_range(reader *d, fm_draft_column *c)
             st = WRONG(d, MIN + i, "it is empty, but %s is not; a range has two ends",
                        fields[MAX - i][d->redcap]);
         else if (*ends[i] && !read_end(ends[i], date, &v[i]))
-            st = WRONG(d, MIN + i, "\"%s\" is not a %s", fm_cell_show(ends[i], shown), what);
+            st = WRONG(d, MIN + i, "\"%s\" is not a %s%s", fm_cell_show(ends[i], shown), what,
+                       fm_cell_hint(&as, (fm_slice){ ends[i], strlen(ends[i]) }, hint));
     }
     if (st || d->problems.count || !*ends[0])
         return st;

@@ -25,8 +25,9 @@ static const struct {
                           "write the file again as CSV in UTF-8; docs/schema.md, Files, has the "
                           "rules" },
     [FM_FINDING_HEADER] = { "header", "the header does not fit",
-                            "rename the column in the file or, if all members agree, in the "
-                            "schema; column names count letter for letter" },
+                            "column names count letter for letter: rename it in the file or, if "
+                            "all members agree, "
+                            "in the schema; who a record belongs to is policy.unit in node.yaml" },
     [FM_FINDING_FIELDS] = { "fields", "records with too many or too few cells",
                             "a delimiter inside a cell needs quotes around the cell; a missing "
                             "value needs its delimiter" },
@@ -42,7 +43,8 @@ static const struct {
     [FM_FINDING_REQUIRED] = { "required", "missing cells where a value is required",
                               "fill them in or leave those records out" },
     [FM_FINDING_LABEL] = { "label", "labels that are not declared",
-                           "a label is never missing: correct those records or leave them out" },
+                           "a label is one of those that the schema lists, and never missing: "
+                           "correct those records or leave them out" },
     [FM_FINDING_UNIT] = { "unit", "records that do not say whose they are",
                           "fill in whose they are (policy.unit in node.yaml) or leave them out" },
     [FM_FINDING_ROWS] = { "rows", "more records than are allowed",

@@ -362,7 +362,9 @@ fm_status fm_survey_end(fm_survey *s, const char *name, const char *header, bool
     if (!st && header)
         st = tell_header(s, header);
     if (!st && !broken && !header && !s->rows && !s->found[FM_FINDING_FIELDS]) {
-        (void)fm_fail(FM_EPARSE, "%s: there are no records", name);
+        (void)fm_fail(
+            FM_EPARSE,
+            "%s: there are no records; is it the right file, and was the export finished?", name);
         st = fm_survey_found(s, FM_FINDING_FILE, 0, ABSENT, NULL);
     }
     return st ? st : fm_survey_judge(s);

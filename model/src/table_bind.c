@@ -176,7 +176,7 @@ static fm_status read_header(fm_binding *b, const fm_csv_record *r, fm_problems 
     const fm_schema *s = b->schema;
     fm_status st = check_delimiter(b, r, wanted_fields(b), p);
 
-    b->fields = r->count;
+    b->fields = st ? 0 : r->count; /* 0: by this delimiter nothing can be read */
     for (size_t c = 0; !st && c < s->column_count; c++) {
         b->place[c] = ABSENT;
         if (is_wanted(b, c))

@@ -36,8 +36,12 @@ static fm_status find_schema(const fm_check_records *o, const fm_node_config *c,
     const char *text;
     fm_status st;
 
-    if (o->schema_path || c->schema)
-        return fm_schema_load(o->schema_path ? o->schema_path : c->schema, out);
+    if (o->schema_path || c->schema) {
+        st = fm_schema_load(o->schema_path ? o->schema_path : c->schema, out);
+        if (st == FM_ENOTFOUND && !o->schema_path)
+            st = fm_fail(st, "%s; see data.schema in %s", fm_error_text(), o->config_path);
+        return st;
+    }
     st = fm_cmd_read_json(o->config_path, "plan.json", &plan);
     if (st == FM_OK) {
         text = fm_cmd_text(plan, "schema");
@@ -166,9 +170,10 @@ static fm_status read_all(fm_say *say, const fm_check_records *o, const fm_node_
     if (!fm_schema_has_label(s))
         fm_say_status(say, "schema",
                       fm_fail(FM_EINVAL,
-                              "the schema '%s' has no label column: nothing can be trained with "
-                              "it; give one kind: label",
-                              fm_schema_name(s)),
+                              "%s: no column is kind: label, so that there is nothing to train for",
+                              o->schema_path ? o->schema_path
+                              : c->schema    ? c->schema
+                                             : "the schema of plan.json"),
                       "");
     if (o->columns)
         fm_say_columns(say, s, survey);

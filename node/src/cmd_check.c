@@ -56,6 +56,8 @@ static void check_identity(checkup *c)
                    info->not_after_s - now < SOON_S ? "; ask the coordinator for a new one SOON"
                                                     : "");
 done:
+    if (st == FM_ENOTFOUND)
+        st = fm_fail(st, "%s; see identity in %s", fm_error_text(), c->records.config_path);
     report(c, "identity", st, detail);
     fm_peer_free(&self);
     fm_trust_free(&trust);
