@@ -8,6 +8,7 @@
 #include "schema_internal.h"
 #include "tokenizer_internal.h"
 
+#define HINTED 32u    /* bytes: what is longer is no number with its unit */
 #define NEAR_MAX 256u /* declared values that are looked through */
 
 static bool is_digit(char c)
@@ -64,7 +65,7 @@ static const char *number_hint(const char *s, size_t len)
         return "; write the number without the percent sign";
     if (strspn(s, " \t") || (len && (s[len - 1] == ' ' || s[len - 1] == '\t')))
         return "; there are spaces inside the quotes";
-    if ((is_digit(*s) || ((*s == '-' || *s == '+') && is_digit(s[1]))) &&
+    if ((is_digit(*s) || ((*s == '-' || *s == '+') && is_digit(s[1]))) && len <= HINTED &&
         isalpha((unsigned char)s[len - 1]))
         return "; write the number alone, without its unit";
     return "";

@@ -239,7 +239,7 @@ void fm_survey_free(fm_survey **survey)
             s->first[k] = next;
         }
     fm_wipe_free(s->cells, s->schema->column_count, sizeof *s->cells);
-    free(s->even);
+    free(s->edges);
     fm_wipe_free(s->bins, s->bin_total, sizeof *s->bins);
     fm_wipe_free(s->features, s->schema->features, sizeof *s->features);
     fm_wipe_free(s->unit_rows, s->unit_cap, sizeof *s->unit_rows);

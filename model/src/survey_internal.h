@@ -19,7 +19,7 @@ typedef struct {
     uint64_t fits[FM_SURVEY_FACTORS]; /* numbers outside that would fit in another unit */
     uint64_t found[FM_FINDING_KINDS]; /* findings */
     uint32_t kept[FM_FINDING_KINDS];
-    const double *edges; /* [bin_count + 1] of a number; borrowed; NULL of a category */
+    const double *edges; /* [bin_count + 1] of a number; in the survey's; NULL of a category */
     uint64_t *bins;      /* [bin_count] values: of a number's bin, of a category */
     size_t bin_count;
 } fm_survey_cells;
@@ -31,7 +31,7 @@ struct fm_survey {
     fm_survey_options options;
     char *name;             /* of the file; owned */
     fm_survey_cells *cells; /* [columns], owned */
-    double *even;           /* [columns, FM_SURVEY_BINS + 1], owned */
+    double *edges;          /* of all columns that are numbers, owned */
     uint64_t *bins;         /* of all columns, owned */
     size_t bin_total;
     float *features; /* room for a record that is not kept */

@@ -6,6 +6,8 @@
 #define ABSENT SIZE_MAX
 #define FEW 10u /* fewer values say nothing of their unit, or of there being only one */
 
+#define POWERS 6u /* of ten: the first of the units */
+
 /* What a value times `factor` plus `shift` would be. Powers of ten, then units of measurement that
  * are mixed up in laboratories and wards. */
 static const struct {
@@ -49,24 +51,26 @@ void fm_survey_try_units(const fm_column *c, fm_survey_cells *n, double v)
     }
 }
 
-/* The unit in which nearly all would fit; of several the one that brings their mean nearest to the
- * middle of the range. */
-static size_t likely_unit(const fm_column *c, const fm_survey_cells *n)
+/* The unit in which nearly all would fit, of those from `first` to before `end`; of several the one
+ * that brings their mean nearest to the middle of the range. NULL: none. */
+static const char *likely_unit(const fm_column *c, const fm_survey_cells *n, size_t first,
+                               size_t end, uint64_t *fits)
 {
-    const uint64_t outside = n->below + n->above;
-    const double mean = n->sum_outside / (double)outside, middle = c->lo + (c->hi - c->lo) / 2.0;
-    size_t best = FM_SURVEY_FACTORS;
+    const double outside = (double)(n->below + n->above), mean = n->sum_outside / outside,
+                 middle = c->lo + (c->hi - c->lo) / 2.0;
+    const char *words = NULL;
     double least = HUGE_VAL;
 
-    for (size_t i = 0; i < FM_SURVEY_FACTORS; i++) {
+    for (size_t i = first; i < end; i++) {
         const double off = fabs(mean * units[i].factor + units[i].shift - middle);
 
-        if ((double)n->fits[i] < 0.95 * (double)outside || !(off < least))
+        if ((double)n->fits[i] < 0.95 * outside || !(off < least))
             continue;
-        best = i;
+        words = units[i].words;
         least = off;
+        *fits = n->fits[i];
     }
-    return best;
+    return words;
 }
 
 static fm_status judge_unit(fm_survey *s, size_t i)
@@ -74,16 +78,21 @@ static fm_status judge_unit(fm_survey *s, size_t i)
     const fm_column *c = &s->schema->columns[i];
     const fm_survey_cells *n = &s->cells[i];
     const uint64_t outside = n->below + n->above, numbers = outside + n->values;
-    size_t unit;
+    uint64_t fits = 0;
+    const char *ten, *other;
 
-    if (!is_measure(c) || numbers < FEW || (double)outside < 0.9 * (double)numbers ||
-        (unit = likely_unit(c, n)) == FM_SURVEY_FACTORS)
+    if (!is_measure(c) || numbers < FEW || (double)outside < 0.9 * (double)numbers)
+        return FM_OK;
+    ten = likely_unit(c, n, 0, POWERS, &fits);
+    other = likely_unit(c, n, POWERS, FM_SURVEY_FACTORS, &fits);
+    if (!ten && !other)
         return FM_OK;
     (void)fm_fail(FM_EPARSE,
                   "%s, column %s: %llu of %llu numbers are outside the declared range %.10g to "
-                  "%.10g, and %llu of these would be inside if %s",
+                  "%.10g, and %llu of these would be inside if %s%s%s",
                   s->name, c->name, (unsigned long long)outside, (unsigned long long)numbers, c->lo,
-                  c->hi, (unsigned long long)n->fits[unit], units[unit].words);
+                  c->hi, (unsigned long long)fits, ten ? ten : other,
+                  ten && other ? ", or if " : "", ten && other ? other : "");
     return fm_survey_found(s, FM_FINDING_SCALE, 0, i, NULL);
 }
 

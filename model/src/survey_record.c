@@ -17,29 +17,42 @@ static bool is_number(const fm_column *c)
            (c->kind == FM_COLUMN_LABEL && c->target == FM_TARGET_NUMBER);
 }
 
+/* The schema's own bins, which are made for the column's range, those by decades among the others;
+ * else even ones. @param out room for them, or NULL. @return how many edges. */
+static size_t edges_of(const fm_column *c, double *out)
+{
+    const fm_bins *x = &c->bins[0], *y = &c->bins[1];
+    const size_t nx = x->count ? x->count + 1 : 0, ny = y->count ? y->count + 1 : 0;
+    size_t n = 0;
+    double last = (double)NAN;
+
+    for (size_t i = 0, j = 0; i < nx || j < ny;) {
+        const double v =
+            j == ny || (i < nx && x->edges[i] <= y->edges[j]) ? x->edges[i++] : y->edges[j++];
+
+        if (n && v <= last)
+            continue;
+        last = v;
+        if (out)
+            out[n] = v;
+        n++;
+    }
+    if (n)
+        return n;
+    for (size_t i = 0; out && i <= FM_SURVEY_BINS; i++)
+        out[i] = c->lo + (c->hi - c->lo) * (double)i / FM_SURVEY_BINS;
+    return FM_SURVEY_BINS + 1;
+}
+
 static size_t bins_of(const fm_column *c)
 {
     if (c->kind == FM_COLUMN_IGNORE)
         return 0;
-    if (!is_number(c))
-        return c->kind == FM_COLUMN_LABEL && c->target == FM_TARGET_BINARY
-                   ? 2
-                   : c->values.count + c->groups.names.count;
-    return c->bins[1].count   ? c->bins[1].count
-           : c->bins[0].count ? c->bins[0].count
-                              : FM_SURVEY_BINS;
-}
-
-/* The schema's own bins, which are made for the column's range; else even ones. */
-static const double *edges_of(const fm_column *c, double *even)
-{
-    if (!is_number(c))
-        return NULL;
-    if (c->bins[0].count || c->bins[1].count)
-        return c->bins[c->bins[1].count ? 1 : 0].edges;
-    for (size_t i = 0; i <= FM_SURVEY_BINS; i++)
-        even[i] = c->lo + (c->hi - c->lo) * (double)i / FM_SURVEY_BINS;
-    return even;
+    if (is_number(c))
+        return edges_of(c, NULL) - 1;
+    return c->kind == FM_COLUMN_LABEL && c->target == FM_TARGET_BINARY
+               ? 2
+               : c->values.count + c->groups.names.count;
 }
 
 fm_status fm_survey_new(const fm_schema *schema, const fm_survey_options *o, fm_survey **out)
@@ -55,7 +68,7 @@ fm_status fm_survey_new(const fm_schema *schema, const fm_survey_options *o, fm_
     for (size_t i = 0; i < columns; i++)
         s->bin_total += bins_of(&schema->columns[i]);
     if ((st = fm_alloc(columns, sizeof *s->cells, (void **)&s->cells)) ||
-        (st = fm_alloc(columns * (FM_SURVEY_BINS + 1), sizeof *s->even, (void **)&s->even)) ||
+        (st = fm_alloc(s->bin_total + columns, sizeof *s->edges, (void **)&s->edges)) ||
         (st = fm_alloc(s->bin_total, sizeof *s->bins, (void **)&s->bins)) ||
         (st = fm_alloc(schema->features, sizeof *s->features, (void **)&s->features))) {
         fm_survey_free(&s);
@@ -66,7 +79,10 @@ fm_status fm_survey_new(const fm_schema *schema, const fm_survey_options *o, fm_
 
         n->bin_count = bins_of(&schema->columns[i]);
         n->bins = s->bins + at;
-        n->edges = edges_of(&schema->columns[i], s->even + i * (FM_SURVEY_BINS + 1));
+        if (is_number(&schema->columns[i])) {
+            n->edges = s->edges + at + i; /* one more than bins, in each column */
+            (void)edges_of(&schema->columns[i], s->edges + at + i);
+        }
         n->least = n->most = (double)NAN;
         at += n->bin_count;
     }

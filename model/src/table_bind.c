@@ -78,7 +78,8 @@ static const char *near_field(const fm_csv_record *r, const char *name)
         const char *has = r->cells[f].at;
         const size_t d = strcasecmp(has, name) == 0 ? 0 : fm_text_distance(has, name);
 
-        if (d < best && fm_text_is_near(d, name)) {
+        /* Names are short, and many: one letter, of longer ones a quarter. */
+        if (d < best && d <= (strlen(name) < 8 ? 1 : strlen(name) / 4)) {
             best = d;
             near = has;
         }

@@ -101,7 +101,7 @@ static void redcaps_dictionary_is_known(void)
 
 static void every_fault_of_a_dictionary_is_named(void)
 {
-    char path[512], want[2048];
+    char path[512], want[4096];
     fm_draft d = { 0 };
 
     put(path, "d.csv",
