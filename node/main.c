@@ -5,6 +5,8 @@ static const fm_cli_command commands[] = {
     { "join", "join a federation with a code from its coordinator", fm_cmd_join },
     { "init", "write a node.yaml for this institution", fm_cmd_init },
     { "check", "check configuration, identity, files and records", fm_cmd_check },
+    { "schema suggest", "draft a schema from a dictionary, an answer or a charged estimate",
+      fm_cmd_schema_suggest },
     { "plan show", "show the plan that was last offered (also: plan)", fm_cmd_plan },
     { "plan approve", "approve it, with conditions if you like", fm_cmd_plan_approve },
     { "plan refuse", "refuse it, or take an approval back", fm_cmd_plan_refuse },

@@ -77,9 +77,11 @@ static fm_status read_offsets(const fm_safetensors *s, const json_t *offsets,
         !read_size(json_array_get(offsets, 1), &end))
         return fail(s, v->name, "data_offsets are not two whole numbers");
     if (begin > end || end > s->data_len)
-        return fm_fail(FM_EPROTO,
-                       "%s: tensor '%.200s': data_offsets %zu to %zu leave the %zu bytes of data",
-                       s->name, v->name, begin, end, s->data_len);
+        return fm_fail(
+            FM_EPROTO,
+            "%s: tensor '%.200s': data_offsets %zu to %zu leave the %zu bytes of data; was the "
+            "file copied whole?",
+            s->name, v->name, begin, end, s->data_len);
     v->data = s->data ? s->data + begin : NULL;
     v->bytes = end - begin;
     e->offset = begin;
@@ -92,15 +94,19 @@ static fm_status read_tensor(const fm_safetensors *s, const char *name, const js
     fm_safetensors_entry e = { .view = { .name = name } };
     fm_tensor_view *v = &e.view;
     size_t elements = 0, element, expected;
+    const char *kind = json_string_value(json_object_get(text, "dtype"));
     fm_status st;
 
     if (!json_is_object(text))
         return fail(s, name, "its entry is not an object");
     if (name[0] == '\0')
         return fail(s, name, "it has no name");
-    if (!(element =
-              fm_safetensors_element(json_string_value(json_object_get(text, "dtype")), &v->dtype)))
-        return fail(s, name, "dtype is missing or not known");
+    if (!(element = fm_safetensors_element(kind, &v->dtype)))
+        return fm_fail(
+            FM_EPROTO,
+            "%s: tensor '%.200s': dtype is missing or not known: '%.20s'; F32, F16, BF16 "
+            "and such are",
+            s->name, name, kind ? kind : "");
     if ((st = read_shape(s, json_object_get(text, "shape"), v, &elements)) != FM_OK ||
         (st = read_offsets(s, json_object_get(text, "data_offsets"), &e)) != FM_OK)
         return st;
@@ -169,7 +175,11 @@ static fm_status check_tiling(const fm_safetensors *s)
         at += e->view.bytes;
     }
     if (at != s->data_len)
-        return fm_fail(FM_EPROTO, "%s: %zu bytes after the last tensor", s->name, s->data_len - at);
+        return fm_fail(
+            FM_EPROTO,
+            "%s: %zu bytes after the last tensor; was the file changed on its way? copy it "
+            "again",
+            s->name, s->data_len - at);
     return FM_OK;
 }
 
@@ -228,6 +238,36 @@ static bool looks_like_text(const uint8_t first[FM_SAFETENSORS_LENGTH_BYTES])
     return true;
 }
 
+/* What people take for a model, by its first bytes. */
+static const char *other_kind(const uint8_t first[FM_SAFETENSORS_LENGTH_BYTES])
+{
+    static const struct {
+        const char *begins;
+        size_t len;
+        const char *words;
+    } kinds[] = {
+        { "version ", 8, "a pointer of Git LFS; fetch the file itself with 'git lfs pull'" },
+        { "PK\3\4", 4,
+          "a zip archive, as PyTorch's .pt and .bin are; save the weights as "
+          "safetensors" },
+        { "\x80\2", 2, "a Python pickle, which is not read here; save the weights as safetensors" },
+        { "\x80\4", 2, "a Python pickle, which is not read here; save the weights as safetensors" },
+        { "GGUF", 4, "a GGUF file; take the model's safetensors" },
+        { "\x1f\x8b", 2, "packed by gzip; unpack it" },
+        { "\x28\xb5\x2f\xfd", 4, "packed by zstd; unpack it" },
+        { "\xef\xbb\xbf", 3,
+          "it begins with a byte order mark: a text editor has changed it; copy it "
+          "again" },
+        { "<!DOCTY", 7, "a web page; the download may have failed or want a login" },
+        { "<html", 5, "a web page; the download may have failed or want a login" },
+    };
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (memcmp(first, kinds[i].begins, kinds[i].len) == 0)
+            return kinds[i].words;
+    return NULL;
+}
+
 /* Of a file of `file_len` bytes, at least FM_SAFETENSORS_LENGTH_BYTES: how long head and data are. */
 fm_status fm_safetensors_read_lengths(fm_safetensors *s,
                                       const uint8_t first[FM_SAFETENSORS_LENGTH_BYTES],
@@ -235,7 +275,10 @@ fm_status fm_safetensors_read_lengths(fm_safetensors *s,
 {
     const uint64_t header_len = fm_get_u64le(first);
     const size_t rest = file_len - FM_SAFETENSORS_LENGTH_BYTES;
+    const char *other;
 
+    if ((other = other_kind(first)))
+        return fm_safetensors_fail_other(s, other);
     if (looks_like_text(first))
         return fm_safetensors_fail_other(s, "it begins with text, as a schema or records do");
     if (header_len > FM_SAFETENSORS_MAX_HEADER)

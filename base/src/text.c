@@ -138,7 +138,7 @@ bool fm_text_u64(const char *s, uint64_t *out)
 
 size_t fm_text_distance(const char *a, const char *b)
 {
-    size_t row[MAX_WORD + 1];
+    size_t rows[3][MAX_WORD + 1], *before = rows[0], *above = rows[1], *row = rows[2], *oldest;
     size_t la = strlen(a), lb = strlen(b);
 
     if (la > MAX_WORD || lb > MAX_WORD)
@@ -146,17 +146,21 @@ size_t fm_text_distance(const char *a, const char *b)
     for (size_t j = 0; j <= lb; j++)
         row[j] = j;
     for (size_t i = 1; i <= la; i++) {
-        size_t diagonal = row[0];
-
+        oldest = before;
+        before = above;
+        above = row;
+        row = oldest;
         row[0] = i;
         for (size_t j = 1; j <= lb; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
+            size_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
 
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
+            if (above[j] + 1 < best)
+                best = above[j] + 1;
             if (row[j - 1] + 1 < best)
                 best = row[j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                before[j - 2] + 1 < best)
+                best = before[j - 2] + 1;
             row[j] = best;
         }
     }

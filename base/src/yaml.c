@@ -10,6 +10,8 @@
 /* One parse under way: the collections that are open, outermost first. */
 typedef struct {
     yaml_parser_t parser;
+    const char *text; /* [len] */
+    size_t len;
     fm_yaml *doc;
     fm_yaml_node *open[FM_YAML_MAX_DEPTH];
     size_t depth;
@@ -23,16 +25,7 @@ static fm_status fail_at(const parse *p, yaml_mark_t mark, const char *what)
 
 static fm_status fail_parser(const parse *p)
 {
-    const yaml_parser_t *y = &p->parser;
-
-    if (y->error == YAML_MEMORY_ERROR)
-        return fm_fail(FM_ENOMEM, "%s: no memory to parse it", p->doc->name);
-    if (y->error == YAML_READER_ERROR)
-        return fm_fail(FM_EPARSE, "%s:%zu:%zu: not UTF-8 text: %s", p->doc->name, y->mark.line + 1,
-                       y->mark.column + 1, y->problem ? y->problem : "bad bytes");
-    return fm_fail(FM_EPARSE, "%s:%zu:%zu: %s%s%s", p->doc->name, y->problem_mark.line + 1,
-                   y->problem_mark.column + 1, y->context ? y->context : "", y->context ? ", " : "",
-                   y->problem ? y->problem : "not valid YAML");
+    return fm_yaml_fail_parser(p->doc->name, &p->parser, p->text, p->len);
 }
 
 static fm_status node_new(parse *p, fm_yaml_kind kind, yaml_mark_t mark, fm_yaml_node **out)
@@ -245,7 +238,7 @@ static fm_status doc_new(const char *name, fm_yaml **out)
 
 fm_status fm_yaml_parse(const char *name, const void *text, size_t len, fm_yaml **out)
 {
-    parse p = { .depth = 0 };
+    parse p = { .text = text, .len = len };
     fm_status st;
 
     if (!name || (!text && len > 0) || !out)

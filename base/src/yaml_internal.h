@@ -21,4 +21,9 @@ struct fm_yaml {
     struct fm_yaml_node *root;
 };
 
+/** yaml_words.c: FM_EPARSE or FM_ENOMEM for what the parser stopped at. @param parser yaml_parser_t *,
+ *  after a failure. @param text [len], what it reads from. */
+FM_NODISCARD fm_status fm_yaml_fail_parser(const char *name, const void *parser, const char *text,
+                                           size_t len);
+
 #endif

@@ -72,6 +72,8 @@ static const char *kind_name(const fm_yaml_node *n)
 {
     static const char *const names[] = { "a single value", "a list", "a map" };
 
+    if (n->kind == FM_YAML_SCALAR && n->plain && !*n->text)
+        return "nothing";
     return names[n->kind];
 }
 
@@ -153,6 +155,22 @@ static const char *shown(const fm_yaml_node *n)
     return n->kind == FM_YAML_SCALAR ? n->text : kind_name(n);
 }
 
+/* What people write for a number. */
+static const char *number_hint(const fm_yaml_node *n)
+{
+    double v;
+
+    if (n->kind != FM_YAML_SCALAR)
+        return "";
+    if (!n->plain && fm_text_double(n->text, &v))
+        return "; take the quotes away";
+    if (strchr(n->text, ','))
+        return "; write a point for decimals, and no marks between thousands";
+    if (strchr(n->text, '%'))
+        return "; 1% is 0.01";
+    return "";
+}
+
 fm_status fm_yaml_quote(fm_buf *b, const char *s)
 {
     fm_status st = fm_buf_append(b, "\"", 1);
@@ -172,7 +190,7 @@ fm_status fm_yaml_quote(fm_buf *b, const char *s)
 fm_status fm_yaml_number(const fm_yaml_node *n, double *out)
 {
     if (n->kind != FM_YAML_SCALAR || !n->plain || !fm_text_double(n->text, out))
-        return fm_yaml_fail(n, "expected a number, found '%.100s'", shown(n));
+        return fm_yaml_fail(n, "expected a number, found '%.100s'%s", shown(n), number_hint(n));
     return FM_OK;
 }
 
@@ -192,7 +210,8 @@ static fm_status read_double(const fm_yaml_node *n, const char *key, double lo, 
     double v;
 
     if (n->kind != FM_YAML_SCALAR || !n->plain || !fm_text_double(n->text, &v))
-        return fm_yaml_fail(n, "'%s' must be a number, found '%.100s'", key, shown(n));
+        return fm_yaml_fail(n, "'%s' must be a number, found '%.100s'%s", key, shown(n),
+                            number_hint(n));
     if (v < lo || v > hi)
         return fm_yaml_fail(n, "'%s' must be between %.10g and %.10g, found %.100s", key, lo, hi,
                             n->text);
@@ -206,8 +225,9 @@ static fm_status read_u64(const fm_yaml_node *n, const char *key, uint64_t lo, u
     uint64_t v;
 
     if (n->kind != FM_YAML_SCALAR || !n->plain || !fm_text_u64(n->text, &v))
-        return fm_yaml_fail(n, "'%s' must be a whole number from %llu to %llu, found '%.100s'", key,
-                            (unsigned long long)lo, (unsigned long long)hi, shown(n));
+        return fm_yaml_fail(n, "'%s' must be a whole number from %llu to %llu, found '%.100s'%s",
+                            key, (unsigned long long)lo, (unsigned long long)hi, shown(n),
+                            number_hint(n));
     if (v < lo || v > hi)
         return fm_yaml_fail(n, "'%s' must be between %llu and %llu, found %.100s", key,
                             (unsigned long long)lo, (unsigned long long)hi, n->text);
@@ -307,8 +327,10 @@ static fm_status get_kind(const fm_yaml_node *map, const char *key, fm_yaml_kind
     if (st != FM_OK)
         return st;
     if (n->kind != kind)
-        return fm_yaml_fail(n, "'%s' must be %s, found %s", key,
-                            kind == FM_YAML_MAP ? "a map" : "a list", kind_name(n));
+        return fm_yaml_fail(n, "'%s' must be %s, found %s%s", key,
+                            kind == FM_YAML_MAP ? "a map" : "a list", kind_name(n),
+                            kind == FM_YAML_LIST && n->kind == FM_YAML_SCALAR ? "; write it in [ ]"
+                                                                              : "");
     *out = n;
     return FM_OK;
 }

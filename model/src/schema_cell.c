@@ -5,6 +5,7 @@
 
 #include "fedmoe/base/text.h"
 #include "schema_internal.h"
+#include "tokenizer_internal.h"
 
 static bool digits(const char *text, size_t n, int *out)
 {
@@ -43,6 +44,20 @@ bool fm_cell_date(const char *text, double *out)
     return true;
 }
 
+/* Of a day within the years 1 to 9999. Source: Howard Hinnant, "chrono-Compatible Low-Level Date
+ * Algorithms": eras of 400 years that begin on 1 March. */
+const char *fm_cell_date_text(double day, char out[FM_CELL_DATE])
+{
+    const int z = (int)day + 719468, era = z / 146097, of_era = z - era * 146097;
+    const int year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    const int of_year = of_era - (365 * year + year / 4 - year / 100);
+    const int shifted = (5 * of_year + 2) / 153, month = shifted < 10 ? shifted + 3 : shifted - 9;
+
+    (void)snprintf(out, FM_CELL_DATE, "%04d-%02d-%02d", year + era * 400 + (month <= 2), month,
+                   of_year - (153 * shifted + 2) / 5 + 1);
+    return out;
+}
+
 fm_status fm_cell_make(const char *text, fm_cell *out)
 {
     fm_cell c = { 0 };
@@ -79,7 +94,21 @@ void fm_cells_fini(fm_cells *list)
 
 const char *fm_cell_show(const char *text, char out[FM_CELL_SHOWN])
 {
-    (void)snprintf(out, FM_CELL_SHOWN, "%.40s%s", text, strlen(text) > 40 ? "..." : "");
+    const bool cut = strlen(text) > 40;
+    size_t n, bad;
+
+    (void)snprintf(out, FM_CELL_SHOWN - 3, "%.40s", text);
+    n = strlen(out);
+    /* No half of a character at the cut; what is no UTF-8 is shown, but not as it is. */
+    for (size_t i = 0, len; i < n; i += len) {
+        len = fm_tk_utf8_length((const uint8_t *)out + i, n - i, &bad);
+        if (!len) {
+            len = 1;
+            out[i] = '?';
+        }
+    }
+    if (cut)
+        memcpy(out + n, "...", 4);
     fm_text_clean(out);
     return out;
 }

@@ -47,9 +47,13 @@ static fm_status outside(const fm_column *c, fm_slice cell)
 {
     char shown[FM_CELL_SHOWN];
 
-    if (c->kind == FM_COLUMN_DATE)
-        return fm_fail(FM_EPARSE, "column %s: %s is outside the declared range", c->name,
-                       fm_cell_show(cell.at, shown));
+    if (c->kind == FM_COLUMN_DATE) {
+        char first[FM_CELL_DATE], last[FM_CELL_DATE];
+
+        return fm_fail(FM_EPARSE, "column %s: %s is outside the declared range %s to %s", c->name,
+                       fm_cell_show(cell.at, shown), fm_cell_date_text(c->lo, first),
+                       fm_cell_date_text(c->hi, last));
+    }
     return fm_fail(FM_EPARSE, "column %s: %s is outside the declared range %.10g to %.10g", c->name,
                    fm_cell_show(cell.at, shown), c->lo, c->hi);
 }
@@ -57,7 +61,7 @@ static fm_status outside(const fm_column *c, fm_slice cell)
 static fm_status numeric(const fm_column *c, fm_slice cell, float *out)
 {
     const bool date = c->kind == FM_COLUMN_DATE;
-    char shown[FM_CELL_SHOWN];
+    char shown[FM_CELL_SHOWN], hint[FM_HINT_MAX];
     bool number = false;
     double v = 0.0;
 
@@ -68,8 +72,9 @@ static fm_status numeric(const fm_column *c, fm_slice cell, float *out)
     if (number && fm_lookup_by_number(&c->lookup, v) == FM_CODE_MISSING)
         return missing(c, cell, out);
     if (date ? !fm_cell_date(cell.at, &v) : !number)
-        return fm_fail(FM_EPARSE, "column %s: \"%s\" is not a %s", c->name,
-                       fm_cell_show(cell.at, shown), date ? "date (YYYY-MM-DD)" : "number");
+        return fm_fail(FM_EPARSE, "column %s: \"%s\" is not a %s%s", c->name,
+                       fm_cell_show(cell.at, shown), date ? "date (YYYY-MM-DD)" : "number",
+                       fm_cell_hint(c, cell, hint));
     if (v < c->lo || v > c->hi) {
         if (c->odd == FM_ODD_MISSING)
             return missing(c, cell, out);
@@ -84,16 +89,17 @@ static fm_status numeric(const fm_column *c, fm_slice cell, float *out)
 static fm_status unknown(const fm_column *c, fm_slice cell)
 {
     const fm_cells *declared = c->values.count ? &c->values : &c->groups.names;
-    char shown[FM_CELL_SHOWN];
+    char shown[FM_CELL_SHOWN], hint[FM_HINT_MAX];
 
     if (declared->count == 1)
-        return fm_fail(FM_EPARSE, "column %s: \"%s\" is none of the declared values and groups",
-                       c->name, fm_cell_show(cell.at, shown));
-    return fm_fail(FM_EPARSE, "column %s: \"%s\" is none of the declared %s (%s, %s%s)", c->name,
+        return fm_fail(FM_EPARSE, "column %s: \"%s\" is none of the declared values and groups%s",
+                       c->name, fm_cell_show(cell.at, shown), fm_cell_hint(c, cell, hint));
+    return fm_fail(FM_EPARSE, "column %s: \"%s\" is none of the declared %s (%s, %s%s)%s", c->name,
                    fm_cell_show(cell.at, shown),
                    c->groups.count ? (c->values.count ? "values and groups" : "groups") : "values",
                    declared->at[0].text, declared->at[1].text,
-                   declared->count > 2 || (c->values.count && c->groups.count) ? ", ..." : "");
+                   declared->count > 2 || (c->values.count && c->groups.count) ? ", ..." : "",
+                   fm_cell_hint(c, cell, hint));
 }
 
 static fm_status categorical(const fm_column *c, fm_slice cell, float *out)
@@ -166,4 +172,10 @@ fm_status fm_schema_encode(const fm_schema *s, const char *const *cells, float *
         st = column(s, i, cell, features, label);
     }
     return st;
+}
+
+fm_status fm_schema_encode_cell(const fm_schema *s, size_t i, fm_slice cell, float *features,
+                                float *label)
+{
+    return column(s, i, cell, features, label);
 }

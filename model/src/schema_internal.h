@@ -126,11 +126,13 @@ struct fm_schema {
 /* schema_cell.c */
 /** YYYY-MM-DD to days since 1970-01-01. */
 bool fm_cell_date(const char *text, double *out);
+#define FM_CELL_DATE 40
+const char *fm_cell_date_text(double day, char out[FM_CELL_DATE]);
 FM_NODISCARD fm_status fm_cell_make(const char *text, fm_cell *out);
 /** Index of the entry that `text` is, or SIZE_MAX. */
 size_t fm_cells_find(const fm_cells *list, const char *text);
 void fm_cells_fini(fm_cells *list);
-/** A cell for an error text: cut at 40 bytes, control characters as '?'. */
+/** A cell for an error text: cut at 40 bytes; control characters and what is no UTF-8 as '?'. */
 #define FM_CELL_SHOWN 48
 const char *fm_cell_show(const char *text, char out[FM_CELL_SHOWN]);
 
@@ -182,5 +184,13 @@ void fm_lookup_fini(fm_lookup *l);
 /** As fm_schema_encode; cells of columns that are not wanted are not looked at. */
 FM_NODISCARD fm_status fm_schema_encode_row(const fm_schema *s, const fm_slice *cells,
                                             float *features, float *label, size_t *column);
+/** One column's cell. */
+FM_NODISCARD fm_status fm_schema_encode_cell(const fm_schema *s, size_t column, fm_slice cell,
+                                             float *features, float *label);
+
+/* schema_hint.c */
+/** What a refused cell may have been meant to be: "" or "; did you mean ...?". */
+#define FM_HINT_MAX 160
+const char *fm_cell_hint(const fm_column *c, fm_slice cell, char out[FM_HINT_MAX]);
 
 #endif

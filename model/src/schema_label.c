@@ -87,12 +87,12 @@ fm_status fm_column_label(const fm_yaml_node *map, fm_column *c)
 
 static fm_status number_of(const fm_column *c, fm_slice cell, float *out)
 {
-    char shown[FM_CELL_SHOWN];
+    char shown[FM_CELL_SHOWN], hint[FM_HINT_MAX];
     double v;
 
     if (!fm_text_double(cell.at, &v))
-        return fm_fail(FM_EPARSE, "column %s: \"%s\" is not a number", c->name,
-                       fm_cell_show(cell.at, shown));
+        return fm_fail(FM_EPARSE, "column %s: \"%s\" is not a number%s", c->name,
+                       fm_cell_show(cell.at, shown), fm_cell_hint(c, cell, hint));
     if (v < c->lo || v > c->hi) {
         if (c->odd == FM_ODD_ERROR)
             return fm_fail(FM_EPARSE, "column %s: %s is outside the declared range %.10g to %.10g",
@@ -105,7 +105,7 @@ static fm_status number_of(const fm_column *c, fm_slice cell, float *out)
 
 fm_status fm_label_encode(const fm_column *c, fm_slice cell, float *out)
 {
-    char shown[FM_CELL_SHOWN];
+    char shown[FM_CELL_SHOWN], hint[FM_HINT_MAX];
     int32_t code;
 
     if (c->target == FM_TARGET_NUMBER)
@@ -115,9 +115,13 @@ fm_status fm_label_encode(const fm_column *c, fm_slice cell, float *out)
         return FM_OK;
     }
     if (c->target == FM_TARGET_CLASSES)
-        return fm_fail(FM_EPARSE, "column %s: \"%s\" is none of the declared classes (%s, %s%s)",
+        return fm_fail(FM_EPARSE, "column %s: \"%s\" is none of the declared classes (%s, %s%s)%s",
                        c->name, fm_cell_show(cell.at, shown), c->values.at[0].text,
-                       c->values.at[1].text, c->values.count > 2 ? ", ..." : "");
-    return fm_fail(FM_EPARSE, "column %s: \"%s\" is neither a negative nor a positive label",
-                   c->name, fm_cell_show(cell.at, shown));
+                       c->values.at[1].text, c->values.count > 2 ? ", ..." : "",
+                       fm_cell_hint(c, cell, hint));
+    return fm_fail(FM_EPARSE,
+                   "column %s: \"%s\" is neither a negative (%s%s) nor a positive (%s%s) label%s",
+                   c->name, fm_cell_show(cell.at, shown), c->values.at[0].text,
+                   c->values.count > 1 ? ", ..." : "", c->positive.at[0].text,
+                   c->positive.count > 1 ? ", ..." : "", fm_cell_hint(c, cell, hint));
 }

@@ -4,6 +4,7 @@
 #include <sodium.h>
 
 #include "schema_internal.h"
+#include "survey_internal.h"
 #include "table_internal.h"
 
 #define PROBLEMS_MAX 20
@@ -62,11 +63,10 @@ static fm_status grow(loader *l)
     return FM_OK;
 }
 
-/* Whose record it is: `len` bytes of `cell`. @return false when it does not say. */
-static bool unit_key(const loader *l, const char **cell, size_t *len)
+bool fm_unit_key(const fm_binding *b, const char **cell, size_t *len)
 {
     const char *text = *cell;
-    const fm_schema *s = l->binding.schema;
+    const fm_schema *s = b->schema;
 
     /* In quotes they are part of the cell, but of nobody's name. */
     text += strspn(text, " \t");
@@ -76,11 +76,19 @@ static bool unit_key(const loader *l, const char **cell, size_t *len)
     if (!*len || fm_cells_find(&s->missing, *cell) != SIZE_MAX)
         return false;
     for (size_t c = 0; c < s->column_count; c++)
-        if (l->binding.place[c] == l->binding.unit_place &&
+        if (b->place[c] == b->unit_place &&
             fm_cells_find(&s->columns[c].missing, *cell) != SIZE_MAX)
             return false;
     *cell = text;
     return true;
+}
+
+fm_status fm_unit_missing(const fm_binding *b, const fm_csv_record *r)
+{
+    return fm_fail(FM_EPARSE,
+                   "%s:%zu, column %s: empty or missing; every row needs its %s: it says whose "
+                   "record it is",
+                   b->name, r->line, b->unit, b->unit);
 }
 
 static fm_status take_unit(loader *l, const fm_csv_record *r)
@@ -88,12 +96,9 @@ static fm_status take_unit(loader *l, const fm_csv_record *r)
     const char *key = r->cells[l->binding.unit_place].at;
     size_t len;
 
-    if (unit_key(l, &key, &len))
+    if (fm_unit_key(&l->binding, &key, &len))
         return fm_unit_index_number(&l->index, key, len, &l->unit_of[l->table.rows]);
-    return fm_fail(FM_EPARSE,
-                   "%s:%zu, column %s: empty or missing; every row needs its %s: it says whose "
-                   "record it is",
-                   l->name, r->line, l->options->unit, l->options->unit);
+    return fm_unit_missing(&l->binding, r);
 }
 
 static fm_status read_raw(loader *l, const fm_csv_record *r)
@@ -133,6 +138,21 @@ static fm_status take(loader *l, const fm_csv_record *r)
     return st;
 }
 
+/* A survey goes on with the columns that were found. */
+static fm_status bind(loader *l, const fm_csv_record *r, bool *is_record)
+{
+    fm_survey *survey = l->options->survey;
+    fm_status st = fm_bind(&l->binding, r, &l->problems, is_record);
+
+    if (!survey)
+        return st;
+    if (st)
+        *is_record = false;
+    if (!st || (st == FM_EPARSE && l->binding.fields))
+        st = fm_survey_begin(survey, &l->binding);
+    return st;
+}
+
 static fm_status record(loader *l, const fm_csv_record *r)
 {
     bool is_record = true;
@@ -140,10 +160,13 @@ static fm_status record(loader *l, const fm_csv_record *r)
 
     if (!l->started) {
         l->started = true;
-        if ((st = fm_bind(&l->binding, r, &l->problems, &is_record)))
+        if ((st = bind(l, r, &is_record)))
             return st;
     }
-    return is_record ? take(l, r) : FM_OK;
+    if (!is_record)
+        return FM_OK;
+    return l->options->survey ? fm_survey_record(l->options->survey, &l->binding, r, l->cells)
+                              : take(l, r);
 }
 
 static fm_status read_block(loader *l, fm_csv_scan *scan)
@@ -167,12 +190,30 @@ static fm_status read_blocks(loader *l, fm_csv_source *source)
     fm_status st = fm_csv_block_new(source, &block);
 
     while (!st && !(st = fm_csv_take(source, &block, &got)) && got) {
+        const char *other = l->started ? NULL : fm_csv_other(block.text, block.len);
+
+        if (other) {
+            st = fm_fail(FM_EPARSE, "%s: this is no CSV but %s", l->name, other);
+            break;
+        }
         fm_csv_begin(&scan, l->name, l->binding.schema->delimiter, &block);
         st = read_block(l, &scan);
     }
     fm_csv_scan_fini(&scan);
     fm_csv_block_free(&block);
     return st;
+}
+
+/* The header's problems are lines; any other stop is the file's. */
+static fm_status tell_survey(loader *l, fm_status st)
+{
+    const fm_problems *p = &l->problems;
+    const char *header = p->count ? (const char *)p->text.data : NULL;
+    const bool broken = st && (st != FM_EPARSE || !header || l->binding.fields);
+
+    if (st && st != FM_EPARSE && st != FM_EPROTO)
+        return st;
+    return fm_survey_end(l->options->survey, l->name, header, broken);
 }
 
 static fm_status load(loader *l, fm_csv_source *source)
@@ -187,6 +228,8 @@ static fm_status load(loader *l, fm_csv_source *source)
         return st;
     l->binding.raw = l->raw;
     st = read_blocks(l, source);
+    if (l->options->survey)
+        return tell_survey(l, st);
     /* A fault of the file itself comes on top of those of its records. */
     if (st == FM_EPARSE && !p->gave_up)
         st = fm_problem(p);
@@ -209,7 +252,9 @@ static fm_status load_from(fm_csv_source *source, const fm_schema *s, const fm_t
                               .labels = o->labels,
                               .hide_values = o->hide_values,
                               .unit = o->unit },
-                 .problems = { .max = o->max_problems ? o->max_problems : PROBLEMS_MAX,
+                 .problems = { .max = o->survey         ? SIZE_MAX
+                                      : o->max_problems ? o->max_problems
+                                                        : PROBLEMS_MAX,
                                .all = o->problems } };
     fm_status st;
 

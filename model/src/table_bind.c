@@ -1,6 +1,7 @@
 /* Which field of a file is which column of the schema, and a record encoded by it. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "fedmoe/base/text.h"
 #include "table_internal.h"
@@ -67,6 +68,46 @@ static bool is_wanted(const fm_binding *b, size_t column)
     return kind != FM_COLUMN_IGNORE && (kind != FM_COLUMN_LABEL || b->labels);
 }
 
+/* The field that may have been meant: but for case and spaces the same, or nearly so. */
+static const char *near_field(const fm_csv_record *r, const char *name)
+{
+    const char *near = NULL;
+    size_t best = SIZE_MAX;
+
+    for (size_t f = 0; f < r->count; f++) {
+        const char *has = r->cells[f].at;
+        const size_t d = strcasecmp(has, name) == 0 ? 0 : fm_text_distance(has, name);
+
+        /* Names are short, and many: one letter, of longer ones a quarter. */
+        if (d < best && d <= (strlen(name) < 8 ? 1 : strlen(name) / 4)) {
+            best = d;
+            near = has;
+        }
+    }
+    return near;
+}
+
+static void fail_absent(const fm_binding *b, const fm_csv_record *r, const char *name)
+{
+    const char *near = near_field(r, name);
+    char shown[FM_CELL_SHOWN];
+    double v;
+
+    if (near)
+        (void)fm_fail(FM_EPARSE,
+                      "%s:%zu, column %s: the header does not have it; it has \"%s\": rename one "
+                      "of the two",
+                      b->name, r->line, name, fm_cell_show(near, shown));
+    else if (r->count && fm_text_double(r->cells[0].at, &v))
+        (void)fm_fail(FM_EPARSE,
+                      "%s:%zu, column %s: the header does not have it; the line looks like a "
+                      "record: a file without a header needs csv: {header: false} in the schema",
+                      b->name, r->line, name);
+    else
+        (void)fm_fail(FM_EPARSE, "%s:%zu, column %s: the header does not have it", b->name, r->line,
+                      name);
+}
+
 /* Which field has this name; what is wrong with it is a problem. */
 static fm_status find_field(const fm_binding *b, const fm_csv_record *r, const char *name,
                             fm_problems *p, size_t *place)
@@ -85,8 +126,7 @@ static fm_status find_field(const fm_binding *b, const fm_csv_record *r, const c
         *place = f;
     }
     if (!st && *place == ABSENT) {
-        (void)fm_fail(FM_EPARSE, "%s:%zu, column %s: the header does not have it", b->name, r->line,
-                      name);
+        fail_absent(b, r, name);
         st = fm_problem(p);
     }
     return st;
@@ -137,7 +177,7 @@ static fm_status read_header(fm_binding *b, const fm_csv_record *r, fm_problems 
     const fm_schema *s = b->schema;
     fm_status st = check_delimiter(b, r, wanted_fields(b), p);
 
-    b->fields = r->count;
+    b->fields = st ? 0 : r->count; /* 0: by this delimiter nothing can be read */
     for (size_t c = 0; !st && c < s->column_count; c++) {
         b->place[c] = ABSENT;
         if (is_wanted(b, c))
@@ -185,6 +225,23 @@ static void place_others(fm_binding *b)
                 b->place[c] = b->place[i];
 }
 
+/* The schema says that there is no header, and the first record is one. FM_OK: it is not so. */
+static fm_status refuse_header(const fm_binding *b, const fm_csv_record *r, fm_problems *p)
+{
+    size_t same = 0;
+
+    for (size_t c = 0; c < b->schema->column_count; c++)
+        same += b->place[c] < r->count &&
+                strcasecmp(r->cells[b->place[c]].at, b->schema->columns[c].name) == 0;
+    if (same < 2)
+        return FM_OK;
+    (void)fm_fail(FM_EPARSE,
+                  "%s:%zu: it has a header, and the schema says it has none; take the line away, "
+                  "or say csv: {header: true} in the schema",
+                  b->name, r->line);
+    return fm_problem_last(p);
+}
+
 /* Without a header the schema's order is the file's. Records to be predicted may lack the label. */
 static fm_status by_position(fm_binding *b, const fm_csv_record *r, fm_problems *p)
 {
@@ -193,7 +250,7 @@ static fm_status by_position(fm_binding *b, const fm_csv_record *r, fm_problems 
     const bool unlabelled = !b->labels && !(b->raw && fm_raw_wants(b->raw, s->label)) &&
                             s->label != SIZE_MAX && r->count + 1 == fields;
 
-    const fm_status st = check_delimiter(b, r, fields - (unlabelled ? 1 : 0), p);
+    fm_status st = check_delimiter(b, r, fields - (unlabelled ? 1 : 0), p);
 
     if (st)
         return st;
@@ -210,6 +267,8 @@ static fm_status by_position(fm_binding *b, const fm_csv_record *r, fm_problems 
             b->id_place = b->place[c];
     }
     place_others(b);
+    if ((st = refuse_header(b, r, p)))
+        return st;
     if (b->unit && b->unit_place == ABSENT)
         return no_column(b, b->unit, p);
     return b->id && b->id_place == ABSENT ? no_column(b, b->id, p) : FM_OK;

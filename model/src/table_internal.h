@@ -49,6 +49,11 @@ FM_NODISCARD fm_status fm_bind_encode(const fm_binding *b, const fm_csv_record *
 /** FM_EPARSE with file, line and column; `st` is what reading the cell said. */
 fm_status fm_bind_fault(const fm_binding *b, const fm_csv_record *r, size_t column, fm_status st);
 
+/** Whose record it is: `len` bytes of `cell`. @return false when it does not say. */
+bool fm_unit_key(const fm_binding *b, const char **cell, size_t *len);
+/** FM_EPARSE: the record does not say. */
+fm_status fm_unit_missing(const fm_binding *b, const fm_csv_record *r);
+
 /*
  * Whose record is whose (table_unit.c). Keys are kept as 16 bytes of their digest, which makes the
  * memory a function of the number of units: 24 to 96 bytes each. Two keys that met there would be

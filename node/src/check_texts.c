@@ -18,6 +18,8 @@ static fm_status load_schema(const char *path, fm_check_texts *out)
     fm_buf text = { 0 };
     fm_status st = fm_file_read(path, FM_MAX_TEXT_BYTES, &text);
 
+    if (st == FM_ENOTFOUND)
+        st = fm_fail(st, "%s; see data.schema in node.yaml, or --schema", fm_error_text());
     if (st == FM_OK && fm_text_schema_is(text.data, text.len))
         st = fm_text_schema_parse(path, text.data, text.len, &out->schema);
     fm_buf_fini(&text);

@@ -2,49 +2,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "check_records.h"
 #include "check_texts.h"
 #include "commands.h"
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
-#include "fedmoe/base/json.h"
 #include "fedmoe/model/compute.h"
-#include "fedmoe/model/table.h"
 #include "fedmoe/node/config.h"
 #include "node_yaml.h"
 #include "policy_internal.h"
-#include "records.h"
 #include "run_internal.h"
 #include "words.h"
 
 #define SOON_S (30 * 24 * 3600)
 
 typedef struct {
-    const char *config_path, *schema_path;
-    uint64_t max_unit_rows; /* 0: not given */
+    fm_check_records records; /* what was asked for */
     fm_node_config config;
     fm_check_texts texts; /* no schema in it: the records are of a table */
-    unsigned failures;
+    fm_say say;
 } checkup;
-
-/** One line a check; problems may have several. */
-static void report_text(checkup *c, const char *what, fm_status st, const char *text)
-{
-    printf("%-8s %-14s ", st == FM_OK ? "ok" : "PROBLEM", what);
-    for (; *text; text++) {
-        if (*text == '\n')
-            printf("\n%24s", "");
-        else
-            putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
-    }
-    putchar('\n');
-    c->failures += st != FM_OK;
-}
 
 static void report(checkup *c, const char *what, fm_status st, const char *detail)
 {
-    report_text(c, what, st, st == FM_OK ? detail : fm_error_text());
+    fm_say_status(&c->say, what, st, detail);
 }
 
 static void check_identity(checkup *c)
@@ -64,7 +46,7 @@ static void check_identity(checkup *c)
     fm_clock_format(info->not_after_s, until, sizeof until);
     if (strcmp(info->name, c->config.name) != 0) {
         st = fm_fail(FM_EINVAL, "name is '%s' in %s, '%s' in the certificate", c->config.name,
-                     c->config_path, info->name);
+                     c->records.config_path, info->name);
         goto done;
     }
     if ((st = fm_peer_verify_self(trust, id, FM_ROLE_NODE, now, &self)) != FM_OK)
@@ -74,6 +56,8 @@ static void check_identity(checkup *c)
                    info->not_after_s - now < SOON_S ? "; ask the coordinator for a new one SOON"
                                                     : "");
 done:
+    if (st == FM_ENOTFOUND)
+        st = fm_fail(st, "%s; see identity in %s", fm_error_text(), c->records.config_path);
     report(c, "identity", st, detail);
     fm_peer_free(&self);
     fm_trust_free(&trust);
@@ -125,113 +109,6 @@ static void check_journal(checkup *c)
     free(path);
 }
 
-/** The plan's bound on the rows of one unit, unless one was given or none was offered. */
-static fm_status find_bound(checkup *c)
-{
-    json_t *plan = NULL;
-    fm_status st;
-
-    if (c->max_unit_rows || !fm_node_policy_unit_column(&c->config.policy))
-        return FM_OK;
-    st = fm_cmd_read_json(c->config_path, "plan.json", &plan);
-    if (st == FM_OK && strcmp(fm_cmd_text(plan, "privacy_unit"), c->config.policy.unit) == 0)
-        c->max_unit_rows = (uint64_t)fm_cmd_whole(plan, "max_unit_rows");
-    json_decref(plan);
-    return st == FM_ENOTFOUND ? FM_OK : st;
-}
-
-/** The schema given, else the one that is pinned, else that of the plan last offered, else none. */
-static fm_status find_schema(const checkup *c, fm_schema **out)
-{
-    json_t *plan = NULL;
-    const char *text;
-    fm_status st;
-
-    if (c->schema_path || c->config.schema)
-        return fm_schema_load(c->schema_path ? c->schema_path : c->config.schema, out);
-    st = fm_cmd_read_json(c->config_path, "plan.json", &plan);
-    if (st == FM_OK) {
-        text = fm_cmd_text(plan, "schema");
-        st = fm_schema_parse("the schema of plan.json", text, strlen(text), out);
-    } else if (st == FM_ENOTFOUND) {
-        st = FM_OK;
-    }
-    json_decref(plan);
-    return st;
-}
-
-/** How many rows the units have: for the operator's own screen, and for nobody else. */
-static void tell_units(const checkup *c, const fm_table *t, char *detail, size_t cap)
-{
-    size_t most = 0, over = 0, lost = 0, used = strlen(detail);
-
-    for (size_t u = 0; u < t->units; u++) {
-        size_t n = t->unit_start[u + 1] - t->unit_start[u];
-
-        most = n > most ? n : most;
-        if (c->max_unit_rows && n > c->max_unit_rows) {
-            over++;
-            lost += n - c->max_unit_rows;
-        }
-    }
-    (void)snprintf(detail + used, cap - used, "; %zu units by column %s, at most %zu records each",
-                   t->units, c->config.policy.unit, most);
-    used = strlen(detail);
-    if (c->max_unit_rows)
-        (void)snprintf(detail + used, cap - used,
-                       "; %zu units have more than %llu, a round leaves out up to %zu records of "
-                       "theirs",
-                       over, (unsigned long long)c->max_unit_rows, lost);
-}
-
-static fm_status read_records(const checkup *c, const fm_schema *s, char *detail, size_t cap)
-{
-    const fm_table_options o = { .labels = true,
-                                 .unit = fm_node_policy_unit_column(&c->config.policy) };
-    fm_table t = { 0 };
-    fm_status st = fm_node_records_load(&c->config, s, &o, &t);
-
-    if (st == FM_OK) {
-        if (t.rows > c->config.policy.max_rows)
-            st = fm_fail(FM_EPERM, "%zu records; policy.max_rows allows %llu", t.rows,
-                         (unsigned long long)c->config.policy.max_rows);
-        else
-            (void)snprintf(detail, cap, "%zu records fit the schema '%s' (%zu features)", t.rows,
-                           fm_schema_name(s), t.features);
-        if (st == FM_OK && t.unit_start)
-            tell_units(c, &t, detail, cap);
-    }
-    fm_table_fini(&t);
-    return st;
-}
-
-/** Names the first file of records that anybody may read. */
-static void tell_readers(const checkup *c, char *detail, size_t cap)
-{
-    const char *files[FM_NODE_MAX_FILES];
-    const size_t count = fm_node_config_files(&c->config, files);
-    struct stat info;
-
-    for (size_t i = 0; i < count; i++)
-        if (stat(files[i], &info) == 0 && (info.st_mode & 0007)) {
-            (void)snprintf(detail + strlen(detail), cap - strlen(detail),
-                           "; every user of this machine may read them: chmod o= %s", files[i]);
-            return;
-        }
-}
-
-/* The last line end of a list of problems is none of the text's. */
-static const char *problem_text(const fm_buf *problems)
-{
-    char *text = (char *)problems->data;
-
-    if (problems->len == 0)
-        return fm_error_text();
-    if (text[problems->len - 1] == '\n')
-        text[problems->len - 1] = '\0';
-    return text;
-}
-
 static void check_texts(checkup *c)
 {
     char base[512] = "", texts[512] = "";
@@ -239,30 +116,15 @@ static void check_texts(checkup *c)
     fm_status st = fm_check_texts_base(&c->config, &c->texts, base, sizeof base);
 
     report(c, "base model", st, base);
-    st = fm_check_texts_records(&c->config, &c->texts, c->max_unit_rows, &problems, texts,
+    st = fm_check_texts_records(&c->config, &c->texts, c->records.max_unit_rows, &problems, texts,
                                 sizeof texts);
     if (st == FM_OK)
-        tell_readers(c, texts, sizeof texts);
-    report_text(c, "records", st, st == FM_OK ? texts : problem_text(&problems));
+        fm_check_readers(&c->config, texts, sizeof texts);
+    if (problems.len)
+        fm_say_lines(&c->say, "records", (const char *)problems.data);
+    else
+        report(c, "records", st, texts);
     fm_buf_fini(&problems);
-}
-
-static void check_records(checkup *c)
-{
-    fm_schema *s = NULL;
-    char detail[512] = "there; give --schema to check every cell";
-    fm_status st = fm_node_records_find(&c->config);
-
-    if (st == FM_ENOTFOUND)
-        st = fm_fail(st, "%s is not there; see data.records in %s",
-                     fm_node_config_records_name(&c->config), c->config_path);
-    else if (st == FM_OK && (st = find_bound(c)) == FM_OK && (st = find_schema(c, &s)) == FM_OK &&
-             s)
-        st = read_records(c, s, detail, sizeof detail);
-    if (st == FM_OK)
-        tell_readers(c, detail, sizeof detail);
-    report(c, "records", st, detail);
-    fm_schema_free(&s);
 }
 
 static void check_compute(checkup *c)
@@ -287,48 +149,61 @@ static void check_purposes(checkup *c)
                    fm_fail(FM_EINVAL,
                            "policy.purposes in %s still reads '%s': put the purpose there that the "
                            "coordinator and your data-protection officer have agreed on",
-                           c->config_path, p->purposes[i]),
+                           c->records.config_path, p->purposes[i]),
                    "");
 }
 
 static void check_all(checkup *c)
 {
-    fm_status st = fm_node_config_load(c->config_path, &c->config);
+    fm_status st = fm_node_config_load(c->records.config_path, &c->config);
 
-    report(c, "configuration", st, c->config_path);
+    report(c, "configuration", st, c->records.config_path);
     if (st != FM_OK)
         return;
     check_purposes(c);
     check_identity(c);
     check_ledger(c);
     check_journal(c);
-    if ((st = fm_check_texts_find(c->config_path, &c->config, c->schema_path, &c->texts)) != FM_OK)
+    if ((st = fm_check_texts_find(c->records.config_path, &c->config, c->records.schema_path,
+                                  &c->texts)) != FM_OK)
         report(c, "schema", st, "");
     else if (c->texts.schema)
         check_texts(c);
     else
-        check_records(c);
+        fm_check_records_run(&c->say, &c->records, &c->config);
     check_compute(c);
 }
 
 int fm_cmd_check(int argc, char **argv)
 {
-    checkup c = { .config_path = "node.yaml" };
+    checkup c = { .records = { .config_path = "node.yaml" } };
     const fm_cli_option options[] = {
-        FM_CMD_CONFIG_OPTION(c.config_path),
-        { "schema", FM_CLI_STRING, &c.schema_path, "FILE",
+        FM_CMD_CONFIG_OPTION(c.records.config_path),
+        { "schema", FM_CLI_STRING, &c.records.schema_path, "FILE",
           "schema.yaml to check the records by (default: the pinned one, else "
           "that of the plan last offered)",
           false, 0, 0 },
-        { "max-unit-rows", FM_CLI_U64, &c.max_unit_rows, "N",
+        { "max-unit-rows", FM_CLI_U64, &c.records.max_unit_rows, "N",
           "tell how many units have more records (default: as the plan last offered)", false, 1,
           FM_MAX_UNIT_ROWS },
+        { "all", FM_CLI_FLAG, &c.say.all, NULL,
+          "list every problem, not only the first 20 of each kind", false, 0, 0 },
+        { "columns", FM_CLI_FLAG, &c.records.columns, NULL,
+          "a table of all columns: values, missing, outside, unknown, part of the range used",
+          false, 0, 0 },
+        { "keep", FM_CLI_FLAG, &c.records.keep, NULL,
+          "keep counts of the columns in check.json beside node.yaml; later checks say what has "
+          "drifted since",
+          false, 0, 0 },
+        { "json", FM_CLI_FLAG, &c.say.json, NULL, "print JSON, an object a line", false, 0, 0 },
     };
     const fm_cli_spec spec = {
         .program = "fedmoe-node check",
         .summary = "Check node.yaml, the identity and its dates, the files' modes, the ledger's "
-                   "chain and every record; measure how fast this machine computes.",
-        .examples = "fedmoe-node check --config node.yaml --schema schema.yaml",
+                   "chain and every record, and list all that is wrong; measure how fast this "
+                   "machine computes. Exit 1: the node could not train. Warnings are no failure.",
+        .examples = "fedmoe-node check --config node.yaml --schema schema.yaml\n"
+                    "fedmoe-node check --all --json >problems.jsonl",
         .options = options,
         .option_count = sizeof options / sizeof options[0],
     };
@@ -337,9 +212,11 @@ int fm_cmd_check(int argc, char **argv)
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     check_all(&c);
+    fm_say_end(&c.say);
     fm_check_texts_fini(&c.texts);
     fm_node_config_fini(&c.config);
-    if (c.failures)
-        fprintf(stderr, "%s: %u problem%s\n", spec.program, c.failures, c.failures == 1 ? "" : "s");
-    return c.failures ? 1 : 0;
+    if (c.say.problems)
+        fprintf(stderr, "%s: %llu problem%s\n", spec.program, (unsigned long long)c.say.problems,
+                c.say.problems == 1 ? "" : "s");
+    return c.say.problems ? 1 : 0;
 }

@@ -1,4 +1,5 @@
 /* join: from a join code to an identity and a node.yaml. The key is made here and stays here. */
+#include <ctype.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -319,13 +320,14 @@ typedef struct {
 } found_code;
 
 /** The code begins with its first seven characters, whatever stood before; a mail may have broken
- *  it into lines. */
+ *  it into lines, quoted it or put it in capitals. */
 static void take_character(found_code *f, char c)
 {
     const size_t start = strlen(CODE_START);
 
-    if (c == ' ' || c == '\t' || c == '\r' || c == '\n')
-        return;
+    if ((unsigned char)c < 0x80 && !isalnum((unsigned char)c))
+        return; /* a break, or what a mail puts around or before a line */
+    c = (char)tolower((unsigned char)c);
     if (f->len < start && c != CODE_START[f->len])
         f->len = 0;
     if (f->len >= start ? f->len < sizeof f->text - 1 : c == CODE_START[f->len])

@@ -10,6 +10,7 @@
 int fm_cmd_init(int argc, char **argv);
 int fm_cmd_join(int argc, char **argv);
 int fm_cmd_check(int argc, char **argv);
+int fm_cmd_schema_suggest(int argc, char **argv);
 int fm_cmd_plan(int argc, char **argv);
 int fm_cmd_pause(int argc, char **argv);
 int fm_cmd_resume(int argc, char **argv);

@@ -59,6 +59,7 @@ static fm_status read_aggregator(const fm_yaml_node *root, fm_node_config *c)
     static const char *const keys[] = { "door", "door_key", NULL };
     const fm_yaml_node *m = NULL;
     const char *door = NULL, *key = NULL;
+    uint64_t port = 0;
     fm_status st;
 
     if ((st = fm_yaml_get_map(root, "aggregator", &m)) != FM_OK ||
@@ -69,6 +70,10 @@ static fm_status read_aggregator(const fm_yaml_node *root, fm_node_config *c)
     if (strncmp(door, "tcp://", 6) != 0 || !strchr(door + 6, ':'))
         return fm_yaml_fail(fm_yaml_find(m, "door"), "door must read tcp://HOST:PORT, not '%s'",
                             door);
+    if (!fm_text_u64(strrchr(door, ':') + 1, &port) || port < 1 || port > 65535)
+        return fm_yaml_fail(fm_yaml_find(m, "door"),
+                            "door: the port must be between 1 and 65535, not '%s'",
+                            strrchr(door, ':') + 1);
     if (fm_curve_parse(key, c->door_public) != FM_OK)
         return fm_yaml_fail(fm_yaml_find(m, "door_key"),
                             "door_key must be the 40 characters that fedmoe-aggregator init "

@@ -17,11 +17,17 @@ typedef struct {
     uint64_t last_round; /* of the plan */
 } books;
 
+/* What this node asked itself (schema suggest) is in no journal. */
+static bool is_of_no_run(const fm_ledger_row *row)
+{
+    return row->round == 0;
+}
+
 static fm_status read_row(void *ctx, const fm_ledger_row *row)
 {
     books *b = ctx;
 
-    if (strcmp(row->data_set, b->data_set) != 0)
+    if (strcmp(row->data_set, b->data_set) != 0 || is_of_no_run(row))
         return FM_OK;
     b->charged++;
     if (!fm_hash_equal(&row->plan, b->plan))
@@ -129,7 +135,7 @@ static fm_status note_run(void *ctx, const fm_ledger_row *row)
 {
     runs *r = ctx;
 
-    if (strcmp(row->data_set, r->data_set) != 0)
+    if (strcmp(row->data_set, r->data_set) != 0 || is_of_no_run(row))
         return FM_OK;
     r->charged++;
     for (size_t i = r->count; i-- > 0;)

@@ -188,15 +188,21 @@ static fm_status decode(const char *text, raw_code *r, fm_invitation *i)
     uint8_t check[CHECK];
 
     if (strncmp(text, PREFIX, HEAD - 1) != 0)
-        return fm_fail(FM_EPARSE, "not a join code: one begins with " PREFIX "%c", VERSION);
+        return fm_fail(FM_EPARSE,
+                       "not a join code: one begins with " PREFIX
+                       "%c (a digit) and is one long word; copy all of it from the "
+                       "coordinator's mail",
+                       VERSION);
     if (text[HEAD - 1] != VERSION)
         return fm_fail(FM_EPARSE, "a join code of another form than this program knows; use the "
                                   "version that the coordinator uses");
     if (!from_text(text + HEAD, r) || r->len < FIXED + 3 + CHECK)
-        return fm_fail(FM_EPARSE, "the join code is mistyped or cut; copy it again");
+        return fm_fail(FM_EPARSE, "the join code is mistyped or cut; copy it again, from its first "
+                                  "to its last character");
     check_of(r, r->len - CHECK, check);
     if (sodium_memcmp(check, r->data + r->len - CHECK, CHECK) != 0)
-        return fm_fail(FM_EPARSE, "the join code is mistyped or cut; copy it again");
+        return fm_fail(FM_EPARSE, "the join code is mistyped or cut; copy it again, from its first "
+                                  "to its last character");
     if (!read_fields(r, i))
         return fm_fail(FM_EPARSE, "the join code holds what none can; ask for a new one");
     return FM_OK;
@@ -212,7 +218,7 @@ fm_status fm_invitation_decode(const char *text, fm_invitation *out)
     if (!text || !out)
         return fm_fail(FM_EINVAL, "fm_invitation_decode: NULL argument");
     if (!normalise(text, plain))
-        st = fm_fail(FM_EPARSE, "not a join code: longer than any");
+        st = fm_fail(FM_EPARSE, "not a join code: longer than any; copy the code alone");
     else
         st = decode(plain, &r, &i);
     if (st == FM_OK)

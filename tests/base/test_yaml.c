@@ -89,18 +89,21 @@ static void syntax_errors_name_line_and_column(void)
     static const struct {
         const char *text, *needle;
     } cases[] = {
-        { "a: [1\nb: 2\n", "t.yaml:2:2: while parsing a flow sequence" },
-        { "a: 'open\n", "t.yaml:2:1: while scanning a quoted scalar" },
-        { "a: 1\n\tb: 2\n", "t.yaml:2:1: " },
-        { "a: b: c\n", "t.yaml:1:5: " },
+        { "a: [1\nb: 2\n", "t.yaml:1:4: the [ that is opened here is not closed" },
+        { "a: 'open\n", "t.yaml:1:4: the quote that is opened here is not closed" },
+        { "a: 1\n\tb: 2\n", "t.yaml:2:1: a tab" },
+        { "a:\n\tb: 2\n", "t.yaml:2:1: a tab" },
+        { "a: 1\nb 2\nc: 3\n", "t.yaml:2:1: this is no 'key: value'" },
+        { "a: 1\nb: [c]\n  d: 3\n", "t.yaml:3:3: this fits no line above it" },
+        { "a: b: c\n", "t.yaml:1:5: a ': ' where no key can stand" },
         { "a: 1\n b: 2\n", "t.yaml:2:3: " },
         { "a: }\n", "t.yaml:1:4: " },
         { "a: \"\\q\"\n", "t.yaml:1:" },
-        { "a: `x`\n", "t.yaml:1:4: " },
+        { "a: `x`\n", "t.yaml:1:4: a text that begins with ` needs quotes" },
         { "", "t.yaml:1:1: the file is empty" },
         { "# only a comment\n", "t.yaml:2:1: the file is empty" },
         { "a: \x01\n", "not UTF-8 text" },
-        { "a: \xff\n", "not UTF-8 text" },
+        { "b: 1\na: \xff\n", "t.yaml:2:4: not UTF-8 text" },
         { "a: \xc0\x80\n", "not UTF-8 text" },
     };
 

@@ -56,7 +56,9 @@ check "a policy with another unit is a problem" refused out "schema 'notes' grou
 sed -i 's/^  unit: "record"$/  unit: "who"/' "$RUN/northgate/node.yaml"
 cp "$RUN/northgate/records.csv" records.csv
 for i in $(seq 30); do echo ',Pain is worse.'; done >>"$RUN/northgate/records.csv"
-check "check lists every problem of the texts" refused out "PROBLEM *records .*records.csv:12" "${looks[@]}"
+check "check lists the problems of the texts" refused out "PROBLEM *records .*records.csv:12" "${looks[@]}"
+check "twenty of them" says out "and 10 more; --all lists all"
+check "or every one" refused out "PROBLEM *records .*records.csv:12" "${looks[@]}" --all
 check "the last, too" says out "^ *.*records.csv:41"
 check "and nothing of a text" bash -c '! grep -q Pain "$1"' _ out
 cp records.csv "$RUN/northgate/records.csv"
@@ -353,7 +355,7 @@ columns:
   - {name: note, kind: label, positive: ["Pain is worse since 0 days."], negative: [none]}
 END
 sed -i '/^model: /d; s/^  records: .*/&\n  schema: table.yaml/' "$RUN/northgate/node.yaml"
-check "a pinned schema of a table" refused out "PROBLEM *records .*records.csv:[0-9]+, column note" "${looks[@]}"
+check "a pinned schema of a table" refused out "records.csv:[0-9]+, column note: .* is neither" "${looks[@]}"
 check "goes before a plan for texts" bash -c '! grep -q "base model" out'
 cp right.yaml "$RUN/northgate/node.yaml"
 echo 'scores: {thresholds: [0.5]}' >"$RUN/query.yaml"

@@ -24,6 +24,8 @@ int main(int argc, char **argv)
         suite_schema_kinds,
         suite_table,
         suite_table_raw,
+        suite_survey,
+        suite_draft,
         suite_table_unit,
         suite_units,
         suite_decoder,

@@ -12,6 +12,7 @@ extern const fm_test_suite suite_config, suite_csv, suite_docs, suite_file, suit
 extern const fm_test_suite suite_decoder_folder, suite_decoder_json, suite_decoder_plan,
     suite_decoder_peft, suite_decoder_shards, suite_decoder_soft, suite_adapter_terms,
     suite_adapter_write;
+extern const fm_test_suite suite_draft, suite_survey;
 extern const fm_test_suite suite_corpus, suite_corpus_csv, suite_corpus_data, suite_corpus_fhir,
     suite_corpus_ndjson, suite_text_schema;
 extern const fm_test_suite suite_tokenizer, suite_tokenizer_file, suite_tokenizer_normal,

@@ -195,7 +195,7 @@ static void problems_have_a_line_each(void)
     CU_ASSERT_EQUAL(run("evaluate --model m.safetensors a.csv c.csv"), 1);
     CU_ASSERT_STRING_EQUAL(
         output, "fedmoe-model evaluate: c.csv:1, column x: 9 is outside the declared range 0 to 8\n"
-                "  c.csv:2, column y: \"2\" is neither a negative nor a positive label\n"
+                "  c.csv:2, column y: \"2\" is neither a negative (0) nor a positive (1) label\n"
                 "  c.csv:3: 1 field where 2 belong\n");
     CU_ASSERT_EQUAL(run("predict --model m.safetensors --input c.csv --output p.csv"), 1);
     CU_ASSERT_TRUE(printed("0 to 8\n  c.csv:3"));

@@ -102,11 +102,13 @@ static void every_problem_is_named_with_line_and_column(void)
            "d.csv:3, column age: \"old\" is not a number\n"
            "d.csv:4: 3 fields where 4 belong\n"
            "d.csv:5, column sex: \"x\" is none of the declared values (m, f)\n"
-           "d.csv:6, column y: \"maybe\" is neither a negative nor a positive label\n"
+           "d.csv:6, column y: \"maybe\" is neither a negative (0) nor a positive (1) label\n"
            "d.csv:7, column age: 101 is outside the declared range 0 to 100");
     refuse(NO_HEADER, "1,,m,0\n2,,m,1,5\n", "d.csv:2: 5 fields where 4 belong");
     refuse(NO_HEADER, "1\n", "d.csv:1: 1 field where 4 belong");
-    refuse(NO_HEADER, "1,\"\n\n\",m,0\n,\"\n\",m,0\n", "d.csv:4, column age: \"\" is not a number");
+    refuse(NO_HEADER, "1,\"\n\n\",m,0\n,\"\n\",m,0\n",
+           "d.csv:4, column age: \"\" is not a number; if it means \"not measured\", list it under "
+           "missing in the schema");
 }
 
 static void cells_cannot_steer_the_terminal(void)

@@ -10,7 +10,7 @@ int main(int argc, char **argv)
         suite_step,          suite_step_query,    suite_step_unit,    suite_step_unit_fast,
         suite_words,         suite_round_revoke,  suite_round_pieces, suite_round_successor,
         suite_round_pause,   suite_page,          suite_pause,        suite_decision,
-        suite_round_decide,  suite_local,
+        suite_round_decide,  suite_local,         suite_draft_charge,
     };
 
     return fm_test_main(suites, FM_TEST_COUNT(suites), argc, argv);

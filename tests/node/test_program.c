@@ -249,7 +249,7 @@ static void check_finds_every_problem_at_once(void)
     CU_ASSERT(said(&d, "records.csv:2"));
     CU_ASSERT(said(&d, "records.csv:3"));
     CU_ASSERT(said(&d, "PROBLEM  ledger"));
-    CU_ASSERT(said(&d, "2 problems"));
+    CU_ASSERT(said(&d, "3 problems"));
     write_file(d.config, "nonsense: 1\n");
     CU_ASSERT_EQUAL(run(&d, "check", "--config", d.config, (char *)NULL), 1);
     CU_ASSERT(said(&d, "node.yaml:1"));

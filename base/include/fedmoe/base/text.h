@@ -18,7 +18,8 @@ bool fm_text_has_control(const char *s);
 /** Digits only, all of `s`, within 64 bits. *out only on true. */
 bool fm_text_u64(const char *s, uint64_t *out);
 
-/** Levenshtein distance; SIZE_MAX when either text is longer than 64 bytes. */
+/** Edit distance, two neighbours that are swapped counting once (optimal string alignment: Boytsov
+ *  2011, ACM JEA 16); SIZE_MAX when either text is longer than 64 bytes. */
 size_t fm_text_distance(const char *a, const char *b);
 
 /** Whether `distance` is near enough to a word of this length to be suggested. */

@@ -7,6 +7,8 @@
 
 #include "fedmoe/model/schema.h"
 
+struct fm_survey;
+
 #define FM_TABLE_MAX_BYTES ((size_t)8 << 30)
 #define FM_TABLE_MAX_RECORD ((size_t)1 << 20) /* bytes of one record, quotes and all */
 #define FM_TABLE_MAX_ROWS ((size_t)UINT32_MAX)
@@ -54,6 +56,9 @@ typedef struct {
                          texts are one unit (spaces and tabs around them aside; 7 and 007 are two);
                          an empty cell, or one that the schema calls missing, is a problem. Keys are
                          never in a problem's text, and wiped before the load returns */
+    struct fm_survey *survey; /* NULL, or who is told of every record and every problem: then no
+                                 record is kept, the table stays empty, and what is wrong with the
+                                 records is no failure (fedmoe/model/survey.h) */
 } fm_table_options;
 
 /**

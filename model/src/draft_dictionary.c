@@ -1,0 +1,546 @@
+/* A data dictionary, ours or REDCap's, and the names in a header. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "fedmoe/base/text.h"
+#include "fedmoe/model/draft.h"
+#include "table_internal.h"
+#include "tokenizer_internal.h"
+
+#define DICTIONARY_BYTES ((size_t)16 << 20)
+#define PROBLEMS_MAX 1000u
+#define ABSENT SIZE_MAX
+
+enum { NAME, TYPE, MIN, MAX, UNIT, CATEGORIES, LABEL, DESCRIPTION, VALIDATION, IDENTIFIER, FIELDS };
+
+/* Names of the fields: ours, REDCap's. */
+static const char *const fields[FIELDS][2] = {
+    [NAME] = { "name", "Variable / Field Name" },
+    [TYPE] = { "type", "Field Type" },
+    [MIN] = { "min", "Text Validation Min" },
+    [MAX] = { "max", "Text Validation Max" },
+    [UNIT] = { "unit", "Field Units" },
+    [CATEGORIES] = { "categories", "Choices, Calculations, OR Slider Labels" },
+    [LABEL] = { "label", "Field Label" },
+    [DESCRIPTION] = { "description", "Field Note" },
+    [VALIDATION] = { "validation", "Text Validation Type OR Show Slider Number" },
+    [IDENTIFIER] = { "identifier", "Identifier?" },
+};
+
+static const struct {
+    const char *word;
+    fm_draft_kind kind;
+} types[] = {
+    { "number", FM_DRAFT_NUMERIC },
+    { "numeric", FM_DRAFT_NUMERIC },
+    { "integer", FM_DRAFT_NUMERIC },
+    { "int", FM_DRAFT_NUMERIC },
+    { "float", FM_DRAFT_NUMERIC },
+    { "double", FM_DRAFT_NUMERIC },
+    { "decimal", FM_DRAFT_NUMERIC },
+    { "real", FM_DRAFT_NUMERIC },
+    { "calc", FM_DRAFT_NUMERIC },
+    { "slider", FM_DRAFT_NUMERIC },
+    { "date", FM_DRAFT_DATE },
+    { "category", FM_DRAFT_CATEGORICAL },
+    { "categorical", FM_DRAFT_CATEGORICAL },
+    { "code", FM_DRAFT_CATEGORICAL },
+    { "enum", FM_DRAFT_CATEGORICAL },
+    { "radio", FM_DRAFT_CATEGORICAL },
+    { "dropdown", FM_DRAFT_CATEGORICAL },
+    { "checkbox", FM_DRAFT_CATEGORICAL },
+    { "yesno", FM_DRAFT_CATEGORICAL },
+    { "truefalse", FM_DRAFT_CATEGORICAL },
+    { "boolean", FM_DRAFT_CATEGORICAL },
+    { "bool", FM_DRAFT_CATEGORICAL },
+    { "label", FM_DRAFT_CATEGORICAL },
+    { "text", FM_DRAFT_IGNORE },
+    { "string", FM_DRAFT_IGNORE },
+    { "notes", FM_DRAFT_IGNORE },
+    { "identifier", FM_DRAFT_IGNORE },
+    { "id", FM_DRAFT_IGNORE },
+    { "ignore", FM_DRAFT_IGNORE },
+    { "descriptive", FM_DRAFT_IGNORE },
+    { "file", FM_DRAFT_IGNORE },
+    { "sql", FM_DRAFT_IGNORE },
+};
+#define TYPES (sizeof types / sizeof *types)
+
+typedef struct {
+    const char *name;
+    fm_draft *draft;
+    fm_csv_record r;
+    char delimiter;
+    size_t place[FIELDS], fields;
+    bool redcap;
+    fm_problems problems;
+} reader;
+
+static const char *cell(const reader *d, int field)
+{
+    return d->place[field] == ABSENT ? "" : d->r.cells[d->place[field]].at;
+}
+
+/* What is wrong with the cell of a field, noted. */
+#define WRONG(d, field, ...) \
+    (fm_status_known(fm_error_record(FM_EPARSE, __VA_ARGS__), FM_EPARSE), wrong((d), (field)))
+
+static fm_status wrong(reader *d, int field)
+{
+    (void)fm_fail_context(FM_EPARSE, "%s:%zu, column %s: ", d->name, d->r.line,
+                          fields[field][d->redcap]);
+    return fm_problem(&d->problems);
+}
+
+/* ---- header ---- */
+
+/* The delimiter that stands most often in the first line, outside of quotes. */
+static char find_delimiter(const char *text, size_t len)
+{
+    static const char candidates[] = ",;\t|";
+    size_t most = 0;
+    char best = ',';
+
+    for (const char *c = candidates; *c; c++) {
+        bool quoted = false;
+        size_t n = 0;
+
+        for (size_t i = 0; i < len && (quoted || (text[i] != '\n' && text[i] != '\r')); i++) {
+            quoted ^= text[i] == '"';
+            n += !quoted && text[i] == *c;
+        }
+        if (n > most) {
+            most = n;
+            best = *c;
+        }
+    }
+    return best;
+}
+
+static fm_status bind_field(reader *d, size_t f, int field)
+{
+    if (d->place[field] != ABSENT) {
+        (void)fm_fail(FM_EPARSE, "%s:%zu, column %s: the header has it twice", d->name, d->r.line,
+                      fields[field][d->redcap]);
+        return fm_problem(&d->problems);
+    }
+    d->place[field] = f;
+    return FM_OK;
+}
+
+static const char *near_of(const reader *d, const char *name)
+{
+    for (size_t f = 0; f < d->r.count; f++)
+        if (fm_text_is_near(fm_text_distance(d->r.cells[f].at, name), name))
+            return d->r.cells[f].at;
+    return NULL;
+}
+
+static fm_status need_field(reader *d, int field)
+{
+    const char *near = near_of(d, fields[field][d->redcap]);
+    char shown[FM_CELL_SHOWN];
+
+    if (d->place[field] != ABSENT)
+        return FM_OK;
+    (void)fm_fail(FM_EPARSE,
+                  "%s:%zu, column %s: the header does not have it%s%s%s; a dictionary has the "
+                  "columns name, type, min, max, unit, categories, label, description, or those of "
+                  "REDCap",
+                  d->name, d->r.line, fields[field][d->redcap], near ? "; it has \"" : "",
+                  near ? fm_cell_show(near, shown) : "", near ? "\"" : "");
+    return fm_problem(&d->problems);
+}
+
+static fm_status read_fields(reader *d)
+{
+    size_t matches[2] = { 0 };
+    fm_status st = FM_OK;
+
+    d->fields = d->r.count;
+    for (int k = 0; k < FIELDS; k++) {
+        d->place[k] = ABSENT;
+        for (size_t f = 0; f < d->r.count; f++)
+            for (int own = 0; own < 2; own++)
+                matches[own] += strcasecmp(d->r.cells[f].at, fields[k][own]) == 0;
+    }
+    d->redcap = matches[1] > matches[0];
+    for (size_t f = 0; !st && f < d->r.count; f++)
+        for (int k = 0; !st && k < FIELDS; k++)
+            if (strcasecmp(d->r.cells[f].at, fields[k][d->redcap]) == 0)
+                st = bind_field(d, f, k);
+    if (!st && !(st = need_field(d, NAME)))
+        st = need_field(d, TYPE);
+    if (!st && d->problems.count) {
+        d->problems.gave_up = true; /* every line would be one more */
+        st = FM_EPARSE;
+    }
+    return st;
+}
+
+/* ---- a line ---- */
+
+static fm_status find_type(reader *d, const char *word, fm_draft_kind *out)
+{
+    const char *near = NULL;
+    char shown[FM_CELL_SHOWN];
+
+    for (size_t i = 0; i < TYPES; i++) {
+        if (strcasecmp(types[i].word, word) == 0) {
+            *out = types[i].kind;
+            return FM_OK;
+        }
+        if (!near && fm_text_is_near(fm_text_distance(types[i].word, word), types[i].word))
+            near = types[i].word;
+    }
+    *out = FM_DRAFT_UNKNOWN;
+    if (!*word)
+        return WRONG(d, TYPE, "it is empty; say number, date, category, text or label");
+    return WRONG(d, TYPE, "\"%s\" is no type%s%s%s; say number, date, category, text or label",
+                 fm_cell_show(word, shown), near ? "; did you mean \"" : "", near ? near : "",
+                 near ? "\"?" : "");
+}
+
+/* REDCap says of a text what it is by how it is validated. */
+static fm_draft_kind redcap_kind(const reader *d, fm_draft_kind kind)
+{
+    const char *v = cell(d, VALIDATION);
+
+    if (tolower((unsigned char)*cell(d, IDENTIFIER)) == 'y')
+        return FM_DRAFT_IGNORE;
+    if (strcasecmp(cell(d, TYPE), "text") != 0)
+        return kind;
+    if (strncasecmp(v, "integer", 7) == 0 || strncasecmp(v, "number", 6) == 0)
+        return FM_DRAFT_NUMERIC;
+    return strncasecmp(v, "date_", 5) == 0 ? FM_DRAFT_DATE : kind;
+}
+
+static fm_status add_value(fm_draft_column *c, const char *text, size_t len)
+{
+    char **wider = realloc(c->values, (c->value_count + 1) * sizeof *wider);
+
+    if (!wider)
+        return fm_fail(FM_ENOMEM, "no memory for a draft");
+    c->values = wider;
+    if (!(c->values[c->value_count] = strndup(text, len)))
+        return fm_fail(FM_ENOMEM, "no memory for a draft");
+    c->value_count++;
+    return FM_OK;
+}
+
+/* One entry: "1=male", REDCap's "1, Male", or the value alone. Its code, without spaces around. */
+static size_t code_of(const reader *d, const char **text, size_t len)
+{
+    const char *stop = memchr(*text, '=', len);
+
+    if (!stop && d->redcap)
+        stop = memchr(*text, ',', len);
+    if (stop)
+        len = (size_t)(stop - *text);
+    while (len && isspace((unsigned char)**text)) {
+        ++*text;
+        len--;
+    }
+    while (len && isspace((unsigned char)(*text)[len - 1]))
+        len--;
+    return len;
+}
+
+static fm_status read_value(reader *d, fm_draft_column *c, const char *text, size_t len)
+{
+    char shown[FM_CELL_SHOWN], copy[64];
+
+    len = code_of(d, &text, len);
+    (void)snprintf(copy, sizeof copy, "%.*s", (int)(len < 60 ? len : 60), text);
+    if (!len)
+        return WRONG(d, CATEGORIES, "there is an empty one; write \"1=yes; 2=no\"");
+    for (size_t i = 0; i < c->value_count; i++)
+        if (strlen(c->values[i]) == len && strncmp(c->values[i], text, len) == 0)
+            return WRONG(d, CATEGORIES, "\"%s\" is there twice", fm_cell_show(copy, shown));
+    if (c->value_count == FM_SCHEMA_MAX_VALUES)
+        return WRONG(d, CATEGORIES, "more than %u", FM_SCHEMA_MAX_VALUES);
+    return add_value(c, text, len);
+}
+
+static fm_status read_values(reader *d, fm_draft_column *c)
+{
+    const char *text = cell(d, CATEGORIES), *type = cell(d, TYPE);
+    const char marks[] = { strchr(text, '|') ? '|' : strchr(text, ';') ? ';' : ',', '\0' };
+    const size_t before = d->problems.count;
+    fm_status st = FM_OK;
+
+    if (!*text && (strcasecmp(type, "yesno") == 0 || strcasecmp(type, "truefalse") == 0 ||
+                   strncasecmp(type, "bool", 4) == 0))
+        text = "0;1";
+    if (!*text)
+        return WRONG(d, CATEGORIES, "it is empty, and the type is %s; write \"1=yes; 2=no\"",
+                     fm_cell_show(type, (char[FM_CELL_SHOWN]){ 0 }));
+    while (!st) {
+        const size_t len = strcspn(text, text[0] == '0' && text[1] == ';' ? ";" : marks);
+
+        st = read_value(d, c, text, len);
+        if (!text[len])
+            break;
+        text += len + 1;
+        if (!text[strspn(text, " ")]) /* a mark at the end */
+            break;
+    }
+    if (!st && c->value_count < 2 && d->problems.count == before)
+        st = WRONG(d, CATEGORIES, "there is one only; a category needs two or more");
+    return st;
+}
+
+static bool read_end(const char *text, bool date, double *v)
+{
+    return date ? fm_cell_date(text, v) : fm_text_double(text, v);
+}
+
+static fm_status read_range(reader *d, fm_draft_column *c)
+{
+    const bool date = c->kind == FM_DRAFT_DATE;
+    const char *ends[2] = { cell(d, MIN), cell(d, MAX) };
+    const char *what = date ? "date (YYYY-MM-DD)" : "number";
+    const fm_column as = { .kind = date ? FM_COLUMN_DATE : FM_COLUMN_NUMERIC };
+    char shown[FM_CELL_SHOWN], hint[FM_HINT_MAX];
+    double v[2] = { 0.0, 0.0 };
+    fm_status st = FM_OK;
+
+    if (strcasecmp(cell(d, TYPE), "slider") == 0 && !*ends[0] && !*ends[1]) {
+        ends[0] = "0"; /* REDCap's own */
+        ends[1] = "100";
+    }
+    for (int i = 0; !st && i < 2; i++) {
+        if (!*ends[i] && *ends[1 - i])
+            st = WRONG(d, MIN + i, "it is empty, but %s is not; a range has two ends",
+                       fields[MAX - i][d->redcap]);
+        else if (*ends[i] && !read_end(ends[i], date, &v[i]))
+            st = WRONG(d, MIN + i, "\"%s\" is not a %s%s", fm_cell_show(ends[i], shown), what,
+                       fm_cell_hint(&as, (fm_slice){ ends[i], strlen(ends[i]) }, hint));
+    }
+    if (st || d->problems.count || !*ends[0])
+        return st;
+    if (!(v[0] < v[1]))
+        return WRONG(d, MAX, "%s is not above the min, %s", ends[1], ends[0]);
+    if ((st = fm_draft_set(&c->lo, "%s", ends[0])))
+        return st;
+    return fm_draft_set(&c->hi, "%s", ends[1]);
+}
+
+static fm_status read_about(reader *d, fm_draft_column *c)
+{
+    fm_status st;
+
+    if ((*cell(d, LABEL) || *cell(d, DESCRIPTION) || *cell(d, UNIT)) &&
+        (st = fm_draft_set(&c->about, "%s%s%s%s%s%s%s", cell(d, LABEL),
+                           *cell(d, LABEL) && *cell(d, DESCRIPTION) ? ": " : "",
+                           cell(d, DESCRIPTION), *cell(d, UNIT) ? " (" : "", cell(d, UNIT),
+                           *cell(d, UNIT) ? ")" : "", "")))
+        return st;
+    if (c->about)
+        fm_text_clean(c->about);
+    return fm_draft_set(&c->source, "%s, line %zu", d->name, d->r.line);
+}
+
+/* REDCap exports a checkbox as a column for each choice: name___code, 0 or 1. */
+static fm_status spread_checkbox(reader *d, fm_draft_column *box)
+{
+    const size_t count = box->value_count;
+    fm_draft_column *c = NULL;
+    fm_status st = FM_OK;
+
+    for (size_t i = 0; !st && i < count; i++) {
+        char *name = NULL;
+
+        if (!(st = fm_draft_set(&name, "%s___%s", box->name, box->values[i])) &&
+            !(st = fm_draft_add(d->draft, name, &c))) {
+            c->kind = FM_DRAFT_CATEGORICAL;
+            if (!(st = add_value(c, "0", 1)) && !(st = add_value(c, "1", 1)))
+                st = read_about(d, c);
+        }
+        free(name);
+    }
+    box->kind = FM_DRAFT_IGNORE;
+    return st ? st : fm_draft_set(&box->doubt, "a checkbox: see %s___...", box->name);
+}
+
+static fm_status read_name(reader *d, fm_draft_column **out)
+{
+    const char *name = cell(d, NAME);
+    char shown[FM_CELL_SHOWN];
+
+    *out = NULL;
+    if (!*name)
+        return WRONG(d, NAME, "it is empty; give the column's name in the records");
+    if (fm_tk_utf8_valid((const uint8_t *)name, strlen(name)) != strlen(name))
+        return WRONG(d, NAME, "it is not UTF-8: save the dictionary as UTF-8");
+    if (fm_text_has_control(name))
+        return WRONG(d, NAME, "\"%s\" holds a control character", fm_cell_show(name, shown));
+    if (fm_draft_find(d->draft, name))
+        return WRONG(d, NAME, "\"%s\" is there twice", fm_cell_show(name, shown));
+    return fm_draft_add(d->draft, name, out);
+}
+
+static fm_status read_line(reader *d)
+{
+    fm_draft_column *c = NULL;
+    fm_status st;
+
+    if (d->r.count != d->fields) {
+        (void)fm_fail(FM_EPARSE,
+                      "%s:%zu: %zu fields where %zu belong; a delimiter inside a cell needs quotes "
+                      "around the cell",
+                      d->name, d->r.line, d->r.count, d->fields);
+        return fm_problem(&d->problems);
+    }
+    if ((st = read_name(d, &c)) || !c || (st = find_type(d, cell(d, TYPE), &c->kind)))
+        return st;
+    if (d->redcap)
+        c->kind = redcap_kind(d, c->kind);
+    c->outcome = strcasecmp(cell(d, TYPE), "label") == 0;
+    if (c->outcome && !*cell(d, CATEGORIES) && *cell(d, MIN))
+        c->kind = FM_DRAFT_NUMERIC;
+    if ((st = read_about(d, c)))
+        return st;
+    if (c->kind == FM_DRAFT_CATEGORICAL && !(st = read_values(d, c)) &&
+        strcasecmp(cell(d, TYPE), "checkbox") == 0 && d->redcap)
+        st = spread_checkbox(d, fm_draft_find(d->draft, cell(d, NAME)));
+    else if (c->kind == FM_DRAFT_NUMERIC || c->kind == FM_DRAFT_DATE)
+        st = read_range(d, c);
+    return st;
+}
+
+/* ---- files ---- */
+
+static fm_status read_lines(reader *d, fm_csv_source *source)
+{
+    fm_csv_scan scan = { 0 };
+    fm_csv_block block;
+    bool more = true, got = true, begun = false;
+    fm_status st = fm_csv_block_new(source, &block);
+
+    while (!st && !(st = fm_csv_take(source, &block, &more)) && more) {
+        const char *other = begun ? NULL : fm_csv_other(block.text, block.len);
+
+        if (other) {
+            st = fm_fail(FM_EPARSE, "%s: this is no CSV but %s", d->name, other);
+            break;
+        }
+        if (!begun)
+            d->delimiter = find_delimiter(block.text, block.len);
+        fm_csv_begin(&scan, d->name, d->delimiter, &block);
+        for (got = true; !st && got;)
+            if (!(st = fm_csv_next(&scan, &d->r, &got)) && got) {
+                st = begun ? read_line(d) : read_fields(d);
+                begun = true;
+            }
+    }
+    fm_csv_scan_fini(&scan);
+    fm_csv_block_free(&block);
+    if (!st && d->draft->count == 0 && !d->problems.count)
+        st = fm_fail(FM_EPARSE, "%s: there are no columns in it", d->name);
+    return st;
+}
+
+fm_status fm_draft_dictionary(const char *path, fm_draft *out)
+{
+    reader d = { .name = path,
+                 .draft = out,
+                 .problems = { .max = PROBLEMS_MAX, .command = "schema suggest" } };
+    fm_csv_source source = { .fd = -1 };
+    fm_status st = fm_csv_open(path, DICTIONARY_BYTES, &source);
+
+    if (!st)
+        st = read_lines(&d, &source);
+    fm_csv_close(&source);
+    /* A fault of the file itself comes on top of those of its lines. */
+    if (st == FM_EPARSE && !d.problems.gave_up)
+        st = fm_problem_last(&d.problems);
+    if ((!st || st == FM_EPARSE) && d.problems.count)
+        st = fm_problems_fail(&d.problems);
+    fm_buf_fini(&d.problems.text);
+    return st;
+}
+
+/* ---- the header of records ---- */
+
+static fm_status add_unknown(fm_draft *d, const char *name)
+{
+    fm_draft_column *c = fm_draft_find(d, name);
+    fm_status st;
+
+    if (!c && (st = fm_draft_add(d, name, &c)))
+        return st;
+    c->in_file = true;
+    return FM_OK;
+}
+
+/* The first line is a record: it has none of the dictionary's names, and a number in it. */
+static bool is_headless(const fm_draft *d, const fm_csv_record *r)
+{
+    bool number = false;
+    double v;
+
+    for (size_t f = 0; f < r->count; f++) {
+        if (fm_draft_find(d, r->cells[f].at))
+            return false;
+        number |= !*r->cells[f].at || fm_text_double(r->cells[f].at, &v);
+    }
+    return number;
+}
+
+static fm_status take_header(const char *path, const fm_csv_record *r, fm_draft *d)
+{
+    fm_status st = FM_OK;
+
+    d->header_known = true;
+    d->header = !is_headless(d, r);
+    if (!d->header && d->count != r->count)
+        return fm_fail(FM_EPARSE,
+                       "%s:1: it has no header, and %zu fields where the dictionary has %zu; "
+                       "without a header both must agree",
+                       path, r->count, d->count);
+    for (size_t f = 0; !d->header && f < d->count; f++)
+        d->columns[f].in_file = true;
+    for (size_t f = 0; !st && d->header && f < r->count; f++) {
+        const char *name = r->cells[f].at;
+
+        if (!*name || fm_tk_utf8_valid((const uint8_t *)name, r->cells[f].len) != r->cells[f].len)
+            return fm_fail(FM_EPARSE, "%s:1: the name of column %zu is empty or not UTF-8", path,
+                           f + 1);
+        st = add_unknown(d, name);
+    }
+    return st;
+}
+
+fm_status fm_draft_header(const char *path, fm_draft *d)
+{
+    fm_csv_source source = { .fd = -1 };
+    fm_csv_scan scan = { 0 };
+    fm_csv_block block = { 0 };
+    fm_csv_record r;
+    bool got = false;
+    const char *other;
+    fm_status st;
+
+    if ((st = fm_csv_open(path, FM_TABLE_MAX_BYTES, &source)))
+        return st;
+    if ((st = fm_csv_block_new(&source, &block)) || (st = fm_csv_take(&source, &block, &got)))
+        goto done;
+    other = got ? fm_csv_other(block.text, block.len) : "an empty file";
+    if (other) {
+        st = fm_fail(FM_EPARSE, "%s: this is no CSV but %s", path, other);
+        goto done;
+    }
+    d->delimiter = find_delimiter(block.text, block.len);
+    fm_csv_begin(&scan, path, d->delimiter, &block);
+    if (!(st = fm_csv_next(&scan, &r, &got)))
+        st = got ? take_header(path, &r, d) : fm_fail(FM_EPARSE, "%s: it has no header", path);
+done:
+    fm_csv_scan_fini(&scan);
+    fm_csv_block_free(&block);
+    fm_csv_close(&source);
+    return st;
+}

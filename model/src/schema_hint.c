@@ -1,0 +1,148 @@
+/* What a cell that the schema does not take may have been meant to be. */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "fedmoe/base/text.h"
+#include "schema_internal.h"
+#include "tokenizer_internal.h"
+
+#define HINTED 32u    /* bytes: what is longer is no number with its unit */
+#define NEAR_MAX 256u /* declared values that are looked through */
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool means_missing(const char *s)
+{
+    static const char *const words[] = { "",      "?",       "-",    "--",   ".",    "*",
+                                         "na",    "n/a",     "#n/a", "nan",  "null", "none",
+                                         "nil",   "unknown", "miss", "n.a.", "n.d.", "missing",
+                                         "empty", "#value!", "k.a.", "\\n" };
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcasecmp(words[i], s) == 0)
+            return true;
+    return false;
+}
+
+/* Digits in groups of three, the groups apart by `mark`. */
+static bool has_thousands(const char *s, char mark)
+{
+    size_t digits = 0, groups = 0;
+
+    for (s += *s == '-' || *s == '+'; is_digit(*s); s++)
+        digits++;
+    while (*s == mark && is_digit(s[1]) && is_digit(s[2]) && is_digit(s[3]) && !is_digit(s[4])) {
+        groups++;
+        s += 4;
+    }
+    return digits >= 1 && digits <= 3 && groups && (*s == '\0' || *s == '.' || *s == ',');
+}
+
+static bool is_decimal_comma(const char *s)
+{
+    s += *s == '-' || *s == '+';
+    s += strspn(s, "0123456789");
+    return *s == ',' && is_digit(s[1]) && s[1 + strspn(s + 1, "0123456789")] == '\0';
+}
+
+static const char *number_hint(const char *s, size_t len)
+{
+    if (has_thousands(s, ',') && strchr(s, ',') == strrchr(s, ',') && !strchr(s, '.'))
+        return "; a decimal comma or a thousands mark? write 1.5, and 1234 without marks";
+    if (is_decimal_comma(s))
+        return "; a decimal comma? write 1.5";
+    if (has_thousands(s, ',') || has_thousands(s, '.') || has_thousands(s, ' ') ||
+        has_thousands(s, '\''))
+        return "; thousands marks? write 1234 without them";
+    if (*s == '<' || *s == '>')
+        return "; a bound is no number: write the limit of detection itself, or leave it empty";
+    if (len && s[len - 1] == '%')
+        return "; write the number without the percent sign";
+    if (strspn(s, " \t") || (len && (s[len - 1] == ' ' || s[len - 1] == '\t')))
+        return "; there are spaces inside the quotes";
+    if ((is_digit(*s) || ((*s == '-' || *s == '+') && is_digit(s[1]))) && len <= HINTED &&
+        isalpha((unsigned char)s[len - 1]))
+        return "; write the number alone, without its unit";
+    return "";
+}
+
+static const char *date_hint(const char *s, size_t len)
+{
+    const size_t digits = strspn(s, "0123456789");
+
+    if (len == 10 && s[4] == '-' && s[7] == '-')
+        return "; there is no such day";
+    if (len > 10 && s[4] == '-' && s[7] == '-')
+        return "; leave out the time of day";
+    if (digits == len && len >= 8)
+        return "; write it with dashes";
+    if (digits == len && len >= 4)
+        return "; a spreadsheet's number of a day? export dates as text";
+    if (strpbrk(s, "./"))
+        return "; write year, month and day in this order, with dashes";
+    return "";
+}
+
+static const char *nearest(const fm_cells *list, const char *s, size_t *best)
+{
+    const char *near = NULL;
+
+    for (size_t i = 0; i < list->count && i < NEAR_MAX; i++) {
+        const char *text = list->at[i].text;
+        const size_t d = strcasecmp(text, s) == 0 ? 0 : fm_text_distance(text, s);
+
+        if (d < *best && (d == 0 || (strlen(text) > 2 && fm_text_is_near(d, text)))) {
+            *best = d;
+            near = text;
+        }
+    }
+    return near;
+}
+
+/* A number is near to every other one: only words are compared. */
+static const char *value_hint(const fm_column *c, const char *s, char out[FM_HINT_MAX])
+{
+    const char *trimmed = s + strspn(s, " \t"), *near, *other;
+    char copy[64], shown[FM_CELL_SHOWN];
+    size_t best = SIZE_MAX, n;
+    double v;
+
+    (void)snprintf(copy, sizeof copy, "%s", trimmed);
+    for (n = strlen(copy); n && (copy[n - 1] == ' ' || copy[n - 1] == '\t');)
+        copy[--n] = '\0';
+    if (fm_text_double(copy, &v) && strcmp(copy, s) == 0)
+        return "";
+    near = nearest(&c->values, copy, &best);
+    if ((other = nearest(&c->positive, copy, &best)) ||
+        (other = nearest(&c->groups.names, copy, &best)))
+        near = other;
+    if (!near)
+        return "";
+    (void)snprintf(out, FM_HINT_MAX, "; did you mean \"%s\"?", fm_cell_show(near, shown));
+    return out;
+}
+
+const char *fm_cell_hint(const fm_column *c, fm_slice cell, char out[FM_HINT_MAX])
+{
+    const char *s = cell.at;
+    const bool date = c->kind == FM_COLUMN_DATE,
+               number = c->kind == FM_COLUMN_NUMERIC ||
+                        (c->kind == FM_COLUMN_LABEL && c->target == FM_TARGET_NUMBER);
+    const char *hint;
+
+    if (fm_tk_utf8_valid((const uint8_t *)s, cell.len) != cell.len)
+        return "; it is not UTF-8: save the file as UTF-8";
+    if (means_missing(s))
+        return c->kind == FM_COLUMN_LABEL
+                   ? "; a label is never missing"
+                   : "; if it means \"not measured\", list it under missing in the schema";
+    hint = date     ? date_hint(s, cell.len)
+           : number ? number_hint(s, cell.len)
+                    : value_hint(c, s, out);
+    return hint;
+}
