@@ -187,6 +187,7 @@ static void tell_units(const checkup *c, const fm_table *t, char *detail, size_t
 static fm_status read_records(const checkup *c, const fm_schema *s, char *detail, size_t cap)
 {
     const fm_table_options o = { .labels = true,
+                                 .count_only = true,
                                  .unit = fm_node_policy_unit_column(&c->config.policy) };
     fm_table t = { 0 };
     fm_status st = fm_node_records_load(&c->config, s, &o, &t);

@@ -14,6 +14,8 @@
 #define MAX_ROWS_DEFAULT 100000u
 #define DELTA_NEVER 0.1
 #define MAX_ROWS_LIMIT ((uint64_t)1 << 24)
+#define MEMORY_MIB 256u
+#define MEMORY_MIB_MOST (1u << 20)
 #define QUERY_MOST ((size_t)1 << 20) /* bytes of a query */
 
 /** Copy text of printable bytes into a fixed field. */
@@ -165,14 +167,21 @@ static fm_status read_records(const fm_yaml_node *data, fm_node_config *c)
 
 static fm_status read_data(const fm_yaml_node *root, fm_node_config *c)
 {
-    static const char *const keys[] = { "name", "records", "schema", NULL };
+    static const char *const keys[] = {
+        "name", "records", "schema", "memory_mib", "scratch", NULL
+    };
     const fm_yaml_node *m = NULL;
+    uint64_t mib = 0;
     fm_status st;
 
     if ((st = fm_yaml_get_map(root, "data", &m)) != FM_OK ||
         (st = fm_yaml_check_keys(m, keys)) != FM_OK ||
-        (st = copy_text(m, "name", c->data_set, sizeof c->data_set)) != FM_OK)
+        (st = copy_text(m, "name", c->data_set, sizeof c->data_set)) != FM_OK ||
+        (st = fm_yaml_get_u64_or(m, "memory_mib", 1, MEMORY_MIB_MOST, MEMORY_MIB, &mib)) != FM_OK ||
+        (fm_yaml_find(m, "scratch") &&
+         (st = read_path(m, "scratch", c->dir, &c->scratch)) != FM_OK))
         return st;
+    c->memory = mib << 20;
     if (fm_yaml_find(m, "schema") && (st = read_path(m, "schema", c->dir, &c->schema)) != FM_OK)
         return st;
     return read_records(m, c);
@@ -391,6 +400,7 @@ void fm_node_config_fini(fm_node_config *c)
     free(c->model);
     free(c->identity_dir);
     free(c->records);
+    free(c->scratch);
     free(c->database.sqlite);
     if (c->database.odbc) /* it may hold a password */
         sodium_memzero(c->database.odbc, strlen(c->database.odbc));

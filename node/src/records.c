@@ -35,14 +35,17 @@ static fm_status open_database(const fm_node_config *c, const fm_database_format
 }
 
 fm_status fm_node_records_load(const fm_node_config *c, const fm_schema *s,
-                               const fm_table_options *o, fm_table *out)
+                               const fm_table_options *options, fm_table *out)
 {
+    fm_table_options bounded = *options, *o = &bounded;
     const fm_schema_csv csv = fm_schema_csv_of(s);
     const fm_database_format format = { csv.header, csv.delimiter, csv.missing };
     fm_table_input in = { fm_node_config_records_name(c), fm_database_read, NULL };
     fm_database *d = NULL;
     fm_status st;
 
+    o->memory = c->memory;
+    o->scratch = c->scratch ? c->scratch : c->dir;
     if ((st = fm_node_config_one_file(c)))
         return st;
     if (!c->database.query)

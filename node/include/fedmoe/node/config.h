@@ -10,6 +10,9 @@
  *     name: cleveland-cardiology          # the ledger adds up what was spent on this data set
  *     records: records.csv              # of texts also a list: [2024.csv, 2025.csv]
  *                 # or {sqlite: clinic.db, query: "SELECT ..."}, {odbc: "DSN=clinic", query: ...}
+ *     memory_mib: 256                     # default; what records may take of memory, more go to a
+ *                                         # scratch file beside node.yaml, without a name and encrypted
+ *     scratch: /var/tmp                   # or in this folder
  *     schema: schema.yaml                 # optional, and better: only this schema is accepted
  *   model: base                           # a language model's folder, for plans that adapt it; then
  *                                         # records are texts, and schema is of texts
@@ -68,6 +71,8 @@ typedef struct {
     size_t more_count;
     fm_node_database database; /* in the place of records, which is NULL then */
     char *schema;              /* likewise; NULL: none is pinned */
+    uint64_t memory;           /* bytes that records may take before they go to a scratch file */
+    char *scratch;             /* that file's folder; NULL: dir */
     char *model;               /* likewise, a folder; NULL: no language model */
     uint8_t door_public[FM_CURVE_KEY_BYTES];
     unsigned threads; /* 0: the default */
