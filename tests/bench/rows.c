@@ -39,14 +39,14 @@ static int generate(uint64_t rows, uint64_t seed)
     for (uint64_t i = 0; i < rows; i++) {
         const unsigned age = 18 + below(80), pain = below(4), vessels = below(4);
         const unsigned pressure = 90 + below(110), sugar = 40 + below(300);
-        const double z = 0.05 * (double)age + 0.7 * pain + 0.4 * vessels +
-                         0.01 * (double)pressure - 6.5;
+        const double z =
+            0.05 * (double)age + 0.7 * pain + 0.4 * vessels + 0.01 * (double)pressure - 6.5;
         const bool ill = (double)below(1u << 20) / (1u << 20) < 1.0 / (1.0 + exp(-z));
 
-        printf("%llu,%u,%c,20%02u-%02u-%02u,%s,%u.%u,%u,%u,%u,%u,%u.%u,w%02u,", (unsigned long long)i, age,
-               below(2) ? 'f' : 'm', below(25), 1 + below(12), 1 + below(28), kinds[pain], sugar,
-               below(10), pressure, 50 + below(120), vessels, below(40), 45 + below(90), below(10),
-               below(24));
+        printf("%llu,%u,%c,20%02u-%02u-%02u,%s,%u.%u,%u,%u,%u,%u,%u.%u,w%02u,",
+               (unsigned long long)i, age, below(2) ? 'f' : 'm', below(25), 1 + below(12),
+               1 + below(28), kinds[pain], sugar, below(10), pressure, 50 + below(120), vessels,
+               below(40), 45 + below(90), below(10), below(24));
         if (below(10) == 0)
             printf(",%d\n", ill);
         else

@@ -24,6 +24,7 @@ int main(int argc, char **argv)
         suite_schema_kinds,
         suite_table,
         suite_table_raw,
+        suite_table_store,
         suite_table_unit,
         suite_units,
         suite_decoder,

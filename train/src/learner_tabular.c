@@ -5,6 +5,7 @@
 #include <sodium.h>
 
 #include "fedmoe/train/learner.h"
+#include "learner_tabular.h"
 
 #define BATCH_ROWS 256u /* enough for the products to be about as fast as they get */
 #define EXPERT_ROWS 64u /* of each expert, so that its weights and sums are worth fetching */
@@ -82,18 +83,9 @@ static fm_status check_tail(const fm_learner *l, const fm_train_tail *tail)
 
 /* ---- objects ---- */
 
-/* One thread's. The last four only where the table is in a scratch file: rows of one batch. */
-typedef struct {
-    fm_tabular *model;
-    size_t batch, features;
-    fm_table_reader *reader;
-    float *x, *y;    /* [batch, features], [batch] */
-    uint32_t *order; /* [batch] 0, 1, 2, ... */
-} object;
-
-static void forget(void *object_)
+static void forget(void *object)
 {
-    object *o = object_;
+    fm_train_records *o = object;
 
     fm_tabular_forget(o->model);
     fm_table_reader_forget(o->reader);
@@ -103,9 +95,9 @@ static void forget(void *object_)
         sodium_memzero(o->y, o->batch * sizeof *o->y);
 }
 
-static void close_object(void *object_)
+static void close_object(void *object)
 {
-    object *o = object_;
+    fm_train_records *o = object;
 
     if (o->model)
         forget(o);
@@ -117,7 +109,7 @@ static void close_object(void *object_)
     free(o);
 }
 
-static fm_status make_reader(const fm_table *t, object *o)
+static fm_status make_reader(const fm_table *t, fm_train_records *o)
 {
     fm_status st;
 
@@ -133,8 +125,8 @@ static fm_status make_reader(const fm_table *t, object *o)
 
 static fm_status open_object(const fm_learner *l, void *first, size_t batch, void **out)
 {
-    const object *lender = first;
-    object *o = NULL;
+    const fm_train_records *lender = first;
+    fm_train_records *o = NULL;
     fm_status st = fm_alloc(1, sizeof *o, (void **)&o);
 
     if (st != FM_OK)
@@ -155,15 +147,15 @@ static fm_status open_object(const fm_learner *l, void *first, size_t batch, voi
 static fm_status set(const fm_learner *l, void *first, const fm_train_tail *tail,
                      const float *state, size_t n)
 {
-    const object *o = first;
+    const fm_train_records *o = first;
 
     (void)l;
     return fm_train_state_set(o->model, tail, state, n);
 }
 
-static fm_status backward(const fm_learner *l, void *object_, const uint32_t *rows, size_t count)
+static fm_status backward(const fm_learner *l, void *object, const uint32_t *rows, size_t count)
 {
-    object *o = object_;
+    fm_train_records *o = object;
     fm_status st;
 
     if (!o->reader)
@@ -174,25 +166,25 @@ static fm_status backward(const fm_learner *l, void *object_, const uint32_t *ro
     return st != FM_OK ? st : fm_tabular_backward(o->model, o->x, o->y, o->order, count, NULL);
 }
 
-static void squares(void *object_, const uint32_t *ends, size_t units, double *out)
+static void squares(void *object, const uint32_t *ends, size_t units, double *out)
 {
-    const object *o = object_;
+    const fm_train_records *o = object;
 
     fm_tabular_unit_squares(o->model, ends, units, out);
 }
 
-static fm_status add_units(void *object_, const uint32_t *ends, size_t units, const double *factors,
+static fm_status add_units(void *object, const uint32_t *ends, size_t units, const double *factors,
                            int64_t limit, int32_t *sum, uint64_t *lengths)
 {
-    const object *o = object_;
+    const fm_train_records *o = object;
 
     fm_tabular_add_units(o->model, ends, units, factors, limit, sum, lengths);
     return FM_OK;
 }
 
-static void gradient(void *object_, const uint32_t *ends, size_t unit, float *out)
+static void gradient(void *object, const uint32_t *ends, size_t unit, float *out)
 {
-    const object *o = object_;
+    const fm_train_records *o = object;
     size_t row = !ends ? unit : unit > 0 ? ends[unit - 1] : 0;
     const size_t end = ends ? ends[unit] : row + 1;
 
@@ -201,9 +193,9 @@ static void gradient(void *object_, const uint32_t *ends, size_t unit, float *ou
         fm_tabular_add_row_gradient(o->model, row, out);
 }
 
-static void loads(void *object_, const uint32_t *ends, size_t unit, float *out)
+static void loads(void *object, const uint32_t *ends, size_t unit, float *out)
 {
-    const object *o = object_;
+    const fm_train_records *o = object;
 
     fm_tabular_unit_loads(o->model, ends, unit, out);
 }
@@ -235,11 +227,11 @@ static bool take_means(const fm_table *t, const float *x, const float *y, const 
     return isfinite(square) && isfinite(label);
 }
 
-static fm_status means(const fm_learner *l, void *object_, const uint32_t *rows, size_t n,
+static fm_status means(const fm_learner *l, void *object, const uint32_t *rows, size_t n,
                        float *out, bool *finite)
 {
     const fm_table *t = l->table;
-    object *o = object_;
+    fm_train_records *o = object;
     fm_status st = FM_OK;
 
     if (o->reader &&
