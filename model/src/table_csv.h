@@ -12,7 +12,7 @@
 #define FEDMOE_MODEL_TABLE_CSV_H
 
 #include "fedmoe/model/table.h"
-#include "packed.h"
+#include "fedmoe/model/packed.h"
 #include "schema_internal.h"
 
 /** Bytes of a block: room for the longest record, and more than it. */

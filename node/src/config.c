@@ -121,21 +121,23 @@ static fm_status read_query(const fm_yaml_node *m, fm_node_config *c)
 /** {sqlite, query}, or {odbc or connection_file, query}; query_file in the place of query. */
 static fm_status read_database(const fm_yaml_node *m, fm_node_config *c)
 {
-    static const char *const keys[] = { "sqlite", "odbc",       "connection_file",
-                                        "query",  "query_file", NULL };
+    static const char *const keys[] = { "sqlite",     "odbc", "connection_file", "fhir", "query",
+                                        "query_file", NULL };
     fm_node_database *d = &c->database;
     int places = 0;
     fm_status st;
 
     if ((st = fm_yaml_check_keys(m, keys)) != FM_OK)
         return st;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         places += fm_yaml_find(m, keys[i]) != NULL;
     if (places != 1)
-        return fm_yaml_fail(m, "records of a database have one of sqlite, odbc, connection_file");
+        return fm_yaml_fail(
+            m, "records of a database have one of sqlite, odbc, connection_file, fhir");
     if (!fm_yaml_find(m, "query") == !fm_yaml_find(m, "query_file"))
         return fm_yaml_fail(m, "records of a database have a query or a query_file");
     st = fm_yaml_find(m, "sqlite") ? read_path(m, "sqlite", c->dir, &d->sqlite)
+         : fm_yaml_find(m, "fhir") ? read_path(m, "fhir", c->dir, &d->fhir)
          : fm_yaml_find(m, "odbc") ? copy_string(m, "odbc", &d->odbc)
                                    : read_path(m, "connection_file", c->dir, &d->connection_file);
     return st != FM_OK ? st : read_query(m, c);
@@ -379,7 +381,9 @@ const char *fm_node_config_records_name(const fm_node_config *c)
 {
     if (c->records)
         return c->records;
-    return c->database.sqlite ? c->database.sqlite : "the database over ODBC";
+    return c->database.sqlite ? c->database.sqlite
+           : c->database.fhir ? c->database.fhir
+                              : "the database over ODBC";
 }
 
 fm_status fm_node_config_one_file(const fm_node_config *c)
@@ -400,6 +404,7 @@ void fm_node_config_fini(fm_node_config *c)
     free(c->model);
     free(c->identity_dir);
     free(c->records);
+    free(c->database.fhir);
     free(c->scratch);
     free(c->database.sqlite);
     if (c->database.odbc) /* it may hold a password */

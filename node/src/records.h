@@ -13,7 +13,8 @@
  */
 FM_NODISCARD fm_status fm_node_records_load(const fm_node_config *c, const fm_schema *s,
                                             const fm_table_options *options, fm_table *out);
-/** Whether the file or files are there; of a database whether the query runs. */
+/** Whether the file or files are there; of a database whether the query runs; of a FHIR
+ *  folder whether it is there. */
 FM_NODISCARD fm_status fm_node_records_find(const fm_node_config *c);
 
 #endif

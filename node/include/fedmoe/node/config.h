@@ -10,6 +10,7 @@
  *     name: cleveland-cardiology          # the ledger adds up what was spent on this data set
  *     records: records.csv              # of texts also a list: [2024.csv, 2025.csv]
  *                 # or {sqlite: clinic.db, query: "SELECT ..."}, {odbc: "DSN=clinic", query: ...}
+ *                 # or {fhir: export, query_file: features.sql}: a folder of a FHIR bulk export
  *     memory_mib: 256                     # default; what records may take of memory, more go to a
  *                                         # scratch file beside node.yaml, without a name and encrypted
  *     scratch: /var/tmp                   # or in this folder
@@ -55,11 +56,12 @@ typedef struct {
     bool all_masks; /* only plans in which every two nodes share a mask */
 } fm_node_policy;
 
-/** Records of a database: the first three are alternatives. All owned. */
+/** Records of a database: the first four are alternatives. All owned. */
 typedef struct {
     char *sqlite;          /* its file */
     char *odbc;            /* a connection's text, "DSN=clinic" */
     char *connection_file; /* a private file that holds it */
+    char *fhir;            /* a folder of a FHIR bulk export */
     char *query;           /* NULL: records are files */
 } fm_node_database;
 
