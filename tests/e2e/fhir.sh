@@ -14,7 +14,8 @@ check "and has rows ($rows)" [ "$rows" -ge 8 ]
 check "of both kinds" [ "$(cut -d, -f9 "$WORK/table.csv" | sort -u | wc -l)" = 3 ]
 
 setup --rounds 3
-sed -i "s|^schema:.*|schema: $schema|" "$RUN/federation.yaml"
+rm "$RUN/model.safetensors"
+check "a model of the schema" "$BIN/fedmoe-model" new --schema "$schema" --output "$RUN/model.safetensors"
 for name in $HOSPITALS; do
     mkdir "$RUN/$name/export"
     cp "$export"/*.ndjson* "$RUN/$name/export"
