@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "learner_tabular.h"
 #include "rig.h"
 #include "step_internal.h"
 #include "suites.h"
-#include "learner_tabular.h"
 #include "tabular_internal.h"
 
 static bool same(const rig *r, const int64_t *a, const int64_t *b)
