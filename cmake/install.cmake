@@ -40,7 +40,7 @@ foreach(tool model dp certs demo)
 endforeach()
 
 set(docs ${PROJECT_SOURCE_DIR}/docs)
-fedmoe_install_documents(node ${docs}/guide-hospital.md ${docs}/schema.md ${docs}/ledger.md
+fedmoe_install_documents(node ${docs}/guide-hospital.md ${docs}/schema.md ${docs}/sources.md ${docs}/ledger.md
     ${docs}/security.md ${docs}/privacy.md ${docs}/pki.md ${docs}/metrics.md)
 install(FILES ${packaging}/grafana/node.json
     DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/fedmoe-node/grafana COMPONENT node)
@@ -52,6 +52,7 @@ fedmoe_install_documents(tools ${docs}/model.md ${docs}/text.md ${docs}/audit.md
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples/
     DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/fedmoe-tools/examples COMPONENT tools)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples/schemas ${PROJECT_SOURCE_DIR}/examples/omop
+    ${PROJECT_SOURCE_DIR}/examples/fhir
     DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/fedmoe-node/examples COMPONENT node)
 
 # The Python package needs no program of ours.

@@ -16,7 +16,7 @@ static const char program[] = "fedmoe-model train";
 typedef struct {
     const char *schema_path, *data, *config_path, *test, *output;
     fm_cmd_promise promise;
-    uint64_t unit_rows, seed, threads, rounds;
+    uint64_t unit_rows, seed, threads, rounds, memory_mib;
     double rate, learning_rate, clip; /* 0: not given */
     bool json, force, exact, no_start;
     /* what becomes of it */
@@ -81,6 +81,7 @@ static fm_status read_config(request *r)
 static fm_status read_files(request *r)
 {
     const fm_table_options train = { .labels = true,
+                                     .memory = r->memory_mib << 20,
                                      .unit = is_record(r) ? NULL : r->promise.unit };
     const fm_table_options test = { .labels = true };
     fm_status st;
@@ -279,6 +280,11 @@ static size_t add_training(request *r, fm_cli_option *to)
           false, 0, 0 },
         { "exact", FM_CLI_FLAG, &r->exact, NULL,
           "round each unit's whole gradient by itself: slower, no more private", false, 0, 0 },
+        { "memory", FM_CLI_U64, &r->memory_mib, "MIB",
+          "what --data may take of memory (default 256): more goes to a nameless, encrypted file "
+          "in "
+          "$TMPDIR or /var/tmp; the model does not depend on it",
+          false, 1, 1u << 20 },
         { "threads", FM_CLI_U64, &r->threads, "N",
           "default all processors, at most 16; the model does not depend on it", false, 1,
           FM_THREADS_MAX },
@@ -305,7 +311,7 @@ static size_t add_results(request *r, fm_cli_option *to)
 
 int fm_cmd_train(int argc, char **argv)
 {
-    request r = { .promise = { .program = program, .unit = FM_CMD_RECORD } };
+    request r = { .promise = { .program = program, .unit = FM_CMD_RECORD }, .memory_mib = 256 };
     fm_cli_option options[OPTIONS_MAX];
     fm_cli_spec spec = {
         .program = program,

@@ -1,6 +1,7 @@
-#include "packed.h"
+#include "fedmoe/model/packed.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ struct fm_packed {
     const char *name;
     int fd;
     kind kind;
+    bool own;          /* fd is closed with it */
     bool begun, ended; /* the kind is known; nothing more comes from the file */
     bool between;      /* parts: the last one is whole, and none is begun */
     size_t at, len;    /* of raw: what is not yet used */
@@ -265,12 +267,29 @@ fm_status fm_packed_new(const char *name, int fd, fm_packed **out)
     return st;
 }
 
+fm_status fm_packed_open(const char *path, fm_packed **out)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    fm_status st;
+
+    if (fd < 0)
+        return fm_fail(errno == ENOENT || errno == ENOTDIR ? FM_ENOTFOUND : FM_EIO,
+                       "%s: cannot open it: %s", path, strerror(errno));
+    if ((st = fm_packed_new(path, fd, out)))
+        (void)close(fd);
+    else
+        (*out)->own = true;
+    return st;
+}
+
 void fm_packed_free(fm_packed **out)
 {
     fm_packed *p = *out;
 
     if (!p)
         return;
+    if (p->own)
+        (void)close(p->fd);
     if (p->begun && p->kind == GZIP)
         (void)inflateEnd(&p->u.gzip);
     else if (p->begun && p->kind == XZ)

@@ -120,7 +120,7 @@ static fm_status take_record(worker *w, const fm_csv_record *r)
     fm_status st = fm_bind_check(b, r);
 
     if (!st)
-        st = fm_bind_encode(b, r, w->cells, w->x + w->batch * features, NULL);
+        st = fm_bind_encode(b, r, w->cells, w->x + w->batch * features, NULL, NULL);
     if (st == FM_EPARSE)
         return fm_problem(&w->problems);
     if (st)

@@ -5,17 +5,23 @@
 #include "fedmoe/base/text.h"
 #include "schema_internal.h"
 
-static fm_status missing(const fm_column *c, fm_slice cell, float *out)
+/* A cell's value: a number, a day, the index of a category; NaN: not measured. */
+static fm_status missing(const fm_column *c, fm_slice cell, double *out)
 {
     char shown[FM_CELL_SHOWN];
 
     if (c->required)
         return fm_fail(FM_EPARSE, "column %s: \"%s\" means missing, but the column is required",
                        c->name, fm_cell_show(cell.at, shown));
+    *out = (double)NAN;
+    return FM_OK;
+}
+
+static void put_missing(const fm_column *c, float *out)
+{
     for (size_t i = 0; i + 1 < c->features; i++)
         out[i] = 0.0f;
     out[c->features - 1] = (float)c->missing_weight;
-    return FM_OK;
 }
 
 /* Each bin's share below v. Nothing is divided here: every member gets the same bits. */
@@ -58,7 +64,7 @@ static fm_status outside(const fm_column *c, fm_slice cell)
                    fm_cell_show(cell.at, shown), c->lo, c->hi);
 }
 
-static fm_status numeric(const fm_column *c, fm_slice cell, float *out)
+static fm_status numeric(const fm_column *c, fm_slice cell, double *out)
 {
     const bool date = c->kind == FM_COLUMN_DATE;
     char shown[FM_CELL_SHOWN], hint[FM_HINT_MAX];
@@ -82,7 +88,7 @@ static fm_status numeric(const fm_column *c, fm_slice cell, float *out)
             return outside(c, cell);
         v = v < c->lo ? c->lo : c->hi;
     }
-    put_number(c, v, out);
+    *out = v;
     return FM_OK;
 }
 
@@ -102,9 +108,8 @@ static fm_status unknown(const fm_column *c, fm_slice cell)
                    fm_cell_hint(c, cell, hint));
 }
 
-static fm_status categorical(const fm_column *c, fm_slice cell, float *out)
+static fm_status categorical(const fm_column *c, fm_slice cell, double *out)
 {
-    const size_t count = c->values.count + c->groups.names.count;
     const int32_t code = fm_lookup_find(&c->lookup, cell);
     size_t at = code >= 0 ? (size_t)code : SIZE_MAX;
 
@@ -114,6 +119,14 @@ static fm_status categorical(const fm_column *c, fm_slice cell, float *out)
         at += c->values.count;
     if (at == SIZE_MAX)
         return c->odd == FM_ODD_MISSING ? missing(c, cell, out) : unknown(c, cell);
+    *out = (double)at;
+    return FM_OK;
+}
+
+static void put_category(const fm_column *c, size_t at, float *out)
+{
+    const size_t count = c->values.count + c->groups.names.count;
+
     if (c->indicator)
         out[c->features - 1] = 0.0f;
     for (size_t i = 1; c->ordered && i < count; i++)
@@ -121,35 +134,46 @@ static fm_status categorical(const fm_column *c, fm_slice cell, float *out)
     for (size_t i = 0; i < count; i++)
         out[i] = c->off;
     out[at] = c->on;
-    return FM_OK;
 }
 
-static fm_status column(const fm_schema *s, size_t i, fm_slice cell, float *features, float *label)
+void fm_column_put(const fm_column *c, double value, float *features)
+{
+    float *out = features + c->first;
+
+    if (isnan(value))
+        put_missing(c, out);
+    else if (c->kind == FM_COLUMN_CATEGORICAL)
+        put_category(c, (size_t)value, out);
+    else
+        put_number(c, value, out);
+}
+
+/* @param features NULL: they are not wanted. */
+static fm_status column(const fm_schema *s, size_t i, fm_slice cell, float *features, float *label,
+                        double *value)
 {
     const fm_column *c = &s->columns[i];
+    fm_status st;
 
-    switch (c->kind) {
-    case FM_COLUMN_LABEL:
+    if (c->kind == FM_COLUMN_LABEL)
         return label ? fm_label_encode(c, cell, label) : FM_OK;
-    case FM_COLUMN_IGNORE:
+    if (c->kind == FM_COLUMN_IGNORE)
         return FM_OK;
-    case FM_COLUMN_CATEGORICAL:
-        return categorical(c, cell, features + c->first);
-    case FM_COLUMN_NUMERIC:
-    case FM_COLUMN_DATE:
-        break;
-    }
-    return numeric(c, cell, features + c->first);
+    st = c->kind == FM_COLUMN_CATEGORICAL ? categorical(c, cell, value) : numeric(c, cell, value);
+    if (!st && features)
+        fm_column_put(c, *value, features);
+    return st;
 }
 
 fm_status fm_schema_encode_row(const fm_schema *s, const fm_slice *cells, float *features,
-                               float *label, size_t *at)
+                               float *label, double *values, size_t *at)
 {
+    double value = 0.0;
     fm_status st = FM_OK;
 
     for (size_t i = 0; !st && i < s->column_count; i++) {
         *at = i;
-        st = column(s, i, cells[i], features, label);
+        st = column(s, i, cells[i], features, label, values ? &values[i] : &value);
     }
     return st;
 }
@@ -157,6 +181,7 @@ fm_status fm_schema_encode_row(const fm_schema *s, const fm_slice *cells, float 
 fm_status fm_schema_encode(const fm_schema *s, const char *const *cells, float *features,
                            float *label, size_t *at)
 {
+    double value = 0.0;
     fm_status st = FM_OK;
 
     if (!s || !cells || !features || !at)
@@ -169,7 +194,7 @@ fm_status fm_schema_encode(const fm_schema *s, const char *const *cells, float *
         const fm_slice cell = { cells[i], cells[i] ? strlen(cells[i]) : 0 };
 
         *at = i;
-        st = column(s, i, cell, features, label);
+        st = column(s, i, cell, features, label, &value);
     }
     return st;
 }
@@ -177,5 +202,7 @@ fm_status fm_schema_encode(const fm_schema *s, const char *const *cells, float *
 fm_status fm_schema_encode_cell(const fm_schema *s, size_t i, fm_slice cell, float *features,
                                 float *label)
 {
-    return column(s, i, cell, features, label);
+    double value;
+
+    return column(s, i, cell, features, label, &value);
 }

@@ -181,9 +181,17 @@ int32_t fm_lookup_by_number(const fm_lookup *l, double v);
 void fm_lookup_fini(fm_lookup *l);
 
 /* schema_encode.c */
-/** As fm_schema_encode; cells of columns that are not wanted are not looked at. */
+/**
+ * As fm_schema_encode; cells of columns that are not wanted are not looked at.
+ * @param features NULL: only what the cells say.
+ * @param values NULL, or [columns]: the number, the day, or the index of the category, then of the
+ *               group, that each cell is; NaN when missing. Of label and ignored columns unchanged.
+ */
 FM_NODISCARD fm_status fm_schema_encode_row(const fm_schema *s, const fm_slice *cells,
-                                            float *features, float *label, size_t *column);
+                                            float *features, float *label, double *values,
+                                            size_t *column);
+/** One column's value into its part of a record's features: all that encoding does after reading. */
+void fm_column_put(const fm_column *c, double value, float *features);
 /** One column's cell. */
 FM_NODISCARD fm_status fm_schema_encode_cell(const fm_schema *s, size_t column, fm_slice cell,
                                              float *features, float *label);

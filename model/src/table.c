@@ -18,9 +18,14 @@ typedef struct {
     fm_binding binding;
     fm_slice *cells; /* [columns] of the record at hand */
     fm_unit_index index;
-    uint32_t *unit_of; /* [cap] of each row; NULL without a unit column */
+    uint32_t *unit_of; /* [unit_cap] of each row; NULL without a unit column */
+    size_t unit_cap;
     fm_problems problems;
-    fm_raw *raw; /* NULL: the records are encoded */
+    fm_raw *raw;    /* NULL: the records are encoded */
+    double *values; /* [columns], or [raw_count], of the record at hand */
+    size_t value_count;
+    fm_table_store *store; /* NULL without a limit on memory */
+    bool away;             /* rows are no more in the table: in a scratch file, or only counted */
 } loader;
 
 void fm_wipe_free(void *p, size_t count, size_t size)
@@ -44,6 +49,35 @@ fm_status fm_widen(void **at, size_t used, size_t cap, size_t size)
     return FM_OK;
 }
 
+/* Bytes of memory for one row. */
+static size_t row_memory(const loader *l)
+{
+    const fm_table *t = &l->table;
+
+    return t->features * sizeof *t->x + t->raw_count * sizeof *t->raw + sizeof *t->lines +
+           (l->options->labels ? sizeof *t->y : 0) + fm_table_store_row(l->store);
+}
+
+static void free_rows(fm_table *t, size_t rows)
+{
+    fm_wipe_free(t->x, rows * t->features, sizeof *t->x);
+    fm_wipe_free(t->y, rows, sizeof *t->y);
+    fm_wipe_free(t->raw, rows * t->raw_count, sizeof *t->raw);
+    fm_wipe_free(t->lines, rows, sizeof *t->lines);
+    t->x = t->y = NULL;
+    t->raw = NULL;
+    t->lines = NULL;
+}
+
+/* The rows so far, and all to come, into a scratch file. */
+static fm_status spill(loader *l)
+{
+    free_rows(&l->table, l->cap);
+    l->cap = 0;
+    l->away = true;
+    return fm_table_store_spill(l->store, l->options->scratch);
+}
+
 static fm_status grow(loader *l)
 {
     const size_t cap = l->cap ? 2 * l->cap : 256;
@@ -51,18 +85,30 @@ static fm_status grow(loader *l)
     const size_t n = t->rows, x = t->features * sizeof *t->x, raw = t->raw_count * sizeof *t->raw;
     fm_status st;
 
-    if (n >= FM_TABLE_MAX_ROWS)
-        return fm_fail(FM_ENOMEM, "%s: too many records", l->name);
+    /* Both pieces of memory are there for a moment. */
+    if (l->store && (n + cap) > l->options->memory / row_memory(l))
+        return spill(l);
     if ((st = l->raw ? fm_widen((void **)&t->raw, n, cap, raw)
                      : fm_widen((void **)&t->x, n, cap, x)) ||
         (st = fm_widen((void **)&t->lines, n, cap, sizeof *t->lines)) ||
-        (l->options->labels && (st = fm_widen((void **)&t->y, n, cap, sizeof *t->y))) ||
-        (l->options->unit && (st = fm_widen((void **)&l->unit_of, n, cap, sizeof *l->unit_of))))
+        (l->options->labels && (st = fm_widen((void **)&t->y, n, cap, sizeof *t->y))))
         return fm_fail(st, "%s: no memory for %zu records", l->name, cap);
     l->cap = cap;
     return FM_OK;
 }
 
+static fm_status grow_units(loader *l)
+{
+    const size_t cap = l->unit_cap ? 2 * l->unit_cap : 256;
+    const fm_status st = fm_widen((void **)&l->unit_of, l->table.rows, cap, sizeof *l->unit_of);
+
+    if (st)
+        return fm_fail(st, "%s: no memory for %zu records", l->name, cap);
+    l->unit_cap = cap;
+    return FM_OK;
+}
+
+/* Whose record it is: `len` bytes of `cell`. @return false when it does not say. */
 bool fm_unit_key(const fm_binding *b, const char **cell, size_t *len)
 {
     const char *text = *cell;
@@ -103,18 +149,49 @@ static fm_status take_unit(loader *l, const fm_csv_record *r)
 
 static fm_status read_raw(loader *l, const fm_csv_record *r)
 {
-    fm_table *t = &l->table;
     size_t column = 0;
     fm_status st;
 
     fm_bind_cells(&l->binding, r, l->cells);
-    st = fm_raw_read(l->raw, l->cells, t->raw + t->rows * t->raw_count, &column);
+    st = fm_raw_read(l->raw, l->cells, l->values, &column);
     return st == FM_EPARSE ? fm_bind_fault(&l->binding, r, column, st) : st;
+}
+
+/* Reads the record; what the table keeps of it goes behind the table's rows. */
+static fm_status read_record(loader *l, const fm_csv_record *r, float *label)
+{
+    fm_table *t = &l->table;
+    fm_status st;
+
+    if (l->raw) {
+        if (!(st = read_raw(l, r)) && !l->away)
+            memcpy(t->raw + t->rows * t->raw_count, l->values, t->raw_count * sizeof *t->raw);
+        return st;
+    }
+    st = fm_bind_encode(&l->binding, r, l->cells, l->away ? NULL : t->x + t->rows * t->features,
+                        l->options->labels ? label : NULL, l->values);
+    if (!st && l->options->labels && !l->away)
+        t->y[t->rows] = *label;
+    return st;
+}
+
+static fm_status make_room(loader *l)
+{
+    fm_status st = FM_OK;
+
+    if (l->table.rows >= FM_TABLE_MAX_ROWS)
+        return fm_fail(FM_ENOMEM, "%s: too many records", l->name);
+    if (!l->away && l->table.rows == l->cap)
+        st = grow(l);
+    if (!st && l->options->unit && l->table.rows == l->unit_cap)
+        st = grow_units(l);
+    return st;
 }
 
 static fm_status take(loader *l, const fm_csv_record *r)
 {
     fm_table *t = &l->table;
+    float label = 0.0f;
     fm_status st = fm_bind_check(&l->binding, r);
 
     if (st)
@@ -124,18 +201,22 @@ static fm_status take(loader *l, const fm_csv_record *r)
                       r->line, (unsigned long long)l->options->max_rows);
         return fm_problem_last(&l->problems);
     }
-    if (t->rows == l->cap && (st = grow(l)))
+    if ((st = make_room(l)))
         return st;
-    st = l->raw ? read_raw(l, r)
-                : fm_bind_encode(&l->binding, r, l->cells, t->x + t->rows * t->features,
-                                 l->options->labels ? t->y + t->rows : NULL);
+    st = read_record(l, r, &label);
     if (!st && l->options->unit)
         st = take_unit(l, r);
     if (st == FM_EPARSE)
         return fm_problem(&l->problems);
-    if (!st)
-        t->lines[t->rows++] = r->line;
-    return st;
+    if (!st && l->store)
+        st = fm_table_store_put(l->store, l->values, label);
+    if (st)
+        return st;
+    t->positives += label > 0.5f;
+    if (!l->away)
+        t->lines[t->rows] = r->line;
+    t->rows++;
+    return FM_OK;
 }
 
 /* A survey goes on with the columns that were found. */
@@ -216,17 +297,44 @@ static fm_status tell_survey(loader *l, fm_status st)
     return fm_survey_end(l->options->survey, l->name, header, broken);
 }
 
-static fm_status load(loader *l, fm_csv_source *source)
+static fm_status prepare(loader *l)
 {
     const fm_schema *s = l->binding.schema;
+    const fm_table_options *o = l->options;
+    fm_status st;
+
+    l->value_count = o->raw_count ? o->raw_count : s->column_count;
+    l->away = o->count_only;
+    if ((o->raw_count && (st = fm_raw_open(s, o->raw, o->raw_count, &l->raw))) ||
+        (st = fm_alloc(s->column_count, sizeof *l->cells, (void **)&l->cells)) ||
+        (st = fm_alloc(l->value_count, sizeof *l->values, (void **)&l->values)))
+        return st;
+    l->binding.raw = l->raw;
+    return o->memory && !o->count_only ? fm_table_store_new(s, o->labels, o->raw_count, &l->store)
+                                       : FM_OK;
+}
+
+/* All rows are there. */
+static fm_status finish(loader *l)
+{
+    fm_status st = FM_OK;
+
+    if (fm_table_store_spilled(l->store) && !(st = fm_table_store_seal(l->store))) {
+        l->table.store = l->store; /* ownership moves to the table */
+        l->store = NULL;
+    }
+    if (!st && l->options->unit)
+        st = fm_table_group(&l->table, l->unit_of, l->index.count);
+    return st;
+}
+
+static fm_status load(loader *l, fm_csv_source *source)
+{
     fm_problems *p = &l->problems;
     fm_status st;
 
-    if ((l->table.raw_count &&
-         (st = fm_raw_open(s, l->options->raw, l->table.raw_count, &l->raw))) ||
-        (st = fm_alloc(s->column_count, sizeof *l->cells, (void **)&l->cells)))
+    if ((st = prepare(l)))
         return st;
-    l->binding.raw = l->raw;
     st = read_blocks(l, source);
     if (l->options->survey)
         return tell_survey(l, st);
@@ -237,9 +345,7 @@ static fm_status load(loader *l, fm_csv_source *source)
         return st;
     if (!p->count && !l->table.rows)
         return fm_fail(FM_EPARSE, "%s: there are no records", l->name);
-    if (!p->count)
-        return l->options->unit ? fm_table_group(&l->table, l->unit_of, l->index.count) : FM_OK;
-    return fm_problems_fail(p);
+    return p->count ? fm_problems_fail(p) : finish(l);
 }
 
 static fm_status load_from(fm_csv_source *source, const fm_schema *s, const fm_table_options *o,
@@ -264,13 +370,15 @@ static fm_status load_from(fm_csv_source *source, const fm_schema *s, const fm_t
     if (!st) {
         *out = l.table; /* ownership moves to the caller */
     } else {
-        l.table.rows = l.cap; /* a record with a problem is behind the others */
+        free_rows(&l.table, l.cap); /* a record with a problem is behind the others */
         fm_table_fini(&l.table);
     }
     fm_raw_close(&l.raw);
     fm_binding_fini(&l.binding);
+    fm_table_store_free(&l.store);
     free(l.cells);
-    fm_wipe_free(l.unit_of, l.cap, sizeof *l.unit_of);
+    fm_wipe_free(l.values, l.value_count, sizeof *l.values);
+    fm_wipe_free(l.unit_of, l.unit_cap, sizeof *l.unit_of);
     fm_unit_index_fini(&l.index);
     fm_buf_fini(&l.problems.text);
     return st;
@@ -345,6 +453,8 @@ fm_status fm_table_append(fm_table *a, const fm_table *b)
 
     if (!a || !b || a->raw || b->raw || (a->rows && (a->features != b->features || !a->y != !b->y)))
         return fm_fail(FM_EINVAL, "table: the tables do not go together");
+    if (a->store || b->store)
+        return fm_fail(FM_EINVAL, "table: records in a scratch file stay by themselves");
     if (a->units || b->units)
         return fm_fail(FM_EINVAL, "table: records that are grouped into units belong in one file");
     if (!b->rows)
@@ -358,6 +468,7 @@ fm_status fm_table_append(fm_table *a, const fm_table *b)
         return st;
     a->features = b->features;
     a->rows += b->rows;
+    a->positives += b->positives;
     return FM_OK;
 }
 
@@ -365,10 +476,8 @@ void fm_table_fini(fm_table *t)
 {
     if (!t)
         return;
-    fm_wipe_free(t->x, t->rows * t->features, sizeof *t->x);
-    fm_wipe_free(t->y, t->rows, sizeof *t->y);
-    fm_wipe_free(t->raw, t->rows * t->raw_count, sizeof *t->raw);
-    fm_wipe_free(t->lines, t->rows, sizeof *t->lines);
+    free_rows(t, t->rows);
+    fm_table_store_free(&t->store);
     fm_wipe_free(t->unit_start, t->units + 1, sizeof *t->unit_start);
     fm_wipe_free(t->unit_rows, t->rows, sizeof *t->unit_rows);
     *t = (fm_table){ 0 };

@@ -313,12 +313,12 @@ fm_status fm_bind_fault(const fm_binding *b, const fm_csv_record *r, size_t colu
 }
 
 fm_status fm_bind_encode(const fm_binding *b, const fm_csv_record *r, fm_slice *cells,
-                         float *features, float *label)
+                         float *features, float *label, double *values)
 {
     size_t column = 0;
     fm_status st;
 
     fm_bind_cells(b, r, cells);
-    st = fm_schema_encode_row(b->schema, cells, features, label, &column);
+    st = fm_schema_encode_row(b->schema, cells, features, label, values, &column);
     return st == FM_EPARSE ? fm_bind_fault(b, r, column, st) : st;
 }

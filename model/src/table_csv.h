@@ -11,8 +11,8 @@
 #ifndef FEDMOE_MODEL_TABLE_CSV_H
 #define FEDMOE_MODEL_TABLE_CSV_H
 
+#include "fedmoe/model/packed.h"
 #include "fedmoe/model/table.h"
-#include "packed.h"
 #include "schema_internal.h"
 
 /** Bytes of a block: room for the longest record, and more than it. */

@@ -42,10 +42,10 @@ void fm_binding_fini(fm_binding *b);
 FM_NODISCARD fm_status fm_bind_check(const fm_binding *b, const fm_csv_record *r);
 /** The cells of the schema's columns; what is absent is {NULL, 0}. */
 void fm_bind_cells(const fm_binding *b, const fm_csv_record *r, fm_slice *cells);
-/** Encode the record. FM_EPARSE, the text with file and line.
+/** Encode the record, as fm_schema_encode_row. FM_EPARSE, the text with file and line.
  *  @param cells room for one for each column. @param label NULL unless labels are wanted. */
 FM_NODISCARD fm_status fm_bind_encode(const fm_binding *b, const fm_csv_record *r, fm_slice *cells,
-                                      float *features, float *label);
+                                      float *features, float *label, double *values);
 /** FM_EPARSE with file, line and column; `st` is what reading the cell said. */
 fm_status fm_bind_fault(const fm_binding *b, const fm_csv_record *r, size_t column, fm_status st);
 
@@ -78,6 +78,24 @@ void fm_wipe_free(void *p, size_t count, size_t size); /* NULL: nothing to do */
 /** Room for `cap` elements in *at, of which there are `used`. Never realloc: it would leave a copy
  *  of records that is not wiped. */
 FM_NODISCARD fm_status fm_widen(void **at, size_t used, size_t cap, size_t size);
+
+/*
+ * table_store.c: records by their values, a few bytes a column, first in memory, then in a scratch
+ * file; features are made of them when they are read (fm_table_reader).
+ */
+/** @param s outlives the store. @param raw_count 0: values of the schema's columns and, with labels,
+ *  the label; else so many doubles. */
+FM_NODISCARD fm_status fm_table_store_new(const fm_schema *s, bool labels, size_t raw_count,
+                                          fm_table_store **out);
+void fm_table_store_free(fm_table_store **s);       /* wipes */
+size_t fm_table_store_row(const fm_table_store *s); /* bytes */
+/** Behind the others. @param values [columns] or [raw_count]. FM_ENOMEM, FM_EIO. */
+FM_NODISCARD fm_status fm_table_store_put(fm_table_store *s, const double *values, float label);
+/** From now on to a scratch file in `dir` (fm_scratch_new), with what there is. FM_EIO. */
+FM_NODISCARD fm_status fm_table_store_spill(fm_table_store *s, const char *dir);
+bool fm_table_store_spilled(const fm_table_store *s);
+/** All are there: they can be read, if in a scratch file. FM_EIO. */
+FM_NODISCARD fm_status fm_table_store_seal(fm_table_store *s);
 
 /* table_raw.c: the columns of fm_table_options.raw, found in the schema. */
 typedef struct fm_raw fm_raw;

@@ -16,6 +16,8 @@
 #define MAX_ROWS_DEFAULT 100000u
 #define DELTA_NEVER 0.1
 #define MAX_ROWS_LIMIT ((uint64_t)1 << 24)
+#define MEMORY_MIB 256u
+#define MEMORY_MIB_MOST (1u << 20)
 #define QUERY_MOST ((size_t)1 << 20) /* bytes of a query */
 
 /** Copy text of printable bytes into a fixed field. */
@@ -126,21 +128,23 @@ static fm_status read_query(const fm_yaml_node *m, fm_node_config *c)
 /** {sqlite, query}, or {odbc or connection_file, query}; query_file in the place of query. */
 static fm_status read_database(const fm_yaml_node *m, fm_node_config *c)
 {
-    static const char *const keys[] = { "sqlite", "odbc",       "connection_file",
-                                        "query",  "query_file", NULL };
+    static const char *const keys[] = { "sqlite",     "odbc", "connection_file", "fhir", "query",
+                                        "query_file", NULL };
     fm_node_database *d = &c->database;
     int places = 0;
     fm_status st;
 
     if ((st = fm_yaml_check_keys(m, keys)) != FM_OK)
         return st;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         places += fm_yaml_find(m, keys[i]) != NULL;
     if (places != 1)
-        return fm_yaml_fail(m, "records of a database have one of sqlite, odbc, connection_file");
+        return fm_yaml_fail(
+            m, "records of a database have one of sqlite, odbc, connection_file, fhir");
     if (!fm_yaml_find(m, "query") == !fm_yaml_find(m, "query_file"))
         return fm_yaml_fail(m, "records of a database have a query or a query_file");
     st = fm_yaml_find(m, "sqlite") ? read_path(m, "sqlite", c->dir, &d->sqlite)
+         : fm_yaml_find(m, "fhir") ? read_path(m, "fhir", c->dir, &d->fhir)
          : fm_yaml_find(m, "odbc") ? copy_string(m, "odbc", &d->odbc)
                                    : read_path(m, "connection_file", c->dir, &d->connection_file);
     return st != FM_OK ? st : read_query(m, c);
@@ -172,14 +176,21 @@ static fm_status read_records(const fm_yaml_node *data, fm_node_config *c)
 
 static fm_status read_data(const fm_yaml_node *root, fm_node_config *c)
 {
-    static const char *const keys[] = { "name", "records", "schema", NULL };
+    static const char *const keys[] = {
+        "name", "records", "schema", "memory_mib", "scratch", NULL
+    };
     const fm_yaml_node *m = NULL;
+    uint64_t mib = 0;
     fm_status st;
 
     if ((st = fm_yaml_get_map(root, "data", &m)) != FM_OK ||
         (st = fm_yaml_check_keys(m, keys)) != FM_OK ||
-        (st = copy_text(m, "name", c->data_set, sizeof c->data_set)) != FM_OK)
+        (st = copy_text(m, "name", c->data_set, sizeof c->data_set)) != FM_OK ||
+        (st = fm_yaml_get_u64_or(m, "memory_mib", 1, MEMORY_MIB_MOST, MEMORY_MIB, &mib)) != FM_OK ||
+        (fm_yaml_find(m, "scratch") &&
+         (st = read_path(m, "scratch", c->dir, &c->scratch)) != FM_OK))
         return st;
+    c->memory = mib << 20;
     if (fm_yaml_find(m, "schema") && (st = read_path(m, "schema", c->dir, &c->schema)) != FM_OK)
         return st;
     return read_records(m, c);
@@ -467,7 +478,9 @@ const char *fm_node_config_records_name(const fm_node_config *c)
 {
     if (c->records)
         return c->records;
-    return c->database.sqlite ? c->database.sqlite : "the database over ODBC";
+    return c->database.sqlite ? c->database.sqlite
+           : c->database.fhir ? c->database.fhir
+                              : "the database over ODBC";
 }
 
 fm_status fm_node_config_one_file(const fm_node_config *c)
@@ -489,6 +502,8 @@ void fm_node_config_fini(fm_node_config *c)
     free(c->page);
     free(c->identity_dir);
     free(c->records);
+    free(c->database.fhir);
+    free(c->scratch);
     free(c->database.sqlite);
     if (c->database.odbc) /* it may hold a password */
         sodium_memzero(c->database.odbc, strlen(c->database.odbc));

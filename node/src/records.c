@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "fedmoe/base/file.h"
+#include "fedmoe/model/packed.h"
 #include "fedmoe/source/database.h"
 
 #define CONNECTION_MOST ((size_t)65536)
@@ -27,22 +28,51 @@ done:
     return st;
 }
 
+static fm_status open_packed(const char *path, void **out)
+{
+    fm_packed *p = NULL;
+    const fm_status st = fm_packed_open(path, &p);
+
+    if (st == FM_OK)
+        *out = p;
+    return st;
+}
+
+static fm_status read_packed(void *file, void *to, size_t room, size_t *n)
+{
+    return fm_packed_read(file, to, room, n);
+}
+
+static void close_packed(void *file)
+{
+    fm_packed *p = file;
+
+    fm_packed_free(&p);
+}
+
 static fm_status open_database(const fm_node_config *c, const fm_database_format *f,
                                fm_database **out)
 {
+    static const fm_database_files files = { open_packed, read_packed, close_packed };
+
+    if (c->database.fhir)
+        return fm_database_fhir(c->database.fhir, &files, c->database.query, f, out);
     return c->database.sqlite ? fm_database_sqlite(c->database.sqlite, c->database.query, f, out)
                               : open_odbc(c, f, out);
 }
 
 fm_status fm_node_records_load(const fm_node_config *c, const fm_schema *s,
-                               const fm_table_options *o, fm_table *out)
+                               const fm_table_options *options, fm_table *out)
 {
+    fm_table_options bounded = *options, *o = &bounded;
     const fm_schema_csv csv = fm_schema_csv_of(s);
     const fm_database_format format = { csv.header, csv.delimiter, csv.missing };
     fm_table_input in = { fm_node_config_records_name(c), fm_database_read, NULL };
     fm_database *d = NULL;
     fm_status st;
 
+    o->memory = c->memory;
+    o->scratch = c->scratch ? c->scratch : c->dir;
     if ((st = fm_node_config_one_file(c)))
         return st;
     if (!c->database.query)
@@ -62,9 +92,10 @@ fm_status fm_node_records_find(const fm_node_config *c)
     struct stat info;
     fm_status st;
 
-    if (!c->database.query)
-        return stat(c->records, &info) == 0 ? FM_OK
-                                            : fm_fail(FM_ENOTFOUND, "%s is not there", c->records);
+    const char *path = c->database.query ? c->database.fhir : c->records;
+
+    if (path)
+        return stat(path, &info) == 0 ? FM_OK : fm_fail(FM_ENOTFOUND, "%s is not there", path);
     st = open_database(c, &format, &d);
     fm_database_free(&d);
     return st;

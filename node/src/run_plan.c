@@ -78,6 +78,7 @@ static fm_status load_table(fm_node_driver *d, const fm_schema *schema, const fm
                                  .raw_count = raw_count,
                                  .problems = &problems,
                                  .hide_values = true,
+                                 .count_only = pinned, /* whether they fit is all it is about */
                                  .max_rows = d->config.policy.max_rows,
                                  .unit = fm_node_policy_unit_column(&d->config.policy) };
     fm_status st = fm_node_records_load(&d->config, schema, &o, out);

@@ -63,7 +63,7 @@ static fm_status read_model(const fm_plan *plan, const fm_table *table, fm_tabul
     if ((st = fm_schema_parse("the plan's schema", plan->schema_text, strlen(plan->schema_text),
                               &schema)) != FM_OK)
         goto done;
-    if (fm_schema_features(schema) != table->features || !table->y) {
+    if (fm_schema_features(schema) != table->features || !fm_table_labelled(table)) {
         st = fm_fail(FM_EINVAL, "the records were not encoded by the plan's schema");
         goto done;
     }
@@ -257,8 +257,9 @@ static fm_status add_answers(fm_node_step *s)
     for (size_t unit = 0; st == FM_OK && unit < sample->units; unit++) {
         size_t end = sample->ends ? sample->ends[unit] : at + 1;
 
-        fm_node_query_unit(s->ask.query, sample->rows + at, end - at, s->ask.unit);
-        st = fm_dp_sum_add_unit(s->ask.sum, s->ask.unit);
+        if ((st = fm_node_query_unit(s->ask.query, sample->rows + at, end - at, s->ask.unit)) ==
+            FM_OK)
+            st = fm_dp_sum_add_unit(s->ask.sum, s->ask.unit);
         at = end;
     }
     sodium_memzero(s->ask.unit, s->words * sizeof *s->ask.unit);

@@ -24,7 +24,9 @@ void fm_node_query_free(fm_node_query **q);
 FM_NODISCARD fm_status fm_node_query_begin(fm_node_query *q, const fm_node_step_input *in);
 /** After them: wipes the scores. */
 void fm_node_query_end(fm_node_query *q);
-/** The vector of the unit that these records are: the mean of theirs. out: float32[words]. */
-void fm_node_query_unit(const fm_node_query *q, const uint32_t *rows, size_t count, float *out);
+/** The vector of the unit that these records are: the mean of theirs. out: float32[words]. FM_EIO of
+ *  a table in a scratch file. */
+FM_NODISCARD fm_status fm_node_query_unit(const fm_node_query *q, const uint32_t *rows,
+                                          size_t count, float *out);
 
 #endif

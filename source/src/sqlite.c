@@ -5,7 +5,7 @@
 
 #include <sqlite3.h>
 
-#include "database_internal.h"
+#include "sqlite_internal.h"
 
 #define BUSY_MS 10000 /* while another process writes */
 
@@ -103,31 +103,42 @@ static fm_status prepare(fm_database *d, const char *query, bool header)
     return header ? put_header(d, s->statement) : FM_OK;
 }
 
-fm_status fm_database_sqlite(const char *path, const char *query, const fm_database_format *f,
-                             fm_database **out)
+fm_status fm_database_of_sqlite(sqlite3 *db, const char *name, const char *query,
+                                const fm_database_format *f, fm_database **out)
 {
     fm_database *d = NULL;
     state *s = NULL;
-    fm_status st;
+    fm_status st = fm_database_new(&ops, name, f, &d);
 
-    if (access(path, R_OK) != 0)
-        return fm_fail(errno == ENOENT || errno == ENOTDIR ? FM_ENOTFOUND : FM_EIO,
-                       "%s: cannot read it: %s", path, strerror(errno));
-    if ((st = fm_database_new(&ops, path, f, &d)))
-        return st;
-    if ((st = fm_alloc(1, sizeof *s, (void **)&s)))
-        goto done;
-    d->state = s;
-    if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_EXRESCODE, NULL) !=
-        SQLITE_OK) {
-        st = fail(d, FM_EIO, "cannot open it");
+    if (!st)
+        st = fm_alloc(1, sizeof *s, (void **)&s);
+    if (st) {
+        (void)sqlite3_close(db);
         goto done;
     }
+    d->state = s;
+    s->db = db;
     st = prepare(d, query, f->header);
 done:
     if (st)
         fm_database_free(&d);
     else
         *out = d;
+    return st;
+}
+
+fm_status fm_database_sqlite(const char *path, const char *query, const fm_database_format *f,
+                             fm_database **out)
+{
+    sqlite3 *db = NULL;
+    fm_status st;
+
+    if (access(path, R_OK) != 0)
+        return fm_fail(errno == ENOENT || errno == ENOTDIR ? FM_ENOTFOUND : FM_EIO,
+                       "%s: cannot read it: %s", path, strerror(errno));
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_EXRESCODE, NULL) == SQLITE_OK)
+        return fm_database_of_sqlite(db, path, query, f, out);
+    st = fm_fail(FM_EIO, "%s: cannot open it: %s", path, sqlite3_errmsg(db));
+    (void)sqlite3_close(db);
     return st;
 }

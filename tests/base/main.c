@@ -11,7 +11,7 @@ int main(int argc, char **argv)
         suite_log,         suite_memory,      suite_progress,
         suite_random,      suite_safetensors, suite_safetensors_encode,
         suite_status,      suite_text,        suite_threads,
-        suite_yaml,        suite_yaml_read,
+        suite_yaml,        suite_yaml_read,   suite_scratch,
     };
 
     if (argc > 1 && strcmp(argv[1], "--log-child") == 0)

@@ -26,6 +26,7 @@ int main(int argc, char **argv)
         suite_table_raw,
         suite_survey,
         suite_draft,
+        suite_table_store,
         suite_table_unit,
         suite_units,
         suite_decoder,

@@ -4,6 +4,6 @@
 
 #include "fm_test.h"
 
-extern const fm_test_suite suite_sqlite;
+extern const fm_test_suite suite_sqlite, suite_fhir;
 
 #endif

@@ -29,9 +29,11 @@ void need(bool ok, const char *what)
     exit(1);
 }
 
-static void make_table(rig *r, size_t rows, size_t unit)
+static void make_table(rig *r, size_t rows, size_t unit, uint64_t memory)
 {
-    const fm_table_options o = { .labels = true, .unit = unit > 1 ? "who" : NULL };
+    const fm_table_options o = { .labels = true,
+                                 .unit = unit > 1 ? "who" : NULL,
+                                 .memory = memory };
     fm_buf csv = { 0 };
     size_t who = 0, left = 1;
 
@@ -68,7 +70,7 @@ void rig_open(rig *r, size_t rows, size_t unit, fm_dp_encoding encoding, bool ta
              fm_tabular_parameters(&r->model, &r->parameters) == FM_OK &&
              fm_dp_lattice_make(&lattice, &r->lattice) == FM_OK,
          "a model");
-    make_table(r, rows, unit);
+    make_table(r, rows, unit, 0);
     r->spec = (fm_train_step_spec){ .learner = fm_learner_tabular(&r->model, &r->table),
                                     .lattice = &r->lattice,
                                     .sampling_rate = 1.0,
@@ -97,6 +99,13 @@ void rig_start(rig *r)
     memcpy(r->state, old, before * sizeof *old);
     memcpy(r->state + r->parameters, old + before, tail * sizeof *old);
     free(old);
+}
+
+void rig_spill(rig *r, size_t rows, size_t unit)
+{
+    fm_table_fini(&r->table);
+    make_table(r, rows, unit, 1);
+    need(r->table.store && !r->table.x, "a scratch file");
 }
 
 void rig_close(rig *r)

@@ -24,6 +24,8 @@ void need(bool ok, const char *what);
 void rig_open(rig *r, size_t rows, size_t unit, fm_dp_encoding encoding, bool tail);
 /** From here on the model has a center, the state a phase, 0: the next run is the statistics round. */
 void rig_start(rig *r);
+/** The same records once more, in a scratch file. @param rows, unit as before. */
+void rig_spill(rig *r, size_t rows, size_t unit);
 void rig_close(rig *r);
 fm_train_step *rig_step(const rig *r, unsigned threads);
 /** One run by a seeded sample: the sum before noise, int64[length], owned by the caller. */

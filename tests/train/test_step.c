@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "learner_tabular.h"
 #include "rig.h"
 #include "step_internal.h"
 #include "suites.h"
@@ -444,7 +445,7 @@ static void a_runs_figures_of_units_are_wiped(void)
         free(rig_sum(&r, s, 1, NULL));
         for (unsigned i = 0; i < fm_train_step_threads(s); i++) {
             const fm_train_worker *w = &s->workers[i];
-            const fm_tabular *m = w->model;
+            const fm_tabular *m = ((const fm_train_records *)w->model)->model;
 
             CU_ASSERT(is_zero(w->ends, s->batch_units * sizeof *w->ends));
             CU_ASSERT(is_zero(w->squares, s->batch_units * sizeof *w->squares));

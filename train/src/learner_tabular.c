@@ -1,7 +1,11 @@
 /* The tabular model as a learner. */
 #include <math.h>
+#include <stdlib.h>
+
+#include <sodium.h>
 
 #include "fedmoe/train/learner.h"
+#include "learner_tabular.h"
 
 #define BATCH_ROWS 256u /* enough for the products to be about as fast as they get */
 #define EXPERT_ROWS 64u /* of each expert, so that its weights and sums are worth fetching */
@@ -52,7 +56,7 @@ static fm_status describe(const fm_learner *l, size_t unit_rows, fm_learner_fact
 
     if (!m || !t)
         return fm_fail(FM_EINVAL, "learner: there is no model, or no table");
-    if (t->rows == 0 || !t->y)
+    if (t->rows == 0 || !fm_table_labelled(t))
         return fm_fail(FM_EINVAL, "there are no labelled records to train on");
     if (t->features != m->features)
         return fm_fail(FM_EINVAL, "the records have %zu features, the model %zu", t->features,
@@ -79,84 +83,139 @@ static fm_status check_tail(const fm_learner *l, const fm_train_tail *tail)
 
 /* ---- objects ---- */
 
-static fm_status open_model(const fm_learner *l, void *first, size_t batch, void **out)
-{
-    fm_tabular *m = NULL;
-    fm_status st =
-        first ? fm_tabular_new_worker(first, batch, &m) : fm_tabular_new(l->tabular, batch, &m);
-
-    if (st == FM_OK)
-        *out = m;
-    return st;
-}
-
-static void close_model(void *object)
-{
-    fm_tabular *m = object;
-
-    fm_tabular_free(&m);
-}
-
 static void forget(void *object)
 {
-    fm_tabular_forget(object);
+    fm_train_records *o = object;
+
+    fm_tabular_forget(o->model);
+    fm_table_reader_forget(o->reader);
+    if (o->x)
+        sodium_memzero(o->x, o->batch * o->features * sizeof *o->x);
+    if (o->y)
+        sodium_memzero(o->y, o->batch * sizeof *o->y);
+}
+
+static void close_object(void *object)
+{
+    fm_train_records *o = object;
+
+    if (o->model)
+        forget(o);
+    fm_tabular_free(&o->model);
+    fm_table_reader_free(&o->reader);
+    free(o->x);
+    free(o->y);
+    free(o->order);
+    free(o);
+}
+
+static fm_status make_reader(const fm_table *t, fm_train_records *o)
+{
+    fm_status st;
+
+    if ((st = fm_table_reader_new(t, &o->reader)) != FM_OK ||
+        (st = fm_alloc(o->batch * o->features, sizeof *o->x, (void **)&o->x)) != FM_OK ||
+        (st = fm_alloc(o->batch, sizeof *o->y, (void **)&o->y)) != FM_OK ||
+        (st = fm_alloc(o->batch, sizeof *o->order, (void **)&o->order)) != FM_OK)
+        return st;
+    for (size_t i = 0; i < o->batch; i++)
+        o->order[i] = (uint32_t)i;
+    return FM_OK;
+}
+
+static fm_status open_object(const fm_learner *l, void *first, size_t batch, void **out)
+{
+    const fm_train_records *lender = first;
+    fm_train_records *o = NULL;
+    fm_status st = fm_alloc(1, sizeof *o, (void **)&o);
+
+    if (st != FM_OK)
+        return st;
+    o->batch = batch;
+    o->features = l->table->features;
+    st = lender ? fm_tabular_new_worker(lender->model, batch, &o->model)
+                : fm_tabular_new(l->tabular, batch, &o->model);
+    if (st == FM_OK && l->table->store)
+        st = make_reader(l->table, o);
+    if (st == FM_OK)
+        *out = o;
+    else
+        close_object(o);
+    return st;
 }
 
 static fm_status set(const fm_learner *l, void *first, const fm_train_tail *tail,
                      const float *state, size_t n)
 {
+    const fm_train_records *o = first;
+
     (void)l;
-    return fm_train_state_set(first, tail, state, n);
+    return fm_train_state_set(o->model, tail, state, n);
 }
 
 static fm_status backward(const fm_learner *l, void *object, const uint32_t *rows, size_t count)
 {
-    return fm_tabular_backward(object, l->table->x, l->table->y, rows, count, NULL);
+    fm_train_records *o = object;
+    fm_status st;
+
+    if (!o->reader)
+        return fm_tabular_backward(o->model, l->table->x, l->table->y, rows, count, NULL);
+    if (count > o->batch)
+        return fm_fail(FM_EINVAL, "learner: a batch of %zu records does not fit", count);
+    st = fm_table_reader_take(o->reader, rows, count, o->x, o->y);
+    return st != FM_OK ? st : fm_tabular_backward(o->model, o->x, o->y, o->order, count, NULL);
 }
 
 static void squares(void *object, const uint32_t *ends, size_t units, double *out)
 {
-    fm_tabular_unit_squares(object, ends, units, out);
+    const fm_train_records *o = object;
+
+    fm_tabular_unit_squares(o->model, ends, units, out);
 }
 
 static fm_status add_units(void *object, const uint32_t *ends, size_t units, const double *factors,
                            int64_t limit, int32_t *sum, uint64_t *lengths)
 {
-    fm_tabular_add_units(object, ends, units, factors, limit, sum, lengths);
+    const fm_train_records *o = object;
+
+    fm_tabular_add_units(o->model, ends, units, factors, limit, sum, lengths);
     return FM_OK;
 }
 
 static void gradient(void *object, const uint32_t *ends, size_t unit, float *out)
 {
+    const fm_train_records *o = object;
     size_t row = !ends ? unit : unit > 0 ? ends[unit - 1] : 0;
     const size_t end = ends ? ends[unit] : row + 1;
 
-    fm_tabular_unit_gradient(object, row, out);
+    fm_tabular_unit_gradient(o->model, row, out);
     while (++row < end)
-        fm_tabular_add_row_gradient(object, row, out);
+        fm_tabular_add_row_gradient(o->model, row, out);
 }
 
 static void loads(void *object, const uint32_t *ends, size_t unit, float *out)
 {
-    fm_tabular_unit_loads(object, ends, unit, out);
+    const fm_train_records *o = object;
+
+    fm_tabular_unit_loads(o->model, ends, unit, out);
 }
 
-/* The rows' means, in the rows' order; the features' shortened so that the whole is of norm sqrt(2)
- * at most. */
-static bool means(const fm_learner *l, const uint32_t *rows, size_t n, float *out)
+/* The means of `n` rows of x, in their order; the features' shortened so that the whole is of norm
+ * sqrt(2) at most. */
+static bool take_means(const fm_table *t, const float *x, const float *y, const uint32_t *rows,
+                       size_t n, float *out)
 {
-    const fm_table *t = l->table;
     const size_t features = t->features;
     double square = 0.0, label = 0.0, most, shorter;
 
     for (size_t i = 0; i < n; i++)
-        label += (double)t->y[rows[i]];
+        label += (double)y[rows[i]];
     label /= (double)n;
     for (size_t j = 0; j < features; j++) {
         double mean = 0.0;
 
         for (size_t i = 0; i < n; i++)
-            mean += (double)t->x[rows[i] * features + j];
+            mean += (double)x[rows[i] * features + j];
         out[j] = (float)(mean / (double)n);
         square += (double)out[j] * (double)out[j];
     }
@@ -168,10 +227,25 @@ static bool means(const fm_learner *l, const uint32_t *rows, size_t n, float *ou
     return isfinite(square) && isfinite(label);
 }
 
+static fm_status means(const fm_learner *l, void *object, const uint32_t *rows, size_t n,
+                       float *out, bool *finite)
+{
+    const fm_table *t = l->table;
+    fm_train_records *o = object;
+    fm_status st = FM_OK;
+
+    if (o->reader &&
+        (n > o->batch || (st = fm_table_reader_take(o->reader, rows, n, o->x, o->y)) != FM_OK))
+        return st != FM_OK ? st : fm_fail(FM_EINVAL, "learner: %zu records do not fit", n);
+    *finite = o->reader ? take_means(t, o->x, o->y, o->order, n, out)
+                        : take_means(t, t->x, t->y, rows, n, out);
+    return FM_OK;
+}
+
 static const fm_learner_ops ops = { .describe = describe,
                                     .check_tail = check_tail,
-                                    .open = open_model,
-                                    .close = close_model,
+                                    .open = open_object,
+                                    .close = close_object,
                                     .forget = forget,
                                     .set = set,
                                     .backward = backward,

@@ -29,10 +29,11 @@ fm_status fm_train_sample_init(fm_train_sample *s, const fm_train_units *all, do
 
 void fm_train_sample_forget(fm_train_sample *s)
 {
+    /* What the draw wrote and no more: the rest is not in memory, and of many rows need not be. */
     if (s->rows)
-        sodium_memzero(s->rows, s->all.rows * sizeof *s->rows);
+        sodium_memzero(s->rows, s->count * sizeof *s->rows);
     if (s->ends)
-        sodium_memzero(s->ends, s->all.units * sizeof *s->ends);
+        sodium_memzero(s->ends, s->units * sizeof *s->ends);
     s->units = s->count = 0;
 }
 

@@ -43,9 +43,12 @@ fm_status fm_train_add_statistics(const fm_train_step *s, fm_train_worker *w, co
 
     for (size_t u = 0; st == FM_OK && u < units; u++) {
         const size_t end = ends ? ends[u] : row + 1;
-        const bool finite = s->learner.ops->means(&s->learner, rows + row, end - row, w->means);
+        bool finite = false;
 
+        st = s->learner.ops->means(&s->learner, w->model, rows + row, end - row, w->means, &finite);
         row = end;
+        if (st != FM_OK)
+            break;
         if (!fast) {
             st = add_exact(s, w, finite);
             continue;

@@ -23,6 +23,8 @@ typedef struct {
     bool any; /* only whether the cell is missing is wanted: a category, a label will do too */
 } fm_raw_column;
 
+typedef struct fm_table_store fm_table_store;
+
 typedef struct {
     size_t rows;
     size_t features;
@@ -31,6 +33,10 @@ typedef struct {
     double *raw; /* [rows, raw_count] cells, NaN where missing, owned; NULL unless asked for */
     size_t raw_count;
     size_t *lines; /* line in the file where each record starts, owned */
+    /* More than options.memory: the records are in a scratch file, x, y, raw and lines are NULL, and
+     * fm_table_reader is how to get them. Else NULL. Owned. */
+    fm_table_store *store;
+    size_t positives; /* labels above 0.5, when loaded with labels */
     /* Loaded with options.unit: rows of one key are one unit. Unit u has the rows
      * unit_rows[unit_start[u]] to unit_rows[unit_start[u + 1] - 1], in the file's order; units are
      * in the order of their first rows. Otherwise 0, NULL, NULL: each row is a unit. */
@@ -50,6 +56,13 @@ typedef struct {
                                  schema declares, and nothing else: features is 0, x and y are
                                  NULL. With labels false. */
     size_t raw_count;
+    uint64_t
+        memory; /* bytes that records may take in memory while they are loaded and after; more go to a
+                         scratch file (base/scratch.h), whatever their number, and the schema must
+                         outlive the table. 0: no limit. What says which rows are one unit stays in memory: 12 bytes
+                         a row, and 24 to 96 a unit while loading */
+    const char *scratch; /* the scratch file's folder; NULL as there */
+    bool count_only;     /* read and check all, keep nothing: x, y, raw and lines are NULL */
     bool hide_values; /* problems name file, line and column, never what stands there: for logs */
     const char *unit; /* NULL, or the column whose value says whose record a row is: any column of
                          the header, or without a header one of the schema's, of any kind. Equal
@@ -87,6 +100,29 @@ FM_NODISCARD fm_status fm_table_read(const fm_table_input *in, const fm_schema *
  *  and both or neither have labels, and when one was loaded with a unit: the keys are gone by then,
  *  and a unit with rows in both would become two; nor with raw columns. On error a is unchanged. */
 FM_NODISCARD fm_status fm_table_append(fm_table *a, const fm_table *b);
+/** Whether each row has a label, wherever the rows are. */
+bool fm_table_labelled(const fm_table *t);
+
+/** Rows of a table, wherever they are: in memory or in its scratch file. One thread's own. */
+typedef struct fm_table_reader fm_table_reader;
+/** All memory is taken here. @param t not empty, outlives the reader. FM_ENOMEM. */
+FM_NODISCARD fm_status fm_table_reader_new(const fm_table *t, fm_table_reader **out);
+void fm_table_reader_free(fm_table_reader **r); /* wipes; NULL-safe */
+/**
+ * Some rows' features and labels, bit by bit what the table would have in memory. Reads fewer bytes
+ * at a time when `rows` increase.
+ * @param rows [n], each below t->rows.
+ * @param x    out, float32[n, features]. @param y out, float32[n], or NULL.
+ * @return FM_OK; FM_EIO; FM_EINVAL a row that there is not, raw columns or no labels.
+ */
+FM_NODISCARD fm_status fm_table_reader_take(fm_table_reader *r, const uint32_t *rows, size_t n,
+                                            float *x, float *y);
+/** The same of a table of raw columns: out double[n, raw_count]. */
+FM_NODISCARD fm_status fm_table_reader_take_raw(fm_table_reader *r, const uint32_t *rows, size_t n,
+                                                double *out);
+/** Wipes what is left of rows in it. */
+void fm_table_reader_forget(fm_table_reader *r);
+
 /** Wipes and frees; NULL-safe, and safe on a zeroed table. */
 void fm_table_fini(fm_table *t);
 

@@ -10,6 +10,10 @@
  *     name: cleveland-cardiology          # the ledger adds up what was spent on this data set
  *     records: records.csv              # of texts also a list: [2024.csv, 2025.csv]
  *                 # or {sqlite: clinic.db, query: "SELECT ..."}, {odbc: "DSN=clinic", query: ...}
+ *                 # or {fhir: export, query_file: features.sql}: a folder of a FHIR bulk export
+ *     memory_mib: 256                     # default; what records may take of memory, more go to a
+ *                                         # scratch file beside node.yaml, without a name and encrypted
+ *     scratch: /var/tmp                   # or in this folder
  *     schema: schema.yaml                 # optional, and better: only this schema is accepted
  *   model: base                           # a language model's folder, for plans that adapt it; then
  *                                         # records are texts, and schema is of texts
@@ -67,11 +71,12 @@ typedef struct {
     size_t approver_count;
 } fm_node_policy;
 
-/** Records of a database: the first three are alternatives. All owned. */
+/** Records of a database: the first four are alternatives. All owned. */
 typedef struct {
     char *sqlite;          /* its file */
     char *odbc;            /* a connection's text, "DSN=clinic" */
     char *connection_file; /* a private file that holds it */
+    char *fhir;            /* a folder of a FHIR bulk export */
     char *query;           /* NULL: records are files */
 } fm_node_database;
 
@@ -83,6 +88,8 @@ typedef struct {
     size_t more_count;
     fm_node_database database; /* in the place of records, which is NULL then */
     char *schema;              /* likewise; NULL: none is pinned */
+    uint64_t memory;           /* bytes that records may take before they go to a scratch file */
+    char *scratch;             /* that file's folder; NULL: dir */
     char *model;               /* likewise, a folder; NULL: no language model */
     uint8_t door_public[FM_CURVE_KEY_BYTES];
     char *page;       /* where the node's own page listens, a loopback address; NULL: nowhere */

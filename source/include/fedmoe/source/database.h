@@ -41,6 +41,26 @@ FM_NODISCARD fm_status fm_database_odbc(const char *name, const char *connection
                                         const fm_database_format *f, fm_database **out);
 void fm_database_free(fm_database **d);
 
+/** How a file's bytes are had: unpacked, say. */
+typedef struct {
+    /* @param path borrowed until close. @param out: of the others. */
+    fm_status (*open)(const char *path, void **out);
+    fm_status (*read)(void *file, void *to, size_t room, size_t *n); /* *n 0 at the end */
+    void (*close)(void *file);
+} fm_database_files;
+
+/**
+ * A folder of a FHIR R4 bulk export (*.ndjson, and packed) as tables that a query in SQLite's SQL is
+ * asked of; docs/sources.md has the tables. They are in a temporary file of SQLite's, without a name,
+ * in $SQLITE_TMPDIR, $TMPDIR or /var/tmp, in the clear like the folder itself.
+ * @param folder borrowed until fm_database_free.
+ * @return as fm_database_sqlite; FM_EPARSE: "file:line: ..." what is no FHIR, a date or a reference that
+ *         is none; what files->open and ->read return.
+ */
+FM_NODISCARD fm_status fm_database_fhir(const char *folder, const fm_database_files *files,
+                                        const char *query, const fm_database_format *f,
+                                        fm_database **out);
+
 /** Some more bytes of CSV: *n 1..room, 0 at the end. @param db fm_database *, as fm_table_input has it.
  *  @return FM_OK; FM_EIO; FM_EPARSE: a value that is no text or number, or longer than a record may be;
  *          FM_ENOMEM. The text names the row, the query's first being 1. */

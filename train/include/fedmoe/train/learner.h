@@ -94,8 +94,9 @@ struct fm_learner_ops {
     /* As fm_tabular_unit_loads; NULL: there are none to count. */
     void (*loads)(void *object, const uint32_t *ends, size_t unit, float *out);
     /* Means of some rows' features, float32[means], and of their labels behind, of norm sqrt(2) at
-     * most; false: one is not finite. NULL: there is no statistics round. */
-    bool (*means)(const fm_learner *l, const uint32_t *rows, size_t n, float *out);
+     * most; whether all are finite. NULL: there is no statistics round. */
+    fm_status (*means)(const fm_learner *l, void *object, const uint32_t *rows, size_t n,
+                       float *out, bool *finite);
 };
 
 #endif

@@ -16,6 +16,8 @@ typedef struct fm_packed fm_packed;
 /** @param name for error texts, borrowed. @param fd borrowed; a file or a pipe, at its beginning.
  *  @return FM_OK; FM_ENOMEM. */
 FM_NODISCARD fm_status fm_packed_new(const char *name, int fd, fm_packed **out);
+/** The file at `path`, which is borrowed until fm_packed_free. FM_ENOTFOUND, FM_EIO, FM_ENOMEM. */
+FM_NODISCARD fm_status fm_packed_open(const char *path, fm_packed **out);
 void fm_packed_free(fm_packed **p);
 /**
  * Some more bytes, as they were before they were packed.

@@ -1,0 +1,165 @@
+/* A FHIR folder as tables: rows as they must be, and what is wrong by file and line. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fedmoe/base/file.h"
+#include "fedmoe/source/database.h"
+#include "suites.h"
+
+static char dir[400];
+
+static fm_status open_plain(const char *path, void **out)
+{
+    FILE *f = fopen(path, "rb");
+
+    if (!f)
+        return fm_fail(FM_EIO, "%s: cannot open it", path);
+    *out = f;
+    return FM_OK;
+}
+
+/* A few bytes at a time, so that lines come in pieces. */
+static fm_status read_plain(void *file, void *to, size_t room, size_t *n)
+{
+    *n = fread(to, 1, room < 7 ? room : 7, file);
+    return FM_OK;
+}
+
+static void close_plain(void *file)
+{
+    (void)fclose(file);
+}
+
+static const fm_database_files files = { open_plain, read_plain, close_plain };
+
+static void put(const char *name, const char *text)
+{
+    char path[500];
+
+    if (!dir[0])
+        fm_test_tmpdir(dir, sizeof dir);
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    CU_ASSERT_EQUAL_FATAL(fm_file_replace(path, text, strlen(text), 0600), FM_OK);
+}
+
+#define TWO_PATIENTS                                                                             \
+    "{\"resourceType\":\"Patient\",\"id\":\"a\",\"gender\":\"female\",\"birthDate\":\"1950-02-"  \
+    "28\"}\n"                                                                                    \
+    "\n"                                                                                         \
+    "{\"resourceType\":\"Patient\",\"id\":\"b\",\"birthDate\":\"1961-07\",\"deceasedDateTime\":" \
+    "\"2019-12-31T23:00:00Z\"}" /* no line end */
+#define A_CONDITION(subject, date)                                                            \
+    "{\"resourceType\":\"Condition\",\"id\":\"c\",\"subject\":{\"reference\":\"" subject      \
+    "\"},\"code\":{\"coding\":[{\"system\":\"s\",\"code\":\"1\"},{\"system\":\"t\",\"code\":" \
+    "\"2\"}]},"                                                                               \
+    "\"onsetDateTime\":\"" date "\"}\n"
+
+static fm_status query(const char *sql, char *out, size_t cap)
+{
+    const fm_database_format f = { true, ',', "NULL" };
+    fm_database *d = NULL;
+    size_t len = 0, n = 1;
+    fm_status st = fm_database_fhir(dir, &files, sql, &f, &d);
+
+    while (!st && n > 0 && len + 1 < cap &&
+           !(st = fm_database_read(d, out + len, cap - 1 - len, &n)))
+        len += n;
+    out[len] = '\0';
+    fm_database_free(&d);
+    return st;
+}
+
+static void expect(const char *sql, const char *want)
+{
+    char got[4000];
+
+    CU_ASSERT_EQUAL(query(sql, got, sizeof got), FM_OK);
+    if (strcmp(got, want) != 0)
+        printf("    got: %s%s\n", got, got[0] ? "" : fm_error_text());
+    CU_ASSERT_STRING_EQUAL(got, want);
+}
+
+static void resources_become_rows(void)
+{
+    put("Patient.ndjson", TWO_PATIENTS);
+    put("log.ndjson", "{\"exportId\": 1}\n");
+    put("Condition.000.ndjson", A_CONDITION("Patient/a", "2001-05-06T10:00:00+02:00")
+                                    A_CONDITION("https://example.org/fhir/Patient/b", "2002"));
+    put("other.ndjson",
+        "{\"resourceType\":\"Organization\",\"id\":\"x\"}\n"
+        "{\"resourceType\":\"Procedure\",\"id\":\"e\",\"status\":\"entered-in-error\"}\n"
+        "{\"resourceType\":\"Encounter\",\"id\":\"v\",\"class\":{\"code\":\"AMB\"},\"subject\":"
+        "{\"reference\":\"Patient/"
+        "a\"},\"period\":{\"start\":\"2003-01-02\",\"end\":\"2003-01-04\"}}\n"
+        "{\"resourceType\":\"Observation\",\"id\":\"o\",\"subject\":{\"reference\":\"Patient/a\"},"
+        "\"code\":{\"coding\":[{\"code\":\"bp\"}]},\"issued\":\"2003-01-03\",\"component\":["
+        "{\"code\":{\"coding\":[{\"code\":\"sys\"}]},\"valueQuantity\":{\"value\":120.5,\"unit\":"
+        "\"mm\"}}]}\n");
+    expect("SELECT * FROM patient ORDER BY id", "\"id\",\"gender\",\"birth_date\",\"death_date\"\n"
+                                                "\"a\",\"female\",\"1950-02-28\",\"NULL\"\n"
+                                                "\"b\",\"NULL\",\"1961-07\",\"2019-12-31\"\n");
+    expect(
+        "SELECT patient, resource, id, system, code, date, until, class, value, unit FROM event "
+        "ORDER BY file, line, rowid",
+        "\"patient\",\"resource\",\"id\",\"system\",\"code\",\"date\",\"until\",\"class\","
+        "\"value\",\"unit\"\n"
+        "\"a\",\"Condition\",\"c\",\"s\",\"1\",\"2001-05-06\",\"NULL\",\"NULL\",\"NULL\",\"NULL\"\n"
+        "\"a\",\"Condition\",\"c\",\"t\",\"2\",\"2001-05-06\",\"NULL\",\"NULL\",\"NULL\",\"NULL\"\n"
+        "\"b\",\"Condition\",\"c\",\"s\",\"1\",\"2002\",\"NULL\",\"NULL\",\"NULL\",\"NULL\"\n"
+        "\"b\",\"Condition\",\"c\",\"t\",\"2\",\"2002\",\"NULL\",\"NULL\",\"NULL\",\"NULL\"\n"
+        "\"a\",\"Encounter\",\"v\",\"NULL\",\"NULL\",\"2003-01-02\",\"2003-01-04\",\"AMB\","
+        "\"NULL\",\"NULL\"\n"
+        "\"a\",\"Observation\",\"o\",\"NULL\",\"bp\",\"2003-01-03\",\"NULL\",\"NULL\",\"NULL\","
+        "\"NULL\"\n"
+        "\"a\",\"Observation\",\"o\",\"NULL\",\"sys\",\"2003-01-03\",\"NULL\",\"NULL\",\"120.5\","
+        "\"mm\"\n");
+}
+
+static void refuse(const char *text, const char *said)
+{
+    char got[4000];
+
+    put("Patient.ndjson", TWO_PATIENTS);
+    put("Condition.000.ndjson", text);
+    put("other.ndjson", "");
+    CU_ASSERT_NOT_EQUAL(query("SELECT 1", got, sizeof got), FM_OK);
+    if (!strstr(fm_error_text(), said))
+        printf("    said: %s\n", fm_error_text());
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), said));
+}
+
+static void what_is_wrong_has_file_and_line(void)
+{
+    refuse(A_CONDITION("Patient/a", "2001-05-06") "{\"resourceType\":",
+           "Condition.000.ndjson:2:16: no JSON");
+    refuse("[1]\n", "Condition.000.ndjson:1: no FHIR resource: no object");
+    refuse("\n{\"id\":\"x\"}\n",
+           "Condition.000.ndjson:2: no FHIR resource: it has no resourceType");
+    refuse(A_CONDITION("Patient/a", "2001-13-06"),
+           "Condition.000.ndjson:1, key onsetDateTime: not a date");
+    refuse(A_CONDITION("Patient/a", "06.05.2001"), "key onsetDateTime: not a date");
+    refuse(A_CONDITION("Group/a", "2001-05-06"),
+           "Condition.000.ndjson:1, key subject: no reference to a patient");
+    refuse(A_CONDITION("Patient/a", "2001-05-06") A_CONDITION("Patient/z", "2001-05-06"),
+           "Condition.000.ndjson:2: it is of a patient who is in none of the folder's files");
+    refuse(TWO_PATIENTS, "Patient.ndjson:1: a patient with this id is there already");
+}
+
+static void a_query_only_reads(void)
+{
+    char got[100];
+
+    put("Condition.000.ndjson", "");
+    CU_ASSERT_EQUAL(query("DELETE FROM patient RETURNING id", got, sizeof got), FM_EINVAL);
+    CU_ASSERT_EQUAL(query("SELECT absent FROM patient", got, sizeof got), FM_EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "no such column: absent"));
+}
+
+static const fm_test tests[] = {
+    { "resources become rows", resources_become_rows },
+    { "what is wrong has file and line", what_is_wrong_has_file_and_line },
+    { "a query only reads", a_query_only_reads },
+};
+
+const fm_test_suite suite_fhir = { "source.fhir", tests, FM_TEST_COUNT(tests) };
