@@ -60,7 +60,9 @@ fm_status fm_coordinator_new(const fm_coordinator_config *c, fm_coordinator **ou
     spec = fm_replay_lattice_spec(c->plan);
     if ((st = fm_dp_lattice_make(&spec, &m->lattice)) != FM_OK || (st = take_room(m)) != FM_OK)
         goto done;
-    m->phase = c->finished >= c->plan->rounds ? FM_COORD_FINISHED : FM_COORD_WAIT_MEMBERS;
+    m->phase = c->finished >= c->plan->rounds || fm_optimizer_is_done(c->optimizer)
+                   ? FM_COORD_FINISHED
+                   : FM_COORD_WAIT_MEMBERS;
     *out = m;
     m = NULL;
 done:

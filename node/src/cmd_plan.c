@@ -22,7 +22,8 @@ static void show_figures(const json_t *j)
         "noise_multiplier", "rounds",       "expected_units", "max_units",     "min_cohort",
         "quorum",           "colluders",    "max_nodes",      "parameters",    "frozen",
         "load_groups",      "load_experts", "load_share",     "clip_quantile", "clip_rate",
-        "clip_share",       "start_count",  "start_scale",    "word_bits",     "mask_density"
+        "clip_share",       "start_count",  "start_scale",    "word_bits",     "mask_density",
+        "held_share",       "patience"
     };
     static const char *const texts[] = { "task",       "noise", "encoding", "privacy_unit",
                                          "federation", "hash",  "offered" };

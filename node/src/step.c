@@ -47,6 +47,7 @@ fm_train_tail fm_node_plan_tail(const fm_plan *plan)
     return (fm_train_tail){ .load_groups = plan->load_groups,
                             .load_experts = plan->load_experts,
                             .clip_norm = plan->clip_quantile > 0.0,
+                            .held = plan->patience > 0,
                             .start = plan->start_scale > 0.0 };
 }
 
@@ -88,6 +89,8 @@ static fm_status make_training(fm_node_step *s, const fm_plan *plan, const fm_le
                                       .tail = fm_node_plan_tail(plan),
                                       .load_share = plan->load_share,
                                       .clip_share = plan->clip_share,
+                                      .held_share = plan->held_share,
+                                      .held_bound = plan->held_bound,
                                       .threads = threads };
 
     return fm_train_step_new(&spec, &s->train);
@@ -264,7 +267,7 @@ static fm_status run_query(fm_node_step *s, const fm_node_step_input *in, fm_dp_
 
     fm_dp_sum_reset(s->ask.sum);
     if ((st = fm_node_query_begin(s->ask.query, in)) == FM_OK) {
-        fm_train_sample_draw(&s->ask.sample, in->rng);
+        fm_train_sample_draw(&s->ask.sample, NULL, in->rng);
         *sum = s->ask.sum;
         st = add_answers(s);
     }
@@ -307,6 +310,12 @@ fm_status fm_node_step_run(fm_node_step *s, const fm_node_step_input *in, fm_dp_
     if (s->keep_sum)
         fm_dp_sum_peek_for_tests(sum, s->kept);
     return fm_dp_release_make(sum, s->shares, in->pairs, in->round, in->rng, out);
+}
+
+void fm_node_step_hold_out(fm_node_step *s, const uint8_t seed[16])
+{
+    if (s->train)
+        fm_train_step_hold_out(s->train, seed);
 }
 
 const fm_dp_lattice *fm_node_step_lattice(const fm_node_step *s)

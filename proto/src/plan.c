@@ -36,6 +36,9 @@ static void put_training(const fm_plan *p, wire_plan *w)
     w->model_clip_norm = p->model_clip_norm;
     w->word_bits = p->word_bits;
     w->mask_density = p->mask_density;
+    w->held_share = p->held_share;
+    w->held_bound = p->held_bound;
+    w->patience = p->patience;
 }
 
 fm_status fm_plan_encode(const fm_plan *p, fm_buf *out)
@@ -125,6 +128,9 @@ static void get_training(const wire_plan *w, fm_plan *p)
     p->model_clip_norm = w->model_clip_norm;
     p->word_bits = w->word_bits;
     p->mask_density = w->mask_density;
+    p->held_share = w->held_share;
+    p->held_bound = w->held_bound;
+    p->patience = w->patience;
 }
 
 /* Everything but the long texts. */

@@ -133,6 +133,9 @@ static const struct {
     AT(model_clip_norm, REAL),
     AT(word_bits, WHOLE),
     AT(mask_density, WHOLE),
+    AT(held_share, REAL),
+    AT(held_bound, REAL),
+    AT(patience, WHOLE),
 };
 #define NUMBERS (sizeof numbers / sizeof numbers[0])
 
@@ -327,6 +330,9 @@ static const change changes[] = {
     { "many", "mask_density", 256 },
     { "many", "mask_density", 257 },
     { "many", "max_nodes", 32 },
+    { "exact", "held_share", 0.1 },
+    { "exact", "held_bound", 1.0 },
+    { "exact", "patience", 10 },
     { "evaluation", "start_count", 3 },
     { "evaluation", "model_clip_norm", 2e6 },
 };
