@@ -56,6 +56,10 @@ static void print_training(const fm_aggregator_init_report *r)
         printf(", the last %.0f %% of the rounds averaged", 100.0 * p->averaging);
     if (p->load_groups > 0)
         printf(", loads balanced");
+    if (p->patience > 0)
+        printf(",\n                  ended early when the loss of %g %% of the units, held out, has not "
+               "fallen for %u rounds",
+               100.0 * p->held_share, p->patience);
     if (p->start_scale > 0.0)
         printf(",\n                  the first round for the features' means and the share of "
                "positives");

@@ -30,11 +30,14 @@ FM_NODISCARD fm_status fm_config_read_model(const fm_yaml_node *root, fm_aggrega
 /** `training`, and what of `privacy` has a default; after the model. Ends in
  *  fm_config_plan_weights. */
 FM_NODISCARD fm_status fm_config_read_training(const fm_yaml_node *root, fm_aggregator_config *c);
-/** training.balance and privacy.adaptive_clip, and room for them in the state. */
+/** training.balance, privacy.adaptive_clip and training.early_stop, and room for them in the state.
+ *  @param outputs of the model; 0: it is a language model. */
 FM_NODISCARD fm_status fm_config_read_tail(const fm_yaml_node *root, const fm_training *defaults,
-                                           fm_aggregator_config *c);
+                                           size_t outputs, fm_aggregator_config *c);
 /** The state's last tensor when the clip norm is adaptive; no part of a result. */
 #define FM_CONFIG_CLIP_TENSOR "clip_norm.log_ratio"
+/** Two values behind that, when units are held out: of the loss on them; likewise. */
+#define FM_CONFIG_HELD_TENSOR "held_out.loss"
 /** The last one, behind that, when there is a statistics round; likewise. */
 #define FM_CONFIG_PHASE_TENSOR "start.phase"
 

@@ -230,7 +230,7 @@ fm_status fm_config_read_training(const fm_yaml_node *root, fm_aggregator_config
                                         "beta2",       "averaging",  "adam_epsilon",  "schedule",
                                         "warmup",      "final_rate", "balance",       "start",
                                         "local_steps", "local_rate", "proximal",      "correction",
-                                        NULL };
+                                        "early_stop",  NULL };
     const fm_yaml_node *privacy = fm_yaml_find(root, "privacy");
     const fm_yaml_node *m = fm_yaml_find(root, "training");
     fm_plan *p = &c->plan;
@@ -246,5 +246,5 @@ fm_status fm_config_read_training(const fm_yaml_node *root, fm_aggregator_config
         (m && (st = read_local(root, m, is_adapter(c->model), &d, p)) != FM_OK) ||
         (st = read_reals(m, &d, p)) != FM_OK || (m && (st = check_used(m, p)) != FM_OK))
         return st;
-    return fm_config_read_tail(root, &d, c);
+    return fm_config_read_tail(root, &d, is_adapter(c->model) ? 0 : count_outputs(c->model), c);
 }

@@ -87,7 +87,8 @@ typedef struct {
     uint64_t rounds;
 } result_about;
 
-/* The result's tensors: the state's, but for clip norm and phase, which are no part of a model.
+/* The result's tensors: the state's, but for clip norm, held-out loss and phase, which are no part of a
+   model.
    `meta` has room for a card. */
 static fm_status write_flat(const char *path, const fm_safetensors *like, const float *flat,
                             const result_about *about, fm_safetensors_meta *meta, size_t meta_count)
@@ -103,6 +104,7 @@ static fm_status write_flat(const char *path, const fm_safetensors *like, const 
         v.data = (const uint8_t *)flat;
         flat += v.bytes / sizeof *flat;
         if (strcmp(v.name, FM_CONFIG_CLIP_TENSOR) != 0 &&
+            strcmp(v.name, FM_CONFIG_HELD_TENSOR) != 0 &&
             strcmp(v.name, FM_CONFIG_PHASE_TENSOR) != 0)
             views[used++] = v;
     }

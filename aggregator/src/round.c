@@ -57,7 +57,9 @@ fm_status fm_coordinator_new(const fm_coordinator_config *c, fm_coordinator **ou
     m->model = fm_model_digest(c->optimizer->weights, c->optimizer->n * sizeof(float));
     if ((st = fm_replay_round_new(c->plan, &m->sums)) != FM_OK || (st = take_room(m)) != FM_OK)
         goto done;
-    m->phase = c->finished >= c->plan->rounds ? FM_COORD_FINISHED : FM_COORD_WAIT_MEMBERS;
+    m->phase = c->finished >= c->plan->rounds || fm_optimizer_is_done(c->optimizer)
+                   ? FM_COORD_FINISHED
+                   : FM_COORD_WAIT_MEMBERS;
     *out = m;
     m = NULL;
 done:

@@ -170,7 +170,7 @@ static fm_status finish(fm_coordinator *m)
         if (m->roster_members[m->survivors[i]])
             fm_coord_forgive(m, m->roster_members[m->survivors[i]]->name);
     clear_round(m);
-    if (m->c.finished < m->c.plan->rounds) {
+    if (m->c.finished < m->c.plan->rounds && !fm_optimizer_is_done(m->c.optimizer)) {
         fm_coord_enter(m, FM_COORD_WAIT_MEMBERS, 0);
         return FM_OK;
     }

@@ -12,10 +12,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sodium.h>
 #include <sqlite3.h>
 
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
+#include "fedmoe/base/random.h"
 #include "journal_internal.h"
 
 #define APPLICATION_ID 0x666d6e6a /* "fmnj" */
@@ -126,6 +128,9 @@ static fm_status make_tables(fm_journal *j)
                    "CREATE TABLE IF NOT EXISTS decisions ("
                    " id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL,"
                    " head BLOB NOT NULL);"
+                   "CREATE TABLE IF NOT EXISTS secrets ("
+                   " federation TEXT NOT NULL, plan BLOB NOT NULL, secret BLOB NOT NULL,"
+                   " PRIMARY KEY (federation, plan)) WITHOUT ROWID;"
                    "COMMIT;",
                    "make the tables");
 }
@@ -392,6 +397,50 @@ fm_status fm_journal_head(fm_journal *j, uint64_t round, const fm_hash *head)
     if (st == FM_OK && changed != 1)
         st = fm_fail(FM_EREPLAY, "the transcript is known beyond round %llu, or otherwise",
                      (unsigned long long)round);
+    return st;
+}
+
+static fm_status make_secret(fm_journal *j)
+{
+    uint8_t fresh[16];
+    sqlite3_stmt *s = NULL;
+    int changed = 0;
+    fm_status st;
+
+    fm_random_bytes(fresh, sizeof fresh);
+    if ((st = prepare(j,
+                      "INSERT INTO secrets (federation, plan, secret) VALUES (?1, ?2, ?3) "
+                      "ON CONFLICT DO NOTHING",
+                      &s)) == FM_OK) {
+        if (sqlite3_bind_blob(s, 3, fresh, sizeof fresh, SQLITE_TRANSIENT) != SQLITE_OK)
+            st = db_fail(j, "make a secret");
+        else
+            st = write_row(j, s, "make a secret", &changed);
+    }
+    sqlite3_finalize(s);
+    sodium_memzero(fresh, sizeof fresh);
+    return st;
+}
+
+fm_status fm_journal_secret(fm_journal *j, uint8_t out[16])
+{
+    sqlite3_stmt *s = NULL;
+    fm_status st;
+
+    if (!j || !out)
+        return fm_fail(FM_EINVAL, "fm_journal_secret: NULL argument");
+    if ((st = make_secret(j)) == FM_OK &&
+        (st = prepare(j, "SELECT secret FROM secrets WHERE federation = ?1 AND plan = ?2", &s)) ==
+            FM_OK) {
+        if (sqlite3_step(s) != SQLITE_ROW)
+            st = db_fail(j, "read the secret");
+        else if (sqlite3_column_bytes(s, 0) != 16)
+            st = fm_fail(FM_EPROTO, "%s: a secret has %d bytes, not 16" FM_JOURNAL_RESTORE, j->path,
+                         sqlite3_column_bytes(s, 0));
+        else
+            memcpy(out, sqlite3_column_blob(s, 0), 16);
+    }
+    sqlite3_finalize(s);
     return st;
 }
 

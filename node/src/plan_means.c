@@ -87,6 +87,7 @@ fm_plan_means fm_plan_means_of(const json_t *plan, const char *config)
     st = fm_node_config_load(config, &c);
     m.tail_words = fm_cmd_whole(plan, "load_groups") * fm_cmd_whole(plan, "load_experts") +
                    (fm_cmd_real(plan, "clip_quantile") > 0.0) +
+                   (fm_cmd_whole(plan, "patience") > 0 ? 2 : 0) +
                    (fm_cmd_real(plan, "start_scale") > 0.0);
     m.word_bits = fm_cmd_whole(plan, "word_bits");
     m.up_per_round = (double)m.word_bits / 8.0 * (double)m.update_words;

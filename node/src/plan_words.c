@@ -156,7 +156,9 @@ static fm_status say_tail(const json_t *j, fm_buf *t)
                                  .load_experts = fm_cmd_whole(j, "load_experts"),
                                  .load_share = fm_cmd_real(j, "load_share"),
                                  .clip_quantile = fm_cmd_real(j, "clip_quantile"),
-                                 .clip_share = fm_cmd_real(j, "clip_share") };
+                                 .clip_share = fm_cmd_real(j, "clip_share"),
+                                 .held_share = fm_cmd_real(j, "held_share"),
+                                 .patience = fm_cmd_whole(j, "patience") };
 
     return fm_words_tail_of(t, &tail);
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/log.h"
 #include "fedmoe/model/compute.h"
@@ -199,6 +201,20 @@ static fm_status open_journal(fm_node_driver *d, fm_node_prepared *p)
     return st;
 }
 
+/** The same records judge the model in all rounds, also after a restart. */
+static fm_status hold_out(const fm_plan *plan, fm_node_prepared *p)
+{
+    uint8_t seed[16];
+    fm_status st = FM_OK;
+
+    if (plan->patience == 0)
+        return FM_OK;
+    if ((st = fm_journal_secret(p->journal, seed)) == FM_OK)
+        fm_node_step_hold_out(p->step, seed);
+    sodium_memzero(seed, sizeof seed);
+    return st == FM_OK ? FM_OK : FM_EIO; /* with its text */
+}
+
 static fm_status prepare_step(fm_node_driver *d, const fm_plan *plan, fm_node_prepared *p)
 {
     fm_status st;
@@ -240,7 +256,8 @@ static fm_status prepare_anew(fm_node_driver *d, const fm_plan *plan, const fm_h
     if (plan->task == FM_TASK_TRAINING)
         fm_log(FM_LOG_INFO, "training on %u thread%s, %s kernels", fm_node_step_threads(p->step),
                fm_node_step_threads(p->step) == 1 ? "" : "s", fm_compute_level());
-    return open_journal(d, p);
+    st = open_journal(d, p);
+    return st == FM_OK ? hold_out(plan, p) : st;
 }
 
 fm_status fm_node_driver_prepare(fm_node_driver *d, const fm_plan *plan, const fm_hash *hash)

@@ -50,6 +50,7 @@ fm_train_tail fm_node_plan_tail(const fm_plan *plan)
     return (fm_train_tail){ .load_groups = plan->load_groups,
                             .load_experts = plan->load_experts,
                             .clip_norm = plan->clip_quantile > 0.0,
+                            .held = plan->patience > 0,
                             .start = plan->start_scale > 0.0 };
 }
 
@@ -91,6 +92,8 @@ static fm_status make_training(fm_node_step *s, const fm_plan *plan, const fm_le
                                       .tail = fm_node_plan_tail(plan),
                                       .load_share = plan->load_share,
                                       .clip_share = plan->clip_share,
+                                      .held_share = plan->held_share,
+                                      .held_bound = plan->held_bound,
                                       .threads = threads };
 
     const fm_status st = fm_train_step_new(&spec, &s->train);
@@ -272,7 +275,7 @@ static fm_status run_query(fm_node_step *s, const fm_node_step_input *in, fm_dp_
 
     fm_dp_sum_reset(s->ask.sum);
     if ((st = fm_node_query_begin(s->ask.query, in)) == FM_OK) {
-        fm_train_sample_draw(&s->ask.sample, in->rng);
+        fm_train_sample_draw(&s->ask.sample, NULL, in->rng);
         *sum = s->ask.sum;
         st = add_answers(s);
     }
@@ -343,6 +346,12 @@ const float *fm_node_step_mean(const fm_node_step *s)
 const float *fm_node_step_moved_for_tests(const fm_node_step *s)
 {
     return fm_node_local_moved(s->local);
+}
+
+void fm_node_step_hold_out(fm_node_step *s, const uint8_t seed[16])
+{
+    if (s->train)
+        fm_train_step_hold_out(s->train, seed);
 }
 
 const fm_dp_lattice *fm_node_step_lattice(const fm_node_step *s)

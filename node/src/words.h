@@ -90,8 +90,11 @@ FM_NODISCARD fm_status fm_words_encoding(fm_buf *out, const char *encoding);
 typedef struct {
     long long load_groups, load_experts;
     double load_share, clip_quantile, clip_share;
+    double held_share;  /* of units that only judge the model */
+    long long patience; /* 0: none do */
 } fm_words_tail;
-/** Likewise: counts of experts and a vote on the clip norm; nothing when there is neither. */
+/** Likewise: counts of experts, a vote on the clip norm, and units that only judge; nothing when
+ *  there is none of them. */
 FM_NODISCARD fm_status fm_words_tail_of(fm_buf *out, const fm_words_tail *tail);
 
 #endif

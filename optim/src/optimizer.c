@@ -29,7 +29,7 @@ static fm_status take_floats(size_t n, float **out)
 size_t fm_optimizer_tail(const fm_optimizer_spec *spec)
 {
     return spec->load_groups * spec->load_experts + (spec->clip_quantile > 0.0) +
-           (spec->start_scale > 0.0);
+           (spec->patience > 0 ? FM_OPTIM_HELD : 0) + (spec->start_scale > 0.0);
 }
 
 static fm_status check_spec(const fm_optimizer_spec *s, size_t n)
@@ -40,6 +40,10 @@ static fm_status check_spec(const fm_optimizer_spec *s, size_t n)
         return fm_fail(FM_EINVAL, "optimizer: only sums are added behind frozen weights");
     if (!(s->divisor > 0.0) || (s->clip_quantile > 0.0 && !(s->clip_vote > 0.0)))
         return fm_fail(FM_EINVAL, "optimizer: no expected units, or votes that count nothing");
+    if (s->patience > 0 &&
+        (s->rule == FM_OPTIM_SUM || !(s->held_divisor > 0.0) || !(s->held_vote > 0.0)))
+        return fm_fail(FM_EINVAL, "optimizer: units are held out of a training alone, and some of "
+                                  "them are expected to vote");
     if ((s->start_count > 0 || s->start_scale > 0.0) &&
         !fm_optim_start_fits(s, n - fm_optimizer_tail(s)))
         return fm_fail(FM_EINVAL, "optimizer: the center has no place; or a statistics round lacks "
@@ -139,9 +143,9 @@ double fm_optimizer_rate(const fm_optimizer_spec *s, uint64_t t)
 
 double fm_optimizer_clip_ratio(const fm_optimizer *o, const float *state)
 {
-    const size_t clip = o->n - 1 - (o->spec.start_scale > 0.0);
-
-    return o->spec.clip_quantile > 0.0 ? exp((double)state[clip]) : 1.0;
+    return o->spec.clip_quantile > 0.0
+               ? exp((double)state[o->n - o->tail + fm_optim_tail_clip(&o->spec)])
+               : 1.0;
 }
 
 /* The largest magnitude; a NaN when there is one. Magnitudes of floats are in the order of their
@@ -255,12 +259,6 @@ ALWAYS static inline void move_any(const fm_optimizer *o, const stride *s, const
         move_sgd(o, s, gradient, at, n, to);
     else
         move_plain(o, s, gradient, at, n, to);
-}
-
-/* Ordinary steps taken: those after the statistics round. */
-static uint64_t ordinary(const fm_optimizer *o, uint64_t steps)
-{
-    return steps - (o->spec.start_scale > 0.0 && steps > 0);
 }
 
 #if defined(__x86_64__)
@@ -395,7 +393,7 @@ static bool move_all(fm_optimizer *o, const stride *s, const fm_optim_source *g,
 /* All of them can take the step before the first one does. */
 static bool step_gradient(fm_optimizer *o, const fm_optim_source *g, float most)
 {
-    const uint64_t t = ordinary(o, o->steps) + 1;
+    const uint64_t t = fm_optim_ordinary(o) + 1;
     const size_t n = o->n - o->tail;
     const stride s = { .rate = fm_optimizer_rate(&o->spec, t),
                        .ratio = fm_optimizer_clip_ratio(o, o->weights),
@@ -447,7 +445,7 @@ static bool step_start(fm_optimizer *o, const fm_optim_source *g)
 
 static void add_to_average(fm_optimizer *o)
 {
-    if (!o->average || ordinary(o, o->steps) <= o->average_from)
+    if (!o->average || fm_optim_ordinary(o) <= o->average_from)
         return;
     for (size_t i = 0; i < o->n; i++)
         o->average[i] += (double)o->weights[i];

@@ -30,6 +30,43 @@ static float adapt(const fm_optimizer_spec *s, float log_ratio, float votes)
     return (float)clamp(to, -FM_OPTIM_CLIP_RANGE, FM_OPTIM_CLIP_RANGE);
 }
 
+static double held_loss(const fm_optimizer_spec *s, float votes)
+{
+    return 0.5 + (double)votes / (2.0 * s->held_divisor * s->held_vote);
+}
+
+/* The mean of the window under way, of which this is the i-th step, i from 0. */
+static void add_held(const fm_optimizer *o, const float *now, float votes, float *next)
+{
+    const fm_optimizer_spec *s = &o->spec;
+    const uint64_t i = fm_optim_ordinary(o) % s->patience;
+    const double loss = held_loss(s, votes);
+
+    next[0] = (float)((double)now[0] + (loss - (double)now[0]) / (double)(i + 1));
+    next[1] = now[1];
+    if (i == 0) { /* a new one */
+        next[0] = (float)loss;
+        next[1] = now[0];
+    }
+}
+
+bool fm_optimizer_is_done(const fm_optimizer *o)
+{
+    const fm_optimizer_spec *s = &o->spec;
+    const uint64_t steps = fm_optim_ordinary(o);
+    const float *held = o->weights + (o->n - o->tail) + fm_optim_tail_held(s);
+
+    return s->patience > 0 && steps >= 2 * s->patience && steps % s->patience == 0 &&
+           held[0] >= held[1];
+}
+
+double fm_optimizer_held_loss(const fm_optimizer *o)
+{
+    if (o->spec.patience == 0 || fm_optim_ordinary(o) == 0)
+        return NAN;
+    return (double)o->weights[o->n - o->tail + fm_optim_tail_held(&o->spec)];
+}
+
 bool fm_optim_tail_next(fm_optimizer *o, const float *sum)
 {
     const fm_optimizer_spec *s = &o->spec;
@@ -42,9 +79,14 @@ bool fm_optim_tail_next(fm_optimizer *o, const float *sum)
     if (s->start_scale > 0.0)
         o->next_tail[o->tail - 1] = now[o->tail - 1];
     if (s->clip_quantile > 0.0) {
-        const size_t clip = s->load_groups * s->load_experts;
+        const size_t clip = fm_optim_tail_clip(s);
 
         o->next_tail[clip] = adapt(s, now[clip], sum[clip]);
+    }
+    if (s->patience > 0) {
+        const size_t held = fm_optim_tail_held(s);
+
+        add_held(o, now + held, sum[held], o->next_tail + held);
     }
     for (size_t i = 0; i < o->tail; i++)
         finite &= (bool)isfinite(o->next_tail[i]);

@@ -36,6 +36,9 @@ static void put_training(const fm_plan *p, wire_plan *w)
     w->model_clip_norm = p->model_clip_norm;
     w->word_bits = p->word_bits;
     w->mask_density = p->mask_density;
+    w->held_share = p->held_share;
+    w->held_bound = p->held_bound;
+    w->patience = p->patience;
     w->robust_groups = p->robust_groups;
     w->robust_quorum = p->robust_quorum;
     w->robust_mean = (uint32_t)p->robust_mean;
@@ -133,6 +136,9 @@ static void get_training(const wire_plan *w, fm_plan *p)
     p->model_clip_norm = w->model_clip_norm;
     p->word_bits = w->word_bits;
     p->mask_density = w->mask_density;
+    p->held_share = w->held_share;
+    p->held_bound = w->held_bound;
+    p->patience = w->patience;
     p->robust_groups = w->robust_groups;
     p->robust_quorum = w->robust_quorum;
     p->robust_mean = w->robust_mean <= 3 ? (fm_robust_mean)w->robust_mean : (fm_robust_mean)4;

@@ -45,6 +45,8 @@ static const real_field reals[] = {
     { "model_clip_norm", offsetof(fm_plan, model_clip_norm), 0.0, 1e6, "[0, 1e6]" },
     { "local_rate", offsetof(fm_plan, local_rate), 0.0, 1e6, "[0, 1e6]" },
     { "proximal", offsetof(fm_plan, proximal), 0.0, 1e6, "[0, 1e6]" },
+    { "held_share", offsetof(fm_plan, held_share), 0.0, 0.5, "[0, 0.5]" },
+    { "held_bound", offsetof(fm_plan, held_bound), 0.0, 1e6, "[0, 1e6]" },
 };
 
 typedef struct {
@@ -174,6 +176,25 @@ static fm_status check_tail(const fm_plan *p)
     return FM_OK;
 }
 
+/* Who only judges, and when training ends by it. */
+static fm_status check_held(const fm_plan *p)
+{
+    const bool held = p->patience > 0;
+
+    if (held ? p->held_share <= 0.0 || p->held_bound < 1e-3
+             : p->held_share != 0.0 || p->held_bound != 0.0)
+        return fm_fail(FM_EINVAL,
+                       "plan: held_share is %g, held_bound %g and patience %u, must all be 0, or "
+                       "(0, 0.5], [1e-3, 1e6] and 1 to %u",
+                       p->held_share, p->held_bound, p->patience, FM_MAX_ROUNDS);
+    if (p->patience > FM_MAX_ROUNDS)
+        return fm_fail(FM_EINVAL, "plan: patience is %u, must be 0 to %u", p->patience,
+                       FM_MAX_ROUNDS);
+    if (held && p->task != FM_TASK_TRAINING)
+        return fm_fail(FM_EINVAL, "plan: units are held out of training alone; patience must be 0");
+    return FM_OK;
+}
+
 /* What no gradient moves, and the statistics round that sets it. */
 static fm_status check_start(const fm_plan *p)
 {
@@ -239,6 +260,9 @@ static fm_status check_local(const fm_plan *p)
     if (p->task != FM_TASK_TRAINING || p->noise != FM_NOISE_LOCAL)
         return fm_fail(FM_EINVAL, "plan: local_steps are for training with noise 2 (local): every "
                                   "step has its node's own full noise");
+    if (p->patience > 0)
+        return fm_fail(FM_EINVAL, "plan: units are held out of rounds of one step; local_steps or "
+                                  "patience must be 0");
     if (!(p->local_rate > 0.0) || p->local_rate * p->proximal > 1.0)
         return fm_fail(FM_EINVAL,
                        "plan: local_rate is %g and proximal %g; the rate must be above 0 with "
@@ -262,7 +286,7 @@ static fm_status check_step(const fm_plan *p)
     if (p->model_clip_norm > 0.0 && p->task != FM_TASK_EVALUATION)
         return fm_fail(FM_EINVAL, "plan: model_clip_norm is %g, must be 0 but for an evaluation",
                        p->model_clip_norm);
-    if (check_tail(p) != FM_OK || check_start(p) != FM_OK)
+    if (check_held(p) != FM_OK || check_tail(p) != FM_OK || check_start(p) != FM_OK)
         return FM_EINVAL;
     return check_local(p);
 }

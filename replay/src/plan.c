@@ -84,6 +84,24 @@ static double noise_of(const fm_plan *plan)
     return plan->noise_multiplier * plan->clip_norm * times * sqrt((double)fm_plan_steps(plan));
 }
 
+/* The units that are left to train on, and what those others vote with. */
+static fm_status hold_out(const fm_plan *plan, fm_optimizer_spec *spec)
+{
+    const fm_dp_lattice_spec of = fm_replay_lattice_spec(plan);
+    fm_dp_lattice lattice;
+    fm_status st;
+
+    if (plan->patience == 0)
+        return FM_OK;
+    if ((st = fm_dp_lattice_make(&of, &lattice)) != FM_OK)
+        return st;
+    spec->patience = plan->patience;
+    spec->held_divisor = plan->held_share * spec->divisor;
+    spec->held_vote = (double)lattice.unit_sensitivity / lattice.unit_scale;
+    spec->divisor -= spec->held_divisor;
+    return FM_OK;
+}
+
 fm_status fm_replay_optimizer_new(const fm_plan *plan, const float *weights, size_t n,
                                   fm_optimizer **out)
 {
@@ -116,7 +134,7 @@ fm_status fm_replay_optimizer_new(const fm_plan *plan, const float *weights, siz
     };
     fm_status st = vote_of(plan, &spec.clip_vote);
 
-    if (st != FM_OK)
+    if (st != FM_OK || (st = hold_out(plan, &spec)) != FM_OK)
         return st;
     return fm_optimizer_new(&spec, weights, n, out);
 }

@@ -13,11 +13,11 @@ _NAMES = """1 version 2 federation 3 purpose 4 privacy_unit 5 epsilon 6 delta 7 
 32 query_text 33 encoding 34 schedule 35 warmup 36 final_rate 37 load_groups 38 load_experts
 39 load_share 40 balance_rate 41 clip_quantile 42 clip_rate 43 clip_share 44 start_center
 45 start_count 46 start_bias 47 start_scale 48 model_clip_norm 49 word_bits 50 mask_density
-61 robust_groups 62 robust_quorum 63 robust_mean 64 robust_trim
+51 held_share 52 held_bound 53 patience 61 robust_groups 62 robust_quorum 63 robust_mean 64 robust_trim
 70 local_steps 71 local_rate 72 proximal 73 correction""".split()
 _TEXT = {2, 3, 4, 18, 19, 32}
 _BYTES = {20, 27}
-_WHOLE = {1, 10, 11, *range(13, 18), 21, *range(28, 32), 33, 34, 37, 38, *range(44, 47), 49, 50, *range(61, 65), 70, 73}
+_WHOLE = {1, 10, 11, *range(13, 18), 21, *range(28, 32), 33, 34, 37, 38, *range(44, 47), 49, 50, 53, *range(61, 65), 70, 73}
 
 
 def _kind(n):
@@ -34,7 +34,7 @@ ALL, DENSE_NODES = 256, 32
 
 def tail_length(p):
     return (p["load_groups"] * p["load_experts"] + (p["clip_quantile"] > 0)
-            + (p["start_scale"] > 0))
+            + 2 * (p["patience"] > 0) + (p["start_scale"] > 0))
 
 
 def steps(p):
@@ -110,6 +110,10 @@ def _ranges(p):
     yield "clip_quantile", training or not votes
     yield real("clip_rate", 0, 2 if votes else 0)
     yield real("clip_share", 0, 0.5 if votes else 0, open_low=votes)
+    held = p["patience"] > 0
+    yield whole("patience", 0, 100000 if training else 0)
+    yield real("held_share", 0, 0.5 if held else 0, open_low=held)
+    yield real("held_bound", *((1e-3, 1e6) if held else (0, 0)))
     yield "the tail", tail_length(p) < p["parameters"]
     yield "start_count", p["start_count"] == 0 or (training and end <= weights)
     yield "start_center", p["start_count"] > 0 or p["start_center"] == 0
@@ -129,7 +133,7 @@ def _ranges(p):
     yield "correction", not corrected or (
         p["optimizer"] == 1 and p["schedule"] == 1
         and p["momentum"] == p["warmup"] == p["clip_quantile"] == 0)
-    yield "robust_groups", not local or p["robust_groups"] == 0
+    yield "robust_groups", not local or p["robust_groups"] == p["patience"] == 0
     if not any(p[f"robust_{name}"] for name in ("groups", "quorum", "mean", "trim")):
         return
     n = p["robust_groups"]

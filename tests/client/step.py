@@ -43,6 +43,8 @@ class Optimizer:
         self.m = [0.0] * len(self.state)
         self.v = [0.0] * len(self.state)
         self.divisor = plan["sampling_rate"] * plan["expected_units"] * float(steps(plan))
+        self.held_divisor = plan["held_share"] * self.divisor
+        self.divisor -= self.held_divisor
         self.rounds = plan["rounds"] - (plan["start_scale"] > 0)
         self.ordinary = self.averaged = 0
         self.average = [0.0] * len(self.state)
@@ -116,7 +118,7 @@ class Optimizer:
         self.state[n:] = tail
 
     def _clip_at(self):
-        return len(self.state) - 1 - (self.p["start_scale"] > 0)
+        return len(self.state) - self.tail + self.p["load_groups"] * self.p["load_experts"]
 
     def _ratio(self):
         return math.exp(self.state[self._clip_at()]) if self.p["clip_quantile"] > 0 else 1.0
@@ -138,7 +140,22 @@ class Optimizer:
             below = 0.5 + total[at] / (2 * self.divisor * vote)
             to = now[at] - p["clip_rate"] * (clamp(below, 0, 1) - p["clip_quantile"])
             out[at] = f32(clamp(to, -math.log(1000), math.log(1000)))
+        if p["patience"] > 0:
+            at = p["load_groups"] * per + (p["clip_quantile"] > 0)
+            i = (self.ordinary - 1) % p["patience"]
+            vote = math.ldexp(self.lattice.steps(self.lattice.f), -self.lattice.f)
+            loss = 0.5 + total[at] / (2 * self.held_divisor * vote)
+            if i == 0:
+                out[at], out[at + 1] = f32(loss), now[at]
+            else:
+                out[at] = f32(now[at] + (loss - now[at]) / (i + 1))
         return out
+
+    def done(self):
+        at = len(self.state) - 2 - (self.p["start_scale"] > 0)
+        window = self.p["patience"]
+        return (window > 0 and self.ordinary >= 2 * window and self.ordinary % window == 0
+                and self.state[at] >= self.state[at + 1])
 
     def result(self):
         return [f32(a / self.averaged) for a in self.average] if self.averaged else self.state

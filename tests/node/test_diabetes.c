@@ -96,7 +96,7 @@ static void check_samples(const fm_table *t)
         wanted += n < MAX_ROWS ? n : MAX_ROWS;
     }
     CU_ASSERT_EQUAL_FATAL(fm_train_sample_init(&s, &all, 1.0, MAX_ROWS), FM_OK);
-    fm_train_sample_draw(&s, &rng);
+    fm_train_sample_draw(&s, NULL, &rng);
     CU_ASSERT_EQUAL(s.units, PATIENTS);
     CU_ASSERT_EQUAL(s.count, wanted);
     for (size_t i = 0; i < s.units; i++)
@@ -104,7 +104,7 @@ static void check_samples(const fm_table *t)
     CU_ASSERT_EQUAL(over, 0);
     fm_train_sample_fini(&s);
     CU_ASSERT_EQUAL_FATAL(fm_train_sample_init(&s, &all, RATE, MAX_ROWS), FM_OK);
-    fm_train_sample_draw(&s, &rng);
+    fm_train_sample_draw(&s, NULL, &rng);
     CU_ASSERT_DOUBLE_EQUAL((double)s.units, PATIENTS * RATE,
                            6.0 * sqrt(PATIENTS * RATE * (1.0 - RATE)));
     fm_train_sample_fini(&s);

@@ -145,6 +145,55 @@ static void the_clip_norm_converges_to_the_quantile(void)
     }
 }
 
+/* ---- units held out ---- */
+
+/* Windows of 3 steps; 4 votes of 0.5 are all wrong when they are 2. */
+static void a_window_whose_loss_has_not_fallen_is_the_last(void)
+{
+    const float losses[] = { 0.9f, 0.6f, 0.6f, 0.5f, 0.5f, 0.5f, 0.6f, 0.3f, 0.6f };
+    fm_optimizer_spec s = spec_of();
+    float sum[N + 2] = { 0 }, first[N + 2] = { 1.0f, 2.0f, 3.0f };
+    fm_optimizer *o = NULL;
+
+    s.patience = 3;
+    s.held_divisor = 4.0;
+    s.held_vote = 0.5;
+    CU_ASSERT_EQUAL_FATAL(fm_optimizer_new(&s, first, N + 2, &o), FM_OK);
+    CU_ASSERT_EQUAL(o->tail, 2 * EXPERTS + 3);
+    CU_ASSERT_TRUE(isnan(fm_optimizer_held_loss(o)));
+    for (size_t t = 0; t < 9; t++) {
+        CU_ASSERT_FALSE(fm_optimizer_is_done(o));
+        sum[N] = (2.0f * losses[t] - 1.0f) * 4.0f * 0.5f;
+        sum[N + 1] = 1e6f; /* noise, which nobody reads */
+        CU_ASSERT_EQUAL(fm_optimizer_step(o, sum, N + 2), FM_OK);
+        if (t % 3 == 0)
+            CU_ASSERT_DOUBLE_EQUAL(fm_optimizer_held_loss(o), (double)losses[t], 1e-6);
+    }
+    CU_ASSERT_DOUBLE_EQUAL(fm_optimizer_held_loss(o), 0.5, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL((double)o->weights[N + 1], 0.5, 1e-6);
+    /* 0.7, then 0.5, then 0.5 (to a rounding, which is made sure of here). */
+    o->weights[N] = o->weights[N + 1];
+    CU_ASSERT_TRUE(fm_optimizer_is_done(o));
+    o->weights[N] = nextafterf(o->weights[N + 1], 0.0f);
+    CU_ASSERT_FALSE(fm_optimizer_is_done(o));
+    fm_optimizer_free(&o);
+}
+
+static void what_is_held_out_needs_votes(void)
+{
+    fm_optimizer_spec s = spec_of();
+    float first[N + 2] = { 0 };
+    fm_optimizer *o = NULL;
+
+    s.patience = 3;
+    s.held_divisor = 4.0;
+    CU_ASSERT_EQUAL(fm_optimizer_new(&s, first, N + 2, &o), FM_EINVAL);
+    s.held_vote = 0.5;
+    s.held_divisor = 0.0;
+    CU_ASSERT_EQUAL(fm_optimizer_new(&s, first, N + 2, &o), FM_EINVAL);
+    CU_ASSERT_PTR_NULL(o);
+}
+
 static void a_tail_without_room_is_refused(void)
 {
     const float first[N] = { 0 };
@@ -179,6 +228,9 @@ static const fm_test tests[] = {
     { "the clip norm follows the votes", the_clip_norm_follows_the_votes },
     { "the clip norm stays within its range", the_clip_norm_stays_within_its_range },
     { "the clip norm converges to the quantile", the_clip_norm_converges_to_the_quantile },
+    { "a window whose loss has not fallen is the last",
+      a_window_whose_loss_has_not_fallen_is_the_last },
+    { "what is held out needs votes", what_is_held_out_needs_votes },
     { "a tail without room is refused", a_tail_without_room_is_refused },
     { "a step out of range moves no tail", a_step_out_of_range_moves_no_tail },
 };

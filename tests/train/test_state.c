@@ -92,7 +92,7 @@ static void of_a_long_unit_any_rows_are_taken(void)
     all = fm_train_units_of_table(&r.table);
     need(fm_train_sample_init(&s, &all, 1.0, ROWS) == FM_OK, "a sample");
     for (size_t k = 0; k < DRAWS; k++) {
-        fm_train_sample_draw(&s, &rng);
+        fm_train_sample_draw(&s, NULL, &rng);
         CU_ASSERT_EQUAL_FATAL(s.units, r.table.units);
         for (size_t u = 0, at = 0; u < s.units; at = s.ends[u++]) {
             const size_t n = r.table.unit_start[u + 1] - r.table.unit_start[u];

@@ -245,6 +245,7 @@ static void forget(void *of)
         fm_lesson_forget(o->lesson);
     wipe(o->tokens, o->batch * sizeof *o->tokens);
     wipe(o->ends, o->batch * sizeof *o->ends);
+    wipe(o->losses, o->batch * sizeof *o->losses);
     wipe(o->whole, o->whole_length * sizeof *o->whole);
 }
 
@@ -257,6 +258,7 @@ static void close_object(void *of)
     fm_lesson_free(&o->lesson);
     free(o->tokens);
     free(o->ends);
+    free(o->losses);
     free(o->whole);
     free(o);
 }
@@ -273,6 +275,7 @@ static fm_status open_object(const fm_learner *l, void *first, size_t batch, voi
     o->whole_length = trains_all(l->decoder) ? fm_decoder_get_layout(l->decoder)->parameters : 0;
     if ((st = fm_alloc(batch, sizeof *o->tokens, (void **)&o->tokens)) != FM_OK ||
         (st = fm_alloc(batch, sizeof *o->ends, (void **)&o->ends)) != FM_OK ||
+        (st = fm_alloc(batch, sizeof *o->losses, (void **)&o->losses)) != FM_OK ||
         (o->whole_length &&
          (st = fm_alloc(o->whole_length, sizeof *o->whole, (void **)&o->whole)) != FM_OK) ||
         (st = fm_decoder_new_worker(l->decoder, batch, &o->d)) != FM_OK ||
@@ -295,14 +298,11 @@ static fm_status set(const fm_learner *l, void *first, const fm_train_tail *tail
     return fm_learner_decoder_set(l, state, n - tail_length);
 }
 
-static fm_status backward(const fm_learner *l, void *of, const uint32_t *rows, size_t count)
+/* The batch of some sequences. */
+static fm_status gather(const fm_corpus *c, fm_train_texts *o, const uint32_t *rows, size_t count,
+                        fm_decoder_batch *out)
 {
-    const fm_corpus *c = l->corpus;
-    fm_train_texts *o = of;
-    const fm_decoder_batch b = { .tokens = o->tokens, .ends = o->ends, .sequences = count };
-    fm_decoder_soft soft;
     size_t at = 0;
-    fm_status st;
 
     for (size_t i = 0; i < count; i++) {
         const size_t n = tokens_of(c, rows[i]);
@@ -313,11 +313,39 @@ static fm_status backward(const fm_learner *l, void *of, const uint32_t *rows, s
         at += n;
         o->ends[i] = (uint32_t)at;
     }
+    *out = (fm_decoder_batch){ .tokens = o->tokens, .ends = o->ends, .sequences = count };
+    return FM_OK;
+}
+
+static fm_status backward(const fm_learner *l, void *of, const uint32_t *rows, size_t count)
+{
+    fm_train_texts *o = of;
+    fm_decoder_batch b;
+    fm_decoder_soft soft;
+    fm_status st;
+
+    if ((st = gather(l->corpus, o, rows, count, &b)) != FM_OK)
+        return st;
     if (!o->lesson)
         return fm_decoder_backward(o->d, &b, NULL);
     if ((st = fm_lesson_take(o->lesson, rows, &b, &soft)) != FM_OK)
         return st;
     return fm_decoder_backward_soft(o->d, &b, &soft, NULL);
+}
+
+static fm_status losses(const fm_learner *l, void *of, const uint32_t *rows, size_t count,
+                        float *out)
+{
+    fm_train_texts *o = of;
+    fm_decoder_batch b;
+    fm_status st;
+
+    if ((st = gather(l->corpus, o, rows, count, &b)) != FM_OK ||
+        (st = fm_decoder_losses(o->d, &b, o->losses)) != FM_OK)
+        return st;
+    for (size_t i = 0; i < count; i++)
+        out[i] = (float)o->losses[i];
+    return FM_OK;
 }
 
 static void squares(void *of, const uint32_t *ends, size_t units, double *out)
@@ -354,6 +382,7 @@ static const fm_learner_ops ops = { .describe = describe,
                                     .forget = forget,
                                     .set = set,
                                     .backward = backward,
+                                    .losses = losses,
                                     .squares = squares,
                                     .add_units = add_units,
                                     .gradient = gradient };

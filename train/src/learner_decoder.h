@@ -11,6 +11,7 @@ typedef struct {
     size_t batch;      /* tokens */
     uint32_t *tokens;  /* [batch] */
     uint32_t *ends;    /* [batch] of sequences, in tokens */
+    double *losses;    /* [batch] of sequences */
     float *whole;      /* [whole_length] where all weights are trained: one unit's gradient over the
                      flat vector */
     size_t whole_length;

@@ -166,6 +166,12 @@ static fm_status backward(const fm_learner *l, void *object, const uint32_t *row
     return st != FM_OK ? st : fm_tabular_backward(o->model, o->x, o->y, o->order, count, NULL);
 }
 
+static fm_status losses(const fm_learner *l, void *object, const uint32_t *rows, size_t count,
+                        float *out)
+{
+    return fm_tabular_backward(object, l->table->x, l->table->y, rows, count, out);
+}
+
 static void squares(void *object, const uint32_t *ends, size_t units, double *out)
 {
     const fm_train_records *o = object;
@@ -249,6 +255,7 @@ static const fm_learner_ops ops = { .describe = describe,
                                     .forget = forget,
                                     .set = set,
                                     .backward = backward,
+                                    .losses = losses,
                                     .squares = squares,
                                     .add_units = add_units,
                                     .gradient = gradient,

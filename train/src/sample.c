@@ -1,5 +1,6 @@
 #include "fedmoe/train/sample.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include <sodium.h>
@@ -34,7 +35,7 @@ void fm_train_sample_forget(fm_train_sample *s)
         sodium_memzero(s->rows, s->count * sizeof *s->rows);
     if (s->ends)
         sodium_memzero(s->ends, s->units * sizeof *s->ends);
-    s->units = s->count = 0;
+    s->units = s->trained = s->count = 0;
 }
 
 void fm_train_sample_fini(fm_train_sample *s)
@@ -82,11 +83,40 @@ static void take_rows(fm_train_sample *s, fm_rng *rng)
     }
 }
 
-void fm_train_sample_draw(fm_train_sample *s, fm_rng *rng)
+static bool is_held(const fm_train_held *held, uint32_t unit)
+{
+    uint64_t coin = 0;
+
+    _Static_assert(sizeof held->seed == crypto_shorthash_KEYBYTES &&
+                       sizeof coin == crypto_shorthash_BYTES,
+                   "a coin is a short hash");
+    (void)crypto_shorthash((unsigned char *)&coin, (const unsigned char *)&unit, sizeof unit,
+                           held->seed);
+    return ldexp((double)(coin >> 11), -53) < held->share;
+}
+
+/* Those that are held out go behind the others. @return how many others. */
+static size_t put_apart(const fm_train_held *held, uint32_t *drawn, size_t n)
+{
+    size_t trained = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t unit = drawn[i];
+
+        if (is_held(held, unit))
+            continue;
+        drawn[i] = drawn[trained];
+        drawn[trained++] = unit;
+    }
+    return trained;
+}
+
+void fm_train_sample_draw(fm_train_sample *s, const fm_train_held *held, fm_rng *rng)
 {
     uint32_t *drawn = s->ends ? s->ends : s->rows;
 
     s->units = s->count = fm_dp_sample_units(s->rate, s->all.units, rng, drawn);
+    s->trained = held && held->share > 0.0 ? put_apart(held, drawn, s->units) : s->units;
     if (s->ends)
         take_rows(s, rng);
 }

@@ -35,7 +35,7 @@ fm_status fm_train_state_set(fm_tabular *m, const fm_train_tail *t, const float 
 
 double fm_train_clip_norm(const fm_train_tail *t, double clip_norm, const float *state, size_t n)
 {
-    const size_t behind = t->start ? 1 : 0; /* the phase */
+    const size_t behind = (t->held ? 2u : 0u) + (t->start ? 1u : 0u);
 
     return t->clip_norm && n > behind ? clip_norm * exp((double)state[n - 1 - behind]) : clip_norm;
 }

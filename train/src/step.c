@@ -67,6 +67,8 @@ static fm_status make_worker(const fm_train_step *s, fm_train_worker *w)
         (st = take(s->batch_units, sizeof *w->lengths, &w->lengths)) != FM_OK ||
         (st = take(s->batch_units, sizeof *w->clipped, &w->clipped)) != FM_OK ||
         (st = take(biases, sizeof *w->loads, &w->loads)) != FM_OK ||
+        (s->tail.held &&
+         (st = take(s->facts.batch, sizeof *w->row_losses, &w->row_losses)) != FM_OK) ||
         (s->tail.start && (st = take(s->facts.means + 1, sizeof *w->means, &w->means)) != FM_OK))
         return st;
     return s->lattice.encoding == FM_DP_FAST ? FM_OK
@@ -87,6 +89,7 @@ static void wipe_worker(const fm_train_step *s, fm_train_worker *w)
     wipe(w->clipped, s->batch_units, sizeof *w->clipped);
     wipe(w->loads, s->tail.load_groups * s->tail.load_experts, sizeof *w->loads);
     wipe(w->gradient, s->length, sizeof *w->gradient);
+    wipe(w->row_losses, s->facts.batch, sizeof *w->row_losses);
     wipe(w->means, s->facts.means + 1, sizeof *w->means);
     if (w->model)
         s->learner.ops->forget(w->model);
@@ -104,6 +107,7 @@ static void free_worker(const fm_train_step *s, fm_train_worker *w)
     free(w->clipped);
     free(w->loads);
     free(w->gradient);
+    free(w->row_losses);
     free(w->means);
 }
 
@@ -114,6 +118,10 @@ static fm_status check_spec(const fm_train_step_spec *spec)
     if (!spec || !spec->learner.ops || !spec->lattice || spec->unit_rows < 1 ||
         !(spec->sampling_rate > 0.0 && spec->sampling_rate <= 1.0))
         return fm_fail(FM_EINVAL, "step: an argument is missing or out of range");
+    if (spec->tail.held && !(spec->held_share > 0.0 && spec->held_share <= 0.5 &&
+                             spec->held_bound > 0.0 && isfinite(spec->held_bound)))
+        return fm_fail(FM_EINVAL, "step: what is held out is a share of at most a half, and its "
+                                  "largest loss above 0");
     return FM_OK;
 }
 
@@ -164,6 +172,8 @@ fm_status fm_train_step_new(const fm_train_step_spec *spec, fm_train_step **out)
     s->learner = spec->learner;
     s->lattice = *spec->lattice;
     s->tail = spec->tail;
+    s->held.share = spec->tail.held ? spec->held_share : 0.0;
+    s->held_bound = spec->held_bound;
     if ((st = describe(s, spec)) != FM_OK ||
         (st = fm_dp_parts_make(&s->lattice, spec->load_share, spec->clip_share, &s->parts)) !=
             FM_OK ||
@@ -191,10 +201,17 @@ void fm_train_step_free(fm_train_step **sp)
     fm_threads_free(&s->threads);
     fm_train_sample_fini(&s->sample);
     wipe(s->batches, s->batch_room + 1, sizeof *s->batches);
+    wipe(&s->held, 1, sizeof s->held);
     free(s->workers);
     free(s->batches);
     free(s);
     *sp = NULL;
+}
+
+void fm_train_step_hold_out(fm_train_step *s, const uint8_t seed[16])
+{
+    memcpy(s->held.seed, seed, sizeof s->held.seed);
+    s->coins = true;
 }
 
 size_t fm_train_step_length(const fm_train_step *s)
@@ -225,25 +242,27 @@ static size_t unit_cost(const fm_train_step *s, size_t u)
     return cost_of(s, fm_train_unit_start(&s->sample, u), fm_train_unit_start(&s->sample, u + 1));
 }
 
-/* So that every thread has some, units are never divided, and no batch is too long. */
+/* So that every thread has some, units are never divided, no batch is too long, and none is of both
+ * those trained on and those held out. */
 static void cut_batches(fm_train_step *s)
 {
     const fm_train_sample *d = &s->sample;
     const size_t threads = fm_threads_count(s->threads), least = least_cost(&s->facts);
+    const size_t all = s->statistics ? d->trained : d->units; /* held out: no part in statistics */
     size_t most = (cost_of(s, 0, d->count) + threads - 1) / threads;
 
     most = most < least ? least : most;
     most = most > s->facts.batch ? s->facts.batch : most;
     s->batch_count = 0;
-    for (size_t u = 0; u < d->units; s->batch_count++) {
-        const size_t first = u;
+    for (size_t u = 0; u < all; s->batch_count++) {
+        const size_t first = u, end = u < d->trained ? d->trained : all;
         size_t cost = unit_cost(s, u);
 
         s->batches[s->batch_count] = (uint32_t)u++;
-        while (u < d->units && u - first < s->batch_units && cost + unit_cost(s, u) <= most)
+        while (u < end && u - first < s->batch_units && cost + unit_cost(s, u) <= most)
             cost += unit_cost(s, u++);
     }
-    s->batches[s->batch_count] = (uint32_t)d->units;
+    s->batches[s->batch_count] = (uint32_t)all;
 }
 
 static fm_status sum_batch(const fm_train_step *s, fm_train_worker *w, size_t number)
@@ -257,6 +276,8 @@ static fm_status sum_batch(const fm_train_step *s, fm_train_worker *w, size_t nu
 
     for (size_t u = 0; ends && u < units; u++)
         w->ends[u] = (uint32_t)(d->ends[first + u] - from);
+    if (first >= d->trained)
+        return fm_train_add_held(s, w, d->rows + from, rows, ends, units);
     if (s->statistics)
         return fm_train_add_statistics(s, w, d->rows + from, ends, units);
     if ((st = s->learner.ops->backward(&s->learner, w->model, d->rows + from, rows)) != FM_OK)
@@ -295,6 +316,14 @@ static fm_status set_state(fm_train_step *s, const float *state)
     return s->learner.ops->set(&s->learner, s->workers->model, &s->tail, state, s->length);
 }
 
+/* The coins of the whole training, when nobody has set them. */
+static void toss(fm_train_step *s, fm_rng *rng)
+{
+    if (s->held.share > 0.0 && !s->coins)
+        rng->fill(rng->state, s->held.seed, sizeof s->held.seed);
+    s->coins = true;
+}
+
 static fm_status forget_worker(void *ctx, unsigned thread, size_t number)
 {
     fm_train_step *s = ctx;
@@ -324,7 +353,8 @@ fm_status fm_train_step_run(fm_train_step *s, const fm_train_step_input *in, fm_
     if ((st = set_state(s, in->state)) != FM_OK)
         return st;
     s->in = in;
-    fm_train_sample_draw(&s->sample, in->rng);
+    toss(s, in->rng);
+    fm_train_sample_draw(&s->sample, &s->held, in->rng);
     cut_batches(s);
     st = fm_threads_run(s->threads, s->batch_count, run_batch, s);
     for (unsigned i = 1; st == FM_OK && i < threads; i++)

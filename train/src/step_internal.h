@@ -17,6 +17,7 @@ typedef struct {
     bool *clipped;     /* [batch_units] */
     float *loads;      /* [biases] of one unit */
     float *gradient;   /* [length] of one unit; NULL in FAST */
+    float *row_losses; /* [batch rows] of units held out; NULL without */
     float *means;      /* [means + 1] of one unit, then of its labels; NULL without a start */
 } fm_train_worker;
 
@@ -27,6 +28,9 @@ struct fm_train_step {
     fm_dp_parts parts;
     fm_train_tail tail;
     fm_train_sample sample;
+    fm_train_held held; /* share 0: nobody is */
+    double held_bound;
+    bool coins; /* the seed is set */
     size_t weights, length; /* the model's parameters; and the tail */
     size_t batch_units;     /* most units of a batch */
     uint32_t *batches;      /* [batch_room] first unit of each batch, and where the last one ends */
@@ -49,6 +53,11 @@ static inline size_t fm_train_unit_start(const fm_train_sample *s, size_t u)
  *  @param ends [units], or NULL when each row is a unit. */
 FM_NODISCARD fm_status fm_train_add_batch(const fm_train_step *s, fm_train_worker *w,
                                           const uint32_t *ends, size_t units);
+
+/** A batch of units that are held out: forward, and each one's vote on its loss. */
+FM_NODISCARD fm_status fm_train_add_held(const fm_train_step *s, fm_train_worker *w,
+                                         const uint32_t *rows, size_t count, const uint32_t *ends,
+                                         size_t units);
 
 /** The same for the statistics round: no model, but the table's rows. */
 FM_NODISCARD fm_status fm_train_add_statistics(const fm_train_step *s, fm_train_worker *w,

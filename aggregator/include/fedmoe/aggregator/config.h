@@ -22,8 +22,10 @@
  *   training: {rounds: 40, optimizer: adam, learning_rate: 0.05, momentum: 0.9, beta2: 0.999,
  *              adam_epsilon: 1.0e-3, averaging: 0.5, schedule: cosine, warmup: 0.1,
  *              final_rate: 0.1,
- *              balance: {share: 0.1, rate: 0.02}}      # each key, and all of it: by
+ *              balance: {share: 0.1, rate: 0.02},      # each key, and all of it: by
  *                                                      # optim/defaults.h
+ *              early_stop: {held_out: 0.1, patience: 10}}  # not unless it is asked for; or
+ *                                                      # largest_loss, too
  *              # and in `training` local_steps: 4, local_rate: 2, proximal: 0.01,
  *              # correction: scaffold                  # default: one step a round
  *   robust: {groups: 5, mean: median}    # default: none, one sum of all. Or mean: trimmed, trim: 1;

@@ -61,6 +61,10 @@ FM_NODISCARD fm_status fm_journal_read_rounds(const char *path, const char *fede
 FM_NODISCARD fm_status fm_journal_released_commit(fm_journal *j, uint64_t round, bool *found,
                                                   fm_hash *digest);
 
+/** The plan's secret, random and the same ever after: by which records are held out. A backup takes
+ *  it along; without one there is another, and records that were trained on may judge. */
+FM_NODISCARD fm_status fm_journal_secret(fm_journal *j, uint8_t out[16]);
+
 /** FM_EREPLAY unless round > every round used before. */
 FM_NODISCARD fm_status fm_journal_use(fm_journal *j, uint64_t round);
 /** Its update is about to leave: a line for who asks what left. Not synced; it guards nothing. */

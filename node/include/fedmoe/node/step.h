@@ -26,6 +26,8 @@ FM_NODISCARD fm_status fm_node_step_new(const fm_plan *plan, const fm_table *tab
 FM_NODISCARD fm_status fm_node_step_new_texts(const fm_plan *plan, fm_decoder *d,
                                               const fm_corpus *corpus, unsigned threads,
                                               fm_node_step **out);
+/** As fm_train_step_hold_out. */
+void fm_node_step_hold_out(fm_node_step *s, const uint8_t seed[16]);
 void fm_node_step_free(fm_node_step **s);
 
 typedef struct {

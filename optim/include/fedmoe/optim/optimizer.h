@@ -3,12 +3,14 @@
  * the same bits, also with a stop and a start from a checkpoint between them.
  *
  * The vector is the model's weights and then its tail: load biases of experts, and the logarithm of
- * the clip norm in use over the one that the lattice is made for, and the phase. What a step knows is the decoded
+ * the clip norm in use over the one that the lattice is made for, and the loss of the units that are
+ * held out, and the phase. What a step knows is the decoded
  * noised sum and public constants: all of it is post-processing.
  */
 #ifndef FEDMOE_OPTIM_OPTIMIZER_H
 #define FEDMOE_OPTIM_OPTIMIZER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,6 +49,11 @@ typedef struct {
     double clip_quantile; /* 0: the clip norm is fixed, and has no place in the vector */
     double clip_rate;
     double clip_vote; /* what a unit adds, with its sign: clip_share * clip_norm, > 0 */
+
+    /* The loss of units that no gradient is taken of (train/step.h): two places in the vector. */
+    uint64_t patience;   /* ordinary steps of a window; 0: no unit is held out */
+    double held_divisor; /* units that are expected to vote in a step, > 0 */
+    double held_vote;    /* what a unit of the largest loss adds, and of none takes away, > 0 */
 
     size_t start_center,
         start_count; /* which weights center the features: no gradient moves them */
@@ -92,6 +99,16 @@ void fm_optimizer_free(fm_optimizer **o);
  *  linear: rate (f + (1 - f)(1 - x)); cosine: rate (f + (1 - f)(1 + cos(pi x)) / 2). */
 double fm_optimizer_rate(const fm_optimizer_spec *spec, uint64_t t);
 
+/**
+ * Whether to stop early: a window of `patience` ordinary steps has just ended, and the mean loss of
+ * the units held out was not below that of the window before. A function of the state and of
+ * the number of steps: the same after a crash.
+ */
+bool fm_optimizer_is_done(const fm_optimizer *o);
+/** The mean loss held out in the window under way, as a share of the largest that counts; NaN: no
+ *  unit is held out, or no step of the window has been made. */
+double fm_optimizer_held_loss(const fm_optimizer *o);
+
 /** The clip norm in use over clip_norm: 1 when it is fixed.
  *  @param state  float32[n]: the optimizer's weights, or its result. */
 double fm_optimizer_clip_ratio(const fm_optimizer *o, const float *state);
@@ -116,6 +133,10 @@ double fm_optimizer_clip_ratio(const fm_optimizer *o, const float *state);
  *                           kept within +-FM_OPTIM_CLIP_RANGE
  *
  * Where noise is far above the loads the biases move at random by at most balance_rate a step.
+ *
+ *   loss held out            l = 1/2 + votes / (2 held_divisor held_vote), of the largest that counts.
+ *                           The two places hold the mean of l over the steps of the window under way,
+ *                           and that of the window before it (0: there was none).
  *
  * With start_scale > 0 the vector's last value is the phase, and F = start_count. A step in phase 0 reads, with
  * c = sqrt(2) / (start_norm divisor), the mean of the features m = c sum[center ...], and the share

@@ -116,6 +116,12 @@ typedef struct {
     uint32_t word_bits;    /* 16, 24 or 32: of a word of an update; dp says which of them serve */
     uint32_t mask_density; /* 1..256: of 256 pairs so many share a mask, by chance; 256 up to
                               FM_PLAN_DENSE_NODES max_nodes. dp says how many are enough */
+    /* Units that only judge the model (docs/privacy.md, section 2), and two more words of the tail,
+     * before the phase: the mean of their loss in the window of `patience` rounds under way, and in
+     * the one before. Training ends when a window has ended whose loss is not below. */
+    double held_share; /* (0, 0.5] of the units; 0: none, and all three are 0 */
+    double held_bound; /* largest loss that counts, [1e-3, 1e6], in the loss's own unit */
+    uint32_t patience; /* rounds of a window, 1..FM_MAX_ROUNDS */
     /* Secure sums by groups, drawn anew in each round (groups.h), and a robust mean over them: docs/privacy.md,
      * section 9. All four 0: one sum of all. */
     uint32_t robust_groups; /* 3..FM_MAX_GROUPS; training, with a mask_density of 256 */
@@ -172,7 +178,7 @@ static inline size_t fm_plan_update_bytes(const fm_plan *p)
 static inline uint32_t fm_plan_tail(const fm_plan *p)
 {
     return p->load_groups * p->load_experts + (p->clip_quantile > 0.0 ? 1u : 0u) +
-           (p->start_scale > 0.0 ? 1u : 0u);
+           (p->patience > 0 ? 2u : 0u) + (p->start_scale > 0.0 ? 1u : 0u);
 }
 /** Sums that a round is read as: 1 without groups. */
 static inline uint32_t fm_plan_groups(const fm_plan *p)

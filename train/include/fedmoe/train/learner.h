@@ -85,6 +85,9 @@ struct fm_learner_ops {
     fm_status (*set)(const fm_learner *l, void *first, const fm_train_tail *tail,
                      const float *state, size_t n);
     fm_status (*backward)(const fm_learner *l, void *object, const uint32_t *rows, size_t count);
+    /* Each row's loss, float32[count], as it is trained but for a teacher's part. */
+    fm_status (*losses)(const fm_learner *l, void *object, const uint32_t *rows, size_t count,
+                        float *out);
     /* Of the last batch, as fm_tabular_unit_squares and fm_tabular_add_units. */
     void (*squares)(void *object, const uint32_t *ends, size_t units, double *out);
     fm_status (*add_units)(void *object, const uint32_t *ends, size_t units, const double *factors,

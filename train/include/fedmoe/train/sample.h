@@ -5,7 +5,15 @@
 #include "fedmoe/base/random.h"
 #include "fedmoe/train/units.h"
 
-/** The rows of a sample, unit by unit, those of a unit in the file's order. */
+/** Which units are never trained on, but judge the model: each by a coin of its own, the same in
+ *  every sample of one seed. */
+typedef struct {
+    double share;     /* [0, 0.5] of the units, expected */
+    uint8_t seed[16]; /* of the coins: secret, random, and independent of the data */
+} fm_train_held;
+
+/** The rows of a sample, unit by unit, those of a unit in the file's order; the units that are held
+ *  out last. */
 typedef struct {
     fm_train_units all; /* borrowed */
     double rate;
@@ -14,6 +22,7 @@ typedef struct {
     size_t count;
     uint32_t *ends; /* [units] where in rows each unit ends, owned; NULL when each row is a unit */
     size_t units;   /* sampled */
+    size_t trained; /* the first of them: the others are held out */
 } fm_train_sample;
 
 /** @param rate in (0, 1]; @param unit_rows at least 1. FM_ENOMEM. */
@@ -23,8 +32,9 @@ FM_NODISCARD fm_status fm_train_sample_init(fm_train_sample *s, const fm_train_u
  * A fresh sample: each unit alone with probability floor(rate 2^53) / 2^53; of a unit with more
  * than unit_rows rows so many, all choices equally likely, drawn anew each time. What is drawn for
  * one unit depends on no other unit's rows. Never allocates.
+ * @param held  NULL: nobody is held out.
  */
-void fm_train_sample_draw(fm_train_sample *s, fm_rng *rng);
+void fm_train_sample_draw(fm_train_sample *s, const fm_train_held *held, fm_rng *rng);
 /** Wipes who takes part: there is no sample until the next draw. */
 void fm_train_sample_forget(fm_train_sample *s);
 /** Wipes and frees; NULL-safe, and safe on a zeroed sample. */

@@ -7,6 +7,11 @@
  * center and bias each unit adds the means of its rows' features and labels, times the clip norm over
  * sqrt(2): no longer than the clip norm, to which the features are shortened. All other places get 0.
  *
+ * Units that are held out (fm_train_step_hold_out) add nothing of a gradient, nor to the statistics
+ * round; each votes with all of its bound on how large its loss is. So the loss of records that the
+ * model was not trained on is known as any other coordinate, at no cost in privacy: a unit does one or the
+ * other, and whether it does is a coin of its own (docs/privacy.md, section 2).
+ *
  * Several threads share the work; the sum is the same, to the bit, for any number of them.
  */
 #ifndef FEDMOE_TRAIN_STEP_H
@@ -25,6 +30,8 @@ typedef struct {
     size_t unit_rows; /* most rows of one unit that count, >= 1 */
     fm_train_tail tail;
     double load_share, clip_share; /* of the sensitivity, as in dp/encode.h's parts */
+    double held_share, held_bound; /* with tail.held: of the units, (0, 0.5]; and the largest loss
+                                      that counts, > 0, in the loss's own unit */
     unsigned threads;              /* 0: the default */
 } fm_train_step_spec;
 
@@ -37,6 +44,10 @@ typedef struct fm_train_step fm_train_step;
  */
 FM_NODISCARD fm_status fm_train_step_new(const fm_train_step_spec *spec, fm_train_step **out);
 void fm_train_step_free(fm_train_step **s); /* wipes */
+
+/** The seed of the coins by which units are held out: secret, random, independent of the data, and the
+ *  same for all of a training. Without it the first run draws one. */
+void fm_train_step_hold_out(fm_train_step *s, const uint8_t seed[16]);
 
 /** Values of the state vector, and coordinates of the sum: the model's parameters and the tail. */
 size_t fm_train_step_length(const fm_train_step *s);

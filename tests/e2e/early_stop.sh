@@ -1,0 +1,49 @@
+# Training ends when records that it never saw say that it gains nothing more; the rest is not spent.
+. "$(dirname "$0")/lib.sh"
+rounds=40
+setup --rounds $rounds --epsilon 100
+for name in $HOSPITALS; do sed -i 's/^  epsilon: .*/  epsilon: 1000/' "$RUN/$name/node.yaml"; done
+cp "$RUN/federation.yaml" "$RUN/plain.yaml"
+
+# plan PATIENCE RATE: so many rounds to a window, and how far a round moves the model.
+plan() {
+    sed -e "s/^training:/training:\n  early_stop: {held_out: 0.3, patience: $1}/" \
+        -e "s/^  learning_rate: .*/  learning_rate: $2/" "$RUN/plain.yaml" >"$RUN/federation.yaml"
+    replan
+    for name in $HOSPITALS; do rm -f "$RUN/$name/model.safetensors"; done
+}
+finished() { "$BIN/fedmoe-aggregator" status --directory "$RUN/aggregator" --json | sed -n 's/.*"round": *\([0-9]*\).*/\1/p' | head -1; }
+
+check "patience beyond half of the rounds" refused "$WORK/x" "early_stop compares two windows" \
+    bash -c 'sed "s/^training:/training:\n  early_stop: {patience: 20}/" "$1/plain.yaml" >"$1/federation.yaml" &&
+        "$2" init --directory "$1/other" --config "$1/federation.yaml" --identity "$1/aggregator-identity"' \
+    _ "$RUN" "$BIN/fedmoe-aggregator"
+
+# A model that cannot move learns nothing: noise decides after each window, by a coin.
+plan 2 1.0e-9
+check "the plan says when it ends" says "$WORK/init.txt" "held out, has not fallen for 2 rounds"
+start_all
+for name in $HOSPITALS; do check "$name ends well" wait_end "$name" 60; done
+wait_end aggregator 60
+seen=$(finished)
+check "before all rounds are run ($seen)" [ "$seen" -ge 4 -a "$seen" -lt $rounds ]
+check "at the end of a window" [ $((seen % 2)) = 0 -o $((seen % 2)) = 1 ]
+check "there is a result" [ -s "$RUN/aggregator/result.safetensors" ]
+header() { head -c 20000 "$1" | tr -c '[:print:]' ' '; }
+check "without the loss in it" eval '! says <(header "$RUN/aggregator/result.safetensors") "held_out" 2>/dev/null'
+check "that opens" "$BIN/fedmoe-model" inspect "$RUN/aggregator/result.safetensors"
+check "a node knows of it" says <("$BIN/fedmoe-node" plan --config "$RUN/northgate/node.yaml" | tr '\n' ' ' | tr -s ' ') \
+    "never trained on: each of them adds only how far the model is wrong"
+check "only finished rounds are charged" [ "$(sqlite3 "$RUN/northgate/ledger.db" \
+    "SELECT count(*) FROM sqlite_master" >/dev/null && "$BIN/fedmoe-node" status --config "$RUN/northgate/node.yaml" --json |
+    sed -n 's/.*"round": *\([0-9]*\).*/\1/p' | head -1)" = "$seen" ]
+check "the journal has the key of the coins" [ "$(sqlite3 "$RUN/northgate/state.db" \
+    'SELECT length(secret) FROM secrets')" = 16 ]
+check "the run is verified" "$BIN/fedmoe-node" verify --config "$RUN/northgate/node.yaml"
+
+# Stopped stays stopped.
+start_all
+for name in $HOSPITALS; do check "again: $name has the result" wait_end "$name" 60; done
+wait_end aggregator 60
+check "and nothing was added" [ "$(finished)" = "$seen" ]
+finish
