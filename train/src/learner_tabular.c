@@ -153,23 +153,23 @@ static fm_status set(const fm_learner *l, void *first, const fm_train_tail *tail
     return fm_train_state_set(o->model, tail, state, n);
 }
 
-static fm_status backward(const fm_learner *l, void *object, const uint32_t *rows, size_t count)
+static fm_status losses(const fm_learner *l, void *object, const uint32_t *rows, size_t count,
+                        float *out)
 {
     fm_train_records *o = object;
     fm_status st;
 
     if (!o->reader)
-        return fm_tabular_backward(o->model, l->table->x, l->table->y, rows, count, NULL);
+        return fm_tabular_backward(o->model, l->table->x, l->table->y, rows, count, out);
     if (count > o->batch)
         return fm_fail(FM_EINVAL, "learner: a batch of %zu records does not fit", count);
     st = fm_table_reader_take(o->reader, rows, count, o->x, o->y);
-    return st != FM_OK ? st : fm_tabular_backward(o->model, o->x, o->y, o->order, count, NULL);
+    return st != FM_OK ? st : fm_tabular_backward(o->model, o->x, o->y, o->order, count, out);
 }
 
-static fm_status losses(const fm_learner *l, void *object, const uint32_t *rows, size_t count,
-                        float *out)
+static fm_status backward(const fm_learner *l, void *object, const uint32_t *rows, size_t count)
 {
-    return fm_tabular_backward(object, l->table->x, l->table->y, rows, count, out);
+    return losses(l, object, rows, count, NULL);
 }
 
 static void squares(void *object, const uint32_t *ends, size_t units, double *out)
