@@ -8,9 +8,9 @@ extern const fm_test_suite fm_suite_dp_accountant, fm_suite_dp_accountant_vector
     fm_suite_dp_noise, fm_suite_dp_noise_exact, fm_suite_dp_noise_seed, fm_suite_dp_pld,
     fm_suite_dp_program, fm_suite_dp_query, fm_suite_dp_query_noise, fm_suite_dp_rounding,
     fm_suite_dp_shares, fm_suite_dp_sum, fm_suite_dp_surplus, fm_suite_dp_uniform,
-    fm_suite_dp_tradeoff, fm_suite_dp_width, fm_suite_dp_mask_groups,
+    fm_suite_dp_tradeoff, fm_suite_dp_width, fm_suite_dp_mask_groups;
 
-    int main(int argc, char **argv)
+int main(int argc, char **argv)
 {
     const fm_test_suite suites[] = {
         fm_suite_dp_accountant,

@@ -76,7 +76,9 @@ void rig_open(rig *r, size_t rows, size_t unit, fm_dp_encoding encoding, bool ta
                                     .sampling_rate = 1.0,
                                     .unit_rows = unit };
     if (tail) {
-        r->spec.tail = (fm_train_tail){ RIG_BLOCKS, RIG_EXPERTS, true, false };
+        r->spec.tail = (fm_train_tail){ .load_groups = RIG_BLOCKS,
+                                        .load_experts = RIG_EXPERTS,
+                                        .clip_norm = true };
         r->spec.load_share = 0.2;
         r->spec.clip_share = 0.1;
     }

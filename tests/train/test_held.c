@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fedmoe/train/sample.h"
 #include "rig.h"
 #include "suites.h"
 

@@ -161,7 +161,9 @@ static void by_hand(const rig *r, const plan *p, uint64_t seed, float *out)
 {
     const fm_training *t = &p->training;
     const fm_dp_lattice_spec ls = { t->clip_norm, p->noise, 4000, 1, 1, .encoding = p->encoding };
-    const fm_train_tail tail = { RIG_BLOCKS, RIG_EXPERTS, true, true };
+    const fm_train_tail tail = {
+        .load_groups = RIG_BLOCKS, .load_experts = RIG_EXPERTS, .clip_norm = true, .start = true
+    };
     fm_rng_seed state;
     fm_rng rng = fm_rng_seeded(&state, seed);
     fm_dp_shares *shares = NULL;
@@ -176,33 +178,37 @@ static void by_hand(const rig *r, const plan *p, uint64_t seed, float *out)
              fm_dp_parts_make(&lattice, t->load_share, t->clip_share, &parts) == FM_OK &&
              fm_tabular_start_of(&r->model, &start) == FM_OK,
          "a lattice");
-    const fm_train_step_spec ss = { r->spec.learner,   &lattice, t->sampling_rate,
-                                    r->spec.unit_rows, tail,     t->load_share,
-                                    t->clip_share,     1 };
-    const fm_optimizer_spec os = { t->rule,
-                                   t->learning_rate,
-                                   t->momentum,
-                                   t->beta2,
-                                   t->adam_epsilon,
-                                   t->schedule,
-                                   t->warmup,
-                                   t->final_rate,
-                                   t->averaging,
-                                   t->rounds,
-                                   t->sampling_rate * (double)rig_units(r),
-                                   0,
-                                   RIG_BLOCKS,
-                                   RIG_EXPERTS,
-                                   t->balance_rate,
-                                   t->clip_quantile,
-                                   t->clip_rate,
-                                   (double)parts.vote / lattice.unit_scale,
-                                   start.center,
-                                   start.count,
-                                   start.bias,
-                                   start.bias_scale,
-                                   t->clip_norm,
-                                   p->noise * t->clip_norm };
+    const fm_train_step_spec ss = { .learner = r->spec.learner,
+                                    .lattice = &lattice,
+                                    .sampling_rate = t->sampling_rate,
+                                    .unit_rows = r->spec.unit_rows,
+                                    .tail = tail,
+                                    .load_share = t->load_share,
+                                    .clip_share = t->clip_share,
+                                    .threads = 1 };
+    const fm_optimizer_spec os = { .rule = t->rule,
+                                   .learning_rate = t->learning_rate,
+                                   .momentum = t->momentum,
+                                   .beta2 = t->beta2,
+                                   .adam_epsilon = t->adam_epsilon,
+                                   .schedule = t->schedule,
+                                   .warmup = t->warmup,
+                                   .final_rate = t->final_rate,
+                                   .averaging = t->averaging,
+                                   .rounds = t->rounds,
+                                   .divisor = t->sampling_rate * (double)rig_units(r),
+                                   .load_groups = RIG_BLOCKS,
+                                   .load_experts = RIG_EXPERTS,
+                                   .balance_rate = t->balance_rate,
+                                   .clip_quantile = t->clip_quantile,
+                                   .clip_rate = t->clip_rate,
+                                   .clip_vote = (double)parts.vote / lattice.unit_scale,
+                                   .start_center = start.center,
+                                   .start_count = start.count,
+                                   .start_bias = start.bias,
+                                   .start_scale = start.bias_scale,
+                                   .start_norm = t->clip_norm,
+                                   .start_noise = p->noise * t->clip_norm };
 
     need((g = calloc(r->length, sizeof *g)) != NULL && fm_train_step_new(&ss, &step) == FM_OK &&
              fm_optimizer_new(&os, r->state, r->length, &o) == FM_OK &&
