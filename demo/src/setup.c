@@ -230,8 +230,10 @@ static fm_status init_node(demo *d, size_t i, const char *door_key)
     const party *p = &d->parties[i];
     char *identity = NULL, *records = NULL, *schema = NULL;
     char epsilon[32], delta[32], cohort[16], colluders[16];
+    char key[64]; /* in one word: a key may begin with -- */
     fm_status st;
 
+    snprintf(key, sizeof key, "--door-key=%s", door_key);
     snprintf(epsilon, sizeof epsilon, "%.10g", d->o.epsilon);
     snprintf(delta, sizeof delta, "%.10g", d->o.delta);
     snprintf(cohort, sizeof cohort, "%llu", (unsigned long long)d->o.quorum);
@@ -239,13 +241,31 @@ static fm_status init_node(demo *d, size_t i, const char *door_key)
     if ((st = demo_path(d, p->name, "identity", &identity)) == FM_OK &&
         (st = demo_path(d, p->name, "records.csv", &records)) == FM_OK &&
         (st = demo_path(d, "schema.yaml", NULL, &schema)) == FM_OK) {
-        const char *args[] = {
-            "init",    "--directory", p->dir,          "--name",       p->name,  "--door",
-            d->door,   "--door-key",  door_key,        "--identity",   identity, "--records",
-            records,   "--schema",    schema,          "--epsilon",    epsilon,  "--delta",
-            delta,     "--purpose",   FM_DEMO_PURPOSE, "--min-cohort", cohort,   "--min-colluders",
-            colluders, NULL
-        };
+        const char *args[] = { "init",
+                               "--directory",
+                               p->dir,
+                               "--name",
+                               p->name,
+                               "--door",
+                               d->door,
+                               key,
+                               "--identity",
+                               identity,
+                               "--records",
+                               records,
+                               "--schema",
+                               schema,
+                               "--epsilon",
+                               epsilon,
+                               "--delta",
+                               delta,
+                               "--purpose",
+                               FM_DEMO_PURPOSE,
+                               "--min-cohort",
+                               cohort,
+                               "--min-colluders",
+                               colluders,
+                               NULL };
 
         st = demo_run(d, "fedmoe-node", args, NULL);
     }
