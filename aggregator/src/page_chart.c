@@ -1,5 +1,6 @@
 /* Rounds as pictures: SVG without text in it, so that it may shrink; the caption has the scale. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "page_internal.h"
@@ -17,6 +18,11 @@ static double seconds_of(const page_round *r)
 static double step_of(const page_round *r)
 {
     return r->step;
+}
+
+static double loss_of(const page_round *r)
+{
+    return isnan(r->loss) ? 0.0 : r->loss; /* noise may take it below 0, too */
 }
 
 static double greatest(const fm_page *p, value_of value)
@@ -57,14 +63,15 @@ static fm_status bars(const fm_page *p, bool finished, double most, fm_buf *out)
                : st;
 }
 
-static fm_status line(const fm_page *p, double most, fm_buf *out)
+static fm_status line(const fm_page *p, value_of value, double most, fm_buf *out)
 {
     fm_status st = fm_buf_printf(out, "<path class=line d=\"");
     char move = 'M';
 
     for (size_t i = 0; st == FM_OK && i < p->round_count; i++)
         if (p->rounds[i].finished) {
-            st = fm_buf_printf(out, "%c%.1f %.1f", move, x_of(p, i), y_of(p->rounds[i].step, most));
+            st = fm_buf_printf(out, "%c%.1f %.1f", move, x_of(p, i),
+                               y_of(value(&p->rounds[i]), most));
             move = 'L';
         }
     return st == FM_OK ? fm_buf_printf(out, "\" />") : st;
@@ -107,7 +114,21 @@ fm_status page_chart_steps(const fm_page *p, fm_buf *out)
     (void)snprintf(text, sizeof text, "%.3g", most);
     if ((st = begin(p, "steps", "Length of the model\xe2\x80\x99s step",
                     "a line through the finished ones", text, out)) != FM_OK ||
-        (st = line(p, most, out)) != FM_OK)
+        (st = line(p, step_of, most, out)) != FM_OK)
+        return st;
+    return fm_buf_printf(out, "</svg></figure>\n");
+}
+
+fm_status page_chart_losses(const fm_page *p, fm_buf *out)
+{
+    const double most = greatest(p, loss_of);
+    char text[PAGE_TEXT];
+    fm_status st;
+
+    (void)snprintf(text, sizeof text, "%.3g", most);
+    if ((st = begin(p, "losses", "Loss on records held out", "a line through the finished ones",
+                    text, out)) != FM_OK ||
+        (st = line(p, loss_of, most, out)) != FM_OK)
         return st;
     return fm_buf_printf(out, "</svg></figure>\n");
 }

@@ -22,6 +22,7 @@ typedef struct {
     double seconds;
     uint64_t bytes; /* received since the one before */
     double step;    /* length of the step that the model made; 0: none */
+    double loss;    /* noised, on units held out: mean of the window so far; NaN: none */
 } page_round;
 
 typedef struct {
@@ -89,6 +90,8 @@ extern const char page_html_stranger[];
 /** Bars of seconds, and a line of steps, as figures. */
 FM_NODISCARD fm_status page_chart_seconds(const fm_page *p, fm_buf *out);
 FM_NODISCARD fm_status page_chart_steps(const fm_page *p, fm_buf *out);
+/** A line of losses, 0 where there is none. */
+FM_NODISCARD fm_status page_chart_losses(const fm_page *p, fm_buf *out);
 
 /** Prometheus text format 0.0.4: docs/metrics.md. */
 FM_NODISCARD fm_status page_metrics(const fm_run *r, fm_buf *out);

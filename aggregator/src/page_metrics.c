@@ -60,8 +60,13 @@ static fm_status write_last(const fm_run *r, fm_buf *out)
         (st = one(out, "last_round_survivors", "gauge", "Nodes whose updates it counted.",
                   last->survivors)) != FM_OK)
         return st;
-    return one(out, "last_step_length", "gauge",
-               "Length of the step that the model made in it; 0: it was abandoned.", last->step);
+    if ((st = one(out, "last_step_length", "gauge",
+                  "Length of the step that the model made in it; 0: it was abandoned.",
+                  last->step)) != FM_OK)
+        return st;
+    return one(out, "last_held_loss", "gauge",
+               "Mean loss on units held out, noised, over the window under way; NaN: none is.",
+               last->loss);
 }
 
 static fm_status write_state(const fm_run *r, fm_buf *out)

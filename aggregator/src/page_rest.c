@@ -1,4 +1,5 @@
 /* The status page's sections on privacy, quality, transcript and what happened lately. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -70,6 +71,24 @@ static fm_status write_answer(const fm_run *r, fm_buf *out)
     return st;
 }
 
+/* What the units that only judge say, under noise like any update. */
+static fm_status write_losses(const fm_run *r, fm_buf *out)
+{
+    const double now = r->config.plan.held_bound * fm_optimizer_held_loss(r->optimizer);
+    fm_status st = fm_buf_printf(
+        out,
+        "<p id=loss data-live>Mean loss on the %g %% of units that are held out, under noise, over "
+        "the window of %u rounds under way: <b>%.4g</b>. Training ends early when a window is not "
+        "below the one before. AUC is not known here: an evaluation query asks for it.</p>\n",
+        100.0 * r->config.plan.held_share, r->config.plan.patience, isnan(now) ? 0.0 : now);
+
+    if (st != FM_OK)
+        return st;
+    return r->page->round_count > 0
+               ? page_chart_losses(r->page, out)
+               : fm_buf_printf(out, "<figure id=fig-losses data-live></figure>");
+}
+
 fm_status page_html_quality(const fm_run *r, fm_buf *out)
 {
     fm_status st = fm_buf_printf(out, "<section aria-labelledby=h-quality><h2 id=h-quality>%s</h2>",
@@ -77,10 +96,14 @@ fm_status page_html_quality(const fm_run *r, fm_buf *out)
 
     if (st == FM_OK && r->config.query)
         st = write_answer(r, out);
+    else if (st == FM_OK && r->config.plan.patience > 0)
+        st = write_losses(r, out);
     else if (st == FM_OK)
-        st = fm_buf_printf(out, "<p>Not known here: updates are sums under noise, and no node "
-                                "reports how well the model does on its records. An evaluation "
-                                "query asks the nodes for both, and is charged like training.");
+        st =
+            fm_buf_printf(out, "<p>Not known here: updates are sums under noise, and no node "
+                               "reports how well the model does on its records. An evaluation "
+                               "query asks the nodes for both, and is charged like training. Early "
+                               "stopping (early_stop) holds units out, and shows their loss.");
     return st == FM_OK ? fm_buf_printf(out, "</section>\n") : st;
 }
 

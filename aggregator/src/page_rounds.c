@@ -145,14 +145,17 @@ void fm_page_round(fm_run *r, uint64_t round, bool finished, uint32_t survivors,
     if (p->round_count == PAGE_ROUNDS)
         memmove(p->rounds, p->rounds + 1, --p->round_count * sizeof *p->rounds);
     one = &p->rounds[p->round_count++];
-    *one = (page_round){ .round = round,
-                         .ended_s = fm_clock_wall_s(),
-                         .ended_ms = fm_clock_now_ms(),
-                         .finished = finished,
-                         .survivors = survivors,
-                         .participants = participants,
-                         .bytes = bytes_received(r) - p->bytes,
-                         .step = finished ? step_length(p, r->optimizer) : 0.0 };
+    *one = (page_round){
+        .round = round,
+        .ended_s = fm_clock_wall_s(),
+        .ended_ms = fm_clock_now_ms(),
+        .finished = finished,
+        .survivors = survivors,
+        .participants = participants,
+        .bytes = bytes_received(r) - p->bytes,
+        .step = finished ? step_length(p, r->optimizer) : 0.0,
+        .loss = finished ? r->config.plan.held_bound * fm_optimizer_held_loss(r->optimizer) : NAN
+    };
     if (r->round_started_ns > 0)
         one->seconds = (double)(fm_clock_now_ns() - r->round_started_ns) / 1e9;
     p->bytes += one->bytes;

@@ -120,7 +120,9 @@ static fm_status write_result(fm_run *r)
         st = fm_directory_write_result(&r->config, r->optimizer, finished, &plan, path);
     if (st == FM_OK)
         fm_log(FM_LOG_INFO, "%s, %llu of %u round%s; the %s is %s",
-               finished == r->config.plan.rounds ? "finished" : "concluded",
+               finished == r->config.plan.rounds    ? "finished"
+               : fm_optimizer_is_done(r->optimizer) ? "finished early"
+                                                    : "concluded",
                (unsigned long long)finished, r->config.plan.rounds, plural(r),
                asked ? "answer" : "model", path);
     free(path);

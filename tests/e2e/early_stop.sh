@@ -7,8 +7,8 @@ cp "$RUN/federation.yaml" "$RUN/plain.yaml"
 
 # plan PATIENCE RATE: so many rounds to a window, and how far a round moves the model.
 plan() {
-    sed -e "s/^training:/training:\n  early_stop: {held_out: 0.3, patience: $1}/" \
-        -e "s/^  learning_rate: .*/  learning_rate: $2/" "$RUN/plain.yaml" >"$RUN/federation.yaml"
+    sed -e "s/^training:/training:\n  learning_rate: $2\n  early_stop: {held_out: 0.3, patience: $1}/" "$RUN/plain.yaml" >"$RUN/federation.yaml"
+    echo "keep_updates: true" >>"$RUN/federation.yaml"
     replan
     for name in $HOSPITALS; do rm -f "$RUN/$name/model.safetensors"; done
 }
@@ -27,7 +27,9 @@ for name in $HOSPITALS; do check "$name ends well" wait_end "$name" 60; done
 wait_end aggregator 60
 seen=$(finished)
 check "before all rounds are run ($seen)" [ "$seen" -ge 4 -a "$seen" -lt $rounds ]
-check "at the end of a window" [ $((seen % 2)) = 0 -o $((seen % 2)) = 1 ]
+# A statistics round is none of the windows'.
+check "at the end of a window" [ $(((seen - 1) % 2)) = 0 ]
+check "which the aggregator says" says "$RUN/aggregator/log" "finished early, $seen of $rounds rounds"
 check "there is a result" [ -s "$RUN/aggregator/result.safetensors" ]
 header() { head -c 20000 "$1" | tr -c '[:print:]' ' '; }
 check "without the loss in it" eval '! says <(header "$RUN/aggregator/result.safetensors") "held_out" 2>/dev/null'
@@ -39,11 +41,15 @@ check "only finished rounds are charged" [ "$(sqlite3 "$RUN/northgate/ledger.db"
     sed -n 's/.*"round": *\([0-9]*\).*/\1/p' | head -1)" = "$seen" ]
 check "the journal has the key of the coins" [ "$(sqlite3 "$RUN/northgate/state.db" \
     'SELECT length(secret) FROM secrets')" = 16 ]
-check "the run is verified" "$BIN/fedmoe-node" verify --config "$RUN/northgate/node.yaml"
+check "the bundle is written" "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" --audit "$WORK/bundle"
+check "a member recomputes every sum and model" \
+    "$BIN/fedmoe-node" verify --config "$RUN/northgate/node.yaml" --recompute "$WORK/bundle"
 
 # Stopped stays stopped.
-start_all
-for name in $HOSPITALS; do check "again: $name has the result" wait_end "$name" 60; done
+start_aggregator
+rm -f "$RUN/hillcrest/model.safetensors"
+start_node hillcrest
+check "started again, a node gets the result" wait_end hillcrest 60
 wait_end aggregator 60
 check "and nothing was added" [ "$(finished)" = "$seen" ]
 finish
