@@ -2,8 +2,9 @@
 . "$(dirname "$0")/lib.sh"
 BUILD=$(dirname "$BIN")
 lib() { find "$BUILD" -name "libfedmoe_$1.a" | head -1; }
-wants() { nm -u "$(lib "$1")" 2>/dev/null | awk '$1 == "U" { print $2 }' | sort -u; }
-has() { nm "$(lib "$1")" 2>/dev/null | awk '$2 ~ /[TDRB]/ { print $3 }' | sort -u; }
+# Read once: there are as many questions as pairs.
+wants() { cat "$WORK/$1.wants"; }
+has() { cat "$WORK/$1.has"; }
 
 # apart UPPER LOWER: the first uses nothing that the second defines.
 apart() {
@@ -25,7 +26,13 @@ declare -A MAY=(
     [aggregator]="web provenance replay optim dp link proto certs base"
 )
 ALL="base certs proto link dp model optim edge provenance replay source train web node aggregator"
-for l in $ALL; do check "the library of $l is there" [ -n "$(lib $l)" ]; done
+for l in $ALL; do
+    check "the library of $l is there" [ -n "$(lib $l)" ]
+    nm "$(lib $l)" >"$WORK/$l.nm" 2>/dev/null
+    awk '$1 == "U" { print $2 }' "$WORK/$l.nm" | sort -u >"$WORK/$l.wants"
+    awk '$2 ~ /[TDRB]/ { print $3 }' "$WORK/$l.nm" | sort -u >"$WORK/$l.has"
+    check "and defines something" [ -s "$WORK/$l.has" ]
+done
 for l in $ALL; do
     for other in $ALL; do
         [[ " $l ${MAY[$l]} " == *" $other "* ]] || check "$l knows nothing of $other" apart $l $other
