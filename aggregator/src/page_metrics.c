@@ -1,5 +1,6 @@
 /* What a Prometheus collects; names and meanings are kept: docs/metrics.md. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +19,10 @@ static fm_status one(fm_buf *out, const char *name, const char *type, const char
 {
     fm_status st = head(out, name, type, help);
 
-    return st == FM_OK ? fm_buf_printf(out, PREFIX "%s %.17g\n", name, value) : st;
+    if (st != FM_OK)
+        return st;
+    return isnan(value) ? fm_buf_printf(out, PREFIX "%s NaN\n", name)
+                        : fm_buf_printf(out, PREFIX "%s %.17g\n", name, value);
 }
 
 static fm_status write_rounds(const fm_run *r, fm_buf *out)

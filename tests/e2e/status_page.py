@@ -194,7 +194,7 @@ def of_metrics():
     exported = set(re.findall(r"^# TYPE (\S+)", text, re.M))
     samples = [l for l in text.splitlines() if l and not l.startswith("#")]
     check("every line is one of the format",
-          all(re.fullmatch(r"[a-z_]+(\{[a-z]+=\"[^\"\\]*\"(,[a-z]+=\"[^\"\\]*\")*\})? [-+.e0-9]+", l)
+          all(re.fullmatch(r"[a-z_]+(\{[a-z]+=\"[^\"\\]*\"(,[a-z]+=\"[^\"\\]*\")*\})? ([-+.e0-9]+|NaN)", l)
               for l in samples), samples[:3])
     documented = set(re.findall(r"^\| `(fedmoe_aggregator_[a-z_]+)", open(SOURCE + "/docs/metrics.md").read(), re.M))
     check("docs/metrics.md has each, and no other", documented == exported, documented ^ exported)
