@@ -239,7 +239,8 @@ static void killed_at_any_instant_nothing_acknowledged_is_lost(void)
         }
         (void)close(pipe_fds[1]);
         wait_for_work(pipe_fds[0]);
-        sleep_us((long)fm_rng_below(&rng, 20000));
+        /* Longer and longer on a slow disk, until one round was acknowledged. */
+        sleep_us((long)fm_rng_below(&rng, acknowledged > 0 ? 20000 : 20000 * (uint64_t)(i + 1)));
         (void)kill(child, SIGKILL);
         acknowledged = read_reports(pipe_fds[0], &greatest, acknowledged);
         (void)close(pipe_fds[0]);
