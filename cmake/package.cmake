@@ -37,8 +37,10 @@ foreach(role node aggregator)
     set(CPACK_DEBIAN_${component}_PACKAGE_CONTROL_EXTRA
         ${scripts}/postinst ${scripts}/prerm ${scripts}/postrm ${scripts}/conffiles)
     set(CPACK_DEBIAN_${component}_PACKAGE_DEPENDS "passwd")
+    set(CPACK_DEBIAN_${component}_PACKAGE_RECOMMENDS "libmicrohttpd12") # loaded with the first page
     set(CPACK_DEBIAN_${component}_PACKAGE_SUGGESTS "logrotate")
 endforeach()
+set(CPACK_DEBIAN_NODE_PACKAGE_SUGGESTS "logrotate, libodbc2") # which every driver brings along
 set(CPACK_COMPONENT_PYTHON_DESCRIPTION "privacy-preserving federated learning: results in Python
 Opens what a federation has trained, in NumPy or PyTorch, and predicts as
 fedmoe-model does.")

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What the programs in a folder are made of, as SPDX 2.3: packaging/sbom.sh FOLDER VERSION > fedmoe.spdx.json
-# The libraries are those that the programs name as needed, as Debian packages with their versions; dated by
+# The libraries are those that the programs name as needed (DYNAMIC_LINK) and those that they load when asked
+# (OPTIONAL_DEPENDENCY_OF), as Debian packages with their versions; dated by
 # $SOURCE_DATE_EPOCH, so that the same build on the same system gives the same bytes.
 set -euo pipefail
 folder=$1
@@ -21,18 +22,26 @@ package_of() { # LIBRARY: name version source source_version
 }
 needed() { readelf -d "$folder/fedmoe-$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'; }
 
+loaded() { # when first needed (base/library.h): their names stand alone in the program
+    strings -a "$folder/fedmoe-$1" | grep -xE 'lib[a-z0-9-]+\.so\.[0-9]+' | grep -vxF -f <(needed "$1") | sort -u
+}
+
 declare -A owners=()   # library -> what package_of says
 declare -A packages=() # SPDX id -> JSON
 relations=()
 for program in "${programs[@]}"; do
-    while read -r library; do
+    while read -r how library; do
         [ -n "${owners[$library]:-}" ] || owners[$library]=$(package_of "$library")
         read -r name number source source_number <<<"${owners[$library]}"
         id=SPDXRef-$(tr -c 'A-Za-z0-9.\n' - <<<"$name")
         packages[$id]=$(printf '{"SPDXID": "%s", "name": "%s", "versionInfo": "%s", "supplier": "Organization: Debian", "downloadLocation": "NOASSERTION", "filesAnalyzed": false, "sourceInfo": "source package %s %s", "licenseConcluded": "NOASSERTION", "licenseDeclared": "NOASSERTION", "copyrightText": "NOASSERTION", "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": "pkg:deb/debian/%s@%s"}]}' \
             "$id" "$name" "$number" "$source" "$source_number" "$name" "${number//+/%2B}")
-        relations+=("{\"spdxElementId\": \"SPDXRef-fedmoe-$program\", \"relationshipType\": \"DYNAMIC_LINK\", \"relatedSpdxElement\": \"$id\"}")
-    done < <(needed "$program")
+        if [ "$how" = needed ]; then
+            relations+=("{\"spdxElementId\": \"SPDXRef-fedmoe-$program\", \"relationshipType\": \"DYNAMIC_LINK\", \"relatedSpdxElement\": \"$id\"}")
+        else
+            relations+=("{\"spdxElementId\": \"$id\", \"relationshipType\": \"OPTIONAL_DEPENDENCY_OF\", \"relatedSpdxElement\": \"SPDXRef-fedmoe-$program\"}")
+        fi
+    done < <(needed "$program" | sed 's/^/needed /' && { loaded "$program" || true; } | sed 's/^/loaded /')
     sum=$(sha256sum "$folder/fedmoe-$program" | cut -d' ' -f1)
     packages[SPDXRef-fedmoe-$program]=$(printf '{"SPDXID": "SPDXRef-fedmoe-%s", "name": "fedmoe-%s", "versionInfo": "%s", "supplier": "Organization: The fedmoe authors", "downloadLocation": "NOASSERTION", "filesAnalyzed": false, "licenseConcluded": "Apache-2.0", "licenseDeclared": "Apache-2.0", "copyrightText": "2026 The fedmoe authors", "primaryPackagePurpose": "APPLICATION", "checksums": [{"algorithm": "SHA256", "checksumValue": "%s"}]}' \
         "$program" "$program" "$version" "$sum")

@@ -9,12 +9,47 @@
 #include <sqlext.h>
 
 #include "database_internal.h"
+#include "fedmoe/base/library.h"
 
 #define PIECE 16384     /* bytes of a value at a time */
 #define NAME_MOST 256   /* of a column */
 #define LOGIN_S 30      /* to wait for the server */
 #define SAID_MOST 512   /* of what a driver says */
 #define BATCH_ROWS 4096 /* from PostgreSQL's cursor */
+
+/* unixODBC, loaded with the first query: the functions are called as odbc.SQLFetch(...). */
+#define ODBC_FUNCTIONS(X) \
+    X(SQLAllocHandle)     \
+    X(SQLDescribeCol)     \
+    X(SQLDisconnect)      \
+    X(SQLDriverConnect)   \
+    X(SQLExecDirect)      \
+    X(SQLFetch)           \
+    X(SQLFreeHandle)      \
+    X(SQLGetData)         \
+    X(SQLGetDiagRec)      \
+    X(SQLGetInfo)         \
+    X(SQLNumResultCols)   \
+    X(SQLSetConnectAttr)  \
+    X(SQLSetEnvAttr)
+
+static struct {
+#define ODBC_POINTER(name) __typeof__(name) *name;
+    ODBC_FUNCTIONS(ODBC_POINTER)
+} odbc;
+
+static fm_status load_odbc(void)
+{
+#define ODBC_SYMBOL(name) { #name, &odbc.name },
+    static const fm_library_symbol symbols[] = { ODBC_FUNCTIONS(ODBC_SYMBOL) };
+
+    static fm_library library = { .file = "libodbc.so.2",
+                                  .package = "libodbc2",
+                                  .symbols = symbols,
+                                  .count = sizeof symbols / sizeof symbols[0] };
+
+    return fm_library_load(&library);
+}
 
 typedef struct {
     SQLHENV environment;
@@ -32,13 +67,13 @@ static void close_odbc(fm_database *d)
     if (!s)
         return;
     if (s->statement)
-        (void)SQLFreeHandle(SQL_HANDLE_STMT, s->statement);
+        (void)odbc.SQLFreeHandle(SQL_HANDLE_STMT, s->statement);
     if (s->connected)
-        (void)SQLDisconnect(s->connection);
+        (void)odbc.SQLDisconnect(s->connection);
     if (s->connection)
-        (void)SQLFreeHandle(SQL_HANDLE_DBC, s->connection);
+        (void)odbc.SQLFreeHandle(SQL_HANDLE_DBC, s->connection);
     if (s->environment)
-        (void)SQLFreeHandle(SQL_HANDLE_ENV, s->environment);
+        (void)odbc.SQLFreeHandle(SQL_HANDLE_ENV, s->environment);
     sodium_memzero(s, sizeof *s);
     free(s);
     d->state = NULL;
@@ -58,7 +93,7 @@ static fm_status fail(const fm_database *d, fm_status st, const char *what)
                              : s->connection ? s->connection
                                              : s->environment;
 
-    if (!SQL_SUCCEEDED(SQLGetDiagRec(kind, handle, 1, code, &native, said, sizeof said, &len)))
+    if (!SQL_SUCCEEDED(odbc.SQLGetDiagRec(kind, handle, 1, code, &native, said, sizeof said, &len)))
         return fm_fail(st, "%s: %s", d->name, what);
     for (char *p = (char *)said; *p; p++)
         if ((unsigned char)*p < ' ')
@@ -76,7 +111,7 @@ static fm_status put_cell(fm_database *d, SQLUSMALLINT column)
     for (;;) {
         SQLLEN len = 0;
         const SQLRETURN rc =
-            SQLGetData(s->statement, column, SQL_C_CHAR, s->piece, sizeof s->piece, &len);
+            odbc.SQLGetData(s->statement, column, SQL_C_CHAR, s->piece, sizeof s->piece, &len);
         size_t n;
 
         if (rc == SQL_NO_DATA && begun)
@@ -100,7 +135,7 @@ static fm_status put_cell(fm_database *d, SQLUSMALLINT column)
 static fm_status next_odbc(fm_database *d, bool *got)
 {
     state *s = d->state;
-    const SQLRETURN rc = SQLFetch(s->statement);
+    const SQLRETURN rc = odbc.SQLFetch(s->statement);
     fm_status st;
 
     *got = rc != SQL_NO_DATA;
@@ -124,8 +159,8 @@ static fm_status describe(fm_database *d, SQLUSMALLINT column, bool header)
     SQLSMALLINT len = 0, type = 0, digits = 0, nullable = 0;
     SQLULEN size = 0;
 
-    if (!SQL_SUCCEEDED(SQLDescribeCol(s->statement, column, name, sizeof name, &len, &type, &size,
-                                      &digits, &nullable)))
+    if (!SQL_SUCCEEDED(odbc.SQLDescribeCol(s->statement, column, name, sizeof name, &len, &type,
+                                           &size, &digits, &nullable)))
         return fail(d, FM_EIO, "a column cannot be described");
     if (len < 0 || (size_t)len >= sizeof name)
         return fm_fail(FM_EINVAL, "%s: the name of column %u of the query is too long", d->name,
@@ -141,11 +176,11 @@ static fm_status ask(fm_database *d, const char *query, bool header)
     state *s = d->state;
     fm_status st;
 
-    if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, s->connection, &s->statement)))
+    if (!SQL_SUCCEEDED(odbc.SQLAllocHandle(SQL_HANDLE_STMT, s->connection, &s->statement)))
         return fail(d, FM_EIO, "no statement is to be had");
-    if (!SQL_SUCCEEDED(SQLExecDirect(s->statement, (SQLCHAR *)(uintptr_t)query, SQL_NTS)))
+    if (!SQL_SUCCEEDED(odbc.SQLExecDirect(s->statement, (SQLCHAR *)(uintptr_t)query, SQL_NTS)))
         return fail(d, FM_EINVAL, "the query failed");
-    if (!SQL_SUCCEEDED(SQLNumResultCols(s->statement, &s->columns)))
+    if (!SQL_SUCCEEDED(odbc.SQLNumResultCols(s->statement, &s->columns)))
         return fail(d, FM_EIO, "the query's columns cannot be counted");
     if (s->columns < 1)
         return fm_fail(FM_EINVAL, "%s: the query gives no columns; it must be a SELECT", d->name);
@@ -159,8 +194,8 @@ static fm_status dial(fm_database *d, const char *connection)
 {
     state *s = d->state;
 
-    if (!SQL_SUCCEEDED(SQLDriverConnect(s->connection, NULL, (SQLCHAR *)(uintptr_t)connection,
-                                        SQL_NTS, NULL, 0, NULL, SQL_DRIVER_NOPROMPT)))
+    if (!SQL_SUCCEEDED(odbc.SQLDriverConnect(s->connection, NULL, (SQLCHAR *)(uintptr_t)connection,
+                                             SQL_NTS, NULL, 0, NULL, SQL_DRIVER_NOPROMPT)))
         return fail(d, FM_EIO, "no connection");
     s->connected = true;
     return FM_OK;
@@ -177,10 +212,11 @@ static fm_status dial_for_batches(fm_database *d, const char *connection)
 
     if ((st = dial(d, connection)))
         return st;
-    if (!SQL_SUCCEEDED(SQLGetInfo(s->connection, SQL_DRIVER_NAME, driver, sizeof driver, &len)) ||
+    if (!SQL_SUCCEEDED(
+            odbc.SQLGetInfo(s->connection, SQL_DRIVER_NAME, driver, sizeof driver, &len)) ||
         strncasecmp((char *)driver, "psqlodbc", 8) != 0 || strcasestr(connection, "Fetch="))
         return FM_OK;
-    (void)SQLDisconnect(s->connection);
+    (void)odbc.SQLDisconnect(s->connection);
     s->connected = false;
     fm_buf_init(&text, strlen(connection) + 64);
     if (!(st = fm_buf_printf(&text, "%s;UseDeclareFetch=1;Fetch=%d", connection, BATCH_ROWS)))
@@ -193,16 +229,16 @@ static fm_status connect_odbc(fm_database *d, const char *connection)
 {
     state *s = d->state;
 
-    if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_ENV, SQL_NULL_HANDLE, &s->environment)) ||
-        !SQL_SUCCEEDED(
-            SQLSetEnvAttr(s->environment, SQL_ATTR_ODBC_VERSION, (SQLPOINTER)SQL_OV_ODBC3, 0)) ||
-        !SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_DBC, s->environment, &s->connection)))
+    if (!SQL_SUCCEEDED(odbc.SQLAllocHandle(SQL_HANDLE_ENV, SQL_NULL_HANDLE, &s->environment)) ||
+        !SQL_SUCCEEDED(odbc.SQLSetEnvAttr(s->environment, SQL_ATTR_ODBC_VERSION,
+                                          (SQLPOINTER)SQL_OV_ODBC3, 0)) ||
+        !SQL_SUCCEEDED(odbc.SQLAllocHandle(SQL_HANDLE_DBC, s->environment, &s->connection)))
         return fail(d, FM_EIO, "ODBC does not start");
     /* Wishes: a driver may have neither. */
-    (void)SQLSetConnectAttr(s->connection, SQL_ATTR_LOGIN_TIMEOUT, (SQLPOINTER)(uintptr_t)LOGIN_S,
-                            0);
-    (void)SQLSetConnectAttr(s->connection, SQL_ATTR_ACCESS_MODE,
-                            (SQLPOINTER)(uintptr_t)SQL_MODE_READ_ONLY, 0);
+    (void)odbc.SQLSetConnectAttr(s->connection, SQL_ATTR_LOGIN_TIMEOUT,
+                                 (SQLPOINTER)(uintptr_t)LOGIN_S, 0);
+    (void)odbc.SQLSetConnectAttr(s->connection, SQL_ATTR_ACCESS_MODE,
+                                 (SQLPOINTER)(uintptr_t)SQL_MODE_READ_ONLY, 0);
     return dial_for_batches(d, connection);
 }
 
@@ -212,7 +248,7 @@ fm_status fm_database_odbc(const char *name, const char *connection, const char 
     fm_database *d = NULL;
     fm_status st;
 
-    if ((st = fm_database_new(&ops, name, f, &d)))
+    if ((st = load_odbc()) || (st = fm_database_new(&ops, name, f, &d)))
         return st;
     if ((st = fm_alloc(1, sizeof(state), &d->state)) || (st = connect_odbc(d, connection)) ||
         (st = ask(d, query, f->header)))

@@ -48,9 +48,11 @@ import hashlib, json, subprocess, sys
 bill = json.load(open(sys.argv[1] + "/bill.json"))
 packages = {p["SPDXID"]: p for p in bill["packages"]}
 assert bill["spdxVersion"] == "SPDX-2.3" and len(packages) == len(bill["packages"])
-needs = {}
+needs, loads = {}, set()
 for r in bill["relationships"]:
     assert r["relatedSpdxElement"] in packages
+    if r["relationshipType"] == "OPTIONAL_DEPENDENCY_OF":
+        loads.add((packages[r["spdxElementId"]]["name"], r["relatedSpdxElement"]))
     if r["relationshipType"] == "DYNAMIC_LINK":
         needs.setdefault(r["spdxElementId"], set()).add(packages[r["relatedSpdxElement"]]["name"])
 for name in ("node", "aggregator", "model", "dp", "certs", "demo"):
@@ -59,6 +61,8 @@ for name in ("node", "aggregator", "model", "dp", "certs", "demo"):
     assert packages[at]["checksums"][0]["checksumValue"] == hashlib.sha256(open(path, "rb").read()).hexdigest()
     text = subprocess.run(["readelf", "-d", path], capture_output=True, text=True).stdout
     assert len(needs[at]) <= text.count("(NEEDED)") and "libsodium23" in needs[at]
+assert loads == {("libmicrohttpd12", "SPDXRef-fedmoe-node"), ("libodbc2", "SPDXRef-fedmoe-node"),
+                 ("libmicrohttpd12", "SPDXRef-fedmoe-aggregator")}, loads
 assert "libzmq5" in needs["SPDXRef-fedmoe-node"] and "libzmq5" not in needs["SPDXRef-fedmoe-model"]
 END
 }

@@ -30,7 +30,7 @@ static const char no_link_page[] =
 
 static const char *header(struct MHD_Connection *c, const char *name)
 {
-    return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
+    return web_lib.MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
 }
 
 /* Browsers say with each POST which site's page it comes from; so must everybody else. */
@@ -148,8 +148,9 @@ static enum MHD_Result send_page(fm_web *w, struct MHD_Connection *c, const web_
     if (st != FM_OK)
         return MHD_NO;
     response = web_response(page.bytes, page.n, page.media_type, page.policy);
-    if (response && MHD_add_response_header(response, "X-Version", page.version) != MHD_YES) {
-        MHD_destroy_response(response);
+    if (response &&
+        web_lib.MHD_add_response_header(response, "X-Version", page.version) != MHD_YES) {
+        web_lib.MHD_destroy_response(response);
         response = NULL;
     }
     return web_send(c, MHD_HTTP_OK, response);
@@ -163,14 +164,14 @@ static enum MHD_Result wait_for_news(fm_web *w, struct MHD_Connection *c, web_re
     r->next = w->waits;
     w->waits = r;
     web_line_step(c, 0, true);
-    MHD_suspend_connection(c);
+    web_lib.MHD_suspend_connection(c);
     return MHD_YES;
 }
 
 static enum MHD_Result answer_get(fm_web *w, struct MHD_Connection *c, web_request *r,
                                   const char *url)
 {
-    const char *after = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "after");
+    const char *after = web_lib.MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "after");
     char now[WEB_VERSION_SIZE] = "";
 
     if (strlen(url) > FM_WEB_PATH_MAX || !web_pages_version(&w->pages, &r->visitor, url, now))

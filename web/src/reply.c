@@ -19,7 +19,7 @@ static const char *const strict[][2] = {
 struct MHD_Response *web_response(uint8_t *bytes, size_t n, const char *media_type,
                                   const char *policy)
 {
-    struct MHD_Response *r = MHD_create_response_from_buffer(
+    struct MHD_Response *r = web_lib.MHD_create_response_from_buffer(
         n, bytes ? bytes : (void *)"", bytes ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
     enum MHD_Result ok = r ? MHD_YES : MHD_NO;
 
@@ -28,14 +28,14 @@ struct MHD_Response *web_response(uint8_t *bytes, size_t n, const char *media_ty
         return NULL;
     }
     for (size_t i = 0; ok == MHD_YES && i < sizeof strict / sizeof strict[0]; i++)
-        ok = MHD_add_response_header(r, strict[i][0], strict[i][1]);
+        ok = web_lib.MHD_add_response_header(r, strict[i][0], strict[i][1]);
     if (ok == MHD_YES && n > 0)
-        ok = MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, media_type);
+        ok = web_lib.MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, media_type);
     if (ok == MHD_YES)
-        ok = MHD_add_response_header(r, "Content-Security-Policy", policy);
+        ok = web_lib.MHD_add_response_header(r, "Content-Security-Policy", policy);
     if (ok == MHD_YES)
         return r;
-    MHD_destroy_response(r);
+    web_lib.MHD_destroy_response(r);
     return NULL;
 }
 
@@ -45,8 +45,8 @@ enum MHD_Result web_send(struct MHD_Connection *c, unsigned code, struct MHD_Res
 
     if (!r)
         return MHD_NO; /* no memory: the connection ends */
-    done = MHD_queue_response(c, code, r);
-    MHD_destroy_response(r);
+    done = web_lib.MHD_queue_response(c, code, r);
+    web_lib.MHD_destroy_response(r);
     return done;
 }
 
@@ -83,10 +83,10 @@ enum MHD_Result web_send_home(struct MHD_Connection *c, const char *cookie)
 
     if (web_policy("text/plain", NULL, 0, policy) == FM_OK)
         r = web_response(NULL, 0, "", policy);
-    if (r &&
-        (MHD_add_response_header(r, MHD_HTTP_HEADER_LOCATION, "/") != MHD_YES ||
-         (cookie && MHD_add_response_header(r, MHD_HTTP_HEADER_SET_COOKIE, cookie) != MHD_YES))) {
-        MHD_destroy_response(r);
+    if (r && (web_lib.MHD_add_response_header(r, MHD_HTTP_HEADER_LOCATION, "/") != MHD_YES ||
+              (cookie && web_lib.MHD_add_response_header(r, MHD_HTTP_HEADER_SET_COOKIE, cookie) !=
+                             MHD_YES))) {
+        web_lib.MHD_destroy_response(r);
         r = NULL;
     }
     return web_send(c, MHD_HTTP_SEE_OTHER, r);

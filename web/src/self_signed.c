@@ -5,8 +5,6 @@
 #include <string.h>
 #include <time.h>
 
-#include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
 #include <sodium.h>
 
 #include "fedmoe/base/file.h"
@@ -21,11 +19,13 @@ static int add_host(gnutls_x509_crt_t crt, const char *host, unsigned flags)
     struct in6_addr a;
 
     if (inet_pton(AF_INET, host, &a) == 1)
-        return gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_IPADDRESS, &a, 4, flags);
+        return web_lib.gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_IPADDRESS, &a, 4,
+                                                            flags);
     if (inet_pton(AF_INET6, host, &a) == 1)
-        return gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_IPADDRESS, &a, 16, flags);
-    return gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, host,
-                                                (unsigned)strlen(host), flags);
+        return web_lib.gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_IPADDRESS, &a, 16,
+                                                            flags);
+    return web_lib.gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, host,
+                                                        (unsigned)strlen(host), flags);
 }
 
 static int describe(gnutls_x509_crt_t crt, const char *const *hosts, size_t count)
@@ -36,14 +36,14 @@ static int describe(gnutls_x509_crt_t crt, const char *const *hosts, size_t coun
 
     fm_random_bytes(serial, sizeof serial);
     serial[0] = (uint8_t)((serial[0] & 0x3f) | 0x40); /* positive, and of one length */
-    if ((rc = gnutls_x509_crt_set_version(crt, 3)) < 0 ||
-        (rc = gnutls_x509_crt_set_serial(crt, serial, sizeof serial)) < 0 ||
-        (rc = gnutls_x509_crt_set_dn(crt, "CN=fedmoe page", NULL)) < 0 ||
-        (rc = gnutls_x509_crt_set_activation_time(crt, now - 300)) < 0 ||
-        (rc = gnutls_x509_crt_set_expiration_time(crt, now + LIFE_S)) < 0 ||
-        (rc = gnutls_x509_crt_set_basic_constraints(crt, 0, -1)) < 0 ||
-        (rc = gnutls_x509_crt_set_key_usage(crt, GNUTLS_KEY_DIGITAL_SIGNATURE)) < 0 ||
-        (rc = gnutls_x509_crt_set_key_purpose_oid(crt, GNUTLS_KP_TLS_WWW_SERVER, 0)) < 0)
+    if ((rc = web_lib.gnutls_x509_crt_set_version(crt, 3)) < 0 ||
+        (rc = web_lib.gnutls_x509_crt_set_serial(crt, serial, sizeof serial)) < 0 ||
+        (rc = web_lib.gnutls_x509_crt_set_dn(crt, "CN=fedmoe page", NULL)) < 0 ||
+        (rc = web_lib.gnutls_x509_crt_set_activation_time(crt, now - 300)) < 0 ||
+        (rc = web_lib.gnutls_x509_crt_set_expiration_time(crt, now + LIFE_S)) < 0 ||
+        (rc = web_lib.gnutls_x509_crt_set_basic_constraints(crt, 0, -1)) < 0 ||
+        (rc = web_lib.gnutls_x509_crt_set_key_usage(crt, GNUTLS_KEY_DIGITAL_SIGNATURE)) < 0 ||
+        (rc = web_lib.gnutls_x509_crt_set_key_purpose_oid(crt, GNUTLS_KP_TLS_WWW_SERVER, 0)) < 0)
         return rc;
     for (size_t i = 0; rc >= 0 && i < count; i++)
         rc = add_host(crt, hosts[i], i == 0 ? GNUTLS_FSAN_SET : GNUTLS_FSAN_APPEND);
@@ -57,18 +57,20 @@ static int make(const char *const *hosts, size_t count, gnutls_datum_t *key_pem,
     gnutls_x509_crt_t crt = NULL;
     int rc;
 
-    if ((rc = gnutls_x509_privkey_init(&key)) >= 0 && (rc = gnutls_x509_crt_init(&crt)) >= 0 &&
-        (rc = gnutls_x509_privkey_generate(
+    if ((rc = web_lib.gnutls_x509_privkey_init(&key)) >= 0 &&
+        (rc = web_lib.gnutls_x509_crt_init(&crt)) >= 0 &&
+        (rc = web_lib.gnutls_x509_privkey_generate(
              key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0)) >= 0 &&
-        (rc = describe(crt, hosts, count)) >= 0 && (rc = gnutls_x509_crt_set_key(crt, key)) >= 0 &&
-        (rc = gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0)) >= 0 &&
-        (rc = gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, crt_pem)) >= 0)
-        rc = gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN,
-                                               key_pem);
+        (rc = describe(crt, hosts, count)) >= 0 &&
+        (rc = web_lib.gnutls_x509_crt_set_key(crt, key)) >= 0 &&
+        (rc = web_lib.gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0)) >= 0 &&
+        (rc = web_lib.gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, crt_pem)) >= 0)
+        rc = web_lib.gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL,
+                                                       GNUTLS_PKCS_PLAIN, key_pem);
     if (crt)
-        gnutls_x509_crt_deinit(crt);
+        web_lib.gnutls_x509_crt_deinit(crt);
     if (key)
-        gnutls_x509_privkey_deinit(key);
+        web_lib.gnutls_x509_privkey_deinit(key);
     return rc;
 }
 
@@ -86,15 +88,17 @@ fm_status fm_web_self_signed(const char *key_path, const char *certificate_path,
         return fm_fail(FM_EEXIST, "%s is there without %s: restore it, or remove both",
                        has_key ? key_path : certificate_path,
                        has_key ? certificate_path : key_path);
+    if ((st = web_library_load()) != FM_OK)
+        return st;
     if ((rc = make(hosts, host_count, &key, &crt)) < 0)
         st = fm_fail(FM_EINTERNAL, "a certificate for the page cannot be made: %s",
-                     gnutls_strerror(rc));
+                     web_lib.gnutls_strerror(rc));
     else if ((st = fm_file_create(key_path, key.data, key.size, 0600)) == FM_OK)
         st = fm_file_create(certificate_path, crt.data, crt.size, 0644);
     if (key.data)
         sodium_memzero(key.data, key.size);
-    gnutls_free(key.data);
-    gnutls_free(crt.data);
+    (*web_lib.gnutls_free)(key.data);
+    (*web_lib.gnutls_free)(crt.data);
     return st;
 }
 
@@ -105,14 +109,18 @@ fm_status fm_web_fingerprint(const char *certificate_pem, char out[FM_WEB_FINGER
     gnutls_x509_crt_t crt = NULL;
     uint8_t digest[32];
     size_t n = sizeof digest;
-    int rc = gnutls_x509_crt_init(&crt);
+    const fm_status st = web_library_load();
+    int rc;
 
-    if (rc >= 0 && (rc = gnutls_x509_crt_import(crt, &pem, GNUTLS_X509_FMT_PEM)) >= 0)
-        rc = gnutls_x509_crt_get_fingerprint(crt, GNUTLS_DIG_SHA256, digest, &n);
+    if (st != FM_OK)
+        return st;
+    if ((rc = web_lib.gnutls_x509_crt_init(&crt)) >= 0 &&
+        (rc = web_lib.gnutls_x509_crt_import(crt, &pem, GNUTLS_X509_FMT_PEM)) >= 0)
+        rc = web_lib.gnutls_x509_crt_get_fingerprint(crt, GNUTLS_DIG_SHA256, digest, &n);
     if (crt)
-        gnutls_x509_crt_deinit(crt);
+        web_lib.gnutls_x509_crt_deinit(crt);
     if (rc < 0)
-        return fm_fail(FM_EPARSE, "not a certificate in PEM: %s", gnutls_strerror(rc));
+        return fm_fail(FM_EPARSE, "not a certificate in PEM: %s", web_lib.gnutls_strerror(rc));
     for (size_t i = 0; i < sizeof digest; i++)
         (void)snprintf(out + 3 * i, 4, i + 1 < sizeof digest ? "%02X:" : "%02X", digest[i]);
     return FM_OK;

@@ -28,7 +28,7 @@
 web_line *web_line_of(struct MHD_Connection *c)
 {
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+        web_lib.MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
     return info ? info->socket_context : NULL;
 }
@@ -46,7 +46,7 @@ void web_line_step(struct MHD_Connection *c, unsigned seconds, bool answering)
 static void line_begin(fm_web *w, struct MHD_Connection *c, void **context)
 {
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+        web_lib.MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
     web_line *line = calloc(1, sizeof *line);
 
     if (!line || !info) {
@@ -130,7 +130,7 @@ static bool resume_waits(fm_web *w, uint64_t now_ms, bool all)
         *at = r->next;
         r->waiting = false;
         r->waited = true;
-        MHD_resume_connection(r->connection);
+        web_lib.MHD_resume_connection(r->connection);
         any = true;
     }
     return any;
@@ -143,7 +143,7 @@ static void wait_a_little(fm_web *w, int epoll_fd, bool at_once)
     MHD_UNSIGNED_LONG_LONG ms = TICK_MS;
     eventfd_t seen;
 
-    if (MHD_get_timeout(w->daemon, &ms) != MHD_YES || ms > TICK_MS)
+    if (web_lib.MHD_get_timeout(w->daemon, &ms) != MHD_YES || ms > TICK_MS)
         ms = TICK_MS;
     (void)poll(fds, 2, at_once ? 0 : (int)ms);
     (void)eventfd_read(w->wake, &seen);
@@ -152,7 +152,8 @@ static void wait_a_little(fm_web *w, int epoll_fd, bool at_once)
 static void *serve(void *context)
 {
     fm_web *w = context;
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(w->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    const union MHD_DaemonInfo *info =
+        web_lib.MHD_get_daemon_info(w->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     bool more = false;
 
     (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
@@ -160,14 +161,14 @@ static void *serve(void *context)
         const uint64_t now_ms = fm_clock_now_ms();
 
         wait_a_little(w, info->epoll_fd, more);
-        (void)MHD_run(w->daemon);
+        (void)web_lib.MHD_run(w->daemon);
         end_lines(w, now_ms);
         more = resume_waits(w, now_ms, false);
     }
     /* Those that wait get their answer; then a moment to send it. */
     (void)resume_waits(w, 0, true);
     for (int i = 0; i < 10; i++) {
-        (void)MHD_run(w->daemon);
+        (void)web_lib.MHD_run(w->daemon);
         wait_a_little(w, info->epoll_fd, true);
     }
     return NULL;
@@ -195,7 +196,7 @@ static struct MHD_Daemon *start_daemon(fm_web *w, const fm_web_options *o)
         tls[0] = tls[4];
     else
         flags |= MHD_USE_TLS;
-    return MHD_start_daemon(
+    return web_lib.MHD_start_daemon(
         flags, 0, NULL, NULL, web_answer, w, MHD_OPTION_LISTEN_SOCKET, w->listen_fd,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)FM_WEB_VISITORS_MAX,
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)PER_ADDRESS,
@@ -232,8 +233,10 @@ static fm_status prepare_links(const char *path)
 
 static fm_status prepare(fm_web *w, const fm_web_options *o)
 {
-    fm_status st;
+    fm_status st = web_library_load();
 
+    if (st != FM_OK)
+        return st;
     w->tls = o->key_pem != NULL;
     w->who = o->trust_pem ? o->who : NULL;
     w->who_context = o->who_context;
@@ -298,7 +301,7 @@ void fm_web_stop(fm_web **web)
         (void)pthread_join(w->thread, NULL);
     }
     if (w->daemon)
-        MHD_stop_daemon(w->daemon); /* closes the socket, too */
+        web_lib.MHD_stop_daemon(w->daemon); /* closes the socket, too */
     else if (w->listen_fd >= 0)
         (void)close(w->listen_fd);
     if (w->wake >= 0)

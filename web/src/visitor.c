@@ -3,7 +3,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include <gnutls/gnutls.h>
 #include <sodium.h>
 
 #include "fedmoe/base/clock.h"
@@ -27,7 +26,7 @@ static web_session *find_session(fm_web *w, const char *token)
 
 static bool by_session(fm_web *w, struct MHD_Connection *c, web_visitor *out)
 {
-    const char *token = MHD_lookup_connection_value(c, MHD_COOKIE_KIND, w->cookie);
+    const char *token = web_lib.MHD_lookup_connection_value(c, MHD_COOKIE_KIND, w->cookie);
     const web_session *s = token && web_is_token(token) ? find_session(w, token) : NULL;
 
     if (!s)
@@ -50,8 +49,8 @@ static bool by_certificate(fm_web *w, struct MHD_Connection *c, web_visitor *out
     char name[FM_WEB_NAME_MAX + 1] = "";
 
     if (!w->tls || !w->who ||
-        !(info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_GNUTLS_SESSION)) ||
-        !(chain = gnutls_certificate_get_peers(info->tls_session, &n)) || n == 0)
+        !(info = web_lib.MHD_get_connection_info(c, MHD_CONNECTION_INFO_GNUTLS_SESSION)) ||
+        !(chain = web_lib.gnutls_certificate_get_peers(info->tls_session, &n)) || n == 0)
         return false;
     if (n > CHAIN_MAX)
         n = CHAIN_MAX;
@@ -70,7 +69,7 @@ static bool by_certificate(fm_web *w, struct MHD_Connection *c, web_visitor *out
 static bool by_bearer(fm_web *w, struct MHD_Connection *c, web_visitor *out)
 {
     const char *value =
-        MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+        web_lib.MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
 
     if (!value || strncasecmp(value, BEARER, strlen(BEARER)) != 0 ||
         !web_bearer_is(w->links_path, value + strlen(BEARER), out->name))

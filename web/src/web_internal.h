@@ -6,11 +6,10 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
-#include <microhttpd.h>
-
 #include "fedmoe/base/hash.h"
 #include "fedmoe/base/memory.h"
 #include "fedmoe/web/server.h"
+#include "library.h"
 
 #define WEB_SESSIONS_MAX 64
 #define WEB_VERSION_SIZE 44 /* two numbers, a point, a zero */
