@@ -25,7 +25,7 @@
 #define MODEL_FILE_MAX ((size_t)FM_MAX_PARAMETERS * 4 + FM_SAFETENSORS_MAX_HEADER)
 
 typedef struct {
-    const char *dir, *name, *purpose, *address, *model, *unit;
+    const char *dir, *name, *purpose, *address, *model, *schema, *unit;
     double epsilon, delta; /* delta 0: by the units */
     uint64_t nodes, units;
     fm_cli_list invited;
@@ -158,7 +158,8 @@ static fm_status make(const founding *f, const places *p, fm_aggregator_init_rep
     const fm_aggregator_init_options o = { p->aggregator, p->config, p->identity };
     fm_status st;
 
-    if ((st = write_config(f, p)) != FM_OK || (st = copy_model(f, p)) != FM_OK ||
+    if ((st = write_config(f, p)) != FM_OK ||
+        (st = f->model ? copy_model(f, p) : fm_cmd_new_model(f->schema, p->model)) != FM_OK ||
         (st = certify(f, p)) != FM_OK)
         return st;
     return fm_aggregator_init(&o, report);
@@ -189,6 +190,8 @@ static fm_status found(const founding *f, fm_aggregator_init_report *report)
 
     if ((st = check_names(f)) != FM_OK)
         return st;
+    if (!f->model == !f->schema)
+        return fm_fail(FM_EINVAL, "either --schema, for a model of the usual shape, or --model");
     if (mkdir(f->dir, 0700) != 0)
         return fm_fail(errno == EEXIST ? FM_EEXIST : FM_EIO,
                        errno == EEXIST ? "%s is there already; a new federation needs a new folder"
@@ -222,7 +225,10 @@ int fm_cmd_new(int argc, char **argv)
           "what records are used for; members allow it by these words", true, 0, 0 },
         { "address", FM_CLI_STRING, &f.address, "ADDR", "where nodes reach it, tcp://HOST:PORT",
           true, 0, 0 },
-        { "model", FM_CLI_STRING, &f.model, "FILE", "from fedmoe-model new", true, 0, 0 },
+        { "schema", FM_CLI_STRING, &f.schema, "FILE",
+          "what the records are; a model of the usual shape is made of it", false, 0, 0 },
+        { "model", FM_CLI_STRING, &f.model, "FILE", "or any other, from fedmoe-model new", false, 0,
+          0 },
         { "units", FM_CLI_U64, &f.units, "N",
           "a public round figure of all records (or patients) together", true, 1, MOST_UNITS },
         { "nodes", FM_CLI_U64, &f.nodes, "N", "most members (default 3)", false, 2, FM_MAX_NODES },
@@ -243,7 +249,7 @@ int fm_cmd_new(int argc, char **argv)
                    "commands: fedmoe-certs, init, invite.",
         .examples = "fedmoe-aggregator new --directory heart --name heart \\\n"
                     "    --purpose 'heart disease risk' --address tcp://hub.example:7300 \\\n"
-                    "    --model model.safetensors --units 600 --nodes 3 \\\n"
+                    "    --schema schema.yaml --units 600 --nodes 3 \\\n"
                     "    --invite cleveland --invite hungarian --invite va",
         .options = options,
         .option_count = sizeof options / sizeof options[0],

@@ -19,6 +19,9 @@ int fm_cmd_export(int argc, char **argv);
 void fm_cmd_init_report(const char *program, const char *dir, const fm_aggregator_init_report *r);
 /** Print a join code with the usual terms. */
 FM_NODISCARD fm_status fm_cmd_invite_one(const char *dir, const char *address, const char *name);
+/** The first model at `output`, by fedmoe-model. FM_ENOTFOUND it is not installed; FM_EINVAL it has
+ * said on standard error why not. */
+FM_NODISCARD fm_status fm_cmd_new_model(const char *schema, const char *output);
 /** FM_EAUTH unless the CA's folder holds a CA that the aggregator's has pinned: the lists of
  * another would be refused by all. */
 FM_NODISCARD fm_status fm_cmd_check_ca(const char *dir, const char *ca);

@@ -70,8 +70,7 @@ wait $other
 cat "$work/clinic.first"
 typed=2
 after=$(sizes clinic)
-type_at hub own "fedmoe-model new --schema schema.yaml --output first.safetensors"
-type_at hub own "fedmoe-aggregator new --directory heart --name heart --purpose 'heart disease risk' --address tcp://10.77.0.1:7300 --model first.safetensors --units 600 --invite northgate --invite lakeside --invite hillcrest"
+type_at hub own "fedmoe-aggregator new --directory heart --name heart --purpose 'heart disease risk' --address tcp://10.77.0.1:7300 --schema schema.yaml --units 600 --invite northgate --invite lakeside --invite hillcrest"
 type_at hub own "fedmoe-aggregator start --directory heart/aggregator --ca heart/ca --linger 5 >hub.log 2>&1 &"
 for name in northgate lakeside hillcrest; do
     sed -n "/join code of node '$name'/,/pastes it/p" "$work/hub.said" >"$clinic/root/$name.mail" # the mail

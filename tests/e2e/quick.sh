@@ -1,4 +1,4 @@
-# A federation in seven commands: model, new, start; and of each hospital join, check, start. The
+# A federation in five commands: new, start; and of each hospital join, check, start. The
 # commands of the guide's first section, with another port.
 . "$(dirname "$0")/lib.sh"
 setup --rounds 3 # for records and a schema
@@ -8,13 +8,18 @@ cd "$WORK" || exit 1
 PATH=$BIN:$PATH
 port=$((20000 + RANDOM % 20000))
 
-check "the first model" fedmoe-model new --schema schema.yaml --output first.safetensors
+check "a model" fedmoe-model new --schema schema.yaml --output first.safetensors
 new=(fedmoe-aggregator new --directory heart --name heart --purpose 'heart disease risk'
-    --address "tcp://127.0.0.1:$port" --model first.safetensors --units 600)
+    --address "tcp://127.0.0.1:$port" --schema schema.yaml --units 600)
 check "what cannot be made leaves nothing" refused "$WORK/out" "nothing.safetensors" \
     fedmoe-aggregator new --directory heart --name heart --purpose p --address tcp://127.0.0.1:$port \
     --model nothing.safetensors --units 600
 check "(no folder)" [ ! -e heart ]
+check "nor a schema that is none" refused "$WORK/out" "northgate.csv: no model could be made of it" \
+    fedmoe-aggregator new --directory heart --name heart --purpose p --address tcp://127.0.0.1:$port \
+    --schema northgate.csv --units 600
+check "either, not both" refused "$WORK/out" "either --schema, .* or --model" "${new[@]}" --model first.safetensors
+check "(still no folder)" [ ! -e heart ]
 check "a name that is none" refused "$WORK/out" "Clinic A" "${new[@]}" --invite 'Clinic A'
 check "one name twice" refused "$WORK/out" "given twice" "${new[@]}" --invite a --invite a
 check "more than there is room for" refused "$WORK/out" "4 are invited to a federation of 3" \
@@ -26,6 +31,10 @@ umask 077
 "${new[@]}" --invite northgate --invite lakeside --invite hillcrest >said 2>err || cat err
 check "a federation" says said "start --directory heart/aggregator --ca heart/ca"
 check "and what comes next once" [ "$(grep -c 'aggregator start' said)" = 1 ]
+check "its model is that of fedmoe-model new" cmp heart/model.safetensors first.safetensors
+check "or another's" fedmoe-aggregator new --directory other --name other --purpose p \
+    --address tcp://127.0.0.1:$port --model first.safetensors --units 600
+check "(a copy)" cmp other/model.safetensors first.safetensors
 check "with a delta below one over the units" says heart/federation.yaml "delta: 0.0001$"
 check "it is private" [ "$(stat -c %a heart)" = 700 ]
 check "a second one needs another folder" refused "$WORK/out" "heart is there already" "${new[@]}"
