@@ -25,6 +25,7 @@ static const fm_cli_command commands[] = {
     { "report", "write a page for the data-protection officer", fm_cmd_report },
     { "evaluate", "measure a model on records of this node", fm_cmd_evaluate },
     { "predict", "apply a model to records, into a CSV file", fm_cmd_predict },
+    { "personalize", "fit a head of your own to a model, which stays here", fm_cmd_personalize },
     { "audit", "see whether canaries among the records show more than epsilon allows",
       fm_cmd_audit },
     { "verify", "check an audit bundle of a run, without the aggregator", fm_cmd_verify },

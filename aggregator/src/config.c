@@ -355,6 +355,12 @@ fm_status fm_config_read_model(const fm_yaml_node *root, fm_aggregator_config *c
         return st;
     st = fm_safetensors_load(path, (size_t)FM_MAX_PARAMETERS * 4 + FM_SAFETENSORS_MAX_HEADER,
                              &c->model);
+    if (st == FM_OK && fm_safetensors_meta_get(c->model, FM_META_PERSONAL))
+        st = fm_yaml_fail(fm_yaml_find(root, "model"),
+                          "%s has a head that one institution has fitted to its own records "
+                          "(fedmoe-node personalize): it is not private and must stay there; name "
+                          "the federation's model",
+                          name);
     if (st == FM_OK)
         st = plan_model(path, c->model, &c->plan);
     free(path);

@@ -25,6 +25,7 @@ int fm_cmd_ledger_export(int argc, char **argv);
 int fm_cmd_ledger_import(int argc, char **argv);
 int fm_cmd_report(int argc, char **argv);
 int fm_cmd_evaluate(int argc, char **argv);
+int fm_cmd_personalize(int argc, char **argv);
 int fm_cmd_predict(int argc, char **argv);
 int fm_cmd_audit(int argc, char **argv);
 int fm_cmd_verify(int argc, char **argv);

@@ -4,7 +4,8 @@
 
 #include "fm_test.h"
 
-extern const fm_test_suite suite_held, suite_memory, suite_program, suite_run, suite_scratch,
-    suite_start, suite_state, suite_step, suite_teacher, suite_texts, suite_texts_run;
+extern const fm_test_suite suite_held, suite_memory, suite_personal, suite_program, suite_run,
+    suite_scratch, suite_start, suite_state, suite_step, suite_teacher, suite_texts,
+    suite_texts_run;
 
 #endif

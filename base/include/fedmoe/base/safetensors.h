@@ -65,6 +65,10 @@ FM_NODISCARD fm_status fm_safetensors_read(const fm_safetensors *s, const fm_ten
  *  fm_safetensors_read gives for fm_safetensors_at(0), (1), ... after it is the whole file. */
 FM_NODISCARD fm_status fm_safetensors_read_head(const fm_safetensors *s, fm_buf *out);
 
+/** Metadata of a model that one institution has fitted to its own records (train/personal.h): it is
+ *  not private, and no federation takes it. */
+#define FM_META_PERSONAL "fedmoe.personal"
+
 size_t fm_safetensors_count(const fm_safetensors *s);
 /** Of the whole file. */
 uint64_t fm_safetensors_bytes(const fm_safetensors *s);
