@@ -271,8 +271,7 @@ static fm_status report(const fm_aggregator_config *c, fm_aggregator_init_report
 {
     const fm_plan *p = &c->plan;
     const fm_dp_graph graph = fm_replay_graph(p);
-    const fm_dp_mechanism m = { p->noise_multiplier, p->sampling_rate,
-                                (uint64_t)p->rounds * fm_plan_steps(p), FM_DP_GAUSSIAN, 0 };
+    const fm_dp_mechanism m = fm_replay_mechanism(p, p->rounds);
 
     memcpy(out->federation, p->federation, sizeof out->federation);
     (void)snprintf(out->door, sizeof out->door, "%s", c->door);

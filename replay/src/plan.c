@@ -31,6 +31,14 @@ fm_dp_graph fm_replay_graph(const fm_plan *plan)
     };
 }
 
+fm_dp_mechanism fm_replay_mechanism(const fm_plan *plan, uint64_t rounds)
+{
+    return (fm_dp_mechanism){ .noise_multiplier = plan->noise_multiplier,
+                              .sampling_rate = plan->sampling_rate,
+                              .count = rounds * fm_plan_steps(plan),
+                              .kind = FM_DP_GAUSSIAN };
+}
+
 /* The enumerations have the same numbers: those of the wire. */
 _Static_assert((int)FM_OPTIM_SGD == (int)FM_OPTIMIZER_SGD &&
                    (int)FM_OPTIM_ADAM == (int)FM_OPTIMIZER_ADAM &&

@@ -236,6 +236,30 @@ static void a_round_of_local_steps_costs_each_of_them(void)
     fm_ledger_close(&d.ledger);
 }
 
+static void the_budget_is_weighed_in_rounds_of_all_their_steps(void)
+{
+    char dir[PATH_CAP], path[PATH_CAP];
+    fm_ledger *empty = NULL;
+    fm_node_driver d;
+    desk k;
+
+    open_desk(&k);
+    set_local(&k, 4);
+    k.plan.rounds = 5; /* for which the noise is */
+    fm_test_tmpdir(dir, sizeof dir);
+    make_path(path, dir, "ledger.db");
+    need(fm_ledger_open(path, &empty) == FM_OK, "a ledger");
+    d = (fm_node_driver){ .config.policy = k.policy, .plan.rounds = k.plan.rounds };
+    d.config.ledger = path;
+    (void)snprintf(d.config.data_set, sizeof d.config.data_set, DATA_SET);
+    d.plan.mechanism = fm_node_policy_mechanism(&k.plan, 1);
+    fm_node_driver_weigh_plan(&d);
+    CU_ASSERT(d.history.affordable_known);
+    CU_ASSERT_EQUAL(d.history.affordable, 5);
+    fm_ledger_close(&empty);
+    fm_ledger_close(&k.ledger);
+}
+
 /** Of 40 nodes, half and two of whom are enough for a sum. */
 static void set_many(desk *d, uint32_t density)
 {
@@ -464,6 +488,8 @@ static const fm_test tests[] = {
     { "local steps that the noise was not calibrated for are refused",
       local_steps_that_the_noise_was_not_calibrated_for },
     { "a round of local steps costs each of them", a_round_of_local_steps_costs_each_of_them },
+    { "the budget is weighed in rounds of all their steps",
+      the_budget_is_weighed_in_rounds_of_all_their_steps },
     { "no noise is refused", no_noise },
     { "masks too few to hold together are refused", masks_too_few_to_hold_together },
     { "masks that are nearly enough are refused", masks_that_are_nearly_enough },
