@@ -78,9 +78,9 @@ static fm_status vote_of(const fm_plan *plan, double *out)
     return st;
 }
 
-/* Deviation of the noise on a sum: local noise is the counted one of each node, in each of its steps;
- * with groups each group's sum carries it. */
-static double noise_of(const fm_plan *plan)
+/* Local noise is the counted one of each node, in each of its steps; with groups each group's sum
+ * carries it. */
+double fm_replay_noise(const fm_plan *plan)
 {
     const double each =
         plan->noise == FM_NOISE_LOCAL ? sqrt((double)fm_plan_group_nodes(plan)) : 1.0;
@@ -138,7 +138,7 @@ fm_status fm_replay_optimizer_new(const fm_plan *plan, const float *weights, siz
         .start_bias = plan->start_bias,
         .start_scale = plan->start_scale,
         .start_norm = plan->clip_norm,
-        .start_noise = noise_of(plan),
+        .start_noise = fm_replay_noise(plan),
     };
     fm_status st = vote_of(plan, &spec.clip_vote);
 

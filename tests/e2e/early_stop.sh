@@ -22,6 +22,10 @@ check "patience beyond half of the rounds" refused "$WORK/x" "early_stop compare
 # A model that cannot move learns nothing: noise decides after each window, by a coin.
 plan 2 1.0e-9
 check "the plan says when it ends" says "$WORK/init.txt" "held out, has not fallen for 2 rounds"
+z=$(sed -n 's/^noise multiplier *//p' "$WORK/init.txt")
+units=$(sed -n 's/^  expected_units: *//p' "$RUN/federation.yaml")
+noise=$(awk -v z="$z" -v n="$units" 'BEGIN { printf "%.3g", z / (2 * 0.3 * n) / sqrt(2) }')
+check "and how much noise decides it ($noise)" says "$WORK/init.txt" "noise on the mean of so many: $noise of the largest loss"
 start_all
 for name in $HOSPITALS; do check "$name ends well" wait_end "$name" 60; done
 wait_end aggregator 60
