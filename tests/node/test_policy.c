@@ -345,6 +345,29 @@ static void the_16385th_release_of_all_masks_is_a_release(void)
     more_releases_than_masks_hold_are_refused(256, FM_OK);
 }
 
+static void a_restart_counts_releases_alike(void)
+{
+    fm_hash head = { 0 };
+    fm_node_driver d;
+    fm_node_ports ports;
+    uint64_t seen;
+    desk k;
+
+    open_desk(&k);
+    take_hash(&k);
+    open_books(&d, &k, 256, 10);
+    d.plan.mechanism.count = 4; /* local steps */
+    CU_ASSERT_EQUAL(fm_node_driver_read_history(&d), FM_OK);
+    CU_ASSERT_EQUAL(d.history.releases, 10);
+    ports = fm_node_driver_ports(&d);
+    CU_ASSERT_EQUAL(ports.charge(ports.ctx, 2, &head), FM_OK);
+    seen = d.history.releases;
+    CU_ASSERT_EQUAL(fm_node_driver_read_history(&d), FM_OK);
+    CU_ASSERT_EQUAL(d.history.releases, seen);
+    fm_journal_close(&d.plan.journal);
+    fm_ledger_close(&k.ledger);
+}
+
 static void a_plan_of_enough_masks_is_allowed(void)
 {
     desk d;
@@ -501,6 +524,7 @@ static const fm_test tests[] = {
       the_16385th_release_of_some_masks_is_refused },
     { "the 16385th release of all masks is a release",
       the_16385th_release_of_all_masks_is_a_release },
+    { "a restart counts releases alike", a_restart_counts_releases_alike },
     { "a plan of enough masks is allowed", a_plan_of_enough_masks_is_allowed },
     { "words in which a sum could wrap are refused", words_in_which_a_sum_could_wrap },
     { "a lattice that cannot be is refused", a_lattice_that_cannot_be },
