@@ -110,7 +110,7 @@ int fm_cmd_plan(int argc, char **argv)
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     if ((st = fm_plan_offer_read(config, &offer)) == FM_OK) {
-        m = fm_plan_means_of(offer.json, config);
+        m = fm_plan_means_of(offer.json, config, true);
         st = json ? print_json(offer.json, &m) : show(offer.json, &m, config);
     }
     fm_plan_offer_fini(&offer);
