@@ -53,12 +53,17 @@ static bool is_decimal_comma(const char *s)
 static const char *number_hint(const char *s, size_t len)
 {
     if (has_thousands(s, ',') && strchr(s, ',') == strrchr(s, ',') && !strchr(s, '.'))
-        return "; a decimal comma or a thousands mark? write 1.5, and 1234 without marks";
+        return "; a decimal comma or a thousands mark? write 1.5, and 1234 without marks, or say "
+               "csv: "
+               "{decimal: \",\"} or {thousands: \",\"} in node.yaml";
     if (is_decimal_comma(s))
-        return "; a decimal comma? write 1.5";
+        return "; a decimal comma? write 1.5, or for a node's records say csv: {decimal: \",\"} in "
+               "node.yaml";
     if (has_thousands(s, ',') || has_thousands(s, '.') || has_thousands(s, ' ') ||
         has_thousands(s, '\''))
-        return "; thousands marks? write 1234 without them";
+        return "; thousands marks? write 1234 without them, or for a node's records say csv: "
+               "{thousands: ...} in "
+               "node.yaml";
     if (*s == '<' || *s == '>')
         return "; a bound is no number: write the limit of detection itself, or leave it empty";
     if (len && s[len - 1] == '%')
@@ -78,13 +83,17 @@ static const char *date_hint(const char *s, size_t len)
     if (len == 10 && s[4] == '-' && s[7] == '-')
         return "; there is no such day";
     if (len > 10 && s[4] == '-' && s[7] == '-')
-        return "; leave out the time of day";
+        return "; leave out the time of day, or for a node's records say csv: {dates: YMD} in "
+               "node.yaml";
     if (digits == len && len >= 8)
         return "; write it with dashes";
     if (digits == len && len >= 4)
         return "; a spreadsheet's number of a day? export dates as text";
     if (strpbrk(s, "./"))
-        return "; write year, month and day in this order, with dashes";
+        return "; write year, month and day in this order, with dashes, or for a node's records "
+               "say csv: {dates: DMY} "
+               "or "
+               "{dates: MDY} in node.yaml";
     return "";
 }
 

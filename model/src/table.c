@@ -277,7 +277,7 @@ static fm_status read_blocks(loader *l, fm_csv_source *source)
             st = fm_fail(FM_EPARSE, "%s: this is no CSV but %s", l->name, other);
             break;
         }
-        fm_csv_begin(&scan, l->name, l->binding.schema->delimiter, &block);
+        fm_csv_begin(&scan, l->name, fm_bind_delimiter(&l->binding), &block);
         st = read_block(l, &scan);
     }
     fm_csv_scan_fini(&scan);
@@ -357,6 +357,7 @@ static fm_status load_from(fm_csv_source *source, const fm_schema *s, const fm_t
                               .schema = s,
                               .labels = o->labels,
                               .hide_values = o->hide_values,
+                              .dialect = o->dialect,
                               .unit = o->unit },
                  .problems = { .max = o->survey         ? SIZE_MAX
                                       : o->max_problems ? o->max_problems
@@ -401,7 +402,8 @@ fm_status fm_table_parse(const char *name, const void *text, size_t len, const f
 
     if (!name || (len && !text) || !s || !o || !out)
         return fm_fail(FM_EINVAL, "table: an argument is missing");
-    if (!(st = check_options(name, s, o)) && !(st = fm_csv_memory(name, text, len, &source)))
+    if (!(st = check_options(name, s, o)) && !(st = fm_csv_memory(name, text, len, &source)) &&
+        !(st = fm_csv_speak(&source, o->dialect)))
         st = load_from(&source, s, o, out);
     fm_csv_close(&source);
     return st;
@@ -415,7 +417,9 @@ fm_status fm_table_load(const char *path, const fm_schema *s, const fm_table_opt
 
     if (!path || !s || !o || !out)
         return fm_fail(FM_EINVAL, "table: an argument is missing");
-    if (!(st = check_options(path, s, o)) && !(st = fm_csv_open(path, FM_TABLE_MAX_BYTES, &source)))
+    if (!(st = check_options(path, s, o)) &&
+        !(st = fm_csv_open(path, FM_TABLE_MAX_BYTES, &source)) &&
+        !(st = fm_csv_speak(&source, o->dialect)))
         st = load_from(&source, s, o, out);
     fm_csv_close(&source);
     return st;

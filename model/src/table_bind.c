@@ -143,7 +143,7 @@ static fm_status check_delimiter(const fm_binding *b, const fm_csv_record *r, si
         char c;
         const char *yaml;
     } others[] = { { ';', ";" }, { '\t', "\\t" }, { ',', "," }, { '|', "|" } };
-    const char mine = b->schema->delimiter;
+    const char mine = fm_bind_delimiter(b);
 
     if (r->count != 1 || wanted < 2)
         return FM_OK;
@@ -152,7 +152,8 @@ static fm_status check_delimiter(const fm_binding *b, const fm_csv_record *r, si
             continue;
         (void)fm_fail(FM_EPARSE,
                       "%s:%zu: one column by the delimiter \"%s\", but it holds \"%s\"; if that is "
-                      "what separates the columns say so in the schema: csv: {delimiter: \"%s\"}",
+                      "what separates the columns say so, for all in the schema or for this file "
+                      "in node.yaml, under data: csv: {delimiter: \"%s\"}",
                       b->name, r->line, mine == '\t' ? "\\t" : (const char[]){ mine, '\0' },
                       others[i].yaml, others[i].yaml);
         return fm_problem_last(p);
@@ -274,20 +275,30 @@ static fm_status by_position(fm_binding *b, const fm_csv_record *r, fm_problems 
     return b->id && b->id_place == ABSENT ? no_column(b, b->id, p) : FM_OK;
 }
 
+char fm_bind_delimiter(const fm_binding *b)
+{
+    return b->dialect && b->dialect->delimiter ? b->dialect->delimiter : b->schema->delimiter;
+}
+
 fm_status fm_bind(fm_binding *b, const fm_csv_record *first, fm_problems *p, bool *is_record)
 {
-    fm_status st = fm_alloc(b->schema->column_count, sizeof *b->place, (void **)&b->place);
+    const size_t n = b->schema->column_count;
+    const bool header =
+        b->dialect && b->dialect->header ? b->dialect->header == FM_HEADER_YES : b->schema->header;
+    fm_status st = fm_alloc(n, sizeof *b->place, (void **)&b->place);
 
-    *is_record = !b->schema->header;
-    if (st)
+    *is_record = !header;
+    if (st || (b->dialect && (st = fm_alloc(n, sizeof *b->rewritten, (void **)&b->rewritten))))
         return st;
-    return b->schema->header ? read_header(b, first, p) : by_position(b, first, p);
+    return header ? read_header(b, first, p) : by_position(b, first, p);
 }
 
 void fm_binding_fini(fm_binding *b)
 {
     free(b->place);
     b->place = NULL;
+    fm_wipe_free(b->rewritten, b->schema ? b->schema->column_count : 0, sizeof *b->rewritten);
+    b->rewritten = NULL;
 }
 
 fm_status fm_bind_check(const fm_binding *b, const fm_csv_record *r)
@@ -302,6 +313,8 @@ void fm_bind_cells(const fm_binding *b, const fm_csv_record *r, fm_slice *cells)
 {
     for (size_t c = 0; c < b->schema->column_count; c++)
         cells[c] = b->place[c] == ABSENT ? (fm_slice){ 0 } : r->cells[b->place[c]];
+    for (size_t c = 0; b->rewritten && c < b->schema->column_count; c++)
+        fm_dialect_cell(b->dialect, b->schema, &b->schema->columns[c], &cells[c], b->rewritten[c]);
 }
 
 fm_status fm_bind_fault(const fm_binding *b, const fm_csv_record *r, size_t column, fm_status st)

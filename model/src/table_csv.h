@@ -11,6 +11,7 @@
 #ifndef FEDMOE_MODEL_TABLE_CSV_H
 #define FEDMOE_MODEL_TABLE_CSV_H
 
+#include "dialect_internal.h"
 #include "fedmoe/model/packed.h"
 #include "fedmoe/model/table.h"
 #include "schema_internal.h"
@@ -71,6 +72,7 @@ typedef struct {
     const char *name;
     int fd;                      /* -1: from memory, or by `input` */
     fm_packed *packed;           /* of a file: what it reads through */
+    fm_recode *recode;           /* NULL: its bytes are text as they stand */
     const fm_table_input *input; /* NULL, or borrowed */
     const char *memory;          /* borrowed */
     size_t memory_left;
@@ -85,6 +87,8 @@ typedef struct {
 /** A file, or a pipe, packed or not (packed.h). FM_ENOTFOUND, FM_EIO, FM_ENOMEM. @param limit most
  *  bytes, unpacked. */
 FM_NODISCARD fm_status fm_csv_open(const char *path, size_t limit, fm_csv_source *out);
+/** Before the first block: the bytes are read by `d`, which outlives the source. FM_ENOMEM. */
+FM_NODISCARD fm_status fm_csv_speak(fm_csv_source *s, const fm_dialect *d);
 FM_NODISCARD fm_status fm_csv_memory(const char *name, const void *text, size_t len,
                                      fm_csv_source *out);
 FM_NODISCARD fm_status fm_csv_input(const fm_table_input *in, size_t limit, fm_csv_source *out);

@@ -26,10 +26,12 @@ typedef struct {
     const char *name; /* of the file */
     const fm_schema *schema;
     bool labels, hide_values;
-    const struct fm_raw *raw; /* NULL: the records are encoded */
-    const char *unit, *id;    /* further columns that are wanted, or NULL */
-    size_t fields;            /* every record must have */
-    size_t *place;            /* [columns] which field is which column, or SIZE_MAX; owned */
+    const struct fm_raw *raw;           /* NULL: the records are encoded */
+    const fm_dialect *dialect;          /* NULL: as the schema says */
+    char (*rewritten)[FM_DIALECT_CELL]; /* [columns] of the record at hand; owned, NULL without */
+    const char *unit, *id;              /* further columns that are wanted, or NULL */
+    size_t fields;                      /* every record must have */
+    size_t *place; /* [columns] which field is which column, or SIZE_MAX; owned */
     size_t unit_place, id_place;
 } fm_binding;
 
@@ -38,6 +40,8 @@ typedef struct {
 FM_NODISCARD fm_status fm_bind(fm_binding *b, const fm_csv_record *first, fm_problems *p,
                                bool *is_record);
 void fm_binding_fini(fm_binding *b);
+/** What separates the file's columns. */
+char fm_bind_delimiter(const fm_binding *b);
 /** FM_EPARSE unless the record has as many fields as it must. */
 FM_NODISCARD fm_status fm_bind_check(const fm_binding *b, const fm_csv_record *r);
 /** The cells of the schema's columns; what is absent is {NULL, 0}. */

@@ -8,8 +8,11 @@ static const struct {
     size_t len;
     const char *words;
 } kinds[] = {
-    { "\xff\xfe", 2, "UTF-16 text (a spreadsheet's \"Unicode text\"); save it as CSV in UTF-8" },
-    { "\xfe\xff", 2, "UTF-16 text; save it as CSV in UTF-8" },
+    { "\xff\xfe", 2,
+      "UTF-16 text (a spreadsheet's \"Unicode text\"); save it as CSV in UTF-8, or say csv: "
+      "{encoding: UTF-16} in node.yaml" },
+    { "\xfe\xff", 2,
+      "UTF-16 text; save it as CSV in UTF-8, or say csv: {encoding: UTF-16} in node.yaml" },
     { "PK\3\4", 4, "an Excel workbook or a zip archive; export the sheet as CSV in UTF-8" },
     { "\xd0\xcf\x11\xe0", 4, "an old Excel workbook; export the sheet as CSV in UTF-8" },
     { "%PDF-", 5, "a PDF; export the records as CSV" },

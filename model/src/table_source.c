@@ -75,11 +75,28 @@ fm_status fm_csv_input(const fm_table_input *in, size_t limit, fm_csv_source *ou
     return st;
 }
 
+fm_status fm_csv_speak(fm_csv_source *s, const fm_dialect *d)
+{
+    fm_status st;
+
+    if (!d || !fm_recode_is_needed(d))
+        return FM_OK;
+    if (s->room < FM_CSV_BLOCK) { /* text may be longer than its bytes */
+        free(s->carry);
+        s->carry = NULL;
+        s->room = FM_CSV_BLOCK;
+        if ((st = begin(s)))
+            return st;
+    }
+    return fm_recode_new(s->name, d, &s->recode);
+}
+
 void fm_csv_close(fm_csv_source *s)
 {
     if (!s->carry)
         return;
     fm_packed_free(&s->packed);
+    fm_recode_free(&s->recode);
     if (s->fd >= 0)
         (void)close(s->fd);
     sodium_memzero(s->carry, s->carried_most);
@@ -101,8 +118,9 @@ void fm_csv_block_free(fm_csv_block *b)
     *b = (fm_csv_block){ 0 };
 }
 
-fm_status fm_csv_read(fm_csv_source *s, char *to, size_t room, size_t *n)
+static fm_status read_bytes(void *source, char *to, size_t room, size_t *n)
 {
+    fm_csv_source *s = source;
     fm_status st;
 
     if (s->fd < 0 && !s->input) {
@@ -121,6 +139,12 @@ fm_status fm_csv_read(fm_csv_source *s, char *to, size_t room, size_t *n)
     if (s->taken > s->limit)
         return fm_fail(FM_EPROTO, "%s: longer than the limit of %zu bytes", s->name, s->limit);
     return FM_OK;
+}
+
+fm_status fm_csv_read(fm_csv_source *s, char *to, size_t room, size_t *n)
+{
+    return s->recode ? fm_recode_read(s->recode, read_bytes, s, to, room, n)
+                     : read_bytes(s, to, room, n);
 }
 
 static fm_status fill(fm_csv_source *s, fm_csv_block *b)

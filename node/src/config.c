@@ -176,9 +176,8 @@ static fm_status read_records(const fm_yaml_node *data, fm_node_config *c)
 
 static fm_status read_data(const fm_yaml_node *root, fm_node_config *c)
 {
-    static const char *const keys[] = {
-        "name", "records", "schema", "memory_mib", "scratch", NULL
-    };
+    static const char *const keys[] = { "name",    "records", "schema", "memory_mib",
+                                        "scratch", "csv",     NULL };
     const fm_yaml_node *m = NULL;
     uint64_t mib = 0;
     fm_status st;
@@ -193,7 +192,17 @@ static fm_status read_data(const fm_yaml_node *root, fm_node_config *c)
     c->memory = mib << 20;
     if (fm_yaml_find(m, "schema") && (st = read_path(m, "schema", c->dir, &c->schema)) != FM_OK)
         return st;
-    return read_records(m, c);
+    if (fm_yaml_find(m, "csv") &&
+        (st = fm_dialect_read(fm_yaml_find(m, "csv"), &c->dialect)) != FM_OK)
+        return st;
+    c->has_dialect = fm_yaml_find(m, "csv") != NULL;
+    if ((st = read_records(m, c)) != FM_OK || !c->has_dialect)
+        return st;
+    if (c->database.query || c->more_count > 0)
+        return fm_yaml_fail(fm_yaml_find(m, "csv"),
+                            "csv says how one file of records is written; records is %s",
+                            c->database.query ? "a query" : "a list of texts");
+    return FM_OK;
 }
 
 static fm_status read_purposes(const fm_yaml_node *m, fm_node_policy *p)
@@ -435,6 +444,9 @@ static fm_status read_root(const fm_yaml_node *root, fm_node_config *c)
     c->threads = threads;
     if ((st = read_page(root, c)) != FM_OK)
         return st;
+    if (c->has_dialect && c->model)
+        return fm_yaml_fail(root,
+                            "data.csv is of records; how texts are written their schema says");
     if (c->database.query && c->model)
         return fm_yaml_fail(root, "data.records must be files where a language model reads texts");
     if (c->more_count > 0 && !c->model)
@@ -502,6 +514,7 @@ void fm_node_config_fini(fm_node_config *c)
     free(c->page);
     free(c->identity_dir);
     free(c->records);
+    fm_dialect_fini(&c->dialect);
     free(c->database.fhir);
     free(c->scratch);
     free(c->database.sqlite);

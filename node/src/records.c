@@ -72,6 +72,7 @@ fm_status fm_node_records_load(const fm_node_config *c, const fm_schema *s,
     fm_status st;
 
     o->memory = c->memory;
+    o->dialect = c->has_dialect ? &c->dialect : NULL;
     o->scratch = c->scratch ? c->scratch : c->dir;
     if ((st = fm_node_config_one_file(c)))
         return st;

@@ -23,7 +23,7 @@ in_background() {
     RUNNING[$1]=$!
 }
 stop() {
-    kill -TERM "${RUNNING[$1]}"
+    kill -TERM "${RUNNING[$1]}" 2>/dev/null || true # it may be through with its rounds
     wait "${RUNNING[$1]}" || true
     unset "RUNNING[$1]"
 }

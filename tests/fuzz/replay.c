@@ -12,7 +12,9 @@
 #include "fuzz.h"
 
 #define INPUT_MAX ((size_t)1 << 20)
+#ifndef MUTATIONS
 #define MUTATIONS 20000 /* over all files together */
+#endif
 #define SEED 20261124
 
 /* In a block of exactly its length, so that a sanitizer sees every step beyond. */

@@ -5,6 +5,7 @@ int main(int argc, char **argv)
     const fm_test_suite suites[] = {
         suite_config,
         suite_csv,
+        suite_dialect,
         suite_docs,
         suite_file,
         suite_gradient,

@@ -252,13 +252,16 @@ static void the_wrong_delimiter_is_named(void)
 {
     refuse(WITH_HEADER, "age;note;sex;y\n1;;m;0\n",
            "d.csv:1: one column by the delimiter \",\", but it holds \";\"; if that is what "
-           "separates the columns say so in the schema: csv: {delimiter: \";\"}");
+           "separates the columns say so, for all in the schema or for this file in node.yaml, "
+           "under data: csv: {delimiter: \";\"}");
     refuse(WITH_HEADER, "age\tnote\tsex\ty\n1\t\tm\t0\n",
            "d.csv:1: one column by the delimiter \",\", but it holds \"\\t\"; if that is what "
-           "separates the columns say so in the schema: csv: {delimiter: \"\\t\"}");
+           "separates the columns say so, for all in the schema or for this file in node.yaml, "
+           "under data: csv: {delimiter: \"\\t\"}");
     refuse(NO_HEADER, "1;;m;0\n2;;m;1\n",
            "d.csv:1: one column by the delimiter \",\", but it holds \";\"; if that is what "
-           "separates the columns say so in the schema: csv: {delimiter: \";\"}");
+           "separates the columns say so, for all in the schema or for this file in node.yaml, "
+           "under data: csv: {delimiter: \";\"}");
 }
 
 static void hidden_values_do_not_stand_in_the_problems(void)

@@ -5,6 +5,7 @@
 #ifndef FEDMOE_MODEL_TABLE_H
 #define FEDMOE_MODEL_TABLE_H
 
+#include "fedmoe/model/dialect.h"
 #include "fedmoe/model/schema.h"
 
 struct fm_survey;
@@ -69,6 +70,7 @@ typedef struct {
                          texts are one unit (spaces and tabs around them aside; 7 and 007 are two);
                          an empty cell, or one that the schema calls missing, is a problem. Keys are
                          never in a problem's text, and wiped before the load returns */
+    const fm_dialect *dialect; /* NULL: it is written as the schema says. Not of fm_table_read */
     struct fm_survey *survey; /* NULL, or who is told of every record and every problem: then no
                                  record is kept, the table stays empty, and what is wrong with the
                                  records is no failure (fedmoe/model/survey.h) */

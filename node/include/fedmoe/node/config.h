@@ -11,6 +11,7 @@
  *     records: records.csv              # of texts also a list: [2024.csv, 2025.csv]
  *                 # or {sqlite: clinic.db, query: "SELECT ..."}, {odbc: "DSN=clinic", query: ...}
  *                 # or {fhir: export, query_file: features.sql}: a folder of a FHIR bulk export
+ *     csv: {delimiter: ";", decimal: ","} # this node's own way (model/dialect.h); default: the schema's
  *     memory_mib: 256                     # default; what records may take of memory, more go to a
  *                                         # scratch file beside node.yaml, without a name and encrypted
  *     scratch: /var/tmp                   # or in this folder
@@ -39,6 +40,7 @@
 #define FEDMOE_NODE_CONFIG_H
 
 #include "fedmoe/dp/ledger.h"
+#include "fedmoe/model/dialect.h"
 #include "fedmoe/proto/link/link.h"
 #include "fedmoe/proto/plan.h"
 
@@ -86,6 +88,8 @@ typedef struct {
     char *door, *identity_dir, *records, *ledger, *dir; /* owned, absolute or relative to cwd */
     char *more_records[FM_NODE_MAX_FILES - 1]; /* likewise; of texts: files after the first */
     size_t more_count;
+    fm_dialect dialect; /* how the file of records is written; zero: as the schema says */
+    bool has_dialect;
     fm_node_database database; /* in the place of records, which is NULL then */
     char *schema;              /* likewise; NULL: none is pinned */
     uint64_t memory;           /* bytes that records may take before they go to a scratch file */
