@@ -24,7 +24,8 @@ static void show_figures(const json_t *j)
         "quorum",           "colluders",    "max_nodes",      "parameters",    "frozen",
         "load_groups",      "load_experts", "load_share",     "clip_quantile", "clip_rate",
         "clip_share",       "start_count",  "start_scale",    "word_bits",     "mask_density",
-        "local_steps",      "local_rate",   "proximal",       "held_share",    "patience"
+        "local_steps",      "local_rate",   "proximal",       "held_share",    "held_bound",
+        "patience"
     };
     static const char *const texts[] = { "task",         "noise",      "encoding", "correction",
                                          "privacy_unit", "federation", "hash",     "offered" };

@@ -40,6 +40,8 @@ check "without the loss in it" eval '! says <(header "$RUN/aggregator/result.saf
 check "that opens" "$BIN/fedmoe-model" inspect "$RUN/aggregator/result.safetensors"
 check "a node knows of it" says <("$BIN/fedmoe-node" plan --config "$RUN/northgate/node.yaml" | tr '\n' ' ' | tr -s ' ') \
     "never trained on: each of them adds only how far the model is wrong"
+check "and of the largest loss that counts" says <("$BIN/fedmoe-node" plan --config "$RUN/northgate/node.yaml") \
+    "held_bound +1\.38629"
 check "only finished rounds are charged" [ "$("$BIN/fedmoe-node" ledger --config "$RUN/northgate/node.yaml" --json |
     grep -c '"round"')" = "$seen" ]
 check "the journal has the key of the coins" [ "$(sqlite3 "$RUN/northgate/state.db" \
