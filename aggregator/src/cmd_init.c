@@ -57,9 +57,13 @@ static void print_training(const fm_aggregator_init_report *r)
     if (p->load_groups > 0)
         printf(", loads balanced");
     if (p->patience > 0)
-        printf(",\n                  ended early when the loss of %g %% of the units, held out, has not "
-               "fallen for %u rounds",
-               100.0 * p->held_share, p->patience);
+        printf(
+            ",\n                  ended early when the loss of %g %% of the units, held out, has "
+            "not "
+            "fallen for %u rounds;\n"
+            "                  noise on the mean of so many: %.3g of the largest loss that counts, "
+            "%.4g",
+            100.0 * p->held_share, p->patience, r->held_noise, p->held_bound);
     if (p->start_scale > 0.0)
         printf(",\n                  the first round for the features' means and the share of "
                "positives");

@@ -9,6 +9,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/dp/accountant.h"
 #include "fedmoe/proto/entry.h"
+#include "fedmoe/replay/replay.h"
 
 #define EPSILONS 16 /* points of the curve: each is a reckoning of some 10 ms */
 
@@ -45,10 +46,7 @@ static fm_status add_epsilon(fm_figures *f, const fm_entry *e)
 {
     const fm_plan *p = &f->config.plan;
     const uint64_t every = 1 + (p->rounds - 1) / EPSILONS;
-    const fm_dp_mechanism m = { .noise_multiplier = p->noise_multiplier,
-                                .sampling_rate = p->sampling_rate,
-                                .count = f->finished,
-                                .kind = FM_DP_GAUSSIAN };
+    const fm_dp_mechanism m = fm_replay_mechanism(p, f->finished);
     double epsilon;
     fm_status st;
 

@@ -267,12 +267,20 @@ static fm_status make_directory(const char *dir, const fm_aggregator_init_option
     return st;
 }
 
+/* A vote of the largest loss and one of none are two clip norms apart. */
+static double held_noise(const fm_plan *p)
+{
+    const double votes = p->held_share * p->sampling_rate * p->expected_units;
+
+    return p->patience == 0 ? 0.0
+                            : fm_replay_noise(p) / (2.0 * p->clip_norm * votes) / sqrt(p->patience);
+}
+
 static fm_status report(const fm_aggregator_config *c, fm_aggregator_init_report *out)
 {
     const fm_plan *p = &c->plan;
     const fm_dp_graph graph = fm_replay_graph(p);
-    const fm_dp_mechanism m = { p->noise_multiplier, p->sampling_rate,
-                                (uint64_t)p->rounds * fm_plan_steps(p), FM_DP_GAUSSIAN, 0 };
+    const fm_dp_mechanism m = fm_replay_mechanism(p, p->rounds);
 
     memcpy(out->federation, p->federation, sizeof out->federation);
     (void)snprintf(out->door, sizeof out->door, "%s", c->door);
@@ -291,6 +299,7 @@ static fm_status report(const fm_aggregator_config *c, fm_aggregator_init_report
     out->noise_times = p->robust_groups > 0 && p->noise != FM_NOISE_LOCAL
                            ? fm_robust_noise((fm_robust_rule)p->robust_mean, p->robust_groups)
                            : 1.0;
+    out->held_noise = held_noise(p);
     out->held = fm_dp_graph_colluders(&graph);
     out->honest = p->quorum - fm_dp_graph_coalition(&graph);
     out->log2_apart = fm_dp_graph_log2_failure(p->max_nodes, out->honest, p->mask_density);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fedmoe/dp/accountant.h"
+#include "fedmoe/replay/replay.h"
 #include "page_internal.h"
 
 #define PACE 10 /* finished rounds that say how long one takes */
@@ -20,8 +21,7 @@ static void *reckon(void *context)
     for (size_t i = 1; i <= PAGE_EPSILONS && !atomic_load(&p->stop); i++) {
         const uint32_t rounds =
             (uint32_t)(((uint64_t)plan->rounds * i + PAGE_EPSILONS - 1) / PAGE_EPSILONS);
-        const fm_dp_mechanism m = { plan->noise_multiplier, plan->sampling_rate, rounds,
-                                    FM_DP_GAUSSIAN, 0 };
+        const fm_dp_mechanism m = fm_replay_mechanism(plan, rounds);
         const size_t n = atomic_load(&p->epsilon_count);
 
         if (rounds == before)

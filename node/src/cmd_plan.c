@@ -24,7 +24,8 @@ static void show_figures(const json_t *j)
         "quorum",           "colluders",    "max_nodes",      "parameters",    "frozen",
         "load_groups",      "load_experts", "load_share",     "clip_quantile", "clip_rate",
         "clip_share",       "start_count",  "start_scale",    "word_bits",     "mask_density",
-        "local_steps",      "local_rate",   "proximal",       "held_share",    "patience"
+        "local_steps",      "local_rate",   "proximal",       "held_share",    "held_bound",
+        "patience"
     };
     static const char *const texts[] = { "task",         "noise",      "encoding", "correction",
                                          "privacy_unit", "federation", "hash",     "offered" };
@@ -110,7 +111,7 @@ int fm_cmd_plan(int argc, char **argv)
     if (!fm_cli_begin(&spec, argc, argv, &first, &code))
         return code;
     if ((st = fm_plan_offer_read(config, &offer)) == FM_OK) {
-        m = fm_plan_means_of(offer.json, config);
+        m = fm_plan_means_of(offer.json, config, true);
         st = json ? print_json(offer.json, &m) : show(offer.json, &m, config);
     }
     fm_plan_offer_fini(&offer);

@@ -80,7 +80,7 @@ static const char *login(void)
 /** Of the words as this command's user was, or could have been, shown them. */
 static fm_status hash_words(const fm_plan_offer *o, const char *config, fm_hash *out)
 {
-    const fm_plan_means m = fm_plan_means_of(o->json, config);
+    const fm_plan_means m = fm_plan_means_of(o->json, config, true);
     fm_buf words = { 0 };
     fm_status st = fm_plan_words(o->json, &m, &words);
 

@@ -145,7 +145,9 @@ static fm_status check(const fm_decision *d)
         (st = check_text("note", d->note)) != FM_OK ||
         (st = check_text("purpose", d->purpose)) != FM_OK)
         return st;
-    return *d->by && *d->role ? FM_OK : fm_fail(FM_EINVAL, "a decision names who made it");
+    return strcmp(or_none(d->by), NONE) != 0 && strcmp(or_none(d->role), NONE) != 0
+               ? FM_OK
+               : fm_fail(FM_EINVAL, "a decision names who made it, and as what");
 }
 
 static fm_status put_number(fm_buf *out, const char *key, double v)

@@ -65,25 +65,26 @@ static fm_status read_books(const json_t *plan, const fm_node_config *c, fm_plan
 }
 
 /** Of the noise that remains after collusion, as epsilon is. */
-static void reckon_gain(const json_t *plan, fm_plan_means *m)
+static void reckon_gain(const json_t *plan, bool at_leisure, fm_plan_means *m)
 {
     const fm_dp_mechanism run = rest_of(plan, 0);
     fm_dp_test tests[] = { { 0.01, 1.0 }, { 0.001, 1.0 } };
 
     m->gain_known = fm_cmd_real(plan, "noise_multiplier") > 0.0 &&
+                    (at_leisure || run.sampling_rate >= 1.0) &&
                     fm_dp_tradeoff(&run, 1, tests, 2, &m->guess) == FM_OK;
     m->power_hundredth = tests[0].power;
     m->power_thousandth = tests[1].power;
 }
 
-fm_plan_means fm_plan_means_of(const json_t *plan, const char *config)
+fm_plan_means fm_plan_means_of(const json_t *plan, const char *config, bool at_leisure)
 {
     fm_plan_means m = { .update_words =
                             fm_cmd_whole(plan, "parameters") - fm_cmd_whole(plan, "frozen") };
     fm_node_config c = { 0 };
     fm_status st;
 
-    reckon_gain(plan, &m);
+    reckon_gain(plan, at_leisure, &m);
     st = fm_node_config_load(config, &c);
     m.tail_words = fm_cmd_whole(plan, "load_groups") * fm_cmd_whole(plan, "load_experts") +
                    (fm_cmd_real(plan, "clip_quantile") > 0.0) +

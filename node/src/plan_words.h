@@ -35,8 +35,10 @@ typedef struct {
 /**
  * Work them out. Books that cannot be read are no failure: `why` says so.
  * @param config  node.yaml.
+ * @param at_leisure  false: in a run, which is not to wait. What an attacker gains is then known only
+ *                    of plans without sampling; of others it takes seconds, with many rounds a minute.
  */
-fm_plan_means fm_plan_means_of(const json_t *plan, const char *config);
+fm_plan_means fm_plan_means_of(const json_t *plan, const char *config, bool at_leisure);
 
 /** The whole text, wrapped at 80 columns, what is foreign cleaned; ends with a newline. */
 FM_NODISCARD fm_status fm_plan_words(const json_t *plan, const fm_plan_means *m, fm_buf *out);

@@ -26,11 +26,10 @@ fm_ledger_budget fm_node_policy_budget(const fm_node_policy *p)
 
 fm_dp_mechanism fm_node_policy_mechanism(const fm_plan *plan, uint64_t rounds)
 {
-    return (fm_dp_mechanism){
-        .noise_multiplier = fmax(plan->noise_multiplier, FM_NODE_NO_NOISE_BOOKED),
-        .sampling_rate = plan->sampling_rate,
-        .count = rounds * fm_plan_steps(plan),
-    };
+    fm_dp_mechanism m = fm_replay_mechanism(plan, rounds);
+
+    m.noise_multiplier = fmax(m.noise_multiplier, FM_NODE_NO_NOISE_BOOKED);
+    return m;
 }
 
 static fm_status check_purpose(const fm_node_policy *p, const fm_plan *plan)

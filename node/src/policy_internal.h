@@ -13,7 +13,7 @@
 
 bool fm_node_policy_is_open(const fm_node_policy *p);
 fm_ledger_budget fm_node_policy_budget(const fm_node_policy *p);
-/** What so many rounds are to the accountant: each of them fm_plan_steps releases. */
+/** As fm_replay_mechanism; without noise, what is booked for it. */
 fm_dp_mechanism fm_node_policy_mechanism(const fm_plan *plan, uint64_t rounds);
 
 #endif

@@ -9,8 +9,8 @@
 #include "fedmoe/base/log.h"
 #include "fedmoe/optim/local.h"
 
-#define LABEL "fedmoe correction v1"
-#define HEAD_BYTES (FM_HASH_BYTES + 16u) /* plan, round, n */
+#define LABEL "fedmoe correction v2"
+#define HEAD_BYTES (FM_HASH_BYTES + 24u) /* plan, round, n, of */
 
 struct fm_node_correction {
     fm_hash plan;
@@ -43,14 +43,15 @@ static uint64_t get_u64(const uint8_t *in)
 
 static size_t file_bytes(const fm_node_correction *c)
 {
-    return HEAD_BYTES + 2 * c->n * sizeof(float) + FM_HASH_BYTES;
+    return HEAD_BYTES + 3 * c->n * sizeof(float) + FM_HASH_BYTES;
 }
 
-/* plan[32] | round | n | model | mean | hash of all that; numbers and floats little-endian, as this
- * machine has them. */
+/* plan[32] | round | n | of | model | mean | difference | hash of all that; numbers and floats
+ * little-endian, as this machine has them. */
 static fm_status read_bytes(fm_node_correction *c, const fm_buf *file)
 {
-    const size_t body = file_bytes(c) - FM_HASH_BYTES;
+    const size_t body = file_bytes(c) - FM_HASH_BYTES, vector = c->n * sizeof(float);
+    const uint8_t *at = file->data + HEAD_BYTES;
     fm_hash hash;
 
     if (file->len < HEAD_BYTES || memcmp(file->data, c->plan.bytes, FM_HASH_BYTES) != 0)
@@ -62,8 +63,10 @@ static fm_status read_bytes(fm_node_correction *c, const fm_buf *file)
         return fm_fail(FM_EPROTO, "%s: damaged", c->path);
     c->round = get_u64(file->data + FM_HASH_BYTES);
     c->charged = true;
-    memcpy(c->model, file->data + HEAD_BYTES, c->n * sizeof *c->model);
-    memcpy(c->mean, file->data + HEAD_BYTES + c->n * sizeof *c->model, c->n * sizeof *c->mean);
+    c->of = get_u64(file->data + FM_HASH_BYTES + 16);
+    memcpy(c->model, at, vector);
+    memcpy(c->mean, at + vector, vector);
+    memcpy(c->difference, at + 2 * vector, vector);
     return FM_OK;
 }
 
@@ -156,6 +159,7 @@ void fm_node_correction_made(fm_node_correction *c, uint64_t round, const float 
     memcpy(c->mean, mean, c->n * sizeof *mean);
 }
 
+/* With the correction in use: a round that is charged may still come to nothing. */
 static fm_status write_file(const fm_node_correction *c)
 {
     fm_buf file = { .limit = SIZE_MAX };
@@ -166,9 +170,11 @@ static fm_status write_file(const fm_node_correction *c)
     memcpy(head, c->plan.bytes, FM_HASH_BYTES);
     put_u64(head + FM_HASH_BYTES, c->round);
     put_u64(head + FM_HASH_BYTES + 8, c->n);
+    put_u64(head + FM_HASH_BYTES + 16, c->of);
     if ((st = fm_buf_append(&file, head, sizeof head)) == FM_OK &&
         (st = fm_buf_append(&file, c->model, c->n * sizeof *c->model)) == FM_OK &&
-        (st = fm_buf_append(&file, c->mean, c->n * sizeof *c->mean)) == FM_OK) {
+        (st = fm_buf_append(&file, c->mean, c->n * sizeof *c->mean)) == FM_OK &&
+        (st = fm_buf_append(&file, c->difference, c->n * sizeof *c->difference)) == FM_OK) {
         hash = fm_hash_of(LABEL, file.data, file.len);
         if ((st = fm_buf_append(&file, hash.bytes, sizeof hash.bytes)) == FM_OK)
             st = fm_file_replace(c->path, file.data, file.len, 0600);

@@ -2,7 +2,8 @@
  * SCAFFOLD's correction at a node: c - c_u, where c is the mean gradient of all nodes in the round
  * that finished last, read out of the models before and after it, and c_u this node's own, of its
  * noised steps. Kept in correction.bin, 0600, from the moment that the round was charged: what was
- * not charged is never used. Without both halves of that very round there is no correction.
+ * not charged is never used. Without both halves of that very round there is no correction. The one
+ * in use lies beside it, until the next round has finished.
  */
 #ifndef FEDMOE_NODE_RUN_CORRECTION_H
 #define FEDMOE_NODE_RUN_CORRECTION_H

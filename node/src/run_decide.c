@@ -175,7 +175,8 @@ static fm_status reckon(const fm_node_driver *d, const fm_decision *one, fm_deci
     fm_dp_mechanism m = d->plan.mechanism;
 
     r->now_s = fm_clock_wall_s();
-    r->rounds = m.count = d->plan.charged + 1;
+    r->rounds = d->plan.charged + 1;
+    m.count *= r->rounds; /* of local steps a round has several */
     return one->epsilon > 0.0 ? fm_dp_epsilon(&m, 1, d->config.policy.delta, &r->epsilon) : FM_OK;
 }
 

@@ -75,7 +75,7 @@ static fm_status fits(const scales *s, uint64_t rounds, bool *out)
     double epsilon = 0.0;
     fm_status st;
 
-    more.count = rounds;
+    more.count *= rounds;
     st = fm_ledger_epsilon(s->ledger, c->data_set, rounds > 0 ? &more : NULL, c->policy.delta,
                            &epsilon);
     *out = st == FM_OK && epsilon <= c->policy.epsilon;

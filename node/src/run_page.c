@@ -83,7 +83,7 @@ static void refresh_words(fm_node_driver *d, uint64_t now_ms)
     w->words_ms = now_ms;
     if (fm_node_read_json(d->config.dir, "plan.json", &plan) != FM_OK)
         return;
-    means = fm_plan_means_of(plan, d->o->config);
+    means = fm_plan_means_of(plan, d->o->config, false);
     fm_buf_clear(&w->words);
     if (fm_plan_words(plan, &means, &w->words) != FM_OK)
         fm_buf_clear(&w->words);

@@ -130,7 +130,7 @@ static fm_status port_charge(void *ctx, uint64_t round, fm_hash *ledger_head)
     if (st != FM_OK || (st = fm_ledger_charge(d->ledger, &e, &b)) != FM_OK)
         return st;
     d->plan.charged++;
-    d->history.releases++;
+    d->history.releases += e.mechanism.count;
     if (d->plan.correction)
         fm_node_correction_charged(d->plan.correction, round);
     return fm_ledger_head(d->ledger, ledger_head);

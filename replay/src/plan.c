@@ -31,6 +31,14 @@ fm_dp_graph fm_replay_graph(const fm_plan *plan)
     };
 }
 
+fm_dp_mechanism fm_replay_mechanism(const fm_plan *plan, uint64_t rounds)
+{
+    return (fm_dp_mechanism){ .noise_multiplier = plan->noise_multiplier,
+                              .sampling_rate = plan->sampling_rate,
+                              .count = rounds * fm_plan_steps(plan),
+                              .kind = FM_DP_GAUSSIAN };
+}
+
 /* The enumerations have the same numbers: those of the wire. */
 _Static_assert((int)FM_OPTIM_SGD == (int)FM_OPTIMIZER_SGD &&
                    (int)FM_OPTIM_ADAM == (int)FM_OPTIMIZER_ADAM &&
@@ -70,9 +78,9 @@ static fm_status vote_of(const fm_plan *plan, double *out)
     return st;
 }
 
-/* Deviation of the noise on a sum: local noise is the counted one of each node, in each of its steps;
- * with groups each group's sum carries it. */
-static double noise_of(const fm_plan *plan)
+/* Local noise is the counted one of each node, in each of its steps; with groups each group's sum
+ * carries it. */
+double fm_replay_noise(const fm_plan *plan)
 {
     const double each =
         plan->noise == FM_NOISE_LOCAL ? sqrt((double)fm_plan_group_nodes(plan)) : 1.0;
@@ -130,7 +138,7 @@ fm_status fm_replay_optimizer_new(const fm_plan *plan, const float *weights, siz
         .start_bias = plan->start_bias,
         .start_scale = plan->start_scale,
         .start_norm = plan->clip_norm,
-        .start_noise = noise_of(plan),
+        .start_noise = fm_replay_noise(plan),
     };
     fm_status st = vote_of(plan, &spec.clip_vote);
 

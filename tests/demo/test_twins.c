@@ -39,6 +39,12 @@ static fm_plan any_plan(fm_rng *rng)
     p.start_count = between(rng, 0, 1) ? 2 : 0;
     p.start_bias = p.start_count ? 5 : 0;
     p.start_scale = p.start_count ? 1.0 : 0.0;
+    p.local_steps = p.noise == FM_NOISE_LOCAL && between(rng, 0, 1) ? between(rng, 2, 9) : 0;
+    p.patience = p.local_steps == 0 && between(rng, 0, 1) ? 3 : 0;
+    p.held_share = p.patience ? 0.1 : 0.0;
+    p.held_bound = p.patience ? 1.0 : 0.0;
+    p.robust_groups = p.max_nodes >= 3 * (p.colluders + 2) && between(rng, 0, 1) ? 3 : 0;
+    p.robust_quorum = p.robust_groups ? fm_plan_group_nodes(&p) : 0;
     return p;
 }
 
@@ -53,6 +59,7 @@ static void same_spec(const fm_dp_lattice_spec *a, const fm_dp_lattice_spec *b)
     CU_ASSERT_EQUAL(a->local, b->local);
     CU_ASSERT_EQUAL(a->encoding, b->encoding);
     CU_ASSERT_EQUAL(a->word_bits, b->word_bits);
+    CU_ASSERT_EQUAL(a->steps, b->steps);
 }
 
 static void same_lattice(const fm_dp_lattice *a, const fm_dp_lattice *b)
@@ -65,13 +72,14 @@ static void same_lattice(const fm_dp_lattice *a, const fm_dp_lattice *b)
     CU_ASSERT_EQUAL(a->unit_scale, b->unit_scale);
     CU_ASSERT_EQUAL(a->sigma_share, b->sigma_share);
     CU_ASSERT_EQUAL(a->sigma_counted, b->sigma_counted);
+    CU_ASSERT_EQUAL(a->steps, b->steps);
 }
 
 static void both_ends_make_the_same_lattice_of_a_plan(void)
 {
     fm_rng_seed seed;
     fm_rng rng = fm_rng_seeded(&seed, 2024);
-    size_t made = 0, shifted = 0;
+    size_t made = 0, shifted = 0, grouped = 0, stepped = 0;
 
     for (size_t i = 0; i < PLANS; i++) {
         const fm_plan p = any_plan(&rng);
@@ -87,10 +95,13 @@ static void both_ends_make_the_same_lattice_of_a_plan(void)
         same_lattice(&a, &b);
         made++;
         shifted += a.shift > 0;
+        grouped += p.robust_groups > 0;
+        stepped += a.steps > 1;
     }
     printf("    %zu plans of %d have a lattice, %zu with a finer one for units\n", made, PLANS,
            shifted);
     CU_ASSERT(made > PLANS / 4 && shifted > PLANS / 40);
+    CU_ASSERT(grouped > PLANS / 40 && stepped > PLANS / 40);
 }
 
 /* The node's model, its sum and the optimizer's state are cut at the same place; the phase and what
@@ -121,6 +132,10 @@ static void both_ends_see_the_same_tail_of_a_plan(void)
                         tail.load_groups * tail.load_experts);
         CU_ASSERT_EQUAL(o->spec.clip_quantile > 0.0, tail.clip_norm);
         CU_ASSERT_EQUAL(o->spec.start_scale > 0.0, tail.start);
+        CU_ASSERT_EQUAL(o->spec.patience > 0, tail.held);
+        if (tail.held)
+            CU_ASSERT_EQUAL(o->spec.held_vote,
+                            (double)lattice.unit_sensitivity / lattice.unit_scale);
         if (tail.clip_norm)
             CU_ASSERT_EQUAL(o->spec.clip_vote, (double)parts.vote / lattice.unit_scale);
         fm_optimizer_free(&o);

@@ -22,6 +22,10 @@ check "patience beyond half of the rounds" refused "$WORK/x" "early_stop compare
 # A model that cannot move learns nothing: noise decides after each window, by a coin.
 plan 2 1.0e-9
 check "the plan says when it ends" says "$WORK/init.txt" "held out, has not fallen for 2 rounds"
+z=$(sed -n 's/^noise multiplier *//p' "$WORK/init.txt")
+units=$(sed -n 's/^  expected_units: *//p' "$RUN/federation.yaml")
+noise=$(awk -v z="$z" -v n="$units" 'BEGIN { printf "%.3g", z / (2 * 0.3 * n) / sqrt(2) }')
+check "and how much noise decides it ($noise)" says "$WORK/init.txt" "noise on the mean of so many: $noise of the largest loss"
 start_all
 for name in $HOSPITALS; do check "$name ends well" wait_end "$name" 60; done
 wait_end aggregator 60
@@ -36,9 +40,10 @@ check "without the loss in it" eval '! says <(header "$RUN/aggregator/result.saf
 check "that opens" "$BIN/fedmoe-model" inspect "$RUN/aggregator/result.safetensors"
 check "a node knows of it" says <("$BIN/fedmoe-node" plan --config "$RUN/northgate/node.yaml" | tr '\n' ' ' | tr -s ' ') \
     "never trained on: each of them adds only how far the model is wrong"
-check "only finished rounds are charged" [ "$(sqlite3 "$RUN/northgate/ledger.db" \
-    "SELECT count(*) FROM sqlite_master" >/dev/null && "$BIN/fedmoe-node" status --config "$RUN/northgate/node.yaml" --json |
-    sed -n 's/.*"round": *\([0-9]*\).*/\1/p' | head -1)" = "$seen" ]
+check "and of the largest loss that counts" says <("$BIN/fedmoe-node" plan --config "$RUN/northgate/node.yaml") \
+    "held_bound +1\.38629"
+check "only finished rounds are charged" [ "$("$BIN/fedmoe-node" ledger --config "$RUN/northgate/node.yaml" --json |
+    grep -c '"round"')" = "$seen" ]
 check "the journal has the key of the coins" [ "$(sqlite3 "$RUN/northgate/state.db" \
     'SELECT length(secret) FROM secrets')" = 16 ]
 check "the bundle is written" "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" --audit "$WORK/bundle"

@@ -40,6 +40,12 @@ spent=$(ledger | sed -n 's/.*: epsilon \([0-9.]*\) of .*/\1/p')
 check "which come to the plan's epsilon ($spent)" awk -v s="$spent" 'BEGIN { exit !(s > 7.9 && s <= 8.0) }'
 z=$(sed -n 's/^noise multiplier *//p' "$WORK/init.txt")
 check "as fedmoe-dp has it" says <("$BIN/fedmoe-dp" epsilon --noise-multiplier "$z" --steps 20 --delta 1e-4) "7\.99|8\.00"
+if command -v python3 >/dev/null; then
+    for to in mlflow tensorboard; do
+        check "figures for $to" into "$WORK/x" "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" --$to "$WORK/$to"
+    done
+    check "end at the plan's epsilon, too" python3 -B "$SOURCE/tests/e2e/figures_read.py" "$WORK/mlflow" "$WORK/tensorboard" 4 4 8
+fi
 check "the result says so, too" says <(head -c 20000 "$RUN/aggregator/result.safetensors" | tr -c '[:print:]' ' ') \
     "4 rounds of 5 local steps planned"
 check "without SCAFFOLD nothing is kept" [ ! -e "$RUN/northgate/correction.bin" ]

@@ -8,6 +8,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/node/decision.h"
 #include "fedmoe/node/journal.h"
+#include "run_internal.h"
 #include "suites.h"
 #include "world.h"
 
@@ -274,6 +275,10 @@ static void what_does_not_fit_a_line_is_refused(void)
     d = a_decision(1);
     d.by[0] = '\0';
     CU_ASSERT_EQUAL(fm_decisions_append(path, &signer, &d, &kept), FM_EINVAL);
+    d = a_decision(1);
+    (void)snprintf(d.role, sizeof d.role, "-"); /* which stands for none */
+    CU_ASSERT_EQUAL(fm_decisions_append(path, &signer, &d, &kept), FM_EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "who made it"));
     CU_ASSERT(!fm_file_exists(path));
 }
 
@@ -299,6 +304,45 @@ static void conditions_end_where_they_say(void)
     d = (fm_decision){ .verdict = FM_VERDICT_APPROVE }; /* none */
     r = (fm_decision_round){ INT64_MAX, UINT64_MAX, 1e300 };
     CU_ASSERT_EQUAL(fm_decision_check(&d, &r), FM_OK);
+}
+
+/** The port that the machine asks, with a plan of K steps a round of which three are charged. */
+static fm_status ask_of_fourth_round(uint64_t steps, double most)
+{
+    static const char *const names[] = { "northgate", "lakeside", "riverside" };
+    fm_decision one = a_decision(1);
+    fm_node_driver d = { .config.policy = { .epsilon = 100.0, .delta = 1e-4 }, .plan.charged = 3 };
+    char path[PATH_CAP], dir[PATH_CAP], journal[PATH_CAP];
+    fm_status st;
+
+    new_path(path);
+    fm_test_tmpdir(dir, sizeof dir);
+    make_path(journal, dir, "state.db");
+    one.epsilon = most;
+    one.until_s = 0;
+    one.members[0] = '\0';
+    add(path, the_world()->node[0], one);
+    d.decisions = path;
+    d.plan.hash = one.plan;
+    d.plan.mechanism = (fm_dp_mechanism){ 2.0, 1.0, steps, FM_DP_GAUSSIAN, 0 };
+    d.approvers.count = 1;
+    need(fm_identity_public_key(the_world()->node[0], &d.approvers.keys[0]) == FM_OK &&
+             fm_journal_open(journal, "heart", &one.plan, &d.plan.journal) == FM_OK,
+         "a key and a journal");
+    st = fm_node_driver_allow(&d, 4, names, 3);
+    fm_journal_close(&d.plan.journal);
+    return st;
+}
+
+static void a_condition_on_epsilon_counts_every_local_step(void)
+{
+    fm_dp_mechanism m = { 2.0, 1.0, 4 * 5, FM_DP_GAUSSIAN, 0 };
+    double whole = 0.0;
+
+    CU_ASSERT_EQUAL(fm_dp_epsilon(&m, 1, 1e-4, &whole), FM_OK);
+    CU_ASSERT_EQUAL(ask_of_fourth_round(5, 1.001 * whole), FM_OK);
+    CU_ASSERT_EQUAL(ask_of_fourth_round(5, 0.999 * whole), FM_EPERM);
+    CU_ASSERT_EQUAL(ask_of_fourth_round(1, 0.999 * whole), FM_OK);
 }
 
 static void company_is_counted_and_named(void)
@@ -347,6 +391,8 @@ static const fm_test tests[] = {
     { "only the keys that are listed decide", only_the_keys_that_are_listed_decide },
     { "what does not fit a line is refused", what_does_not_fit_a_line_is_refused },
     { "conditions end where they say", conditions_end_where_they_say },
+    { "a condition on epsilon counts every local step",
+      a_condition_on_epsilon_counts_every_local_step },
     { "company is counted and named", company_is_counted_and_named },
     { "dates are days or seconds", dates_are_days_or_seconds },
 };

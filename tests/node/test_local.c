@@ -400,6 +400,7 @@ static void a_correction_is_of_a_round_that_was_charged(void)
     const fm_hash hash = fm_hash_of("plan", "p", 1), other = fm_hash_of("plan", "q", 1);
     const float before[] = { 1, 1 }, after[] = { 0, 2 }, mean[] = { 1, 1 };
     fm_node_correction *c = NULL;
+    float in_use[2];
     const float *got;
     char dir[PATH_CAP], path[PATH_CAP];
 
@@ -424,6 +425,13 @@ static void a_correction_is_of_a_round_that_was_charged(void)
     CU_ASSERT_EQUAL(got[1], -3.0f);
     fm_node_correction_made(c, 5, after, mean); /* and round 5 came to nothing */
     CU_ASSERT_PTR_EQUAL(fm_node_correction_of(c, 4, after), got);
+    memcpy(in_use, got, sizeof in_use);
+    fm_node_correction_made(c, 6, after, mean); /* nor did round 6, after its charge: killed */
+    fm_node_correction_charged(c, 6);
+    fm_node_correction_free(&c);
+    CU_ASSERT_EQUAL_FATAL(fm_node_correction_new(&plan, &hash, dir, &c), FM_OK);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(got = fm_node_correction_of(c, 4, after));
+    CU_ASSERT_EQUAL(memcmp(in_use, got, sizeof in_use), 0);
     fm_node_correction_free(&c);
 
     CU_ASSERT_EQUAL_FATAL(fm_node_correction_new(&plan, &other, dir, &c), FM_OK);

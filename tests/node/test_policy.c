@@ -236,6 +236,30 @@ static void a_round_of_local_steps_costs_each_of_them(void)
     fm_ledger_close(&d.ledger);
 }
 
+static void the_budget_is_weighed_in_rounds_of_all_their_steps(void)
+{
+    char dir[PATH_CAP], path[PATH_CAP];
+    fm_ledger *empty = NULL;
+    fm_node_driver d;
+    desk k;
+
+    open_desk(&k);
+    set_local(&k, 4);
+    k.plan.rounds = 5; /* for which the noise is */
+    fm_test_tmpdir(dir, sizeof dir);
+    make_path(path, dir, "ledger.db");
+    need(fm_ledger_open(path, &empty) == FM_OK, "a ledger");
+    d = (fm_node_driver){ .config.policy = k.policy, .plan.rounds = k.plan.rounds };
+    d.config.ledger = path;
+    (void)snprintf(d.config.data_set, sizeof d.config.data_set, DATA_SET);
+    d.plan.mechanism = fm_node_policy_mechanism(&k.plan, 1);
+    fm_node_driver_weigh_plan(&d);
+    CU_ASSERT(d.history.affordable_known);
+    CU_ASSERT_EQUAL(d.history.affordable, 5);
+    fm_ledger_close(&empty);
+    fm_ledger_close(&k.ledger);
+}
+
 /** Of 40 nodes, half and two of whom are enough for a sum. */
 static void set_many(desk *d, uint32_t density)
 {
@@ -319,6 +343,29 @@ static void the_16385th_release_of_some_masks_is_refused(void)
 static void the_16385th_release_of_all_masks_is_a_release(void)
 {
     more_releases_than_masks_hold_are_refused(256, FM_OK);
+}
+
+static void a_restart_counts_releases_alike(void)
+{
+    fm_hash head = { 0 };
+    fm_node_driver d;
+    fm_node_ports ports;
+    uint64_t seen;
+    desk k;
+
+    open_desk(&k);
+    take_hash(&k);
+    open_books(&d, &k, 256, 10);
+    d.plan.mechanism.count = 4; /* local steps */
+    CU_ASSERT_EQUAL(fm_node_driver_read_history(&d), FM_OK);
+    CU_ASSERT_EQUAL(d.history.releases, 10);
+    ports = fm_node_driver_ports(&d);
+    CU_ASSERT_EQUAL(ports.charge(ports.ctx, 2, &head), FM_OK);
+    seen = d.history.releases;
+    CU_ASSERT_EQUAL(fm_node_driver_read_history(&d), FM_OK);
+    CU_ASSERT_EQUAL(d.history.releases, seen);
+    fm_journal_close(&d.plan.journal);
+    fm_ledger_close(&k.ledger);
 }
 
 static void a_plan_of_enough_masks_is_allowed(void)
@@ -464,6 +511,8 @@ static const fm_test tests[] = {
     { "local steps that the noise was not calibrated for are refused",
       local_steps_that_the_noise_was_not_calibrated_for },
     { "a round of local steps costs each of them", a_round_of_local_steps_costs_each_of_them },
+    { "the budget is weighed in rounds of all their steps",
+      the_budget_is_weighed_in_rounds_of_all_their_steps },
     { "no noise is refused", no_noise },
     { "masks too few to hold together are refused", masks_too_few_to_hold_together },
     { "masks that are nearly enough are refused", masks_that_are_nearly_enough },
@@ -475,6 +524,7 @@ static const fm_test tests[] = {
       the_16385th_release_of_some_masks_is_refused },
     { "the 16385th release of all masks is a release",
       the_16385th_release_of_all_masks_is_a_release },
+    { "a restart counts releases alike", a_restart_counts_releases_alike },
     { "a plan of enough masks is allowed", a_plan_of_enough_masks_is_allowed },
     { "words in which a sum could wrap are refused", words_in_which_a_sum_could_wrap },
     { "a lattice that cannot be is refused", a_lattice_that_cannot_be },

@@ -8,6 +8,7 @@
 
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
+#include "plan_words.h"
 #include "report_desk.h"
 #include "suites.h"
 #include "words.h"
@@ -401,6 +402,19 @@ static void plan_reckons_with_what_is_spent(void)
     fm_buf_fini(&d.said);
 }
 
+/** Of a sampled plan it takes long: a run's page does without, who asks for the plan waits. */
+static void a_run_does_not_wait_for_what_an_attacker_gains(void)
+{
+    json_t *plan =
+        json_pack("{s:i, s:f, s:f}", "rounds", 20, "noise_multiplier", 5.0, "sampling_rate", 0.25);
+
+    CU_ASSERT(fm_plan_means_of(plan, "none.yaml", true).gain_known);
+    CU_ASSERT(!fm_plan_means_of(plan, "none.yaml", false).gain_known);
+    need(json_object_set_new(plan, "sampling_rate", json_real(1.0)) == 0, "a plan");
+    CU_ASSERT(fm_plan_means_of(plan, "none.yaml", false).gain_known);
+    json_decref(plan);
+}
+
 static void what_is_spent_is_shown_rounded_up_and_what_is_left_down(void)
 {
     CU_ASSERT_DOUBLE_EQUAL(fm_words_up(0.12341), 0.1235, 1e-12);
@@ -413,6 +427,8 @@ static void what_is_spent_is_shown_rounded_up_and_what_is_left_down(void)
 }
 
 static const fm_test tests[] = {
+    { "a run does not wait for what an attacker gains",
+      a_run_does_not_wait_for_what_an_attacker_gains },
     { "what is spent is shown rounded up, and what is left down",
       what_is_spent_is_shown_rounded_up_and_what_is_left_down },
     { "report writes the ledger's figures into a private page",

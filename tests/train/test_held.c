@@ -73,6 +73,31 @@ static void a_unit_moves_or_judges(void)
     }
 }
 
+/* Another label of one record: of one that is held out nothing is in the statistics. */
+static void who_judges_is_in_no_statistics(void)
+{
+    for (size_t unit = 1; unit <= 3; unit += 2) {
+        size_t held = 0;
+        int64_t *before, *after;
+        rig r;
+
+        open_held(&r, unit, FM_DP_FAST, false);
+        rig_start(&r);
+        before = sum_of(&r);
+        CU_ASSERT(before[r.length - 2] == 0 && before[r.length - 3] == 0);
+        for (size_t i = 0; i < ROWS; i++) {
+            r.table.y[i] = 1.0f - r.table.y[i];
+            after = sum_of(&r);
+            r.table.y[i] = 1.0f - r.table.y[i];
+            held += memcmp(before, after, r.length * sizeof *after) == 0;
+            free(after);
+        }
+        CU_ASSERT_TRUE(held > ROWS / 5 && held < 3 * ROWS / 5);
+        free(before);
+        rig_close(&r);
+    }
+}
+
 /* All rows of a unit go one way, and the votes are those of its mean loss. */
 static void votes_are_of_the_mean_loss(void)
 {
@@ -154,6 +179,7 @@ static void bad_shares_are_refused(void)
 
 static const fm_test tests[] = {
     { "a unit moves the model or judges it", a_unit_moves_or_judges },
+    { "who judges is in no statistics", who_judges_is_in_no_statistics },
     { "votes are of the mean loss", votes_are_of_the_mean_loss },
     { "another seed holds out others", another_seed_holds_out_others },
     { "bad shares are refused", bad_shares_are_refused },

@@ -5,6 +5,7 @@
 #ifndef FEDMOE_REPLAY_REPLAY_H
 #define FEDMOE_REPLAY_REPLAY_H
 
+#include "fedmoe/dp/accountant.h"
 #include "fedmoe/dp/encode.h"
 #include "fedmoe/dp/mask_graph.h"
 #include "fedmoe/dp/shares.h"
@@ -16,6 +17,10 @@
 fm_dp_lattice_spec fm_replay_lattice_spec(const fm_plan *plan);
 /** Those among whom a plan's masks are; fm_dp_mask_density_check says whether its density serves. */
 fm_dp_graph fm_replay_graph(const fm_plan *plan);
+/** What so many rounds of a plan are to the accountant: each of them fm_plan_steps releases. */
+fm_dp_mechanism fm_replay_mechanism(const fm_plan *plan, uint64_t rounds);
+/** Standard deviation of the noise on a coordinate of what a step is made of, in the gradient's unit. */
+double fm_replay_noise(const fm_plan *plan);
 /** The optimizer that a plan asks for, at these first weights: FM_EINVAL, FM_ENOMEM. */
 FM_NODISCARD fm_status fm_replay_optimizer_new(const fm_plan *plan, const float *weights, size_t n,
                                                fm_optimizer **out);
