@@ -302,6 +302,8 @@ static fm_status write_signed(const char *dir, const fm_aggregator_config *c, co
         card->signer = id;
         card->policy = &policy;
         st = fm_directory_write_model(c, o, rounds, card, output);
+        card->signer = NULL; /* both end here */
+        card->policy = NULL;
     }
     fm_use_policy_fini(&policy);
     fm_identity_free(&id);

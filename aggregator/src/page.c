@@ -111,13 +111,11 @@ void fm_page_refresh(fm_run *r, bool at_once)
 {
     const uint64_t now_ms = fm_clock_now_ms();
     fm_page *p = r->page;
-    fm_status st;
-
     if (!p || !r->coordinator || (!at_once && now_ms - p->refreshed_ms < EVERY_MS))
         return;
     p->refreshed_ms = now_ms;
-    if ((st = publish_own(r)) != FM_OK || (st = publish_body(r, false)) != FM_OK ||
-        (st = publish_body(r, true)) != FM_OK || (st = publish_metrics(r)) != FM_OK)
+    if (publish_own(r) != FM_OK || publish_body(r, false) != FM_OK ||
+        publish_body(r, true) != FM_OK || publish_metrics(r) != FM_OK)
         fm_log(FM_LOG_WARN, "the status page stays as it was: %s", fm_error_text());
 }
 

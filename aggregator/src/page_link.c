@@ -39,7 +39,7 @@ static fm_status read_url(const char *dir, char **out)
     const char *url = NULL;
     fm_status st = fm_path_join(dir, "status.json", &path);
 
-    if (st == FM_OK && (st = fm_json_read(path, &j)) == FM_OK)
+    if (st == FM_OK && fm_json_read(path, &j) == FM_OK)
         url = json_string_value(json_object_get(j, "page"));
     if (url)
         st = fm_strdup(url, out);

@@ -53,8 +53,8 @@ static fm_status check_ca(const char *dir, const fm_enrolment *e, const fm_hash 
     fm_trust *bare = NULL;
     fm_status st;
 
-    if ((st = fm_cert_parse(e->ca, e->ca_len, &a->ca)) != FM_OK ||
-        (st = fm_cert_facts_of(a->ca, &facts)) != FM_OK)
+    if (fm_cert_parse(e->ca, e->ca_len, &a->ca) != FM_OK ||
+        fm_cert_facts_of(a->ca, &facts) != FM_OK)
         return fm_fail_context(FM_EAUTH, "the CA that was sent: ");
     if (!fm_hash_equal(&facts.info.fingerprint, fingerprint))
         return fm_fail(FM_EAUTH, "the CA that was sent is not the one that the join code names: "

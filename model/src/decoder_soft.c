@@ -127,7 +127,7 @@ static void find_largest(const fm_decoder *d, size_t place, size_t most, candida
         const float *z = fm_head_row(d, s, place, &n);
 
         for (size_t j = 0; j < n; j++) {
-            size_t k = have;
+            size_t k;
 
             if (have == most && !(z[j] > best[most - 1].z))
                 continue;

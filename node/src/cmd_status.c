@@ -106,7 +106,7 @@ static fm_status print_link(const char *config)
         printf("http://%s/link/%s\n", address, token);
         fprintf(stderr,
                 "Open it in a browser of this machine, once, within %u minutes; the session "
-                "lasts %u hours.\n",
+                "lasts %d hours.\n",
                 LINK_S / 60, FM_WEB_SESSION_S / 3600);
         sodium_memzero(token, sizeof token);
     }
