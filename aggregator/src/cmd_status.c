@@ -150,6 +150,23 @@ typedef struct {
     bool json, link;
 } status_options;
 
+/* Whether the run's status has a member of that name; a typo would hand out somebody's page. */
+static bool is_known(const char *dir, const char *name)
+{
+    char *path = NULL;
+    json_t *j = NULL;
+    const json_t *members = NULL;
+    bool found = false;
+
+    if (fm_path_join(dir, "status.json", &path) == FM_OK && fm_json_read(path, &j) == FM_OK)
+        members = json_object_get(j, "members");
+    for (size_t i = 0; !found && i < json_array_size(members); i++)
+        found = strcmp(text_of(json_array_get(members, i), "name"), name) == 0;
+    json_decref(j);
+    free(path);
+    return found;
+}
+
 static fm_status make_link(const status_options *o)
 {
     char *url = NULL, fingerprint[FM_PAGE_FINGERPRINT_SIZE] = "";
@@ -163,6 +180,8 @@ static fm_status make_link(const status_options *o)
     if (!running)
         return fm_fail(FM_ESTATE, "%s is not running, and so its page is not there: start it first",
                        o->dir);
+    if (o->member && !is_known(o->dir, o->member))
+        fprintf(stderr, "nobody of the name '%s' has joined yet; is it written so?\n", o->member);
     if ((st = fm_page_link(o->dir, o->member, seconds, &url, fingerprint)) == FM_OK) {
         printf("%s\n", url);
         if (*fingerprint)

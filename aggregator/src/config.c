@@ -355,6 +355,9 @@ fm_status fm_config_read_model(const fm_yaml_node *root, fm_aggregator_config *c
         return st;
     st = fm_safetensors_load(path, (size_t)FM_MAX_PARAMETERS * 4 + FM_SAFETENSORS_MAX_HEADER,
                              &c->model);
+    if (st == FM_ENOTFOUND)
+        st = fm_yaml_fail(fm_yaml_find(root, "model"),
+                          "model '%s' is not there; fedmoe-model new makes the first one", name);
     if (st == FM_OK && fm_safetensors_meta_get(c->model, FM_META_PERSONAL))
         st = fm_yaml_fail(fm_yaml_find(root, "model"),
                           "%s has a head that one institution has fitted to its own records "
@@ -407,7 +410,7 @@ static fm_status read_root(const fm_yaml_node *root, fm_aggregator_config *c)
         (st = fm_config_read_listen(root, c)) != FM_OK || (st = read_privacy(root, p)) != FM_OK ||
         (st = read_cohort(root, p)) != FM_OK || (st = read_timeouts(root, c)) != FM_OK ||
         (st = fm_yaml_get_bool_or(root, "keep_updates", false, &c->keep_updates)) != FM_OK ||
-        (st = fm_config_read_page(root, &c->page)) != FM_OK)
+        (st = fm_config_read_page(root, c->door, &c->page)) != FM_OK)
         return st;
     if (p->task != FM_TASK_TRAINING) {
         fm_config_set_query(p);

@@ -11,7 +11,8 @@
 FM_NODISCARD fm_status fm_config_read_listen(const fm_yaml_node *root, fm_aggregator_config *c);
 
 /** `status`, when it is there. */
-FM_NODISCARD fm_status fm_config_read_page(const fm_yaml_node *root, fm_page_config *out);
+FM_NODISCARD fm_status fm_config_read_page(const fm_yaml_node *root, const char *door,
+                                           fm_page_config *out);
 void fm_config_page_fini(fm_page_config *p);
 
 /** A plain name of a file beside federation.yaml that the aggregator's directory leaves free. */

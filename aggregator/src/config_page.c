@@ -35,6 +35,34 @@ static bool is_any(const char *address)
     return strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0;
 }
 
+static bool is_this_machine(const char *listen)
+{
+    return strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]:", 6) == 0;
+}
+
+static fm_status check_port(const fm_yaml_node *at, const char *listen)
+{
+    const char *colon = strrchr(listen, ':');
+    uint64_t port = 0;
+
+    if (colon && fm_text_u64(colon + 1, &port) && port <= UINT16_MAX)
+        return FM_OK;
+    return fm_yaml_fail(at, "listen: the port must be a number up to 65535, not '%.40s'",
+                        colon ? colon + 1 : "");
+}
+
+/* The door's socket would be in the way. */
+static fm_status check_door(const fm_yaml_node *m, const fm_page_config *p, const char *door)
+{
+    const char *const page_port = strrchr(p->listen, ':'), *const port = strrchr(door, ':');
+
+    if (!port || strcmp(port, page_port) != 0 || strcmp(port, ":0") == 0)
+        return FM_OK;
+    return fm_yaml_fail(fm_yaml_find(m, "listen"),
+                        "listen: port %s is the door's (listen.door); give the page another one",
+                        port + 1);
+}
+
 static fm_status read_listen(const fm_yaml_node *m, fm_page_config *p)
 {
     const fm_yaml_node *at = fm_yaml_find(m, "listen");
@@ -50,6 +78,15 @@ static fm_status read_listen(const fm_yaml_node *m, fm_page_config *p)
                             "machine alone, not '%.100s'",
                             s);
     address = s + (p->tls ? strlen(HTTPS) : strlen(HTTP));
+    if ((st = check_port(at, address)) != FM_OK)
+        return st;
+    if (!p->tls && !is_this_machine(address))
+        return fm_yaml_fail(
+            at,
+            "%.100s is reached by other machines, so a page there needs TLS: write "
+            "https:// (without files of your own it makes a certificate), or listen "
+            "on 127.0.0.1",
+            address);
     return fm_strdup(address, &p->listen);
 }
 
@@ -90,7 +127,7 @@ static fm_status read_files(const fm_yaml_node *m, fm_page_config *p)
     return FM_OK;
 }
 
-fm_status fm_config_read_page(const fm_yaml_node *root, fm_page_config *out)
+fm_status fm_config_read_page(const fm_yaml_node *root, const char *door, fm_page_config *out)
 {
     static const char *const keys[] = { "listen", "name", "certificate", "key", NULL };
     const fm_yaml_node *m = NULL;
@@ -100,7 +137,7 @@ fm_status fm_config_read_page(const fm_yaml_node *root, fm_page_config *out)
         return FM_OK;
     if ((st = fm_yaml_get_map(root, "status", &m)) != FM_OK ||
         (st = fm_yaml_check_keys(m, keys)) != FM_OK || (st = read_listen(m, out)) != FM_OK ||
-        (st = read_name(m, out)) != FM_OK)
+        (door && (st = check_door(m, out, door)) != FM_OK) || (st = read_name(m, out)) != FM_OK)
         return st;
     return read_files(m, out);
 }

@@ -247,8 +247,8 @@ static fm_status make_tail(const fm_yaml_node *training, fm_aggregator_config *c
     return add_tail(c, there > 0 ? 0 : p->load_groups);
 }
 
-fm_status fm_config_read_tail(const fm_yaml_node *root, const fm_training *defaults,
-                              size_t outputs, fm_aggregator_config *c)
+fm_status fm_config_read_tail(const fm_yaml_node *root, const fm_training *defaults, size_t outputs,
+                              fm_aggregator_config *c)
 {
     const fm_yaml_node *training = fm_yaml_find(root, "training");
     fm_plan *p = &c->plan;

@@ -141,6 +141,31 @@ static fm_status read_local(const fm_yaml_node *root, const fm_yaml_node *m, boo
     return FM_OK;
 }
 
+/* What local steps cannot go with, at its place in the file; the plan's own check says it of any plan. */
+static fm_status check_local(const fm_yaml_node *m, const fm_plan *p)
+{
+    if (p->local_steps <= 1)
+        return FM_OK;
+    if (p->local_rate * p->proximal > 1.0)
+        return fm_yaml_fail(
+            fm_yaml_find(m, fm_yaml_find(m, "proximal") ? "proximal" : "local_rate"),
+            "proximal times local_rate is at most 1, and here it is %g times %g: "
+            "lower proximal to %.3g, or give a smaller local_rate",
+            p->proximal, p->local_rate, 1.0 / p->local_rate);
+    if (fm_yaml_find(m, "early_stop"))
+        return fm_yaml_fail(fm_yaml_find(m, "early_stop"),
+                            "early_stop is of rounds of one step, and here are local_steps: leave "
+                            "one of the two out");
+    if (p->correction == FM_CORRECTION_SCAFFOLD &&
+        (p->optimizer != FM_OPTIMIZER_SGD || p->momentum != 0.0 ||
+         p->schedule != FM_SCHEDULE_CONSTANT || p->warmup != 0.0))
+        return fm_yaml_fail(fm_yaml_find(m, "correction"),
+                            "scaffold reads the mean gradient out of two models, for which the "
+                            "server's step must be plain: optimizer: sgd, schedule: constant, no "
+                            "momentum, no warmup");
+    return FM_OK;
+}
+
 static fm_status read_reals(const fm_yaml_node *m, const fm_training *d, fm_plan *p)
 {
     const struct {
@@ -244,7 +269,8 @@ fm_status fm_config_read_training(const fm_yaml_node *root, fm_aggregator_config
     c->chosen = leaves_out(privacy, m);
     if ((st = read_privacy(privacy, &d, p)) != FM_OK || (st = read_step(m, &d, p)) != FM_OK ||
         (m && (st = read_local(root, m, is_adapter(c->model), &d, p)) != FM_OK) ||
-        (st = read_reals(m, &d, p)) != FM_OK || (m && (st = check_used(m, p)) != FM_OK))
+        (st = read_reals(m, &d, p)) != FM_OK || (m && (st = check_used(m, p)) != FM_OK) ||
+        (m && (st = check_local(m, p)) != FM_OK))
         return st;
     return fm_config_read_tail(root, &d, is_adapter(c->model) ? 0 : count_outputs(c->model), c);
 }

@@ -20,7 +20,7 @@ static fm_status read_config(const char *dir, fm_page_config *out)
 
     if ((st = fm_path_join(dir, "federation.yaml", &path)) == FM_OK &&
         (st = fm_yaml_load(path, &doc)) == FM_OK)
-        st = fm_config_read_page(fm_yaml_root(doc), out);
+        st = fm_config_read_page(fm_yaml_root(doc), NULL, out);
     if (st == FM_OK && !out->listen)
         st = fm_fail(FM_ENOTFOUND,
                      "%s: there is no status page; add `status: {listen: \"https://...\"}` to it "

@@ -228,8 +228,12 @@ static fm_status judge(const request *r, fm_rng *rng)
            floor(v.bound.epsilon * 1e4) * 1e-4, 100.0 * r->confidence, ceil(v.claimed * 1e4) * 1e-4,
            r->plan.delta, v.violated ? "VIOLATED" : "consistent");
     if (v.violated)
-        return fm_fail(FM_EPERM, "VIOLATED: noise, clipping or sampling of this build is not what "
-                                 "it says; do not let it near a federation");
+        return fm_fail(
+            FM_EPERM,
+            "VIOLATED: noise, clipping or sampling of this build is not what it says, "
+            "or this is the one time in %.0f that chance alone says so; audit again with "
+            "--confidence 0.9999, and do not let it near a federation before",
+            1.0 / (1.0 - r->confidence));
     return FM_OK;
 }
 

@@ -167,8 +167,8 @@ static void local_steps_are_read_and_paid_for(void)
                     FM_EPARSE);
     CU_ASSERT(says("local_steps need privacy: noise: local"));
     CU_ASSERT_EQUAL(load("rounds: 40", "rounds: 40, local_steps: 4, correction: scaffold", &c),
-                    FM_EINVAL);
-    CU_ASSERT(says("SGD without momentum"));
+                    FM_EPARSE);
+    CU_ASSERT(says(": scaffold reads the mean gradient"));
 }
 
 static void schedule_encoding_and_counts_are_read(void)
@@ -337,6 +337,10 @@ static void values_out_of_range_are_refused_with_their_place(void)
         { "rounds: 40", "proximal: 1", "14:22", "give local_steps" },
         { "rounds: 40", "correction: scaffold", "14:24", "a round has one step" },
         { "rounds: 40", "local_steps: 2, correction: saga", "14:40", "use scaffold or none" },
+        { "rounds: 40", "local_steps: 2, local_rate: 0.5, proximal: 3", "14:55",
+          "lower proximal to 2, or" },
+        { "rounds: 40", "rounds: 40, local_steps: 2, early_stop: {patience: 3}", "14:52",
+          "leave one of the two out" },
         { "rounds: 40", "rounds: 16385", "14:20", "between 1 and 16384" },
         { "optimizer: adam", "optimizer: lion", "14:35", "use adam, sgd or yogi" },
         { "learning_rate: 0.05", "learning_rate: 0", "14:56", "between 1e-09" },
@@ -346,6 +350,12 @@ static void values_out_of_range_are_refused_with_their_place(void)
         { "averaging: 0.5", "averaging: 1", "15:45", "between 0 and 0.999999" },
         { "join_s: 60", "join_s: 86401", "16:20", "between 0 and 86400" },
         { "round_s: 30", "round_s: 0", "16:33", "between 1 and 86400" },
+        { "name: heart\n", "name: heart\nstatus: {listen: \"http://0.0.0.0:7390\"}\n", "2:18",
+          "write https://" },
+        { "name: heart\n", "name: heart\nstatus: {listen: \"https://127.0.0.1:99999\"}\n", "2:18",
+          "a number up to 65535" },
+        { "name: heart\n", "name: heart\nstatus: {listen: \"https://127.0.0.1:7300\"}\n", "2:18",
+          "is the door's" },
     };
 
     refuse_all(cases, FM_TEST_COUNT(cases));
@@ -461,7 +471,7 @@ static void the_model_is_a_plain_name_beside_the_file(void)
     fm_aggregator_config c;
 
     refuse_all(cases, FM_TEST_COUNT(cases));
-    CU_ASSERT_EQUAL(load("model: model.safetensors", "model: other.safetensors", &c), FM_ENOTFOUND);
+    CU_ASSERT_EQUAL(load("model: model.safetensors", "model: other.safetensors", &c), FM_EPARSE);
     CU_ASSERT(says("other.safetensors"));
 }
 

@@ -438,7 +438,7 @@ def federation():
         m("a door without port", sub(":56747", ""), fed(4, "tcp://")),
         m("a port too large", sub(":56747", ":567470"), fed(4, "")),
         m("no model", sub("model: model.safetensors\n", ""), fed(1, "model")),
-        m("a model that is not there", sub("model.safetensors", "modell.safetensors"), r"modell\.safetensors: "),
+        m("a model that is not there", sub("model.safetensors", "modell.safetensors"), fed(5, "modell\\.safetensors' is not there")),
         m("a model that is none", sub("model.safetensors", "federation.yaml"), fed(5, "rename")),
         m("epsilon: a word", sub("epsilon: 1", "epsilon: small"), fed(8, "number")),
         m("epsilon: zero", sub("epsilon: 1", "epsilon: 0"), fed(8, "epsilon")),

@@ -143,7 +143,9 @@ static void a_name_that_is_not_ours_gets_nothing(void)
             printf("%s: %d\n", hosts[i].host, a.code);
     }
     http_say(w, "GET / HTTP/1.0\r\n\r\n", &a);
-    CU_ASSERT_EQUAL(a.code, 421);
+    CU_ASSERT_EQUAL(a.code, 400);
+    http_say(w, "GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", &a);
+    CU_ASSERT_EQUAL(a.code, 400);
     fm_web_stop(&w);
 }
 

@@ -208,6 +208,24 @@ static bool is_too_long(struct MHD_Connection *c)
            (length && strtoull(length, NULL, 10) > FM_WEB_BODY_MAX);
 }
 
+static enum MHD_Result count_host(void *count, enum MHD_ValueKind kind, const char *key,
+                                  const char *value)
+{
+    (void)kind;
+    (void)value;
+    *(unsigned *)count += strcasecmp(key, MHD_HTTP_HEADER_HOST) == 0;
+    return MHD_YES;
+}
+
+/* One Host and no more (RFC 9112, 3.2): of two a proxy may have read the other one. */
+static bool has_one_host(struct MHD_Connection *c)
+{
+    unsigned count = 0;
+
+    (void)web_lib.MHD_get_connection_values(c, MHD_HEADER_KIND, count_host, &count);
+    return count == 1;
+}
+
 static enum MHD_Result answer(fm_web *w, struct MHD_Connection *c, web_request *r, const char *url,
                               const char *method)
 {
@@ -216,6 +234,8 @@ static enum MHD_Result answer(fm_web *w, struct MHD_Connection *c, web_request *
 
     if (r->too_long)
         return web_send_text(c, MHD_HTTP_CONTENT_TOO_LARGE, "That is too long.\n");
+    if (!has_one_host(c))
+        return web_send_text(c, MHD_HTTP_BAD_REQUEST, "One Host header, and no more.\n");
     if (!host || !web_host_is_ours(w, host))
         return web_send_text(c, MHD_HTTP_MISDIRECTED_REQUEST,
                              "This server does not go by that name.\n");
