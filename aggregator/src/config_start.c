@@ -71,7 +71,7 @@ static bool plan_statistics(const fm_safetensors *model, fm_plan *p)
     uint32_t center = 0, bias = 0;
     const fm_tensor_view *c = find(model, CENTER, &center), *b = find(model, BIAS, &bias);
 
-    if (p->start_count == 0 || !b || b->bytes != sizeof(float) || !is_zero(c) || !is_zero(b))
+    if (p->start_count == 0 || !c || !b || b->bytes != sizeof(float) || !is_zero(c) || !is_zero(b))
         return false;
     p->start_scale = bias_scale(p->model_text);
     p->start_bias = p->start_scale > 0.0 ? bias : 0;

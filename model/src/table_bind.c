@@ -311,8 +311,10 @@ fm_status fm_bind_check(const fm_binding *b, const fm_csv_record *r)
 
 void fm_bind_cells(const fm_binding *b, const fm_csv_record *r, fm_slice *cells)
 {
+    static const fm_slice absent;
+
     for (size_t c = 0; c < b->schema->column_count; c++)
-        cells[c] = b->place[c] == ABSENT ? (fm_slice){ 0 } : r->cells[b->place[c]];
+        cells[c] = b->place[c] == ABSENT ? absent : r->cells[b->place[c]];
     for (size_t c = 0; b->rewritten && c < b->schema->column_count; c++)
         fm_dialect_cell(b->dialect, b->schema, &b->schema->columns[c], &cells[c], b->rewritten[c]);
 }

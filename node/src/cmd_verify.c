@@ -258,6 +258,7 @@ static fm_status verify_as_member(fm_verify_options *o, const char *config, bool
         o->journal = journal;
         o->name = c.name;
         st = verify(o, &c, json);
+        o->trust = o->journal = o->name = NULL; /* they end here */
     }
     free(journal);
     fm_node_config_fini(&c);

@@ -165,12 +165,10 @@ static fm_status publish_json(const fm_node_driver *d)
 static void publish(fm_node_driver *d, uint64_t now_ms)
 {
     fm_page p;
-    fm_status st;
 
     refresh_words(d, now_ms);
     p = page_of(d);
-    if ((st = publish_html(d, &p)) != FM_OK || (st = publish_metrics(d, &p)) != FM_OK ||
-        (st = publish_json(d)) != FM_OK)
+    if (publish_html(d, &p) != FM_OK || publish_metrics(d, &p) != FM_OK || publish_json(d) != FM_OK)
         fm_log(FM_LOG_WARN, "the node's page could not be renewed: %s", fm_error_text());
     d->web->published_ms = now_ms;
     d->web->due = false;

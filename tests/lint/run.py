@@ -22,6 +22,8 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 TOOLS = ("cppcheck", "clang-tidy", "gcc")
 LINE = re.compile(r"^(.*?):(\d+):(?:\d+:)? (?:warning|error): (.*) \[([^\]]+)\]$")
 # gcc takes the lanes of a vector for the bits of a number.
+# cppcheck does not read the system's headers, and generated ones ask theirs for a version.
+PROTOBUF = ["-DPROTOBUF_C_VERSION_NUMBER=1004001", "-DPROTOBUF_C_MIN_COMPILER_VERSION=1000000"]
 GCC_OFF = ["-Wno-analyzer-shift-count-overflow", "-Wno-analyzer-too-complex"]
 
 
@@ -39,28 +41,35 @@ def commands(build, wanted):
     return [out[path] for path in sorted(out)]
 
 
-def said_by(command, folder=ROOT):
+def said_by(command, path, folder=ROOT):
+    """What the tool says; that it could not read the file is a finding, too."""
     done = subprocess.run(["nice", "-n", "10"] + command, cwd=folder, capture_output=True, text=True, errors="replace")
-    return done.stdout + done.stderr
+    text = done.stdout + done.stderr
+    if done.returncode:
+        why = [line for line in text.splitlines() if "error" in line] or [text[-200:]]
+        text += "\n%s:1: warning: not read: %s [exit-%d]" % (os.path.join(ROOT, path), why[0], done.returncode)
+    return text
 
 
 def by_gcc(one, build):
     path, folder, arguments = one
     at = arguments.index("-o")
     rest = [a for a in arguments[1:at] + arguments[at + 2:] if a != "-Werror"]
-    return said_by(["gcc"] + rest + ["-o", os.devnull, "-fanalyzer", "-fdiagnostics-plain-output"] + GCC_OFF, folder)
+    return said_by(["gcc"] + rest + ["-o", os.devnull, "-fanalyzer", "-fdiagnostics-plain-output"] + GCC_OFF,
+                   path, folder)
 
 
 def by_tidy(one, build):
-    return said_by(["clang-tidy", "-p", build, "--quiet", os.path.join(ROOT, one[0])])
+    return said_by(["clang-tidy", "-p", build, "--quiet", "--header-filter=" + re.escape(ROOT) + "/[a-z]+/(link/)?(src|include)/",
+                    os.path.join(ROOT, one[0])], one[0])
 
 
 def by_cppcheck(one, build):
     path, folder, arguments = one
     flags = [a for a in arguments if a.startswith(("-D", "-I"))]
     return said_by(["cppcheck", "--quiet", "--std=c11", "--enable=warning,performance,portability",
-                    "--suppress=preprocessorErrorDirective", "--template={file}:{line}: warning: {message} [{id}]",
-                    os.path.join(ROOT, path)] + flags, folder)
+                    "--template={file}:{line}: warning: {message} [{id}]", os.path.join(ROOT, path)]
+                   + flags + PROTOBUF, path, folder)
 
 
 RUN = {"gcc": by_gcc, "clang-tidy": by_tidy, "cppcheck": by_cppcheck}
@@ -84,34 +93,36 @@ def findings(tool, one, build):
 
 
 def read_known(path):
-    """(tool, file, check) -> why."""
+    """(tool, file, check) -> how many there are."""
     known = {}
     for number, line in enumerate(open(path), 1):
         text = line.split("#", 1)
         words = text[0].split()
         if not words:
             continue
-        if len(words) != 3 or len(text) != 2 or not text[1].strip() or words[0] not in TOOLS:
-            sys.exit("%s:%d: a line is TOOL FILE CHECK # REASON" % (path, number))
-        known[tuple(words)] = text[1].strip()
+        if len(words) != 4 or len(text) != 2 or not text[1].strip() or words[0] not in TOOLS or not words[3].isdigit():
+            sys.exit("%s:%d: a line is TOOL FILE CHECK LINES # REASON" % (path, number))
+        known[tuple(words[:3])] = int(words[3])
     return known
 
 
 def look(tools, files, build, known):
-    """Prints what is new. Returns (how many, the known ones that were seen)."""
-    seen, new = set(), set()
+    """Prints what is new. Returns (how many, the known ones that were seen). Of a known one as many lines
+    are known as its entry says: of more, all are printed."""
+    found = {}
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         jobs = {pool.submit(findings, tool, one, build): tool for tool in tools for one in files}
         for job in concurrent.futures.as_completed(jobs):
-            tool = jobs[job]
             for path, line, check, text in job.result():
-                if (tool, path, check) in known:
-                    seen.add((tool, path, check))
-                else:
-                    new.add((path, line, tool, check, text))
-    for path, line, tool, check, text in sorted(new):
-        print("%s:%d: %s %s: %s" % (path, line, tool, check, text))
-    return len(new), seen
+                found.setdefault((jobs[job], path, check), {})[line] = text
+    new = 0
+    for (tool, path, check), lines in sorted(found.items(), key=lambda f: (f[0][1], f[0][0], f[0][2])):
+        if len(lines) <= known.get((tool, path, check), 0):
+            continue
+        new += len(lines)
+        for line in sorted(lines):
+            print("%s:%d: %s %s: %s" % (path, line, tool, check, lines[line]))
+    return new, set(found)
 
 
 BAD = """#include <stdlib.h>
@@ -128,7 +139,7 @@ int f(int n)
 
 
 def self_test():
-    """Each tool must find what is wrong with BAD."""
+    """Each tool must find what is wrong with BAD, and say so of a file that it cannot read."""
     with tempfile.TemporaryDirectory(dir=HERE) as folder:
         path = os.path.join(folder, "bad.c")
         open(path, "w").write(BAD)
@@ -136,16 +147,35 @@ def self_test():
         json.dump([entry], open(os.path.join(folder, "compile_commands.json"), "w"))
         one = (os.path.relpath(path, ROOT), folder, shlex.split(entry["command"]))
         blind = [tool for tool in TOOLS if not findings(tool, one, folder)]
+        open(path, "a").write('#include "nowhere.h"\n')
+        blind += ["gcc"] if not any(f[2].startswith("exit") for f in findings("gcc", one, folder)) else []
     for tool in blind:
         print("%s finds nothing in a file full of faults; is it installed?" % tool)
     return 1 if blind else 0
 
 
-def changed_since(commit):
-    said = subprocess.run(["git", "diff", "--name-only", commit, "--", "*.c", "*.h"], cwd=ROOT, capture_output=True, text=True)
+def git(*arguments):
+    said = subprocess.run(["git"] + list(arguments), cwd=ROOT, capture_output=True, text=True)
     if said.returncode:
         sys.exit(said.stderr.strip())
     return set(said.stdout.split())
+
+
+def changed_since(commit, build):
+    """Sources that changed, are new, or include a header of which this is so."""
+    changed = git("diff", "--name-only", commit, "--", "*.c", "*.h") | git(
+        "ls-files", "--others", "--exclude-standard", "--", "*.c", "*.h")
+    headers = {path for path in changed if path.endswith(".h")}
+    if not headers:
+        return changed
+    for path, folder, arguments in commands(build, None):
+        at = arguments.index("-o")
+        rest = arguments[1:at] + arguments[at + 2:]
+        rest = [a for i, a in enumerate(rest) if a not in ("-MD", "-MT", "-MF") and (i == 0 or rest[i - 1] not in ("-MT", "-MF"))]
+        needs = subprocess.run(["gcc", "-MM"] + rest, cwd=folder, capture_output=True, text=True).stdout.split()
+        if headers & {os.path.relpath(os.path.join(folder, need), ROOT) for need in needs}:
+            changed.add(path)
+    return changed
 
 
 def main():
@@ -158,7 +188,8 @@ def main():
     options = parser.parse_args()
     if options.self_test:
         return self_test()
-    wanted = set(options.files) | (changed_since(options.since) if options.since else set())
+    wanted = set(options.files) | (
+        changed_since(options.since, os.path.abspath(options.build)) if options.since else set())
     if (options.since or options.files) and not wanted:
         return 0
     tools = [options.only] if options.only else list(TOOLS)

@@ -130,18 +130,18 @@ static void note_events(fm_door_visit *v, uint64_t now, uint64_t *again_ms)
 /* The message goes out when the CURVE handshake is done, and again each second until an answer. */
 static fm_status knock(fm_door_visit *v, fm_message **answer)
 {
-    uint64_t again_ms = UINT64_MAX, deadline_ms = v->deadline_ms, now;
+    uint64_t again_ms = UINT64_MAX, deadline_ms = v->deadline_ms;
     bool readable = false;
     fm_status st;
 
-    while ((now = fm_clock_now_ms()) < deadline_ms) {
+    while (fm_clock_now_ms() < deadline_ms) {
         uint64_t until = again_ms < deadline_ms ? again_ms : deadline_ms;
 
         if ((st = wait_for(v, until, &readable)) != FM_OK)
             return st;
         if (readable)
             return take_answer(v, answer);
-        now = fm_clock_now_ms();
+        const uint64_t now = fm_clock_now_ms();
         note_events(v, now, &again_ms);
         if (v->cut && deadline_ms > now + LAST_WORDS_MS)
             deadline_ms = now + LAST_WORDS_MS;

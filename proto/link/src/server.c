@@ -123,11 +123,10 @@ void fm_link_server_set_trust(fm_link_server *s, const fm_trust *trust)
 static fm_status send_to(fm_link_server *s, uint64_t peer, zmq_msg_t *packet)
 {
     fm_link_peer *p = fm_server_find_id(s, peer);
-    fm_status st;
 
     if (!p || p->state != FM_PEER_JOINED)
         return fm_fail(FM_ENOTFOUND, "peer %llu is gone", (unsigned long long)peer);
-    if ((st = fm_server_send_packet(s, p, packet)) == FM_OK) {
+    if (fm_server_send_packet(s, p, packet) == FM_OK) {
         p->sent_ms = fm_clock_now_ms();
         return FM_OK;
     }
