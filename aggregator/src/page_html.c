@@ -141,7 +141,9 @@ static fm_status write_summary(const fm_run *r, fm_buf *out)
         (void)snprintf(text, sizeof text, "about %s", left);
     } else {
         (void)snprintf(text, sizeof text, "%s",
-                       finished >= r->config.plan.rounds ? "none" : "not known yet");
+                       fm_coordinator_get_phase(r->coordinator) == FM_COORD_FINISHED
+                           ? "none"
+                           : "not known yet");
     }
     if ((st = page_pair(out, "Time left", text)) != FM_OK)
         return st;
