@@ -98,7 +98,7 @@ def who_is_slow(b):
     row = "[...document.querySelectorAll('#nodes tbody tr')].find(e => e.textContent.startsWith('lakeside')).textContent"
     slow = b.wait(row + ".includes('slow: half of the others have answered')", 20)
     check("who keeps the others waiting is marked as slow", slow)
-    check("and nobody else", b.js("return document.getElementById('nodes').textContent.split('slow:').length") == 2)
+    check("and nobody else", b.wait("document.getElementById('nodes').textContent.split('slow:').length == 2"))
     nodes["lakeside"].send_signal(signal.SIGCONT)
     check("until it goes on", b.wait("!" + row + ".includes('slow')", 30))
 
