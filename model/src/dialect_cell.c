@@ -29,11 +29,12 @@ static bool take_whole(const fm_dialect *d, const char **p, char **to)
 {
     size_t n = digits_at(*p), mark;
     const bool groups = n > 0 && mark_at(d, *p + n) > 0;
+    const bool odd = groups && (**p == '0' || n > 3); /* 0.999 is no 999 */
 
     memcpy(*to, *p, n);
     *to += n;
     *p += n;
-    if (groups && n > 3)
+    if (odd)
         return false;
     while (groups && (mark = mark_at(d, *p)) > 0) {
         if (digits_at(*p + mark) != 3)
