@@ -22,6 +22,11 @@ typedef struct {
     bool steep; /* which of the two lines */
 } line;
 
+static double on_line(const line *l, double e, double delta)
+{
+    return l->steep ? delta + exp(e) * l->alpha : 1.0 - exp(-e) * (1.0 - delta - l->alpha);
+}
+
 static fm_status bound(const line *l, double e, double *out)
 {
     fm_dp_cost cost;
@@ -29,8 +34,7 @@ static fm_status bound(const line *l, double e, double *out)
 
     if (st != FM_OK)
         return st;
-    *out =
-        l->steep ? cost.delta + exp(e) * l->alpha : 1.0 - exp(-e) * (1.0 - cost.delta - l->alpha);
+    *out = on_line(l, e, cost.delta);
     return FM_OK;
 }
 
@@ -98,11 +102,6 @@ typedef struct {
 static double e_of(int k)
 {
     return LOWEST * exp2((double)k / OCTAVE);
-}
-
-static double on_line(const line *l, double e, double delta)
-{
-    return l->steep ? delta + exp(e) * l->alpha : 1.0 - exp(-e) * (1.0 - delta - l->alpha);
 }
 
 static fm_status ask(curve *c, int k, double *out)
