@@ -120,6 +120,7 @@ static fm_status read_all(reading *r)
         (st = fm_state_each_record(r->state, take, r)) != FM_OK)
         return st;
     f->head = fm_state_head(r->state);
+    f->over = f->finished >= f->config.plan.rounds || fm_optimizer_is_done(r->optimizer);
     return f->count > 0
                ? FM_OK
                : fm_fail(FM_ENOTFOUND, "%s: no round with a record is finished yet", r->dir);

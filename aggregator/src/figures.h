@@ -21,6 +21,7 @@ typedef struct {
     fm_aggregator_config config;
     fm_hash plan, head;
     uint64_t finished; /* rounds, a count */
+    bool over;         /* all of the plan's rounds, or an early stop */
     int64_t first_s, last_s;
 } fm_figures;
 

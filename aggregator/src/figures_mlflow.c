@@ -73,6 +73,7 @@ static const char *optimizer_name(fm_optimizer_kind kind)
     return kind == FM_OPTIMIZER_SGD    ? "sgd"
            : kind == FM_OPTIMIZER_ADAM ? "adam"
            : kind == FM_OPTIMIZER_SUM  ? "sum"
+           : kind == FM_OPTIMIZER_YOGI ? "yogi"
                                        : "other";
 }
 
@@ -101,6 +102,12 @@ static fm_status put_params(const store *s)
         { "learning_rate", p->learning_rate },
         { "momentum", p->momentum },
         { "averaging", p->averaging },
+        { "local_steps", p->local_steps },
+        { "local_rate", p->local_rate },
+        { "proximal", p->proximal },
+        { "robust_groups", p->robust_groups },
+        { "held_share", p->held_share },
+        { "patience", p->patience },
     };
     fm_status st;
 
@@ -109,6 +116,8 @@ static fm_status put_params(const store *s)
         (st = put_fact(s, "params", "privacy_unit", p->privacy_unit)) != FM_OK ||
         (st = put_fact(s, "params", "noise",
                        p->noise == FM_NOISE_LOCAL ? "local" : "distributed")) != FM_OK ||
+        (st = put_fact(s, "params", "correction",
+                       p->correction == FM_CORRECTION_SCAFFOLD ? "scaffold" : "none")) != FM_OK ||
         (st = put_fact(s, "params", "optimizer", optimizer_name(p->optimizer))) != FM_OK)
         return st;
     for (size_t i = 0; st == FM_OK && i < sizeof numbers / sizeof *numbers; i++)
@@ -174,7 +183,6 @@ static fm_status put_metrics(const store *s)
 static fm_status put_run(const store *s, const char *root)
 {
     const fm_figures *f = s->f;
-    const bool over = f->finished >= f->config.plan.rounds;
     fm_buf b = { 0 }, uri = { 0 };
     fm_status st;
 
@@ -188,7 +196,7 @@ static fm_status put_run(const store *s, const char *root)
             "run_id: %s\nrun_uuid: %s\nsource_name: ''\nsource_type: 4\nsource_version: ''\n"
             "start_time: %lld\nstatus: %d\ntags: []\nuser_id: fedmoe\n",
             (long long)f->last_s * 1000, s->experiment, s->run, s->run,
-            (long long)f->first_s * 1000, over ? 3 : 1); /* finished, running */
+            (long long)f->first_s * 1000, f->over ? 3 : 1); /* finished, running */
     if (st == FM_OK)
         st = put_file(s->folder, "meta.yaml", b.data, b.len);
     fm_buf_fini(&b);

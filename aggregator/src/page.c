@@ -72,9 +72,11 @@ static fm_status publish_body(fm_run *r, bool all)
             st = fm_web_publish(p->web, "/", "text/html; charset=utf-8",
                                 all ? FM_WEB_COORDINATOR : FM_WEB_MEMBER, NULL, whole.data,
                                 whole.len);
-        fm_buf_fini(&p->last[all]);
-        p->last[all] = body;
-        body = (fm_buf){ 0 };
+        if (st == FM_OK) {
+            fm_buf_fini(&p->last[all]);
+            p->last[all] = body;
+            body = (fm_buf){ 0 };
+        }
     }
     fm_buf_fini(&body);
     fm_buf_fini(&whole);

@@ -64,21 +64,22 @@
  * reader is told of the state at most each 15 s. Who is not known any more (its session is over) gets
  * the page for strangers.
  */
-#define SCRIPT                                                                                 \
-    "<script>\n"                                                                               \
-    "(async()=>{let v=document.documentElement.dataset.version,said=0;\n"                      \
-    "const by=i=>document.getElementById(i),heard=()=>{const t=by('state').textContent;"       \
-    "if(by('heard').textContent!=t&&Date.now()-said>15e3){by('heard').textContent=t;"          \
-    "said=Date.now()}};\n"                                                                     \
-    "for(;;){try{const r=await fetch('/?after='+v);\n"                                         \
-    "if(r.status==200){v=r.headers.get('X-Version');const d=new DOMParser()"                   \
-    ".parseFromString(await r.text(),'text/html');\n"                                          \
-    "if(!d.getElementById('state'))return location.reload();\n"                                \
-    "for(const n of d.querySelectorAll('[data-live]')){const o=by(n.id);"                      \
-    "if(o&&o.innerHTML!=n.innerHTML)o.innerHTML=n.innerHTML}\n"                                \
-    "document.title=d.title;heard()}else if(r.status!=204)return location.reload();\n"         \
-    "by('lost').textContent=''}catch{by('lost').textContent='Not connected: this is what was " \
-    "last known.';await new Promise(r=>setTimeout(r,3e3))}}})()\n"                             \
+#define SCRIPT                                                                                \
+    "<script>\n"                                                                              \
+    "(async()=>{let v=document.documentElement.dataset.version,said=0;\n"                     \
+    "const by=i=>document.getElementById(i),"                                                 \
+    "say=(i,t)=>{if(by(i).textContent!=t)by(i).textContent=t},"                               \
+    "heard=()=>{const t=by('state').textContent;if(by('heard').textContent!=t&&"              \
+    "Date.now()-said>15e3){say('heard',t);said=Date.now()}};\n"                               \
+    "for(;;){try{const r=await fetch('/?after='+v);\n"                                        \
+    "if(r.status==200){v=r.headers.get('X-Version');const d=new DOMParser()"                  \
+    ".parseFromString(await r.text(),'text/html');\n"                                         \
+    "if(!d.getElementById('state'))return location.reload();\n"                               \
+    "for(const n of d.querySelectorAll('[data-live]')){const o=by(n.id);"                     \
+    "if(o&&o.innerHTML!=n.innerHTML)o.innerHTML=n.innerHTML}\n"                               \
+    "document.title=d.title}else if(r.status!=204)return location.reload();\n"                \
+    "heard();say('lost','')}catch{say('lost','Not connected: this is what was last known.');" \
+    "await new Promise(r=>setTimeout(r,3e3))}}})()\n"                                         \
     "</script>\n"
 
 const char page_html_stranger[] = BEGIN(

@@ -110,6 +110,18 @@ static fm_status write_under_way(const fm_run *r, fm_buf *out)
     return page_pair(out, "Under way", text);
 }
 
+static fm_status write_groups(const fm_plan *plan, fm_buf *out)
+{
+    static const char *const means[] = { "", "median", "trimmed mean", "geometric median" };
+    char text[120];
+
+    if (plan->robust_groups == 0)
+        return FM_OK;
+    (void)snprintf(text, sizeof text, "%u groups <small>drawn anew each round; their %s</small>",
+                   plan->robust_groups, means[plan->robust_mean]);
+    return page_pair(out, "Sums", text);
+}
+
 static fm_status write_summary(const fm_run *r, fm_buf *out)
 {
     const uint64_t finished = fm_state_finished(r->state);
@@ -129,13 +141,16 @@ static fm_status write_summary(const fm_run *r, fm_buf *out)
         (void)snprintf(text, sizeof text, "about %s", left);
     } else {
         (void)snprintf(text, sizeof text, "%s",
-                       finished >= r->config.plan.rounds ? "none" : "not known yet");
+                       fm_coordinator_get_phase(r->coordinator) == FM_COORD_FINISHED
+                           ? "none"
+                           : "not known yet");
     }
     if ((st = page_pair(out, "Time left", text)) != FM_OK)
         return st;
     (void)snprintf(text, sizeof text, "%" PRIu64 " <small>since its start</small>", r->abandoned);
     if ((st = page_pair(out, "Abandoned", text)) != FM_OK ||
-        (st = write_under_way(r, out)) != FM_OK)
+        (st = write_under_way(r, out)) != FM_OK ||
+        (st = write_groups(&r->config.plan, out)) != FM_OK)
         return st;
     return fm_buf_printf(out, "</dl>\n");
 }
@@ -200,7 +215,7 @@ static const char *const part_words[] = {
     [FM_PART_JOINING] = "joining",
     [FM_PART_READY] = "waits for the next roster",
     [FM_PART_IN] = "in",
-    [FM_PART_AWAITED] = "awaited",
+    [FM_PART_AWAITED] = "slow: half of the others have answered",
     [FM_PART_BARRED] = "barred",
     [FM_PART_EXHAUSTED] = "budget spent; waits for the result",
 };
@@ -237,6 +252,22 @@ static fm_status write_part(const fm_run *r, const run_member *m, fm_buf *out)
     return st;
 }
 
+/* Where sums are by groups: for the coordinator alone. A suspicion, no proof. */
+static fm_status write_suspicion(const fm_run *r, const run_member *m, fm_buf *out)
+{
+    uint32_t outlying = 0, rounds = 0;
+    bool suspect;
+
+    if (r->config.plan.robust_groups == 0)
+        return FM_OK;
+    suspect = fm_coordinator_suspicion(r->coordinator, m->name, &outlying, &rounds);
+    if (rounds == 0)
+        return FM_OK;
+    return fm_buf_printf(out, "<br><small>in outlying groups in %u of %u rounds%s</small>",
+                         outlying, rounds,
+                         suspect ? ": <b class=bad>its updates may be poisoned</b>" : "");
+}
+
 static fm_status write_member(const fm_run *r, const run_member *m, fm_buf *out)
 {
     char size[PAGE_TEXT];
@@ -245,7 +276,7 @@ static fm_status write_member(const fm_run *r, const run_member *m, fm_buf *out)
     page_bytes(m->bytes_before + m->bytes_now, size);
     if ((st = fm_buf_printf(out, "<tr><th scope=row>")) != FM_OK ||
         (st = fm_web_escape(out, m->name)) != FM_OK || (st = fm_buf_printf(out, "<td>")) != FM_OK ||
-        (st = write_part(r, m, out)) != FM_OK)
+        (st = write_part(r, m, out)) != FM_OK || (st = write_suspicion(r, m, out)) != FM_OK)
         return st;
     return fm_buf_printf(out, "<td>%s", size);
 }
@@ -282,7 +313,7 @@ static fm_status write_counts(const fm_run *r, fm_buf *out)
 
     return fm_buf_printf(
         out,
-        FM_WEB_OWN_PART "<p>Of all nodes seen since its start, %u %s connected: %u in, %u awaited, "
+        FM_WEB_OWN_PART "<p>Of all nodes seen since its start, %u %s connected: %u in, %u slow, "
                         "%u joining or waiting, %u barred, %u with their budget spent; %u %s away. "
                         "Other nodes are counted here, and not named.",
         n.connected, n.connected == 1 ? "is" : "are", n.in, n.awaited, n.joining, n.barred,

@@ -74,7 +74,8 @@ bool page_time_left(const fm_run *r, double *seconds)
             first = &p->rounds[i - 1];
             last = last ? last : first;
         }
-    if (!last || last == first || left == 0)
+    if (!last || last == first || left == 0 ||
+        fm_coordinator_get_phase(r->coordinator) == FM_COORD_FINISHED)
         return false;
     *seconds = (double)(last->ended_ms - first->ended_ms) / 1000.0 / (double)between * (double)left;
     return true;

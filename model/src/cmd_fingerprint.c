@@ -39,11 +39,33 @@ typedef struct {
     double strength;
 } mark_request;
 
+/** Copies are made to be handed out, and a model with an institution's own head must not be. What is
+ *  no such file is for fm_fingerprint_mark to say. */
+static fm_status check_personal(const char *model)
+{
+    fm_safetensors *s = NULL;
+    fm_status st = fm_safetensors_open(model, &s);
+
+    if (st != FM_OK)
+        fm_error_clear();
+    st = st == FM_OK && fm_safetensors_meta_get(s, FM_META_PERSONAL)
+             ? fm_fail(FM_EPERM,
+                       "%s has a head that one institution has fitted to its own records: "
+                       "it is not private, and no copies of it may leave",
+                       model)
+             : FM_OK;
+    fm_safetensors_free(&s);
+    return st;
+}
+
 /** The name is on the list before the copy is there: none can leave without it. */
 static fm_status mark(const mark_request *r, fm_fingerprint_facts *facts)
 {
     fm_fingerprint_key *key = NULL;
-    fm_status st = fm_fingerprint_key_load(r->key, &key);
+    fm_status st = check_personal(r->model);
+
+    if (st == FM_OK)
+        st = fm_fingerprint_key_load(r->key, &key);
 
     if (st == FM_OK && (st = fm_fingerprint_names_add(r->key, r->recipient)) == FM_OK)
         st = fm_fingerprint_mark(key, r->recipient, r->strength, r->model, r->output, facts);

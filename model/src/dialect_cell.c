@@ -29,11 +29,12 @@ static bool take_whole(const fm_dialect *d, const char **p, char **to)
 {
     size_t n = digits_at(*p), mark;
     const bool groups = n > 0 && mark_at(d, *p + n) > 0;
+    const bool odd = groups && (**p == '0' || n > 3); /* 0.999 is no 999 */
 
     memcpy(*to, *p, n);
     *to += n;
     *p += n;
-    if (groups && n > 3)
+    if (odd)
         return false;
     while (groups && (mark = mark_at(d, *p)) > 0) {
         if (digits_at(*p + mark) != 3)
@@ -110,6 +111,9 @@ static bool three(const char **p, bool year_first, unsigned out[3])
 /* A day as the dialect writes it, with its time or without. @return false: it is none. */
 static bool date(const fm_dialect *d, const char *p, char *to)
 {
+    static const unsigned char at[][3] = {
+        [FM_DATES_YMD] = { 0, 1, 2 }, [FM_DATES_DMY] = { 2, 1, 0 }, [FM_DATES_MDY] = { 2, 0, 1 }
+    };
     unsigned n[3];
 
     if (!three(&p, d->dates == FM_DATES_YMD, n))
@@ -120,12 +124,8 @@ static bool date(const fm_dialect *d, const char *p, char *to)
     }
     if (*p)
         return false;
-    if (d->dates == FM_DATES_YMD)
-        (void)snprintf(to, FM_DIALECT_CELL, "%04u-%02u-%02u", n[0], n[1], n[2]);
-    else if (d->dates == FM_DATES_DMY)
-        (void)snprintf(to, FM_DIALECT_CELL, "%04u-%02u-%02u", n[2], n[1], n[0]);
-    else
-        (void)snprintf(to, FM_DIALECT_CELL, "%04u-%02u-%02u", n[2], n[0], n[1]);
+    (void)snprintf(to, FM_DIALECT_CELL, "%04u-%02u-%02u", n[at[d->dates][0]], n[at[d->dates][1]],
+                   n[at[d->dates][2]]);
     return true;
 }
 

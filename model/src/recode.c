@@ -21,9 +21,10 @@ struct fm_recode {
     size_t from, to;
     char *text; /* [PIECE], owned: not yet handed out are text[text_from..text_to) */
     size_t text_from, text_to;
-    bool ended;
+    bool ended, flushed;
     size_t line; /* 1-based */
     bool at_start, over, quoted, after_cr;
+    size_t mark; /* bytes of a byte order mark that stand at the beginning */
 };
 
 bool fm_recode_is_needed(const fm_dialect *d)
@@ -87,8 +88,16 @@ static fm_status fill(fm_recode *r, fm_recode_more more, void *ctx)
 /* A line that is passed over becomes one of spaces, which is no record. */
 static void pass_over(fm_recode *r, char *p, size_t n)
 {
+    static const char mark[] = "\xef\xbb\xbf";
+
     for (size_t i = 0; i < n; i++) {
         const char c = p[i];
+
+        if (r->mark < sizeof mark - 1 && c == mark[r->mark]) {
+            r->mark++;
+            continue;
+        }
+        r->mark = sizeof mark;
         const bool second = c == '\n' && r->after_cr; /* of a CR LF */
 
         r->after_cr = c == '\r';
@@ -142,6 +151,20 @@ static fm_status convert(fm_recode *r, bool *stuck)
     return fail(r, what);
 }
 
+/* Of some encodings the last character is held back until it is known that nothing combines with it. */
+static void flush(fm_recode *r)
+{
+    char *out = r->text;
+    size_t left = PIECE;
+
+    if (r->open)
+        (void)iconv(r->cd, NULL, NULL, &out, &left);
+    r->flushed = true;
+    r->text_from = 0;
+    r->text_to = (size_t)(out - r->text);
+    pass_over(r, r->text, r->text_to);
+}
+
 fm_status fm_recode_read(fm_recode *r, fm_recode_more more, void *ctx, char *to, size_t room,
                          size_t *n)
 {
@@ -156,7 +179,10 @@ fm_status fm_recode_read(fm_recode *r, fm_recode_more more, void *ctx, char *to,
                 return st;
             if (r->ended && r->from == r->to) {
                 *n = 0;
-                return FM_OK;
+                if (r->flushed)
+                    return FM_OK;
+                flush(r);
+                continue;
             }
         }
         stuck = false;

@@ -145,7 +145,8 @@ const char *fm_cell_hint(const fm_column *c, fm_slice cell, char out[FM_HINT_MAX
     const char *hint;
 
     if (fm_tk_utf8_valid((const uint8_t *)s, cell.len) != cell.len)
-        return "; it is not UTF-8: save the file as UTF-8";
+        return "; it is not UTF-8: save the file as UTF-8, or for a node's records say csv: "
+               "{encoding: ...} in node.yaml";
     if (means_missing(s))
         return c->kind == FM_COLUMN_LABEL
                    ? "; a label is never missing"

@@ -66,7 +66,9 @@ static const struct {
     [FM_FINDING_UNIT_ROWS] = { "unit-rows", "units with more records than a round uses",
                                "nothing: each round draws some of them; see max_unit_rows" },
     [FM_FINDING_ENCODING] = { "encoding", "text that is not UTF-8",
-                              "save the file as UTF-8: iconv -f LATIN1 -t UTF-8 OLD >NEW" },
+                              "save the file as UTF-8 (iconv -f LATIN1 -t UTF-8 OLD >NEW), or say "
+                              "in node.yaml what it "
+                              "is: csv: {encoding: windows-1252}" },
     [FM_FINDING_DRIFT] = { "drift", "columns that are not as they were",
                            "find out what changed (export, unit, population) before you train; "
                            "--keep makes this the new measure" },

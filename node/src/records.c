@@ -50,13 +50,18 @@ static void close_packed(void *file)
     fm_packed_free(&p);
 }
 
+static const char *scratch_of(const fm_node_config *c)
+{
+    return c->scratch ? c->scratch : c->dir;
+}
+
 static fm_status open_database(const fm_node_config *c, const fm_database_format *f,
                                fm_database **out)
 {
     static const fm_database_files files = { open_packed, read_packed, close_packed };
 
     if (c->database.fhir)
-        return fm_database_fhir(c->database.fhir, &files, c->database.query, f, out);
+        return fm_database_fhir(c->database.fhir, &files, scratch_of(c), c->database.query, f, out);
     return c->database.sqlite ? fm_database_sqlite(c->database.sqlite, c->database.query, f, out)
                               : open_odbc(c, f, out);
 }
@@ -73,7 +78,7 @@ fm_status fm_node_records_load(const fm_node_config *c, const fm_schema *s,
 
     o->memory = c->memory;
     o->dialect = c->has_dialect ? &c->dialect : NULL;
-    o->scratch = c->scratch ? c->scratch : c->dir;
+    o->scratch = scratch_of(c);
     if ((st = fm_node_config_one_file(c)))
         return st;
     if (!c->database.query)

@@ -9,7 +9,7 @@
 /* Kinds times points: what the plot may cost. */
 #define WORK 6000u
 /* Readings, when the node writes meanwhile. */
-#define TRIES 5
+#define TRIES 50
 
 /** One entry of the data set, as short as possible: a ledger may have many. */
 typedef struct {

@@ -32,7 +32,10 @@ def load(path):
             f"'{kind}': adapters of a federation on texts become a folder for PEFT by "
             "'fedmoe-model adapter --model BASE --output FOLDER FILE'")
         raise ValueError(f"{path}: {said}")
-    return Model(meta, tensors.floats(found))
+    try:
+        return Model(meta, tensors.floats(found))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _folder(path):

@@ -34,8 +34,9 @@ def day(text):
 
 
 def text_of(cell):
-    """A value of Python, NumPy or pandas as the cell of a file."""
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+    """A value of Python, NumPy or pandas as the cell of a file; None: not measured."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)) or \
+            type(cell).__name__ in ("NaTType", "NAType"):
         return None
     if isinstance(cell, datetime.datetime):
         cell = cell.date()

@@ -1,5 +1,6 @@
 """Safetensors: 8 bytes of length, a JSON header, tensors one behind the other."""
 import json
+import math
 import os
 
 import numpy as np
@@ -18,7 +19,9 @@ def read(path):
         try:
             header = json.loads(file.read(length))
         except ValueError:
-            raise ValueError(f"{path}: the header is no JSON") from None
+            header = None
+        if not isinstance(header, dict):
+            raise ValueError(f"{path}: the header is no JSON object")
         data = file.read()
     meta = header.pop("__metadata__", {})
     return meta, {name: _tensor(path, name, entry, data) for name, entry in header.items()}
@@ -28,12 +31,14 @@ def _tensor(path, name, entry, data):
     try:
         begin, end = entry["data_offsets"]
         kind = np.dtype(TYPES[entry["dtype"]])
-        count = int(np.prod(entry["shape"], dtype=np.int64))
+        shape = [int(n) for n in entry["shape"]]
+        lies = 0 <= begin <= end <= len(data)
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{path}: tensor '{name}' is of no known type or shape") from None
-    if not 0 <= begin <= end <= len(data) or count * kind.itemsize != end - begin:
+    count = math.prod(shape)
+    if not lies or min(shape, default=0) < 0 or count * kind.itemsize != end - begin:
         raise ValueError(f"{path}: tensor '{name}' does not lie within the file")
-    return np.frombuffer(data, kind, count, begin).reshape(entry["shape"])
+    return np.frombuffer(data, kind, count, begin).reshape(shape)
 
 
 def floats(tensors):
@@ -41,6 +46,8 @@ def floats(tensors):
     found = {}
     for name, tensor in tensors.items():
         if tensor.dtype == np.int8:
+            if name + "_scale" not in tensors:
+                raise ValueError(f"tensor '{name}' is in 8 bits, and its scales are missing")
             found[name] = tensor.astype(np.float32) * tensors[name + "_scale"][:, None]
         elif not (name.endswith("_scale") and name[:-6] in tensors):
             found[name] = tensor.astype(np.float32)

@@ -28,20 +28,20 @@ static const char into_patient[] = "INSERT INTO patient VALUES(?,?,?,?)";
 static const char into_event[] = "INSERT INTO event VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)";
 
 typedef struct {
-    const char *folder;
+    const char *folder, *scratch;
     const fm_database_files *files;
     fm_fhir_place place;
     struct dirent **names;
     int count;
-} import;
+} reading;
 
-static fm_status fail(const import *m, const char *what)
+static fm_status fail(const reading *m, const char *what)
 {
     return fm_fail(sqlite3_errcode(m->place.db) == SQLITE_NOMEM ? FM_ENOMEM : FM_EIO, "%s: %s: %s",
                    m->folder, what, sqlite3_errmsg(m->place.db));
 }
 
-static fm_status run(const import *m, const char *sql)
+static fm_status run(const reading *m, const char *sql)
 {
     return sqlite3_exec(m->place.db, sql, NULL, NULL, NULL) == SQLITE_OK
                ? FM_OK
@@ -57,7 +57,7 @@ static int wanted(const struct dirent *e)
             strcmp(at + 7, ".zst") == 0);
 }
 
-static fm_status list(import *m)
+static fm_status list(reading *m)
 {
     m->count = scandir(m->folder, &m->names, wanted, alphasort);
     if (m->count < 0)
@@ -69,7 +69,7 @@ static fm_status list(import *m)
     return FM_OK;
 }
 
-static fm_status take_line(const import *m, const char *text, size_t len)
+static fm_status take_line(const reading *m, const char *text, size_t len)
 {
     const fm_fhir_place *p = &m->place;
     json_error_t error;
@@ -91,7 +91,7 @@ static fm_status take_line(const import *m, const char *text, size_t len)
 }
 
 /* The whole lines of `held`; what is left of it is one that has begun. */
-static fm_status take_lines(import *m, fm_buf *held, size_t from, bool end)
+static fm_status take_lines(reading *m, fm_buf *held, size_t from, bool end)
 {
     char *at = (char *)held->data, *const stop = at + held->len;
     char *search = at + from, *lf;
@@ -113,7 +113,7 @@ static fm_status take_lines(import *m, fm_buf *held, size_t from, bool end)
     return st;
 }
 
-static fm_status read_file(import *m, void *file)
+static fm_status read_file(reading *m, void *file)
 {
     fm_buf held;
     char *piece = NULL;
@@ -137,7 +137,7 @@ static fm_status read_file(import *m, void *file)
     return st;
 }
 
-static fm_status take_file(import *m, int number)
+static fm_status take_file(reading *m, int number)
 {
     char *path = NULL;
     void *file = NULL;
@@ -155,7 +155,7 @@ static fm_status take_file(import *m, int number)
 }
 
 /* An event of somebody who is none of the patients. */
-static fm_status check_references(const import *m)
+static fm_status check_references(const reading *m)
 {
     static const char sql[] = "SELECT file, line FROM event WHERE patient NOT IN (SELECT id FROM "
                               "patient) ORDER BY file, line LIMIT 1";
@@ -178,12 +178,28 @@ static fm_status check_references(const import *m)
     return st;
 }
 
-static fm_status fill(import *m)
+/* SQLite has one such folder for all that it does in a process. */
+static fm_status place_files(const char *folder)
+{
+    char *copy;
+
+    if (!folder)
+        return FM_OK;
+    if (!(copy = sqlite3_mprintf("%s", folder)))
+        return fm_fail(FM_ENOMEM, "%s: no memory", folder);
+    sqlite3_free(sqlite3_temp_directory);
+    sqlite3_temp_directory = copy;
+    return FM_OK;
+}
+
+static fm_status fill(reading *m)
 {
     fm_fhir_place *p = &m->place;
-    fm_status st;
+    fm_status st = place_files(m->scratch);
 
-    /* "": a file without a name, in SQLite's temporary folder, and in memory while it is small. */
+    if (st)
+        return st;
+    /* "": a file without a name in that folder, and in memory while it is small. */
     if (sqlite3_open_v2("", &p->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
         return fail(m, "the tables cannot be made");
     if ((st = run(m, tables)))
@@ -199,10 +215,10 @@ static fm_status fill(import *m)
     return st || (st = run(m, finish)) ? st : check_references(m);
 }
 
-fm_status fm_database_fhir(const char *folder, const fm_database_files *files, const char *query,
-                           const fm_database_format *f, fm_database **out)
+fm_status fm_database_fhir(const char *folder, const fm_database_files *files, const char *scratch,
+                           const char *query, const fm_database_format *f, fm_database **out)
 {
-import m = {.folder = folder, .files = files };
+    reading m = { .folder = folder, .scratch = scratch, .files = files };
     fm_status st;
 
     if (!(st = list(&m)))

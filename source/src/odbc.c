@@ -121,8 +121,7 @@ static fm_status put_cell(fm_database *d, SQLUSMALLINT column)
         if (len == SQL_NULL_DATA)
             return fm_database_null(d);
         /* Cut off where more follows: all but the terminator was filled. */
-        n = len == SQL_NO_TOTAL || len >= (SQLLEN)sizeof s->piece ? sizeof s->piece - 1
-                                                                  : (size_t)len;
+        n = len < 0 || len >= (SQLLEN)sizeof s->piece ? sizeof s->piece - 1 : (size_t)len;
         if ((!begun && (st = fm_database_begin(d))) || (st = fm_database_piece(d, s->piece, n)))
             return st;
         begun = true;

@@ -49,4 +49,4 @@ static const fm_test tests[] = {
     { "one that lacks a function gives none", one_that_lacks_a_function_gives_none },
 };
 
-const fm_test_suite suite_library = { "base.library", tests, FM_TEST_COUNT(tests) };
+const fm_test_suite suite_library = { "base.shared_library", tests, FM_TEST_COUNT(tests) };

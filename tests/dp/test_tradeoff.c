@@ -52,6 +52,32 @@ static void gaussians_have_the_power_of_gaussian_dp(void)
     }
 }
 
+/** Where the closed form ends the search begins: sampled with all but certainty, nothing changes. */
+static void the_search_meets_the_closed_form(void)
+{
+    static const struct {
+        double z;
+        uint64_t count;
+    } runs[] = { { 2.0, 1 }, { 12.0, 60 }, { 0.8, 1 } };
+
+    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+        fm_dp_mechanism m = { .noise_multiplier = runs[i].z,
+                              .sampling_rate = 1.0,
+                              .count = runs[i].count };
+        fm_dp_test exact[] = { { 0.01, 0 }, { 0.001, 0 } }, found[] = { { 0.01, 0 }, { 0.001, 0 } };
+        double guess = 0.0, other = 0.0;
+
+        CU_ASSERT_EQUAL_FATAL(fm_dp_tradeoff(&m, 1, exact, 2, &guess), FM_OK);
+        m.sampling_rate = 1.0 - 1e-9;
+        CU_ASSERT_EQUAL_FATAL(fm_dp_tradeoff(&m, 1, found, 2, &other), FM_OK);
+        CU_ASSERT_DOUBLE_EQUAL(guess, other, 1e-4);
+        for (int j = 0; j < 2; j++) {
+            CU_ASSERT(found[j].power >= exact[j].power * (1.0 - 1e-6));
+            CU_ASSERT(found[j].power <= exact[j].power * 1.005 + 5e-4);
+        }
+    }
+}
+
 /** Of one Laplace release at alpha <= e^-v / 2: slope e^v, exactly (Dong, Roth, Su, lemma A.6). */
 static void a_laplace_release_is_pure(void)
 {
@@ -122,6 +148,7 @@ static void nothing_released_and_nothing_hidden(void)
 
 static const fm_test g_tests[] = {
     { "Gaussians have the power of Gaussian DP", gaussians_have_the_power_of_gaussian_dp },
+    { "the search meets the closed form", the_search_meets_the_closed_form },
     { "a Laplace release is pure", a_laplace_release_is_pure },
     { "a sampled Gaussian is bounded by both directions",
       a_sampled_gaussian_is_bounded_by_both_directions },

@@ -100,7 +100,8 @@ check "nothing more is in the ledger" [ "$(entries)" = 4 ]
 new=$(text "$NODE/plan.json" hash)
 old=$(sed -n 's/^plan \([0-9a-f]*\)$/\1/p' "$NODE/decisions" | head -1)
 cp "$NODE/decisions" "$WORK/decisions"
-sed "s/$old/$new/" "$WORK/decisions" >"$NODE/decisions"
+# In place: the node, which reads the file again and again, sees the one or the other, and never half of it.
+sed -i "s/$old/$new/" "$NODE/decisions"
 check "an altered decision: the node refuses, and ends" ends northgate 1
 check "its log says which decision" says "$NODE/log" "decision 1 was altered or is damaged"
 check "the aggregator is not told why" says "$RUN/aggregator/log" "refuses the plan: this node cannot take part in the plan; its own log says why"

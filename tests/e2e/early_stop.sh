@@ -50,6 +50,10 @@ check "the bundle is written" "$BIN/fedmoe-aggregator" export --directory "$RUN/
 check "a member recomputes every sum and model" \
     "$BIN/fedmoe-node" verify --config "$RUN/northgate/node.yaml" --recompute "$WORK/bundle"
 
+check "MLflow gets it as a run that is over" bash -c '"$1" export --directory "$2" --mlflow "$3" >"$3.txt" &&
+    grep -qx "status: 3" "$3"/*/*/meta.yaml && grep -qx 2 "$3"/*/*/params/patience' _ \
+    "$BIN/fedmoe-aggregator" "$RUN/aggregator" "$WORK/mlruns"
+
 # Stopped stays stopped.
 start_aggregator
 rm -f "$RUN/hillcrest/model.safetensors"

@@ -30,6 +30,8 @@ plan "" "  rounds: 4\n  local_steps: 5\n  optimizer: yogi\n  proximal: 0.1"
 check "init says what local steps cost" says "$WORK/init.txt" "20 steps in"
 run_all FedYogi
 check "the bundle" into "$WORK/x" "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" --audit "$WORK/yogi.audit"
+check "MLflow's parameters name what was chosen" bash -c '"$1" export --directory "$2" --mlflow "$3" >"$3.txt" && cd "$3"/*/*/params &&
+    [ "$(cat optimizer local_steps proximal)" = yogi50.1 ]' _ "$BIN/fedmoe-aggregator" "$RUN/aggregator" "$WORK/mlruns"
 "$BIN/fedmoe-node" verify --config "$RUN/northgate/node.yaml" "$WORK/yogi.audit" >"$WORK/verify.txt" 2>&1
 check "Yogi's steps are recomputed from it" says "$WORK/verify.txt" "recomputed in all 4 rounds"
 check "a node reads it in words" says <(words) "makes 5 steps, each on a noised sum .* 20 in all"

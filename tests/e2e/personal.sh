@@ -1,6 +1,6 @@
 # A hospital's own head on the federation's model: made and used here, and taken by no federation.
 . "$(dirname "$0")/lib.sh"
-setup --rounds 3
+setup --rounds 30 # a model that knows something: else every head is better
 start_all
 for name in aggregator $HOSPITALS; do check "$name is through" wait_end "$name" 60; done
 node=$RUN/northgate
@@ -42,10 +42,17 @@ check "new refuses it" refused "$WORK/out" "has a head that one institution" \
     --model "$RUN/personal.safetensors" --units 100
 "$BIN/fedmoe-model" quantize --model personal.safetensors --output small.safetensors >"$WORK/out" 2>&1
 check "in 8 bits it keeps its mark" grep -q fedmoe.personal small.safetensors
+"$BIN/fedmoe-model" fingerprint key --output fingerprint.key >"$WORK/out"
+check "no copies are marked for others" refused "$WORK/out" "no copies of it may leave" \
+    "$BIN/fedmoe-model" fingerprint mark --key fingerprint.key --recipient lakeside --model personal.safetensors \
+    --output copy.safetensors
+check "(and none is there)" [ ! -e copy.safetensors ]
+check "predict takes it" "$BIN/fedmoe-node" predict --model personal.safetensors --input other.csv --output risk.csv
+check "(a line for each record)" [ "$(wc -l <risk.csv)" = $(($(wc -l <other.csv) + 1)) ]
 
 # Who gains nothing keeps what there is.
 cd "$RUN/lakeside" || exit 1
-head -25 records.csv >few.csv && chmod 600 few.csv
+head -80 records.csv >few.csv && chmod 600 few.csv
 sed -i 's/^  records: .*/  records: few.csv/' node.yaml
 "$BIN/fedmoe-node" personalize --output personal.safetensors >out 2>err || cat err
 check "few records choose nothing" says out "nothing was written"

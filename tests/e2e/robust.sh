@@ -51,6 +51,8 @@ run() {
     for name in $CLINICS; do
         check "$name ends well" wait_end "$name" 90
     done
+    grep -q '^status:' "$YAML" && python3 -B "$SOURCE/tests/e2e/page_read.py" \
+        "$("$BIN/fedmoe-aggregator" status --link --directory "$RUN/aggregator")" >"$WORK/page.html"
     kill -TERM "${PID[aggregator]}" 2>/dev/null
     wait "${PID[aggregator]}" 2>/dev/null
     unset "PID[aggregator]"
@@ -71,7 +73,7 @@ RUINED=$(auc)
 echo "auc: honest $HONEST, one hostile node and one sum $RUINED"
 check "one hostile node ruins the model" above 0.65 "$RUINED"
 
-{ cat "$WORK/plain.yaml"; echo "robust: {groups: 3, mean: median}"; } >"$YAML"
+{ cat "$WORK/plain.yaml"; echo "robust: {groups: 3, mean: median}"; echo 'status: {listen: "http://127.0.0.1:0"}'; } >"$YAML"
 LOST=clinic-09
 run HOSTILE_DEED=poison HOSTILE_TIMES=-30
 ROBUST=$(auc)
@@ -90,6 +92,9 @@ check "and nobody else" bash -c '! grep -E "was in outlying groups" "$1" | grep 
 "$BIN/fedmoe-aggregator" status --directory "$RUN/aggregator" >"$WORK/status.txt"
 check "which the status shows" says "$WORK/status.txt" \
     "$HOSTILE .*in outlying groups in 20 of 20 rounds: its updates may be poisoned"
+check "and the page" says "$WORK/page.html" \
+    "$HOSTILE<td>.*in outlying groups in 20 of 20 rounds: <b class=bad>its updates may be poisoned"
+check "and how sums are made" says "$WORK/page.html" "3 groups <small>drawn anew each round; their median"
 check "a hospital reads of groups and price" bash -c '"$1" plan --config "$2" >"$3"' _ \
     "$BIN/fedmoe-node" "$RUN/clinic-01/node.yaml" "$WORK/plan.txt"
 tr '\n' ' ' <"$WORK/plan.txt" | tr -s ' ' >"$WORK/plan.line"

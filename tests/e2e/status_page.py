@@ -1,6 +1,7 @@
 """What status_page.sh looks at: BIN SOURCE RUN; the aggregator runs already, with a page."""
 import json
 import re
+import signal
 import ssl
 import subprocess
 import sys
@@ -89,6 +90,17 @@ def in_the_browser(b):
     check("the page says what epsilon it knows and what it does not",
           "own ledger" in b.source() and "\u03b5 1" in b.text("#privacy"))
     check("the transcript's head is there", re.fullmatch("[0-9a-f]{64}", b.text("#head")))
+
+
+def who_is_slow(b):
+    """One node stands still: the others have answered, and it is marked until it goes on."""
+    nodes["lakeside"].send_signal(signal.SIGSTOP)
+    row = "[...document.querySelectorAll('#nodes tbody tr')].find(e => e.textContent.startsWith('lakeside')).textContent"
+    slow = b.wait(row + ".includes('slow: half of the others have answered')", 20)
+    check("who keeps the others waiting is marked as slow", slow)
+    check("and nobody else", b.wait("document.getElementById('nodes').textContent.split('slow:').length == 2"))
+    nodes["lakeside"].send_signal(signal.SIGCONT)
+    check("until it goes on", b.wait("!" + row + ".includes('slow')", 30))
 
 
 def for_everybody(b):
@@ -208,6 +220,7 @@ def of_metrics():
 try:
     with Browser() as browser:
         in_the_browser(browser)
+        who_is_slow(browser)
         for_everybody(browser)
         a_link_is_spent_once(browser)
         as_a_member(browser)

@@ -176,6 +176,23 @@ static void encodings_are_read(void)
     same("{encoding: UTF-8}", "\xef\xbb\xbf" PLAIN, 2);
 }
 
+/* CP1258 waits with a letter for what may combine with it, also with the file's last one. */
+static void the_last_character_is_not_lost(void)
+{
+    fm_table t = { 0 };
+    static const char csv[] = "ward,size,seen,y\nnord,1,2024-12-31,0\nnord,2,2024-12-31,A";
+
+    CU_ASSERT_EQUAL(load("{encoding: CP1258}", csv, sizeof csv - 1, &t), FM_EPARSE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "d.csv:3, column y: \"A\""));
+    fm_table_fini(&t);
+}
+
+static void remarks_may_follow_a_byte_order_mark(void)
+{
+    same("{comment: \"#\"}", "\xef\xbb\xbf# remark\n" PLAIN, 3);
+    same("{skip_lines: 1, encoding: UTF-8}", "\xef\xbb\xbfTitle\n" PLAIN, 3);
+}
+
 static void what_is_no_text_of_the_encoding_is_named(void)
 {
     char bytes[1024];
@@ -236,6 +253,9 @@ static void nothing_is_guessed(void)
             refused("{delimiter: \";\", decimal: \",\", thousands: \".\"}", csv,
                     "d.csv:2, column size: ");
     }
+    refused("{delimiter: \";\", decimal: \",\", thousands: \".\"}", ROW("0.999"),
+            "\"0.999 [decimal is ',']\" is not a number");
+    refused("{delimiter: \";\", decimal: \",\", thousands: \".\"}", ROW("0.500,25"), "column size");
     refused("{delimiter: \";\", decimal: \",\"}", ROW("1.234"),
             "\"1.234 [decimal is ',']\" is not a number");
     refused("{dates: DMY}", PLAIN, "\"2024-12-31 [dates are DMY]\" is not a date");
@@ -285,6 +305,8 @@ static const fm_test tests[] = {
     { "further texts may mean missing", further_texts_may_mean_missing },
     { "days may have a time and another order", days_may_have_a_time_and_another_order },
     { "encodings are read", encodings_are_read },
+    { "the last character is not lost", the_last_character_is_not_lost },
+    { "remarks may follow a byte order mark", remarks_may_follow_a_byte_order_mark },
     { "what is no text of the encoding is named", what_is_no_text_of_the_encoding_is_named },
     { "long files are read in pieces", long_files_are_read_in_pieces },
     { "nothing is guessed", nothing_is_guessed },

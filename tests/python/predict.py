@@ -163,7 +163,18 @@ def odd_files():
     refused(folder, "peft.PeftModel")
     bad = WORK / "bad.safetensors"
     good = (WORK / "binary-default-none.safetensors").read_bytes()
+
+    def header(text):
+        return len(text).to_bytes(8, "little") + text + bytes(64)
     for data, text in ((b"", "not a safetensors"), (b"\xff" * 100, "not a safetensors"),
+                       (header(b"[]"), "no JSON object"), (header(b"{"), "no JSON object"),
+                       (header(b'{"a": {"dtype": "F32", "shape": [-2, -2], "data_offsets": [0, 16]}}'),
+                        "does not lie within"),
+                       (header(b'{"a": {"dtype": "F32", "shape": [4], "data_offsets": ["0", 16]}}'),
+                        "no known type or shape"),
+                       (header(b'{"__metadata__": {"fedmoe.kind": "tabular-moe"}, "a": '
+                               b'{"dtype": "I8", "shape": [4], "data_offsets": [0, 4]}}'),
+                        "bad.safetensors: tensor 'a' is in 8 bits, and its scales are missing"),
                        (good[:-4], "does not lie within"),
                        (good.replace(b"tabular-moe", b"another-moe"), "fedmoe-model adapter")):
         bad.write_bytes(data)
@@ -180,8 +191,11 @@ def odd_files():
                 continue
         sys.exit(f"{change} was not refused as it should be")
     # The same record as Python has it.
-    number = row | {"income": float(row["income"]), "chol": float("nan"), "pain": None}
-    text = row | {"chol": "", "pain": ""}
+    class NaTType:  # as pandas calls what is not measured
+        pass
+    number = row | {"income": float(row["income"]), "chol": float("nan"), "pain": None,
+                    "admitted": NaTType()}
+    text = row | {"chol": "", "pain": "", "admitted": ""}
     if model.predict([number])[0] != model.predict([text])[0]:
         sys.exit("numbers and texts give different predictions")
 

@@ -1,7 +1,10 @@
 /* A FHIR folder as tables: rows as they must be, and what is wrong by file and line. */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "fedmoe/base/file.h"
 #include "fedmoe/source/database.h"
@@ -60,7 +63,7 @@ static fm_status query(const char *sql, char *out, size_t cap)
     const fm_database_format f = { true, ',', "NULL" };
     fm_database *d = NULL;
     size_t len = 0, n = 1;
-    fm_status st = fm_database_fhir(dir, &files, sql, &f, &d);
+    fm_status st = fm_database_fhir(dir, &files, dir, sql, &f, &d);
 
     while (!st && n > 0 && len + 1 < cap &&
            !(st = fm_database_read(d, out + len, cap - 1 - len, &n)))
@@ -156,10 +159,70 @@ static void a_query_only_reads(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "no such column: absent"));
 }
 
+static fm_status read_room(void *file, void *to, size_t room, size_t *n)
+{
+    *n = fread(to, 1, room, file);
+    return FM_OK;
+}
+
+/* Files open in `folder`, all of them without a name and private; -1: one of them is not. */
+static int nameless_in(const char *folder)
+{
+    DIR *list = opendir("/proc/self/fd");
+    char path[600], to[600];
+    struct dirent *e;
+    struct stat s;
+    int count = 0;
+
+    while (count >= 0 && (e = readdir(list))) {
+        ssize_t n;
+
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%s", e->d_name);
+        if ((n = readlink(path, to, sizeof to - 1)) < 0)
+            continue;
+        to[n] = '\0';
+        if (strncmp(to, folder, strlen(folder)) == 0 && stat(path, &s) == 0)
+            count = s.st_nlink == 0 && (s.st_mode & 0777) == 0600 ? count + 1 : -1;
+    }
+    closedir(list);
+    return count;
+}
+
+/* 48 MiB of texts: more than stays in memory. */
+static void what_is_large_lies_in_the_nodes_own_folder_without_a_name(void)
+{
+    static const fm_database_files quick = { open_plain, read_room, close_plain };
+    const fm_database_format f = { true, ',', "" };
+    char path[500], scratch[200], text[1 << 16];
+    fm_database *d = NULL;
+    FILE *out;
+
+    put("Condition.000.ndjson", "");
+    fm_test_tmpdir(scratch, sizeof scratch);
+    (void)snprintf(path, sizeof path, "%s/large.ndjson", dir);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(out = fopen(path, "w"));
+    memset(text, 'x', sizeof text);
+    for (int i = 0; i < 768; i++)
+        fprintf(out,
+                "{\"resourceType\":\"Observation\",\"id\":\"o%d\",\"subject\":{\"reference\":"
+                "\"Patient/a\"},\"code\":{\"coding\":[{\"code\":\"t\"}]},\"issued\":\"2003-01-03\","
+                "\"valueString\":\"%.*s\"}\n",
+                i, (int)sizeof text, text);
+    CU_ASSERT_EQUAL(fclose(out), 0);
+    CU_ASSERT_EQUAL_FATAL(
+        fm_database_fhir(dir, &quick, scratch, "SELECT count(*) AS n FROM event", &f, &d), FM_OK);
+    CU_ASSERT_TRUE(nameless_in(scratch) > 0);
+    fm_database_free(&d);
+    CU_ASSERT_EQUAL(nameless_in(scratch), 0);
+    CU_ASSERT_EQUAL(unlink(path), 0);
+}
+
 static const fm_test tests[] = {
     { "resources become rows", resources_become_rows },
     { "what is wrong has file and line", what_is_wrong_has_file_and_line },
     { "a query only reads", a_query_only_reads },
+    { "what is large lies in the node's own folder, without a name",
+      what_is_large_lies_in_the_nodes_own_folder_without_a_name },
 };
 
 const fm_test_suite suite_fhir = { "source.fhir", tests, FM_TEST_COUNT(tests) };

@@ -255,7 +255,7 @@ static void a_head_is_chosen_where_records_differ(void)
 /* Rows of a unit are left out together: else a unit's other rows would tell. */
 static void units_are_left_out_whole(void)
 {
-    enum { UNITS = 40, EACH = ROWS / UNITS };
+    enum { UNITS = 50, EACH = ROWS / UNITS };
     world w;
     fm_personal_data *d = NULL;
     fm_personal_report whole, apart;

@@ -193,18 +193,21 @@ static void without_a_change_it_ends_after_its_time_and_a_stranger_never_waits(v
     fm_web_options o = { .address = "127.0.0.1:0", .links_path = links, .step_s = 1, .wait_s = 2 };
     fm_web *w = NULL;
     uint64_t from_ms;
+    char path[80];
 
     fm_test_tmpdir(links, 200);
     strcat(links, "/links");
     CU_ASSERT_EQUAL_FATAL(fm_web_start(&o, &w), FM_OK);
     web_enter(w, links, FM_WEB_COORDINATOR, NULL, cookie);
     publish(w, "/", FM_WEB_COORDINATOR | FM_WEB_ANYONE, NULL, "one");
+    http_get(w, "/", cookie, &a);
+    (void)snprintf(path, sizeof path, "/?after=%s", http_header(&a, "X-Version"));
     from_ms = fm_clock_now_ms();
-    http_get(w, "/?after=1.0", cookie, &a); /* longer than a step may take otherwise */
+    http_get(w, path, cookie, &a); /* longer than a step may take otherwise */
     CU_ASSERT_EQUAL(a.code, 204);
     CU_ASSERT_TRUE(fm_clock_now_ms() - from_ms >= 1900);
     from_ms = fm_clock_now_ms();
-    http_get(w, "/?after=1.0", NULL, &a);
+    http_get(w, path, NULL, &a);
     CU_ASSERT_EQUAL(a.code, 200);
     CU_ASSERT_TRUE(fm_clock_now_ms() - from_ms < 1000);
     fm_web_stop(&w);
@@ -219,9 +222,11 @@ static void an_end_of_the_server_answers_those_who_wait(void)
 
     web_enter(w, links, FM_WEB_COORDINATOR, NULL, cookie);
     publish(w, "/", FM_WEB_COORDINATOR, NULL, "one");
+    http_get(w, "/", cookie, &a);
     fd = http_connect(w);
     (void)snprintf(text, sizeof text,
-                   "GET /?after=1.0 HTTP/1.1\r\nHost: localhost\r\nCookie: %s\r\n\r\n", cookie);
+                   "GET /?after=%s HTTP/1.1\r\nHost: localhost\r\nCookie: %s\r\n\r\n",
+                   http_header(&a, "X-Version"), cookie);
     CU_ASSERT_TRUE(write(fd, text, strlen(text)) > 0);
     usleep(300 * 1000);
     from_ms = fm_clock_now_ms();
@@ -260,6 +265,24 @@ static void text_in_html_stays_text(void)
     fm_buf_fini(&b);
 }
 
+/* A browser that kept its page over a restart must not take the new page for the one it has. */
+static void another_start_repeats_no_version(void)
+{
+    char before[60] = "";
+
+    for (int i = 0; i < 2; i++) {
+        fm_web *w = web_new(links);
+
+        web_enter(w, links, FM_WEB_COORDINATOR, NULL, cookie);
+        publish(w, "/", FM_WEB_COORDINATOR, NULL, i == 0 ? "before" : "after");
+        http_get(w, "/", cookie, &a);
+        CU_ASSERT_EQUAL(a.code, 200);
+        CU_ASSERT_STRING_NOT_EQUAL(http_header(&a, "X-Version"), before);
+        (void)snprintf(before, sizeof before, "%s", http_header(&a, "X-Version"));
+        fm_web_stop(&w);
+    }
+}
+
 static const fm_test tests[] = {
     { "each role gets its own page, or none", each_role_gets_its_own_page_or_none },
     { "what one may not see and what is not there read alike",
@@ -270,6 +293,7 @@ static const fm_test tests[] = {
     { "who waits for a change is answered by it", who_waits_for_a_change_is_answered_by_it },
     { "without a change it ends after its time, and a stranger never waits",
       without_a_change_it_ends_after_its_time_and_a_stranger_never_waits },
+    { "another start repeats no version", another_start_repeats_no_version },
     { "an end of the server answers those who wait", an_end_of_the_server_answers_those_who_wait },
     { "bad pages are not published", bad_pages_are_not_published },
     { "text in HTML stays text", text_in_html_stays_text },

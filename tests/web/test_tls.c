@@ -4,9 +4,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
 
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
@@ -18,6 +20,7 @@
 static char dir[200], links[256], ca[256], node[256], hub[256], strange_ca[256], strange[256];
 static char key_path[256], crt_path[256];
 static http_answer a;
+static size_t shown; /* certificates that `who` was last given */
 
 static fm_status who(void *context, const uint8_t *const *der, const size_t *n, size_t count,
                      fm_web_role *role, char *name)
@@ -25,6 +28,7 @@ static fm_status who(void *context, const uint8_t *const *der, const size_t *n, 
     fm_trust **trust = context;
     fm_peer *p = NULL;
 
+    shown = count;
     for (int i = 0; i < 2 && count > 0; i++)
         if (fm_peer_verify(*trust, der[0], n[0], i == 0 ? FM_ROLE_NODE : FM_ROLE_AGGREGATOR,
                            fm_clock_wall_s(), &p) == FM_OK) {
@@ -103,20 +107,11 @@ typedef struct {
     gnutls_certificate_credentials_t own;
 } tls;
 
-/* @param folder  an identity; NULL: without a certificate. */
-static bool tls_open(const fm_web *w, const char *folder, const char *priorities, tls *t)
+static bool tls_begin(const fm_web *w, const char *priorities, tls *t)
 {
-    char key[512], crt[512];
     int rc;
 
     t->fd = http_connect(w);
-    gnutls_certificate_allocate_credentials(&t->own);
-    if (folder) {
-        (void)snprintf(key, sizeof key, "%s/identity.key", folder);
-        (void)snprintf(crt, sizeof crt, "%s/identity.crt", folder);
-        CU_ASSERT_EQUAL(gnutls_certificate_set_x509_key_file(t->own, crt, key, GNUTLS_X509_FMT_PEM),
-                        0);
-    }
     gnutls_init(&t->s, GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT);
     gnutls_priority_set_direct(t->s, priorities, NULL);
     gnutls_credentials_set(t->s, GNUTLS_CRD_CERTIFICATE, t->own);
@@ -126,6 +121,75 @@ static bool tls_open(const fm_web *w, const char *folder, const char *priorities
         rc = gnutls_handshake(t->s);
     while (rc < 0 && !gnutls_error_is_fatal(rc));
     return rc >= 0;
+}
+
+/* @param folder  an identity; NULL: without a certificate. */
+static bool tls_open(const fm_web *w, const char *folder, const char *priorities, tls *t)
+{
+    char key[512], crt[512];
+
+    gnutls_certificate_allocate_credentials(&t->own);
+    if (folder) {
+        (void)snprintf(key, sizeof key, "%s/identity.key", folder);
+        (void)snprintf(crt, sizeof crt, "%s/identity.crt", folder);
+        CU_ASSERT_EQUAL(gnutls_certificate_set_x509_key_file(t->own, crt, key, GNUTLS_X509_FMT_PEM),
+                        0);
+    }
+    return tls_begin(w, priorities, t);
+}
+
+static gnutls_x509_crt_t crt_new(gnutls_x509_privkey_t key, size_t number)
+{
+    gnutls_x509_crt_t crt = NULL;
+    char name[20];
+
+    (void)snprintf(name, sizeof name, "CN=%zu", number);
+    gnutls_x509_crt_init(&crt);
+    gnutls_x509_crt_set_version(crt, 3);
+    gnutls_x509_crt_set_serial(crt, "1", 1);
+    gnutls_x509_crt_set_dn(crt, name, NULL);
+    gnutls_x509_crt_set_activation_time(crt, time(NULL) - 60);
+    gnutls_x509_crt_set_expiration_time(crt, time(NULL) + 3600);
+    gnutls_x509_crt_set_basic_constraints(crt, number > 0, -1);
+    gnutls_x509_crt_set_key(crt, key);
+    return crt;
+}
+
+/* Signed, and read again: only then the library knows whose issuer it is. */
+static gnutls_x509_crt_t crt_signed(gnutls_x509_crt_t crt, gnutls_x509_crt_t by,
+                                    gnutls_x509_privkey_t key)
+{
+    gnutls_x509_crt_t whole = NULL;
+    gnutls_datum_t der = { 0 };
+
+    gnutls_x509_crt_sign2(crt, by, key, GNUTLS_DIG_SHA256, 0);
+    CU_ASSERT_EQUAL_FATAL(gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_DER, &der), 0);
+    gnutls_x509_crt_init(&whole);
+    CU_ASSERT_EQUAL_FATAL(gnutls_x509_crt_import(whole, &der, GNUTLS_X509_FMT_DER), 0);
+    gnutls_free(der.data);
+    gnutls_x509_crt_deinit(crt);
+    return whole;
+}
+
+/* A certificate with so many issuers behind it: a client's library sends no others. */
+static bool tls_open_path(const fm_web *w, size_t issuers, tls *t)
+{
+    gnutls_x509_crt_t path[16];
+    gnutls_x509_privkey_t key = NULL;
+
+    gnutls_x509_privkey_init(&key);
+    gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+                                 GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+    for (size_t i = 0; i <= issuers; i++)
+        path[i] = crt_new(key, i);
+    for (size_t i = 0; i <= issuers; i++)
+        path[i] = crt_signed(path[i], path[i < issuers ? i + 1 : i], key);
+    gnutls_certificate_allocate_credentials(&t->own);
+    CU_ASSERT_EQUAL_FATAL(gnutls_certificate_set_x509_key(t->own, path, (int)issuers + 1, key), 0);
+    for (size_t i = 0; i <= issuers; i++)
+        gnutls_x509_crt_deinit(path[i]);
+    gnutls_x509_privkey_deinit(key);
+    return tls_begin(w, "NORMAL", t);
 }
 
 static int tls_get(tls *t, const char *path)
@@ -211,6 +275,26 @@ static void a_revoked_one_counts_no_more_even_on_a_connection_that_stands(void)
     fm_trust_free(&trust);
 }
 
+static void of_a_long_path_only_the_first_four_are_looked_at(void)
+{
+    fm_trust *trust = NULL;
+    fm_web *w;
+    tls t;
+
+    make_world();
+    CU_ASSERT_EQUAL_FATAL(fm_trust_load(node, &trust), FM_OK);
+    w = start(&trust);
+    for (size_t issuers = 0; issuers <= 14; issuers += 7) {
+        shown = 0;
+        CU_ASSERT_TRUE_FATAL(tls_open_path(w, issuers, &t));
+        CU_ASSERT_EQUAL(tls_get(&t, "/m"), 404);
+        CU_ASSERT_EQUAL(shown, issuers == 0 ? 1 : 4);
+        tls_close(&t);
+    }
+    fm_web_stop(&w);
+    fm_trust_free(&trust);
+}
+
 static void old_tls_and_plain_http_get_nothing(void)
 {
     fm_trust *trust = NULL;
@@ -261,6 +345,8 @@ static const fm_test tests[] = {
       a_certificate_of_the_federation_says_who_asks },
     { "a revoked one counts no more, even on a connection that stands",
       a_revoked_one_counts_no_more_even_on_a_connection_that_stands },
+    { "of a long path only the first four are looked at",
+      of_a_long_path_only_the_first_four_are_looked_at },
     { "old TLS and plain HTTP get nothing", old_tls_and_plain_http_get_nothing },
     { "the page's own key is made once, and private", the_pages_own_key_is_made_once_and_private },
 };

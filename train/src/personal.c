@@ -194,6 +194,7 @@ fm_status fm_personal_fit(const fm_personal_data *d, const uint32_t *rows, size_
     if ((st = fm_alloc(unknowns, sizeof *v, (void **)&v)))
         return st;
     v[k] = 1.0;
+    *out = (fm_personal){ .outputs = k, .features = d->config.features };
     if (!(st = fm_lbfgs(objective, &p, unknowns, v)) &&
         !(st = fm_alloc(k, sizeof *out->alpha, (void **)&out->alpha)) &&
         !(st = fm_alloc(deltas, sizeof *out->delta, (void **)&out->delta))) {
@@ -202,8 +203,7 @@ fm_status fm_personal_fit(const fm_personal_data *d, const uint32_t *rows, size_
         if (!p.shift_only)
             memcpy(out->delta, v + k + 1, deltas * sizeof *v);
     } else {
-        free(out->alpha);
-        *out = (fm_personal){ 0 };
+        fm_personal_fini(out);
     }
     sodium_memzero(v, unknowns * sizeof *v);
     free(v);
@@ -212,6 +212,10 @@ fm_status fm_personal_fit(const fm_personal_data *d, const uint32_t *rows, size_
 
 void fm_personal_fini(fm_personal *p)
 {
+    if (p->alpha)
+        sodium_memzero(p->alpha, p->outputs * sizeof *p->alpha);
+    if (p->delta)
+        sodium_memzero(p->delta, p->outputs * p->features * sizeof *p->delta);
     free(p->alpha);
     free(p->delta);
     *p = (fm_personal){ 0 };

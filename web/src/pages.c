@@ -79,7 +79,7 @@ fm_status fm_web_publish(fm_web *w, const char *path, const char *media_type, un
         free(page->bytes);
         page->bytes = copy;
         page->n = n;
-        page->version++;
+        page->version = ++w->pages.changes;
         (void)snprintf(page->media_type, sizeof page->media_type, "%s", media_type);
         memcpy(page->policy, policy, sizeof policy);
     }
@@ -128,7 +128,7 @@ fm_status fm_web_publish_own(fm_web *w, const char *visitor, const void *bytes, 
         free(own->bytes);
         own->bytes = copy;
         own->n = n;
-        own->version++;
+        own->version = ++w->pages.changes;
     }
     pthread_mutex_unlock(&w->pages.lock);
     web_wake(w);

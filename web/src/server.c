@@ -243,6 +243,7 @@ static fm_status prepare(fm_web *w, const fm_web_options *o)
     w->step_s = o->step_s > 0 ? o->step_s : FM_WEB_STEP_S;
     w->wait_s = o->wait_s > 0 ? o->wait_s : FM_WEB_WAIT_S;
     fm_random_bytes(w->form_key, sizeof w->form_key);
+    fm_random_bytes(&w->pages.changes, sizeof w->pages.changes / 2);
     w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     w->actions.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (w->wake < 0 || w->actions.fd < 0)

@@ -76,6 +76,7 @@ typedef struct {
 
 typedef struct {
     pthread_mutex_t lock;
+    uint64_t changes; /* counted from a number of chance: another start repeats no version */
     web_page pages[FM_WEB_PAGES_MAX];
     size_t count;
     web_own *own;

@@ -1,7 +1,8 @@
 /*
  * What an attacker gains, from the whole curve delta(epsilon) of a composition instead of one point
  * of it: the power of the best test of "is this unit among the records?" by who knows everything
- * else. Upper bounds, as near as the accountant's; exact for what is not subsampled. Pure.
+ * else. Upper bounds, as near as the accountant's; exact for what is not subsampled, else within some
+ * 1e-4 of that. Pure.
  *
  * @source Kairouz, Oh, Viswanath 2015, arXiv:1311.0776, theorem 2.1: (epsilon, delta) as a region
  *         of error rates; Dong, Roth, Su 2019, arXiv:1905.02383, proposition 2.12: the trade-off

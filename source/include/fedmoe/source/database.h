@@ -51,15 +51,17 @@ typedef struct {
 
 /**
  * A folder of a FHIR R4 bulk export (*.ndjson, and packed) as tables that a query in SQLite's SQL is
- * asked of; docs/sources.md has the tables. They are in a temporary file of SQLite's, without a name,
- * in $SQLITE_TMPDIR, $TMPDIR or /var/tmp, in the clear like the folder itself.
- * @param folder borrowed until fm_database_free.
+ * asked of; docs/sources.md has the tables. They are in temporary files of SQLite's, 0600 and
+ * without a name, in the clear like the folder itself.
+ * @param folder  borrowed until fm_database_free.
+ * @param scratch where those files lie, also of later queries of this process; NULL: in $SQLITE_TMPDIR,
+ *        $TMPDIR or /var/tmp, as when nothing can be written there. Not while another thread uses SQLite.
  * @return as fm_database_sqlite; FM_EPARSE: "file:line: ..." what is no FHIR, a date or a reference that
  *         is none; what files->open and ->read return.
  */
 FM_NODISCARD fm_status fm_database_fhir(const char *folder, const fm_database_files *files,
-                                        const char *query, const fm_database_format *f,
-                                        fm_database **out);
+                                        const char *scratch, const char *query,
+                                        const fm_database_format *f, fm_database **out);
 
 /** Some more bytes of CSV: *n 1..room, 0 at the end. @param db fm_database *, as fm_table_input has it.
  *  @return FM_OK; FM_EIO; FM_EPARSE: a value that is no text or number, or longer than a record may be;

@@ -29,12 +29,13 @@
 #define FM_PERSONAL_REPEATS 5u /* of all folds, each drawn anew */
 #define FM_PERSONAL_SURE 2.0   /* standard errors */
 #define FM_PERSONAL_PULLS 8u
-#define FM_PERSONAL_MIN_UNITS 20u /* fewer cannot say what is better */
+#define FM_PERSONAL_MIN_UNITS 50u /* fewer cannot say what is better */
 
 typedef struct {
     double *alpha; /* [K] */
     double beta;
     double *delta; /* [K, F]; owned, as alpha is */
+    size_t outputs, features;
 } fm_personal;
 
 /** Records as the head sees them. */
