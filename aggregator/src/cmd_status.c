@@ -67,6 +67,19 @@ static void print_members(const json_t *members, bool running)
     }
 }
 
+/* Of units held out, under noise. */
+static void print_held(const json_t *held)
+{
+    if (!held)
+        return;
+    printf("  held out: loss %.4g", json_number_value(json_object_get(held, "loss")));
+    if (json_object_get(held, "auc"))
+        printf(", AUC %.3f \xc2\xb1 %.2g (one standard deviation of the noise on it)",
+               json_number_value(json_object_get(held, "auc")),
+               json_number_value(json_object_get(held, "auc_noise")));
+    printf("\n");
+}
+
 static void print_status(const json_t *j, bool running)
 {
     printf("federation %s: %s, %lld of %lld round%s finished, %lld abandoned since its last start "
@@ -76,6 +89,7 @@ static void print_status(const json_t *j, bool running)
            number_of(j, "abandoned"), text_of(j, "updated"), running ? "" : "; not running");
     if (json_object_get(j, "reason"))
         printf("  %s\n", text_of(j, "reason"));
+    print_held(json_object_get(j, "held_out"));
     print_members(json_object_get(j, "members"), running);
 }
 

@@ -108,6 +108,7 @@ static fm_status put_params(const store *s)
         { "robust_groups", p->robust_groups },
         { "held_share", p->held_share },
         { "patience", p->patience },
+        { "held_bins", p->held_bins },
     };
     fm_status st;
 

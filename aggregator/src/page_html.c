@@ -1,5 +1,6 @@
 /* The status page's sections. Every text that is not ours goes through fm_web_escape. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,7 +156,22 @@ static fm_status write_summary(const fm_run *r, fm_buf *out)
     return fm_buf_printf(out, "</dl>\n");
 }
 
-static fm_status write_round(const page_round *one, fm_buf *out)
+/* What is known of units held out, in the columns of write_round_table. */
+static fm_status write_held(const page_round *one, const fm_plan *plan, fm_buf *out)
+{
+    fm_status st = FM_OK;
+
+    if (plan->patience > 0)
+        st = isnan(one->loss) ? fm_buf_printf(out, "<td>\xe2\x80\x93")
+                              : fm_buf_printf(out, "<td>%.4g", one->loss);
+    if (st == FM_OK && plan->held_bins > 0)
+        st = isnan(one->auc.value)
+                 ? fm_buf_printf(out, "<td>\xe2\x80\x93")
+                 : fm_buf_printf(out, "<td>%.3f \xc2\xb1 %.2g", one->auc.value, one->auc.deviation);
+    return st;
+}
+
+static fm_status write_round(const page_round *one, const fm_plan *plan, fm_buf *out)
 {
     char took[PAGE_TEXT], size[PAGE_TEXT], step[PAGE_TEXT] = "\xe2\x80\x93";
     fm_status st;
@@ -167,12 +183,13 @@ static fm_status write_round(const page_round *one, fm_buf *out)
     if ((st = fm_buf_printf(out, "<tr><th scope=row>%" PRIu64 "<td>", one->round)) != FM_OK ||
         (st = page_time(out, one->ended_s)) != FM_OK)
         return st;
-    return fm_buf_printf(out, "<td>%s<td>%u of %u<td>%s<td>%s<td>%s",
-                         one->finished ? "finished" : "<b class=bad>abandoned</b>", one->survivors,
-                         one->participants, took, size, step);
+    st = fm_buf_printf(out, "<td>%s<td>%u of %u<td>%s<td>%s<td>%s",
+                       one->finished ? "finished" : "<b class=bad>abandoned</b>", one->survivors,
+                       one->participants, took, size, step);
+    return st == FM_OK ? write_held(one, plan, out) : st;
 }
 
-static fm_status write_round_table(const fm_page *p, fm_buf *out)
+static fm_status write_round_table(const fm_page *p, const fm_plan *plan, fm_buf *out)
 {
     const size_t from = p->round_count > TABLE_ROUNDS ? p->round_count - TABLE_ROUNDS : 0;
     fm_status st = fm_buf_printf(
@@ -181,11 +198,12 @@ static fm_status write_round_table(const fm_page *p, fm_buf *out)
         "role=region tabindex=0 aria-label=\"Table of rounds\"><table><caption>The last %zu rounds "
         "since its start, the newest first</caption><thead><tr><th scope=col>Round<th "
         "scope=col>Ended<th scope=col>How<th scope=col>Nodes<th scope=col>Took<th "
-        "scope=col>Received<th scope=col>Step<tbody>",
-        p->round_count - from);
+        "scope=col>Received<th scope=col>Step%s%s<tbody>",
+        p->round_count - from, plan->patience > 0 ? "<th scope=col>Loss" : "",
+        plan->held_bins > 0 ? "<th scope=col>AUC" : "");
 
     for (size_t i = p->round_count; st == FM_OK && i > from; i--)
-        st = write_round(&p->rounds[i - 1], out);
+        st = write_round(&p->rounds[i - 1], plan, out);
     return st == FM_OK ? fm_buf_printf(out, "</table></div></details>\n") : st;
 }
 
@@ -204,7 +222,7 @@ static fm_status write_rounds(const fm_run *r, fm_buf *out)
     if (st == FM_OK && p->round_count > 0 && (st = page_chart_seconds(p, out)) == FM_OK)
         st = page_chart_steps(p, out);
     if (st == FM_OK)
-        st = write_round_table(p, out);
+        st = write_round_table(p, &r->config.plan, out);
     return st == FM_OK ? fm_buf_printf(out, "</section>\n") : st;
 }
 

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "fedmoe/optim/auc.h"
 #include "fedmoe/web/server.h"
 #include "run_internal.h"
 
@@ -23,6 +24,7 @@ typedef struct {
     uint64_t bytes; /* received since the one before */
     double step;    /* length of the step that the model made; 0: none */
     double loss;    /* noised, on units held out: mean of the window so far; NaN: none */
+    fm_auc auc;     /* likewise */
 } page_round;
 
 typedef struct {
@@ -92,6 +94,8 @@ FM_NODISCARD fm_status page_chart_seconds(const fm_page *p, fm_buf *out);
 FM_NODISCARD fm_status page_chart_steps(const fm_page *p, fm_buf *out);
 /** A line of losses, 0 where there is none. */
 FM_NODISCARD fm_status page_chart_losses(const fm_page *p, fm_buf *out);
+/** A line of AUCs from 0 to 1, their noise about it as a band, and a line at a half. */
+FM_NODISCARD fm_status page_chart_aucs(const fm_page *p, fm_buf *out);
 
 /** Prometheus text format 0.0.4: docs/metrics.md. */
 FM_NODISCARD fm_status page_metrics(const fm_run *r, fm_buf *out);

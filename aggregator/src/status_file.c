@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -5,6 +6,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 #include "fedmoe/base/log.h"
+#include "fedmoe/optim/auc.h"
 #include "run_internal.h"
 
 #define EVERY_MS 1000
@@ -91,13 +93,30 @@ static json_t *members_json(const fm_run *r)
     return list;
 }
 
+/* What is known of the units held out; NULL, which is left out: nothing. */
+static json_t *held_json(const fm_run *r)
+{
+    const fm_plan *p = &r->config.plan;
+    const double loss = r->optimizer ? p->held_bound * fm_optimizer_held_loss(r->optimizer) : NAN;
+    fm_auc auc;
+    json_t *j = isnan(loss) ? NULL : json_pack("{s:f}", "loss", loss);
+
+    if (j && fm_optimizer_held_auc(r->optimizer, &auc) &&
+        (json_object_set_new(j, "auc", json_real(auc.value)) != 0 ||
+         json_object_set_new(j, "auc_noise", json_real(auc.deviation)) != 0)) {
+        json_decref(j);
+        j = NULL;
+    }
+    return j;
+}
+
 static json_t *status_json(const fm_run *r, const char *state)
 {
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "federation", r->config.plan.federation,
-                     "state", state, "round",
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:o*, s:o}", "federation",
+                     r->config.plan.federation, "state", state, "round",
                      (json_int_t)(r->state ? fm_state_finished(r->state) : 0), "rounds",
                      (json_int_t)r->config.plan.rounds, "abandoned", (json_int_t)r->abandoned,
-                     "members", members_json(r));
+                     "held_out", held_json(r), "members", members_json(r));
 }
 
 /* @param j  owned; NULL: there was no memory for it. */

@@ -174,14 +174,15 @@ static const char *task_name(fm_task task)
 /** How units are added, and what rides with their gradients. */
 static json_t *units_json(const fm_plan *p)
 {
-    return json_pack(
-        "{s:s s:I s:I s:I s:f s:f s:f s:f s:I s:f s:I s:f s:f s:I}", "encoding",
-        p->encoding == FM_ENCODING_FAST ? "fast" : "exact", "word_bits", (json_int_t)p->word_bits,
-        "load_groups", (json_int_t)p->load_groups, "load_experts", (json_int_t)p->load_experts,
-        "load_share", p->load_share, "clip_quantile", p->clip_quantile, "clip_rate", p->clip_rate,
-        "clip_share", p->clip_share, "start_count", (json_int_t)p->start_count, "start_scale",
-        p->start_scale, "mask_density", (json_int_t)p->mask_density, "held_share", p->held_share,
-        "held_bound", p->held_bound, "patience", (json_int_t)p->patience);
+    return json_pack("{s:s s:I s:I s:I s:f s:f s:f s:f s:I s:f s:I s:f s:f s:I s:I}", "encoding",
+                     p->encoding == FM_ENCODING_FAST ? "fast" : "exact", "word_bits",
+                     (json_int_t)p->word_bits, "load_groups", (json_int_t)p->load_groups,
+                     "load_experts", (json_int_t)p->load_experts, "load_share", p->load_share,
+                     "clip_quantile", p->clip_quantile, "clip_rate", p->clip_rate, "clip_share",
+                     p->clip_share, "start_count", (json_int_t)p->start_count, "start_scale",
+                     p->start_scale, "mask_density", (json_int_t)p->mask_density, "held_share",
+                     p->held_share, "held_bound", p->held_bound, "patience",
+                     (json_int_t)p->patience, "held_bins", (json_int_t)p->held_bins);
 }
 
 /** Sums by groups; nothing of a plan with one. */

@@ -92,7 +92,8 @@ double fm_replay_noise(const fm_plan *plan)
     return plan->noise_multiplier * plan->clip_norm * times * sqrt((double)fm_plan_steps(plan));
 }
 
-/* The units that are left to train on, and what those others vote with. */
+/* The units that are left to train on, and what those others vote with: half of the bound's square, where
+ * the other half is their scores'. */
 static fm_status hold_out(const fm_plan *plan, fm_optimizer_spec *spec)
 {
     const fm_dp_lattice_spec of = fm_replay_lattice_spec(plan);
@@ -105,7 +106,11 @@ static fm_status hold_out(const fm_plan *plan, fm_optimizer_spec *spec)
         return st;
     spec->patience = plan->patience;
     spec->held_divisor = plan->held_share * spec->divisor;
-    spec->held_vote = (double)lattice.unit_sensitivity / lattice.unit_scale;
+    spec->held_vote =
+        (double)(plan->held_bins > 0 ? fm_dp_half_bound(&lattice) : lattice.unit_sensitivity) /
+        lattice.unit_scale;
+    spec->held_bins = plan->held_bins;
+    spec->held_noise = fm_replay_noise(plan) / spec->held_vote;
     spec->divisor -= spec->held_divisor;
     return FM_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "fedmoe/base/threads.h"
 #include "fedmoe/train/sample.h"
+#include "fedmoe/train/scores.h"
 #include "fedmoe/train/step.h"
 
 /** One thread's own buffers. All of what they hold is of units: wiped after each run, the model's
@@ -18,7 +19,10 @@ typedef struct {
     float *loads;      /* [biases] of one unit */
     float *gradient;   /* [length] of one unit; NULL in FAST */
     float *row_losses; /* [batch rows] of units held out; NULL without */
-    float *means;      /* [means + 1] of one unit, then of its labels; NULL without a start */
+    float *scores;     /* [batch rows] likewise, and their classes; NULL without held_bins */
+    bool *positive;
+    uint32_t *bins; /* [2 held_bins] rows of one unit; one more, unused, without */
+    float *means;   /* [means + 1] of one unit, then of its labels; NULL without a start */
 } fm_train_worker;
 
 struct fm_train_step {
@@ -30,7 +34,8 @@ struct fm_train_step {
     fm_train_sample sample;
     fm_train_held held; /* share 0: nobody is */
     double held_bound;
-    bool coins; /* the seed is set */
+    int64_t held_part;      /* most of the vote on a loss, and of the scores, each */
+    bool coins;             /* the seed is set */
     size_t weights, length; /* the model's parameters; and the tail */
     size_t batch_units;     /* most units of a batch */
     uint32_t *batches;      /* [batch_room] first unit of each batch, and where the last one ends */
