@@ -143,16 +143,20 @@ class Optimizer:
         if p["patience"] > 0:
             at = p["load_groups"] * per + (p["clip_quantile"] > 0)
             i = (self.ordinary - 1) % p["patience"]
-            vote = math.ldexp(self.lattice.steps(self.lattice.f), -self.lattice.f)
-            loss = 0.5 + total[at] / (2 * self.held_divisor * vote)
+            vote = self.lattice.vote(self.lattice.f, p["held_bins"] > 0)
+
+            def mean(k, value):
+                out[k] = f32(value) if i == 0 else f32(now[k] + (value - now[k]) / (i + 1))
+
+            mean(at, 0.5 + total[at] / (2 * self.held_divisor * vote))
             if i == 0:
-                out[at], out[at + 1] = f32(loss), now[at]
-            else:
-                out[at] = f32(now[at] + (loss - now[at]) / (i + 1))
+                out[at + 1] = now[at]
+            for k in range(at + 2, at + 2 + 2 * p["held_bins"]):
+                mean(k, total[k] / vote)
         return out
 
     def done(self):
-        at = len(self.state) - 2 - (self.p["start_scale"] > 0)
+        at = len(self.state) - 2 - 2 * self.p["held_bins"] - (self.p["start_scale"] > 0)
         window = self.p["patience"]
         return (window > 0 and self.ordinary >= 2 * window and self.ordinary % window == 0
                 and self.state[at] >= self.state[at + 1])

@@ -5,9 +5,9 @@ setup --rounds $rounds --epsilon 100
 for name in $HOSPITALS; do sed -i 's/^  epsilon: .*/  epsilon: 1000/' "$RUN/$name/node.yaml"; done
 cp "$RUN/federation.yaml" "$RUN/plain.yaml"
 
-# plan PATIENCE RATE: so many rounds to a window, and how far a round moves the model.
+# plan PATIENCE RATE [MORE]: so many rounds to a window, and how far a round moves the model.
 plan() {
-    sed -e "s/^training:/training:\n  learning_rate: $2\n  early_stop: {held_out: 0.3, patience: $1}/" "$RUN/plain.yaml" >"$RUN/federation.yaml"
+    sed -e "s/^training:/training:\n  learning_rate: $2\n  early_stop: {held_out: 0.3, patience: $1${3:-}}/" "$RUN/plain.yaml" >"$RUN/federation.yaml"
     echo "keep_updates: true" >>"$RUN/federation.yaml"
     replan
     for name in $HOSPITALS; do rm -f "$RUN/$name/model.safetensors"; done
@@ -61,4 +61,19 @@ start_node hillcrest
 check "started again, a node gets the result" wait_end hillcrest 60
 wait_end aggregator 60
 check "and nothing was added" [ "$(finished)" = "$seen" ]
+
+# With the AUC of what is held out.
+check "an AUC of what is neither yes nor no" refused "$WORK/x" "federation.yaml:[0-9:]+ auc must be true or false" \
+    bash -c 'sed "s/^training:/training:\n  early_stop: {patience: 2, auc: maybe}/" "$1/plain.yaml" >"$1/federation.yaml" &&
+        "$2" init --directory "$1/other" --config "$1/federation.yaml" --identity "$1/aggregator-identity"' \
+    _ "$RUN" "$BIN/fedmoe-aggregator"
+plan 5 0.1 ", auc: true"
+check "the plan says how much noise is on the AUC" says "$WORK/init.txt" "on their AUC: about 0\.[0-9]+ with classes of one size"
+start_all
+for name in $HOSPITALS; do check "$name ends well" wait_end "$name" 60; done
+wait_end aggregator 60
+cat "$RUN/aggregator/status.json"
+"$BIN/fedmoe-aggregator" status --directory "$RUN/aggregator"
+"$BIN/fedmoe-model" evaluate --model "$RUN/aggregator/result.safetensors" $RUN/*/*.csv | head -20
+ls $RUN/*
 finish
