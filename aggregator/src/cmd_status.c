@@ -76,7 +76,7 @@ static void print_held(const json_t *held)
     if (json_object_get(held, "auc"))
         printf(", AUC %.3f \xc2\xb1 %.2g (one standard deviation of the noise on it)",
                json_number_value(json_object_get(held, "auc")),
-               json_number_value(json_object_get(held, "auc_noise")));
+               json_number_value(json_object_get(held, "auc_deviation")));
     printf("\n");
 }
 

@@ -103,7 +103,7 @@ static json_t *held_json(const fm_run *r)
 
     if (j && fm_optimizer_held_auc(r->optimizer, &auc) &&
         (json_object_set_new(j, "auc", json_real(auc.value)) != 0 ||
-         json_object_set_new(j, "auc_noise", json_real(auc.deviation)) != 0)) {
+         json_object_set_new(j, "auc_deviation", json_real(auc.deviation)) != 0)) {
         json_decref(j);
         j = NULL;
     }
