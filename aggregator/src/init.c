@@ -287,8 +287,8 @@ static double auc_noise(const fm_plan *p, double share)
 
     return p->held_bins == 0
                ? 0.0
-               : fm_auc_expected_deviation(p->held_bins,
-                                           fm_replay_noise(p) / vote / sqrt(p->patience), of_class);
+               : fm_auc_expected_deviation(
+                     p->held_bins, fm_replay_most_noise(p) / vote / sqrt(p->patience), of_class);
 }
 
 static fm_status report(const fm_aggregator_config *c, fm_aggregator_init_report *out)

@@ -1,6 +1,7 @@
 /* What a plan says of lattice and optimizer, in the words of dp/ and optim/. */
 #include <math.h>
 
+#include "fedmoe/dp/query.h"
 #include "fedmoe/optim/robust.h"
 #include "fedmoe/replay/replay.h"
 
@@ -92,6 +93,20 @@ double fm_replay_noise(const fm_plan *plan)
     return plan->noise_multiplier * plan->clip_norm * times * sqrt((double)fm_plan_steps(plan));
 }
 
+double fm_replay_most_noise(const fm_plan *plan)
+{
+    const fm_dp_lattice_spec spec = fm_replay_lattice_spec(plan);
+    const double times =
+        plan->robust_groups > 0
+            ? fm_robust_noise((fm_robust_rule)plan->robust_mean, plan->robust_groups)
+            : 1.0;
+    fm_dp_lattice lattice;
+
+    return fm_dp_lattice_make(&spec, &lattice) == FM_OK
+               ? times * fm_query_noise_std(&lattice, fm_plan_steps(plan))
+               : NAN;
+}
+
 /* The units that are left to train on, and what those others vote with: half of the bound's square, where
  * the other half is their scores'. */
 static fm_status hold_out(const fm_plan *plan, fm_optimizer_spec *spec)
@@ -110,7 +125,7 @@ static fm_status hold_out(const fm_plan *plan, fm_optimizer_spec *spec)
         (double)(plan->held_bins > 0 ? fm_dp_half_bound(&lattice) : lattice.unit_sensitivity) /
         lattice.unit_scale;
     spec->held_bins = plan->held_bins;
-    spec->held_noise = fm_replay_noise(plan) / spec->held_vote;
+    spec->held_noise = fm_replay_most_noise(plan) / spec->held_vote;
     spec->divisor -= spec->held_divisor;
     return FM_OK;
 }
