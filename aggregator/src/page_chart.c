@@ -22,7 +22,7 @@ static double step_of(const page_round *r)
 
 static double loss_of(const page_round *r)
 {
-    return isnan(r->loss) ? 0.0 : r->loss; /* noise may take it below 0, too */
+    return r->loss; /* noise may take it below 0 */
 }
 
 static double auc_of(const page_round *r)

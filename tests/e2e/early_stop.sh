@@ -108,6 +108,12 @@ check "status says it" says <("$BIN/fedmoe-aggregator" status --directory "$RUN/
 check "the page says it" says "$WORK/page.html" "Their AUC.*<b>0\.[0-9]{3} .+ 0\.0[0-9]+</b>"
 check "and draws it, with a name" says "$WORK/page.html" "role=img aria-labelledby=t-aucs.*AUC on records held out.*class=band.*class=line"
 check "and has it in the table" says "$WORK/page.html" "<th scope=col>Loss<th scope=col>AUC"
+python3 -B "$SOURCE/tests/e2e/browser.py" --check >"$WORK/browser.txt" 2>&1
+case $? in
+0) check "everybody can read it" python3 -B "$SOURCE/tests/e2e/page_sound.py" "$WORK/page.html" "#fig-aucs svg" "AUC on records held out" ;;
+77) echo "skipped: $(tail -1 "$WORK/browser.txt")" ;;
+*) check "the browser starts" false ;;
+esac
 check "it is no part of the result" eval '! says <(header "$RUN/aggregator/result.safetensors") "held_out" 2>/dev/null'
 check "a node is told of it" says <("$BIN/fedmoe-node" plan --config "$RUN/northgate/node.yaml" | tr '\n' ' ' | tr -s ' ') \
     "in which of a few ranges its score lies"
