@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "fedmoe/optim/auc.h"
+
 static double clamp(double x, double lo, double hi)
 {
     return fmin(fmax(x, lo), hi);
@@ -49,8 +51,12 @@ static void add_held(const fm_optimizer *o, const float *now, const float *sum, 
 
     next[0] = mean_with(i, now[0], held_loss(s, sum[0]));
     next[1] = i == 0 ? now[0] : now[1];
-    for (size_t k = FM_OPTIM_HELD; k < FM_OPTIM_HELD + 2 * s->held_bins; k++)
-        next[k] = mean_with(i, now[k], (double)sum[k] / s->held_vote);
+    for (size_t j = 0; j < 2 * s->held_bins; j++) {
+        const double part = s->held_parts[fm_auc_kind(j % s->held_bins)];
+        const size_t k = FM_OPTIM_HELD + j;
+
+        next[k] = mean_with(i, now[k], (double)sum[k] / part);
+    }
 }
 
 bool fm_optimizer_is_done(const fm_optimizer *o)

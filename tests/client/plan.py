@@ -115,7 +115,7 @@ def _ranges(p):
     yield whole("patience", 0, 100000 if training else 0)
     yield real("held_share", 0, 0.5 if held else 0, open_low=held)
     yield real("held_bound", *((1e-3, 1e6) if held else (0, 0)))
-    yield "held_bins", p["held_bins"] == 0 or (held and 4 <= p["held_bins"] <= 64)
+    yield "held_bins", p["held_bins"] == 0 or (held and p["held_bins"] in (4, 8, 16, 32, 64))
     yield "the tail", tail_length(p) < p["parameters"]
     yield "start_count", p["start_count"] == 0 or (training and end <= weights)
     yield "start_center", p["start_count"] > 0 or p["start_center"] == 0
@@ -198,10 +198,23 @@ class Lattice:
     def steps(self, f):
         return math.floor(math.ldexp(self.clip_norm, f))
 
-    def vote(self, f, halved):
+    def vote(self, halved):
         """Of a unit held out, in gradient units; halved: its scores have the other half of the square."""
-        all_steps = self.steps(f)
-        return math.ldexp(math.isqrt(all_steps * all_steps // 2) if halved else all_steps, -f)
+        return math.ldexp(self._half() if halved else self.steps(self.f), -self.f)
+
+    def _half(self):
+        return math.isqrt(self.steps(self.f) ** 2 // 2)
+
+    def tree(self, bins):
+        """What a unit held out adds to a tree's total, and to a word of each level; in gradient units."""
+        half, shares, total = self._half(), [1.0], 1.0
+        for level in range(bins.bit_length() - 1):
+            shares.append(math.sqrt(2.0 ** -level))
+            total += shares[-1]
+        parts = [math.floor(half * math.sqrt(s / total)) for s in shares]
+        while sum(a * a for a in parts) > half * half:
+            parts[0] -= 1
+        return [math.ldexp(a, -self.f) for a in parts]
 
     def _delta(self, f, e):
         return math.ldexp(self.steps(f), e - f)

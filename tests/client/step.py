@@ -143,7 +143,7 @@ class Optimizer:
         if p["patience"] > 0:
             at = p["load_groups"] * per + (p["clip_quantile"] > 0)
             i = (self.ordinary - 1) % p["patience"]
-            vote = self.lattice.vote(self.lattice.f, p["held_bins"] > 0)
+            vote, bins = self.lattice.vote(p["held_bins"] > 0), p["held_bins"]
 
             def mean(k, value):
                 out[k] = f32(value) if i == 0 else f32(now[k] + (value - now[k]) / (i + 1))
@@ -151,8 +151,9 @@ class Optimizer:
             mean(at, 0.5 + total[at] / (2 * self.held_divisor * vote))
             if i == 0:
                 out[at + 1] = now[at]
-            for k in range(at + 2, at + 2 + 2 * p["held_bins"]):
-                mean(k, total[k] / vote)
+            parts = self.lattice.tree(bins) if bins else []
+            for j in range(2 * bins):
+                mean(at + 2 + j, total[at + 2 + j] / parts[(j % bins).bit_length()])
         return out
 
     def done(self):

@@ -43,7 +43,7 @@ static fm_plan any_plan(fm_rng *rng)
     p.patience = p.local_steps == 0 && between(rng, 0, 1) ? 3 : 0;
     p.held_share = p.patience ? 0.1 : 0.0;
     p.held_bound = p.patience ? 1.0 : 0.0;
-    p.held_bins = p.patience && between(rng, 0, 1) ? between(rng, 4, 9) : 0;
+    p.held_bins = p.patience && between(rng, 0, 1) ? 4u << between(rng, 0, 1) : 0;
     p.robust_groups = p.max_nodes >= 3 * (p.colluders + 2) && between(rng, 0, 1) ? 3 : 0;
     p.robust_quorum = p.robust_groups ? fm_plan_group_nodes(&p) : 0;
     return p;

@@ -2,10 +2,15 @@
 
 #include <math.h>
 
+#include "fedmoe/optim/auc.h"
+
 fm_status fm_train_tail_check(const fm_train_tail *t, const fm_tabular_config *model)
 {
     if (t->start && !model->center)
         return fm_fail(FM_EINVAL, "a statistics round is asked for; the model has no center");
+    if (t->held_bins > 0 && !fm_auc_bins_ok(t->held_bins))
+        return fm_fail(FM_EINVAL, "scores of units held out in %zu bins: must be a power of two",
+                       t->held_bins);
     if (t->held_bins > 0 && (!t->held || !fm_tabular_has_scores(model)))
         return fm_fail(FM_EINVAL, "scores of units that are held out are asked for: they are of "
                                   "models of two classes, where units are held out");

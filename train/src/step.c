@@ -72,7 +72,7 @@ static fm_status make_worker(const fm_train_step *s, fm_train_worker *w)
         (s->tail.held_bins > 0 &&
          ((st = take(s->facts.batch, sizeof *w->scores, &w->scores)) != FM_OK ||
           (st = take(s->facts.batch, sizeof *w->positive, &w->positive)) != FM_OK)) ||
-        (st = take(2 * s->tail.held_bins, sizeof *w->bins, &w->bins)) != FM_OK ||
+        (st = take(2 * s->tail.held_bins, sizeof *w->nodes, &w->nodes)) != FM_OK ||
         (s->tail.start && (st = take(s->facts.means + 1, sizeof *w->means, &w->means)) != FM_OK))
         return st;
     return s->lattice.encoding == FM_DP_FAST ? FM_OK
@@ -96,7 +96,7 @@ static void wipe_worker(const fm_train_step *s, fm_train_worker *w)
     wipe(w->row_losses, s->facts.batch, sizeof *w->row_losses);
     wipe(w->scores, s->facts.batch, sizeof *w->scores);
     wipe(w->positive, s->facts.batch, sizeof *w->positive);
-    wipe(w->bins, 2 * s->tail.held_bins, sizeof *w->bins);
+    wipe(w->nodes, 2 * s->tail.held_bins, sizeof *w->nodes);
     wipe(w->means, s->facts.means + 1, sizeof *w->means);
     if (w->model)
         s->learner.ops->forget(w->model);
@@ -117,7 +117,7 @@ static void free_worker(const fm_train_step *s, fm_train_worker *w)
     free(w->row_losses);
     free(w->scores);
     free(w->positive);
-    free(w->bins);
+    free(w->nodes);
     free(w->means);
 }
 
@@ -146,6 +146,8 @@ static fm_status describe(fm_train_step *s, const fm_train_step_spec *spec)
     if (s->lattice.encoding == FM_DP_FAST && !s->facts.fast)
         return fm_fail(FM_EINVAL, "step: not all that is trained here becomes integers map by map; "
                                   "use the exact encoding");
+    if (s->tail.held_bins > 0)
+        fm_auc_parts(s->held_part, s->tail.held_bins, s->tree_parts);
     s->weights = s->facts.parameters;
     s->length = s->weights + fm_train_tail_length(&s->tail);
     return FM_OK;

@@ -4,7 +4,7 @@
 
 #include "step_internal.h"
 
-/* Where in the sum: the vote; the other place of the loss; the bins of class 0, and of class 1. */
+/* Where in the sum: the vote; the other place of the loss; the scores of class 0, and of class 1. */
 static size_t place(const fm_train_step *s)
 {
     return s->weights + s->tail.load_groups * s->tail.load_experts + (s->tail.clip_norm ? 1 : 0);
@@ -35,33 +35,39 @@ static bool vote_of(const fm_train_step *s, const fm_train_worker *w, span rows,
     return isfinite(loss);
 }
 
-/* The unit's rows in each bin, into w->bins. @return false: a score is not finite. */
+/* The unit's rows on the way to their bins, with their signs, into w->nodes: optim/auc.h. @return false: a
+ * score is not finite. */
 static bool count_scores(const fm_train_step *s, fm_train_worker *w, span rows)
 {
     const size_t bins = s->tail.held_bins;
 
-    memset(w->bins, 0, 2 * bins * sizeof *w->bins);
+    memset(w->nodes, 0, 2 * bins * sizeof *w->nodes);
     for (size_t i = rows.from; bins > 0 && i < rows.end; i++) {
+        int32_t *tree = w->nodes + (w->positive[i] ? bins : 0);
+
         if (!isfinite(w->scores[i]))
             return false;
-        w->bins[(w->positive[i] ? bins : 0) + fm_train_score_bin(w->scores[i], bins)]++;
+        tree[0]++;
+        for (size_t k = bins + fm_train_score_bin(w->scores[i], bins); k > 1; k /= 2)
+            tree[k / 2] += k % 2 == 0 ? 1 : -1;
     }
     return true;
 }
 
-/* All is rounded toward zero: vote and bins are each of no larger norm than their part of the bound,
- * the bins being shares that add up to 1. */
+/* All is rounded toward zero. Vote and trees are each of no larger norm than their part of the bound: of
+ * one row's tree the squares add up to that at most, and of several there is the mean. */
 static uint64_t add_fast(const fm_train_step *s, const fm_train_worker *w, span rows, double vote,
                          int32_t *sum)
 {
     const int64_t steps = (int64_t)(vote * (double)s->held_part),
                   n = (int64_t)(rows.end - rows.from);
+    const size_t bins = s->tail.held_bins;
     int32_t *to = sum + place(s) + 2;
     uint64_t square = (uint64_t)(steps * steps);
 
     sum[place(s)] += (int32_t)steps;
-    for (size_t k = 0; k < 2 * s->tail.held_bins; k++) {
-        const int64_t share = s->held_part * (int64_t)w->bins[k] / n;
+    for (size_t k = 0; k < 2 * bins; k++) {
+        const int64_t share = s->tree_parts[fm_auc_kind(k % bins)] * w->nodes[k] / n;
 
         to[k] += (int32_t)share;
         square += (uint64_t)(share * share);
@@ -72,13 +78,14 @@ static uint64_t add_fast(const fm_train_step *s, const fm_train_worker *w, span 
 static fm_status add_exact(const fm_train_step *s, fm_train_worker *w, span rows, bool finite,
                            double vote)
 {
-    const double part = (double)s->held_part / s->lattice.unit_scale;
-    const double each = part / (double)(rows.end - rows.from);
+    const double scale = s->lattice.unit_scale, n = (double)(rows.end - rows.from);
+    const size_t bins = s->tail.held_bins;
 
     memset(w->gradient, 0, s->length * sizeof *w->gradient);
-    w->gradient[place(s)] = finite ? (float)(vote * part) : NAN;
-    for (size_t k = 0; k < 2 * s->tail.held_bins; k++)
-        w->gradient[place(s) + 2 + k] = (float)(each * (double)w->bins[k]);
+    w->gradient[place(s)] = finite ? (float)(vote * (double)s->held_part / scale) : NAN;
+    for (size_t k = 0; k < 2 * bins; k++)
+        w->gradient[place(s) + 2 + k] =
+            (float)((double)s->tree_parts[fm_auc_kind(k % bins)] / scale * (double)w->nodes[k] / n);
     return fm_dp_sum_add_unit(w->sum, w->gradient); /* drops what is not finite */
 }
 

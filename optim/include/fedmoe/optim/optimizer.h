@@ -27,6 +27,9 @@ typedef enum {
 /** The learning rate over the rounds, after the warmup. */
 typedef enum { FM_OPTIM_CONSTANT = 1, FM_OPTIM_LINEAR = 2, FM_OPTIM_COSINE = 3 } fm_optim_schedule;
 
+/** Kinds of places of scores: auc.h. */
+#define FM_OPTIM_HELD_KINDS 7
+
 /** The natural logarithm of the clip norm in use over clip_norm stays within +-this. */
 #define FM_OPTIM_CLIP_RANGE 6.9077552789821368 /* a thousandth to a thousand times */
 
@@ -55,7 +58,8 @@ typedef struct {
     double held_divisor; /* units that are expected to vote in a step, > 0 */
     double held_vote;    /* what a unit of the largest loss adds, and of none takes away, > 0 */
     size_t held_bins;    /* two times so many places more: scores by class (auc.h); 0: none */
-    double held_noise;   /* deviation of a step's noise on a bin, in units: over held_vote */
+    double held_parts[FM_OPTIM_HELD_KINDS]; /* what a unit adds in one of each kind, > 0 */
+    double held_noise;                      /* deviation of a step's noise on each, >= 0 */
 
     size_t start_center,
         start_count; /* which weights center the features: no gradient moves them */
@@ -139,8 +143,8 @@ double fm_optimizer_clip_ratio(const fm_optimizer *o, const float *state);
  *   loss held out            l = 1/2 + votes / (2 held_divisor held_vote), of the largest that counts.
  *                           The two places hold the mean of l over the steps of the window under way,
  *                           and that of the window before it (0: there was none).
- *   scores held out         a bin has c = sum / held_vote units; its place holds the mean of c over the
- *                           steps of the window under way
+ *   scores held out         a place holds the mean of c = sum / its kind's held_parts, in units, over
+ *                           the steps of the window under way
  *
  * With start_scale > 0 the vector's last value is the phase, and F = start_count. A step in phase 0 reads, with
  * c = sqrt(2) / (start_norm divisor), the mean of the features m = c sum[center ...], and the share

@@ -52,7 +52,7 @@ typedef enum {
 /** Most local steps of a round; dp has the same bound. */
 #define FM_PLAN_LOCAL_STEPS_MAX 64u
 
-/** Bins of a class's scores (train/scores.h). */
+/** Bins of a class's scores, a power of two (train/scores.h). */
 #define FM_PLAN_HELD_BINS_MIN 4u
 #define FM_PLAN_HELD_BINS_MAX 64u
 
@@ -142,9 +142,9 @@ typedef struct {
     double proximal;          /* [0, 1e6]; times local_rate at most 1 */
     fm_correction correction; /* SCAFFOLD: with SGD without momentum at a constant rate, and a fixed
                                  clip norm */
-    /* With patience: behind the two words of the loss 2 held_bins more, how many units of class 0 and
-     * then of class 1 have a score in each bin, for the AUC. 0: none. */
-    uint32_t held_bins; /* FM_PLAN_HELD_BINS_MIN..FM_PLAN_HELD_BINS_MAX */
+    /* With patience: behind the two words of the loss 2 held_bins more, in which bins the scores of
+     * class 0 and then of class 1 are (optim/auc.h). 0: none. */
+    uint32_t held_bins; /* FM_PLAN_HELD_BINS_MIN..FM_PLAN_HELD_BINS_MAX, a power of two */
 } fm_plan;
 
 /** Every range above, and the relations between fields. FM_EINVAL naming field and bound. */
