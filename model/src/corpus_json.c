@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "corpus_internal.h"
+#include "fedmoe/base/input.h"
 #include "fedmoe/base/json.h"
-#include "table_csv.h"
 
 /* Bounds what the parser may take, before it does: how deep, and how many values. */
 static fm_status check_shape(const char *name, size_t line, const char *p, size_t n)
@@ -58,14 +58,15 @@ static const char *reason(const json_error_t *e)
 
 fm_status fm_corpus_json(const char *name, size_t line, const char *text, size_t len, json_t **out)
 {
-    const char *other =
-        line == 1 && len && *text != '{' && *text != '[' ? fm_csv_other(text, len) : NULL;
+    const fm_input_other *other =
+        line == 1 && len && *text != '{' && *text != '[' ? fm_input_other_of(text, len) : NULL;
     fm_status st = check_shape(name, line, text, len);
     json_t *value = NULL;
     json_error_t error;
 
     if (other)
-        return fm_fail(FM_EPARSE, "%s:1: no JSON but %s", name, other);
+        return fm_fail(FM_EPARSE, "%s:1: no JSON but %s; %s", name, other->is,
+                       other->advice ? other->advice : "export it with one JSON object a line");
     if (st)
         return st;
     st = fm_json_parse(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &value, &error);

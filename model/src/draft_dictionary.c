@@ -418,11 +418,12 @@ static fm_status read_lines(reader *d, fm_csv_source *source)
 {
     fm_csv_scan scan = { 0 };
     fm_csv_block block;
+    char words[FM_CSV_OTHER];
     bool more = true, got = true, begun = false;
     fm_status st = fm_csv_block_new(source, &block);
 
     while (!st && !(st = fm_csv_take(source, &block, &more)) && more) {
-        const char *other = begun ? NULL : fm_csv_other(block.text, block.len);
+        const char *other = begun ? NULL : fm_csv_other(block.text, block.len, words);
 
         if (other) {
             st = fm_fail(FM_EPARSE, "%s: this is no CSV but %s", d->name, other);
@@ -522,6 +523,7 @@ fm_status fm_draft_header(const char *path, fm_draft *d)
     fm_csv_block block = { 0 };
     fm_csv_record r;
     bool got = false;
+    char words[FM_CSV_OTHER];
     const char *other;
     fm_status st;
 
@@ -529,7 +531,7 @@ fm_status fm_draft_header(const char *path, fm_draft *d)
         return st;
     if ((st = fm_csv_block_new(&source, &block)) || (st = fm_csv_take(&source, &block, &got)))
         goto done;
-    other = got ? fm_csv_other(block.text, block.len) : "an empty file";
+    other = got ? fm_csv_other(block.text, block.len, words) : "an empty file";
     if (other) {
         st = fm_fail(FM_EPARSE, "%s: this is no CSV but %s", path, other);
         goto done;
