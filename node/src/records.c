@@ -56,12 +56,13 @@ static const char *scratch_of(const fm_node_config *c)
 }
 
 static fm_status open_database(const fm_node_config *c, const fm_database_format *f,
-                               fm_database **out)
+                               const fm_table_options *o, fm_database **out)
 {
     static const fm_database_files files = { open_packed, read_packed, close_packed };
+    const fm_fhir_options fhir = { &files, scratch_of(c), o->hide_values, o->problems };
 
     if (c->database.fhir)
-        return fm_database_fhir(c->database.fhir, &files, scratch_of(c), c->database.query, f, out);
+        return fm_database_fhir(c->database.fhir, &fhir, c->database.query, f, out);
     return c->database.sqlite ? fm_database_sqlite(c->database.sqlite, c->database.query, f, out)
                               : open_odbc(c, f, out);
 }
@@ -83,7 +84,7 @@ fm_status fm_node_records_load(const fm_node_config *c, const fm_schema *s,
         return st;
     if (!c->database.query)
         return fm_table_load(c->records, s, o, out);
-    if ((st = open_database(c, &format, &d)))
+    if ((st = open_database(c, &format, o, &d)))
         return st;
     in.ctx = d;
     st = fm_table_read(&in, s, o, out);
@@ -102,7 +103,7 @@ fm_status fm_node_records_find(const fm_node_config *c)
 
     if (path)
         return stat(path, &info) == 0 ? FM_OK : fm_fail(FM_ENOTFOUND, "%s is not there", path);
-    st = open_database(c, &format, &d);
+    st = open_database(c, &format, &(fm_table_options){ 0 }, &d);
     fm_database_free(&d);
     return st;
 }
