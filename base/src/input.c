@@ -41,11 +41,11 @@ static fm_status fail_permission(const char *path)
                        "%s: cannot open it: a folder on the way to it is closed to %s; "
                        "\"namei -l %s\" shows which",
                        path, me, path);
-    return fm_fail(FM_EIO,
-                   "%s: cannot open it: it is %s's, mode %04o, and this runs as %s; run it as %s, "
-                   "or let %s read it: setfacl -m u:%s:r %s",
-                   path, user_name(info.st_uid, owner), (unsigned)(info.st_mode & 07777), me, owner,
-                   me, me, path);
+    return fm_fail(
+        FM_EIO,
+        "%s: cannot open it: it is %s's, mode %04o, and this runs as %s; let %s read it: "
+        "setfacl -m u:%s:r %s",
+        path, user_name(info.st_uid, owner), (unsigned)(info.st_mode & 07777), me, me, me, path);
 }
 
 static fm_status fail_open(const char *path, int code)

@@ -50,8 +50,49 @@ static bool is_decimal_comma(const char *s)
     return *s == ',' && is_digit(s[1]) && s[1 + strspn(s + 1, "0123456789")] == '\0';
 }
 
+/* "1.234,5": which mark is which can be told. */
+static const char *both_marks_hint(const char *s)
+{
+    const char *dot = strrchr(s, '.'), *comma = strrchr(s, ',');
+
+    if (dot && comma && has_thousands(s, dot < comma ? '.' : ','))
+        return dot < comma
+                   ? "; a decimal comma and points between thousands? write 1234.5, or for "
+                     "a node's records say csv: {decimal: \",\", thousands: \".\"} in "
+                     "node.yaml"
+                   : "; commas between thousands? write 1234.5, or for a node's records say "
+                     "csv: {thousands: \",\"} in node.yaml";
+    return NULL;
+}
+
+/* "18-100", "18 - 100", "18 to 100". */
+static bool is_two_numbers(const char *s)
+{
+    s += strspn(s, "+-");
+    if (!is_digit(*s))
+        return false;
+    s += strspn(s, "0123456789.");
+    s += strspn(s, " ");
+    if (*s != '-' && strncmp(s, "to ", 3) != 0 && strncmp(s, "..", 2) != 0)
+        return false;
+    s += strcspn(s, "0123456789");
+    return is_digit(*s) && s[strspn(s, "0123456789.")] == '\0';
+}
+
 static const char *number_hint(const char *s, size_t len)
 {
+    const char *both = both_marks_hint(s);
+
+    if (both)
+        return both;
+    if (fm_text_is_too_large(s))
+        return "; it is too large: a typing error in the exponent? Numbers end at 1.8e308";
+    if (strcasecmp(s, "inf") == 0 || strcasecmp(s, "-inf") == 0 || strcasecmp(s, "infinity") == 0)
+        return "; infinity is none: write the largest value that there can be, or leave it empty";
+    if (is_two_numbers(s))
+        return "; two numbers in one cell? Each needs a cell of its own";
+    if (strncasecmp(s, "0x", 2) == 0)
+        return "; write it in decimal digits";
     if (has_thousands(s, ',') && strchr(s, ',') == strrchr(s, ',') && !strchr(s, '.'))
         return "; a decimal comma or a thousands mark? write 1.5, and 1234 without marks, or say "
                "csv: "
@@ -87,13 +128,13 @@ static const char *date_hint(const char *s, size_t len)
                "node.yaml";
     if (digits == len && len >= 8)
         return "; write it with dashes";
+    if (digits == len && len == 4 && (*s == '1' || *s == '2'))
+        return "; a year alone? write the day, too: 2020-12-31";
     if (digits == len && len >= 4)
         return "; a spreadsheet's number of a day? export dates as text";
-    if (strpbrk(s, "./"))
+    if (strpbrk(s, "./") || (len >= 8 && s[2] == '-'))
         return "; write year, month and day in this order, with dashes, or for a node's records "
-               "say csv: {dates: DMY} "
-               "or "
-               "{dates: MDY} in node.yaml";
+               "say csv: {dates: DMY} or {dates: MDY} in node.yaml";
     return "";
 }
 
@@ -151,6 +192,17 @@ const char *fm_cell_hint(const fm_column *c, fm_slice cell, char out[FM_HINT_MAX
         return c->kind == FM_COLUMN_LABEL
                    ? "; a label is never missing"
                    : "; if it means \"not measured\", list it under missing in the schema";
+    if ((hint = fm_text_invisible(s)) && number && is_digit(s[0]) && is_digit(s[cell.len - 1])) {
+        (void)snprintf(out, FM_HINT_MAX,
+                       "; %s between thousands? write 1234, or for a node's records say csv: "
+                       "{thousands: \" \"} in node.yaml",
+                       hint);
+        return out;
+    }
+    if (hint) {
+        (void)snprintf(out, FM_HINT_MAX, "; there is %s in it: write it anew", hint);
+        return out;
+    }
     hint = date     ? date_hint(s, cell.len)
            : number ? number_hint(s, cell.len)
                     : value_hint(c, s, out);

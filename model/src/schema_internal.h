@@ -198,7 +198,7 @@ FM_NODISCARD fm_status fm_schema_encode_cell(const fm_schema *s, size_t column, 
 
 /* schema_hint.c */
 /** What a refused cell may have been meant to be: "" or "; did you mean ...?". */
-#define FM_HINT_MAX 160
+#define FM_HINT_MAX 200
 const char *fm_cell_hint(const fm_column *c, fm_slice cell, char out[FM_HINT_MAX]);
 
 #endif

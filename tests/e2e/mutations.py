@@ -231,6 +231,15 @@ def delete(path):
     return change
 
 
+def in_place(make):
+    """Something else of the file's name."""
+    def change(path):
+        os.remove(path)
+        make(path)
+    change.in_place = True
+    return change
+
+
 def at(n, column, rest=""):
     return r"records\.csv:%d, column %s: .*%s" % (n, column, rest)
 
@@ -660,6 +669,20 @@ def dictionary():
         m("REDCap: a min of a word", sub("18,100", "young,100"), dic(3, "Text Validation Min", "young"), extra=red),
         m("REDCap: a field type mistyped", sub("radio,Sex", "radioo,Sex"), dic(4, "Field Type", "radio"), extra=red),
         m("REDCap: no field names", sub("Variable / Field Name", "Variable"), dic(1, "Variable / Field Name", "header"), extra=red),
+        m("a pipe that nobody writes to", in_place(os.mkfifo), r"dictionary\.csv: is a named pipe"),
+        m("a folder", in_place(os.mkdir), r"dictionary\.csv: is a folder"),
+        m("Latin-1 in a description", raw(lambda b: b.replace(b"at admission", b"Aufn\xe4hme", 1)), dic(3, "description", "UTF-8")),
+        m("5000 columns", lambda t: t + "".join("x%d,number,0,1,,,,\n" % i for i in range(5000)), dic(4098, "name", "4096")),
+        m("5000 categories", sub("female=F; male=M", ";".join("v%d" % i for i in range(5000))), dic(4, "categories", "4096")),
+        m("min mistyped in the header", sub("type,min", "type,minn"), dic(1, "min", '"minn"')),
+        m("a no-break space in a name", sub("age,integer", "age\u00a0,integer"), dic(3, "name", "no-break")),
+        m("a value and its meaning by a colon", sub("female=F; male=M", "female:F; male:M"), dic(4, "categories", "equals sign")),
+        m("too large a number", sub("18,100", "18,1e400"), dic(3, "max", "too large")),
+        m("a range in one cell", sub("18,100", "18-100,"), dic(3, "min", "two numbers")),
+        m("two labels", sub("ward,category", "ward,label"), r"outcome", True),
+        m("the label in another case", sub("outcome,label", "Outcome,label"), r"did you mean Outcome"),
+        m("records in its place", lambda t: good_records(), dic(1, "name", "is this a data dictionary")),
+        m("REDCap: a validation mistyped", sub(",integer,18", ",intger,18"), dic(3, "Text Validation Type.*", "integer"), extra=red),
         m("the label is not there", lambda t: "".join(l + "\n" for l in t.rstrip("\n").split("\n") if not l.startswith("outcome")), r"--label: .*outcome"),
         m("the file is not there", delete("dictionary.csv"), r"dictionary\.csv"),
     ]
@@ -793,6 +816,9 @@ class Bench:
                 f.write(mistake.extra["base"])
         if mistake.change.__qualname__.startswith("delete."):
             mistake.change(folder)
+            return
+        if getattr(mistake.change, "in_place", False):
+            mistake.change(path)
             return
         with open(path, "rb") as f:
             data = f.read()

@@ -189,7 +189,9 @@ static void what_cannot_be_read_on_is_said(void)
     surveyed s = look(HEADER GOOD "a,x,2010-01-01,m,120,1,no\na,\"40,2010-01-01,m,120,1,no\n");
 
     CU_ASSERT_EQUAL(fm_survey_count(s.survey, FM_FINDING_NUMBER), 1);
-    kept(&s, FM_FINDING_FILE, "d.csv:4: the quote of the record that starts here is left open\n");
+    kept(&s, FM_FINDING_FILE,
+         "d.csv:4: the quote of the record that starts here is left open; close it, or write a "
+         "quote within a cell as two\n");
     done(&s);
     s = look("PK\3\4 [Content_Types].xml and so on");
     kept(&s, FM_FINDING_FILE,

@@ -10,7 +10,7 @@
 #include "fedmoe/base/status.h"
 
 /** How long a named pipe that nobody writes to is waited for. */
-#define FM_INPUT_PIPE_WAIT_MS 3000
+#define FM_INPUT_PIPE_WAIT_MS 2000
 
 /**
  * Open a file, a pipe that somebody writes to, or a terminal, for reading.
