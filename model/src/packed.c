@@ -250,7 +250,8 @@ static fm_status unpack(fm_packed *p, uint8_t *to, size_t room, size_t *n)
             return st;
         if (p->ended && p->len - p->at == left && !p->between)
             return fm_fail(FM_EPROTO,
-                           "%s: ends in the middle of what was packed; was it copied whole?",
+                           "%s: ends in the middle of what was packed; was it copied whole? Copy "
+                           "it again from its source",
                            p->name);
         if (!p->ended && (st = more(p)))
             return st;

@@ -1,8 +1,10 @@
 /* What a cell that the schema does not take may have been meant to be. */
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "fedmoe/base/text.h"
 #include "schema_internal.h"
@@ -79,6 +81,13 @@ static bool is_two_numbers(const char *s)
     return is_digit(*s) && s[strspn(s, "0123456789.")] == '\0';
 }
 
+/* 'x', or between quotes of a word processor. */
+static bool is_quoted(const char *s, size_t len)
+{
+    return (len > 1 && *s == '\'' && s[len - 1] == '\'') || strncmp(s, "\xe2\x80\x9c", 3) == 0 ||
+           strncmp(s, "\xe2\x80\x9e", 3) == 0 || strncmp(s, "\xe2\x80\x98", 3) == 0;
+}
+
 static const char *number_hint(const char *s, size_t len)
 {
     const char *both = both_marks_hint(s);
@@ -111,6 +120,13 @@ static const char *number_hint(const char *s, size_t len)
         return "; write the number without the percent sign";
     if (strspn(s, " \t") || (len && (s[len - 1] == ' ' || s[len - 1] == '\t')))
         return "; there are spaces inside the quotes";
+    if (strncmp(s, "\xe2\x88\x92", 3) == 0 || strncmp(s, "\xe2\x80\x93", 3) == 0)
+        return "; its minus is not the one of the keyboard (U+002D): write it anew";
+    if (is_quoted(s, len))
+        return "; the quotes belong to the cell: quote with \"...\", or not at all";
+    if (len > 1 && strspn(s, "0123456789.OolI") == len && strcspn(s, "0123456789") < len &&
+        strpbrk(s, "OolI"))
+        return "; a letter (O, l, I) in the place of a digit?";
     if ((is_digit(*s) || ((*s == '-' || *s == '+') && is_digit(s[1]))) && len <= HINTED &&
         isalpha((unsigned char)s[len - 1]))
         return "; write the number alone, without its unit";
@@ -121,8 +137,14 @@ static const char *date_hint(const char *s, size_t len)
 {
     const size_t digits = strspn(s, "0123456789");
 
-    if (len == 10 && s[4] == '-' && s[7] == '-')
-        return "; there is no such day";
+    if (len == 10 && s[4] == '-' && s[7] == '-' && digits == 4)
+        return strncmp(s + 5, "13", 2) >= 0 && strncmp(s + 8, "12", 2) <= 0 && is_digit(s[5])
+                   ? "; there is no such month: day and month in the wrong order?"
+                   : "; there is no such day";
+    if (digits == 4 && s[4] == '-' && len >= 8 && len < 10)
+        return "; write month and day with two digits each: 2020-03-07";
+    if (digits == len && len >= 9)
+        return "; seconds since 1970? export dates as text, 2020-12-31";
     if (len > 10 && s[4] == '-' && s[7] == '-')
         return "; leave out the time of day, or for a node's records say csv: {dates: YMD} in "
                "node.yaml";
@@ -132,9 +154,14 @@ static const char *date_hint(const char *s, size_t len)
         return "; a year alone? write the day, too: 2020-12-31";
     if (digits == len && len >= 4)
         return "; a spreadsheet's number of a day? export dates as text";
+    if (len == 8 && s[2] == '-' && s[5] == '-')
+        return "; write the year with four digits, first: 2020-12-31";
     if (strpbrk(s, "./") || (len >= 8 && s[2] == '-'))
         return "; write year, month and day in this order, with dashes, or for a node's records "
                "say csv: {dates: DMY} or {dates: MDY} in node.yaml";
+    for (const char *p = s; *p; p++)
+        if (isalpha((unsigned char)*p) && digits)
+            return "; write the month as a number: 2020-12-31";
     return "";
 }
 
@@ -167,6 +194,8 @@ static const char *value_hint(const fm_column *c, const char *s, char out[FM_HIN
         copy[--n] = '\0';
     if (fm_text_double(copy, &v) && strcmp(copy, s) == 0)
         return "";
+    if (is_quoted(s, strlen(s)))
+        return "; the quotes belong to the cell: quote with \"...\", or not at all";
     near = nearest(&c->values, copy, &best);
     if ((other = nearest(&c->positive, copy, &best)) ||
         (other = nearest(&c->groups.names, copy, &best)))
@@ -207,4 +236,47 @@ const char *fm_cell_hint(const fm_column *c, fm_slice cell, char out[FM_HINT_MAX
            : number ? number_hint(s, cell.len)
                     : value_hint(c, s, out);
     return hint;
+}
+
+/* Codes by which other systems write "not measured". */
+static bool is_code(double v)
+{
+    static const double codes[] = { -1, -9, -99, -999, -9999, 99, 999, 9999, 99999, 888, 8888 };
+
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (v == codes[i])
+            return true;
+    return false;
+}
+
+static bool fits(const fm_column *c, double v)
+{
+    return v >= c->lo && v <= c->hi;
+}
+
+double fm_this_year(void)
+{
+    return 1970.0 + floor((double)time(NULL) / 31556952.0);
+}
+
+const char *fm_range_hint(const fm_column *c, double v, char out[FM_HINT_MAX])
+{
+    const bool age = strncasecmp(c->name, "age", 3) == 0 || strcasestr(c->name, "_age") ||
+                     strcasestr(c->name, "alter") || strcasestr(c->name, "years");
+    const bool far = age && v > 1.5 * c->hi; /* 101 is an age, too */
+    const double year = fm_this_year();
+
+    if (is_code(v))
+        (void)snprintf(out, FM_HINT_MAX,
+                       "; if %.10g means \"not measured\", list it under missing in the schema", v);
+    else if (age && v >= 1880.0 && v <= year && fits(c, year - v))
+        (void)snprintf(out, FM_HINT_MAX, "; a year of birth? %.10g would be an age of %.10g", v,
+                       year - v);
+    else if (far && fits(c, v / 12.0))
+        (void)snprintf(out, FM_HINT_MAX, "; months for years? %.10g / 12 = %.4g", v, v / 12.0);
+    else if (far && fits(c, v / 365.25))
+        (void)snprintf(out, FM_HINT_MAX, "; days for years? %.10g / 365.25 = %.4g", v, v / 365.25);
+    else
+        out[0] = '\0';
+    return out;
 }

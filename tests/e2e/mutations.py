@@ -12,6 +12,7 @@ import argparse
 import base64
 import concurrent.futures
 import gzip
+import io
 import json
 import os
 import re
@@ -19,6 +20,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 
 # ---- the good files ----
@@ -231,6 +233,16 @@ def delete(path):
     return change
 
 
+def tar(data):
+    """A tar.gz of it."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as t:
+        info = tarfile.TarInfo("records.csv")
+        info.size = len(data)
+        t.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
 def in_place(make):
     """Something else of the file's name."""
     def change(path):
@@ -299,6 +311,23 @@ def records():
           r"ok +records", True),
         m("nobody died", every("outcome", lambda v: "home"), r"WARNING.*\n.*records\.csv, column outcome: .*died", True),
         m("an empty column", every("chol", lambda v: ""), r"WARNING.*\n.*records\.csv, column chol: not one value", True),
+        m("a pipe that nobody writes to", in_place(os.mkfifo), r"records\.csv: is a named pipe"),
+        m("a folder", in_place(os.mkdir), r"records\.csv: is a folder"),
+        m("Parquet", raw(lambda b: b"PAR1\x15\4" + b), r"records\.csv: .*Parquet.*duckdb"),
+        m("a packed archive", raw(tar), r"records\.csv: .*tar archive; unpack"),
+        m("all rows twice", lambda t: t + t.split("\n", 1)[1], r"WARNING.*\n.*records\.csv:62: this is line 2 once more", True),
+        m("the file twice", lambda t: t + t, r"records\.csv:62: the header once more"),
+        m("a no-break space in the header", line(1, lambda l: l.replace("age", "age\u00a0")), at(1, "age", "no-break")),
+        m("a delimiter behind the header", line(1, lambda l: l + ","), r"records\.csv:2: .*header ends with a delimiter"),
+        m("a title before the header", lambda t: "Export\n" + t, r"records\.csv:1: .*title.*skip_lines"),
+        m("empty cells alone", lambda t: t + ",,,,,,\n", r"records\.csv:62: all cells are empty"),
+        m("too large a number", cell(9, "chol", "1e400"), at(9, "chol", "too large")),
+        m("points and a comma", cell(9, "chol", '"1.234,5"'), at(9, "chol", "decimal comma and points")),
+        m("an age in months", cell(9, "age", "480"), at(9, "age", "months")),
+        m("ages in days", every("age", lambda v: str(365 * int(v))), r"records\.csv, column age: .*days for years"),
+        m("a year of birth", cell(9, "age", "1965"), at(9, "age", "year of birth")),
+        m("a month before a day", cell(5, "admitted", "2015-17-03"), at(5, "admitted", "wrong order")),
+        m("a letter for a digit", cell(9, "chol", "15O"), at(9, "chol", "letter")),
         m("the file is not there", delete("records.csv"), r"records\.csv is not there"),
     ]
 
