@@ -279,7 +279,8 @@ fm_status fm_file_create(const char *path, const void *data, size_t len, mode_t 
 
 static fm_status fail_long(const char *path, size_t limit)
 {
-    return fm_fail(FM_EPROTO, "%s: longer than the limit of %zu bytes", path, limit);
+    return fm_fail(FM_EPROTO, "%s: longer than the limit of %zu bytes; is it the right file?", path,
+                   limit);
 }
 
 /* `expect` is the size that fstat saw; pipes and /proc say 0, and files may grow meanwhile. */
