@@ -347,7 +347,8 @@ fm_status fm_yaml_get_bool_or(const fm_yaml_node *map, const char *key, bool oth
     else if (n->kind == FM_YAML_SCALAR && n->plain && strcmp(n->text, "false") == 0)
         *out = false;
     else
-        return fm_yaml_fail(n, "'%s' must be true or false, found '%.100s'", key, shown(n));
+        return fm_yaml_fail(n, "'%s' must be true or false, found '%.100s'%s", key, shown(n),
+                            n->kind == FM_YAML_SCALAR && !n->plain ? "; without quotes" : "");
     return FM_OK;
 }
 

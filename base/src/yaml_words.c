@@ -34,6 +34,10 @@ static const struct {
     { "did not find expected '-' indicator", "", false,
       "this is no entry of the list above it: is a '-' missing, or one too many above, or the "
       "indent wrong?" },
+    { "did not find expected alphabetic or numeric character", "alias", false,
+      "an entry of a list begins with '- ', and a text that begins with * needs quotes" },
+    { "did not find expected node content", "flow node", false,
+      "a bracket in the line before is not closed; did a # begin a comment in it?" },
     { "found unknown escape character", "", false,
       "no such escape in double quotes; write \\\\ for a backslash, or use single quotes" },
 };
@@ -136,6 +140,16 @@ static size_t indent_of(const text_line *l)
     return i + 1;
 }
 
+/* A dash or a point of a word processor. */
+static bool is_bullet(const text_line *l)
+{
+    const size_t i = indent_of(l) - 1;
+
+    return l->len > i + 3 && (memcmp(l->at + i, "\xe2\x80\x93 ", 4) == 0 ||
+                              memcmp(l->at + i, "\xe2\x80\x94 ", 4) == 0 ||
+                              memcmp(l->at + i, "\xe2\x80\xa2 ", 4) == 0);
+}
+
 static fm_status fail_line(const char *name, const text_line *l, const char *words)
 {
     return fm_fail(FM_EPARSE, "%s:%zu:%zu: %s", name, l->number, indent_of(l), words);
@@ -163,6 +177,8 @@ static fm_status fail_earlier(const char *name, const char *problem, const char 
                              "=======, >>>>>>>); keep one of them");
     (void)line_at(text, len, at, &here);
     (void)line_before(text, len, at, &before);
+    if (is_bullet(&here))
+        return fail_line(name, &here, "an entry of a list begins with '- ', the keyboard's minus");
     for (int i = 0; i < 2 && (nowhere || misfit || keyless); i++) {
         l = i ? before : here;
         (void)snprintf(copy, sizeof copy, "%.*s", (int)(l.len < 500 ? l.len : 500),

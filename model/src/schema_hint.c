@@ -202,7 +202,12 @@ static const char *value_hint(const fm_column *c, const char *s, char out[FM_HIN
         near = other;
     if (!near)
         return "";
-    (void)snprintf(out, FM_HINT_MAX, "; did you mean \"%s\"?", fm_cell_show(near, shown));
+    n = strlen(near);
+    other = fm_text_invisible(near);
+    if (!other && n && (near[0] == ' ' || near[n - 1] == ' '))
+        other = "a space at its beginning or end";
+    (void)snprintf(out, FM_HINT_MAX, "; did you mean \"%s\"?%s%s%s", fm_cell_show(near, shown),
+                   other ? " The schema has " : "", other ? other : "", other ? " in it" : "");
     return out;
 }
 

@@ -107,12 +107,17 @@ static const char *odd_field(const fm_csv_record *r, const char *name, const cha
 
 static void fail_absent(const fm_binding *b, const fm_csv_record *r, const char *name)
 {
-    const char *unseen = NULL;
+    const char *unseen = NULL, *mine;
     const char *near = near_field(r, name), *odd = near ? NULL : odd_field(r, name, &unseen);
     char shown[FM_CELL_SHOWN];
     double v;
 
-    if (odd)
+    if ((mine = fm_text_invisible(name)) || name[0] == ' ' || name[strlen(name) - 1] == ' ')
+        (void)fm_fail(FM_EPARSE,
+                      "%s:%zu, column %s: the header does not have it; the name has %s in it where "
+                      "the column was asked for (schema or node.yaml): write it anew there",
+                      b->name, r->line, name, mine ? mine : "a space at its beginning or end");
+    else if (odd)
         (void)fm_fail(
             FM_EPARSE,
             "%s:%zu, column %s: the header does not have it; it has \"%s\", with %s: write "

@@ -312,7 +312,7 @@ def records():
         m("nobody died", every("outcome", lambda v: "home"), r"WARNING.*\n.*records\.csv, column outcome: .*died", True),
         m("an empty column", every("chol", lambda v: ""), r"WARNING.*\n.*records\.csv, column chol: not one value", True),
         m("a pipe that nobody writes to", in_place(os.mkfifo), r"records\.csv: is a named pipe"),
-        m("a folder", in_place(os.mkdir), r"records\.csv: is a folder"),
+        m("a folder", in_place(os.mkdir), nod(8, "records\.csv is a folder")),
         m("Parquet", raw(lambda b: b"PAR1\x15\4" + b), r"records\.csv: .*Parquet.*duckdb"),
         m("a packed archive", raw(tar), r"records\.csv: .*tar archive; unpack"),
         m("all rows twice", lambda t: t + t.split("\n", 1)[1], r"WARNING.*\n.*records\.csv:62: this is line 2 once more", True),
@@ -389,6 +389,15 @@ def schema():
         m("a records file instead", lambda t: good_records(), r"schema\.yaml:\d+:\d+: "),
         m("a huge scale", sub("range: [18, 100]", "range: [18, 100]\n    scale: 0"), sch(10, "scale")),
         m("the file is not there", delete("schema.yaml"), r"schema\.yaml: "),
+        m("a center outside", sub("    range: [18, 100]", "    range: [18, 100]\n    center: 500"), sch(10, "center.*outside of the range")),
+        m("another word for a kind", sub("kind: numeric", "kind: integer"), sch(8, "did you mean numeric")),
+        m("packed", raw(gzip.compress), sch(1, "gzip.*unpack")),
+        m("a NUL byte", raw(lambda b: b.replace(b"clinic", b"cli\0nic", 1)), sch(1, "NUL")),
+        m("a pipe that nobody writes to", in_place(os.mkfifo), r"schema\.yaml: is a named pipe"),
+        m("a bullet for a dash", sub("  - name: sex", "  \u2022 name: sex"), sch(10, "'- '")),
+        m("a no-break space in a name", sub("name: age", "name: age\u00a0"), r"records\.csv:1, column age.*no-break"),
+        m("a space in a value", sub("[female, male]", '["female ", male]'), r"records\.csv:2, column sex: .*space at its"),
+        m("a comment in brackets", sub("[female, male]", "[female, #male]"), sch(13, "bracket")),
     ]
 
 
