@@ -19,6 +19,8 @@
 #define MAX_ROWS_LIMIT ((uint64_t)1 << 24)
 #define MEMORY_MIB 256u
 #define MEMORY_MIB_MOST (1u << 20)
+#define QUERY_S 600u /* a row of a query over millions of records comes sooner */
+#define QUERY_S_MOST 86400u
 #define QUERY_MOST ((size_t)1 << 20) /* bytes of a query */
 
 /** Copy text of printable bytes into a fixed field. */
@@ -183,8 +185,8 @@ static fm_status read_records(const fm_yaml_node *data, fm_node_config *c)
 
 static fm_status read_data(const fm_yaml_node *root, fm_node_config *c)
 {
-    static const char *const keys[] = { "name",    "records", "schema", "memory_mib",
-                                        "scratch", "csv",     NULL };
+    static const char *const keys[] = { "name",    "records", "schema",  "memory_mib",
+                                        "scratch", "csv",     "query_s", NULL };
     const fm_yaml_node *m = NULL;
     uint64_t mib = 0;
     fm_status st;
@@ -197,14 +199,21 @@ static fm_status read_data(const fm_yaml_node *root, fm_node_config *c)
          (st = read_path(m, "scratch", c->dir, &c->scratch)) != FM_OK))
         return st;
     c->memory = mib << 20;
+    if ((st = read_u32(m, "query_s", 1, QUERY_S_MOST, QUERY_S, &c->query_s)) != FM_OK)
+        return st;
     if (fm_yaml_find(m, "schema") && (st = read_path(m, "schema", c->dir, &c->schema)) != FM_OK)
         return st;
     if (fm_yaml_find(m, "csv") &&
         (st = fm_dialect_read(fm_yaml_find(m, "csv"), &c->dialect)) != FM_OK)
         return st;
     c->has_dialect = fm_yaml_find(m, "csv") != NULL;
-    if ((st = read_records(m, c)) != FM_OK || !c->has_dialect)
+    if ((st = read_records(m, c)) != FM_OK)
         return st;
+    if (fm_yaml_find(m, "query_s") && !c->database.query)
+        return fm_yaml_fail(fm_yaml_find(m, "query_s"),
+                            "query_s is of a query, and records names files");
+    if (!c->has_dialect)
+        return FM_OK;
     if (c->database.query || c->more_count > 0)
         return fm_yaml_fail(fm_yaml_find(m, "csv"),
                             "csv says how one file of records is written; records is %s",

@@ -72,7 +72,7 @@ fm_status fm_node_records_load(const fm_node_config *c, const fm_schema *s,
 {
     fm_table_options bounded = *options, *o = &bounded;
     const fm_schema_csv csv = fm_schema_csv_of(s);
-    const fm_database_format format = { csv.header, csv.delimiter, csv.missing };
+    const fm_database_format format = { csv.header, csv.delimiter, csv.missing, c->query_s };
     fm_table_input in = { fm_node_config_records_name(c), fm_database_read, NULL };
     fm_database *d = NULL;
     fm_status st;
@@ -94,7 +94,7 @@ fm_status fm_node_records_load(const fm_node_config *c, const fm_schema *s,
 
 fm_status fm_node_records_find(const fm_node_config *c)
 {
-    const fm_database_format format = { true, ',', "" };
+    const fm_database_format format = { true, ',', "", c->query_s };
     fm_database *d = NULL;
     struct stat info;
     fm_status st;

@@ -33,7 +33,7 @@ int main(int argc, char **argv)
 {
     const fm_database_files files = { open_packed, read_packed, close_packed };
     const fm_fhir_options options = { .files = &files };
-    const fm_database_format f = { true, ',', "" };
+    const fm_database_format f = { true, ',', "", 0 };
     fm_database *d = NULL;
     fm_buf query = { 0 };
     char piece[4096];

@@ -64,7 +64,7 @@ static void put(const char *name, const char *text)
 static fm_status query(const char *sql, char *out, size_t cap)
 {
     const fm_fhir_options o = { .files = &files, .scratch = dir };
-    const fm_database_format f = { true, ',', "NULL" };
+    const fm_database_format f = { true, ',', "NULL", 0 };
     fm_database *d = NULL;
     size_t len = 0, n = 1;
     fm_status st = fm_database_fhir(dir, &o, sql, &f, &d);
@@ -214,7 +214,7 @@ static void a_file_of_another_kind_is_named(void)
 /* One of each of three files, and what follows from another is not told. */
 static void all_problems_are_listed(void)
 {
-    const fm_database_format f = { true, ',', "" };
+    const fm_database_format f = { true, ',', "", 0 };
     fm_buf all;
     fm_fhir_options o = { .files = &files, .problems = &all };
     fm_database *d = NULL;
@@ -249,7 +249,7 @@ static void all_problems_are_listed(void)
 /* Ten thousand wrong lines take as much room as a thousand. */
 static void problems_are_bounded(void)
 {
-    const fm_database_format f = { true, ',', "" };
+    const fm_database_format f = { true, ',', "", 0 };
     fm_buf all, text;
     const fm_fhir_options o = { .files = &files, .problems = &all };
     fm_database *d = NULL;
@@ -312,7 +312,7 @@ static int nameless_in(const char *folder)
 static void what_is_large_lies_in_the_nodes_own_folder_without_a_name(void)
 {
     static const fm_database_files quick = { open_plain, read_room, close_plain };
-    const fm_database_format f = { true, ',', "" };
+    const fm_database_format f = { true, ',', "", 0 };
     char path[500], scratch[200], text[1 << 16];
     fm_database *d = NULL;
     FILE *out;

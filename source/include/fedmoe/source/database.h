@@ -22,6 +22,8 @@ typedef struct {
     bool header; /* the first line names the columns */
     char delimiter;
     const char *missing; /* for NULL; borrowed for the call */
+    unsigned query_s; /* seconds that the next row is waited for; 0: without end. Of ODBC the driver
+                            keeps it, of the whole query, if it can */
 } fm_database_format;
 
 /**
