@@ -803,6 +803,121 @@ def notes():
     ]
 
 
+# One file of a FHIR export; lines 1 to 4 are Patients, then a Condition, an Encounter and an Observation of each.
+FHIR_QUERY = ("SELECT p.id AS patient, count(*) AS events, max(e.code = 'I10') AS outcome FROM patient p JOIN event e "
+              "ON e.patient = p.id GROUP BY p.id")
+FHIR_SCHEMA = """\
+name: export
+columns:
+  - {name: patient, kind: ignore}
+  - {name: events, kind: numeric, range: [0, 100]}
+  - {name: outcome, kind: label, negative: ["0"], positive: ["1"]}
+"""
+
+
+def good_fhir():
+    who = ["ada", "ben", "cid", "dot"]
+    lines = [{"resourceType": "Patient", "id": w, "gender": "female", "birthDate": "19%d0-02-28" % (3 + i)}
+             for i, w in enumerate(who)]
+    for i, w in enumerate(who):
+        of = {"subject": {"reference": "Patient/" + w}}
+        code = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10", "code": ["I10", "E11"][i % 2]}]}
+        lines += [
+            {"resourceType": "Condition", "id": "c" + w, **of, "code": code, "onsetDateTime": "2011-05-06"},
+            {"resourceType": "Encounter", "id": "e" + w, **of, "class": {"code": "AMB"}, "type": [code],
+             "period": {"start": "2011-05-06T10:00:00+01:00", "end": "2011-05-06T11:00:00+01:00"}},
+            {"resourceType": "Observation", "id": "o" + w, **of, "code": code, "effectiveDateTime": "2011-05-07",
+             "valueQuantity": {"value": 120.5, "unit": "mm[Hg]"}},
+        ]
+    return "".join(json.dumps(l) + "\n" for l in lines)
+
+
+def fhir_line(n, rest=""):
+    return r"export/all\.ndjson:%d[,:] ?.*%s" % (n, rest)
+
+
+@kind("fhir")
+def fhir():
+    m = Mistake
+
+    def res(n, f):
+        """Changes the resource of a line."""
+        def g(text):
+            o = json.loads(text)
+            f(o)
+            return json.dumps(o)
+        return line(n, g)
+
+    def put(n, **what):
+        return res(n, lambda o: o.update(what))
+
+    def pop(n, key):
+        return res(n, lambda o: o.pop(key))
+
+    def twin(name, text):
+        def change(path):
+            with open(os.path.join(os.path.dirname(path), name), "wb") as f:
+                f.write(text)
+        change.in_place = True
+        return change
+    here = r"export/all\.ndjson: this is no NDJSON but "
+    return [
+        m("a type mistyped", put(5, resourceType="Conditon"), fhir_line(5, "resourceType.*Condition")),
+        m("Patient mistyped", put(1, resourceType="Patiant"), fhir_line(1, "resourceType.*Patient")),
+        m("a type in small letters", put(1, resourceType="patient"), fhir_line(1, "resourceType.*Patient")),
+        m("a type that is a number", put(1, resourceType=7), fhir_line(1, "resourceType")),
+        m("no type", pop(5, "resourceType"), fhir_line(5, "resourceType")),
+        m("a key of a type mistyped", line(5, lambda l: l.replace("resourceType", "resourcetype")), fhir_line(5, "resourceType")),
+        m("a Bundle", lambda t: json.dumps({"resourceType": "Bundle", "entry": []}) + "\n" + t, fhir_line(1, "Bundle.*entry")),
+        m("an array of all", lambda t: "[" + t.strip().replace("\n", ",") + "]\n", fhir_line(1, "array.*jq")),
+        m("pretty-printed", lambda t: "".join(json.dumps(json.loads(l), indent=1) + "\n" for l in t.strip().split("\n")), fhir_line(1, "several lines.*jq")),
+        m("no id of a patient", pop(2, "id"), fhir_line(2, "no id")),
+        m("an empty id", put(2, id=""), fhir_line(2, "id: .*letters")),
+        m("an id that is a number", put(2, id=12), fhir_line(2, "id: 12 .*quotes")),
+        m("a patient twice", lambda t: t + t.split("\n")[1] + "\n", fhir_line(17, "Patient/ben: is there already")),
+        m("a condition twice", lambda t: t + t.split("\n")[4] + "\n", fhir_line(17, "Condition/cada: is there already")),
+        m("the file twice", lambda t: t + t, fhir_line(17, "two exports")),
+        m("the packed file, too", twin("all.ndjson.gz", gzip.compress(b"\n")), r"all\.ndjson\.gz: all\.ndjson is there, too"),
+        m("a gender of one letter", put(3, gender="F"), fhir_line(3, "gender: .*female")),
+        m("a gender in capitals", put(3, gender="Male"), fhir_line(3, "gender: .*male")),
+        m("a gender that is a list", put(3, gender=["male"]), fhir_line(3, "gender: is a list")),
+        m("a birth in 9999", put(3, birthDate="9999-12-31"), fhir_line(3, "birthDate: .*1850 to today")),
+        m("a birth in 1066", put(3, birthDate="1066-10-14"), fhir_line(3, "birthDate: .*1850")),
+        m("a birth the German way", put(3, birthDate="28.02.1950"), fhir_line(3, "birthDate: .*1950-02-28")),
+        m("a birth on no such day", put(3, birthDate="1951-02-29"), fhir_line(3, "birthDate: .*no such day")),
+        m("a birth that is a number", put(3, birthDate=19500228), fhir_line(3, "birthDate: .*text")),
+        m("birthdate in small letters", line(3, lambda l: l.replace("birthDate", "birthdate")), fhir_line(3, 'birthdate.*"birthDate"')),
+        m("dead before the birth", put(3, deceasedDateTime="1900-01-01"), fhir_line(3, "deceasedDateTime: .*before")),
+        m("an onset that is no date", put(5, onsetDateTime="in spring"), fhir_line(5, "onsetDateTime: ")),
+        m("an hour of 25", put(5, onsetDateTime="2011-05-06T25:00:00Z"), fhir_line(5, "onsetDateTime: ")),
+        m("no subject", pop(5, "subject"), fhir_line(5, "subject is not there|subject: is not there")),
+        m("a subject that is a text", put(5, subject="Patient/ada"), fhir_line(5, "subject: .*object")),
+        m("a subject that is a group", put(5, subject={"reference": "Group/ada"}), fhir_line(5, "subject.reference: .*Patient/ID")),
+        m("a patient who is not there", put(5, subject={"reference": "Patient/eve"}), fhir_line(5, "in none of the folder")),
+        m("no file of patients", lambda t: "\n".join(t.split("\n")[4:]), fhir_line(1, "file of Patient missing")),
+        m("a code that is a text", put(5, code="I10"), fhir_line(5, "code: .*codings")),
+        m("a coding that is no list", put(5, code={"coding": {"code": "I10"}}), fhir_line(5, "coding: .*list")),
+        m("a code that is a number", put(5, code={"coding": [{"code": 10}]}), fhir_line(5, "code: 10 .*quotes")),
+        m("a class that is a list", put(6, **{"class": [{"code": "AMB"}]}), fhir_line(6, "class: is a list")),
+        m("a period that is a text", put(6, period="2011-05-06"), fhir_line(6, "period: .*object")),
+        m("a value that is a text", put(7, valueQuantity={"value": "120"}), fhir_line(7, "valueQuantity.value: .*number without quotes")),
+        m("a quantity that is a number", put(7, valueQuantity=120), fhir_line(7, "valueQuantity: .*object")),
+        m("two mistakes in two lines", lambda t: put(3, gender="F")(put(7, valueQuantity=1)(t)), r"all\.ndjson:3, (?s:.*)all\.ndjson:7, "),
+        m("a cut line", line(7, lambda l: l[:-20]), fhir_line(7, "ends before the resource")),
+        m("a comma too many", line(7, lambda l: l[:-1] + ",}"), fhir_line(7, "JSON|quotes")),
+        m("single quotes", line(7, lambda l: l.replace('"', "'")), fhir_line(7, "double quotes")),
+        m("a key twice", line(7, lambda l: l.replace('"id"', '"id": "x", "id"', 1)), fhir_line(7, "twice")),
+        m("Latin-1", raw(lambda b: b.replace(b"mm[Hg]", b"m\xfcll", 1)), fhir_line(7, "UTF-8")),
+        m("UTF-16", raw(lambda b: b.decode().encode("utf-16")), here + "UTF-16"),
+        m("a web page", raw(lambda b: b"<html><body>login</body></html>"), here + "a web page.*login"),
+        m("a zip archive", raw(lambda b: b"PK\3\4" + b), here + "a zip archive; unpack"),
+        m("a damaged gzip", raw(lambda b: gzip.compress(b)[:-20]), r"all\.ndjson: .*(copied whole|damaged).*[Cc]opy"),
+        m("an empty file", raw(lambda b: b""), r"export.*no records"),
+        m("no file", delete("export/all.ndjson"), r"export: there are no files"),
+        m("a byte order mark and CR LF", raw(lambda b: b"\xef\xbb\xbf" + b.replace(b"\n", b"\r\n")), r"ok +records", True),
+    ]
+
+
 # ---- running ----
 
 class Bench:
@@ -832,6 +947,12 @@ class Bench:
         if kind_name in ("records", "schema", "node"):
             shutil.copytree(os.path.join(self.run, "northgate/identity"), os.path.join(folder, "identity"))
             name, command = {"records": "records.csv", "schema": "schema.yaml", "node": "node.yaml"}[kind_name], check
+        elif kind_name == "fhir":
+            shutil.copytree(os.path.join(self.run, "northgate/identity"), os.path.join(folder, "identity"))
+            os.mkdir(os.path.join(folder, "export"))
+            files = {"export/all.ndjson": good_fhir(), "schema.yaml": FHIR_SCHEMA, "query.sql": FHIR_QUERY,
+                     "node.yaml": self.node.replace("records: records.csv", "records: {fhir: export, query_file: query.sql}")}
+            name, command = "export/all.ndjson", check
         elif kind_name == "federation":
             files["federation.yaml"] = FEDERATION
             shutil.copy(os.path.join(self.run, "model.safetensors"), folder)
