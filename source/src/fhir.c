@@ -43,6 +43,7 @@ typedef struct {
     fm_buf problems; /* where the caller has no place for them */
     struct dirent **names;
     int count;
+    bool skip; /* the rest of the file at hand: every line would be one more problem */
 } reading;
 
 static fm_status fail(const reading *m, const char *what)
@@ -127,6 +128,8 @@ static fm_status take_line(reading *m, const char *text, size_t len)
     st = fm_json_parse(text, len, JSON_REJECT_DUPLICATES, &resource, &error);
     if (st == FM_EPARSE) {
         p->lost = true;
+        m->skip = p->line == 1 && text[blank(text)] &&
+                  !text[blank(text) + 1 + blank(text + blank(text) + 1)];
         (void)snprintf(what, sizeof what, "%s (byte %d)", reason(text, &error, p->line),
                        error.position);
         return fm_fhir_problem(p, NULL, NULL, what);
@@ -152,13 +155,13 @@ static fm_status take_lines(reading *m, fm_buf *held, size_t from, bool end)
     char *search = at + from, *lf;
     fm_status st = FM_OK;
 
-    while (!st && (lf = memchr(search, '\n', (size_t)(stop - search)))) {
+    while (!st && !m->skip && (lf = memchr(search, '\n', (size_t)(stop - search)))) {
         *lf = '\0';
         m->place.line++;
         st = take_line(m, at, (size_t)(lf - at));
         at = search = lf + 1;
     }
-    if (!st && end && at < stop) {
+    if (!st && !m->skip && end && at < stop) {
         m->place.line++;
         st = take_line(m, at, (size_t)(stop - at)); /* fm_buf ends with a NUL */
         at = stop;
@@ -212,6 +215,8 @@ static fm_status read_lines(reading *m, void *file, char *piece)
             break;
         if (!st)
             st = take_lines(m, &held, from, n == 0);
+        if (m->skip)
+            break;
     }
     fm_buf_fini(&held);
     return st;
@@ -240,6 +245,7 @@ static fm_status take_file(reading *m, int number)
     m->place.name = path;
     m->place.file = number;
     m->place.line = 0;
+    m->skip = false;
     if (!st && !(st = m->options->files->open(path, &file))) {
         st = read_file(m, file);
         m->options->files->close(file);
@@ -331,6 +337,18 @@ static fm_status tell_twice(reading *m, sqlite3_stmt *row)
     return fm_fhir_note(&m->place, text);
 }
 
+static fm_status tell_patients(reading *m, sqlite3_stmt *row)
+{
+    char text[700];
+
+    if (sqlite3_column_int(row, 0) > 0)
+        return FM_OK;
+    m->place.lost = true; /* every line would be of a stranger */
+    (void)snprintf(text, sizeof text,
+                   "%.500s: there is no Patient in its files; export that type, too", m->folder);
+    return fm_fhir_note(&m->place, text);
+}
+
 static fm_status check_between(reading *m)
 {
     /* Places as one number each: 2^40 lines of a file are more than there can be. */
@@ -345,6 +363,10 @@ static fm_status check_between(reading *m)
     fm_status st = each_row(m, twice, tell_twice);
 
     /* Who refers to what could not be read is not to blame. */
+    if (!st && !m->place.lost)
+        st =
+            each_row(m, "SELECT EXISTS (SELECT * FROM patient) OR NOT EXISTS (SELECT * FROM event)",
+                     tell_patients);
     return st || m->place.lost ? st : each_row(m, strangers, tell_stranger);
 }
 
