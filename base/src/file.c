@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fedmoe/base/input.h"
+
 #define READ_CHUNK ((size_t)64 * 1024)
 
 static fm_status fail_errno(const char *path, const char *what)
@@ -277,7 +279,8 @@ fm_status fm_file_create(const char *path, const void *data, size_t len, mode_t 
 
 static fm_status fail_long(const char *path, size_t limit)
 {
-    return fm_fail(FM_EPROTO, "%s: longer than the limit of %zu bytes", path, limit);
+    return fm_fail(FM_EPROTO, "%s: longer than the limit of %zu bytes; is it the right file?", path,
+                   limit);
 }
 
 /* `expect` is the size that fstat saw; pipes and /proc say 0, and files may grow meanwhile. */
@@ -331,13 +334,13 @@ static fm_status read_file(const char *path, size_t limit, bool private, fm_buf 
         return fm_fail(FM_EINVAL, "no path or no buffer to read into");
     fm_buf_init(out, limit ? limit : 1);
     fm_buf_init(&got, limit ? limit : 1);
-    /* Private files are regular ones: a FIFO in their place must not hang the program. */
-    if ((fd = open(path, O_RDONLY | O_CLOEXEC | (private ? O_NONBLOCK : 0))) < 0)
-        return fail_errno(path, "open");
+    /* Private files are regular ones: a pipe in their place is not waited for. */
+    if (private && stat(path, &info) == 0 && (st = check_private(path, &info)) != FM_OK)
+        return st;
+    if ((st = fm_input_open(path, &fd)) != FM_OK)
+        return st;
     if (fstat(fd, &info) != 0)
         st = fail_errno(path, "stat");
-    else if (S_ISDIR(info.st_mode))
-        st = fm_fail(FM_EIO, "%s: is a folder, not a file", path);
     else if (private && (st = check_private(path, &info)) != FM_OK)
         ;
     else if (S_ISREG(info.st_mode) && (uint64_t)info.st_size > limit)

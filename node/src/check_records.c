@@ -12,6 +12,7 @@
 #include "records.h"
 
 #define KEPT "check.json" /* beside node.yaml */
+#define PROBLEMS_MOST ((size_t)1 << 20)
 
 /** The plan's bound on the rows of one unit, unless one was given or none was offered. */
 static fm_status find_bound(const fm_check_records *o, const fm_node_config *c, uint64_t *bound)
@@ -151,18 +152,36 @@ static fm_status drift(fm_say *say, const fm_check_records *o, const fm_node_con
 
 /* ---- all of it ---- */
 
+/* What is wrong in a FHIR folder is listed here, and FM_OK then; of other records the survey has it. */
+static fm_status load(fm_say *say, const fm_node_config *c, const fm_schema *s, fm_survey *survey)
+{
+    fm_buf problems;
+    const fm_table_options t = { .labels = fm_schema_has_label(s),
+                                 .unit = fm_node_policy_unit_column(&c->policy),
+                                 .survey = survey,
+                                 .problems = c->database.fhir ? &problems : NULL };
+    fm_table none = { 0 };
+    fm_status st;
+
+    fm_buf_init(&problems, PROBLEMS_MOST);
+    st = fm_node_records_load(c, s, &t, &none);
+    if (st == FM_EPARSE && problems.len > 0) {
+        fm_say_lines(say, "records", (const char *)problems.data);
+        st = FM_OK;
+    }
+    fm_buf_fini(&problems);
+    return st;
+}
+
 static fm_status read_all(fm_say *say, const fm_check_records *o, const fm_node_config *c,
                           const fm_schema *s, fm_survey *survey)
 {
-    const fm_table_options t = { .labels = fm_schema_has_label(s),
-                                 .unit = fm_node_policy_unit_column(&c->policy),
-                                 .survey = survey };
-    fm_table none = { 0 };
+    const uint64_t before = say->problems;
     char detail[512];
     fm_status st;
 
-    if ((st = fm_node_records_load(c, s, &t, &none)) || (st = drift(say, o, c, survey)) ||
-        (st = fm_say_survey(say, s, survey)))
+    if ((st = load(say, c, s, survey)) || say->problems > before ||
+        (st = drift(say, o, c, survey)) || (st = fm_say_survey(say, s, survey)))
         return st;
     tell_counts(c, s, survey, detail, sizeof detail);
     fm_check_readers(c, detail, sizeof detail);

@@ -31,5 +31,8 @@ void fm_json_guard(void);
  */
 FM_NODISCARD fm_status fm_json_parse(const void *text, size_t len, size_t flags, json_t **out,
                                      json_error_t *error);
+/** What is wrong with one line that must be an object, in words of this project, which never repeat what
+ *  stands there. Static. */
+const char *fm_json_reason(const json_error_t *error);
 
 #endif
