@@ -82,17 +82,10 @@ static void print_status(const json_t *j, bool running)
 /* start holds the directory as long as it runs; after a kill status.json alone would not say. */
 static fm_status probe(const char *dir, bool *running)
 {
-    int lock = -1;
-    fm_status st = fm_dir_lock(dir, &lock);
+    const fm_status st = fm_dir_is_held(dir, running);
 
-    fm_dir_unlock(&lock);
-    if (st == FM_ENOTFOUND)
-        return fm_fail(st, "%s is not there: fedmoe-aggregator init makes it", dir);
-    if (st != FM_OK && st != FM_EEXIST)
-        return st;
-    fm_error_clear();
-    *running = st == FM_EEXIST;
-    return FM_OK;
+    return st == FM_ENOTFOUND ? fm_fail(st, "%s is not there: fedmoe-aggregator init makes it", dir)
+                              : st;
 }
 
 static fm_status show(const char *dir, bool json)

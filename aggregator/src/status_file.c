@@ -112,7 +112,7 @@ static void write_file(fm_run *r, json_t *j)
     if (!j || json_object_set_new(j, "updated", json_string(when)) != 0)
         fm_log(FM_LOG_WARN, "status.json could not be written: no memory");
     else if (fm_path_join(r->options->dir, "status.json", &path) != FM_OK ||
-             fm_json_write(path, j) != FM_OK)
+             fm_json_write(path, j, 0644) != FM_OK)
         fm_log(FM_LOG_WARN, "status.json could not be written: %s", fm_error_text());
     json_decref(j);
     free(path);

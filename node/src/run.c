@@ -14,6 +14,7 @@
 #include "fedmoe/base/log.h"
 #include "fedmoe/base/random.h"
 #include "fedmoe/model/compute.h"
+#include "house.h"
 #include "policy_internal.h"
 #include "run_internal.h"
 #include "words.h"
@@ -333,20 +334,19 @@ static fm_status run_sessions(fm_node_driver *d)
     }
 }
 
-/** Own name, role and dates, before the aggregator finds fault with them. */
-static fm_status check_self(const fm_node_driver *d)
+static fm_status first_problem(void *ctx, const char *what, fm_status st)
 {
-    const fm_cert_info *info = fm_identity_info(d->identity);
-    fm_peer *self = NULL;
-    fm_status st;
+    (void)ctx;
+    (void)what;
+    return st;
+}
 
-    if (info->role != FM_ROLE_NODE || strcmp(info->name, d->config.name) != 0)
-        return fm_fail(FM_EPERM, "%s: name is '%s', but the certificate in %s is that of %s '%s'",
-                       d->o->config, d->config.name, d->config.identity_dir,
-                       fm_role_name(info->role), info->name);
-    st = fm_peer_verify_self(d->trust, d->identity, FM_ROLE_NODE, fm_clock_wall_s(), &self);
-    fm_peer_free(&self);
-    return st == FM_OK ? FM_OK : fm_fail_context(st, "%s/identity.crt: ", d->config.identity_dir);
+static void say_whose(const fm_node_driver *d)
+{
+    char text[512];
+
+    if (fm_house_is_foreign(&d->config, d->o->config, text, sizeof text))
+        fm_log(FM_LOG_WARN, "%s", text);
 }
 
 /** A damaged journal is found before anyone is called. */
@@ -369,11 +369,14 @@ static fm_status open_house(fm_node_driver *d)
     fm_status st;
 
     if ((st = fm_node_config_load(d->o->config, &d->config)) != FM_OK ||
-        (st = fm_identity_load(d->config.identity_dir, &d->identity)) != FM_OK ||
-        (st = load_trust(d)) != FM_OK || (st = check_self(d)) != FM_OK)
+        (st = fm_house_look(&d->config, d->o->config, first_problem, NULL)) != FM_OK ||
+        (st = fm_house_identity(&d->config, d->o->config, &d->identity)) != FM_OK ||
+        (st = load_trust(d)) != FM_OK ||
+        (st = fm_house_self(&d->config, d->identity, d->trust)) != FM_OK)
         return st;
     (void)snprintf(label, sizeof label, "node %s", d->config.name);
     fm_log_set_name(label);
+    say_whose(d);
     if ((st = fm_dir_lock(d->config.dir, &d->lock)) != FM_OK ||
         (st = fm_ledger_open(d->config.ledger, &d->ledger)) != FM_OK ||
         (st = fm_ledger_verify(d->ledger, &entries)) != FM_OK ||
