@@ -121,19 +121,20 @@ static void check_ledger(checkup *c)
     report(c, "ledger", st, detail);
 }
 
+/** Of a damaged one fm_house_look has told. */
 static void check_journal(checkup *c)
 {
     uint64_t released = 0;
     char *path = NULL;
     char detail[96] = "not there yet; the first start makes it";
-    fm_status st = fm_path_join(c->config.dir, "state.db", &path);
 
-    if (st == FM_OK && fm_file_exists(path)) {
-        if ((st = fm_journal_read_released(path, &released)) == FM_OK)
-            (void)snprintf(detail, sizeof detail, "mode is 0600; %llu rounds released",
-                           (unsigned long long)released);
-    }
-    report(c, "journal", st, detail);
+    if (fm_house_journal(&c->config, &released) != FM_OK ||
+        fm_path_join(c->config.dir, "state.db", &path) != FM_OK)
+        return;
+    if (fm_file_exists(path))
+        (void)snprintf(detail, sizeof detail, "mode is 0600; %llu rounds released",
+                       (unsigned long long)released);
+    report(c, "journal", FM_OK, detail);
     free(path);
 }
 

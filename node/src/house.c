@@ -8,6 +8,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/model/decoder_folder.h"
 #include "fedmoe/node/decision.h"
+#include "fedmoe/node/journal.h"
 
 /* ---- who this node is ---- */
 
@@ -144,11 +145,28 @@ static fm_status look_at_approvers(const fm_node_config *c, fm_house_say say, vo
     return st;
 }
 
+fm_status fm_house_journal(const fm_node_config *c, uint64_t *released)
+{
+    char *path = NULL;
+    fm_status st = fm_path_join(c->dir, "state.db", &path);
+
+    *released = 0;
+    if (st == FM_OK && fm_file_exists(path))
+        st = fm_journal_read_released(path, released);
+    free(path);
+    return st;
+}
+
+/** As the journal knows them. */
 static fm_status look_at_decisions(const fm_node_config *c, fm_house_say say, void *ctx)
 {
     fm_decisions all = { 0 };
-    const fm_status st = fm_decisions_of_node(c, &all);
+    uint64_t released = 0;
+    fm_status st = fm_house_journal(c, &released);
 
+    if (st != FM_OK)
+        return say(ctx, "journal", st);
+    st = fm_decisions_of_node(c, &all);
     fm_decisions_fini(&all);
     return st == FM_OK ? FM_OK : say(ctx, "decisions", st);
 }

@@ -15,6 +15,10 @@ FM_NODISCARD fm_status fm_house_identity(const fm_node_config *c, const char *pa
 FM_NODISCARD fm_status fm_house_self(const fm_node_config *c, const fm_identity *id,
                                      const fm_trust *trust);
 
+/** A damaged journal (state.db in the node's folder) is found before anyone is called.
+ *  @param released  out, rounds; 0 where there is none yet. */
+FM_NODISCARD fm_status fm_house_journal(const fm_node_config *c, uint64_t *released);
+
 /** One thing that was looked at. @param st  with its text when not FM_OK. @return what ends the
  *  walk; FM_OK: go on. */
 typedef fm_status (*fm_house_say)(void *ctx, const char *what, fm_status st);

@@ -349,19 +349,6 @@ static void say_whose(const fm_node_driver *d)
         fm_log(FM_LOG_WARN, "%s", text);
 }
 
-/** A damaged journal is found before anyone is called. */
-static fm_status look_at_journal(const fm_node_driver *d)
-{
-    uint64_t released = 0;
-    char *path = NULL;
-    fm_status st = fm_path_join(d->config.dir, "state.db", &path);
-
-    if (st == FM_OK && fm_file_exists(path))
-        st = fm_journal_read_released(path, &released);
-    free(path);
-    return st;
-}
-
 static fm_status open_house(fm_node_driver *d)
 {
     char label[FM_NAME_MAX + 8];
@@ -380,7 +367,7 @@ static fm_status open_house(fm_node_driver *d)
     if ((st = fm_dir_lock(d->config.dir, &d->lock)) != FM_OK ||
         (st = fm_ledger_open(d->config.ledger, &d->ledger)) != FM_OK ||
         (st = fm_ledger_verify(d->ledger, &entries)) != FM_OK ||
-        (st = look_at_journal(d)) != FM_OK || (st = fm_node_driver_open_decisions(d)) != FM_OK ||
+        (st = fm_node_driver_open_decisions(d)) != FM_OK ||
         (st = fm_node_driver_pin_schema(d)) != FM_OK)
         return st;
     if ((st = fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
@@ -416,6 +403,23 @@ static void say_compute(void)
         fm_log(FM_LOG_INFO, "compute: %s kernels", fm_compute_level());
 }
 
+/** Of a run that has finished: what was not as the plan has it. "": nothing. */
+static void tell_end(const fm_node_driver *d, char *out, size_t cap)
+{
+    size_t used = 0;
+
+    if (*d->left)
+        (void)snprintf(
+            out, cap,
+            "this node did %llu round%s of the plan and then took part in no further one "
+            "(%s); the result is what came of it",
+            (unsigned long long)d->plan.charged, d->plan.charged == 1 ? "" : "s", d->left);
+    used = strlen(out);
+    if (d->concluded < d->plan.rounds && used < cap)
+        (void)snprintf(out + used, cap - used, "%sthe aggregator concluded after %llu of %u rounds",
+                       used ? "; " : "", (unsigned long long)d->concluded, d->plan.rounds);
+}
+
 static const char *last_state(fm_status st)
 {
     if (st == FM_OK)
@@ -447,6 +451,10 @@ fm_status fm_node_run(const fm_node_run_options *o)
                    fm_words_up(d.status.epsilon_spent), d.config.policy.epsilon);
         if (st != FM_OK)
             (void)snprintf(why, sizeof why, "%s", fm_error_text());
+        else if (!g_stop)
+            tell_end(&d, why, sizeof why);
+        if (st == FM_OK && *why)
+            fm_log(FM_LOG_INFO, "%s", why);
         d.status.state = last_state(st);
         (void)snprintf(d.status.reason, sizeof d.status.reason, "%s", why);
         fm_node_driver_status(&d, true);

@@ -212,6 +212,8 @@ fm_status fm_node_driver_allow(void *ctx, uint64_t round, const char *const *nam
     if (st == FM_OK)
         st = allow(d, &all, names, count);
     fm_decisions_fini(&all);
+    if (st == FM_OK || st == FM_ESTATE)
+        return st;
     /* A file that cannot be read ends this node's part, not the process. */
-    return st == FM_OK || st == FM_ESTATE ? st : FM_EPERM;
+    return fm_node_driver_left(d, FM_EPERM);
 }

@@ -72,6 +72,12 @@ for name in $HOSPITALS; do check "$name ends well" wait_end "$name" 90; done
 check "of 6 rounds this node did the 4 that were approved" [ "$(entries)" = 4 ]
 check "and said so politely" says "$RUN/aggregator/log" \
     "northgate takes part in no further round: those who decide for this node allow no further round"
+"$BIN/fedmoe-node" status --config "$config" >"$WORK/out"
+check "its status says why, too" says "$WORK/out" \
+    "last said +this node did 4 rounds of the plan and then took part in no further one \(decision 1 approved 4 rounds"
+"$BIN/fedmoe-aggregator" status --directory "$RUN/aggregator" >"$WORK/out"
+check "the aggregator's says as much as it may know" says "$WORK/out" \
+    "northgate .*those who decide for it allow no further round; has the result"
 check "its own log says which condition" says "$NODE/log" "decision 1 approved 4 rounds of the plan, and they are done"
 check "the others went on to the end" [ "$(number "$RUN/aggregator/status.json" round)" = 6 ]
 check "and no harm is counted" [ "$(member harm)" = 0 ]
@@ -142,4 +148,27 @@ for name in $HOSPITALS; do check "$name ends well" wait_end "$name" 90; done
 check "riverside was there: this node took part in nothing" [ "$(entries)" = 4 ]
 check "the others did" [ "$(number "$RUN/aggregator/status.json" round)" = 5 ]
 check "its log says who" says "$NODE/log" "'riverside' is not of them"
+stop_all
+
+# ---- too few are left: concluded for all, and everybody says why ----
+sed -i '/^  approv/d' "$config"
+sed -i 's/^  rounds:.*/  rounds: 7/' "$RUN/federation.yaml"
+replan
+for name in lakeside hillcrest; do
+    rm -f "$RUN/$name/status.json"
+    sed -i 's/^  approval: .*/  approval: asked/' "$RUN/$name/node.yaml"
+done
+start_all
+for name in lakeside hillcrest; do
+    NODE=$RUN/$name config=$RUN/$name/node.yaml
+    check "$name waits" wait_for 20 node_state deciding
+    plan approve --by "Anna Muster" --role dpo --rounds 2 >"$WORK/out"
+done
+for name in $HOSPITALS; do check "$name ends well" wait_end "$name" 90; done
+"$BIN/fedmoe-aggregator" status --directory "$RUN/aggregator" >"$WORK/out"
+check "the aggregator concludes and says why: no budget is used up" says "$WORK/out" \
+    "those who decide for 2 of 4 nodes allow no further round: concluded after 2 of 7 rounds"
+"$BIN/fedmoe-node" status --config "$RUN/northgate/node.yaml" >"$WORK/out"
+check "a node that would have gone on is told that it is over" says "$WORK/out" \
+    "last said +the aggregator concluded after 2 of 7 rounds"
 finish
