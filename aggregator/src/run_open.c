@@ -110,7 +110,7 @@ void fm_run_close(fm_run *r)
         (void)fclose(r->trace);
     free(r->crl);
     free(r->ca);
-    free(r->members);
+    fm_run_members_fini(r);
     fm_dir_unlock(&r->lock);
 }
 
@@ -183,5 +183,7 @@ fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms)
     fm_page_set_trust(r->page, fresh);
     fm_trust_free(&r->trust);
     r->trust = fresh;
+    fm_run_judge_members(r);
+    fm_page_members(r);
     return st;
 }

@@ -351,7 +351,7 @@ static void a_used_up_node_waits_for_the_result(void)
     fed_pump(&f);
     finish_one(&f);
     give_up(&f, 4);
-    CU_ASSERT(fed_noted(&f, "node-e takes part in no further round: the budget"));
+    CU_ASSERT(fed_noted(&f, "node-e takes part in no further round: the privacy budget"));
     CU_ASSERT_EQUAL(f.drop_count, 0);
     fed_clear_inbox(&f, 4); /* its RoundStart is answered (with the give-up) */
     fed_stop_all_at(&f, 0);

@@ -81,6 +81,16 @@ again
 printf 'fedmoe decision v1\nnumber 7\n' >"$node/decisions"; chmod 600 "$node/decisions"
 both "decisions that were altered" "decision 1 was altered or is damaged"
 
+# ---- as join leaves it: the purpose is to come, and the rest is looked at all the same ----
+sed -i '/^  purposes:/c\  purposes: ["put the purpose that was agreed here"]' "$config"
+check "a purpose that is to come" exits 1 "$WORK/out" "^PROBLEM +purpose .*still reads" looks
+check "does not keep the records from being read" says "$WORK/out" "^ok +records +[0-9]+ records fit"
+mv "$node/records.csv" "$node/else.csv"
+check "or missed" exits 1 "$WORK/out" "^PROBLEM +records .*records.csv is not there; see data.records" looks
+rm -rf "$node"; cp -pr "$WORK/good" "$node"
+sed -i '/^  schema:/d' "$config"
+check "without a schema, that they are there" exits 0 "$WORK/out" "^ok +records +there; give --schema" looks
+
 # ---- all at once ----
 approvers 'a.pub, b.pub'
 sed -i 's,^ledger: .*,ledger: books/ledger.db,' "$config"
