@@ -131,6 +131,33 @@ check "by the node, too" ends northgate 1
 check "which says so" says "$NODE/log" "holds 1 decision, but this node has seen 2"
 cp "$WORK/two" "$NODE/decisions"
 
+# ---- lost, and begun anew: on record, and everybody is asked again ----
+check "what is in order is not begun anew" refused "$WORK/out" "is in order .2 decisions" \
+    "$BIN/fedmoe-node" plan reset --config "$config" --by Anna --reason lost --yes
+mv "$NODE/decisions" "$WORK/mine"
+"$BIN/fedmoe-node" plan approve --config "$RUN/hillcrest/node.yaml" --by Else >/dev/null
+cp "$RUN/hillcrest/decisions" "$NODE/decisions"
+check "a stranger's file is no one's here" refused "$WORK/out" "has seen 2, and not these.*plan reset" \
+    "$BIN/fedmoe-node" plan decisions --config "$config"
+check "it says what it would do" refused "$WORK/out" "has seen 2, and not these.*first look for a backup.*give --yes" \
+    "$BIN/fedmoe-node" plan reset --config "$config" --by Anna --reason lost
+check "and does nothing" cmp -s "$RUN/hillcrest/decisions" "$NODE/decisions"
+plan reset --by "Anna Muster" --reason "the disk failed" --yes >"$WORK/out" || finish
+check "begun anew" says "$WORK/out" "All decisions that were made before are void; the journal says so"
+check "the stranger's is kept aside" cmp -s "$RUN/hillcrest/decisions" "$(ls "$NODE"/decisions.void-*)"
+plan decisions >"$WORK/out"
+check "listed with who and why" says "$WORK/out" "^2 decisions of before 20.* are void, as Anna Muster said: 'the disk failed'"
+"$BIN/fedmoe-node" report --config "$config" --output "$WORK/report.html" >/dev/null
+check "and in the report" says "$WORK/report.html" "Anna Muster declared the decisions lost"
+cp "$WORK/mine" "$NODE/decisions"
+check "the old ones count no more, put back" refused "$WORK/out" "when all that there were were declared void" \
+    "$BIN/fedmoe-node" plan decisions --config "$config"
+rm "$NODE/decisions"
+start_node northgate
+check "asked again: no first plan is approved by itself any more" wait_for 20 node_state deciding
+check "and why" says "$NODE/status.json" "the decisions that there were are void"
+kill_party northgate
+
 # ---- approvers of their own ----
 openssl genpkey -algorithm ed25519 -out "$WORK/dpo.key" 2>/dev/null
 openssl pkey -in "$WORK/dpo.key" -pubout -out "$NODE/dpo.pub"

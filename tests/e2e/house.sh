@@ -82,7 +82,7 @@ printf 'fedmoe decision v1\nnumber 7\n' >"$node/decisions"; chmod 600 "$node/dec
 both "decisions that were altered" "decision 1 was altered or is damaged"
 
 # ---- as join leaves it: the purpose is to come, and the rest is looked at all the same ----
-sed -i '/^  purposes:/c\  purposes: ["put the purpose that was agreed here"]' "$config"
+sed -i "s/^    - .*/    - \"put the purpose that was agreed here\"/" "$config"
 check "a purpose that is to come" exits 1 "$WORK/out" "^PROBLEM +purpose .*still reads" looks
 check "does not keep the records from being read" says "$WORK/out" "^ok +records +[0-9]+ records fit"
 mv "$node/records.csv" "$node/else.csv"
