@@ -96,17 +96,10 @@ static void print_status(const json_t *j, bool running)
 /* start holds the directory as long as it runs; after a kill status.json alone would not say. */
 static fm_status probe(const char *dir, bool *running)
 {
-    int lock = -1;
-    fm_status st = fm_dir_lock(dir, &lock);
+    const fm_status st = fm_dir_is_held(dir, running);
 
-    fm_dir_unlock(&lock);
-    if (st == FM_ENOTFOUND)
-        return fm_fail(st, "%s is not there: fedmoe-aggregator init makes it", dir);
-    if (st != FM_OK && st != FM_EEXIST)
-        return st;
-    fm_error_clear();
-    *running = st == FM_EEXIST;
-    return FM_OK;
+    return st == FM_ENOTFOUND ? fm_fail(st, "%s is not there: fedmoe-aggregator init makes it", dir)
+                              : st;
 }
 
 static fm_status show(const char *dir, bool json)
@@ -195,7 +188,8 @@ static fm_status make_link(const status_options *o)
         return fm_fail(FM_ESTATE, "%s is not running, and so its page is not there: start it first",
                        o->dir);
     if (o->member && !is_known(o->dir, o->member))
-        fprintf(stderr, "nobody of the name '%s' has joined yet; is it written so?\n", o->member);
+        fprintf(stderr, "nobody of the name '%s' has joined yet; is it written so? It shows nothing before "
+                "that\n", o->member);
     if ((st = fm_page_link(o->dir, o->member, seconds, &url, fingerprint)) == FM_OK) {
         printf("%s\n", url);
         if (*fingerprint)

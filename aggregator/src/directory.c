@@ -220,7 +220,7 @@ fm_status fm_directory_write_result(const fm_aggregator_config *c, const fm_opti
     if (!c->query)
         return fm_directory_write_model(c, o, rounds, NULL, path);
     if ((st = fm_directory_answer(c, o, rounds, plan, &answer)) == FM_OK)
-        st = fm_json_write(path, answer);
+        st = fm_json_write(path, answer, 0644);
     json_decref(answer);
     return st;
 }

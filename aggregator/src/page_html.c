@@ -235,7 +235,7 @@ static const char *const part_words[] = {
     [FM_PART_IN] = "in",
     [FM_PART_AWAITED] = "slow: half of the others have answered",
     [FM_PART_BARRED] = "barred",
-    [FM_PART_EXHAUSTED] = "budget spent; waits for the result",
+    [FM_PART_EXHAUSTED] = "waits for the result",
 };
 static const char *const part_classes[] = {
     [FM_PART_AWAY] = "bad",       [FM_PART_JOINING] = "soft", [FM_PART_READY] = "soft",
@@ -251,12 +251,15 @@ static fm_status write_part(const fm_run *r, const run_member *m, fm_buf *out)
         fm_coordinator_harm(r->coordinator, m->name, fm_clock_now_ms(), &barred_ms);
     fm_coordinator_part part = fm_coordinator_part_of(r->coordinator, m->name);
     const bool done = m->peer == 0 && m->has_result;
+    const char *left = fm_coordinator_left_for(r->coordinator, m->name);
     fm_status st;
 
     if (barred_ms > 0 && part == FM_PART_AWAY)
         part = FM_PART_BARRED;
     st = fm_buf_printf(out, "<b class=%s>%s</b>", done ? "good" : part_classes[part],
                        done ? "done" : part_words[part]);
+    if (st == FM_OK && left)
+        st = fm_buf_printf(out, "<br><small>%s</small>", left);
     if (st == FM_OK && m->peer == 0 && (st = fm_buf_printf(out, "<br><small>")) == FM_OK &&
         (st = fm_web_escape(out, m->state)) == FM_OK)
         st = fm_buf_printf(out, "</small>");
@@ -331,9 +334,10 @@ static fm_status write_counts(const fm_run *r, fm_buf *out)
 
     return fm_buf_printf(
         out,
-        FM_WEB_OWN_PART "<p>Of all nodes seen since its start, %u %s connected: %u in, %u slow, "
-                        "%u joining or waiting, %u barred, %u with their budget spent; %u %s away. "
-                        "Other nodes are counted here, and not named.",
+        FM_WEB_OWN_PART
+        "<p>Of all nodes seen since its start, %u %s connected: %u in, %u slow, "
+        "%u joining or waiting, %u barred, %u that take part in no further round; %u %s away. "
+        "Other nodes are counted here, and not named.",
         n.connected, n.connected == 1 ? "is" : "are", n.in, n.awaited, n.joining, n.barred,
         n.exhausted, n.away, n.away == 1 ? "is" : "are");
 }

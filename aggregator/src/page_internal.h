@@ -37,6 +37,11 @@ struct fm_page {
     char *url; /* "https://agg.example:7390/" */
     pthread_mutex_t trust_lock;
     const fm_trust *trust; /* borrowed; under the lock, as the server's thread asks it */
+    struct {
+        char name[FM_NAME_MAX + 1];
+        uint64_t admission;
+    } *admitted;           /* [admitted_count], owned; likewise under the lock */
+    size_t admitted_count;
     int64_t started_s;
     page_round rounds[PAGE_ROUNDS]; /* the oldest first */
     size_t round_count;

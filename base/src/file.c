@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fedmoe/base/input.h"
@@ -430,23 +431,52 @@ fm_status fm_dir_make(const char *path, mode_t mode)
     return st;
 }
 
+#define LOCK_TRIES 5
+#define LOCK_PAUSE_NS 20000000L
+
+/** @param how  LOCK_EX or LOCK_SH. @param fd  out. FM_EEXIST: somebody has it. */
+static fm_status try_lock(const char *path, int how, int tries, int *fd)
+{
+    const struct timespec pause = { 0, LOCK_PAUSE_NS };
+    fm_status st = FM_OK;
+    int f = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (f < 0)
+        return fail_errno(path, "open");
+    while (flock(f, how | LOCK_NB) != 0 && st == FM_OK) {
+        if (errno == EWOULDBLOCK && --tries > 0)
+            (void)nanosleep(&pause, NULL);
+        else if (errno == EWOULDBLOCK)
+            st = fm_fail(FM_EEXIST, "%s: in use by another process; stop that first", path);
+        else
+            st = fail_errno(path, "lock");
+    }
+    if (st == FM_OK)
+        *fd = f;
+    else
+        close(f);
+    return st;
+}
+
 fm_status fm_dir_lock(const char *path, int *lock)
 {
-    int fd;
+    return path && lock ? try_lock(path, LOCK_EX, LOCK_TRIES, lock)
+                        : fm_fail(FM_EINVAL, "no folder to lock");
+}
 
-    if (!path || !lock)
-        return fm_fail(FM_EINVAL, "no folder to lock");
-    if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-        return fail_errno(path, "open");
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        fm_status st =
-            errno == EWOULDBLOCK
-                ? fm_fail(FM_EEXIST, "%s: in use by another process; stop that first", path)
-                : fail_errno(path, "lock");
-        close(fd);
+fm_status fm_dir_is_held(const char *path, bool *held)
+{
+    int fd = -1;
+    fm_status st;
+
+    if (!path || !held)
+        return fm_fail(FM_EINVAL, "no folder to look at");
+    st = try_lock(path, LOCK_SH, 1, &fd);
+    fm_dir_unlock(&fd);
+    if (st != FM_OK && st != FM_EEXIST)
         return st;
-    }
-    *lock = fd;
+    *held = st == FM_EEXIST;
+    fm_error_clear();
     return FM_OK;
 }
 

@@ -83,7 +83,7 @@ static fm_status dump(const json_t *value, char **out)
     return FM_OK;
 }
 
-fm_status fm_json_write(const char *path, const json_t *value)
+fm_status fm_json_write(const char *path, const json_t *value, mode_t mode)
 {
     char *text = NULL;
     size_t len;
@@ -93,7 +93,7 @@ fm_status fm_json_write(const char *path, const json_t *value)
         return st;
     len = strlen(text);
     text[len] = '\n'; /* in place of the NUL: the length is passed on */
-    st = fm_file_replace(path, text, len + 1, 0644);
+    st = fm_file_replace(path, text, len + 1, mode);
     free(text);
     return st;
 }

@@ -214,22 +214,47 @@ static fm_status survey_records(fm_say *say, const fm_check_records *o, const fm
     return st;
 }
 
-void fm_check_records_run(fm_say *say, const fm_check_records *o, const fm_node_config *c)
+/** @return whether they are there; that they are not is said. */
+static bool find_records(fm_say *say, const fm_check_records *o, const fm_node_config *c)
 {
-    char detail[512] = "there; give --schema to check every cell";
-    fm_schema *s = NULL;
     fm_status st = fm_node_records_find(c);
 
     if (st == FM_ENOTFOUND)
         st = fm_fail(st, "%s is not there; see data.records in %s", fm_node_config_records_name(c),
                      o->config_path);
-    else if (st == FM_OK && (st = find_schema(o, c, &s)) != FM_OK)
+    if (st != FM_OK)
+        fm_say_status(say, "records", st, "");
+    return st == FM_OK;
+}
+
+static void say_there(fm_say *say, const fm_node_config *c, const char *then)
+{
+    char detail[512];
+
+    (void)snprintf(detail, sizeof detail, "there; %s", then);
+    fm_check_readers(c, detail, sizeof detail);
+    fm_say_status(say, "records", FM_OK, detail);
+}
+
+void fm_check_records_without(fm_say *say, const fm_check_records *o, const fm_node_config *c)
+{
+    if (find_records(say, o, c))
+        say_there(say, c, "every cell is checked when the schema is in order");
+}
+
+void fm_check_records_run(fm_say *say, const fm_check_records *o, const fm_node_config *c)
+{
+    fm_schema *s = NULL;
+    fm_status st = find_schema(o, c, &s);
+
+    if (st != FM_OK) {
         fm_say_status(say, "schema", st, "");
-    if (st == FM_OK && s)
-        st = survey_records(say, o, c, s);
-    else if (st == FM_OK)
-        fm_check_readers(c, detail, sizeof detail);
-    if (st != FM_OK ? !say->problems || s : !s)
-        fm_say_status(say, "records", st, detail);
+        fm_check_records_without(say, o, c);
+    } else if (find_records(say, o, c)) {
+        if (!s)
+            say_there(say, c, "give --schema to check every cell");
+        else if ((st = survey_records(say, o, c, s)) != FM_OK)
+            fm_say_status(say, "records", st, "");
+    }
     fm_schema_free(&s);
 }

@@ -7,7 +7,6 @@
 
 /* What leaves the building: neither who decided, nor which condition it was. */
 #define NOT_THIS_ROUND "those who decide for this node allow no round of these participants"
-#define NO_FURTHER_ROUND "those who decide for this node allow no further round of this plan"
 
 /** Tell the aggregator, so that it need not wait; `st` with its text as it was. */
 static fm_status leave(fm_node_round *m, uint64_t round, fm_status st)
@@ -16,7 +15,7 @@ static fm_status leave(fm_node_round *m, uint64_t round, fm_status st)
     char text[1024];
 
     (void)snprintf(text, sizeof text, "%s", fm_error_text());
-    if (fm_node_send_abandon(m, round, final ? NO_FURTHER_ROUND : NOT_THIS_ROUND, final) == FM_OK)
+    if (fm_node_send_abandon(m, round, final ? FM_ABANDON_DECIDED : NOT_THIS_ROUND, final) == FM_OK)
         fm_node_progress(m, round, "abandoned");
     return fm_fail(st, "%s", text);
 }

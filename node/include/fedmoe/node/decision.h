@@ -128,6 +128,10 @@ FM_NODISCARD fm_status fm_decisions_of_node(const fm_node_config *c, fm_decision
  *  cut short, replaced, or is older than the journal. */
 FM_NODISCARD fm_status fm_decisions_check_known(const fm_decisions *d, const char *path,
                                                 uint64_t count, const fm_hash *head);
+/** Whether they began after the others were declared void (fm_journal_voided; 0: never). FM_EAUTH:
+ *  the old ones were put back. */
+FM_NODISCARD fm_status fm_decisions_check_void(const fm_decisions *d, const char *path,
+                                               int64_t voided_s);
 
 /* ---- conditions ---- */
 
