@@ -43,6 +43,9 @@ int main(int argc, char **argv)
                     "fedmoe-node start --config node.yaml\n"
                     "fedmoe-node ledger show --config node.yaml",
         .commands = commands,
+        .group_examples = "fedmoe-node schema suggest --dictionary dictionary.csv --label outcome "
+                          "--output schema.yaml\n"
+                          "fedmoe-node schema suggest --charge 0.1 --column age",
         .command_count = sizeof commands / sizeof commands[0],
     };
 

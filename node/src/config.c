@@ -80,9 +80,12 @@ static fm_status read_aggregator(const fm_yaml_node *root, fm_node_config *c)
                             "door: the port must be between 1 and 65535, not '%s'",
                             strrchr(door, ':') + 1);
     if (fm_curve_parse(key, c->door_public) != FM_OK)
-        return fm_yaml_fail(fm_yaml_find(m, "door_key"),
-                            "door_key must be the 40 characters that fedmoe-aggregator init "
-                            "printed");
+        return fm_yaml_fail(
+            fm_yaml_find(m, "door_key"),
+            "door_key must be the door's public key, 40 characters in quotes, as the "
+            "coordinator gave it (fedmoe-aggregator new, init and rotate print it); "
+            "this has %zu%s",
+            strlen(key), strlen(key) == 40 ? ", and is none" : "");
     return fm_strdup(door, &c->door);
 }
 

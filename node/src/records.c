@@ -15,8 +15,14 @@ static fm_status open_odbc(const fm_node_config *c, const fm_database_format *f,
     fm_buf file = { 0 };
     fm_status st = FM_OK;
 
-    if (!text && (st = fm_file_read_private(c->database.connection_file, CONNECTION_MOST, &file)))
+    if (!text && (st = fm_file_read_private(c->database.connection_file, CONNECTION_MOST, &file))) {
+        if (st == FM_ENOTFOUND) /* it is not the records that are missing */
+            st = fm_fail(FM_EIO,
+                         "%s is not there, which is to hold the connection's text; see "
+                         "connection_file under data.records in node.yaml",
+                         c->database.connection_file);
         goto done;
+    }
     if (!text) {
         while (file.len && strchr("\r\n", file.data[file.len - 1]))
             file.data[--file.len] = '\0';

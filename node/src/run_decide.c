@@ -189,8 +189,8 @@ static fm_status reckon(const fm_node_driver *d, const fm_decision *one, fm_deci
     return one->epsilon > 0.0 ? fm_dp_epsilon(&m, 1, d->config.policy.delta, &r->epsilon) : FM_OK;
 }
 
-static fm_status allow(fm_node_driver *d, const fm_decisions *all, const char *const *names,
-                       uint32_t count)
+static fm_status allow(fm_node_driver *d, const fm_decisions *all, uint64_t round,
+                       const char *const *names, uint32_t count)
 {
     const fm_decision_entry *e = fm_decisions_on(all, &d->plan.hash, &d->approvers);
     fm_decision_round next = { 0 };
@@ -202,12 +202,14 @@ static fm_status allow(fm_node_driver *d, const fm_decisions *all, const char *c
                    : fm_fail(FM_EPERM, "no decision that counts is there of this plan any more");
     if ((st = reckon(d, &e->d, &next)) != FM_OK)
         return st;
-    if (count == 0) /* the round was begun in time */
+    if (d->allowed_round == round) /* it was begun in time */
         next.now_s = d->allowed_s;
     if ((st = fm_decision_check(&e->d, &next)) != FM_OK || count == 0)
         return st;
-    if ((st = fm_decision_check_company(&e->d, names, count)) == FM_OK)
+    if ((st = fm_decision_check_company(&e->d, names, count)) == FM_OK) {
         d->allowed_s = next.now_s;
+        d->allowed_round = round;
+    }
     return st;
 }
 
@@ -217,9 +219,8 @@ fm_status fm_node_driver_allow(void *ctx, uint64_t round, const char *const *nam
     fm_decisions all = { 0 };
     fm_status st = read_all(d, &all);
 
-    (void)round;
     if (st == FM_OK)
-        st = allow(d, &all, names, count);
+        st = allow(d, &all, round, names, count);
     fm_decisions_fini(&all);
     if (st == FM_OK || st == FM_ESTATE)
         return st;

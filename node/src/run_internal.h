@@ -94,7 +94,8 @@ typedef struct {
     char *decisions;            /* their file, owned */
     bool deciding;              /* the plan waits for one */
     struct stat decisions_seen; /* the file as it was when it was last asked */
-    int64_t allowed_s;          /* when the round under way was allowed */
+    int64_t allowed_s;          /* when the round under way was allowed, */
+    uint64_t allowed_round;     /* and which it is; 0: none yet of this plan */
     char left[800];             /* why it takes part in no further round of the plan; "": it does */
     uint64_t concluded;         /* rounds that the plan was concluded after */
 } fm_node_driver;

@@ -225,6 +225,7 @@ void fm_node_driver_approve(fm_node_driver *d, const fm_plan *plan)
     d->status.state = "joined";
     d->status.reason[0] = '\0';
     d->left[0] = '\0';
+    d->allowed_round = 0;
 }
 
 fm_status fm_node_driver_left(fm_node_driver *d, fm_status st)

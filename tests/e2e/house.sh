@@ -58,6 +58,11 @@ fi
 top 'model: base'
 both "the language model's folder" "model: .*base"
 
+sed -i 's,^  records: .*,  records: {connection_file: connection\, query: "SELECT 1"},; /^  schema:/d' "$config"
+check "the file of a connection, by its name" exits 1 "$WORK/out" \
+    "^PROBLEM +records .*connection is not there, .*see connection_file under data.records" looks
+rm -rf "$node"; cp -pr "$WORK/good" "$node"
+
 # ---- identity ----
 sed -i 's,^identity: .*,identity: id,' "$config"
 both "the identity's folder" "id/.*see identity in"

@@ -58,7 +58,7 @@ typedef struct {
     double epsilon;      /* most that this plan may cost here, at the policy's delta */
     uint32_t rounds;     /* most rounds of this plan that are released */
     int64_t until_s;     /* no round after that */
-    uint32_t min_cohort; /* fewest participants of a round */
+    uint32_t min_cohort; /* fewest participants of a round, and fewest in its sum */
     char members[FM_DECISION_MEMBERS_MAX + 1]; /* names with commas: nobody else in a round */
     char note[FM_DECISION_NOTE_MAX + 1];
 } fm_decision;
