@@ -40,6 +40,14 @@ int main(int argc, char **argv)
             "fedmoe-model evaluate --model final.safetensors processed.*.data\n"
             "fedmoe-model predict --model final.safetensors --input new.csv --output risk.csv",
         .commands = commands,
+        .group_examples = "fedmoe-model fingerprint key --output fingerprint.key\n"
+                          "fedmoe-model fingerprint mark --key fingerprint.key --recipient "
+                          "northgate --model model.safetensors --output for-northgate.safetensors\n"
+                          "fedmoe-model fingerprint identify --key fingerprint.key --original "
+                          "model.safetensors leaked.safetensors\n"
+                          "fedmoe-model watermark keygen --output ward.key\n"
+                          "fedmoe-model watermark detect --key ward.key --tokenizer tokenizer.json "
+                          "letter.txt note.txt",
         .command_count = FM_CMD_COUNT(commands),
     };
 

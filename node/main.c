@@ -11,6 +11,7 @@ static const fm_cli_command commands[] = {
     { "plan approve", "approve it, with conditions if you like", fm_cmd_plan_approve },
     { "plan refuse", "refuse it, or take an approval back", fm_cmd_plan_refuse },
     { "plan decisions", "list what was decided, signatures checked", fm_cmd_plan_decisions },
+    { "plan reset", "begin these anew when they are lost", fm_cmd_plan_reset },
     { "plan", "plan show", fm_cmd_plan },
     { "start", "take part until the federation has finished", fm_cmd_start },
     { "pause", "take part in no further round, until resume", fm_cmd_pause },
@@ -42,6 +43,9 @@ int main(int argc, char **argv)
                     "fedmoe-node start --config node.yaml\n"
                     "fedmoe-node ledger show --config node.yaml",
         .commands = commands,
+        .group_examples = "fedmoe-node schema suggest --dictionary dictionary.csv --label outcome "
+                          "--output schema.yaml\n"
+                          "fedmoe-node schema suggest --charge 0.1 --column age",
         .command_count = sizeof commands / sizeof commands[0],
     };
 

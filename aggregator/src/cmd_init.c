@@ -64,6 +64,11 @@ static void print_training(const fm_aggregator_init_report *r)
             "                  noise on the mean of so many: %.3g of the largest loss that counts, "
             "%.4g",
             100.0 * p->held_share, p->patience, r->held_noise, p->held_bound);
+    if (p->held_bins > 0)
+        printf(
+            ";\n                  on their AUC: about %.2g with classes of one size, %.2g with a "
+            "tenth in one",
+            r->auc_noise[0], r->auc_noise[1]);
     if (p->start_scale > 0.0)
         printf(",\n                  the first round for the features' means and the share of "
                "positives");

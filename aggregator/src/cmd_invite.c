@@ -11,9 +11,11 @@
 #include "fedmoe/aggregator/invitations.h"
 #include "fedmoe/base/cli.h"
 #include "fedmoe/base/clock.h"
+#include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 #include "fedmoe/base/random.h"
 #include "fedmoe/proto/link/enrol.h"
+#include "fedmoe/proto/plan.h"
 
 #define VALID_HOURS 72
 #define VALID_DAYS 365
@@ -154,6 +156,74 @@ static fm_status print_code(const invite_options *o, const fm_invitation *i, con
     return st;
 }
 
+/* ---- how many there are ---- */
+
+typedef struct {
+    const char *name; /* who is invited now */
+    int64_t now_s;
+    char (*names)[FM_NAME_MAX + 1]; /* [FM_MAX_NODES] of others, each once */
+    uint32_t count;
+} crowd;
+
+static fm_status count_row(void *ctx, const uint8_t key[FM_INVITATION_KEY_BYTES],
+                           const fm_invited *i)
+{
+    crowd *c = ctx;
+
+    (void)key;
+    if (i->withdrawn || strcmp(i->name, c->name) == 0 ||
+        (!i->issued && !i->bound && c->now_s > i->expires_s))
+        return FM_OK;
+    for (uint32_t k = 0; k < c->count; k++)
+        if (strcmp(c->names[k], i->name) == 0)
+            return FM_OK;
+    if (c->count < FM_MAX_NODES)
+        memcpy(c->names[c->count++], i->name, sizeof i->name);
+    return FM_OK;
+}
+
+static fm_status read_most(const char *dir, uint32_t *most)
+{
+    fm_buf bytes = { 0 };
+    fm_plan plan = { 0 };
+    char *path = NULL;
+    fm_status st;
+
+    if ((st = fm_path_join(dir, "plan.bin", &path)) == FM_OK &&
+        (st = fm_file_read(path, FM_MAX_PLAN_BYTES, &bytes)) == FM_OK &&
+        (st = fm_plan_decode(bytes.data, bytes.len, &plan)) == FM_OK)
+        *most = plan.max_nodes;
+    fm_plan_fini(&plan);
+    fm_buf_fini(&bytes);
+    free(path);
+    return st;
+}
+
+/** One more than the plan is for: the first that come are taken. A warning, as some may stay away. */
+static void warn_of_crowd(const invite_options *o, int64_t now_s)
+{
+    crowd c = { .name = o->name, .now_s = now_s };
+    fm_invitations *store = NULL;
+    uint32_t most = 0;
+    void *room = NULL;
+
+    if (read_most(o->dir, &most) == FM_OK &&
+        fm_alloc(FM_MAX_NODES, sizeof *c.names, &room) == FM_OK) {
+        c.names = room;
+        if (fm_invitations_open(o->dir, false, &store) == FM_OK &&
+            fm_invitations_each(store, count_row, &c) == FM_OK && c.count >= most)
+            fprintf(stderr,
+                    "the plan is for at most %u nodes, and %u others are invited or have joined: "
+                    "'%s' will find no place unless one stays away, as a revoked one does "
+                    "(withdraw a code with "
+                    "--withdraw, or begin a run with a larger max_nodes)\n",
+                    most, c.count, o->name);
+    }
+    fm_invitations_close(&store);
+    free(room);
+    fm_error_clear();
+}
+
 static fm_status invite(const invite_options *o)
 {
     char text[FM_INVITATION_TEXT_MAX + 1];
@@ -164,6 +234,8 @@ static fm_status invite(const invite_options *o)
     if ((st = make_code(o, now_s, &i)) == FM_OK && (st = fm_invitation_encode(&i, text)) == FM_OK &&
         (st = keep(o, now_s, &i)) == FM_OK)
         st = print_code(o, &i, text);
+    if (st == FM_OK)
+        warn_of_crowd(o, now_s);
     sodium_memzero(&i, sizeof i);
     sodium_memzero(text, sizeof text);
     return st;

@@ -67,6 +67,19 @@ static void print_members(const json_t *members, bool running)
     }
 }
 
+/* Of units held out, under noise. */
+static void print_held(const json_t *held)
+{
+    if (!held)
+        return;
+    printf("  held out: loss %.4g", json_number_value(json_object_get(held, "loss")));
+    if (json_object_get(held, "auc"))
+        printf(", AUC %.3f \xc2\xb1 %.2g (one standard deviation of the noise on it)",
+               json_number_value(json_object_get(held, "auc")),
+               json_number_value(json_object_get(held, "auc_deviation")));
+    printf("\n");
+}
+
 static void print_status(const json_t *j, bool running)
 {
     printf("federation %s: %s, %lld of %lld round%s finished, %lld abandoned since its last start "
@@ -76,23 +89,17 @@ static void print_status(const json_t *j, bool running)
            number_of(j, "abandoned"), text_of(j, "updated"), running ? "" : "; not running");
     if (json_object_get(j, "reason"))
         printf("  %s\n", text_of(j, "reason"));
+    print_held(json_object_get(j, "held_out"));
     print_members(json_object_get(j, "members"), running);
 }
 
 /* start holds the directory as long as it runs; after a kill status.json alone would not say. */
 static fm_status probe(const char *dir, bool *running)
 {
-    int lock = -1;
-    fm_status st = fm_dir_lock(dir, &lock);
+    const fm_status st = fm_dir_is_held(dir, running);
 
-    fm_dir_unlock(&lock);
-    if (st == FM_ENOTFOUND)
-        return fm_fail(st, "%s is not there: fedmoe-aggregator init makes it", dir);
-    if (st != FM_OK && st != FM_EEXIST)
-        return st;
-    fm_error_clear();
-    *running = st == FM_EEXIST;
-    return FM_OK;
+    return st == FM_ENOTFOUND ? fm_fail(st, "%s is not there: fedmoe-aggregator init makes it", dir)
+                              : st;
 }
 
 static fm_status show(const char *dir, bool json)
@@ -181,7 +188,8 @@ static fm_status make_link(const status_options *o)
         return fm_fail(FM_ESTATE, "%s is not running, and so its page is not there: start it first",
                        o->dir);
     if (o->member && !is_known(o->dir, o->member))
-        fprintf(stderr, "nobody of the name '%s' has joined yet; is it written so?\n", o->member);
+        fprintf(stderr, "nobody of the name '%s' has joined yet; is it written so? It shows nothing before "
+                "that\n", o->member);
     if ((st = fm_page_link(o->dir, o->member, seconds, &url, fingerprint)) == FM_OK) {
         printf("%s\n", url);
         if (*fingerprint)

@@ -39,8 +39,15 @@ FM_NODISCARD fm_status fm_config_read_tail(const fm_yaml_node *root, const fm_tr
 #define FM_CONFIG_CLIP_TENSOR "clip_norm.log_ratio"
 /** Two values behind that, when units are held out: of the loss on them; likewise. */
 #define FM_CONFIG_HELD_TENSOR "held_out.loss"
+/** Behind that, when their scores are counted, so many in each bin of each class; likewise. */
+#define FM_CONFIG_SCORES_TENSOR "held_out.scores"
 /** The last one, behind that, when there is a statistics round; likewise. */
 #define FM_CONFIG_PHASE_TENSOR "start.phase"
+
+/* config_held.c */
+/** training.early_stop, if it is there: after rounds and schema. @param outputs as above. */
+FM_NODISCARD fm_status fm_config_read_early_stop(const fm_yaml_node *training, size_t outputs,
+                                                 fm_plan *p);
 
 /* config_start.c */
 /** training.start, into the plan's start_*: the center, and a statistics round where the model can take one.

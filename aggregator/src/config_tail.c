@@ -1,5 +1,4 @@
 /* federation.yaml: what is counted beside the gradient, and the tail of the state that it moves. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +12,6 @@
 #define CLIP_SHARE 0.05
 #define CLIP_QUANTILE 0.5
 #define CLIP_RATE 0.2
-#define HELD_SHARE 0.1
-#define PATIENCE 10
 
 /* By the naming of fedmoe-model: the router of a group of experts, whose first dimension they are,
  * and what the group's load biases are called in a result. */
@@ -126,40 +123,6 @@ static fm_status read_adaptive(const fm_yaml_node *privacy, const fm_training *d
     return FM_OK;
 }
 
-/* What a model that knows nothing loses, twice: of a text that is a token in 3,000. */
-static double usual_bound(size_t outputs)
-{
-    if (outputs == 0)
-        return 8.0;
-    return 2.0 * log(outputs > 1 ? (double)outputs : 2.0);
-}
-
-static fm_status read_early_stop(const fm_yaml_node *training, size_t outputs, fm_plan *p)
-{
-    static const char *const keys[] = { "held_out", "patience", "largest_loss", NULL };
-    const fm_yaml_node *m = NULL;
-    uint64_t patience = 0;
-    fm_status st;
-
-    if (!fm_yaml_find(training, "early_stop"))
-        return FM_OK;
-    if ((st = fm_yaml_get_map(training, "early_stop", &m)) != FM_OK ||
-        (st = fm_yaml_check_keys(m, keys)) != FM_OK ||
-        (st = fm_yaml_get_double_or(m, "held_out", 0.01, 0.5, HELD_SHARE, &p->held_share)) !=
-            FM_OK ||
-        (st = fm_yaml_get_double_or(m, "largest_loss", 1e-3, 1e6, usual_bound(outputs),
-                                    &p->held_bound)) != FM_OK ||
-        (st = fm_yaml_get_u64_or(m, "patience", 1, p->rounds, PATIENCE, &patience)) != FM_OK)
-        return st;
-    if (2 * patience >= p->rounds)
-        return fm_yaml_fail(m,
-                            "early_stop compares two windows of %llu rounds, and there are %u "
-                            "rounds; lower patience below %u, or leave early_stop out",
-                            (unsigned long long)patience, p->rounds, (p->rounds + 1) / 2);
-    p->patience = (uint32_t)patience;
-    return FM_OK;
-}
-
 /* ---- the state vector: behind the weights ---- */
 
 /* Load biases that the model's file has already: all behind its weights. */
@@ -211,7 +174,7 @@ static fm_tensor_view zero_view(const char *name, size_t n)
 
 static fm_status add_tail(fm_aggregator_config *c, size_t groups)
 {
-    fm_tensor_view tail[MAX_GROUPS + 3];
+    fm_tensor_view tail[MAX_GROUPS + 4];
     char *names[MAX_GROUPS] = { 0 };
     const fm_plan *p = &c->plan;
     size_t count = 0;
@@ -223,6 +186,8 @@ static fm_status add_tail(fm_aggregator_config *c, size_t groups)
         tail[count++] = zero_view(FM_CONFIG_CLIP_TENSOR, 1);
     if (p->patience > 0)
         tail[count++] = zero_view(FM_CONFIG_HELD_TENSOR, 2);
+    if (p->held_bins > 0)
+        tail[count++] = zero_view(FM_CONFIG_SCORES_TENSOR, 2 * (size_t)p->held_bins);
     if (p->start_scale > 0.0)
         tail[count++] = zero_view(FM_CONFIG_PHASE_TENSOR, 1);
     if (st == FM_OK && count > 0)
@@ -258,7 +223,7 @@ fm_status fm_config_read_tail(const fm_yaml_node *root, const fm_training *defau
         training = root;
     if ((st = read_balance(training, defaults, c->model, p)) != FM_OK ||
         (st = read_adaptive(fm_yaml_find(root, "privacy"), defaults, p)) != FM_OK ||
-        (st = read_early_stop(training, outputs, p)) != FM_OK ||
+        (st = fm_config_read_early_stop(training, outputs, p)) != FM_OK ||
         (st = make_tail(training, c)) != FM_OK)
         return st;
     return fm_config_plan_weights(c);

@@ -87,8 +87,8 @@ typedef struct {
     uint64_t rounds;
 } result_about;
 
-/* The result's tensors: the state's, but for clip norm, held-out loss and phase, which are no part of a
-   model.
+/* The result's tensors: the state's, but for clip norm, what is known of units held out, and phase, which are no part
+   of a model.
    `meta` has room for a card. */
 static fm_status write_flat(const char *path, const fm_safetensors *like, const float *flat,
                             const result_about *about, fm_safetensors_meta *meta, size_t meta_count)
@@ -105,6 +105,7 @@ static fm_status write_flat(const char *path, const fm_safetensors *like, const 
         flat += v.bytes / sizeof *flat;
         if (strcmp(v.name, FM_CONFIG_CLIP_TENSOR) != 0 &&
             strcmp(v.name, FM_CONFIG_HELD_TENSOR) != 0 &&
+            strcmp(v.name, FM_CONFIG_SCORES_TENSOR) != 0 &&
             strcmp(v.name, FM_CONFIG_PHASE_TENSOR) != 0)
             views[used++] = v;
     }
@@ -219,7 +220,7 @@ fm_status fm_directory_write_result(const fm_aggregator_config *c, const fm_opti
     if (!c->query)
         return fm_directory_write_model(c, o, rounds, NULL, path);
     if ((st = fm_directory_answer(c, o, rounds, plan, &answer)) == FM_OK)
-        st = fm_json_write(path, answer);
+        st = fm_json_write(path, answer, 0644);
     json_decref(answer);
     return st;
 }

@@ -1,6 +1,7 @@
 /* Figures over the rounds, out of the records of finished ones and the plan. */
 #include "figures.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,6 +80,23 @@ static fm_status add_round(reading *r, const fm_entry *e)
                : fm_figures_add(f, "seconds_since_last", e->round, e->finished_s, waited);
 }
 
+/* Of units held out, what was known. */
+static fm_status add_held(reading *r, const fm_entry *e)
+{
+    fm_figures *f = r->out;
+    fm_state_held held;
+    fm_status st = fm_state_find_held(r->state, e->round, &held);
+
+    if (st == FM_OK && !isnan(held.loss))
+        st = fm_figures_add(f, "held_loss", e->round, e->finished_s,
+                            f->config.plan.held_bound * held.loss);
+    if (st != FM_OK || isnan(held.auc.value))
+        return st;
+    if ((st = fm_figures_add(f, "held_auc", e->round, e->finished_s, held.auc.value)) != FM_OK)
+        return st;
+    return fm_figures_add(f, "held_auc_deviation", e->round, e->finished_s, held.auc.deviation);
+}
+
 static fm_status take(void *ctx, uint64_t round, fm_bytes record)
 {
     reading *r = ctx;
@@ -94,8 +112,8 @@ static fm_status take(void *ctx, uint64_t round, fm_bytes record)
                                "state.db: the record of round %llu: ", (unsigned long long)round);
     if (f->first_s == 0)
         f->first_s = f->last_s = e->finished_s;
-    if ((st = add_round(r, e)) == FM_OK)
-        st = add_epsilon(f, e);
+    if ((st = add_round(r, e)) == FM_OK && (st = add_epsilon(f, e)) == FM_OK)
+        st = add_held(r, e);
     f->last_s = e->finished_s;
     r->last_round = e->round;
     free(e);

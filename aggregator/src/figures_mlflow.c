@@ -108,6 +108,7 @@ static fm_status put_params(const store *s)
         { "robust_groups", p->robust_groups },
         { "held_share", p->held_share },
         { "patience", p->patience },
+        { "held_bins", p->held_bins },
     };
     fm_status st;
 
@@ -140,14 +141,6 @@ static fm_status put_tags(const store *s)
     return put_fact(s, "tags", "mlflow.source.type", "LOCAL");
 }
 
-static bool is_first(const fm_figures *f, size_t i)
-{
-    for (size_t k = 0; k < i; k++)
-        if (strcmp(f->at[k].name, f->at[i].name) == 0)
-            return false;
-    return true;
-}
-
 static fm_status put_metric(const store *s, const char *name)
 {
     fm_buf lines = { 0 };
@@ -166,18 +159,29 @@ static fm_status put_metric(const store *s, const char *name)
     return st;
 }
 
-/* Each name once: it first appears within the first rounds. */
+#define NAMES_MOST 32
+
+/* Each name once. */
 static fm_status put_metrics(const store *s)
 {
+    const char *names[NAMES_MOST];
     fm_status st = FM_OK;
-    size_t names = 0;
+    size_t count = 0;
 
-    for (size_t i = 0; st == FM_OK && i < s->f->count && i < 64; i++)
-        if (is_first(s->f, i)) {
-            st = put_metric(s, s->f->at[i].name);
-            names++;
-        }
-    return st == FM_OK && names == 0 ? fm_fail(FM_EINTERNAL, "no figures") : st;
+    for (size_t i = 0; st == FM_OK && i < s->f->count; i++) {
+        const char *name = s->f->at[i].name;
+        size_t k = 0;
+
+        while (k < count && strcmp(names[k], name) != 0)
+            k++;
+        if (k < count)
+            continue;
+        if (count == NAMES_MOST)
+            return fm_fail(FM_EINTERNAL, "figures of more than %d names", NAMES_MOST);
+        names[count++] = name;
+        st = put_metric(s, name);
+    }
+    return st == FM_OK && count == 0 ? fm_fail(FM_EINTERNAL, "no figures") : st;
 }
 
 static fm_status put_run(const store *s, const char *root)

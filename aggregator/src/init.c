@@ -16,6 +16,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/yaml.h"
 #include "fedmoe/dp/accountant.h"
+#include "fedmoe/optim/auc.h"
 #include "fedmoe/optim/robust.h"
 #include "fedmoe/proto/link/link.h"
 #include "fedmoe/replay/replay.h"
@@ -267,13 +268,27 @@ static fm_status make_directory(const char *dir, const fm_aggregator_init_option
     return st;
 }
 
-/* A vote of the largest loss and one of none are two clip norms apart. */
+/* A vote of the largest loss and one of none are two clip norms apart; or, where the scores have half of
+ * the bound's square, the root of two. */
 static double held_noise(const fm_plan *p)
 {
     const double votes = p->held_share * p->sampling_rate * p->expected_units;
+    const double most = p->clip_norm / (p->held_bins > 0 ? sqrt(2.0) : 1.0);
 
-    return p->patience == 0 ? 0.0
-                            : fm_replay_noise(p) / (2.0 * p->clip_norm * votes) / sqrt(p->patience);
+    return p->patience == 0 ? 0.0 : fm_replay_noise(p) / (2.0 * most * votes) / sqrt(p->patience);
+}
+
+/* Of a window's AUC, with this share of the units in one of the classes. */
+static double auc_noise(const fm_plan *p, double share)
+{
+    const double units = p->held_share * p->sampling_rate * p->expected_units;
+    const double of_class[2] = { units * (1.0 - share), units * share };
+    const double vote = p->clip_norm / sqrt(2.0);
+
+    return p->held_bins == 0
+               ? 0.0
+               : fm_auc_expected_deviation(
+                     p->held_bins, fm_replay_most_noise(p) / vote / sqrt(p->patience), of_class);
 }
 
 static fm_status report(const fm_aggregator_config *c, fm_aggregator_init_report *out)
@@ -300,6 +315,8 @@ static fm_status report(const fm_aggregator_config *c, fm_aggregator_init_report
                            ? fm_robust_noise((fm_robust_rule)p->robust_mean, p->robust_groups)
                            : 1.0;
     out->held_noise = held_noise(p);
+    out->auc_noise[0] = auc_noise(p, 0.5);
+    out->auc_noise[1] = auc_noise(p, 0.1);
     out->held = fm_dp_graph_colluders(&graph);
     out->honest = p->quorum - fm_dp_graph_coalition(&graph);
     out->log2_apart = fm_dp_graph_log2_failure(p->max_nodes, out->honest, p->mask_density);

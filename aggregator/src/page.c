@@ -48,6 +48,44 @@ static fm_status who(void *context, const uint8_t *const *der, const size_t *der
     return st;
 }
 
+/* A certificate of the same CA may be that of another federation's member: this run knows its own. */
+static bool may(void *context, fm_web_role role, const char *name, uint64_t *right)
+{
+    fm_page *p = context;
+    bool found = role != FM_WEB_MEMBER;
+
+    *right = 1;
+    pthread_mutex_lock(&p->trust_lock);
+    for (size_t i = 0; !found && i < p->admitted_count; i++)
+        if ((found = strcmp(p->admitted[i].name, name) == 0))
+            *right = p->admitted[i].admission;
+    pthread_mutex_unlock(&p->trust_lock);
+    return found;
+}
+
+void fm_page_members(fm_run *r)
+{
+    fm_page *p = r->page;
+    void *room = NULL;
+    size_t n = 0;
+
+    if (!p)
+        return;
+    if (r->member_count > 0 && fm_alloc(r->member_count, sizeof *p->admitted, &room) != FM_OK)
+        fm_log(FM_LOG_WARN, "no memory for the status page's members: nobody of them is let in");
+    pthread_mutex_lock(&p->trust_lock);
+    free(p->admitted);
+    p->admitted = room;
+    for (size_t i = 0; room && i < r->member_count; i++) {
+        if (!r->members[i].credential)
+            continue;
+        memcpy(p->admitted[n].name, r->members[i].name, sizeof p->admitted[n].name);
+        p->admitted[n++].admission = r->members[i].admission;
+    }
+    p->admitted_count = n;
+    pthread_mutex_unlock(&p->trust_lock);
+}
+
 void fm_page_set_trust(fm_page *p, const fm_trust *t)
 {
     if (!p)
@@ -167,7 +205,9 @@ static fm_status start_server(fm_run *r)
     const fm_page_config *c = &r->config.page;
     fm_page *p = r->page;
     char *links = NULL;
-    fm_web_options o = { .address = c->listen, .who = who, .who_context = p, .hosts = { c->name } };
+    fm_web_options o = {
+        .address = c->listen, .who = who, .may = may, .who_context = p, .hosts = { c->name }
+    };
     fm_status st = fm_path_join(r->options->dir, FM_PAGE_LINKS, &links);
 
     o.links_path = links;
@@ -226,6 +266,7 @@ void fm_page_close(fm_run *r)
     if (p->reckoning)
         (void)pthread_join(p->reckoner, NULL);
     (void)pthread_mutex_destroy(&p->trust_lock);
+    free(p->admitted);
     fm_buf_fini(&p->last[0]);
     fm_buf_fini(&p->last[1]);
     free(p->weights);

@@ -16,6 +16,8 @@ FM_NODISCARD fm_status fm_page_open(struct fm_run *r);
 void fm_page_close(struct fm_run *r);
 /** "https://agg.example:7390/"; NULL: none. */
 const char *fm_page_url(const struct fm_run *r);
+/** Whom its members' pages are for: the members that the run has now. */
+void fm_page_members(struct fm_run *r);
 /** Certificates are checked by this one from now on. */
 void fm_page_set_trust(fm_page *p, const fm_trust *t);
 /** A round has ended. */

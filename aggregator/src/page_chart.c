@@ -22,7 +22,12 @@ static double step_of(const page_round *r)
 
 static double loss_of(const page_round *r)
 {
-    return isnan(r->loss) ? 0.0 : r->loss; /* noise may take it below 0, too */
+    return r->loss; /* noise may take it below 0 */
+}
+
+static double auc_of(const page_round *r)
+{
+    return r->auc.value;
 }
 
 static double greatest(const fm_page *p, value_of value)
@@ -48,6 +53,12 @@ static double y_of(double value, double most)
     return HEIGHT - value / most * (HEIGHT - 4.0);
 }
 
+/* Whether the line is at this round: abandoned ones have no value, and some others none either. */
+static bool has(const page_round *r, value_of value)
+{
+    return r->finished && !isnan(value(r));
+}
+
 /* One path for all bars of a kind: a tenth of the bytes of as many rectangles. */
 static fm_status bars(const fm_page *p, bool finished, double most, fm_buf *out)
 {
@@ -69,7 +80,7 @@ static fm_status line(const fm_page *p, value_of value, double most, fm_buf *out
     char move = 'M';
 
     for (size_t i = 0; st == FM_OK && i < p->round_count; i++)
-        if (p->rounds[i].finished) {
+        if (has(&p->rounds[i], value)) {
             st = fm_buf_printf(out, "%c%.1f %.1f", move, x_of(p, i),
                                y_of(value(&p->rounds[i]), most));
             move = 'L';
@@ -129,6 +140,44 @@ fm_status page_chart_losses(const fm_page *p, fm_buf *out)
     if ((st = begin(p, "losses", "Loss on records held out", "a line through the finished ones",
                     text, out)) != FM_OK ||
         (st = line(p, loss_of, most, out)) != FM_OK)
+        return st;
+    return fm_buf_printf(out, "</svg></figure>\n");
+}
+
+static double within(double share)
+{
+    return fmin(fmax(share, 0.0), 1.0);
+}
+
+/* One deviation of the noise to each side: a stroke a round, as wide as its place. */
+static fm_status band(const fm_page *p, fm_buf *out)
+{
+    fm_status st = fm_buf_printf(out, "<path class=band d=\"");
+
+    for (size_t i = 0; st == FM_OK && i < p->round_count; i++) {
+        const fm_auc *a = &p->rounds[i].auc;
+
+        if (has(&p->rounds[i], auc_of))
+            st = fm_buf_printf(out, "M%.1f %.1fV%.1f", x_of(p, i),
+                               y_of(within(a->value - a->deviation), 1.0),
+                               y_of(within(a->value + a->deviation), 1.0));
+    }
+    return st == FM_OK ? fm_buf_printf(out, "\" stroke-width=%.1f />", x_of(p, 1) - x_of(p, 0))
+                       : st;
+}
+
+fm_status page_chart_aucs(const fm_page *p, fm_buf *out)
+{
+    fm_status st;
+
+    if ((st = begin(p, "aucs", "AUC on records held out",
+                    "a line through the finished ones, about it a band of one deviation of its "
+                    "noise, and a line at a half, which is chance",
+                    "1", out)) != FM_OK ||
+        (st = band(p, out)) != FM_OK ||
+        (st = fm_buf_printf(out, "<path class=axis d=\"M0 %.1fH%.0f\" />", y_of(0.5, 1.0),
+                            WIDTH)) != FM_OK ||
+        (st = line(p, auc_of, 1.0, out)) != FM_OK)
         return st;
     return fm_buf_printf(out, "</svg></figure>\n");
 }

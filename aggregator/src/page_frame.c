@@ -35,9 +35,9 @@
     "var(--accent)}\n"                                                                           \
     "figure{margin:0 0 1.2rem}figcaption{font-size:.9rem;margin-bottom:.3rem}"                   \
     "figcaption b{color:var(--ink);font-weight:600}svg{display:block;width:100%;height:7rem}"    \
-    ".bar,.gone,.line,.axis{fill:none}.bar{stroke:var(--accent)}.gone{stroke:var(--gone)}"       \
+    ".bar,.gone,.line,.axis,.band{fill:none}.bar{stroke:var(--accent)}.gone{stroke:var(--gone)}" \
     ".line{stroke:var(--accent);stroke-width:2;vector-effect:non-scaling-stroke}"                \
-    ".axis{stroke:var(--rule)}\n"                                                                \
+    ".axis{stroke:var(--rule)}.band{stroke:var(--accent);opacity:.2}\n"                          \
     "table{border-collapse:collapse;width:100%}caption{text-align:left;font-size:.9rem;"         \
     "padding-bottom:.4rem}th,td{text-align:left;vertical-align:top;padding:.45rem .9rem .45rem " \
     "0;border-bottom:1px solid var(--rule);overflow-wrap:anywhere}thead th{font-size:.85rem;"    \

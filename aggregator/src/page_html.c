@@ -1,5 +1,6 @@
 /* The status page's sections. Every text that is not ours goes through fm_web_escape. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,7 +156,22 @@ static fm_status write_summary(const fm_run *r, fm_buf *out)
     return fm_buf_printf(out, "</dl>\n");
 }
 
-static fm_status write_round(const page_round *one, fm_buf *out)
+/* What is known of units held out, in the columns of write_round_table. */
+static fm_status write_held(const page_round *one, const fm_plan *plan, fm_buf *out)
+{
+    fm_status st = FM_OK;
+
+    if (plan->patience > 0)
+        st = isnan(one->loss) ? fm_buf_printf(out, "<td>\xe2\x80\x93")
+                              : fm_buf_printf(out, "<td>%.4g", one->loss);
+    if (st == FM_OK && plan->held_bins > 0)
+        st = isnan(one->auc.value)
+                 ? fm_buf_printf(out, "<td>\xe2\x80\x93")
+                 : fm_buf_printf(out, "<td>%.3f \xc2\xb1 %.2g", one->auc.value, one->auc.deviation);
+    return st;
+}
+
+static fm_status write_round(const page_round *one, const fm_plan *plan, fm_buf *out)
 {
     char took[PAGE_TEXT], size[PAGE_TEXT], step[PAGE_TEXT] = "\xe2\x80\x93";
     fm_status st;
@@ -167,12 +183,13 @@ static fm_status write_round(const page_round *one, fm_buf *out)
     if ((st = fm_buf_printf(out, "<tr><th scope=row>%" PRIu64 "<td>", one->round)) != FM_OK ||
         (st = page_time(out, one->ended_s)) != FM_OK)
         return st;
-    return fm_buf_printf(out, "<td>%s<td>%u of %u<td>%s<td>%s<td>%s",
-                         one->finished ? "finished" : "<b class=bad>abandoned</b>", one->survivors,
-                         one->participants, took, size, step);
+    st = fm_buf_printf(out, "<td>%s<td>%u of %u<td>%s<td>%s<td>%s",
+                       one->finished ? "finished" : "<b class=bad>abandoned</b>", one->survivors,
+                       one->participants, took, size, step);
+    return st == FM_OK ? write_held(one, plan, out) : st;
 }
 
-static fm_status write_round_table(const fm_page *p, fm_buf *out)
+static fm_status write_round_table(const fm_page *p, const fm_plan *plan, fm_buf *out)
 {
     const size_t from = p->round_count > TABLE_ROUNDS ? p->round_count - TABLE_ROUNDS : 0;
     fm_status st = fm_buf_printf(
@@ -181,11 +198,12 @@ static fm_status write_round_table(const fm_page *p, fm_buf *out)
         "role=region tabindex=0 aria-label=\"Table of rounds\"><table><caption>The last %zu rounds "
         "since its start, the newest first</caption><thead><tr><th scope=col>Round<th "
         "scope=col>Ended<th scope=col>How<th scope=col>Nodes<th scope=col>Took<th "
-        "scope=col>Received<th scope=col>Step<tbody>",
-        p->round_count - from);
+        "scope=col>Received<th scope=col>Step%s%s<tbody>",
+        p->round_count - from, plan->patience > 0 ? "<th scope=col>Loss" : "",
+        plan->held_bins > 0 ? "<th scope=col>AUC" : "");
 
     for (size_t i = p->round_count; st == FM_OK && i > from; i--)
-        st = write_round(&p->rounds[i - 1], out);
+        st = write_round(&p->rounds[i - 1], plan, out);
     return st == FM_OK ? fm_buf_printf(out, "</table></div></details>\n") : st;
 }
 
@@ -204,7 +222,7 @@ static fm_status write_rounds(const fm_run *r, fm_buf *out)
     if (st == FM_OK && p->round_count > 0 && (st = page_chart_seconds(p, out)) == FM_OK)
         st = page_chart_steps(p, out);
     if (st == FM_OK)
-        st = write_round_table(p, out);
+        st = write_round_table(p, &r->config.plan, out);
     return st == FM_OK ? fm_buf_printf(out, "</section>\n") : st;
 }
 
@@ -217,7 +235,7 @@ static const char *const part_words[] = {
     [FM_PART_IN] = "in",
     [FM_PART_AWAITED] = "slow: half of the others have answered",
     [FM_PART_BARRED] = "barred",
-    [FM_PART_EXHAUSTED] = "budget spent; waits for the result",
+    [FM_PART_EXHAUSTED] = "waits for the result",
 };
 static const char *const part_classes[] = {
     [FM_PART_AWAY] = "bad",       [FM_PART_JOINING] = "soft", [FM_PART_READY] = "soft",
@@ -233,12 +251,15 @@ static fm_status write_part(const fm_run *r, const run_member *m, fm_buf *out)
         fm_coordinator_harm(r->coordinator, m->name, fm_clock_now_ms(), &barred_ms);
     fm_coordinator_part part = fm_coordinator_part_of(r->coordinator, m->name);
     const bool done = m->peer == 0 && m->has_result;
+    const char *left = fm_coordinator_left_for(r->coordinator, m->name);
     fm_status st;
 
     if (barred_ms > 0 && part == FM_PART_AWAY)
         part = FM_PART_BARRED;
     st = fm_buf_printf(out, "<b class=%s>%s</b>", done ? "good" : part_classes[part],
                        done ? "done" : part_words[part]);
+    if (st == FM_OK && left)
+        st = fm_buf_printf(out, "<br><small>%s</small>", left);
     if (st == FM_OK && m->peer == 0 && (st = fm_buf_printf(out, "<br><small>")) == FM_OK &&
         (st = fm_web_escape(out, m->state)) == FM_OK)
         st = fm_buf_printf(out, "</small>");
@@ -313,9 +334,10 @@ static fm_status write_counts(const fm_run *r, fm_buf *out)
 
     return fm_buf_printf(
         out,
-        FM_WEB_OWN_PART "<p>Of all nodes seen since its start, %u %s connected: %u in, %u slow, "
-                        "%u joining or waiting, %u barred, %u with their budget spent; %u %s away. "
-                        "Other nodes are counted here, and not named.",
+        FM_WEB_OWN_PART
+        "<p>Of all nodes seen since its start, %u %s connected: %u in, %u slow, "
+        "%u joining or waiting, %u barred, %u that take part in no further round; %u %s away. "
+        "Other nodes are counted here, and not named.",
         n.connected, n.connected == 1 ? "is" : "are", n.in, n.awaited, n.joining, n.barred,
         n.exhausted, n.away, n.away == 1 ? "is" : "are");
 }

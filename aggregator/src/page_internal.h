@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "fedmoe/optim/auc.h"
 #include "fedmoe/web/server.h"
 #include "run_internal.h"
 
@@ -23,6 +24,7 @@ typedef struct {
     uint64_t bytes; /* received since the one before */
     double step;    /* length of the step that the model made; 0: none */
     double loss;    /* noised, on units held out: mean of the window so far; NaN: none */
+    fm_auc auc;     /* likewise */
 } page_round;
 
 typedef struct {
@@ -35,6 +37,11 @@ struct fm_page {
     char *url; /* "https://agg.example:7390/" */
     pthread_mutex_t trust_lock;
     const fm_trust *trust; /* borrowed; under the lock, as the server's thread asks it */
+    struct {
+        char name[FM_NAME_MAX + 1];
+        uint64_t admission;
+    } *admitted;           /* [admitted_count], owned; likewise under the lock */
+    size_t admitted_count;
     int64_t started_s;
     page_round rounds[PAGE_ROUNDS]; /* the oldest first */
     size_t round_count;
@@ -92,6 +99,8 @@ FM_NODISCARD fm_status page_chart_seconds(const fm_page *p, fm_buf *out);
 FM_NODISCARD fm_status page_chart_steps(const fm_page *p, fm_buf *out);
 /** A line of losses, 0 where there is none. */
 FM_NODISCARD fm_status page_chart_losses(const fm_page *p, fm_buf *out);
+/** A line of AUCs from 0 to 1, their noise about it as a band, and a line at a half. */
+FM_NODISCARD fm_status page_chart_aucs(const fm_page *p, fm_buf *out);
 
 /** Prometheus text format 0.0.4: docs/metrics.md. */
 FM_NODISCARD fm_status page_metrics(const fm_run *r, fm_buf *out);

@@ -50,7 +50,7 @@ static fm_status write_rounds(const fm_run *r, fm_buf *out)
 static fm_status write_last(const fm_run *r, fm_buf *out)
 {
     const fm_page *p = r->page;
-    const page_round none = { 0 };
+    const page_round none = { .loss = NAN, .auc = { NAN, NAN } };
     const page_round *last = p->round_count > 0 ? &p->rounds[p->round_count - 1] : &none;
     fm_status st;
 
@@ -68,9 +68,15 @@ static fm_status write_last(const fm_run *r, fm_buf *out)
                   "Length of the step that the model made in it; 0: it was abandoned.",
                   last->step)) != FM_OK)
         return st;
-    return one(out, "last_held_loss", "gauge",
-               "Mean loss on units held out, noised, over the window under way; NaN: none is.",
-               last->loss);
+    if ((st = one(out, "last_held_loss", "gauge",
+                  "Mean loss on units held out, noised, over the window under way; NaN: none is.",
+                  last->loss)) != FM_OK ||
+        (st = one(out, "last_held_auc", "gauge",
+                  "AUC on units held out, noised, over the window under way; NaN: none is.",
+                  last->auc.value)) != FM_OK)
+        return st;
+    return one(out, "last_held_auc_deviation", "gauge", "Standard deviation of the noise on it.",
+               last->auc.deviation);
 }
 
 static fm_status write_state(const fm_run *r, fm_buf *out)

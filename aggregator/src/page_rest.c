@@ -71,22 +71,51 @@ static fm_status write_answer(const fm_run *r, fm_buf *out)
     return st;
 }
 
+/* An empty figure has the place of the one to come. */
+static fm_status write_chart(const fm_page *p, fm_status (*chart)(const fm_page *, fm_buf *),
+                             const char *id, fm_buf *out)
+{
+    return p->round_count > 0 ? chart(p, out)
+                              : fm_buf_printf(out, "<figure id=fig-%s data-live></figure>\n", id);
+}
+
 /* What the units that only judge say, under noise like any update. */
 static fm_status write_losses(const fm_run *r, fm_buf *out)
 {
-    const double now = r->config.plan.held_bound * fm_optimizer_held_loss(r->optimizer);
+    const fm_plan *p = &r->config.plan;
+    const double now = p->held_bound * fm_optimizer_held_loss(r->optimizer);
     fm_status st = fm_buf_printf(
         out,
         "<p id=loss data-live>Mean loss on the %g %% of units that are held out, under noise, over "
         "the window of %u rounds under way: <b>%.4g</b>. Training ends early when a window is not "
-        "below the one before. AUC is not known here: an evaluation query asks for it.</p>\n",
-        100.0 * r->config.plan.held_share, r->config.plan.patience, isnan(now) ? 0.0 : now);
+        "below the one before.%s</p>\n",
+        100.0 * p->held_share, p->patience, isnan(now) ? 0.0 : now,
+        p->held_bins > 0 ? ""
+                         : " AUC is not known here: an evaluation query asks for it, or the "
+                           "plan (early_stop: {auc: true}).");
 
-    if (st != FM_OK)
-        return st;
-    return r->page->round_count > 0
-               ? page_chart_losses(r->page, out)
-               : fm_buf_printf(out, "<figure id=fig-losses data-live></figure>");
+    return st == FM_OK ? write_chart(r->page, page_chart_losses, "losses", out) : st;
+}
+
+static fm_status write_aucs(const fm_run *r, fm_buf *out)
+{
+    fm_auc auc;
+    fm_status st;
+
+    if (r->config.plan.held_bins == 0)
+        return FM_OK;
+    if (fm_optimizer_held_auc(r->optimizer, &auc))
+        st = fm_buf_printf(out,
+                           "<p id=auc data-live>Their AUC, over the same window: <b>%.3f "
+                           "\xc2\xb1 %.2g</b>. Behind \xc2\xb1 is one standard deviation of the "
+                           "noise on it: differences of less than two or three say nothing. That "
+                           "the units are few comes on top.</p>\n",
+                           auc.value, auc.deviation);
+    else
+        st = fm_buf_printf(out, "<p id=auc data-live>Their AUC: <b>none</b>. In the window under "
+                                "way, one of the classes cannot be told from the noise, or there "
+                                "is no round yet.</p>\n");
+    return st == FM_OK ? write_chart(r->page, page_chart_aucs, "aucs", out) : st;
 }
 
 fm_status page_html_quality(const fm_run *r, fm_buf *out)
@@ -97,13 +126,14 @@ fm_status page_html_quality(const fm_run *r, fm_buf *out)
     if (st == FM_OK && r->config.query)
         st = write_answer(r, out);
     else if (st == FM_OK && r->config.plan.patience > 0)
-        st = write_losses(r, out);
+        st = (st = write_losses(r, out)) == FM_OK ? write_aucs(r, out) : st;
     else if (st == FM_OK)
         st =
             fm_buf_printf(out, "<p>Not known here: updates are sums under noise, and no node "
                                "reports how well the model does on its records. An evaluation "
                                "query asks the nodes for both, and is charged like training. Early "
-                               "stopping (early_stop) holds units out, and shows their loss.");
+                               "stopping (early_stop) holds units out, and shows their loss and "
+                               "AUC.");
     return st == FM_OK ? fm_buf_printf(out, "</section>\n") : st;
 }
 

@@ -155,8 +155,11 @@ void fm_page_round(fm_run *r, uint64_t round, bool finished, uint32_t survivors,
         .participants = participants,
         .bytes = bytes_received(r) - p->bytes,
         .step = finished ? step_length(p, r->optimizer) : 0.0,
-        .loss = finished ? r->config.plan.held_bound * fm_optimizer_held_loss(r->optimizer) : NAN
+        .loss = finished ? r->config.plan.held_bound * fm_optimizer_held_loss(r->optimizer) : NAN,
+        .auc = { NAN, NAN }
     };
+    if (finished)
+        (void)fm_optimizer_held_auc(r->optimizer, &one->auc);
     if (r->round_started_ns > 0)
         one->seconds = (double)(fm_clock_now_ns() - r->round_started_ns) / 1e9;
     p->bytes += one->bytes;

@@ -121,12 +121,20 @@ void fm_coord_offend(fm_coordinator *m, member *who, const char *fmt, ...)
     drop(m, who, true, reason);
 }
 
+/* What it says goes no further than the log; what is shown of it is one of three things. */
+static const char *why_left(const char *reason)
+{
+    return strcmp(reason, FM_ABANDON_BUDGET) == 0    ? FM_LEFT_FOR_BUDGET
+           : strcmp(reason, FM_ABANDON_DECIDED) == 0 ? FM_LEFT_FOR_DECISION
+                                                     : "it takes part in no further round";
+}
+
 void fm_coord_exhaust(fm_coordinator *m, member *who, const char *reason)
 {
     uint32_t index = who->index;
 
     fm_coord_note(m, "%s takes part in no further round: %s", who->name, reason);
-    fm_coord_set_exhausted(m, who->name, true);
+    fm_coord_set_exhausted(m, who->name, why_left(reason));
     who->exhausted = true;
     who->ready = false;
     who->index = NO_INDEX;

@@ -19,7 +19,7 @@ typedef struct {
     char name[FM_NAME_MAX + 1];
     bool told_state;      /* Join came */
     bool ready;           /* and the plan is approved */
-    bool exhausted;       /* its budget allows no further round; waits for the result */
+    bool exhausted;       /* takes part in no further round; waits for the result */
     bool acknowledged;    /* the roster */
     bool told;            /* within fm_coord_send_fitted */
     uint64_t known_round; /* transcript that the member surely has */
@@ -37,7 +37,7 @@ typedef struct {
     char name[FM_NAME_MAX + 1];
     uint32_t harm; /* HARM for each time, less one for each round finished since */
     uint64_t held_until_ms;
-    bool exhausted; /* its budget allows no further round */
+    const char *left_for; /* why it takes part in no further round, static; NULL: it does */
     /* With groups, since the start: finished rounds, and those in which its group stood out. */
     uint32_t rounds, outlying;
     bool suspect;
@@ -66,6 +66,7 @@ struct fm_coordinator {
     const char *broken;   /* why the round under way cannot be completed; NULL: it can */
     bool gathered;        /* a roster was made since the start: no more waiting for join_ms */
     bool waiting_noted;
+    char conclusion[256]; /* why it ended early; "": it did not */
 
     member **members; /* [member_count], room for max_nodes */
     uint32_t member_count;
@@ -156,7 +157,8 @@ void fm_coord_forgive(fm_coordinator *m, const char *name);
 /** Of this name, made if there is none; and only if there is one, else NULL. */
 record *fm_coord_record_of(fm_coordinator *m, const char *name);
 record *fm_coord_record_find(const fm_coordinator *m, const char *name);
-void fm_coord_set_exhausted(fm_coordinator *m, const char *name, bool exhausted);
+/** @param why  static; NULL: it takes part again. */
+void fm_coord_set_exhausted(fm_coordinator *m, const char *name, const char *why);
 uint32_t fm_coord_count_exhausted(const fm_coordinator *m);
 /** Whether it has done harm more than once, and not long ago. */
 bool fm_coord_is_barred(const fm_coordinator *m, const char *name);

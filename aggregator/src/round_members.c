@@ -1,4 +1,5 @@
 /* Who takes part: plan approved, transcript known, roster acknowledged. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,7 +73,7 @@ fm_status fm_coord_take_plan_answer(fm_coordinator *m, member *who, const fm_msg
                         who->ready ? "twice" : "before it sent Join");
     } else {
         who->ready = true;
-        fm_coord_set_exhausted(m, who->name, false); /* it has more by now */
+        fm_coord_set_exhausted(m, who->name, NULL); /* it has more by now */
         fm_coord_note(m, "%s approved the plan%s", who->name,
                       fm_coord_is_held(m, who)
                           ? "; lost in the middle of rounds more than once, it "
@@ -205,6 +206,40 @@ static void wait_for_members(fm_coordinator *m, uint32_t ready, uint32_t needed)
         m->deadline_ms = m->now_ms + m->c.join_ms;
 }
 
+/* Why there is no further round: budgets, people, or some of both. */
+static void say_spent(fm_coordinator *m, uint32_t left)
+{
+    char who[160];
+    uint32_t budgets = 0, people = 0;
+
+    for (uint32_t i = 0; i < m->record_count; i++) {
+        const char *why = m->records[i].left_for;
+
+        budgets += why && strcmp(why, FM_LEFT_FOR_BUDGET) == 0;
+        people += why && strcmp(why, FM_LEFT_FOR_DECISION) == 0;
+    }
+    if (budgets == left)
+        (void)snprintf(who, sizeof who, "the budgets of %u of %u nodes are used up", left,
+                       m->c.plan->max_nodes);
+    else if (people == left)
+        (void)snprintf(who, sizeof who,
+                       "those who decide for %u of %u nodes allow no further round", left,
+                       m->c.plan->max_nodes);
+    else
+        (void)snprintf(who, sizeof who,
+                       "%u of %u nodes take part in no further round (budget used up: %u; their "
+                       "people's decision: %u)",
+                       left, m->c.plan->max_nodes, budgets, people);
+    (void)snprintf(m->conclusion, sizeof m->conclusion, "%s: concluded after %llu of %u rounds",
+                   who, (unsigned long long)m->c.finished, m->c.plan->rounds);
+    fm_coord_note(m, "%s", m->conclusion);
+}
+
+const char *fm_coordinator_conclusion(const fm_coordinator *m)
+{
+    return m->conclusion;
+}
+
 /* Rounds that were released and then lost have cost too many nodes the last ones. */
 static bool is_spent(fm_coordinator *m)
 {
@@ -212,8 +247,7 @@ static bool is_spent(fm_coordinator *m)
 
     if (exhausted == 0 || nodes - (exhausted < nodes ? exhausted : nodes) >= fm_coord_needed(m))
         return false;
-    fm_coord_note(m, "the budgets of %u of %u nodes are used up: concluded after %llu of %u rounds",
-                  exhausted, nodes, (unsigned long long)m->c.finished, m->c.plan->rounds);
+    say_spent(m, exhausted);
     return true;
 }
 

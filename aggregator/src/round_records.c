@@ -33,7 +33,7 @@ record *fm_coord_record_of(fm_coordinator *m, const char *name)
         for (uint32_t i = 1; i < m->record_count; i++) {
             const record *other = &m->records[i];
 
-            if (r->exhausted || (!other->exhausted && other->held_until_ms < r->held_until_ms))
+            if (r->left_for || (!other->left_for && other->held_until_ms < r->held_until_ms))
                 r = &m->records[i];
         }
     }
@@ -92,12 +92,19 @@ uint32_t fm_coordinator_harm(const fm_coordinator *m, const char *name, uint64_t
     return r ? times(r) : 0;
 }
 
-void fm_coord_set_exhausted(fm_coordinator *m, const char *name, bool exhausted)
+void fm_coord_set_exhausted(fm_coordinator *m, const char *name, const char *why)
 {
-    record *r = exhausted ? fm_coord_record_of(m, name) : fm_coord_record_find(m, name);
+    record *r = why ? fm_coord_record_of(m, name) : fm_coord_record_find(m, name);
 
     if (r)
-        r->exhausted = exhausted;
+        r->left_for = why;
+}
+
+const char *fm_coordinator_left_for(const fm_coordinator *m, const char *name)
+{
+    const record *r = fm_coord_record_find(m, name);
+
+    return r ? r->left_for : NULL;
 }
 
 uint32_t fm_coord_count_exhausted(const fm_coordinator *m)
@@ -105,7 +112,7 @@ uint32_t fm_coord_count_exhausted(const fm_coordinator *m)
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < m->record_count; i++)
-        n += m->records[i].exhausted;
+        n += m->records[i].left_for != NULL;
     return n;
 }
 

@@ -25,12 +25,16 @@ static const char *plural(const fm_run *r)
 static fm_status joined(fm_run *r, const fm_link_event *e, uint64_t now_ms)
 {
     run_member *who = fm_run_member(r, e->statement->name);
+    fm_status st;
 
     if (!who)
         return fm_fail(FM_ENOMEM, "no memory for another member");
     who->peer = e->peer;
     fm_reason_set(who->state, FM_RUN_DECIDING);
     r->status_due = true;
+    if ((st = fm_run_admit(r, who, e->credential)) != FM_OK)
+        return st;
+    fm_page_members(r);
     return fm_coordinator_joined(r->coordinator, e->peer, e->credential, e->statement, now_ms,
                                  fm_clock_wall_s());
 }

@@ -23,6 +23,8 @@ typedef struct {
     bool has_result;                     /* it said so */
     uint64_t bytes_before;               /* received in sessions that have ended */
     uint64_t bytes_now;                  /* in this one */
+    fm_packed_credential *credential; /* its last one, owned; NULL: none that counts (any more) */
+    uint64_t admission; /* how often somebody was admitted anew, it the last of them */
 } run_member;
 
 typedef struct fm_run {
@@ -47,6 +49,7 @@ typedef struct fm_run {
     uint64_t abandoned;
     run_member *members; /* everyone seen since the start */
     size_t member_count;
+    uint64_t admissions; /* of members without a credential that counts, since the start */
     bool status_due;
     uint64_t status_written_ms;
     fm_clock_seen clock;
@@ -71,6 +74,13 @@ void fm_run_member_heard(fm_run *r, uint64_t peer);
 #define FM_RUN_DECIDING "deciding"
 /** It has approved the plan. */
 void fm_run_member_decided(fm_run *r, uint64_t peer);
+
+/* run_members.c */
+/** Its credential is the one that counts from now on. */
+FM_NODISCARD fm_status fm_run_admit(fm_run *r, run_member *m, const fm_credential *credential);
+/** Lists or CAs have changed: whose certificate counts no more is no member until it comes again. */
+void fm_run_judge_members(fm_run *r);
+void fm_run_members_fini(fm_run *r);
 
 /* status_file.c */
 /** Find or add by name; NULL only without memory. */

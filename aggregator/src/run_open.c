@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <sodium.h>
 
@@ -78,25 +77,12 @@ static fm_status open_coordinator(fm_run *r)
     return st == FM_OK ? fm_link_server_new(&link, &r->link) : st;
 }
 
-/* Held until the end of the run. `status` looks for a moment who holds it: hence more than once. */
-static fm_status lock(fm_run *r)
-{
-    const struct timespec pause = { 0, 20 * 1000000L };
-    fm_status st = fm_dir_lock(r->options->dir, &r->lock);
-
-    for (int i = 0; st == FM_EEXIST && i < 5; i++) {
-        nanosleep(&pause, NULL);
-        st = fm_dir_lock(r->options->dir, &r->lock);
-    }
-    return st;
-}
-
 fm_status fm_run_open(fm_run *r)
 {
     const char *trace = r->options->trace;
     fm_status st;
 
-    if ((st = lock(r)) != FM_OK)
+    if ((st = fm_dir_lock(r->options->dir, &r->lock)) != FM_OK)
         return st;
     if (trace && !(r->trace = fopen(trace, "ae")))
         return fm_fail(FM_EIO, "%s: cannot be written: %s", trace, strerror(errno));
@@ -124,7 +110,7 @@ void fm_run_close(fm_run *r)
         (void)fclose(r->trace);
     free(r->crl);
     free(r->ca);
-    free(r->members);
+    fm_run_members_fini(r);
     fm_dir_unlock(&r->lock);
 }
 
@@ -197,5 +183,7 @@ fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms)
     fm_page_set_trust(r->page, fresh);
     fm_trust_free(&r->trust);
     r->trust = fresh;
+    fm_run_judge_members(r);
+    fm_page_members(r);
     return st;
 }

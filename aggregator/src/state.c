@@ -23,6 +23,7 @@ struct fm_state {
     uint64_t reserved; /* a number given out in advance; 0: none */
     fm_state_marks marks;
     fm_state_audit audit;
+    fm_state_held held; /* after the last round */
 };
 
 /* Exclusive: a second aggregator in the directory finds it locked. */
@@ -37,7 +38,9 @@ static const char SCHEMA[] =
     " head BLOB NOT NULL, signature BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS entry(round INTEGER PRIMARY KEY, session BLOB NOT NULL,"
     " record BLOB NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS roster(session BLOB PRIMARY KEY, roster BLOB NOT NULL);";
+    "CREATE TABLE IF NOT EXISTS roster(session BLOB PRIMARY KEY, roster BLOB NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS held(round INTEGER PRIMARY KEY, loss REAL NOT NULL, auc REAL,"
+    " deviation REAL);";
 
 static fm_status write_due(fm_state *s);
 
@@ -183,7 +186,7 @@ static fm_status follow_checkpoint(fm_state *s, const fm_checkpoint_note *note)
         return st;
     push_entry(s, &note->entry);
     s->pending = true;
-    return fm_state_settle(s);
+    return FM_OK;
 }
 
 static fm_status reconcile(fm_state *s, fm_optimizer *o)
@@ -195,8 +198,11 @@ static fm_status reconcile(fm_state *s, fm_optimizer *o)
         fm_error_clear();
         return FM_OK;
     }
-    if (st == FM_OK && (st = follow_checkpoint(s, &c.note)) == FM_OK)
+    if (st == FM_OK && (st = follow_checkpoint(s, &c.note)) == FM_OK) {
         fm_checkpoint_apply(&c, o);
+        s->held = fm_state_held_of(o);
+        st = s->pending ? fm_state_settle(s) : FM_OK;
+    }
     fm_checkpoint_fini(&c);
     return st;
 }
@@ -346,6 +352,8 @@ static fm_status write_due(fm_state *s)
         return db_fail(s, "cannot be written");
     if (s->pending)
         st = insert_entry(s, &s->entries[s->count - 1]);
+    if (st == FM_OK && s->pending)
+        st = fm_state_held_write(s->db, fm_state_last_round(s), &s->held);
     if (st == FM_OK)
         st = fm_state_audit_write(s->db, &s->audit, s->pending ? fm_state_last_round(s) : 0);
     if (st == FM_OK)
@@ -381,6 +389,11 @@ fm_status fm_state_keep_roster(fm_state *s, const fm_session *session, fm_bytes 
 fm_status fm_state_each_record(fm_state *s, fm_state_take_record *take, void *ctx)
 {
     return fm_state_audit_each(s->db, take, ctx);
+}
+
+fm_status fm_state_find_held(fm_state *s, uint64_t round, fm_state_held *out)
+{
+    return fm_state_held_read(s->db, round, out);
 }
 
 fm_status fm_state_read_roster(fm_state *s, const fm_session *session, fm_buf *out)
@@ -435,6 +448,7 @@ fm_status fm_state_finish_round(fm_state *s, const fm_transcript_entry *e, fm_by
     if ((st = fm_checkpoint_write(s->checkpoint, s->like, o, &note)) != FM_OK)
         return st;
     push_entry(s, e);
+    s->held = fm_state_held_of(o);
     s->pending = true;
     return FM_OK;
 }

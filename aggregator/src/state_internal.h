@@ -93,4 +93,11 @@ FM_NODISCARD fm_status fm_state_audit_each(sqlite3 *db, fm_state_take_record *ta
 FM_NODISCARD fm_status fm_state_audit_read_roster(sqlite3 *db, const fm_session *session,
                                                   fm_buf *out);
 
+/* ---- state_held.c ---- */
+
+fm_state_held fm_state_held_of(const fm_optimizer *o);
+/** Of a round that is not there yet, in the open transaction; nothing without a loss. */
+FM_NODISCARD fm_status fm_state_held_write(sqlite3 *db, uint64_t round, const fm_state_held *h);
+FM_NODISCARD fm_status fm_state_held_read(sqlite3 *db, uint64_t round, fm_state_held *out);
+
 #endif

@@ -1,3 +1,5 @@
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -5,6 +7,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/json.h"
 #include "fedmoe/base/log.h"
+#include "fedmoe/optim/auc.h"
 #include "run_internal.h"
 
 #define EVERY_MS 1000
@@ -69,15 +72,27 @@ static bool add_suspicion(const fm_run *r, const char *name, json_t *one)
            json_object_set_new(one, "suspect", json_boolean(suspect)) == 0;
 }
 
+/* What it was last heard to be; of one that takes part in no further round, why. */
+static const char *state_of(const fm_run *r, const run_member *m, char *out, size_t cap)
+{
+    const char *left = r->coordinator ? fm_coordinator_left_for(r->coordinator, m->name) : NULL;
+
+    if (!left)
+        return m->state;
+    (void)snprintf(out, cap, "%s%s", left, m->peer == 0 && m->has_result ? "; has the result" : "");
+    return out;
+}
+
 static json_t *members_json(const fm_run *r)
 {
     json_t *list = json_array();
 
     for (size_t i = 0; list && i < r->member_count; i++) {
         const run_member *m = &r->members[i];
-        json_t *one =
-            json_pack("{s:s, s:s, s:b, s:I}", "name", m->name, "state", m->state, "connected",
-                      m->peer != 0, "bytes_received", (json_int_t)(m->bytes_before + m->bytes_now));
+        char state[FM_MAX_REASON_BYTES + 1];
+        json_t *one = json_pack("{s:s, s:s, s:b, s:I}", "name", m->name, "state",
+                                state_of(r, m, state, sizeof state), "connected", m->peer != 0,
+                                "bytes_received", (json_int_t)(m->bytes_before + m->bytes_now));
 
         if (one && !(add_harm(r, m->name, one) && add_suspicion(r, m->name, one))) {
             json_decref(one);
@@ -91,13 +106,37 @@ static json_t *members_json(const fm_run *r)
     return list;
 }
 
+/* What is known of the units held out; NULL, which is left out: nothing. */
+static json_t *held_json(const fm_run *r)
+{
+    const fm_plan *p = &r->config.plan;
+    const double loss = r->optimizer ? p->held_bound * fm_optimizer_held_loss(r->optimizer) : NAN;
+    fm_auc auc;
+    json_t *j = isnan(loss) ? NULL : json_pack("{s:f}", "loss", loss);
+
+    if (j && fm_optimizer_held_auc(r->optimizer, &auc) &&
+        (json_object_set_new(j, "auc", json_real(auc.value)) != 0 ||
+         json_object_set_new(j, "auc_deviation", json_real(auc.deviation)) != 0)) {
+        json_decref(j);
+        j = NULL;
+    }
+    return j;
+}
+
 static json_t *status_json(const fm_run *r, const char *state)
 {
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "federation", r->config.plan.federation,
-                     "state", state, "round",
-                     (json_int_t)(r->state ? fm_state_finished(r->state) : 0), "rounds",
-                     (json_int_t)r->config.plan.rounds, "abandoned", (json_int_t)r->abandoned,
-                     "members", members_json(r));
+    const char *why = r->coordinator ? fm_coordinator_conclusion(r->coordinator) : "";
+    json_t *j =
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:o*, s:o}", "federation", r->config.plan.federation,
+                  "state", state, "round", (json_int_t)(r->state ? fm_state_finished(r->state) : 0),
+                  "rounds", (json_int_t)r->config.plan.rounds, "abandoned",
+                  (json_int_t)r->abandoned, "held_out", held_json(r), "members", members_json(r));
+
+    if (j && *why && json_object_set_new(j, "reason", json_string(why)) != 0) {
+        json_decref(j);
+        return NULL;
+    }
+    return j;
 }
 
 /* @param j  owned; NULL: there was no memory for it. */
@@ -112,7 +151,7 @@ static void write_file(fm_run *r, json_t *j)
     if (!j || json_object_set_new(j, "updated", json_string(when)) != 0)
         fm_log(FM_LOG_WARN, "status.json could not be written: no memory");
     else if (fm_path_join(r->options->dir, "status.json", &path) != FM_OK ||
-             fm_json_write(path, j) != FM_OK)
+             fm_json_write(path, j, 0644) != FM_OK)
         fm_log(FM_LOG_WARN, "status.json could not be written: %s", fm_error_text());
     json_decref(j);
     free(path);

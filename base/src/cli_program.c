@@ -110,6 +110,23 @@ static size_t list_commands(FILE *to, const listing *l, const fm_cli_view *view)
     return left_out;
 }
 
+static void group_examples(FILE *to, const listing *l)
+{
+    const char *all = l->program->group_examples;
+    char begin[160], text[1024];
+    size_t used = 0;
+
+    (void)snprintf(begin, sizeof begin, "%s %s ", l->program->program, l->group);
+    for (size_t n; all && *all; all += n + (all[n] == '\n')) {
+        n = strcspn(all, "\n");
+        if (strncmp(all, begin, strlen(begin)) == 0 && used + n + 2 < sizeof text)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%.*s", used ? "\n" : "",
+                                     (int)n, all);
+    }
+    if (used > 0)
+        fm_cli_print_examples(to, text, SIZE_MAX);
+}
+
 static void program_page(FILE *to, const void *what, const fm_cli_view *view)
 {
     const listing *l = what;
@@ -126,6 +143,7 @@ static void program_page(FILE *to, const void *what, const fm_cli_view *view)
     left_out = list_commands(to, l, view);
     if (*l->group) {
         fprintf(to, "\nTry '%s COMMAND --help' for one command.\n", p->program);
+        group_examples(to, l);
         return;
     }
     if (view->rare)

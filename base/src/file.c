@@ -9,7 +9,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "fedmoe/base/input.h"
 
 #define READ_CHUNK ((size_t)64 * 1024)
 
@@ -277,7 +280,8 @@ fm_status fm_file_create(const char *path, const void *data, size_t len, mode_t 
 
 static fm_status fail_long(const char *path, size_t limit)
 {
-    return fm_fail(FM_EPROTO, "%s: longer than the limit of %zu bytes", path, limit);
+    return fm_fail(FM_EPROTO, "%s: longer than the limit of %zu bytes; is it the right file?", path,
+                   limit);
 }
 
 /* `expect` is the size that fstat saw; pipes and /proc say 0, and files may grow meanwhile. */
@@ -331,13 +335,13 @@ static fm_status read_file(const char *path, size_t limit, bool private, fm_buf 
         return fm_fail(FM_EINVAL, "no path or no buffer to read into");
     fm_buf_init(out, limit ? limit : 1);
     fm_buf_init(&got, limit ? limit : 1);
-    /* Private files are regular ones: a FIFO in their place must not hang the program. */
-    if ((fd = open(path, O_RDONLY | O_CLOEXEC | (private ? O_NONBLOCK : 0))) < 0)
-        return fail_errno(path, "open");
+    /* Private files are regular ones: a pipe in their place is not waited for. */
+    if (private && stat(path, &info) == 0 && (st = check_private(path, &info)) != FM_OK)
+        return st;
+    if ((st = fm_input_open(path, &fd)) != FM_OK)
+        return st;
     if (fstat(fd, &info) != 0)
         st = fail_errno(path, "stat");
-    else if (S_ISDIR(info.st_mode))
-        st = fm_fail(FM_EIO, "%s: is a folder, not a file", path);
     else if (private && (st = check_private(path, &info)) != FM_OK)
         ;
     else if (S_ISREG(info.st_mode) && (uint64_t)info.st_size > limit)
@@ -427,23 +431,52 @@ fm_status fm_dir_make(const char *path, mode_t mode)
     return st;
 }
 
+#define LOCK_TRIES 5
+#define LOCK_PAUSE_NS 20000000L
+
+/** @param how  LOCK_EX or LOCK_SH. @param fd  out. FM_EEXIST: somebody has it. */
+static fm_status try_lock(const char *path, int how, int tries, int *fd)
+{
+    const struct timespec pause = { 0, LOCK_PAUSE_NS };
+    fm_status st = FM_OK;
+    int f = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (f < 0)
+        return fail_errno(path, "open");
+    while (flock(f, how | LOCK_NB) != 0 && st == FM_OK) {
+        if (errno == EWOULDBLOCK && --tries > 0)
+            (void)nanosleep(&pause, NULL);
+        else if (errno == EWOULDBLOCK)
+            st = fm_fail(FM_EEXIST, "%s: in use by another process; stop that first", path);
+        else
+            st = fail_errno(path, "lock");
+    }
+    if (st == FM_OK)
+        *fd = f;
+    else
+        close(f);
+    return st;
+}
+
 fm_status fm_dir_lock(const char *path, int *lock)
 {
-    int fd;
+    return path && lock ? try_lock(path, LOCK_EX, LOCK_TRIES, lock)
+                        : fm_fail(FM_EINVAL, "no folder to lock");
+}
 
-    if (!path || !lock)
-        return fm_fail(FM_EINVAL, "no folder to lock");
-    if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-        return fail_errno(path, "open");
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        fm_status st =
-            errno == EWOULDBLOCK
-                ? fm_fail(FM_EEXIST, "%s: in use by another process; stop that first", path)
-                : fail_errno(path, "lock");
-        close(fd);
+fm_status fm_dir_is_held(const char *path, bool *held)
+{
+    int fd = -1;
+    fm_status st;
+
+    if (!path || !held)
+        return fm_fail(FM_EINVAL, "no folder to look at");
+    st = try_lock(path, LOCK_SH, 1, &fd);
+    fm_dir_unlock(&fd);
+    if (st != FM_OK && st != FM_EEXIST)
         return st;
-    }
-    *lock = fd;
+    *held = st == FM_EEXIST;
+    fm_error_clear();
     return FM_OK;
 }
 

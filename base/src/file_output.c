@@ -61,3 +61,26 @@ fm_status fm_file_check_output(const char *output, bool force, const char *const
         fm_file_abort(&probe);
     return st;
 }
+
+fm_status fm_dir_check_writable(const char *path)
+{
+    fm_file_writer *probe = NULL;
+    struct stat info;
+    char *name = NULL;
+    fm_status st;
+
+    if (!path)
+        return fm_fail(FM_EINVAL, "no folder to look at");
+    if (stat(path, &info) != 0)
+        return fm_fail(FM_EIO, "%s: %s", path,
+                       errno == ENOENT ? "the folder is not there" : strerror(errno));
+    if (!S_ISDIR(info.st_mode))
+        return fm_fail(FM_EIO, "%s: is not a folder", path);
+    if ((st = fm_path_join(path, "probe", &name)) == FM_OK &&
+        (st = fm_file_begin(name, 0600, &probe)) == FM_OK)
+        fm_file_abort(&probe);
+    else if (st == FM_EIO)
+        st = fm_fail(st, "%s: nothing can be written in this folder (%s)", path, fm_error_text());
+    free(name);
+    return st;
+}

@@ -53,6 +53,27 @@ fm_status fm_json_parse(const void *text, size_t len, size_t flags, json_t **out
     return FM_OK;
 }
 
+const char *fm_json_reason(const json_error_t *e)
+{
+    switch (json_error_code(e)) {
+    case json_error_premature_end_of_input:
+        return "the line ends before the object does; write each object in one line";
+    case json_error_end_of_input_expected:
+        return "something stands behind the object";
+    case json_error_invalid_utf8:
+        return "not UTF-8; save the file as UTF-8";
+    case json_error_duplicate_key:
+        return "a key is there twice";
+    case json_error_null_character:
+    case json_error_null_byte_in_key:
+        return "a NUL byte";
+    case json_error_numeric_overflow:
+        return "a number that is too large";
+    default:
+        return "not JSON; every line must be one object, with its keys and texts in double quotes";
+    }
+}
+
 static fm_status dump(const json_t *value, char **out)
 {
     if (!value)
@@ -62,7 +83,7 @@ static fm_status dump(const json_t *value, char **out)
     return FM_OK;
 }
 
-fm_status fm_json_write(const char *path, const json_t *value)
+fm_status fm_json_write(const char *path, const json_t *value, mode_t mode)
 {
     char *text = NULL;
     size_t len;
@@ -72,7 +93,7 @@ fm_status fm_json_write(const char *path, const json_t *value)
         return st;
     len = strlen(text);
     text[len] = '\n'; /* in place of the NUL: the length is passed on */
-    st = fm_file_replace(path, text, len + 1, 0644);
+    st = fm_file_replace(path, text, len + 1, mode);
     free(text);
     return st;
 }

@@ -183,6 +183,40 @@ void fm_text_up(double v, char out[FM_TEXT_UP])
         (void)snprintf(out, FM_TEXT_UP, "%.9g", v + i * step / 2.0);
 }
 
+const char *fm_text_invisible(const char *s)
+{
+    static const struct {
+        const char *bytes, *words;
+    } all[] = {
+        { "\xc2\xa0", "a no-break space (U+00A0)" },
+        { "\xc2\xad", "a soft hyphen (U+00AD)" },
+        { "\xe2\x80\x87", "a figure space (U+2007)" },
+        { "\xe2\x80\x89", "a thin space (U+2009)" },
+        { "\xe2\x80\x8b", "a zero-width space (U+200B)" },
+        { "\xe2\x80\x8c", "a zero-width mark (U+200C)" },
+        { "\xe2\x80\x8d", "a zero-width mark (U+200D)" },
+        { "\xe2\x80\x8e", "a mark of direction (U+200E)" },
+        { "\xe2\x80\x8f", "a mark of direction (U+200F)" },
+        { "\xe2\x80\xaf", "a narrow no-break space (U+202F)" },
+        { "\xe2\x81\xa0", "a word joiner (U+2060)" },
+        { "\xe3\x80\x80", "an ideographic space (U+3000)" },
+        { "\xef\xbb\xbf", "a byte order mark (U+FEFF)" },
+    };
+    const char *first = NULL, *words = NULL, *at;
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if ((at = strstr(s, all[i].bytes)) && (!first || at < first)) {
+            first = at;
+            words = all[i].words;
+        }
+    return words;
+}
+
+bool fm_text_is_too_large(const char *s)
+{
+    return is_decimal(s) && isinf(strtod(s, NULL));
+}
+
 void fm_text_clean(char *s)
 {
     for (unsigned char *p = (unsigned char *)s; *p; p++) {

@@ -6,6 +6,7 @@
 #include <yaml.h>
 
 #include "fedmoe/base/file.h"
+#include "fedmoe/base/input.h"
 
 /* One parse under way: the collections that are open, outermost first. */
 typedef struct {
@@ -199,7 +200,9 @@ static fm_status on_event(parse *p, const yaml_event_t *e)
         return check_duplicates(p->open[p->depth]);
     case YAML_STREAM_END_EVENT:
         p->ended = true;
-        return p->doc->root ? FM_OK : fail_at(p, e->start_mark, "the file is empty");
+        return p->doc->root ? FM_OK
+                            : fail_at(p, e->start_mark,
+                                      "the file is empty, but for comments perhaps; was it saved?");
     default:
         return FM_OK;
     }
@@ -236,6 +239,20 @@ static fm_status doc_new(const char *name, fm_yaml **out)
     return st;
 }
 
+/* UTF-16 with its mark, and JSON, are YAML, too. */
+static fm_status check_other(const char *name, const void *text, size_t len)
+{
+    const fm_input_other *other = text ? fm_input_other_of(text, len) : NULL;
+    const uint8_t *first = text;
+
+    if (!other || other->kind == FM_INPUT_JSON ||
+        (other->kind == FM_INPUT_UTF16 && first[0] >= 0xfe &&
+         strcmp(other->is, "UTF-16 text") == 0))
+        return FM_OK;
+    return fm_fail(FM_EPARSE, "%s:1:1: this is no YAML but %s; %s", name, other->is,
+                   other->advice ? other->advice : "is it the right file?");
+}
+
 fm_status fm_yaml_parse(const char *name, const void *text, size_t len, fm_yaml **out)
 {
     parse p = { .text = text, .len = len };
@@ -246,7 +263,7 @@ fm_status fm_yaml_parse(const char *name, const void *text, size_t len, fm_yaml 
     if (len > FM_YAML_MAX_BYTES)
         return fm_fail(FM_EPARSE, "%s:1:1: longer than the limit of %zu bytes", name,
                        FM_YAML_MAX_BYTES);
-    if ((st = doc_new(name, &p.doc)) != FM_OK)
+    if ((st = check_other(name, text, len)) != FM_OK || (st = doc_new(name, &p.doc)) != FM_OK)
         return st;
     if (!yaml_parser_initialize(&p.parser)) {
         st = fm_fail(FM_ENOMEM, "%s: no memory to parse it", name);

@@ -1,8 +1,10 @@
 #include "yaml_internal.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "fedmoe/base/text.h"
 
@@ -79,13 +81,13 @@ static const char *kind_name(const fm_yaml_node *n)
 
 static fm_status fail_unknown(const fm_yaml_node *key, const char *const *known)
 {
-    const char *nearest = NULL;
+    const char *nearest = NULL, *unseen;
     size_t best = SIZE_MAX;
     char list[MESSAGE_BYTES / 2] = "";
     size_t used = 0;
 
     for (size_t i = 0; known[i]; i++) {
-        size_t d = fm_text_distance(key->text, known[i]);
+        size_t d = strcasecmp(key->text, known[i]) == 0 ? 0 : fm_text_distance(key->text, known[i]);
         int n = snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", known[i]);
 
         if (n > 0 && (size_t)n < sizeof list - used)
@@ -96,6 +98,11 @@ static fm_status fail_unknown(const fm_yaml_node *key, const char *const *known)
         }
     }
     list[used] = '\0'; /* a name that did not fit is left out whole */
+    if ((unseen = fm_text_invisible(key->text)))
+        return fm_yaml_fail(key,
+                            "unknown key '%.100s': there is %s in it; write plain spaces, and "
+                            "the key anew",
+                            key->text, unseen);
     if (nearest && fm_text_is_near(best, nearest))
         return fm_yaml_fail(key, "unknown key '%.100s'; did you mean '%s'?", key->text, nearest);
     return fm_yaml_fail(key, "unknown key '%.100s'; known here: %s", key->text, list);
@@ -168,6 +175,21 @@ static const char *number_hint(const fm_yaml_node *n)
         return "; write a point for decimals, and no marks between thousands";
     if (strchr(n->text, '%'))
         return "; 1% is 0.01";
+    if (n->text[0] == '\0' || strcmp(n->text, "~") == 0 || strcmp(n->text, "null") == 0)
+        return "; write it behind the colon, or take the key away";
+    if (fm_text_is_too_large(n->text) || strstr(n->text, "inf") || strstr(n->text, "nan") ||
+        strstr(n->text, "NaN"))
+        return "; it must be finite";
+    if (strchr(n->text, '^'))
+        return "; write 10^-5 as 1e-5";
+    if (strchr(n->text, '_') || strchr(n->text, '\''))
+        return "; write its digits without marks between them";
+    if (strstr(n->text, "\xe2\x80"))
+        return "; the quotes are a word processor's: take them away";
+    if (fm_text_invisible(n->text))
+        return "; there is a character in it that cannot be seen: write it anew";
+    if (strchr("0123456789", n->text[0]) && strpbrk(n->text, "abcdfghijklmnopqrstuvwxyz"))
+        return "; write the number alone, without its unit";
     return "";
 }
 
@@ -219,6 +241,17 @@ static fm_status read_double(const fm_yaml_node *n, const char *key, double lo, 
     return FM_OK;
 }
 
+/* "1e5", "4.0": a number, but not written as a whole one. */
+static const char *whole_hint(const fm_yaml_node *n)
+{
+    double v;
+
+    if (n->kind == FM_YAML_SCALAR && n->plain && fm_text_double(n->text, &v) && v >= 0.0 &&
+        floor(v) == v)
+        return "; write it in digits alone";
+    return number_hint(n);
+}
+
 static fm_status read_u64(const fm_yaml_node *n, const char *key, uint64_t lo, uint64_t hi,
                           uint64_t *out)
 {
@@ -227,7 +260,7 @@ static fm_status read_u64(const fm_yaml_node *n, const char *key, uint64_t lo, u
     if (n->kind != FM_YAML_SCALAR || !n->plain || !fm_text_u64(n->text, &v))
         return fm_yaml_fail(n, "'%s' must be a whole number from %llu to %llu, found '%.100s'%s",
                             key, (unsigned long long)lo, (unsigned long long)hi, shown(n),
-                            number_hint(n));
+                            whole_hint(n));
     if (v < lo || v > hi)
         return fm_yaml_fail(n, "'%s' must be between %llu and %llu, found %.100s", key,
                             (unsigned long long)lo, (unsigned long long)hi, n->text);
@@ -314,7 +347,8 @@ fm_status fm_yaml_get_bool_or(const fm_yaml_node *map, const char *key, bool oth
     else if (n->kind == FM_YAML_SCALAR && n->plain && strcmp(n->text, "false") == 0)
         *out = false;
     else
-        return fm_yaml_fail(n, "'%s' must be true or false, found '%.100s'", key, shown(n));
+        return fm_yaml_fail(n, "'%s' must be true or false, found '%.100s'%s", key, shown(n),
+                            n->kind == FM_YAML_SCALAR && !n->plain ? "; without quotes" : "");
     return FM_OK;
 }
 

@@ -1,8 +1,11 @@
 /* What the YAML parser objects to, in the words of who wrote the file. */
+#include <stdio.h>
 #include <string.h>
 
 #include <yaml.h>
 
+#include "fedmoe/base/input.h"
+#include "fedmoe/base/text.h"
 #include "yaml_internal.h"
 
 /* Its own words, and ours. `begins`: the place that counts is where the construct begins. */
@@ -31,6 +34,10 @@ static const struct {
     { "did not find expected '-' indicator", "", false,
       "this is no entry of the list above it: is a '-' missing, or one too many above, or the "
       "indent wrong?" },
+    { "did not find expected alphabetic or numeric character", "alias", false,
+      "an entry of a list begins with '- ', and a text that begins with * needs quotes" },
+    { "did not find expected node content", "flow node", false,
+      "a bracket in the line before is not closed; did a # begin a comment in it?" },
     { "found unknown escape character", "", false,
       "no such escape in double quotes; write \\\\ for a backslash, or use single quotes" },
 };
@@ -49,6 +56,7 @@ static const char *words_of(const yaml_parser_t *y, bool *begins)
 /* The byte at fault, by its place; text is what the parser reads from. */
 static fm_status fail_bytes(const char *name, const yaml_parser_t *y, const char *text, size_t len)
 {
+    const bool control = y->problem && strstr(y->problem, "control characters");
     const size_t stop = y->problem_offset < len ? y->problem_offset : len;
     size_t line = 1, column = 1;
 
@@ -56,8 +64,135 @@ static fm_status fail_bytes(const char *name, const yaml_parser_t *y, const char
         column = text[i] == '\n' ? 1 : column + 1;
         line += text[i] == '\n';
     }
+    if (control && y->problem_value >= 0 && y->problem_value < 0x20)
+        return fm_fail(FM_EPARSE, "%s:%zu:%zu: %s (0x%02x) is not allowed; take it away", name,
+                       line, column, y->problem_value ? "a control character" : "a NUL byte",
+                       (unsigned)y->problem_value);
     return fm_fail(FM_EPARSE, "%s:%zu:%zu: not UTF-8 text: %s; save the file as UTF-8", name, line,
                    column, y->problem ? y->problem : "bad bytes");
+}
+
+/* ---- what the lines at and before the place look like ---- */
+
+typedef struct {
+    const char *at;
+    size_t len, number; /* 1-based */
+} text_line;
+
+/* @param number 1-based. @return false: there is no such line. */
+static bool line_at(const char *text, size_t len, size_t number, text_line *out)
+{
+    const char *at = text, *const end = text + len, *lf;
+
+    for (size_t n = 1; at < end; n++, at = lf + 1) {
+        lf = memchr(at, '\n', (size_t)(end - at));
+        if (n == number) {
+            *out = (text_line){ at, (size_t)((lf ? lf : end) - at), number };
+            return true;
+        }
+        if (!lf)
+            break;
+    }
+    return false;
+}
+
+static bool is_blank(const text_line *l)
+{
+    size_t i = 0;
+
+    while (i < l->len && strchr(" \t\r", l->at[i]) && l->at[i])
+        i++;
+    return i == l->len || l->at[i] == '#';
+}
+
+/* The last line before `number` that has something in it. */
+static bool line_before(const char *text, size_t len, size_t number, text_line *out)
+{
+    while (--number > 0)
+        if (line_at(text, len, number, out) && !is_blank(out))
+            return true;
+    return false;
+}
+
+static bool has_key(const text_line *l)
+{
+    for (size_t i = 0; i < l->len; i++)
+        if (l->at[i] == ':' && (i + 1 == l->len || strchr(" \t\r", l->at[i + 1])))
+            return true;
+    return l->len > 0 && memchr(l->at, '-', l->len); /* an entry of a list has no key */
+}
+
+static bool is_quote_open(const text_line *l)
+{
+    bool open = false;
+
+    for (size_t i = 0; i < l->len && (l->at[i] != '#' || open); i++)
+        open ^= l->at[i] == '"' && (i == 0 || l->at[i - 1] != '\\');
+    return open;
+}
+
+static size_t indent_of(const text_line *l)
+{
+    size_t i = 0;
+
+    while (i < l->len && l->at[i] == ' ')
+        i++;
+    return i + 1;
+}
+
+/* A dash or a point of a word processor. */
+static bool is_bullet(const text_line *l)
+{
+    const size_t i = indent_of(l) - 1;
+
+    return l->len > i + 3 && (memcmp(l->at + i, "\xe2\x80\x93 ", 4) == 0 ||
+                              memcmp(l->at + i, "\xe2\x80\x94 ", 4) == 0 ||
+                              memcmp(l->at + i, "\xe2\x80\xa2 ", 4) == 0);
+}
+
+static fm_status fail_line(const char *name, const text_line *l, const char *words)
+{
+    return fm_fail(FM_EPARSE, "%s:%zu:%zu: %s", name, l->number, indent_of(l), words);
+}
+
+/* Where the parser stops is often behind the mistake. @return FM_OK: nothing better is known. */
+static fm_status fail_earlier(const char *name, const char *problem, const char *text, size_t len,
+                              size_t at)
+{
+    const bool nowhere = strncmp(problem, "mapping values are not allowed", 30) == 0,
+               misfit = strncmp(problem, "did not find expected key", 25) == 0,
+               keyless = strncmp(problem, "could not find expected ':'", 27) == 0;
+    static const char key[] = "this is no 'key: value'; a colon and a space are missing";
+    static const char quote[] = "a quote is opened in this line and not closed";
+    text_line here = { 0 }, before = { 0 }, l;
+    char copy[512], words[160];
+    const char *unseen;
+
+    if (memchr(text, '\0', len)) /* UTF-16 */
+        return FM_OK;
+    for (size_t n = 1; line_at(text, len, n, &l) && n <= at + 1; n++)
+        if (l.len >= 7 && (memcmp(l.at, "<<<<<<<", 7) == 0 || memcmp(l.at, ">>>>>>>", 7) == 0))
+            return fail_line(name, &l,
+                             "two versions were merged and not finished (<<<<<<<, "
+                             "=======, >>>>>>>); keep one of them");
+    (void)line_at(text, len, at, &here);
+    (void)line_before(text, len, at, &before);
+    if (is_bullet(&here))
+        return fail_line(name, &here, "an entry of a list begins with '- ', the keyboard's minus");
+    for (int i = 0; i < 2 && (nowhere || misfit || keyless); i++) {
+        l = i ? before : here;
+        (void)snprintf(copy, sizeof copy, "%.*s", (int)(l.len < 500 ? l.len : 500),
+                       l.at ? l.at : "");
+        if (!(unseen = fm_text_invisible(copy)))
+            continue;
+        (void)snprintf(words, sizeof words, "%s is in this line; write a plain space", unseen);
+        return fail_line(name, &l, words);
+    }
+    if (misfit && before.at && is_quote_open(&before))
+        return fail_line(name, &before, quote);
+    if ((nowhere || misfit) && before.at && !has_key(&before))
+        return fail_line(name, &before, key);
+    return FM_OK;
 }
 
 fm_status fm_yaml_fail_parser(const char *name, const void *parser, const char *text, size_t len)
@@ -72,6 +207,8 @@ fm_status fm_yaml_fail_parser(const char *name, const void *parser, const char *
         return fm_fail(FM_ENOMEM, "%s: no memory to parse it", name);
     if (y->error == YAML_READER_ERROR)
         return fail_bytes(name, y, text, len);
+    if (fail_earlier(name, y->problem ? y->problem : "", text, len, mark.line + 1) != FM_OK)
+        return FM_EPARSE;
     words = y->problem ? words_of(y, &begins) : NULL;
     if (begins)
         mark = y->context_mark;

@@ -1,6 +1,7 @@
 /* Private keys: Ed25519 or P-256, PEM PKCS#8, mode 0600, never encrypted with a passphrase. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -103,6 +104,28 @@ static fm_status parse_key(const char *path, const fm_buf *pem, EVP_PKEY **out)
     return FM_OK;
 }
 
+/** The wrong file of a pair fails for its mode, or for not being a key: say which it is. */
+static fm_status explain(const char *path, fm_status st)
+{
+    fm_buf text = { 0 };
+    const char *what = NULL;
+    struct stat info;
+
+    if ((st == FM_EPERM || st == FM_EPARSE) && stat(path, &info) == 0 && S_ISREG(info.st_mode) &&
+        fm_file_read(path, KEY_FILE_LIMIT, &text) == FM_OK && text.data &&
+        !strstr((const char *)text.data, "PRIVATE KEY-----"))
+        what = strstr((const char *)text.data, "BEGIN PUBLIC KEY-----")    ? "public key"
+               : strstr((const char *)text.data, "BEGIN CERTIFICATE-----") ? "certificate"
+                                                                           : NULL;
+    if (what)
+        st = fm_fail(FM_EPARSE,
+                     "%s: is a %s; wanted is the private key that belongs to it, mode 0600 (often "
+                     "of the same name with .key)",
+                     path, what);
+    fm_buf_fini(&text);
+    return st;
+}
+
 fm_status fm_key_load(const char *dir, const char *name, EVP_PKEY **out)
 {
     char *path = NULL;
@@ -112,6 +135,8 @@ fm_status fm_key_load(const char *dir, const char *name, EVP_PKEY **out)
     if ((st = fm_path_join(dir, name, &path)) == FM_OK &&
         (st = fm_file_read_private(path, KEY_FILE_LIMIT, &pem)) == FM_OK)
         st = parse_key(path, &pem, out);
+    if (path && st != FM_OK)
+        st = explain(path, st);
     fm_buf_fini(&pem);
     free(path);
     return st;

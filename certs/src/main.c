@@ -249,6 +249,9 @@ int main(int argc, char **argv)
                     "fedmoe-certs revoke --ca ca --name hospital-a\n"
                     "fedmoe-certs show hospital-a/identity.crt",
         .commands = commands,
+        .group_examples = "fedmoe-certs ca new --directory ca --federation heart-study\n"
+                          "fedmoe-certs ca rotate --ca ca\n"
+                          "fedmoe-certs ca drop --directory agg",
         .command_count = COUNT(commands),
     };
 

@@ -88,10 +88,15 @@ fm_status fm_pem_read_list(const char *path, const char *const *types, size_t li
         goto done;
     /* Looked for before anything is decoded, so that no part of a key reaches other memory. */
     if (text.len > 0 && strstr((const char *)text.data, "PRIVATE KEY-----")) {
-        st = fm_fail(FM_EPARSE,
-                     "%s: holds a private key, which is never shown or sent; name the "
-                     "certificate (.crt) instead",
-                     path);
+        st = strcmp(types[0], "PUBLIC KEY") == 0
+                 ? fm_fail(FM_EPARSE,
+                           "%s: holds a private key, which stays with whom it belongs to; wanted "
+                           "is its public half, as 'openssl pkey -in KEY -pubout' writes it",
+                           path)
+                 : fm_fail(FM_EPARSE,
+                           "%s: holds a private key, which is never shown or sent; name the "
+                           "certificate (.crt) instead",
+                           path);
         goto done;
     }
     if (text.len == 0) {

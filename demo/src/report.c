@@ -31,7 +31,7 @@ static fm_status write_json(const demo *d)
     }
     all = json_pack("{s:f, s:f, s:f, s:o}", "auc", d->auc, "accuracy", d->accuracy, "seconds",
                     d->seconds, "hospitals", list);
-    st = all ? fm_json_write(d->o.json, all) : fm_fail(FM_ENOMEM, "no memory for the report");
+    st = all ? fm_json_write(d->o.json, all, 0644) : fm_fail(FM_ENOMEM, "no memory for the report");
     json_decref(all);
     return st;
 }

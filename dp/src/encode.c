@@ -171,6 +171,11 @@ fm_status fm_dp_parts_make(const fm_dp_lattice *lattice, double load_share, doub
     return FM_OK;
 }
 
+int64_t fm_dp_half_bound(const fm_dp_lattice *lattice)
+{
+    return root(lattice->unit_sensitivity * lattice->unit_sensitivity / 2);
+}
+
 double fm_dp_unit_factor(const fm_dp_lattice *lattice, int64_t limit, double squared_norm,
                          double relative_clip)
 {

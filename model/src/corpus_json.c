@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "corpus_internal.h"
+#include "fedmoe/base/input.h"
 #include "fedmoe/base/json.h"
-#include "table_csv.h"
 
 /* Bounds what the parser may take, before it does: how deep, and how many values. */
 static fm_status check_shape(const char *name, size_t line, const char *p, size_t n)
@@ -34,38 +34,17 @@ static fm_status check_shape(const char *name, size_t line, const char *p, size_
     return FM_OK;
 }
 
-/* The parser's own words repeat what stands there. */
-static const char *reason(const json_error_t *e)
-{
-    switch (json_error_code(e)) {
-    case json_error_premature_end_of_input:
-        return "the line ends before the object does; write each object in one line";
-    case json_error_end_of_input_expected:
-        return "something stands behind the object";
-    case json_error_invalid_utf8:
-        return "not UTF-8; save the file as UTF-8";
-    case json_error_duplicate_key:
-        return "a key is there twice";
-    case json_error_null_character:
-    case json_error_null_byte_in_key:
-        return "a NUL byte";
-    case json_error_numeric_overflow:
-        return "a number that is too large";
-    default:
-        return "not JSON; every line must be one object, with its keys and texts in double quotes";
-    }
-}
-
 fm_status fm_corpus_json(const char *name, size_t line, const char *text, size_t len, json_t **out)
 {
-    const char *other =
-        line == 1 && len && *text != '{' && *text != '[' ? fm_csv_other(text, len) : NULL;
+    const fm_input_other *other =
+        line == 1 && len && *text != '{' && *text != '[' ? fm_input_other_of(text, len) : NULL;
     fm_status st = check_shape(name, line, text, len);
     json_t *value = NULL;
     json_error_t error;
 
     if (other)
-        return fm_fail(FM_EPARSE, "%s:1: no JSON but %s", name, other);
+        return fm_fail(FM_EPARSE, "%s:1: no JSON but %s; %s", name, other->is,
+                       other->advice ? other->advice : "export it with one JSON object a line");
     if (st)
         return st;
     st = fm_json_parse(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &value, &error);
@@ -73,7 +52,7 @@ fm_status fm_corpus_json(const char *name, size_t line, const char *text, size_t
         return fm_fail_context(st, "%s:%zu: ", name, line);
     if (st)
         return fm_fail(FM_EPARSE, "%s:%zu, byte %d: %s", name, line, error.position,
-                       reason(&error));
+                       fm_json_reason(&error));
     if (!json_is_object(value)) {
         json_decref(value);
         return fm_fail(FM_EPARSE, "%s:%zu: a list, and every line must be one object", name, line);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "fedmoe/base/text.h"
 #include "fedmoe/base/yaml.h"
@@ -180,27 +181,58 @@ static fm_status put_column(fm_buf *out, const fm_draft_column *c, bool label)
     return fm_buf_printf(out, "\n");
 }
 
-static const char *label_of(const fm_draft *d, const char *label)
+/* The one that is given, or that the dictionary calls so. @param label in, out; NULL: none */
+static fm_status find_label(const fm_draft *d, const char **label)
 {
-    for (size_t i = 0; !label && i < d->count; i++)
-        label = d->columns[i].outcome ? d->columns[i].name : NULL;
-    return label;
+    const char *first = *label;
+
+    for (size_t i = 0; !*label && i < d->count; i++) {
+        if (!d->columns[i].outcome)
+            continue;
+        if (first)
+            return fm_fail(FM_EINVAL,
+                           "both %s and %s (%s) are of type label; say by --label which of them is "
+                           "to be predicted",
+                           first, d->columns[i].name, d->columns[i].source);
+        first = d->columns[i].name;
+    }
+    *label = first;
+    return FM_OK;
+}
+
+const char *fm_draft_near(const fm_draft *d, const char *name)
+{
+    const char *near = NULL;
+    size_t best = SIZE_MAX;
+
+    for (size_t i = 0; i < d->count; i++) {
+        const char *has = d->columns[i].name;
+        const size_t n = strcasecmp(has, name) == 0 ? 0 : fm_text_distance(has, name);
+
+        if (strcmp(has, name) != 0 && n < best && n <= (strlen(name) < 8 ? 1 : strlen(name) / 4)) {
+            best = n;
+            near = has;
+        }
+    }
+    return near;
 }
 
 static fm_status check_label(const fm_draft *d, const char *label)
 {
     const fm_draft_column *c = fm_draft_find(d, label);
+    const char *near = c ? NULL : fm_draft_near(d, label);
 
     if (!c)
-        return fm_fail(
-            FM_ENOTFOUND,
-            "--label: neither the dictionary, the answer nor the records' header has a column %s",
-            label);
+        return fm_fail(FM_ENOTFOUND,
+                       "--label: neither the dictionary, the answer nor the records' header has a "
+                       "column %s%s%s%s",
+                       label, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
     if (!can_be_read(c) || c->kind == FM_DRAFT_DATE)
         return fm_fail(FM_EINVAL,
-                       "--label: column %s has neither values nor a range; give its categories in "
-                       "the dictionary",
-                       label);
+                       "--label: column %s%s%s%s has neither values nor a range; give its "
+                       "categories in the dictionary",
+                       label, c->source ? " (" : "", c->source ? c->source : "",
+                       c->source ? ")" : "");
     return FM_OK;
 }
 
@@ -229,10 +261,9 @@ static fm_status put_head(fm_buf *out, const fm_draft *d, const char *name, cons
 fm_status fm_draft_write(const fm_draft *d, const char *name, const char *label, const char *origin,
                          fm_buf *out)
 {
-    fm_status st = FM_OK;
+    fm_status st = find_label(d, &label);
 
-    label = label_of(d, label);
-    if (label && (st = check_label(d, label)))
+    if (st || (label && (st = check_label(d, label))))
         return st;
     st = put_head(out, d, name, origin);
     for (size_t i = 0; !st && i < d->count; i++)

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "draft_internal.h"
+#include "fedmoe/base/input.h"
 #include "fedmoe/base/text.h"
 #include "fedmoe/model/draft.h"
 #include "table_internal.h"
@@ -97,29 +99,6 @@ static fm_status wrong(reader *d, int field)
 
 /* ---- header ---- */
 
-/* The delimiter that stands most often in the first line, outside of quotes. */
-static char find_delimiter(const char *text, size_t len)
-{
-    static const char candidates[] = ",;\t|";
-    size_t most = 0;
-    char best = ',';
-
-    for (const char *c = candidates; *c; c++) {
-        bool quoted = false;
-        size_t n = 0;
-
-        for (size_t i = 0; i < len && (quoted || (text[i] != '\n' && text[i] != '\r')); i++) {
-            quoted ^= text[i] == '"';
-            n += !quoted && text[i] == *c;
-        }
-        if (n > most) {
-            most = n;
-            best = *c;
-        }
-    }
-    return best;
-}
-
 static fm_status bind_field(reader *d, size_t f, int field)
 {
     if (d->place[field] != ABSENT) {
@@ -131,34 +110,92 @@ static fm_status bind_field(reader *d, size_t f, int field)
     return FM_OK;
 }
 
+/* The field of the header that may have been meant: none that is another's name. */
 static const char *near_of(const reader *d, const char *name)
 {
+    const size_t len = strlen(name), most = len < 8 ? 1 : len / 4;
+
     for (size_t f = 0; f < d->r.count; f++)
-        if (fm_text_is_near(fm_text_distance(d->r.cells[f].at, name), name))
+        if (fm_text_distance(d->r.cells[f].at, name) <= most ||
+            (fm_text_invisible(d->r.cells[f].at) && strstr(d->r.cells[f].at, name)))
             return d->r.cells[f].at;
     return NULL;
 }
 
-static fm_status need_field(reader *d, int field)
+static fm_status fail_field(reader *d, int field, const char *why)
 {
-    const char *near = near_of(d, fields[field][d->redcap]);
+    const char *near = near_of(d, fields[field][d->redcap]), *unseen;
     char shown[FM_CELL_SHOWN];
 
-    if (d->place[field] != ABSENT)
-        return FM_OK;
-    (void)fm_fail(FM_EPARSE,
-                  "%s:%zu, column %s: the header does not have it%s%s%s; a dictionary has the "
-                  "columns name, type, min, max, unit, categories, label, description, or those of "
-                  "REDCap",
-                  d->name, d->r.line, fields[field][d->redcap], near ? "; it has \"" : "",
-                  near ? fm_cell_show(near, shown) : "", near ? "\"" : "");
+    unseen = near ? fm_text_invisible(near) : NULL;
+    (void)fm_fail(
+        FM_EPARSE,
+        "%s:%zu, column %s: the header does not have it%s%s%s%s%s%s; a dictionary has the "
+        "columns name, type, min, max, unit, categories, label, description, or those of "
+        "REDCap",
+        d->name, d->r.line, fields[field][d->redcap], why, near ? "; it has \"" : "",
+        near ? fm_cell_show(near, shown) : "", near ? "\"" : "", unseen ? ", with " : "",
+        unseen ? unseen : "");
     return fm_problem(&d->problems);
+}
+
+static fm_status need_fields(reader *d)
+{
+    const bool name = d->place[NAME] != ABSENT, type = d->place[TYPE] != ABSENT;
+    const bool lo = d->place[MIN] != ABSENT, hi = d->place[MAX] != ABSENT;
+    fm_status st = FM_OK;
+
+    if (!name && !type && !near_of(d, fields[NAME][d->redcap]) &&
+        !near_of(d, fields[TYPE][d->redcap])) {
+        (void)fm_fail(FM_EPARSE,
+                      "%s:%zu, column name: the header has neither name nor type: is this a data "
+                      "dictionary? One has the columns name, type, min, max, unit, categories, "
+                      "label, description, or those of REDCap",
+                      d->name, d->r.line);
+        return fm_problem(&d->problems);
+    }
+    if (!name)
+        st = fail_field(d, NAME, "");
+    if (!st && !type)
+        st = fail_field(d, TYPE, "");
+    if (!st && lo != hi)
+        st = fail_field(d, lo ? MAX : MIN, lo ? ", but min" : ", but max");
+    if (!st && d->place[CATEGORIES] == ABSENT && near_of(d, fields[CATEGORIES][d->redcap]))
+        st = fail_field(d, CATEGORIES, "");
+    return st;
+}
+
+/* Bytes that are no UTF-8 would come out in the draft. */
+static fm_status check_utf8(reader *d, bool *good)
+{
+    fm_status st = FM_OK;
+
+    *good = true;
+    for (size_t f = 0; !st && f < d->r.count; f++) {
+        const fm_slice *c = &d->r.cells[f];
+        const char *column = NULL;
+        char shown[FM_CELL_SHOWN];
+
+        if (fm_tk_utf8_valid((const uint8_t *)c->at, c->len) == c->len)
+            continue;
+        for (int k = 0; k < FIELDS && d->fields; k++)
+            column = d->place[k] == f ? fields[k][d->redcap] : column;
+        *good = false;
+        (void)fm_fail(FM_EPARSE,
+                      "%s:%zu%s%s: \"%s\" is not UTF-8; save the dictionary as UTF-8, or: iconv -f "
+                      "WINDOWS-1252 -t UTF-8 OLD >NEW",
+                      d->name, d->r.line, column ? ", column " : "", column ? column : "",
+                      fm_cell_show(c->at, shown));
+        st = fm_problem(&d->problems);
+    }
+    return st;
 }
 
 static fm_status read_fields(reader *d)
 {
     size_t matches[2] = { 0 };
-    fm_status st = FM_OK;
+    bool good = true;
+    fm_status st = check_utf8(d, &good);
 
     d->fields = d->r.count;
     for (int k = 0; k < FIELDS; k++) {
@@ -172,8 +209,8 @@ static fm_status read_fields(reader *d)
         for (int k = 0; !st && k < FIELDS; k++)
             if (strcasecmp(d->r.cells[f].at, fields[k][d->redcap]) == 0)
                 st = bind_field(d, f, k);
-    if (!st && !(st = need_field(d, NAME)))
-        st = need_field(d, TYPE);
+    if (!st)
+        st = need_fields(d);
     if (!st && d->problems.count) {
         d->problems.gave_up = true; /* every line would be one more */
         st = FM_EPARSE;
@@ -216,6 +253,23 @@ static fm_draft_kind redcap_kind(const reader *d, fm_draft_kind kind)
     if (strncasecmp(v, "integer", 7) == 0 || strncasecmp(v, "number", 6) == 0)
         return FM_DRAFT_NUMERIC;
     return strncasecmp(v, "date_", 5) == 0 ? FM_DRAFT_DATE : kind;
+}
+
+/* A validation that is nearly one by which a text is a number or a date. */
+static fm_status check_validation(reader *d)
+{
+    static const char *const words[] = { "integer", "number", "date_ymd", "date_dmy", "date_mdy" };
+    const char *v = cell(d, VALIDATION);
+    char shown[FM_CELL_SHOWN];
+
+    if (!*v || strcasecmp(cell(d, TYPE), "text") != 0 || strncasecmp(v, "integer", 7) == 0 ||
+        strncasecmp(v, "number", 6) == 0 || strncasecmp(v, "date", 4) == 0)
+        return FM_OK;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (fm_text_distance(v, words[i]) <= 2)
+            return WRONG(d, VALIDATION, "\"%s\" is none of REDCap's; did you mean \"%s\"?",
+                         fm_cell_show(v, shown), words[i]);
+    return FM_OK;
 }
 
 static fm_status add_value(fm_draft_column *c, const char *text, size_t len)
@@ -261,12 +315,28 @@ static fm_status read_value(reader *d, fm_draft_column *c, const char *text, siz
         if (strlen(c->values[i]) == len && strncmp(c->values[i], text, len) == 0)
             return WRONG(d, CATEGORIES, "\"%s\" is there twice", fm_cell_show(copy, shown));
     if (c->value_count == FM_SCHEMA_MAX_VALUES)
-        return WRONG(d, CATEGORIES, "more than %u", FM_SCHEMA_MAX_VALUES);
+        return FM_OK; /* told by who reads on */
     return add_value(c, text, len);
+}
+
+/* "1, yes" and "1: yes" are a value with its meaning, and here the whole of it would be the value. */
+static fm_status check_codes(reader *d, const fm_draft_column *c)
+{
+    char shown[FM_CELL_SHOWN];
+
+    for (size_t i = 0; i < c->value_count; i++)
+        if (d->redcap || !strpbrk(c->values[i], ",:"))
+            return FM_OK;
+    return WRONG(
+        d, CATEGORIES,
+        "\"%s\" looks like a value with its meaning; write an equals sign between the two: "
+        "\"1=yes; 2=no\"",
+        fm_cell_show(c->values[0], shown));
 }
 
 static fm_status read_values(reader *d, fm_draft_column *c)
 {
+    char shown[FM_CELL_SHOWN];
     const char *text = cell(d, CATEGORIES), *type = cell(d, TYPE);
     const char marks[] = { strchr(text, '|') ? '|' : strchr(text, ';') ? ';' : ',', '\0' };
     const size_t before = d->problems.count;
@@ -278,7 +348,7 @@ static fm_status read_values(reader *d, fm_draft_column *c)
     if (!*text)
         return WRONG(d, CATEGORIES, "it is empty, and the type is %s; write \"1=yes; 2=no\"",
                      fm_cell_show(type, (char[FM_CELL_SHOWN]){ 0 }));
-    while (!st) {
+    while (!st && d->problems.count == before) {
         const size_t len = strcspn(text, text[0] == '0' && text[1] == ';' ? ";" : marks);
 
         st = read_value(d, c, text, len);
@@ -287,10 +357,30 @@ static fm_status read_values(reader *d, fm_draft_column *c)
         text += len + 1;
         if (!text[strspn(text, " ")]) /* a mark at the end */
             break;
+        if (c->value_count == FM_SCHEMA_MAX_VALUES)
+            return WRONG(d, CATEGORIES, "there are more than %u; is it a text, or a number?",
+                         FM_SCHEMA_MAX_VALUES);
     }
-    if (!st && c->value_count < 2 && d->problems.count == before)
-        st = WRONG(d, CATEGORIES, "there is one only; a category needs two or more");
-    return st;
+    if (st || d->problems.count > before)
+        return st;
+    if (c->value_count < 2)
+        return WRONG(d, CATEGORIES,
+                     "there is one only, \"%s\"; a category needs two or more, with a semicolon "
+                     "between: \"1=yes; 2=no\"",
+                     fm_cell_show(c->value_count ? c->values[0] : "", shown));
+    return check_codes(d, c);
+}
+
+/* Without what node.yaml can say of records. */
+static const char *hint_of(const fm_column *as, const char *text, char out[FM_HINT_MAX])
+{
+    char room[FM_HINT_MAX];
+    const char *hint = fm_cell_hint(as, (fm_slice){ text, strlen(text) }, room),
+               *node = strstr(hint, ", or for a node's"), *say = strstr(hint, ", or say csv");
+    const size_t len = node ? (size_t)(node - hint) : say ? (size_t)(say - hint) : strlen(hint);
+
+    (void)snprintf(out, FM_HINT_MAX, "%.*s", (int)len, hint);
+    return out;
 }
 
 static bool read_end(const char *text, bool date, double *v)
@@ -318,7 +408,7 @@ static fm_status read_range(reader *d, fm_draft_column *c)
                        fields[MAX - i][d->redcap]);
         else if (*ends[i] && !read_end(ends[i], date, &v[i]))
             st = WRONG(d, MIN + i, "\"%s\" is not a %s%s", fm_cell_show(ends[i], shown), what,
-                       fm_cell_hint(&as, (fm_slice){ ends[i], strlen(ends[i]) }, hint));
+                       hint_of(&as, ends[i], hint));
     }
     if (st || d->problems.count || !*ends[0])
         return st;
@@ -368,14 +458,23 @@ static fm_status spread_checkbox(reader *d, fm_draft_column *box)
 
 static fm_status read_name(reader *d, fm_draft_column **out)
 {
-    const char *name = cell(d, NAME);
+    const char *name = cell(d, NAME), *unseen;
     char shown[FM_CELL_SHOWN];
 
     *out = NULL;
     if (!*name)
         return WRONG(d, NAME, "it is empty; give the column's name in the records");
-    if (fm_tk_utf8_valid((const uint8_t *)name, strlen(name)) != strlen(name))
-        return WRONG(d, NAME, "it is not UTF-8: save the dictionary as UTF-8");
+    if ((unseen = fm_text_invisible(name)))
+        return WRONG(d, NAME, "\"%s\" has %s in it; write the name anew", fm_cell_show(name, shown),
+                     unseen);
+    if (d->draft->count == FM_DRAFT_MAX_COLUMNS) {
+        (void)WRONG(d, NAME,
+                    "it is one more than the %u columns that a schema has; leave out what is not "
+                    "needed",
+                    FM_DRAFT_MAX_COLUMNS);
+        d->problems.gave_up = true;
+        return FM_EPARSE;
+    }
     if (fm_text_has_control(name))
         return WRONG(d, NAME, "\"%s\" holds a control character", fm_cell_show(name, shown));
     if (fm_draft_find(d->draft, name))
@@ -386,6 +485,7 @@ static fm_status read_name(reader *d, fm_draft_column **out)
 static fm_status read_line(reader *d)
 {
     fm_draft_column *c = NULL;
+    bool good = true;
     fm_status st;
 
     if (d->r.count != d->fields) {
@@ -395,10 +495,14 @@ static fm_status read_line(reader *d)
                       d->name, d->r.line, d->r.count, d->fields);
         return fm_problem(&d->problems);
     }
-    if ((st = read_name(d, &c)) || !c || (st = find_type(d, cell(d, TYPE), &c->kind)))
+    if ((st = check_utf8(d, &good)) || !good || (st = read_name(d, &c)) || !c ||
+        (st = find_type(d, cell(d, TYPE), &c->kind)))
         return st;
-    if (d->redcap)
+    if (d->redcap) {
+        if ((st = check_validation(d)))
+            return st;
         c->kind = redcap_kind(d, c->kind);
+    }
     c->outcome = strcasecmp(cell(d, TYPE), "label") == 0;
     if (c->outcome && !*cell(d, CATEGORIES) && *cell(d, MIN))
         c->kind = FM_DRAFT_NUMERIC;
@@ -422,14 +526,17 @@ static fm_status read_lines(reader *d, fm_csv_source *source)
     fm_status st = fm_csv_block_new(source, &block);
 
     while (!st && !(st = fm_csv_take(source, &block, &more)) && more) {
-        const char *other = begun ? NULL : fm_csv_other(block.text, block.len);
+        const fm_input_other *other = begun ? NULL : fm_input_other_of(block.text, block.len);
 
         if (other) {
-            st = fm_fail(FM_EPARSE, "%s: this is no CSV but %s", d->name, other);
+            st = fm_fail(FM_EPARSE, "%s: this is no CSV but %s; %s", d->name, other->is,
+                         other->advice && other->kind != FM_INPUT_UTF16
+                             ? other->advice
+                             : "save the dictionary as CSV in UTF-8");
             break;
         }
         if (!begun)
-            d->delimiter = find_delimiter(block.text, block.len);
+            d->delimiter = fm_draft_delimiter(block.text, block.len);
         fm_csv_begin(&scan, d->name, d->delimiter, &block);
         for (got = true; !st && got;)
             if (!(st = fm_csv_next(&scan, &d->r, &got)) && got) {
@@ -461,86 +568,5 @@ fm_status fm_draft_dictionary(const char *path, fm_draft *out)
     if ((!st || st == FM_EPARSE) && d.problems.count)
         st = fm_problems_fail(&d.problems);
     fm_buf_fini(&d.problems.text);
-    return st;
-}
-
-/* ---- the header of records ---- */
-
-static fm_status add_unknown(fm_draft *d, const char *name)
-{
-    fm_draft_column *c = fm_draft_find(d, name);
-    fm_status st;
-
-    if (!c && (st = fm_draft_add(d, name, &c)))
-        return st;
-    c->in_file = true;
-    return FM_OK;
-}
-
-/* The first line is a record: it has none of the dictionary's names, and a number in it. */
-static bool is_headless(const fm_draft *d, const fm_csv_record *r)
-{
-    bool number = false;
-    double v;
-
-    for (size_t f = 0; f < r->count; f++) {
-        if (fm_draft_find(d, r->cells[f].at))
-            return false;
-        number |= !*r->cells[f].at || fm_text_double(r->cells[f].at, &v);
-    }
-    return number;
-}
-
-static fm_status take_header(const char *path, const fm_csv_record *r, fm_draft *d)
-{
-    fm_status st = FM_OK;
-
-    d->header_known = true;
-    d->header = !is_headless(d, r);
-    if (!d->header && d->count != r->count)
-        return fm_fail(FM_EPARSE,
-                       "%s:1: it has no header, and %zu fields where the dictionary has %zu; "
-                       "without a header both must agree",
-                       path, r->count, d->count);
-    for (size_t f = 0; !d->header && f < d->count; f++)
-        d->columns[f].in_file = true;
-    for (size_t f = 0; !st && d->header && f < r->count; f++) {
-        const char *name = r->cells[f].at;
-
-        if (!*name || fm_tk_utf8_valid((const uint8_t *)name, r->cells[f].len) != r->cells[f].len)
-            return fm_fail(FM_EPARSE, "%s:1: the name of column %zu is empty or not UTF-8", path,
-                           f + 1);
-        st = add_unknown(d, name);
-    }
-    return st;
-}
-
-fm_status fm_draft_header(const char *path, fm_draft *d)
-{
-    fm_csv_source source = { .fd = -1 };
-    fm_csv_scan scan = { 0 };
-    fm_csv_block block = { 0 };
-    fm_csv_record r;
-    bool got = false;
-    const char *other;
-    fm_status st;
-
-    if ((st = fm_csv_open(path, FM_TABLE_MAX_BYTES, &source)))
-        return st;
-    if ((st = fm_csv_block_new(&source, &block)) || (st = fm_csv_take(&source, &block, &got)))
-        goto done;
-    other = got ? fm_csv_other(block.text, block.len) : "an empty file";
-    if (other) {
-        st = fm_fail(FM_EPARSE, "%s: this is no CSV but %s", path, other);
-        goto done;
-    }
-    d->delimiter = find_delimiter(block.text, block.len);
-    fm_csv_begin(&scan, path, d->delimiter, &block);
-    if (!(st = fm_csv_next(&scan, &r, &got)))
-        st = got ? take_header(path, &r, d) : fm_fail(FM_EPARSE, "%s: it has no header", path);
-done:
-    fm_csv_scan_fini(&scan);
-    fm_csv_block_free(&block);
-    fm_csv_close(&source);
     return st;
 }

@@ -1,7 +1,6 @@
 #include "fedmoe/model/packed.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -15,6 +14,8 @@
 #define ZSTD_STATIC_LINKING_ONLY /* memory of our own */
 #include <zstd.h>
 #include <zstd_errors.h>
+
+#include "fedmoe/base/input.h"
 
 #define RAW ((size_t)64 * 1024)
 #define MAGIC_MOST 6
@@ -249,7 +250,8 @@ static fm_status unpack(fm_packed *p, uint8_t *to, size_t room, size_t *n)
             return st;
         if (p->ended && p->len - p->at == left && !p->between)
             return fm_fail(FM_EPROTO,
-                           "%s: ends in the middle of what was packed; was it copied whole?",
+                           "%s: ends in the middle of what was packed; was it copied whole? Copy "
+                           "it again from its source",
                            p->name);
         if (!p->ended && (st = more(p)))
             return st;
@@ -269,12 +271,11 @@ fm_status fm_packed_new(const char *name, int fd, fm_packed **out)
 
 fm_status fm_packed_open(const char *path, fm_packed **out)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    fm_status st;
+    int fd = -1;
+    fm_status st = fm_input_open(path, &fd);
 
-    if (fd < 0)
-        return fm_fail(errno == ENOENT || errno == ENOTDIR ? FM_ENOTFOUND : FM_EIO,
-                       "%s: cannot open it: %s", path, strerror(errno));
+    if (st)
+        return st;
     if ((st = fm_packed_new(path, fd, out)))
         (void)close(fd);
     else

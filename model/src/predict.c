@@ -181,7 +181,7 @@ static fm_status take_block(worker *w, uint64_t *number, bool *got)
     *got = true; /* a fault has its place among the blocks, too */
     *number = j->blocks++;
     if (!st) {
-        fm_csv_begin(&w->scan, j->binding.name, j->schema->delimiter, &w->block);
+        fm_csv_begin(&w->scan, j->binding.name, fm_bind_delimiter(&j->binding), &w->block);
         /* A block may hold blank lines alone, before the first record. */
         if (!j->binding.place)
             st = bind_first(w);
@@ -279,9 +279,10 @@ static void *work(void *state)
     return NULL;
 }
 
-static size_t thread_count(size_t asked)
+/* Cells of a dialect are rewritten in a place that the binding has once. */
+static size_t thread_count(const fm_predict_options *o)
 {
-    const size_t n = asked ? asked : fm_threads_available();
+    const size_t n = o->dialect ? 1 : o->threads ? o->threads : fm_threads_available();
 
     return n < FM_PREDICT_MAX_THREADS ? n : FM_PREDICT_MAX_THREADS;
 }
@@ -289,7 +290,7 @@ static size_t thread_count(size_t asked)
 /* The calling thread is the first worker; one that does not start is no loss. */
 static fm_status run(job *j)
 {
-    const size_t most = thread_count(j->options->threads);
+    const size_t most = thread_count(j->options);
     pthread_t threads[FM_PREDICT_MAX_THREADS];
     worker *workers = NULL;
     size_t ready = 0, started = 0;
@@ -359,8 +360,11 @@ fm_status fm_predict_file(const fm_predict_options *o, uint64_t *rows)
         return fm_fail(FM_ENOMEM, "predict: no memory for a condition");
     }
     if (!(st = fm_tabular_load(o->model, BATCH_ROWS, &j.schema, &j.model)) &&
-        !(st = fm_csv_open(o->input, FM_TABLE_MAX_BYTES, &j.source))) {
-        j.binding = (fm_binding){ .name = o->input, .schema = j.schema, .id = o->id };
+        !(st = fm_csv_open(o->input, FM_TABLE_MAX_BYTES, &j.source)) &&
+        !(st = fm_csv_speak(&j.source, o->dialect))) {
+        j.binding = (fm_binding){
+            .name = o->input, .schema = j.schema, .id = o->id, .dialect = o->dialect
+        };
         st = predict(&j);
     }
     if (!st && rows)

@@ -2,7 +2,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "fedmoe/base/text.h"
 #include "schema_internal.h"
 
 #define WEIGHT_MAX 1000.0
@@ -117,7 +119,38 @@ static fm_status read_missing(const fm_yaml_node *map, const fm_schema *s, const
 static fm_status read_kind(const fm_yaml_node *map, fm_column_kind *out)
 {
     static const char *const names[] = { "numeric", "date", "categorical", "label", "ignore" };
-    const char *text;
+    static const struct {
+        const char *word;
+        fm_column_kind kind;
+    } others[] = {
+        { "number", FM_COLUMN_NUMERIC },
+        { "integer", FM_COLUMN_NUMERIC },
+        { "int", FM_COLUMN_NUMERIC },
+        { "float", FM_COLUMN_NUMERIC },
+        { "double", FM_COLUMN_NUMERIC },
+        { "real", FM_COLUMN_NUMERIC },
+        { "decimal", FM_COLUMN_NUMERIC },
+        { "continuous", FM_COLUMN_NUMERIC },
+        { "string", FM_COLUMN_CATEGORICAL },
+        { "text", FM_COLUMN_CATEGORICAL },
+        { "category", FM_COLUMN_CATEGORICAL },
+        { "factor", FM_COLUMN_CATEGORICAL },
+        { "enum", FM_COLUMN_CATEGORICAL },
+        { "code", FM_COLUMN_CATEGORICAL },
+        { "boolean", FM_COLUMN_CATEGORICAL },
+        { "bool", FM_COLUMN_CATEGORICAL },
+        { "datetime", FM_COLUMN_DATE },
+        { "timestamp", FM_COLUMN_DATE },
+        { "day", FM_COLUMN_DATE },
+        { "target", FM_COLUMN_LABEL },
+        { "outcome", FM_COLUMN_LABEL },
+        { "class", FM_COLUMN_LABEL },
+        { "id", FM_COLUMN_IGNORE },
+        { "identifier", FM_COLUMN_IGNORE },
+        { "skip", FM_COLUMN_IGNORE },
+        { "none", FM_COLUMN_IGNORE },
+    };
+    const char *text, *meant = NULL;
     fm_status st = fm_yaml_get_string(map, "kind", &text);
 
     if (st)
@@ -127,6 +160,18 @@ static fm_status read_kind(const fm_yaml_node *map, fm_column_kind *out)
             *out = (fm_column_kind)i;
             return FM_OK;
         }
+    for (unsigned i = 0; i < sizeof others / sizeof *others; i++)
+        if (strcasecmp(text, others[i].word) == 0)
+            meant = names[others[i].kind];
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (!meant && (strcasecmp(text, names[i]) == 0 ||
+                       fm_text_is_near(fm_text_distance(text, names[i]), names[i])))
+            meant = names[i];
+    if (meant)
+        return fm_yaml_fail(fm_yaml_find(map, "kind"),
+                            "kind is \"%s\"; did you mean %s? It can be numeric, date, "
+                            "categorical, label or ignore",
+                            text, meant);
     return fm_yaml_fail(fm_yaml_find(map, "kind"),
                         "kind is \"%s\"; it can be numeric, date, "
                         "categorical, label or ignore",
@@ -204,6 +249,8 @@ fm_status fm_column_read(const fm_yaml_node *map, const fm_schema *s, const fm_e
         (st = fm_yaml_get_string_or(map, "source", "", &source)) ||
         (st = fm_strdup(name, &c->name)) || (st = read_from(map, c)))
         return st;
+    if (fm_text_has_control(name))
+        return fm_yaml_fail(fm_yaml_find(map, "name"), "the name holds a control character");
     c->gain = 1.0;
     if ((st = read_by_kind(map, s, e, c)))
         return st;

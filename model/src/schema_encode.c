@@ -49,9 +49,9 @@ static void put_number(const fm_column *c, double v, float *out)
         *out = 0.0f;
 }
 
-static fm_status outside(const fm_column *c, fm_slice cell)
+static fm_status outside(const fm_column *c, fm_slice cell, double v)
 {
-    char shown[FM_CELL_SHOWN];
+    char shown[FM_CELL_SHOWN], hint[FM_HINT_MAX];
 
     if (c->kind == FM_COLUMN_DATE) {
         char first[FM_CELL_DATE], last[FM_CELL_DATE];
@@ -60,8 +60,8 @@ static fm_status outside(const fm_column *c, fm_slice cell)
                        fm_cell_show(cell.at, shown), fm_cell_date_text(c->lo, first),
                        fm_cell_date_text(c->hi, last));
     }
-    return fm_fail(FM_EPARSE, "column %s: %s is outside the declared range %.10g to %.10g", c->name,
-                   fm_cell_show(cell.at, shown), c->lo, c->hi);
+    return fm_fail(FM_EPARSE, "column %s: %s is outside the declared range %.10g to %.10g%s",
+                   c->name, fm_cell_show(cell.at, shown), c->lo, c->hi, fm_range_hint(c, v, hint));
 }
 
 static fm_status numeric(const fm_column *c, fm_slice cell, double *out)
@@ -85,7 +85,7 @@ static fm_status numeric(const fm_column *c, fm_slice cell, double *out)
         if (c->odd == FM_ODD_MISSING)
             return missing(c, cell, out);
         if (c->odd == FM_ODD_ERROR)
-            return outside(c, cell);
+            return outside(c, cell, v);
         v = v < c->lo ? c->lo : c->hi;
     }
     *out = v;

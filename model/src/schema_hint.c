@@ -1,8 +1,10 @@
 /* What a cell that the schema does not take may have been meant to be. */
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "fedmoe/base/text.h"
 #include "schema_internal.h"
@@ -50,8 +52,56 @@ static bool is_decimal_comma(const char *s)
     return *s == ',' && is_digit(s[1]) && s[1 + strspn(s + 1, "0123456789")] == '\0';
 }
 
+/* "1.234,5": which mark is which can be told. */
+static const char *both_marks_hint(const char *s)
+{
+    const char *dot = strrchr(s, '.'), *comma = strrchr(s, ',');
+
+    if (dot && comma && has_thousands(s, dot < comma ? '.' : ','))
+        return dot < comma
+                   ? "; a decimal comma and points between thousands? write 1234.5, or for "
+                     "a node's records say csv: {decimal: \",\", thousands: \".\"} in "
+                     "node.yaml"
+                   : "; commas between thousands? write 1234.5, or for a node's records say "
+                     "csv: {thousands: \",\"} in node.yaml";
+    return NULL;
+}
+
+/* "18-100", "18 - 100", "18 to 100". */
+static bool is_two_numbers(const char *s)
+{
+    s += strspn(s, "+-");
+    if (!is_digit(*s))
+        return false;
+    s += strspn(s, "0123456789.");
+    s += strspn(s, " ");
+    if (*s != '-' && strncmp(s, "to ", 3) != 0 && strncmp(s, "..", 2) != 0)
+        return false;
+    s += strcspn(s, "0123456789");
+    return is_digit(*s) && s[strspn(s, "0123456789.")] == '\0';
+}
+
+/* 'x', or between quotes of a word processor. */
+static bool is_quoted(const char *s, size_t len)
+{
+    return (len > 1 && *s == '\'' && s[len - 1] == '\'') || strncmp(s, "\xe2\x80\x9c", 3) == 0 ||
+           strncmp(s, "\xe2\x80\x9e", 3) == 0 || strncmp(s, "\xe2\x80\x98", 3) == 0;
+}
+
 static const char *number_hint(const char *s, size_t len)
 {
+    const char *both = both_marks_hint(s);
+
+    if (both)
+        return both;
+    if (fm_text_is_too_large(s))
+        return "; it is too large: a typing error in the exponent? Numbers end at 1.8e308";
+    if (strcasecmp(s, "inf") == 0 || strcasecmp(s, "-inf") == 0 || strcasecmp(s, "infinity") == 0)
+        return "; infinity is none: write the largest value that there can be, or leave it empty";
+    if (is_two_numbers(s))
+        return "; two numbers in one cell? Each needs a cell of its own";
+    if (strncasecmp(s, "0x", 2) == 0)
+        return "; write it in decimal digits";
     if (has_thousands(s, ',') && strchr(s, ',') == strrchr(s, ',') && !strchr(s, '.'))
         return "; a decimal comma or a thousands mark? write 1.5, and 1234 without marks, or say "
                "csv: "
@@ -70,6 +120,13 @@ static const char *number_hint(const char *s, size_t len)
         return "; write the number without the percent sign";
     if (strspn(s, " \t") || (len && (s[len - 1] == ' ' || s[len - 1] == '\t')))
         return "; there are spaces inside the quotes";
+    if (strncmp(s, "\xe2\x88\x92", 3) == 0 || strncmp(s, "\xe2\x80\x93", 3) == 0)
+        return "; its minus is not the one of the keyboard (U+002D): write it anew";
+    if (is_quoted(s, len))
+        return "; the quotes belong to the cell: quote with \"...\", or not at all";
+    if (len > 1 && strspn(s, "0123456789.OolI") == len && strcspn(s, "0123456789") < len &&
+        strpbrk(s, "OolI"))
+        return "; a letter (O, l, I) in the place of a digit?";
     if ((is_digit(*s) || ((*s == '-' || *s == '+') && is_digit(s[1]))) && len <= HINTED &&
         isalpha((unsigned char)s[len - 1]))
         return "; write the number alone, without its unit";
@@ -80,20 +137,31 @@ static const char *date_hint(const char *s, size_t len)
 {
     const size_t digits = strspn(s, "0123456789");
 
-    if (len == 10 && s[4] == '-' && s[7] == '-')
-        return "; there is no such day";
+    if (len == 10 && s[4] == '-' && s[7] == '-' && digits == 4)
+        return strncmp(s + 5, "13", 2) >= 0 && strncmp(s + 8, "12", 2) <= 0 && is_digit(s[5])
+                   ? "; there is no such month: day and month in the wrong order?"
+                   : "; there is no such day";
+    if (digits == 4 && s[4] == '-' && len >= 8 && len < 10)
+        return "; write month and day with two digits each: 2020-03-07";
+    if (digits == len && len >= 9)
+        return "; seconds since 1970? export dates as text, 2020-12-31";
     if (len > 10 && s[4] == '-' && s[7] == '-')
         return "; leave out the time of day, or for a node's records say csv: {dates: YMD} in "
                "node.yaml";
     if (digits == len && len >= 8)
         return "; write it with dashes";
+    if (digits == len && len == 4 && (*s == '1' || *s == '2'))
+        return "; a year alone? write the day, too: 2020-12-31";
     if (digits == len && len >= 4)
         return "; a spreadsheet's number of a day? export dates as text";
-    if (strpbrk(s, "./"))
+    if (len == 8 && s[2] == '-' && s[5] == '-')
+        return "; write the year with four digits, first: 2020-12-31";
+    if (strpbrk(s, "./") || (len >= 8 && s[2] == '-'))
         return "; write year, month and day in this order, with dashes, or for a node's records "
-               "say csv: {dates: DMY} "
-               "or "
-               "{dates: MDY} in node.yaml";
+               "say csv: {dates: DMY} or {dates: MDY} in node.yaml";
+    for (const char *p = s; *p; p++)
+        if (isalpha((unsigned char)*p) && digits)
+            return "; write the month as a number: 2020-12-31";
     return "";
 }
 
@@ -126,13 +194,20 @@ static const char *value_hint(const fm_column *c, const char *s, char out[FM_HIN
         copy[--n] = '\0';
     if (fm_text_double(copy, &v) && strcmp(copy, s) == 0)
         return "";
+    if (is_quoted(s, strlen(s)))
+        return "; the quotes belong to the cell: quote with \"...\", or not at all";
     near = nearest(&c->values, copy, &best);
     if ((other = nearest(&c->positive, copy, &best)) ||
         (other = nearest(&c->groups.names, copy, &best)))
         near = other;
     if (!near)
         return "";
-    (void)snprintf(out, FM_HINT_MAX, "; did you mean \"%s\"?", fm_cell_show(near, shown));
+    n = strlen(near);
+    other = fm_text_invisible(near);
+    if (!other && n && (near[0] == ' ' || near[n - 1] == ' '))
+        other = "a space at its beginning or end";
+    (void)snprintf(out, FM_HINT_MAX, "; did you mean \"%s\"?%s%s%s", fm_cell_show(near, shown),
+                   other ? " The schema has " : "", other ? other : "", other ? " in it" : "");
     return out;
 }
 
@@ -151,8 +226,62 @@ const char *fm_cell_hint(const fm_column *c, fm_slice cell, char out[FM_HINT_MAX
         return c->kind == FM_COLUMN_LABEL
                    ? "; a label is never missing"
                    : "; if it means \"not measured\", list it under missing in the schema";
+    if ((hint = fm_text_invisible(s)) && number && is_digit(s[0]) && is_digit(s[cell.len - 1])) {
+        (void)snprintf(out, FM_HINT_MAX,
+                       "; %s between thousands? write 1234, or for a node's records say csv: "
+                       "{thousands: \" \"} in node.yaml",
+                       hint);
+        return out;
+    }
+    if (hint) {
+        (void)snprintf(out, FM_HINT_MAX, "; there is %s in it: write it anew", hint);
+        return out;
+    }
     hint = date     ? date_hint(s, cell.len)
            : number ? number_hint(s, cell.len)
                     : value_hint(c, s, out);
     return hint;
+}
+
+/* Codes by which other systems write "not measured". */
+static bool is_code(double v)
+{
+    static const double codes[] = { -1, -9, -99, -999, -9999, 99, 999, 9999, 99999, 888, 8888 };
+
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (v == codes[i])
+            return true;
+    return false;
+}
+
+static bool fits(const fm_column *c, double v)
+{
+    return v >= c->lo && v <= c->hi;
+}
+
+double fm_this_year(void)
+{
+    return 1970.0 + floor((double)time(NULL) / 31556952.0);
+}
+
+const char *fm_range_hint(const fm_column *c, double v, char out[FM_HINT_MAX])
+{
+    const bool age = strncasecmp(c->name, "age", 3) == 0 || strcasestr(c->name, "_age") ||
+                     strcasestr(c->name, "alter") || strcasestr(c->name, "years");
+    const bool far = age && v > 1.5 * c->hi; /* 101 is an age, too */
+    const double year = fm_this_year();
+
+    if (is_code(v))
+        (void)snprintf(out, FM_HINT_MAX,
+                       "; if %.10g means \"not measured\", list it under missing in the schema", v);
+    else if (age && v >= 1880.0 && v <= year && fits(c, year - v))
+        (void)snprintf(out, FM_HINT_MAX, "; a year of birth? %.10g would be an age of %.10g", v,
+                       year - v);
+    else if (far && fits(c, v / 12.0))
+        (void)snprintf(out, FM_HINT_MAX, "; months for years? %.10g / 12 = %.4g", v, v / 12.0);
+    else if (far && fits(c, v / 365.25))
+        (void)snprintf(out, FM_HINT_MAX, "; days for years? %.10g / 365.25 = %.4g", v, v / 365.25);
+    else
+        out[0] = '\0';
+    return out;
 }

@@ -34,7 +34,7 @@ fm_status fm_column_range(const fm_yaml_node *map, fm_column *c)
     if (fm_yaml_size(list) != 2)
         return fm_yaml_fail(list,
                             "range has %zu entries; it must have two, the lowest and the "
-                            "highest possible value",
+                            "highest possible value, with a comma between",
                             fm_yaml_size(list));
     if ((st = read_point(fm_yaml_item(list, 0), c->kind, &c->lo)) ||
         (st = read_point(fm_yaml_item(list, 1), c->kind, &c->hi)))
@@ -101,6 +101,10 @@ fm_status fm_column_scale(const fm_yaml_node *map, fm_column *c)
     if ((center && (st = read_point(center, c->kind, &c->center))) ||
         (st = fm_yaml_get_double_or(map, "scale", 0.0, HUGE_VAL, (c->hi - c->lo) / 4.0, &c->scale)))
         return st;
+    if (center && (c->center < c->lo || c->center > c->hi))
+        return fm_yaml_fail(center,
+                            "center lies outside of the range; it is a value in its middle, "
+                            "such as the usual one");
     if (!(c->scale > 0.0) ||
         !(fmax(fabs(c->lo - c->center), fabs(c->hi - c->center)) / c->scale <= FEATURE_MAX) ||
         !((c->hi - c->lo) / c->scale <= FEATURE_MAX))

@@ -183,7 +183,8 @@ static fm_status read_columns(const fm_yaml_node *root, fm_schema *s)
             st = check_column(fm_yaml_item(list, i), s, i);
     }
     if (!st && !s->features)
-        st = fm_yaml_fail(list, "no column gives a feature");
+        st = fm_yaml_fail(list, "no column gives a feature; at least one must be numeric, "
+                                "date or categorical");
     if (!st && !(st = check_from(list, s)))
         apply_norm(s, &defaults);
     return st;

@@ -22,15 +22,15 @@ static const struct {
     const char *name, *title, *advice;
 } kinds[FM_FINDING_KINDS] = {
     [FM_FINDING_FILE] = { "file", "the file cannot be read",
-                          "write the file again as CSV in UTF-8; docs/schema.md, Files, has the "
-                          "rules" },
+                          "nothing behind it was read; docs/schema.md, Files, says what a file of "
+                          "records is" },
     [FM_FINDING_HEADER] = { "header", "the header does not fit",
                             "column names count letter for letter: rename it in the file or, if "
                             "all members agree, "
                             "in the schema; who a record belongs to is policy.unit in node.yaml" },
-    [FM_FINDING_FIELDS] = { "fields", "records with too many or too few cells",
-                            "a delimiter inside a cell needs quotes around the cell; a missing "
-                            "value needs its delimiter" },
+    [FM_FINDING_FIELDS] = { "fields", "lines that are no whole record",
+                            "each has as many cells as the header: a delimiter inside a cell needs "
+                            "quotes around the cell, a missing value needs its delimiter" },
     [FM_FINDING_NUMBER] = { "number", "cells that are no number or date",
                             "write numbers as 1234.5 and dates as 2020-12-31; list texts that "
                             "mean \"not measured\" as missing in the schema" },
@@ -61,6 +61,10 @@ static const struct {
                            "is the right column exported, and under this name?" },
     [FM_FINDING_CONSTANT] = { "constant", "columns with one value only",
                               "nothing can be learnt from it here; is the export filtered by it?" },
+    [FM_FINDING_TWICE] = { "twice", "the same records several times",
+                           "was the file appended to itself, or an export joined to itself? Take "
+                           "the "
+                           "copies out: who is there twice counts twice" },
     [FM_FINDING_CLASSES] = { "classes", "classes that no record has",
                              "nothing, if it is so; else see how the label was made" },
     [FM_FINDING_UNIT_ROWS] = { "unit-rows", "units with more records than a round uses",
@@ -240,6 +244,7 @@ void fm_survey_free(fm_survey **survey)
             fm_wipe_free(s->first[k], 1, sizeof *next + s->first[k]->len);
             s->first[k] = next;
         }
+    fm_survey_twice_free(&s->twice);
     fm_wipe_free(s->cells, s->schema->column_count, sizeof *s->cells);
     free(s->edges);
     fm_wipe_free(s->bins, s->bin_total, sizeof *s->bins);

@@ -6,7 +6,7 @@
 #include "table_internal.h"
 
 #define FM_SURVEY_BINS 16u    /* of a number whose column declares none */
-#define FM_SURVEY_FACTORS 20u /* at most: guesses at a unit of measurement */
+#define FM_SURVEY_FACTORS 23u /* at most: guesses at a unit of measurement */
 
 /** @param v  out: the number, the day, or the index of the value; not of MISSING and OTHER. */
 fm_seen fm_survey_look(const fm_column *c, fm_slice cell, double *v);
@@ -44,6 +44,7 @@ struct fm_survey {
     size_t unit_cap;
     bool units; /* some column says whose records they are */
     bool encoding_told;
+    struct fm_survey_twice *twice; /* NULL at first, owned */
 };
 
 /* survey_record.c: what the reader of a table calls. */
@@ -61,6 +62,11 @@ FM_NODISCARD fm_status fm_survey_end(fm_survey *s, const char *name, const char 
 /** One finding; its text is the calling thread's error text. @param column SIZE_MAX: of none. */
 FM_NODISCARD fm_status fm_survey_found(fm_survey *s, fm_finding_kind kind, size_t line,
                                        size_t column, const char *value);
+
+/* survey_twice.c: the same records several times. */
+FM_NODISCARD fm_status fm_survey_twice_take(fm_survey *s, const fm_csv_record *r);
+void fm_survey_twice_free(struct fm_survey_twice **t); /* wipes */
+FM_NODISCARD fm_status fm_survey_twice_judge(fm_survey *s);
 
 /* survey_judge.c: what can be said when all is read. */
 FM_NODISCARD fm_status fm_survey_judge(fm_survey *s);

@@ -32,9 +32,19 @@ static const struct {
     { 1.0 / 2.54, 0.0, "divided by 2.54 (centimetres for inches?)" },
     { 7.50062, 0.0, "multiplied by 7.5 (kPa for mmHg?)" },
     { 1.0 / 7.50062, 0.0, "divided by 7.5 (mmHg for kPa?)" },
+    { 1.0 / 12.0, 0.0, "divided by 12 (months for years?)" },
+    { 1.0 / 365.25, 0.0, "divided by 365.25 (days for years?)" },
+    { -1.0, 0.0, "taken as years of birth and made ages" }, /* shift: this year */
     { 5.0 / 9.0, -160.0 / 9.0, "taken as Fahrenheit and made Celsius" },
     { 9.0 / 5.0, 32.0, "taken as Celsius and made Fahrenheit" },
 };
+
+static double in_unit(size_t i, double v)
+{
+    if (units[i].factor < 0.0)
+        return fm_this_year() - v;
+    return v * units[i].factor + units[i].shift;
+}
 
 static bool is_measure(const fm_column *c)
 {
@@ -45,7 +55,7 @@ static bool is_measure(const fm_column *c)
 void fm_survey_try_units(const fm_column *c, fm_survey_cells *n, double v)
 {
     for (size_t i = 0; is_measure(c) && i < FM_SURVEY_FACTORS; i++) {
-        const double w = v * units[i].factor + units[i].shift;
+        const double w = in_unit(i, v);
 
         n->fits[i] += w >= c->lo && w <= c->hi;
     }
@@ -62,7 +72,7 @@ static const char *likely_unit(const fm_column *c, const fm_survey_cells *n, siz
     double least = HUGE_VAL;
 
     for (size_t i = first; i < end; i++) {
-        const double off = fabs(mean * units[i].factor + units[i].shift - middle);
+        const double off = fabs(in_unit(i, mean) - middle);
 
         if ((double)n->fits[i] < 0.95 * outside || !(off < least))
             continue;
@@ -203,5 +213,7 @@ fm_status fm_survey_judge(fm_survey *s)
         if (!(st = judge_unit(s, i)) && !(st = judge_empty(s, i)) && !(st = judge_constant(s, i)))
             st = judge_label(s, i);
     }
+    if (!st)
+        st = fm_survey_twice_judge(s);
     return st ? st : judge_units(s);
 }

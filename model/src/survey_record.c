@@ -343,6 +343,8 @@ fm_status fm_survey_record(fm_survey *s, const fm_binding *b, const fm_csv_recor
     if (st)
         return fm_survey_found(s, FM_FINDING_FIELDS, r->line, ABSENT, NULL);
     s->rows++;
+    if (!s->options.cell && (st = fm_survey_twice_take(s, r)))
+        return st;
     fm_bind_cells(b, r, cells);
     if (s->units)
         st = take_unit(s, b, r, &first);

@@ -267,11 +267,12 @@ static fm_status read_blocks(loader *l, fm_csv_source *source)
 {
     fm_csv_scan scan = { 0 };
     fm_csv_block block;
+    char words[FM_CSV_OTHER];
     bool got = true;
     fm_status st = fm_csv_block_new(source, &block);
 
     while (!st && !(st = fm_csv_take(source, &block, &got)) && got) {
-        const char *other = l->started ? NULL : fm_csv_other(block.text, block.len);
+        const char *other = l->started ? NULL : fm_csv_other(block.text, block.len, words);
 
         if (other) {
             st = fm_fail(FM_EPARSE, "%s: this is no CSV but %s", l->name, other);

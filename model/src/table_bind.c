@@ -5,6 +5,7 @@
 
 #include "fedmoe/base/text.h"
 #include "table_internal.h"
+#include "tokenizer_internal.h"
 
 #define ABSENT SIZE_MAX
 
@@ -87,22 +88,53 @@ static const char *near_field(const fm_csv_record *r, const char *name)
     return near;
 }
 
+/* The field that has the name, and more that cannot be seen. @param unseen out: what */
+static const char *odd_field(const fm_csv_record *r, const char *name, const char **unseen)
+{
+    for (size_t f = 0; f < r->count; f++) {
+        const char *has = r->cells[f].at, *at = strstr(has, name);
+
+        if (!at || strlen(has) > strlen(name) + 8)
+            continue;
+        *unseen = fm_text_invisible(has);
+        if (!*unseen && strpbrk(has, "\"'"))
+            *unseen = "quotes in it";
+        if (*unseen)
+            return has;
+    }
+    return NULL;
+}
+
 static void fail_absent(const fm_binding *b, const fm_csv_record *r, const char *name)
 {
-    const char *near = near_field(r, name);
+    const char *unseen = NULL, *mine;
+    const char *near = near_field(r, name), *odd = near ? NULL : odd_field(r, name, &unseen);
     char shown[FM_CELL_SHOWN];
     double v;
 
-    if (near)
+    if ((mine = fm_text_invisible(name)) || name[0] == ' ' || name[strlen(name) - 1] == ' ')
+        (void)fm_fail(FM_EPARSE,
+                      "%s:%zu, column %s: the header does not have it; the name has %s in it where "
+                      "the column was asked for (schema or node.yaml): write it anew there",
+                      b->name, r->line, name, mine ? mine : "a space at its beginning or end");
+    else if (odd)
+        (void)fm_fail(
+            FM_EPARSE,
+            "%s:%zu, column %s: the header does not have it; it has \"%s\", with %s: write "
+            "the name anew in the file",
+            b->name, r->line, name, fm_cell_show(odd, shown), unseen);
+    else if (near)
         (void)fm_fail(FM_EPARSE,
                       "%s:%zu, column %s: the header does not have it; it has \"%s\": rename one "
                       "of the two",
                       b->name, r->line, name, fm_cell_show(near, shown));
     else if (r->count && fm_text_double(r->cells[0].at, &v))
-        (void)fm_fail(FM_EPARSE,
-                      "%s:%zu, column %s: the header does not have it; the line looks like a "
-                      "record: a file without a header needs csv: {header: false} in the schema",
-                      b->name, r->line, name);
+        (void)fm_fail(
+            FM_EPARSE,
+            "%s:%zu, column %s: the header does not have it; the line looks like a "
+            "record: a file without a header needs csv: {header: false}, in the schema or for "
+            "this file under data: in node.yaml",
+            b->name, r->line, name);
     else
         (void)fm_fail(FM_EPARSE, "%s:%zu, column %s: the header does not have it", b->name, r->line,
                       name);
@@ -161,6 +193,54 @@ static fm_status check_delimiter(const fm_binding *b, const fm_csv_record *r, si
     return FM_OK;
 }
 
+static bool has_name(const fm_csv_record *r, const char *name)
+{
+    for (size_t f = 0; name && f < r->count; f++)
+        if (strcasecmp(r->cells[f].at, name) == 0 || near_field(r, name))
+            return true;
+    return false;
+}
+
+/*
+ * Not one of the columns is in the line, nor looks it like a record: one problem, in place of one for
+ * each column and record. @return FM_OK: it is not so.
+ */
+static fm_status check_title(const fm_binding *b, const fm_csv_record *r, size_t wanted,
+                             fm_problems *p)
+{
+    char shown[FM_CELL_SHOWN];
+    const char *first = r->count ? r->cells[0].at : "", *unseen;
+    bool known = has_name(r, b->unit) || has_name(r, b->id);
+    double v;
+
+    for (size_t c = 0; !known && c < b->schema->column_count; c++)
+        known = has_name(r, b->schema->columns[c].name) ||
+                odd_field(r, b->schema->columns[c].name, &unseen);
+    for (size_t f = 0; !known && f < r->count; f++)
+        known = fm_text_double(r->cells[f].at, &v) || fm_cell_date(r->cells[f].at, &v);
+    if (known || wanted < 2)
+        return FM_OK;
+    if (fm_tk_utf8_valid((const uint8_t *)first, strlen(first)) != strlen(first))
+        (void)fm_fail(
+            FM_EPARSE,
+            "%s:%zu: this is no header in UTF-8; if it is text, say in node.yaml how it is "
+            "encoded: csv: {encoding: ...}",
+            b->name, r->line);
+    else
+        (void)fm_fail(FM_EPARSE,
+                      "%s:%zu: none of the schema's columns is in this line, which begins with "
+                      "\"%s\"; %s",
+                      b->name, r->line, fm_cell_show(first, shown),
+                      strstr(first, b->schema->columns[0].name)
+                          ? "what separates the columns is no delimiter: write commas, say"
+                      : strncasecmp(first, "sep=", 4) == 0 || r->count == 1
+                          ? "if it is a title or a spreadsheet's mark take it away, or say in "
+                            "node.yaml: csv: {skip_lines: 1}"
+                          : "is it the right file? Lines before the header are passed over by csv: "
+                            "{skip_lines: 1} in node.yaml");
+    return fm_problem_last(p);
+}
+
 /* Fields that a file with a header must have. */
 static size_t wanted_fields(const fm_binding *b)
 {
@@ -176,8 +256,11 @@ static size_t wanted_fields(const fm_binding *b)
 static fm_status read_header(fm_binding *b, const fm_csv_record *r, fm_problems *p)
 {
     const fm_schema *s = b->schema;
-    fm_status st = check_delimiter(b, r, wanted_fields(b), p);
+    const size_t wanted = wanted_fields(b);
+    fm_status st = check_delimiter(b, r, wanted, p);
 
+    if (!st)
+        st = check_title(b, r, wanted, p);
     b->fields = st ? 0 : r->count; /* 0: by this delimiter nothing can be read */
     for (size_t c = 0; !st && c < s->column_count; c++) {
         b->place[c] = ABSENT;
@@ -229,6 +312,7 @@ static void place_others(fm_binding *b)
 /* The schema says that there is no header, and the first record is one. FM_OK: it is not so. */
 static fm_status refuse_header(const fm_binding *b, const fm_csv_record *r, fm_problems *p)
 {
+    const bool mine = b->dialect && b->dialect->header;
     size_t same = 0;
 
     for (size_t c = 0; c < b->schema->column_count; c++)
@@ -237,9 +321,10 @@ static fm_status refuse_header(const fm_binding *b, const fm_csv_record *r, fm_p
     if (same < 2)
         return FM_OK;
     (void)fm_fail(FM_EPARSE,
-                  "%s:%zu: it has a header, and the schema says it has none; take the line away, "
-                  "or say csv: {header: true} in the schema",
-                  b->name, r->line);
+                  "%s:%zu: it has a header, and %s says it has none; take the line away, or say "
+                  "csv: {header: true} %s",
+                  b->name, r->line, mine ? "node.yaml" : "the schema",
+                  mine ? "there" : "in the schema, or for this file under data: in node.yaml");
     return fm_problem_last(p);
 }
 
@@ -288,6 +373,8 @@ fm_status fm_bind(fm_binding *b, const fm_csv_record *first, fm_problems *p, boo
     fm_status st = fm_alloc(n, sizeof *b->place, (void **)&b->place);
 
     *is_record = !header;
+    b->has_header = header;
+    b->ends_empty = header && first->count > 1 && first->cells[first->count - 1].len == 0;
     if (st || (b->dialect && (st = fm_alloc(n, sizeof *b->rewritten, (void **)&b->rewritten))))
         return st;
     return header ? read_header(b, first, p) : by_position(b, first, p);
@@ -301,12 +388,60 @@ void fm_binding_fini(fm_binding *b)
     b->rewritten = NULL;
 }
 
+/* Cells that are the name of their own column, with a header: two files put together. */
+static bool is_header_again(const fm_binding *b, const fm_csv_record *r)
+{
+    size_t same = 0, wanted = 0;
+
+    for (size_t c = 0; b->has_header && c < b->schema->column_count && same == wanted; c++) {
+        const fm_column *column = &b->schema->columns[c];
+
+        if (b->place[c] >= r->count)
+            continue;
+        wanted++;
+        same += strcmp(r->cells[b->place[c]].at, column->from ? column->from : column->name) == 0;
+    }
+    return wanted > 1 && same == wanted;
+}
+
+static bool is_blank(const fm_csv_record *r)
+{
+    for (size_t f = 0; f < r->count; f++)
+        if (r->cells[f].len)
+            return false;
+    return true;
+}
+
+/* Why there may be too few or too many. */
+static const char *fields_hint(const fm_binding *b, const fm_csv_record *r)
+{
+    static const char others[] = ";,\t|";
+    const char mine = fm_bind_delimiter(b);
+
+    if (b->ends_empty && r->count + 1 == b->fields)
+        return "; the header ends with a delimiter: take that away";
+    if (r->count == 1 && strcmp(r->cells[0].at, "\x1a") == 0)
+        return "; it is an end mark of old systems (Ctrl-Z): take it away";
+    for (const char *o = others; *o && r->count == 1; o++)
+        if (*o != mine && memchr(r->cells[0].at, *o, r->cells[0].len))
+            return "; this line has another delimiter than the others";
+    return "";
+}
+
 fm_status fm_bind_check(const fm_binding *b, const fm_csv_record *r)
 {
-    if (r->count == b->fields)
-        return FM_OK;
-    return fm_fail(FM_EPARSE, "%s:%zu: %zu field%s where %zu belong", b->name, r->line, r->count,
-                   r->count == 1 ? "" : "s", b->fields);
+    if (r->count != b->fields)
+        return fm_fail(FM_EPARSE, "%s:%zu: %zu field%s where %zu belong%s", b->name, r->line,
+                       r->count, r->count == 1 ? "" : "s", b->fields, fields_hint(b, r));
+    if (r->count > 1 && r->cells[0].len == 0 && b->labels && is_blank(r))
+        return fm_fail(FM_EPARSE, "%s:%zu: all cells are empty; take the line away", b->name,
+                       r->line);
+    if (is_header_again(b, r))
+        return fm_fail(FM_EPARSE,
+                       "%s:%zu: the header once more; were two files put together? Take the line "
+                       "away",
+                       b->name, r->line);
+    return FM_OK;
 }
 
 void fm_bind_cells(const fm_binding *b, const fm_csv_record *r, fm_slice *cells)

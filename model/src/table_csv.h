@@ -54,8 +54,9 @@ typedef struct {
     bool held; /* the record at hand is to be had once more */
 } fm_csv_scan;
 
-/** What a file is that begins so, and what to do with it; NULL: it may be CSV. */
-const char *fm_csv_other(const char *first, size_t n);
+/** What a file is that begins so, and what to do with it; NULL: it may be CSV. @return words */
+#define FM_CSV_OTHER ((size_t)256)
+const char *fm_csv_other(const char *first, size_t n, char words[FM_CSV_OTHER]);
 
 /** Begin with a block; s->cells survives from block to block. @param name for error texts. */
 void fm_csv_begin(fm_csv_scan *s, const char *name, char delimiter, const fm_csv_block *b);

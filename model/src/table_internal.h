@@ -31,6 +31,7 @@ typedef struct {
     char (*rewritten)[FM_DIALECT_CELL]; /* [columns] of the record at hand; owned, NULL without */
     const char *unit, *id;              /* further columns that are wanted, or NULL */
     size_t fields;                      /* every record must have */
+    bool has_header, ends_empty;        /* the header's last field has no name */
     size_t *place; /* [columns] which field is which column, or SIZE_MAX; owned */
     size_t unit_place, id_place;
 } fm_binding;

@@ -244,7 +244,9 @@ static fm_status cut_short(const fm_csv_scan *s)
     if (s->nul)
         return fm_fail(FM_EPARSE, "%s:%zu: there is a NUL byte; this is no text file", s->name,
                        s->line);
-    return fm_fail(FM_EPARSE, "%s:%zu: the quote of the record that starts here is left open",
+    return fm_fail(FM_EPARSE,
+                   "%s:%zu: the quote of the record that starts here is left open; close it, or "
+                   "write a quote within a cell as two",
                    s->name, s->begin_line);
 }
 

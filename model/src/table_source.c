@@ -1,6 +1,5 @@
 /* Blocks of whole records, cut out of a file or memory. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -8,16 +7,8 @@
 
 #include <sodium.h>
 
-#include "fedmoe/base/file.h"
+#include "fedmoe/base/input.h"
 #include "table_csv.h"
-
-static fm_status fail_read(const char *name, const char *what)
-{
-    const int error = errno;
-
-    return fm_fail(error == ENOENT || error == ENOTDIR ? FM_ENOTFOUND : FM_EIO, "%s: cannot %s: %s",
-                   name, what, strerror(error));
-}
 
 static fm_status begin(fm_csv_source *s)
 {
@@ -31,10 +22,10 @@ fm_status fm_csv_open(const char *path, size_t limit, fm_csv_source *out)
     struct stat info;
     fm_status st;
 
-    if ((s.fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
-        return fail_read(path, "open it");
+    if ((st = fm_input_open(path, &s.fd)))
+        return st;
     if (fstat(s.fd, &info) != 0)
-        st = fail_read(path, "look at it");
+        st = fm_fail(FM_EIO, "%s: cannot look at it: %s", path, strerror(errno));
     else if (S_ISREG(info.st_mode) && (uintmax_t)info.st_size > limit)
         st = fm_fail(FM_EPROTO, "%s: longer than the limit of %zu bytes", path, limit);
     else if (!(st = fm_packed_new(path, s.fd, &s.packed)))

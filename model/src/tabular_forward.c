@@ -33,6 +33,28 @@ void fm_tabular_forward(fm_tabular *m, size_t rows)
     fm_linear_forward(l->head, m->panels, &m->last, 0, rows, true, &m->logits);
 }
 
+bool fm_tabular_has_scores(const fm_tabular_config *c)
+{
+    return c->target == FM_TARGET_BINARY || (c->target == FM_TARGET_CLASSES && c->outputs == 2);
+}
+
+void fm_tabular_scores(const fm_tabular *m, size_t rows, float *out)
+{
+    const fm_tabular_weights *w = m->weights;
+    const fm_linear *skip = w->layout.skip;
+    const size_t k = w->config.outputs;
+    double bias[2] = { 0.0, 0.0 };
+
+    for (size_t j = 0; skip->bias != FM_ABSENT && j < k && j < 2; j++)
+        bias[j] = skip->bias_scale * (double)w->theta[skip->bias + j];
+    for (size_t i = 0; i < rows; i++) {
+        const float *z = fm_rows_at(&m->logits, i);
+        const double first = (double)z[0] - bias[0];
+
+        out[i] = (float)(k == 1 ? first : (double)z[1] - bias[1] - first);
+    }
+}
+
 fm_status fm_tabular_predict(fm_tabular *m, const float *x, size_t rows, float *outputs)
 {
     if (!m || (rows && (!x || !outputs)))

@@ -12,6 +12,7 @@
 #include "records.h"
 
 #define KEPT "check.json" /* beside node.yaml */
+#define PROBLEMS_MOST ((size_t)1 << 20)
 
 /** The plan's bound on the rows of one unit, unless one was given or none was offered. */
 static fm_status find_bound(const fm_check_records *o, const fm_node_config *c, uint64_t *bound)
@@ -151,18 +152,36 @@ static fm_status drift(fm_say *say, const fm_check_records *o, const fm_node_con
 
 /* ---- all of it ---- */
 
+/* What is wrong in a FHIR folder is listed here, and FM_OK then; of other records the survey has it. */
+static fm_status load(fm_say *say, const fm_node_config *c, const fm_schema *s, fm_survey *survey)
+{
+    fm_buf problems;
+    const fm_table_options t = { .labels = fm_schema_has_label(s),
+                                 .unit = fm_node_policy_unit_column(&c->policy),
+                                 .survey = survey,
+                                 .problems = c->database.fhir ? &problems : NULL };
+    fm_table none = { 0 };
+    fm_status st;
+
+    fm_buf_init(&problems, PROBLEMS_MOST);
+    st = fm_node_records_load(c, s, &t, &none);
+    if (st == FM_EPARSE && problems.len > 0) {
+        fm_say_lines(say, "records", (const char *)problems.data);
+        st = FM_OK;
+    }
+    fm_buf_fini(&problems);
+    return st;
+}
+
 static fm_status read_all(fm_say *say, const fm_check_records *o, const fm_node_config *c,
                           const fm_schema *s, fm_survey *survey)
 {
-    const fm_table_options t = { .labels = fm_schema_has_label(s),
-                                 .unit = fm_node_policy_unit_column(&c->policy),
-                                 .survey = survey };
-    fm_table none = { 0 };
+    const uint64_t before = say->problems;
     char detail[512];
     fm_status st;
 
-    if ((st = fm_node_records_load(c, s, &t, &none)) || (st = drift(say, o, c, survey)) ||
-        (st = fm_say_survey(say, s, survey)))
+    if ((st = load(say, c, s, survey)) || say->problems > before ||
+        (st = drift(say, o, c, survey)) || (st = fm_say_survey(say, s, survey)))
         return st;
     tell_counts(c, s, survey, detail, sizeof detail);
     fm_check_readers(c, detail, sizeof detail);
@@ -195,22 +214,47 @@ static fm_status survey_records(fm_say *say, const fm_check_records *o, const fm
     return st;
 }
 
-void fm_check_records_run(fm_say *say, const fm_check_records *o, const fm_node_config *c)
+/** @return whether they are there; that they are not is said. */
+static bool find_records(fm_say *say, const fm_check_records *o, const fm_node_config *c)
 {
-    char detail[512] = "there; give --schema to check every cell";
-    fm_schema *s = NULL;
     fm_status st = fm_node_records_find(c);
 
     if (st == FM_ENOTFOUND)
         st = fm_fail(st, "%s is not there; see data.records in %s", fm_node_config_records_name(c),
                      o->config_path);
-    else if (st == FM_OK && (st = find_schema(o, c, &s)) != FM_OK)
+    if (st != FM_OK)
+        fm_say_status(say, "records", st, "");
+    return st == FM_OK;
+}
+
+static void say_there(fm_say *say, const fm_node_config *c, const char *then)
+{
+    char detail[512];
+
+    (void)snprintf(detail, sizeof detail, "there; %s", then);
+    fm_check_readers(c, detail, sizeof detail);
+    fm_say_status(say, "records", FM_OK, detail);
+}
+
+void fm_check_records_without(fm_say *say, const fm_check_records *o, const fm_node_config *c)
+{
+    if (find_records(say, o, c))
+        say_there(say, c, "every cell is checked when the schema is in order");
+}
+
+void fm_check_records_run(fm_say *say, const fm_check_records *o, const fm_node_config *c)
+{
+    fm_schema *s = NULL;
+    fm_status st = find_schema(o, c, &s);
+
+    if (st != FM_OK) {
         fm_say_status(say, "schema", st, "");
-    if (st == FM_OK && s)
-        st = survey_records(say, o, c, s);
-    else if (st == FM_OK)
-        fm_check_readers(c, detail, sizeof detail);
-    if (st != FM_OK ? !say->problems || s : !s)
-        fm_say_status(say, "records", st, detail);
+        fm_check_records_without(say, o, c);
+    } else if (find_records(say, o, c)) {
+        if (!s)
+            say_there(say, c, "give --schema to check every cell");
+        else if ((st = survey_records(say, o, c, s)) != FM_OK)
+            fm_say_status(say, "records", st, "");
+    }
     fm_schema_free(&s);
 }

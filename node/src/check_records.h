@@ -13,6 +13,8 @@ typedef struct {
 } fm_check_records;
 
 void fm_check_records_run(fm_say *say, const fm_check_records *o, const fm_node_config *c);
+/** There is no schema to hold them against, which was said: whether they are there. */
+void fm_check_records_without(fm_say *say, const fm_check_records *o, const fm_node_config *c);
 
 /** Names the first file of records that anybody may read, behind `detail`. */
 void fm_check_readers(const fm_node_config *c, char *detail, size_t cap);

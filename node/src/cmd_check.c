@@ -10,6 +10,7 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/model/compute.h"
 #include "fedmoe/node/config.h"
+#include "house.h"
 #include "node_yaml.h"
 #include "policy_internal.h"
 #include "run_internal.h"
@@ -21,6 +22,7 @@ typedef struct {
     fm_check_records records; /* what was asked for */
     fm_node_config config;
     fm_check_texts texts; /* no schema in it: the records are of a table */
+    bool no_model;        /* it was said */
     fm_say say;
 } checkup;
 
@@ -29,39 +31,65 @@ static void report(checkup *c, const char *what, fm_status st, const char *detai
     fm_say_status(&c->say, what, st, detail);
 }
 
-static void check_identity(checkup *c)
+static void check_trust(checkup *c, const fm_identity *id)
 {
-    fm_identity *id = NULL;
     fm_trust *trust = NULL;
-    fm_peer *self = NULL;
     const fm_cert_info *info;
     int64_t now = fm_clock_wall_s();
     char detail[256] = "", until[32];
-    fm_status st;
+    fm_status st = fm_trust_load(c->config.identity_dir, &trust);
 
-    if ((st = fm_identity_load(c->config.identity_dir, &id)) != FM_OK ||
-        (st = fm_trust_load(c->config.identity_dir, &trust)) != FM_OK)
-        goto done;
-    info = fm_identity_info(id);
-    fm_clock_format(info->not_after_s, until, sizeof until);
-    if (strcmp(info->name, c->config.name) != 0) {
-        st = fm_fail(FM_EINVAL, "name is '%s' in %s, '%s' in the certificate", c->config.name,
-                     c->records.config_path, info->name);
-        goto done;
-    }
-    if ((st = fm_peer_verify_self(trust, id, FM_ROLE_NODE, now, &self)) != FM_OK)
-        goto done;
-    (void)snprintf(detail, sizeof detail, "node '%s' of federation '%s', valid until %s%s",
-                   info->name, info->federation, until,
-                   info->not_after_s - now < SOON_S ? "; ask the coordinator for a new one SOON"
-                                                    : "");
-done:
     if (st == FM_ENOTFOUND)
         st = fm_fail(st, "%s; see identity in %s", fm_error_text(), c->records.config_path);
-    report(c, "identity", st, detail);
-    fm_peer_free(&self);
+    if (st != FM_OK || !id) { /* of the identity something was said */
+        if (st != FM_OK)
+            report(c, "CA", st, "");
+    } else if ((st = fm_house_self(&c->config, id, trust)) == FM_OK) {
+        info = fm_identity_info(id);
+        fm_clock_format(info->not_after_s, until, sizeof until);
+        (void)snprintf(detail, sizeof detail, "node '%s' of federation '%s', valid until %s%s",
+                       info->name, info->federation, until,
+                       info->not_after_s - now < SOON_S ? "; ask the coordinator for a new one SOON"
+                                                        : "");
+        report(c, "identity", FM_OK, detail);
+    } else {
+        report(c, "identity", st, "");
+    }
     fm_trust_free(&trust);
+}
+
+static void check_identity(checkup *c)
+{
+    fm_identity *id = NULL;
+    const fm_status st = fm_house_identity(&c->config, c->records.config_path, &id);
+
+    if (st != FM_OK)
+        report(c, "identity", st, "");
+    check_trust(c, id);
     fm_identity_free(&id);
+}
+
+static fm_status say_of_house(void *ctx, const char *what, fm_status st)
+{
+    checkup *c = ctx;
+
+    if (st != FM_OK)
+        report(c, what, st, "");
+    c->no_model = c->no_model || (st != FM_OK && strcmp(what, "base model") == 0);
+    return FM_OK;
+}
+
+static void check_house(checkup *c)
+{
+    const uint64_t before = c->say.problems;
+    char text[512];
+
+    (void)fm_house_look(&c->config, c->records.config_path, say_of_house, c);
+    if (fm_house_is_foreign(&c->config, c->records.config_path, text, sizeof text))
+        fm_say_line(&c->say, "modes", FM_SAY_WARNING, text);
+    else if (c->say.problems == before)
+        report(c, "folders", FM_OK,
+               "node.yaml, keys and folders are for nobody else to change, and can be written to");
 }
 
 static void check_ledger(checkup *c)
@@ -93,19 +121,20 @@ static void check_ledger(checkup *c)
     report(c, "ledger", st, detail);
 }
 
+/** Of a damaged one fm_house_look has told. */
 static void check_journal(checkup *c)
 {
     uint64_t released = 0;
     char *path = NULL;
     char detail[96] = "not there yet; the first start makes it";
-    fm_status st = fm_path_join(c->config.dir, "state.db", &path);
 
-    if (st == FM_OK && fm_file_exists(path)) {
-        if ((st = fm_journal_read_released(path, &released)) == FM_OK)
-            (void)snprintf(detail, sizeof detail, "mode is 0600; %llu rounds released",
-                           (unsigned long long)released);
-    }
-    report(c, "journal", st, detail);
+    if (fm_house_journal(&c->config, &released) != FM_OK ||
+        fm_path_join(c->config.dir, "state.db", &path) != FM_OK)
+        return;
+    if (fm_file_exists(path))
+        (void)snprintf(detail, sizeof detail, "mode is 0600; %llu rounds released",
+                       (unsigned long long)released);
+    report(c, "journal", FM_OK, detail);
     free(path);
 }
 
@@ -115,7 +144,8 @@ static void check_texts(checkup *c)
     fm_buf problems = { 0 };
     fm_status st = fm_check_texts_base(&c->config, &c->texts, base, sizeof base);
 
-    report(c, "base model", st, base);
+    if (st == FM_OK || !c->no_model)
+        report(c, "base model", st, base);
     st = fm_check_texts_records(&c->config, &c->texts, c->records.max_unit_rows, &problems, texts,
                                 sizeof texts);
     if (st == FM_OK)
@@ -161,13 +191,15 @@ static void check_all(checkup *c)
     if (st != FM_OK)
         return;
     check_purposes(c);
+    check_house(c);
     check_identity(c);
     check_ledger(c);
     check_journal(c);
     if ((st = fm_check_texts_find(c->records.config_path, &c->config, c->records.schema_path,
-                                  &c->texts)) != FM_OK)
+                                  &c->texts)) != FM_OK) {
         report(c, "schema", st, "");
-    else if (c->texts.schema)
+        fm_check_records_without(&c->say, &c->records, &c->config);
+    } else if (c->texts.schema)
         check_texts(c);
     else
         fm_check_records_run(&c->say, &c->records, &c->config);
@@ -199,9 +231,10 @@ int fm_cmd_check(int argc, char **argv)
     };
     const fm_cli_spec spec = {
         .program = "fedmoe-node check",
-        .summary = "Check node.yaml, the identity and its dates, the files' modes, the ledger's "
-                   "chain and every record, and list all that is wrong; measure how fast this "
-                   "machine computes. Exit 1: the node could not train. Warnings are no failure.",
+        .summary = "Check node.yaml, who may read and write the node's files, its folders, the "
+                   "approvers' keys, the identity and its dates, the ledger's chain and every "
+                   "record, and list all that is wrong; measure how fast this machine computes. "
+                   "Exit 1: the node could not start or train. Warnings are no failure.",
         .examples = "fedmoe-node check --config node.yaml --schema schema.yaml\n"
                     "fedmoe-node check --all --json >problems.jsonl",
         .options = options,

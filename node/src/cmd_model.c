@@ -15,6 +15,7 @@
 
 typedef struct {
     const char *config, *model; /* model NULL: model.safetensors beside the configuration */
+    fm_node_config node;        /* zero: there is no node.yaml */
     fm_schema *schema;
     fm_tabular *tabular;
 } loaded;
@@ -29,6 +30,18 @@ static fm_status model_path(const loaded *m, char **out)
         st = fm_path_join(dir, "model.safetensors", out);
     free(dir);
     return st;
+}
+
+/** How this institution writes its files; where a model was named it need not have a node.yaml. */
+static fm_status read_node(loaded *m)
+{
+    return m->model && !fm_file_exists(m->config) ? FM_OK
+                                                  : fm_node_config_load(m->config, &m->node);
+}
+
+static const fm_dialect *dialect_of(const loaded *m)
+{
+    return m->node.has_dialect ? &m->node.dialect : NULL;
 }
 
 static fm_status load_model(loaded *m)
@@ -46,6 +59,7 @@ static void unload(loaded *m)
 {
     fm_tabular_free(&m->tabular);
     fm_schema_free(&m->schema);
+    fm_node_config_fini(&m->node);
 }
 
 /** float32[rows, outputs]; the caller frees. */
@@ -64,7 +78,7 @@ static fm_status predict(loaded *m, const fm_table *t, float **out)
 /** All files as one table. */
 static fm_status load_tables(const loaded *m, const char *const *files, size_t count, fm_table *out)
 {
-    const fm_table_options o = { .labels = true };
+    const fm_table_options o = { .labels = true, .dialect = dialect_of(m) };
     fm_status st = FM_OK;
 
     for (size_t i = 0; st == FM_OK && i < count; i++) {
@@ -136,7 +150,8 @@ static fm_status evaluate(loaded *m, const char *const *files, size_t count,
     fm_status st;
 
     if ((st = check_diagram(m, files, count, reliability)) == FM_OK &&
-        (st = load_model(m)) == FM_OK && (st = load_tables(m, files, count, &t)) == FM_OK &&
+        (st = read_node(m)) == FM_OK && (st = load_model(m)) == FM_OK &&
+        (st = load_tables(m, files, count, &t)) == FM_OK &&
         (st = predict(m, &t, &outputs)) == FM_OK &&
         (st = fm_metrics_of(m->schema, outputs, t.y, t.rows, &figures)) == FM_OK &&
         (!reliability || (st = write_diagram(&figures, reliability)) == FM_OK))
@@ -186,7 +201,8 @@ int fm_cmd_evaluate(int argc, char **argv)
     };
     const fm_cli_spec spec = {
         .program = "fedmoe-node evaluate",
-        .summary = "Measure a model on labelled records. The figures are of your own records and "
+        .summary = "Measure a model on labelled records, written as data.csv of node.yaml says. "
+                   "The figures are of your own records and "
                    "not private: publish them only as you would publish the records' statistics.",
         .examples = "fedmoe-node evaluate --config node.yaml --data holdout.csv --json",
         .options = options,
@@ -208,19 +224,21 @@ int fm_cmd_evaluate(int argc, char **argv)
     return code;
 }
 
-static fm_status predict_file(const loaded *m, fm_predict_options *o)
+static fm_status predict_file(loaded *m, fm_predict_options *o)
 {
     uint64_t rows = 0;
     char *path = NULL;
     fm_status st = model_path(m, &path);
 
-    if (st != FM_OK)
-        return st;
+    if (st == FM_OK)
+        st = read_node(m);
     o->model = path ? path : m->model;
+    o->dialect = dialect_of(m);
     o->lines = true;
-    if ((st = fm_predict_file(o, &rows)) == FM_OK)
+    if (st == FM_OK && (st = fm_predict_file(o, &rows)) == FM_OK)
         printf("%llu predictions are in %s\n", (unsigned long long)rows, o->output);
     free(path);
+    unload(m);
     return st;
 }
 
@@ -241,7 +259,8 @@ int fm_cmd_predict(int argc, char **argv)
     };
     const fm_cli_spec spec = {
         .program = "fedmoe-node predict",
-        .summary = "Apply a model to records and write one line for each.",
+        .summary = "Apply a model to records, written as data.csv of node.yaml says, and write one "
+                   "line for each.",
         .examples = "fedmoe-node predict --input new.csv --output risk.csv",
         .options = options,
         .option_count = sizeof options / sizeof options[0],

@@ -25,7 +25,7 @@ static void show_figures(const json_t *j)
         "load_groups",      "load_experts", "load_share",     "clip_quantile", "clip_rate",
         "clip_share",       "start_count",  "start_scale",    "word_bits",     "mask_density",
         "local_steps",      "local_rate",   "proximal",       "held_share",    "held_bound",
-        "patience"
+        "patience",         "held_bins"
     };
     static const char *const texts[] = { "task",         "noise",      "encoding", "correction",
                                          "privacy_unit", "federation", "hash",     "offered" };

@@ -247,8 +247,9 @@ int fm_cmd_plan_approve(int argc, char **argv)
           FM_MAX_ROUNDS },
         { "until", FM_CLI_STRING, &w.until, "DATE",
           "condition: no round begins after 2026-12-31 (UTC), say", false, 0, 0 },
-        { "min-cohort", FM_CLI_U64, &w.min_cohort, "N", "condition: fewest participants of a round",
-          false, 2, FM_MAX_NODES },
+        { "min-cohort", FM_CLI_U64, &w.min_cohort, "N",
+          "condition: fewest participants of a round, and fewest in its sum", false, 2,
+          FM_MAX_NODES },
         { "members", FM_CLI_STRING, &w.members, "NAME,...",
           "condition: nobody else in a round (list this node, too)", false, 0, 0 },
         { "note", FM_CLI_STRING, &w.text, "TEXT", "kept with it", false, 0, 0 },
@@ -319,6 +320,22 @@ static fm_status show_one(const fm_decision_entry *e, bool counts)
     return st;
 }
 
+static fm_status show_voided(const house *h)
+{
+    fm_journal_voided v;
+    char when[32];
+    fm_status st;
+
+    if (!fm_file_exists(h->journal))
+        return FM_OK;
+    if ((st = fm_journal_read_voided(h->journal, &v)) != FM_OK || v.times == 0)
+        return st;
+    fm_clock_format(v.at_s, when, sizeof when);
+    printf("%llu decision%s of before %s are void, as %s said: '%s'\n", (unsigned long long)v.count,
+           v.count == 1 ? "" : "s", when, v.by, v.why);
+    return FM_OK;
+}
+
 static fm_status show_all(const fm_decisions *all, const house *h)
 {
     fm_status st = FM_OK;
@@ -354,9 +371,9 @@ int fm_cmd_plan_decisions(int argc, char **argv)
         return code;
     if ((st = house_open(config, &h)) == FM_OK &&
         (st = fm_decisions_of_node(&h.config, &all)) == FM_OK) {
-        if (!json)
+        if (!json && (st = show_voided(&h)) == FM_OK)
             st = show_all(&all, &h);
-        else if ((st = fm_decisions_json(&all, &h.keys, &j)) == FM_OK)
+        if (json && (st = fm_decisions_json(&all, &h.keys, &j)) == FM_OK)
             st = fm_json_print(j);
     }
     json_decref(j);

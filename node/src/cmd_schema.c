@@ -66,6 +66,18 @@ static fm_status take_header(request *r)
     return FM_OK; /* of a database, a query names the columns; here the dictionary does */
 }
 
+static void tell_left_out(const fm_draft *d, const char *name)
+{
+    const char *near = fm_draft_near(d, name);
+
+    fprintf(stderr,
+            "fedmoe-node schema suggest: column %s is not in the header of the records; left out",
+            name);
+    if (near && fm_draft_find(d, near)->in_file)
+        fprintf(stderr, "; the header has %s: rename one of the two, letter for letter", near);
+    fputc('\n', stderr);
+}
+
 /* What the file lacks is left out; what nobody has described is ignored, and says so. */
 static fm_status reconcile(request *r)
 {
@@ -75,10 +87,7 @@ static fm_status reconcile(request *r)
 
     for (size_t i = 0; i < d->count; i++)
         if (d->header_known && !d->columns[i].in_file)
-            fprintf(stderr,
-                    "fedmoe-node schema suggest: column %s is not in the header of the records; "
-                    "left out\n",
-                    d->columns[i].name);
+            tell_left_out(d, d->columns[i].name);
     for (size_t i = 0; !st && i < d->count; i++) {
         fm_draft_column *c = &d->columns[i], swap;
 
@@ -228,6 +237,14 @@ int fm_cmd_schema_suggest(int argc, char **argv)
                 "%s: a schema is drafted from what is public or paid for, never silently from the "
                 "records: give --dictionary FILE, --answer result.json, or --charge EPSILON\n"
                 "Try '%s --help'.\n",
+                spec.program, spec.program);
+        close_request(&r);
+        return 2;
+    }
+    if (r.columns.count > 0 && r.epsilon == 0.0) {
+        fprintf(stderr,
+                "%s: --column says what --charge estimates: give --charge EPSILON, too, or leave "
+                "it out\nTry '%s --help'.\n",
                 spec.program, spec.program);
         close_request(&r);
         return 2;

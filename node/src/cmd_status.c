@@ -15,6 +15,44 @@
 #define LINK_S 600u
 #define TOKEN_S (365u * 24u * 3600u)
 
+/* ---- whether it runs ---- */
+
+/** A run holds its folder's lock to its end, however that comes; the file alone would not say. When
+ *  that cannot be asked, nothing is known against it. */
+static bool is_running(const char *dir)
+{
+    bool held = false;
+
+    return fm_dir_is_held(dir, &held) != FM_OK || held;
+}
+
+/** Its last words: killed, it has none. */
+static bool has_said_goodbye(const json_t *j)
+{
+    static const char *const last[] = { "finished", "stopped", "failed" };
+
+    for (size_t i = 0; i < sizeof last / sizeof last[0]; i++)
+        if (strcmp(fm_cmd_text(j, "state"), last[i]) == 0)
+            return true;
+    return false;
+}
+
+static void show_state(const json_t *j)
+{
+    const char *phase = fm_cmd_text(j, "phase");
+    const bool running = json_is_true(json_object_get(j, "running"));
+
+    if (running || has_said_goodbye(j))
+        printf("node %s: %s%s%s (as of %s)%s\n", fm_cmd_text(j, "name"), fm_cmd_text(j, "state"),
+               *phase ? ", " : "", phase, fm_cmd_text(j, "updated"),
+               running ? "" : "; not running");
+    else
+        printf("node %s: NOT RUNNING: it was last heard of at %s (%s%s%s), and ended after that "
+               "without a word: killed, crashed, or the machine went down\n",
+               fm_cmd_text(j, "name"), fm_cmd_text(j, "updated"), fm_cmd_text(j, "state"),
+               *phase ? ", " : "", phase);
+}
+
 static void show(const json_t *j)
 {
     const char *reason = fm_cmd_text(j, "reason");
@@ -22,9 +60,7 @@ static void show(const json_t *j)
     if (json_is_true(json_object_get(j, "paused")))
         printf("PAUSED by the owner since %s; 'fedmoe-node resume' lifts it\n",
                fm_cmd_text(j, "paused_since"));
-    printf("node %s: %s%s%s (as of %s)\n", fm_cmd_text(j, "name"), fm_cmd_text(j, "state"),
-           *fm_cmd_text(j, "phase") ? ", " : "", fm_cmd_text(j, "phase"),
-           fm_cmd_text(j, "updated"));
+    show_state(j);
     printf("  round      %lld (the plan wants %lld finished rounds)\n", fm_cmd_whole(j, "round"),
            fm_cmd_whole(j, "rounds"));
     printf("  budget     epsilon %.4f of %.4f is spent, at delta %g\n",
@@ -43,18 +79,20 @@ static void show(const json_t *j)
         printf("  last said  %s\n", reason);
 }
 
-/** The file says whether it is paused, also while no node runs. */
-static fm_status add_pause(const char *config, json_t *j)
+/** What the folder says: whether it is paused, also while no node runs, and whether one does. */
+static fm_status add_folder(const char *config, json_t *j)
 {
     char since[FM_PAUSE_TIME], *dir = NULL;
     fm_status st = fm_path_dir(config, &dir);
-    bool on;
+    bool on, running;
 
     if (st != FM_OK)
         return st;
     on = fm_pause_is_on(dir, since);
+    running = is_running(dir);
     free(dir);
-    if (json_object_set_new(j, "paused", json_boolean(on)) == 0 &&
+    if (json_object_set_new(j, "running", json_boolean(running)) == 0 &&
+        json_object_set_new(j, "paused", json_boolean(on)) == 0 &&
         json_object_set_new(j, "paused_since", json_string(since)) == 0)
         return FM_OK;
     return fm_fail(FM_EPARSE, "status.json beside %s is no status of fedmoe-node", config);
@@ -83,6 +121,9 @@ static fm_status find_page(const char *config, const char *output, char **addres
         found = fm_cmd_text(j, "page");
     if (st == FM_OK && output)
         st = fm_cmd_check_apart(output, config, &c);
+    if (st == FM_OK && !output && !is_running(c.dir))
+        st = fm_fail(FM_ESTATE, "the node is not running, and so its page is not there: start it "
+                                "first");
     if (st == FM_OK && !output && !*found)
         st =
             fm_fail(FM_ESTATE, "no page is served: start the node (again, if node.yaml had no page "
@@ -146,7 +187,7 @@ static fm_status print(const char *config, bool json)
         (void)fm_fail(st, "there is no status.json beside %s; the node has not been started yet",
                       config);
     if (st == FM_OK)
-        st = add_pause(config, j);
+        st = add_folder(config, j);
     if (st == FM_OK && json)
         st = fm_json_print(j);
     else if (st == FM_OK)

@@ -17,6 +17,7 @@ int fm_cmd_resume(int argc, char **argv);
 int fm_cmd_plan_approve(int argc, char **argv);
 int fm_cmd_plan_refuse(int argc, char **argv);
 int fm_cmd_plan_decisions(int argc, char **argv);
+int fm_cmd_plan_reset(int argc, char **argv);
 int fm_cmd_start(int argc, char **argv);
 int fm_cmd_status(int argc, char **argv);
 int fm_cmd_ledger_show(int argc, char **argv);

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <sodium.h>
 
+#include "config_internal.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/text.h"
 #include "fedmoe/base/threads.h"
@@ -18,6 +19,8 @@
 #define MAX_ROWS_LIMIT ((uint64_t)1 << 24)
 #define MEMORY_MIB 256u
 #define MEMORY_MIB_MOST (1u << 20)
+#define QUERY_S 600u /* a row of a query over millions of records comes sooner */
+#define QUERY_S_MOST 86400u
 #define QUERY_MOST ((size_t)1 << 20) /* bytes of a query */
 
 /** Copy text of printable bytes into a fixed field. */
@@ -69,7 +72,7 @@ static fm_status read_aggregator(const fm_yaml_node *root, fm_node_config *c)
         (st = fm_yaml_get_string(m, "door", &door)) != FM_OK ||
         (st = fm_yaml_get_string(m, "door_key", &key)) != FM_OK)
         return st;
-    if (strncmp(door, "tcp://", 6) != 0 || !strchr(door + 6, ':'))
+    if (strncmp(door, "tcp://", 6) != 0 || !strchr(door + 6, ':') || strpbrk(door, " \t"))
         return fm_yaml_fail(fm_yaml_find(m, "door"), "door must read tcp://HOST:PORT, not '%s'",
                             door);
     if (!fm_text_u64(strrchr(door, ':') + 1, &port) || port < 1 || port > 65535)
@@ -77,9 +80,12 @@ static fm_status read_aggregator(const fm_yaml_node *root, fm_node_config *c)
                             "door: the port must be between 1 and 65535, not '%s'",
                             strrchr(door, ':') + 1);
     if (fm_curve_parse(key, c->door_public) != FM_OK)
-        return fm_yaml_fail(fm_yaml_find(m, "door_key"),
-                            "door_key must be the 40 characters that fedmoe-aggregator init "
-                            "printed");
+        return fm_yaml_fail(
+            fm_yaml_find(m, "door_key"),
+            "door_key must be the door's public key, 40 characters in quotes, as the "
+            "coordinator gave it (fedmoe-aggregator new, init and rotate print it); "
+            "this has %zu%s",
+            strlen(key), strlen(key) == 40 ? ", and is none" : "");
     return fm_strdup(door, &c->door);
 }
 
@@ -118,7 +124,11 @@ static fm_status read_query(const fm_yaml_node *m, fm_node_config *c)
     if (fm_yaml_find(m, "query"))
         return copy_string(m, "query", &c->database.query);
     if ((st = read_path(m, "query_file", c->dir, &path)) == FM_OK &&
-        (st = fm_file_read(path, QUERY_MOST, &text)) == FM_OK)
+        (st = fm_file_read(path, QUERY_MOST, &text)) != FM_OK && st != FM_ENOMEM)
+        st = fm_status_known(
+            fm_yaml_error(fm_yaml_find(m, "query_file"), "query_file: %.600s", fm_error_text()),
+            st);
+    else if (st == FM_OK)
         st = fm_strdup(text.data ? (const char *)text.data : "", &c->database.query);
     fm_buf_fini(&text);
     free(path);
@@ -142,7 +152,9 @@ static fm_status read_database(const fm_yaml_node *m, fm_node_config *c)
         return fm_yaml_fail(
             m, "records of a database have one of sqlite, odbc, connection_file, fhir");
     if (!fm_yaml_find(m, "query") == !fm_yaml_find(m, "query_file"))
-        return fm_yaml_fail(m, "records of a database have a query or a query_file");
+        return fm_yaml_fail(
+            m, "records of a database have a query or a query_file, one of the two: query: "
+               "SELECT ...");
     st = fm_yaml_find(m, "sqlite") ? read_path(m, "sqlite", c->dir, &d->sqlite)
          : fm_yaml_find(m, "fhir") ? read_path(m, "fhir", c->dir, &d->fhir)
          : fm_yaml_find(m, "odbc") ? copy_string(m, "odbc", &d->odbc)
@@ -176,8 +188,8 @@ static fm_status read_records(const fm_yaml_node *data, fm_node_config *c)
 
 static fm_status read_data(const fm_yaml_node *root, fm_node_config *c)
 {
-    static const char *const keys[] = { "name",    "records", "schema", "memory_mib",
-                                        "scratch", "csv",     NULL };
+    static const char *const keys[] = { "name",    "records", "schema",  "memory_mib",
+                                        "scratch", "csv",     "query_s", NULL };
     const fm_yaml_node *m = NULL;
     uint64_t mib = 0;
     fm_status st;
@@ -190,14 +202,21 @@ static fm_status read_data(const fm_yaml_node *root, fm_node_config *c)
          (st = read_path(m, "scratch", c->dir, &c->scratch)) != FM_OK))
         return st;
     c->memory = mib << 20;
+    if ((st = read_u32(m, "query_s", 1, QUERY_S_MOST, QUERY_S, &c->query_s)) != FM_OK)
+        return st;
     if (fm_yaml_find(m, "schema") && (st = read_path(m, "schema", c->dir, &c->schema)) != FM_OK)
         return st;
     if (fm_yaml_find(m, "csv") &&
         (st = fm_dialect_read(fm_yaml_find(m, "csv"), &c->dialect)) != FM_OK)
         return st;
     c->has_dialect = fm_yaml_find(m, "csv") != NULL;
-    if ((st = read_records(m, c)) != FM_OK || !c->has_dialect)
+    if ((st = read_records(m, c)) != FM_OK)
         return st;
+    if (fm_yaml_find(m, "query_s") && !c->database.query)
+        return fm_yaml_fail(fm_yaml_find(m, "query_s"),
+                            "query_s is of a query, and records names files");
+    if (!c->has_dialect)
+        return FM_OK;
     if (c->database.query || c->more_count > 0)
         return fm_yaml_fail(fm_yaml_find(m, "csv"),
                             "csv says how one file of records is written; records is %s",
@@ -419,6 +438,11 @@ static fm_status read_page(const fm_yaml_node *root, fm_node_config *c)
     return fm_strdup(listen, &c->page);
 }
 
+static const fm_yaml_node *of_data(const fm_yaml_node *root, const char *key)
+{
+    return fm_yaml_find(fm_yaml_find(root, "data"), key);
+}
+
 static fm_status read_root(const fm_yaml_node *root, fm_node_config *c)
 {
     static const char *const keys[] = { "name",   "aggregator", "identity", "data", "ledger",
@@ -445,14 +469,17 @@ static fm_status read_root(const fm_yaml_node *root, fm_node_config *c)
     if ((st = read_page(root, c)) != FM_OK)
         return st;
     if (c->has_dialect && c->model)
-        return fm_yaml_fail(root,
+        return fm_yaml_fail(of_data(root, "csv"),
                             "data.csv is of records; how texts are written their schema says");
     if (c->database.query && c->model)
-        return fm_yaml_fail(root, "data.records must be files where a language model reads texts");
+        return fm_yaml_fail(of_data(root, "records"),
+                            "data.records must be files where a language model reads texts");
     if (c->more_count > 0 && !c->model)
-        return fm_yaml_fail(root, "data.records may be a list of texts only, and no model is named "
-                                  "to read them with");
-    return read_policy(root, c->dir, &c->policy);
+        return fm_yaml_fail(of_data(root, "records"),
+                            "data.records may be a list of texts only, and no model is named "
+                            "to read them with");
+    st = read_policy(root, c->dir, &c->policy);
+    return st != FM_OK ? st : fm_node_config_check_places(root, c);
 }
 
 fm_status fm_node_config_load(const char *path, fm_node_config *out)

@@ -339,9 +339,11 @@ fm_status fm_decision_check(const fm_decision *d, const fm_decision_round *r)
 fm_status fm_decision_check_company(const fm_decision *d, const char *const *names, size_t count)
 {
     if (count < d->min_cohort)
-        return fm_fail(FM_ESTATE,
-                       "decision %llu wants at least %u participants; this round has %zu",
-                       (unsigned long long)d->number, d->min_cohort, count);
+        return fm_fail(
+            FM_ESTATE,
+            "decision %llu wants at least %u participants in a round and in its sum; here "
+            "are %zu",
+            (unsigned long long)d->number, d->min_cohort, count);
     for (size_t i = 0; *d->members && i < count; i++)
         if (!has_name(d->members, names[i]))
             return fm_fail(FM_EPERM, "decision %llu approved the plan with %s; '%s' is not of them",
@@ -366,7 +368,7 @@ fm_status fm_decision_words(const fm_decision *d, fm_buf *out)
         st = fm_buf_printf(out, ", until %s", number);
     }
     if (st == FM_OK && d->min_cohort > 0)
-        st = fm_buf_printf(out, ", with at least %u participants", d->min_cohort);
+        st = fm_buf_printf(out, ", with at least %u participants and in each sum", d->min_cohort);
     if (st == FM_OK && *d->members)
         st = fm_buf_printf(out, ", with nobody but %s", d->members);
     return st == FM_OK && *d->note ? fm_buf_printf(out, " (%s)", d->note) : st;

@@ -10,6 +10,7 @@
 #include <sodium.h>
 
 #include "decision_internal.h"
+#include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/node/journal.h"
 
@@ -116,7 +117,7 @@ static fm_status read_text(const char *name, const char *text, size_t len, fm_de
         else if (st != FM_ENOMEM)
             st = fm_fail(FM_EAUTH,
                          "%s: decision %zu was altered or is damaged: %s; put the file back as it "
-                         "was, from a backup",
+                         "was, from a backup (there is none: 'fedmoe-node plan reset')",
                          name, d.count + 1, fm_error_text());
     }
     if (st == FM_OK)
@@ -302,16 +303,34 @@ fm_status fm_decisions_check_known(const fm_decisions *d, const char *path, uint
 {
     if (count == 0 || (count <= d->count && fm_hash_equal(&d->entries[count - 1].hash, head)))
         return FM_OK;
-    return fm_fail(FM_EAUTH,
-                   "%s: holds %zu decision%s, but this node has seen %llu, and not these: the file "
-                   "was cut short or replaced; put the newest one back",
-                   path, d->count, d->count == 1 ? "" : "s", (unsigned long long)count);
+    return fm_fail(
+        FM_EAUTH,
+        "%s: holds %zu decision%s, but this node has seen %llu, and not these: the file "
+        "was cut short or replaced; put the newest one back (it is lost: 'fedmoe-node plan "
+        "reset')",
+        path, d->count, d->count == 1 ? "" : "s", (unsigned long long)count);
+}
+
+fm_status fm_decisions_check_void(const fm_decisions *d, const char *path, int64_t voided_s)
+{
+    char when[32];
+
+    if (d->count == 0 || d->entries[0].d.at_s >= voided_s)
+        return FM_OK;
+    fm_clock_format(voided_s, when, sizeof when);
+    return fm_fail(
+        FM_EAUTH,
+        "%s: begins with a decision of before %s, when all that there were were declared "
+        "void: put the file back that was begun then (it is lost: 'fedmoe-node plan "
+        "reset')",
+        path, when);
 }
 
 fm_status fm_decisions_of_node(const fm_node_config *c, fm_decisions *out)
 {
     char *path = NULL, *journal = NULL;
     fm_decisions all = { 0 };
+    fm_journal_voided voided;
     uint64_t known = 0;
     fm_hash head;
     fm_status st;
@@ -319,8 +338,10 @@ fm_status fm_decisions_of_node(const fm_node_config *c, fm_decisions *out)
     if ((st = fm_path_join(c->dir, FM_DECISIONS_FILE, &path)) == FM_OK &&
         (st = fm_path_join(c->dir, "state.db", &journal)) == FM_OK &&
         (st = fm_decisions_load(path, &all)) == FM_OK && fm_file_exists(journal) &&
-        (st = fm_journal_read_decisions(journal, &known, &head)) == FM_OK)
-        st = fm_decisions_check_known(&all, path, known, &head);
+        (st = fm_journal_read_decisions(journal, &known, &head)) == FM_OK &&
+        (st = fm_journal_read_voided(journal, &voided)) == FM_OK &&
+        (st = fm_decisions_check_known(&all, path, known, &head)) == FM_OK)
+        st = fm_decisions_check_void(&all, path, voided.at_s);
     free(path);
     free(journal);
     if (st == FM_OK)

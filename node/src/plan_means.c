@@ -89,7 +89,7 @@ fm_plan_means fm_plan_means_of(const json_t *plan, const char *config, bool at_l
     m.tail_words = fm_cmd_whole(plan, "load_groups") * fm_cmd_whole(plan, "load_experts") +
                    (fm_cmd_real(plan, "clip_quantile") > 0.0) +
                    (fm_cmd_whole(plan, "patience") > 0 ? 2 : 0) +
-                   (fm_cmd_real(plan, "start_scale") > 0.0);
+                   2 * fm_cmd_whole(plan, "held_bins") + (fm_cmd_real(plan, "start_scale") > 0.0);
     m.word_bits = fm_cmd_whole(plan, "word_bits");
     m.up_per_round = (double)m.word_bits / 8.0 * (double)m.update_words;
     m.down_per_round = 4.0 * (double)fm_cmd_whole(plan, "parameters");

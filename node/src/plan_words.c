@@ -158,7 +158,8 @@ static fm_status say_tail(const json_t *j, fm_buf *t)
                                  .clip_quantile = fm_cmd_real(j, "clip_quantile"),
                                  .clip_share = fm_cmd_real(j, "clip_share"),
                                  .held_share = fm_cmd_real(j, "held_share"),
-                                 .patience = fm_cmd_whole(j, "patience") };
+                                 .patience = fm_cmd_whole(j, "patience"),
+                                 .held_bins = fm_cmd_whole(j, "held_bins") };
 
     return fm_words_tail_of(t, &tail);
 }

@@ -15,8 +15,14 @@ static fm_status open_odbc(const fm_node_config *c, const fm_database_format *f,
     fm_buf file = { 0 };
     fm_status st = FM_OK;
 
-    if (!text && (st = fm_file_read_private(c->database.connection_file, CONNECTION_MOST, &file)))
+    if (!text && (st = fm_file_read_private(c->database.connection_file, CONNECTION_MOST, &file))) {
+        if (st == FM_ENOTFOUND) /* it is not the records that are missing */
+            st = fm_fail(FM_EIO,
+                         "%s is not there, which is to hold the connection's text; see "
+                         "connection_file under data.records in node.yaml",
+                         c->database.connection_file);
         goto done;
+    }
     if (!text) {
         while (file.len && strchr("\r\n", file.data[file.len - 1]))
             file.data[--file.len] = '\0';
@@ -56,12 +62,13 @@ static const char *scratch_of(const fm_node_config *c)
 }
 
 static fm_status open_database(const fm_node_config *c, const fm_database_format *f,
-                               fm_database **out)
+                               const fm_table_options *o, fm_database **out)
 {
     static const fm_database_files files = { open_packed, read_packed, close_packed };
+    const fm_fhir_options fhir = { &files, scratch_of(c), o->hide_values, o->problems };
 
     if (c->database.fhir)
-        return fm_database_fhir(c->database.fhir, &files, scratch_of(c), c->database.query, f, out);
+        return fm_database_fhir(c->database.fhir, &fhir, c->database.query, f, out);
     return c->database.sqlite ? fm_database_sqlite(c->database.sqlite, c->database.query, f, out)
                               : open_odbc(c, f, out);
 }
@@ -71,7 +78,7 @@ fm_status fm_node_records_load(const fm_node_config *c, const fm_schema *s,
 {
     fm_table_options bounded = *options, *o = &bounded;
     const fm_schema_csv csv = fm_schema_csv_of(s);
-    const fm_database_format format = { csv.header, csv.delimiter, csv.missing };
+    const fm_database_format format = { csv.header, csv.delimiter, csv.missing, c->query_s };
     fm_table_input in = { fm_node_config_records_name(c), fm_database_read, NULL };
     fm_database *d = NULL;
     fm_status st;
@@ -83,7 +90,7 @@ fm_status fm_node_records_load(const fm_node_config *c, const fm_schema *s,
         return st;
     if (!c->database.query)
         return fm_table_load(c->records, s, o, out);
-    if ((st = open_database(c, &format, &d)))
+    if ((st = open_database(c, &format, o, &d)))
         return st;
     in.ctx = d;
     st = fm_table_read(&in, s, o, out);
@@ -93,7 +100,7 @@ fm_status fm_node_records_load(const fm_node_config *c, const fm_schema *s,
 
 fm_status fm_node_records_find(const fm_node_config *c)
 {
-    const fm_database_format format = { true, ',', "" };
+    const fm_database_format format = { true, ',', "", c->query_s };
     fm_database *d = NULL;
     struct stat info;
     fm_status st;
@@ -102,7 +109,7 @@ fm_status fm_node_records_find(const fm_node_config *c)
 
     if (path)
         return stat(path, &info) == 0 ? FM_OK : fm_fail(FM_ENOTFOUND, "%s is not there", path);
-    st = open_database(c, &format, &d);
+    st = open_database(c, &format, &(fm_table_options){ 0 }, &d);
     fm_database_free(&d);
     return st;
 }

@@ -9,6 +9,7 @@
 
 #include "fedmoe/node/config.h"
 #include "fedmoe/node/decision.h"
+#include "fedmoe/node/journal.h"
 #include "html.h"
 
 /* Every point of the plot, and every part, is an answer of the accountant, up to 0.1 s each. */
@@ -69,8 +70,9 @@ typedef struct {
 
     /* beside node.yaml; NULL or not known when absent */
     json_t *plan, *status;
-    fm_decisions decisions; /* chain and signatures checked */
-    fm_decision_keys keys;  /* whose count */
+    fm_journal_voided voided; /* decisions that were declared lost */
+    fm_decisions decisions;   /* chain and signatures checked */
+    fm_decision_keys keys;    /* whose count */
     bool journal_known;
     uint64_t journal_released; /* rounds, under any plan */
     fm_report_certificate own, authority;

@@ -98,10 +98,17 @@ static fm_status hash_files(fm_report *r)
 static fm_status read_decisions(fm_report *r)
 {
     fm_status st = fm_decision_keys_of(&r->config, &r->keys);
+    char *journal = NULL;
 
     if (st == FM_ENOMEM)
         return st;
-    return fm_decisions_of_node(&r->config, &r->decisions);
+    if ((st = fm_decisions_of_node(&r->config, &r->decisions)) != FM_OK ||
+        (st = fm_path_join(r->config.dir, "state.db", &journal)) != FM_OK)
+        return st;
+    if (fm_file_exists(journal))
+        st = fm_journal_read_voided(journal, &r->voided);
+    free(journal);
+    return st;
 }
 
 fm_status fm_report_read_beside(fm_report *r)

@@ -121,13 +121,15 @@ static fm_words_tail tail_of(const json_t *plan)
                             .clip_quantile = real_of(plan, "clip_quantile"),
                             .clip_share = real_of(plan, "clip_share"),
                             .held_share = real_of(plan, "held_share"),
-                            .patience = whole_of(plan, "patience") };
+                            .patience = whole_of(plan, "patience"),
+                            .held_bins = whole_of(plan, "held_bins") };
 }
 
 /** Numbers of an update that are no parameters. */
 static long long tail_values(const fm_words_tail *t)
 {
-    return t->load_groups * t->load_experts + (t->clip_quantile > 0.0) + (t->patience > 0 ? 2 : 0);
+    return t->load_groups * t->load_experts + (t->clip_quantile > 0.0) + (t->patience > 0 ? 2 : 0) +
+           2 * t->held_bins;
 }
 
 static fm_status add_tail(const json_t *plan, fm_buf *out)

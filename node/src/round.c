@@ -63,8 +63,8 @@ fm_status fm_node_decline(fm_node_round *m, uint64_t round)
 fm_status fm_node_round_give_up(fm_node_round *m, uint64_t round, fm_status st)
 {
     /* Never the text of the failure: it may name files and figures of this house. */
-    const char *why = st == FM_EBUDGET ? "the privacy budget of this node does not allow the round"
-                                       : "this node could not do its part of the round";
+    const char *why =
+        st == FM_EBUDGET ? FM_ABANDON_BUDGET : "this node could not do its part of the round";
     char text[1024];
 
     (void)snprintf(text, sizeof text, "%s", fm_error_text());

@@ -100,7 +100,8 @@ fm_status fm_node_take_survivors(fm_node_round *m, const fm_msg_survivors *msg)
     fm_status st;
 
     if ((st = check_round(m, msg->round)) != FM_OK || (st = check_set(m, msg)) != FM_OK ||
-        (st = check_updates(m, msg)) != FM_OK)
+        (st = check_updates(m, msg)) != FM_OK ||
+        (st = fm_node_check_sum_allowed(m, msg->survivors, msg->count)) != FM_OK)
         return st;
 
     if ((st = keep_survivors(m, msg)) == FM_OK &&

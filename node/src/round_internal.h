@@ -95,6 +95,8 @@ fm_status fm_node_take_update_want(fm_node_round *m, const fm_msg_update_want *m
 /** Whether the round may begin with these places of the roster. If not, the aggregator is told. */
 fm_status fm_node_check_allowed(fm_node_round *m, uint64_t round, const uint32_t *places,
                                 uint32_t count);
+/** Before the open round's commit: whether its sum may be of these survivors. Likewise; it is closed. */
+fm_status fm_node_check_sum_allowed(fm_node_round *m, const uint32_t *survivors, uint32_t count);
 /** Before the open round's release: whether they still want it. If not, it is closed likewise. */
 fm_status fm_node_check_still_allowed(fm_node_round *m);
 

@@ -14,6 +14,7 @@
 #include "fedmoe/base/log.h"
 #include "fedmoe/base/random.h"
 #include "fedmoe/model/compute.h"
+#include "house.h"
 #include "policy_internal.h"
 #include "run_internal.h"
 #include "words.h"
@@ -333,33 +334,19 @@ static fm_status run_sessions(fm_node_driver *d)
     }
 }
 
-/** Own name, role and dates, before the aggregator finds fault with them. */
-static fm_status check_self(const fm_node_driver *d)
+static fm_status first_problem(void *ctx, const char *what, fm_status st)
 {
-    const fm_cert_info *info = fm_identity_info(d->identity);
-    fm_peer *self = NULL;
-    fm_status st;
-
-    if (info->role != FM_ROLE_NODE || strcmp(info->name, d->config.name) != 0)
-        return fm_fail(FM_EPERM, "%s: name is '%s', but the certificate in %s is that of %s '%s'",
-                       d->o->config, d->config.name, d->config.identity_dir,
-                       fm_role_name(info->role), info->name);
-    st = fm_peer_verify_self(d->trust, d->identity, FM_ROLE_NODE, fm_clock_wall_s(), &self);
-    fm_peer_free(&self);
-    return st == FM_OK ? FM_OK : fm_fail_context(st, "%s/identity.crt: ", d->config.identity_dir);
+    (void)ctx;
+    (void)what;
+    return st;
 }
 
-/** A damaged journal is found before anyone is called. */
-static fm_status look_at_journal(const fm_node_driver *d)
+static void say_whose(const fm_node_driver *d)
 {
-    uint64_t released = 0;
-    char *path = NULL;
-    fm_status st = fm_path_join(d->config.dir, "state.db", &path);
+    char text[512];
 
-    if (st == FM_OK && fm_file_exists(path))
-        st = fm_journal_read_released(path, &released);
-    free(path);
-    return st;
+    if (fm_house_is_foreign(&d->config, d->o->config, text, sizeof text))
+        fm_log(FM_LOG_WARN, "%s", text);
 }
 
 static fm_status open_house(fm_node_driver *d)
@@ -369,15 +356,18 @@ static fm_status open_house(fm_node_driver *d)
     fm_status st;
 
     if ((st = fm_node_config_load(d->o->config, &d->config)) != FM_OK ||
-        (st = fm_identity_load(d->config.identity_dir, &d->identity)) != FM_OK ||
-        (st = load_trust(d)) != FM_OK || (st = check_self(d)) != FM_OK)
+        (st = fm_house_look(&d->config, d->o->config, first_problem, NULL)) != FM_OK ||
+        (st = fm_house_identity(&d->config, d->o->config, &d->identity)) != FM_OK ||
+        (st = load_trust(d)) != FM_OK ||
+        (st = fm_house_self(&d->config, d->identity, d->trust)) != FM_OK)
         return st;
     (void)snprintf(label, sizeof label, "node %s", d->config.name);
     fm_log_set_name(label);
+    say_whose(d);
     if ((st = fm_dir_lock(d->config.dir, &d->lock)) != FM_OK ||
         (st = fm_ledger_open(d->config.ledger, &d->ledger)) != FM_OK ||
         (st = fm_ledger_verify(d->ledger, &entries)) != FM_OK ||
-        (st = look_at_journal(d)) != FM_OK || (st = fm_node_driver_open_decisions(d)) != FM_OK ||
+        (st = fm_node_driver_open_decisions(d)) != FM_OK ||
         (st = fm_node_driver_pin_schema(d)) != FM_OK)
         return st;
     if ((st = fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
@@ -413,6 +403,23 @@ static void say_compute(void)
         fm_log(FM_LOG_INFO, "compute: %s kernels", fm_compute_level());
 }
 
+/** Of a run that has finished: what was not as the plan has it. "": nothing. */
+static void tell_end(const fm_node_driver *d, char *out, size_t cap)
+{
+    size_t used = 0;
+
+    if (*d->left)
+        (void)snprintf(
+            out, cap,
+            "this node did %llu round%s of the plan and then took part in no further one "
+            "(%s); the result is what came of it",
+            (unsigned long long)d->plan.charged, d->plan.charged == 1 ? "" : "s", d->left);
+    used = strlen(out);
+    if (d->concluded < d->plan.rounds && used < cap)
+        (void)snprintf(out + used, cap - used, "%sthe aggregator concluded after %llu of %u rounds",
+                       used ? "; " : "", (unsigned long long)d->concluded, d->plan.rounds);
+}
+
 static const char *last_state(fm_status st)
 {
     if (st == FM_OK)
@@ -444,6 +451,10 @@ fm_status fm_node_run(const fm_node_run_options *o)
                    fm_words_up(d.status.epsilon_spent), d.config.policy.epsilon);
         if (st != FM_OK)
             (void)snprintf(why, sizeof why, "%s", fm_error_text());
+        else if (!g_stop)
+            tell_end(&d, why, sizeof why);
+        if (st == FM_OK && *why)
+            fm_log(FM_LOG_INFO, "%s", why);
         d.status.state = last_state(st);
         (void)snprintf(d.status.reason, sizeof d.status.reason, "%s", why);
         fm_node_driver_status(&d, true);

@@ -38,6 +38,7 @@ bool fm_node_driver_may_be_decided(const fm_node_driver *d)
 /** All of them, none altered, none lost since the journal has seen them; and it sees these. */
 static fm_status read_all(fm_node_driver *d, fm_decisions *out)
 {
+    fm_journal_voided voided;
     fm_decisions all = { 0 };
     uint64_t known = 0;
     fm_hash head;
@@ -48,6 +49,8 @@ static fm_status read_all(fm_node_driver *d, fm_decisions *out)
     if ((st = fm_decisions_load(d->decisions, &all)) == FM_OK &&
         (st = fm_journal_decisions(d->plan.journal, &known, &head)) == FM_OK &&
         (st = fm_decisions_check_known(&all, d->decisions, known, &head)) == FM_OK &&
+        (st = fm_journal_voided_get(d->plan.journal, &voided)) == FM_OK &&
+        (st = fm_decisions_check_void(&all, d->decisions, voided.at_s)) == FM_OK &&
         all.count > known)
         st =
             fm_journal_note_decisions(d->plan.journal, all.count, &all.entries[all.count - 1].hash);
@@ -95,9 +98,12 @@ static fm_status judge(fm_node_driver *d, const fm_plan *plan, const fm_hash *ha
                        char why[WHY_MAX])
 {
     const fm_decision_entry *e;
+    fm_journal_voided voided;
     fm_decisions all = { 0 };
     fm_status st = read_all(d, &all);
 
+    if (st == FM_OK && (st = fm_journal_voided_get(d->plan.journal, &voided)) != FM_OK)
+        fm_decisions_fini(&all);
     if (st != FM_OK)
         return st;
     *out = DECIDED_NOT_YET;
@@ -111,15 +117,18 @@ static fm_status judge(fm_node_driver *d, const fm_plan *plan, const fm_hash *ha
                        (unsigned long long)e->d.number);
     } else if (e || d->config.policy.approval == FM_APPROVAL_POLICY) {
         *out = DECIDED_YES;
-    } else if (d->config.policy.approval == FM_APPROVAL_CHANGES &&
+    } else if (d->config.policy.approval == FM_APPROVAL_CHANGES && voided.times == 0 &&
                !fm_decisions_know(&all, plan->federation)) {
         *out = DECIDED_YES;
         st = decide_by_policy(d, plan, hash);
     } else {
         (void)snprintf(why, WHY_MAX, "%s",
-                       all.count > 0 ? "the decisions that are there are about other plans, or not "
-                                       "by those whose decisions count"
-                                     : "nobody has decided yet");
+                       voided.times > 0 && all.count == 0
+                           ? "the decisions that there were are void (fedmoe-node plan reset)"
+                       : all.count > 0
+                           ? "the decisions that are there are about other plans, or not "
+                             "by those whose decisions count"
+                           : "nobody has decided yet");
     }
     fm_decisions_fini(&all);
     return st;
@@ -180,8 +189,8 @@ static fm_status reckon(const fm_node_driver *d, const fm_decision *one, fm_deci
     return one->epsilon > 0.0 ? fm_dp_epsilon(&m, 1, d->config.policy.delta, &r->epsilon) : FM_OK;
 }
 
-static fm_status allow(fm_node_driver *d, const fm_decisions *all, const char *const *names,
-                       uint32_t count)
+static fm_status allow(fm_node_driver *d, const fm_decisions *all, uint64_t round,
+                       const char *const *names, uint32_t count)
 {
     const fm_decision_entry *e = fm_decisions_on(all, &d->plan.hash, &d->approvers);
     fm_decision_round next = { 0 };
@@ -193,12 +202,14 @@ static fm_status allow(fm_node_driver *d, const fm_decisions *all, const char *c
                    : fm_fail(FM_EPERM, "no decision that counts is there of this plan any more");
     if ((st = reckon(d, &e->d, &next)) != FM_OK)
         return st;
-    if (count == 0) /* the round was begun in time */
+    if (d->allowed_round == round) /* it was begun in time */
         next.now_s = d->allowed_s;
     if ((st = fm_decision_check(&e->d, &next)) != FM_OK || count == 0)
         return st;
-    if ((st = fm_decision_check_company(&e->d, names, count)) == FM_OK)
+    if ((st = fm_decision_check_company(&e->d, names, count)) == FM_OK) {
         d->allowed_s = next.now_s;
+        d->allowed_round = round;
+    }
     return st;
 }
 
@@ -208,10 +219,11 @@ fm_status fm_node_driver_allow(void *ctx, uint64_t round, const char *const *nam
     fm_decisions all = { 0 };
     fm_status st = read_all(d, &all);
 
-    (void)round;
     if (st == FM_OK)
-        st = allow(d, &all, names, count);
+        st = allow(d, &all, round, names, count);
     fm_decisions_fini(&all);
+    if (st == FM_OK || st == FM_ESTATE)
+        return st;
     /* A file that cannot be read ends this node's part, not the process. */
-    return st == FM_OK || st == FM_ESTATE ? st : FM_EPERM;
+    return fm_node_driver_left(d, FM_EPERM);
 }

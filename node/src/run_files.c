@@ -16,6 +16,7 @@
 #include "run_internal.h"
 
 #define STATUS_EVERY_MS 200
+#define PRIVATE 0600 /* what is spent, and for what, is the house's business */
 
 void fm_node_floats(const uint8_t *le, float *out, size_t n)
 {
@@ -42,7 +43,7 @@ fm_status fm_node_read_json(const char *dir, const char *name, json_t **out)
     return st;
 }
 
-static fm_status write_json(const fm_node_driver *d, const char *name, json_t *value)
+static fm_status write_json(const fm_node_driver *d, const char *name, mode_t mode, json_t *value)
 {
     char *path = NULL;
     fm_status st = FM_OK;
@@ -50,7 +51,7 @@ static fm_status write_json(const fm_node_driver *d, const char *name, json_t *v
     if (!value)
         return fm_fail(FM_ENOMEM, "no memory for %s", name);
     if ((st = fm_path_join(d->config.dir, name, &path)) == FM_OK)
-        st = fm_json_write(path, value);
+        st = fm_json_write(path, value, mode);
     free(path);
     json_decref(value);
     return st;
@@ -131,7 +132,7 @@ void fm_node_driver_status(fm_node_driver *d, bool force)
     /* What is spent costs milliseconds to reckon: here, not within a round. */
     if ((d->ledger && fm_ledger_epsilon(d->ledger, d->config.data_set, NULL, d->config.policy.delta,
                                         &d->status.epsilon_spent) != FM_OK) ||
-        write_json(d, "status.json", fm_node_driver_status_json(d)) != FM_OK)
+        write_json(d, "status.json", PRIVATE, fm_node_driver_status_json(d)) != FM_OK)
         fm_log(FM_LOG_WARN, "status.json was not written: %s", fm_error_text());
     d->status.written_ms = now;
     d->status.dirty = false;
@@ -174,14 +175,15 @@ static const char *task_name(fm_task task)
 /** How units are added, and what rides with their gradients. */
 static json_t *units_json(const fm_plan *p)
 {
-    return json_pack(
-        "{s:s s:I s:I s:I s:f s:f s:f s:f s:I s:f s:I s:f s:f s:I}", "encoding",
-        p->encoding == FM_ENCODING_FAST ? "fast" : "exact", "word_bits", (json_int_t)p->word_bits,
-        "load_groups", (json_int_t)p->load_groups, "load_experts", (json_int_t)p->load_experts,
-        "load_share", p->load_share, "clip_quantile", p->clip_quantile, "clip_rate", p->clip_rate,
-        "clip_share", p->clip_share, "start_count", (json_int_t)p->start_count, "start_scale",
-        p->start_scale, "mask_density", (json_int_t)p->mask_density, "held_share", p->held_share,
-        "held_bound", p->held_bound, "patience", (json_int_t)p->patience);
+    return json_pack("{s:s s:I s:I s:I s:f s:f s:f s:f s:I s:f s:I s:f s:f s:I s:I}", "encoding",
+                     p->encoding == FM_ENCODING_FAST ? "fast" : "exact", "word_bits",
+                     (json_int_t)p->word_bits, "load_groups", (json_int_t)p->load_groups,
+                     "load_experts", (json_int_t)p->load_experts, "load_share", p->load_share,
+                     "clip_quantile", p->clip_quantile, "clip_rate", p->clip_rate, "clip_share",
+                     p->clip_share, "start_count", (json_int_t)p->start_count, "start_scale",
+                     p->start_scale, "mask_density", (json_int_t)p->mask_density, "held_share",
+                     p->held_share, "held_bound", p->held_bound, "patience",
+                     (json_int_t)p->patience, "held_bins", (json_int_t)p->held_bins);
 }
 
 /** Sums by groups; nothing of a plan with one. */
@@ -303,7 +305,7 @@ fm_status fm_node_driver_write_plan(const fm_node_driver *d, const fm_plan *plan
         }
         json_decref(parties);
         json_decref(whole);
-        st = write_json(d, "plan.json", j);
+        st = write_json(d, "plan.json", PRIVATE, j);
     }
     free(bytes);
     return st;
@@ -363,7 +365,7 @@ static fm_status write_answer(fm_node_driver *d, uint64_t rounds)
     }
     fm_hash_hex(&p->hash, hash);
     st = fm_query_read(p->query, p->weights + p->frozen, &report, &answer);
-    return st == FM_OK ? write_json(d, fm_node_driver_result_name(d), answer) : st;
+    return st == FM_OK ? write_json(d, fm_node_driver_result_name(d), 0644, answer) : st;
 }
 
 const char *fm_node_driver_result_name(const fm_node_driver *d)

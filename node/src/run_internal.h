@@ -94,7 +94,10 @@ typedef struct {
     char *decisions;            /* their file, owned */
     bool deciding;              /* the plan waits for one */
     struct stat decisions_seen; /* the file as it was when it was last asked */
-    int64_t allowed_s;          /* when the round under way was allowed */
+    int64_t allowed_s;          /* when the round under way was allowed, */
+    uint64_t allowed_round;     /* and which it is; 0: none yet of this plan */
+    char left[800];             /* why it takes part in no further round of the plan; "": it does */
+    uint64_t concluded;         /* rounds that the plan was concluded after */
 } fm_node_driver;
 
 /* run.c */
@@ -133,6 +136,8 @@ fm_ledger_entry fm_node_driver_entry(const fm_node_driver *d, uint64_t round);
 /* run_ports.c: the answer to a plan, as the rest of the driver sees it */
 void fm_node_driver_approve(fm_node_driver *d, const fm_plan *plan);
 void fm_node_driver_refuse(fm_node_driver *d);
+/** This node takes part in no further round of the plan, for what the thread's text says. @return st */
+fm_status fm_node_driver_left(fm_node_driver *d, fm_status st);
 
 /* run_decide.c */
 /** Whose decisions count, and that those that are there are in order: before anyone is called. */

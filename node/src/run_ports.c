@@ -1,4 +1,5 @@
 /* The machine's effects, made real. */
+#include <stdio.h>
 #include <string.h>
 
 #include "fedmoe/base/clock.h"
@@ -117,7 +118,9 @@ static fm_status port_can_afford(void *ctx, uint64_t round)
     fm_ledger_budget b = fm_node_policy_budget(&d->config.policy);
     fm_status st = fm_dp_mask_release_check(d->plan.mask_density, d->plan.charged);
 
-    return st == FM_OK ? fm_ledger_check(d->ledger, &e, &b) : st;
+    if (st == FM_OK)
+        st = fm_ledger_check(d->ledger, &e, &b);
+    return st == FM_EBUDGET ? fm_node_driver_left(d, st) : st;
 }
 
 static fm_status port_charge(void *ctx, uint64_t round, fm_hash *ledger_head)
@@ -128,7 +131,7 @@ static fm_status port_charge(void *ctx, uint64_t round, fm_hash *ledger_head)
     fm_status st = fm_dp_mask_release_check(d->plan.mask_density, d->plan.charged);
 
     if (st != FM_OK || (st = fm_ledger_charge(d->ledger, &e, &b)) != FM_OK)
-        return st;
+        return st == FM_EBUDGET ? fm_node_driver_left(d, st) : st;
     d->plan.charged++;
     d->history.releases += e.mechanism.count;
     if (d->plan.correction)
@@ -221,6 +224,14 @@ void fm_node_driver_approve(fm_node_driver *d, const fm_plan *plan)
     fm_link_client_set_patience(d->link, SILENCE_MS + plan->parameters / SILENCE_PARAMETERS_A_MS);
     d->status.state = "joined";
     d->status.reason[0] = '\0';
+    d->left[0] = '\0';
+    d->allowed_round = 0;
+}
+
+fm_status fm_node_driver_left(fm_node_driver *d, fm_status st)
+{
+    (void)snprintf(d->left, sizeof d->left, "%s", fm_error_text());
+    return st;
 }
 
 void fm_node_driver_refuse(fm_node_driver *d)
@@ -302,6 +313,7 @@ static fm_status port_finished(void *ctx, const uint8_t *model, size_t len, uint
 
     (void)len;
     d->finished = true;
+    d->concluded = rounds;
     d->result = fm_node_driver_write_result(d, model, rounds);
     return d->result;
 }

@@ -51,6 +51,7 @@ fm_train_tail fm_node_plan_tail(const fm_plan *plan)
                             .load_experts = plan->load_experts,
                             .clip_norm = plan->clip_quantile > 0.0,
                             .held = plan->patience > 0,
+                            .held_bins = plan->held_bins,
                             .start = plan->start_scale > 0.0 };
 }
 

@@ -245,12 +245,17 @@ fm_status fm_words_tail_of(fm_buf *out, const fm_words_tail *tail)
                                           : "",
                            vote ? " and vote" : "");
     if (st == FM_OK && tail->patience > 0)
-        st = fm_buf_printf(out,
-                           " About %g%% of the units, chosen by secret coins, are never trained on: "
-                           "each of them adds only how far the model is wrong about it, within the "
-                           "same bound and under the same noise. When the noised sum of these has "
-                           "not become smaller for %lld rounds, training ends early and the rest of "
-                           "the plan's budget is not spent.",
-                           100.0 * tail->held_share, tail->patience);
+        st = fm_buf_printf(
+            out,
+            " About %g%% of the units, chosen by secret coins, are never trained on: "
+            "each of them adds only how far the model is wrong about it%s, within the "
+            "same bound and under the same noise. When the noised sum of these has "
+            "not become smaller for %lld rounds, training ends early and the rest of "
+            "the plan's budget is not spent.",
+            100.0 * tail->held_share,
+            tail->held_bins > 0 ? ", and in which of a few ranges its score lies and "
+                                  "what its label is, for a noised AUC"
+                                : "",
+            tail->patience);
     return st;
 }

@@ -90,8 +90,9 @@ FM_NODISCARD fm_status fm_words_encoding(fm_buf *out, const char *encoding);
 typedef struct {
     long long load_groups, load_experts;
     double load_share, clip_quantile, clip_share;
-    double held_share;  /* of units that only judge the model */
-    long long patience; /* 0: none do */
+    double held_share;   /* of units that only judge the model */
+    long long patience;  /* 0: none do */
+    long long held_bins; /* of scores, for each class; 0: they are not counted */
 } fm_words_tail;
 /** Likewise: counts of experts, a vote on the clip norm, and units that only judge; nothing when
  *  there is none of them. */

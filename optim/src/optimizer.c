@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fedmoe/base/memory.h"
+#include "fedmoe/optim/auc.h"
 #include "start.h"
 #include "tail.h"
 
@@ -29,7 +30,8 @@ static fm_status take_floats(size_t n, float **out)
 size_t fm_optimizer_tail(const fm_optimizer_spec *spec)
 {
     return spec->load_groups * spec->load_experts + (spec->clip_quantile > 0.0) +
-           (spec->patience > 0 ? FM_OPTIM_HELD : 0) + (spec->start_scale > 0.0);
+           (spec->patience > 0 ? FM_OPTIM_HELD + 2 * spec->held_bins : 0) +
+           (spec->start_scale > 0.0);
 }
 
 static fm_status check_spec(const fm_optimizer_spec *s, size_t n)
@@ -44,6 +46,11 @@ static fm_status check_spec(const fm_optimizer_spec *s, size_t n)
         (s->rule == FM_OPTIM_SUM || !(s->held_divisor > 0.0) || !(s->held_vote > 0.0)))
         return fm_fail(FM_EINVAL, "optimizer: units are held out of a training alone, and some of "
                                   "them are expected to vote");
+    if (s->held_bins > 0 && (s->patience == 0 || !fm_auc_bins_ok(s->held_bins) ||
+                             !(s->held_parts[0] > 0.0) || !(s->held_noise >= 0.0)))
+        return fm_fail(FM_EINVAL,
+                       "optimizer: scores are of units held out, in bins of a number that "
+                       "is a power of two, and what they add and its noise are known");
     if ((s->start_count > 0 || s->start_scale > 0.0) &&
         !fm_optim_start_fits(s, n - fm_optimizer_tail(s)))
         return fm_fail(FM_EINVAL, "optimizer: the center has no place; or a statistics round lacks "

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "fedmoe/optim/auc.h"
+
 static double clamp(double x, double lo, double hi)
 {
     return fmin(fmax(x, lo), hi);
@@ -35,18 +37,25 @@ static double held_loss(const fm_optimizer_spec *s, float votes)
     return 0.5 + (double)votes / (2.0 * s->held_divisor * s->held_vote);
 }
 
-/* The mean of the window under way, of which this is the i-th step, i from 0. */
-static void add_held(const fm_optimizer *o, const float *now, float votes, float *next)
+/* The mean of a window after its i-th step, i from 0. */
+static float mean_with(uint64_t i, float mean, double value)
+{
+    return i == 0 ? (float)value : (float)((double)mean + (value - (double)mean) / (double)(i + 1));
+}
+
+/* Of the window under way; its first step makes the one before it. */
+static void add_held(const fm_optimizer *o, const float *now, const float *sum, float *next)
 {
     const fm_optimizer_spec *s = &o->spec;
     const uint64_t i = fm_optim_ordinary(o) % s->patience;
-    const double loss = held_loss(s, votes);
 
-    next[0] = (float)((double)now[0] + (loss - (double)now[0]) / (double)(i + 1));
-    next[1] = now[1];
-    if (i == 0) { /* a new one */
-        next[0] = (float)loss;
-        next[1] = now[0];
+    next[0] = mean_with(i, now[0], held_loss(s, sum[0]));
+    next[1] = i == 0 ? now[0] : now[1];
+    for (size_t j = 0; j < 2 * s->held_bins; j++) {
+        const double part = s->held_parts[fm_auc_kind(j % s->held_bins)];
+        const size_t k = FM_OPTIM_HELD + j;
+
+        next[k] = mean_with(i, now[k], (double)sum[k] / part);
     }
 }
 
@@ -86,7 +95,7 @@ bool fm_optim_tail_next(fm_optimizer *o, const float *sum)
     if (s->patience > 0) {
         const size_t held = fm_optim_tail_held(s);
 
-        add_held(o, now + held, sum[held], o->next_tail + held);
+        add_held(o, now + held, sum + held, o->next_tail + held);
     }
     for (size_t i = 0; i < o->tail; i++)
         finite &= (bool)isfinite(o->next_tail[i]);

@@ -6,7 +6,7 @@
 
 #include "fedmoe/optim/optimizer.h"
 
-#define FM_OPTIM_HELD 2 /* places: of the window under way, and of the one before */
+#define FM_OPTIM_HELD 2 /* places of the loss: of the window under way, and of the one before */
 
 /** Where in the tail the clip norm is, when it has a place, and where what is held out begins. */
 static inline size_t fm_optim_tail_clip(const fm_optimizer_spec *s)

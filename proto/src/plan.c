@@ -47,6 +47,7 @@ static void put_training(const fm_plan *p, wire_plan *w)
     w->local_rate = p->local_rate;
     w->proximal = p->proximal;
     w->correction = (uint32_t)p->correction;
+    w->held_bins = p->held_bins;
 }
 
 fm_status fm_plan_encode(const fm_plan *p, fm_buf *out)
@@ -147,6 +148,7 @@ static void get_training(const wire_plan *w, fm_plan *p)
     p->local_rate = w->local_rate;
     p->proximal = w->proximal;
     p->correction = w->correction <= 1 ? (fm_correction)w->correction : (fm_correction)2;
+    p->held_bins = w->held_bins;
 }
 
 /* Everything but the long texts. */

@@ -192,6 +192,13 @@ static fm_status check_held(const fm_plan *p)
                        FM_MAX_ROUNDS);
     if (held && p->task != FM_TASK_TRAINING)
         return fm_fail(FM_EINVAL, "plan: units are held out of training alone; patience must be 0");
+    if (p->held_bins > 0 &&
+        (!held || p->held_bins < FM_PLAN_HELD_BINS_MIN || p->held_bins > FM_PLAN_HELD_BINS_MAX ||
+         (p->held_bins & (p->held_bins - 1)) != 0))
+        return fm_fail(FM_EINVAL,
+                       "plan: held_bins is %u, must be 0, or with a patience a power of two, %u to "
+                       "%u",
+                       p->held_bins, FM_PLAN_HELD_BINS_MIN, FM_PLAN_HELD_BINS_MAX);
     return FM_OK;
 }
 

@@ -1,6 +1,8 @@
 /* What a plan says of lattice and optimizer, in the words of dp/ and optim/. */
 #include <math.h>
 
+#include "fedmoe/dp/query.h"
+#include "fedmoe/optim/auc.h"
 #include "fedmoe/optim/robust.h"
 #include "fedmoe/replay/replay.h"
 
@@ -56,6 +58,8 @@ _Static_assert((int)FM_ROBUST_RULE_MEDIAN == (int)FM_ROBUST_MEDIAN &&
 
 _Static_assert(FM_PLAN_LOCAL_STEPS_MAX == FM_DP_LOCAL_STEPS_MAX, "one bound of local steps");
 
+_Static_assert(FM_PLAN_HELD_BINS_MAX == FM_AUC_BINS_MAX, "one bound of bins of scores");
+
 _Static_assert(FM_PLAN_DENSITY_ALL == FM_DP_DENSITY_ALL && FM_PLAN_DENSE_NODES == FM_DP_DENSE_NODES,
                "plan and masks have one rule for few nodes");
 
@@ -92,10 +96,26 @@ double fm_replay_noise(const fm_plan *plan)
     return plan->noise_multiplier * plan->clip_norm * times * sqrt((double)fm_plan_steps(plan));
 }
 
-/* The units that are left to train on, and what those others vote with. */
+double fm_replay_most_noise(const fm_plan *plan)
+{
+    const fm_dp_lattice_spec spec = fm_replay_lattice_spec(plan);
+    const double times =
+        plan->robust_groups > 0
+            ? fm_robust_noise((fm_robust_rule)plan->robust_mean, plan->robust_groups)
+            : 1.0;
+    fm_dp_lattice lattice;
+
+    return fm_dp_lattice_make(&spec, &lattice) == FM_OK
+               ? times * fm_query_noise_std(&lattice, fm_plan_steps(plan))
+               : NAN;
+}
+
+/* The units that are left to train on, and what those others vote with: half of the bound's square, where
+ * the other half is their scores'. */
 static fm_status hold_out(const fm_plan *plan, fm_optimizer_spec *spec)
 {
     const fm_dp_lattice_spec of = fm_replay_lattice_spec(plan);
+    int64_t parts[FM_AUC_KINDS], most;
     fm_dp_lattice lattice;
     fm_status st;
 
@@ -105,7 +125,15 @@ static fm_status hold_out(const fm_plan *plan, fm_optimizer_spec *spec)
         return st;
     spec->patience = plan->patience;
     spec->held_divisor = plan->held_share * spec->divisor;
-    spec->held_vote = (double)lattice.unit_sensitivity / lattice.unit_scale;
+    most = plan->held_bins > 0 ? fm_dp_half_bound(&lattice) : lattice.unit_sensitivity;
+    spec->held_vote = (double)most / lattice.unit_scale;
+    if (plan->held_bins > 0) {
+        fm_auc_parts(most, plan->held_bins, parts);
+        for (size_t kind = 0; kind < FM_AUC_KINDS; kind++)
+            spec->held_parts[kind] = (double)parts[kind] / lattice.unit_scale;
+        spec->held_bins = plan->held_bins;
+        spec->held_noise = fm_replay_most_noise(plan);
+    }
     spec->divisor -= spec->held_divisor;
     return FM_OK;
 }

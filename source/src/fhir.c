@@ -4,10 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include <sodium.h>
 
+#include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
+#include "fedmoe/base/input.h"
 #include "fedmoe/base/json.h"
 #include "fhir_internal.h"
 #include "sqlite_internal.h"
@@ -15,24 +19,31 @@
 #define LINE_MOST ((size_t)64 << 20) /* documents have their files in them */
 #define PIECE ((size_t)64 << 10)
 #define FILES_MOST 100000
+#define PROBLEMS_MOST ((size_t)1 << 20)
+#define PROBLEMS_SHOWN ((size_t)900) /* bytes, of an error text's */
 
 static const char tables[] =
     "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32768;"
     "CREATE TABLE patient(id TEXT PRIMARY KEY, gender TEXT, birth_date TEXT, death_date TEXT);"
     "CREATE TABLE event(patient TEXT, resource TEXT, id TEXT, system TEXT, code TEXT, date TEXT, "
     "until TEXT, class TEXT, value REAL, unit TEXT, text TEXT, file INTEGER, line INTEGER);"
+    "CREATE TABLE place(type TEXT, id TEXT, file INTEGER, line INTEGER);"
     "BEGIN";
 static const char finish[] =
-    "COMMIT; CREATE INDEX event_by_patient ON event(patient, resource, code)";
-static const char into_patient[] = "INSERT INTO patient VALUES(?,?,?,?)";
+    "DROP TABLE place; COMMIT; CREATE INDEX event_by_patient ON event(patient, resource, code)";
+/* A second one of the same id is found by its place. */
+static const char into_patient[] = "INSERT OR IGNORE INTO patient VALUES(?,?,?,?)";
+static const char into_place[] = "INSERT INTO place VALUES(?,?,?,?)";
 static const char into_event[] = "INSERT INTO event VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)";
 
 typedef struct {
-    const char *folder, *scratch;
-    const fm_database_files *files;
+    const char *folder;
+    const fm_fhir_options *options;
     fm_fhir_place place;
+    fm_buf problems; /* where the caller has no place for them */
     struct dirent **names;
     int count;
+    bool skip; /* the rest of the file at hand: every line would be one more problem */
 } reading;
 
 static fm_status fail(const reading *m, const char *what)
@@ -59,33 +70,80 @@ static int wanted(const struct dirent *e)
 
 static fm_status list(reading *m)
 {
+    struct stat info;
+
+    if (stat(m->folder, &info) == 0 && !S_ISDIR(info.st_mode))
+        return fm_fail(FM_EPARSE,
+                       "%s: is a file; records: {fhir: ...} names the folder of an export",
+                       m->folder);
     m->count = scandir(m->folder, &m->names, wanted, alphasort);
     if (m->count < 0)
         return fm_fail(errno == ENOENT || errno == ENOTDIR ? FM_ENOTFOUND : FM_EIO,
                        "%s: cannot list it: %s", m->folder, strerror(errno));
-    if (m->count == 0 || m->count > FILES_MOST)
-        return fm_fail(FM_EPARSE, "%s: there are %s of a bulk export (*.ndjson) in it", m->folder,
-                       m->count ? "too many files" : "no files");
+    if (m->count == 0)
+        return fm_fail(FM_EPARSE,
+                       "%s: there are no files of a bulk export (*.ndjson, perhaps .gz, .xz or "
+                       ".zst) in it",
+                       m->folder);
+    if (m->count > FILES_MOST)
+        return fm_fail(FM_EPARSE, "%s: there are more than %d files of a bulk export in it",
+                       m->folder, FILES_MOST);
     return FM_OK;
 }
 
-static fm_status take_line(const reading *m, const char *text, size_t len)
+/* ---- one file ---- */
+
+static size_t blank(const char *text)
 {
-    const fm_fhir_place *p = &m->place;
+    return strspn(text, " \t\r");
+}
+
+/* What is no JSON: of the first line what the file is, as most often the rest is like it. */
+static const char *reason(const char *text, const json_error_t *e, size_t line)
+{
+    const enum json_error_code code = json_error_code(e);
+
+    if (line == 1 && text[blank(text)] == '[')
+        return "a JSON array, and a bulk export has one resource a line: jq -c '.[]' FILE "
+               ">NEW.ndjson";
+    if (line == 1 && code == json_error_premature_end_of_input)
+        return "a resource over several lines, or a cut one; a bulk export has one resource a "
+               "line: jq -c . FILE >NEW.ndjson";
+    if (code == json_error_premature_end_of_input)
+        return "no JSON: the line ends before the resource does; was the file copied whole?";
+    return fm_json_reason(e);
+}
+
+static fm_status take_line(reading *m, const char *text, size_t len)
+{
+    fm_fhir_place *p = &m->place;
     json_error_t error;
     json_t *resource = NULL;
+    char what[300];
     fm_status st;
 
-    if (text[strspn(text, " \t\r")] == '\0' && strlen(text) == len)
+    p->type = p->id = NULL;
+    if (text[blank(text)] == '\0' && strlen(text) == len)
         return FM_OK;
     st = fm_json_parse(text, len, JSON_REJECT_DUPLICATES, &resource, &error);
-    if (st == FM_EPARSE)
-        return fm_fail(st, "%s:%zu:%d: no JSON: a line of NDJSON is one resource", p->name, p->line,
-                       error.column);
-    if (!st && !json_is_object(resource))
-        st = fm_fail(FM_EPARSE, "%s:%zu: no FHIR resource: no object", p->name, p->line);
-    if (!st)
+    if (st == FM_EPARSE) {
+        p->lost = true;
+        m->skip = p->line == 1 && text[blank(text)] &&
+                  !text[blank(text) + 1 + blank(text + blank(text) + 1)];
+        (void)snprintf(what, sizeof what, "%s (byte %d)", reason(text, &error, p->line),
+                       error.position);
+        return fm_fhir_problem(p, NULL, NULL, what);
+    }
+    if (!st && !json_is_object(resource)) {
+        p->lost = true;
+        st = fm_fhir_problem(p, NULL, NULL,
+                             p->line == 1 ? "a JSON array, and a bulk export has one resource a "
+                                            "line: jq -c '.[]' FILE >NEW.ndjson"
+                                          : "no FHIR resource: no object");
+    } else if (!st) {
         st = fm_fhir_take(p, resource);
+    }
+    p->type = p->id = NULL;
     json_decref(resource);
     return st;
 }
@@ -97,13 +155,13 @@ static fm_status take_lines(reading *m, fm_buf *held, size_t from, bool end)
     char *search = at + from, *lf;
     fm_status st = FM_OK;
 
-    while (!st && (lf = memchr(search, '\n', (size_t)(stop - search)))) {
+    while (!st && !m->skip && (lf = memchr(search, '\n', (size_t)(stop - search)))) {
         *lf = '\0';
         m->place.line++;
         st = take_line(m, at, (size_t)(lf - at));
         at = search = lf + 1;
     }
-    if (!st && end && at < stop) {
+    if (!st && !m->skip && end && at < stop) {
         m->place.line++;
         st = take_line(m, at, (size_t)(stop - at)); /* fm_buf ends with a NUL */
         at = stop;
@@ -113,69 +171,203 @@ static fm_status take_lines(reading *m, fm_buf *held, size_t from, bool end)
     return st;
 }
 
-static fm_status read_file(reading *m, void *file)
+/* The file is something else altogether. @param st of the last read. */
+static fm_status check_other(reading *m, const fm_buf *held, bool *other)
+{
+    const fm_input_other *is = fm_input_other_of(held->data, held->len);
+    char text[900];
+
+    *other = is && is->kind != FM_INPUT_JSON;
+    if (!*other)
+        return FM_OK;
+    m->place.lost = true;
+    (void)snprintf(text, sizeof text, "%.500s: this is no NDJSON but %s; %s", m->place.name, is->is,
+                   is->advice ? is->advice : "export it again as FHIR NDJSON");
+    return fm_fhir_note(&m->place, text);
+}
+
+static fm_status read_lines(reading *m, void *file, char *piece)
 {
     fm_buf held;
-    char *piece = NULL;
+    bool begun = false, other = false;
     size_t n = 1;
-    fm_status st = fm_alloc(PIECE, 1, (void **)&piece);
+    fm_status st = FM_OK;
 
     fm_buf_init(&held, LINE_MOST);
-    while (!st && n > 0 && !(st = m->files->read(file, piece, PIECE, &n))) {
-        const size_t from = held.len;
+    while (!st && n > 0 && !(st = m->options->files->read(file, piece, PIECE, &n))) {
+        size_t from = held.len;
 
         if (held.len + n > LINE_MOST)
-            st = fm_fail(FM_EPARSE, "%s:%zu: the line is longer than %zu bytes", m->place.name,
+            st = fm_fail(FM_EPROTO, "%s:%zu: the line is longer than %zu bytes", m->place.name,
                          m->place.line + 1, LINE_MOST);
-        else if (!(st = fm_buf_append(&held, piece, n)) && held.len > 0)
+        if (st || (st = fm_buf_append(&held, piece, n)) || held.len == 0)
+            continue;
+        if (!begun && n > 0 && held.len < FM_INPUT_KIND_BYTES)
+            continue;
+        if (!begun) {
+            st = check_other(m, &held, &other);
+            from = held.len >= 3 && memcmp(held.data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+            memset(held.data, ' ', from); /* a byte order mark is as good as a space */
+            from = 0;
+            begun = true;
+        }
+        if (!st && other)
+            break;
+        if (!st)
             st = take_lines(m, &held, from, n == 0);
+        if (m->skip)
+            break;
     }
-    if (piece)
-        sodium_memzero(piece, PIECE);
-    free(piece);
     fm_buf_fini(&held);
     return st;
 }
 
+static fm_status read_file(reading *m, void *file)
+{
+    char *piece = NULL;
+    fm_status st = fm_alloc(PIECE, 1, (void **)&piece);
+
+    if (!st)
+        st = read_lines(m, file, piece);
+    if (piece)
+        sodium_memzero(piece, PIECE);
+    free(piece);
+    return st;
+}
+
+/* What a file itself is ill of is one problem more; the others are read all the same. */
 static fm_status take_file(reading *m, int number)
 {
     char *path = NULL;
     void *file = NULL;
     fm_status st = fm_path_join(m->folder, m->names[number]->d_name, &path);
 
-    if (!st && !(st = m->files->open(path, &file))) {
-        m->place.name = path;
-        m->place.file = number;
-        m->place.line = 0;
+    m->place.name = path;
+    m->place.file = number;
+    m->place.line = 0;
+    m->skip = false;
+    if (!st && !(st = m->options->files->open(path, &file))) {
         st = read_file(m, file);
-        m->files->close(file);
+        m->options->files->close(file);
+    }
+    if (st == FM_EPROTO || st == FM_ENOTFOUND || (st == FM_EIO && !file)) {
+        m->place.lost = true;
+        st = fm_fhir_note(&m->place, fm_error_text());
     }
     free(path);
+    m->place.name = m->folder;
     return st;
 }
 
-/* An event of somebody who is none of the patients. */
-static fm_status check_references(const reading *m)
+/* "Patient.ndjson" and "Patient.ndjson.xz": read once, and a problem. */
+static bool is_packed_twin(const reading *m, int i)
 {
-    static const char sql[] = "SELECT file, line FROM event WHERE patient NOT IN (SELECT id FROM "
-                              "patient) ORDER BY file, line LIMIT 1";
+    const char *name = m->names[i]->d_name;
+    const size_t len = (size_t)(strstr(name, ".ndjson") - name) + 7;
+
+    for (int k = i - 1; k >= 0 && strncmp(m->names[k]->d_name, name, len) == 0; k--)
+        if (strlen(m->names[k]->d_name) == len || m->names[k]->d_name[len] == '.')
+            return true;
+    return false;
+}
+
+static fm_status take_files(reading *m)
+{
+    char text[900];
+    fm_status st = FM_OK;
+
+    m->place.name = m->folder;
+    for (int i = 0; !st && i < m->count; i++) {
+        if (!is_packed_twin(m, i)) {
+            st = take_file(m, i);
+            continue;
+        }
+        (void)snprintf(text, sizeof text,
+                       "%.300s/%.200s: %.200s is there, too: all that is in it would count twice; "
+                       "take one of the two away",
+                       m->folder, m->names[i]->d_name, m->names[i - 1]->d_name);
+        st = fm_fhir_note(&m->place, text);
+    }
+    return st;
+}
+
+/* ---- between files ---- */
+
+static fm_status each_row(reading *m, const char *sql,
+                          fm_status (*each)(reading *m, sqlite3_stmt *row))
+{
     sqlite3_stmt *s = NULL;
     fm_status st = FM_OK;
     int rc;
 
     if (sqlite3_prepare_v2(m->place.db, sql, -1, &s, NULL) != SQLITE_OK)
         return fail(m, "the references cannot be checked");
-    rc = sqlite3_step(s);
-    if (rc == SQLITE_ROW)
-        st = fm_fail(FM_EPARSE,
-                     "%s/%s:%lld: it is of a patient who is in none of the folder's files; is a "
-                     "file of Patient missing?",
-                     m->folder, m->names[sqlite3_column_int(s, 0)]->d_name,
-                     (long long)sqlite3_column_int64(s, 1));
-    else if (rc != SQLITE_DONE)
-        st = fail(m, "the references cannot be checked");
+    while (!st && (rc = sqlite3_step(s)) != SQLITE_DONE)
+        st = rc == SQLITE_ROW ? each(m, s) : fail(m, "the references cannot be checked");
     (void)sqlite3_finalize(s);
     return st;
+}
+
+static fm_status tell_stranger(reading *m, sqlite3_stmt *row)
+{
+    char text[1000];
+
+    (void)snprintf(
+        text, sizeof text,
+        "%.400s/%.255s:%lld: it is of a patient who is in none of the folder's files; is "
+        "a file of Patient missing?",
+        m->folder, m->names[sqlite3_column_int(row, 0)]->d_name,
+        (long long)sqlite3_column_int64(row, 1));
+    return fm_fhir_note(&m->place, text);
+}
+
+static fm_status tell_twice(reading *m, sqlite3_stmt *row)
+{
+    const char *id = (const char *)sqlite3_column_text(row, 1);
+    char text[1000];
+
+    (void)snprintf(
+        text, sizeof text,
+        "%.300s/%.200s:%lld, %.40s%s%.64s: is there already, at %.200s:%lld: it would "
+        "count twice; were two exports put into one folder?",
+        m->folder, m->names[sqlite3_column_int(row, 4)]->d_name,
+        (long long)sqlite3_column_int64(row, 5), (const char *)sqlite3_column_text(row, 0),
+        m->place.hide_values ? "" : "/", m->place.hide_values || !id ? "" : id,
+        m->names[sqlite3_column_int(row, 2)]->d_name, (long long)sqlite3_column_int64(row, 3));
+    return fm_fhir_note(&m->place, text);
+}
+
+static fm_status tell_patients(reading *m, sqlite3_stmt *row)
+{
+    char text[700];
+
+    if (sqlite3_column_int(row, 0) > 0)
+        return FM_OK;
+    m->place.lost = true; /* every line would be of a stranger */
+    (void)snprintf(text, sizeof text,
+                   "%.500s: there is no Patient in its files; export that type, too", m->folder);
+    return fm_fhir_note(&m->place, text);
+}
+
+static fm_status check_between(reading *m)
+{
+    /* Places as one number each: 2^40 lines of a file are more than there can be. */
+    static const char twice[] = "SELECT type, id, a >> 40, a & 1099511627775, b >> 40, b & "
+                                "1099511627775 FROM (SELECT type, "
+                                "id, min(file << 40 | line) AS a, max(file << 40 | line) AS b FROM "
+                                "place GROUP BY type, id) "
+                                "WHERE a <> b ORDER BY b LIMIT 1000";
+    static const char strangers[] = "SELECT DISTINCT file, line FROM event WHERE patient IS NOT "
+                                    "NULL AND patient NOT IN (SELECT "
+                                    "id FROM patient) ORDER BY file, line LIMIT 1000";
+    fm_status st = each_row(m, twice, tell_twice);
+
+    /* Who refers to what could not be read is not to blame. */
+    if (!st && !m->place.lost)
+        st =
+            each_row(m, "SELECT EXISTS (SELECT * FROM patient) OR NOT EXISTS (SELECT * FROM event)",
+                     tell_patients);
+    return st || m->place.lost ? st : each_row(m, strangers, tell_stranger);
 }
 
 /* SQLite has one such folder for all that it does in a process. */
@@ -192,10 +384,20 @@ static fm_status place_files(const char *folder)
     return FM_OK;
 }
 
+static void set_days(fm_fhir_place *p)
+{
+    const time_t tomorrow = (time_t)fm_clock_wall_s() + 24 * 60 * 60;
+    struct tm day;
+
+    (void)gmtime_r(&tomorrow, &day);
+    p->this_year = day.tm_year + 1900;
+    (void)strftime(p->today, sizeof p->today, "%Y-%m-%d", &day);
+}
+
 static fm_status fill(reading *m)
 {
     fm_fhir_place *p = &m->place;
-    fm_status st = place_files(m->scratch);
+    fm_status st = place_files(m->options->scratch);
 
     if (st)
         return st;
@@ -205,24 +407,53 @@ static fm_status fill(reading *m)
     if ((st = run(m, tables)))
         return st;
     if (sqlite3_prepare_v2(p->db, into_patient, -1, &p->patient, NULL) != SQLITE_OK ||
-        sqlite3_prepare_v2(p->db, into_event, -1, &p->event, NULL) != SQLITE_OK)
+        sqlite3_prepare_v2(p->db, into_event, -1, &p->event, NULL) != SQLITE_OK ||
+        sqlite3_prepare_v2(p->db, into_place, -1, &p->place, NULL) != SQLITE_OK)
         return fail(m, "the tables cannot be made");
-    for (int i = 0; !st && i < m->count; i++)
-        st = take_file(m, i);
+    set_days(p);
+    st = take_files(m);
     (void)sqlite3_finalize(p->patient);
     (void)sqlite3_finalize(p->event);
-    p->patient = p->event = NULL;
-    return st || (st = run(m, finish)) ? st : check_references(m);
+    (void)sqlite3_finalize(p->place);
+    p->patient = p->event = p->place = NULL;
+    return st || (st = check_between(m)) ? st : run(m, finish);
 }
 
-fm_status fm_database_fhir(const char *folder, const fm_database_files *files, const char *scratch,
-                           const char *query, const fm_database_format *f, fm_database **out)
+/* As many whole lines as an error text holds. */
+static fm_status fail_problems(const reading *m)
 {
-    reading m = { .folder = folder, .scratch = scratch, .files = files };
+    const char *text = (const char *)m->place.problems->data;
+    size_t n = strlen(text), shown = 0;
+
+    while (n > PROBLEMS_SHOWN || (n > 0 && text[n - 1] == '\n')) {
+        const char *end = memrchr(text, '\n', n - 1);
+
+        if (n <= PROBLEMS_SHOWN || !end)
+            n--;
+        else
+            n = (size_t)(end - text);
+    }
+    for (size_t i = 0; i < n; i++)
+        shown += text[i] == '\n';
+    if (shown + 1 >= m->place.problem_count)
+        return fm_fail(FM_EPARSE, "%.*s", (int)n, text);
+    return fm_fail(FM_EPARSE, "%.*s\n(and %zu more; fedmoe-node check lists them)", (int)n, text,
+                   m->place.problem_count - shown - 1);
+}
+
+fm_status fm_database_fhir(const char *folder, const fm_fhir_options *o, const char *query,
+                           const fm_database_format *f, fm_database **out)
+{
+    reading m = { .folder = folder, .options = o };
     fm_status st;
 
+    fm_buf_init(&m.problems, PROBLEMS_MOST);
+    m.place.problems = o->problems ? o->problems : &m.problems;
+    m.place.hide_values = o->hide_values;
     if (!(st = list(&m)))
         st = fill(&m);
+    if ((!st || st == FM_EPARSE) && m.place.problem_count > 0)
+        st = fail_problems(&m);
     if (!st)
         st = fm_database_of_sqlite(m.place.db, folder, query, f, out);
     else
@@ -230,5 +461,6 @@ fm_status fm_database_fhir(const char *folder, const fm_database_files *files, c
     for (int i = 0; i < m.count; i++)
         free(m.names[i]);
     free(m.names);
+    fm_buf_fini(&m.problems);
     return st;
 }

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "fhir_internal.h"
@@ -34,84 +35,40 @@ static const kind kinds[] = {
     { "AllergyIntolerance", "patient", "code", { "recordedDate", "onsetDateTime", NULL }, NULL },
 };
 
-/* What stands under keys with points between; NULL when one of them is not there. */
-static const json_t *look(const json_t *object, const char *path)
-{
-    char key[32];
-
-    for (;;) {
-        const size_t len = strcspn(path, ".");
-
-        memcpy(key, path, len); /* of the table above: shorter */
-        key[len] = '\0';
-        object = json_object_get(object, key);
-        if (!path[len])
-            return object;
-        path += len + 1;
-    }
-}
-
-static fm_status fault(const fm_fhir_place *p, const char *what)
-{
-    return fm_fail(FM_EPARSE, "%s:%zu: %s", p->name, p->line, what);
-}
-
-static bool digits(const char *at, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (at[i] < '0' || at[i] > '9')
-            return false;
-    return true;
-}
-
-/* FHIR's date and dateTime: YYYY, YYYY-MM, YYYY-MM-DD, and that with a time. @return bytes of the date,
- * 0: it is none. */
-static size_t date_length(const char *s)
-{
-    static const unsigned char days[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-    const size_t len = strcspn(s, "T");
-    unsigned month = 1, day = 1;
-
-    if ((len != 4 && len != 7 && len != 10) || !digits(s, 4) || (s[len] == 'T' && len != 10))
-        return 0;
-    if (len >= 7) {
-        if (s[4] != '-' || !digits(s + 5, 2))
-            return 0;
-        month = (unsigned)(s[5] - '0') * 10 + (unsigned)(s[6] - '0');
-    }
-    if (month < 1 || month > 12)
-        return 0;
-    if (len == 10) {
-        if (s[7] != '-' || !digits(s + 8, 2))
-            return 0;
-        day = (unsigned)(s[8] - '0') * 10 + (unsigned)(s[9] - '0');
-    }
-    return day >= 1 && day <= days[month - 1] ? len : 0;
-}
+/* ---- into the database ---- */
 
 /* A text or nothing into a place of the statement. */
 static void bind_text(sqlite3_stmt *to, int at, const json_t *v)
 {
-    if (json_is_string(v))
+    if (v)
         (void)sqlite3_bind_text(to, at, json_string_value(v), (int)json_string_length(v),
                                 SQLITE_TRANSIENT);
     else
         (void)sqlite3_bind_null(to, at);
 }
 
-static fm_status bind_date(const fm_fhir_place *p, sqlite3_stmt *to, int at, const json_t *v,
-                           const char *key)
+static fm_status bind_element(fm_fhir_place *p, sqlite3_stmt *to, int at, const json_t *object,
+                              const char *path)
 {
-    size_t len;
+    const json_t *v = NULL;
+    const fm_status st = fm_fhir_element(p, object, path, FM_FHIR_TEXT, &v);
 
-    (void)sqlite3_bind_null(to, at);
-    if (!v)
-        return FM_OK;
-    if (!json_is_string(v) || (len = date_length(json_string_value(v))) == 0)
-        return fm_fail(FM_EPARSE, "%s:%zu, key %s: not a date (YYYY-MM-DD, perhaps with a time)",
-                       p->name, p->line, key);
-    (void)sqlite3_bind_text(to, at, json_string_value(v), (int)len, SQLITE_TRANSIENT);
-    return FM_OK;
+    bind_text(to, at, v);
+    return st;
+}
+
+static fm_status bind_date(fm_fhir_place *p, sqlite3_stmt *to, int at, const json_t *object,
+                           const char *path, int last_year)
+{
+    const char *text = NULL;
+    size_t bytes = 0;
+    const fm_status st = fm_fhir_date(p, object, path, last_year, &text, &bytes);
+
+    if (text)
+        (void)sqlite3_bind_text(to, at, text, (int)bytes, SQLITE_TRANSIENT);
+    else
+        (void)sqlite3_bind_null(to, at);
+    return st;
 }
 
 static fm_status insert(const fm_fhir_place *p, sqlite3_stmt *s)
@@ -119,68 +76,173 @@ static fm_status insert(const fm_fhir_place *p, sqlite3_stmt *s)
     const int rc = sqlite3_step(s);
 
     (void)sqlite3_reset(s);
-    if (rc == SQLITE_DONE)
-        return FM_OK;
-    if ((rc & 0xff) == SQLITE_CONSTRAINT)
-        return fault(p, "a patient with this id is there already");
-    return fm_fail(rc == SQLITE_NOMEM ? FM_ENOMEM : FM_EIO, "%s:%zu: cannot be kept: %s", p->name,
-                   p->line, sqlite3_errmsg(p->db));
+    return rc == SQLITE_DONE
+               ? FM_OK
+               : fm_fail(rc == SQLITE_NOMEM ? FM_ENOMEM : FM_EIO, "%s:%zu: cannot be kept: %s",
+                         p->name, p->line, sqlite3_errmsg(p->db));
 }
 
-static fm_status take_patient(const fm_fhir_place *p, const json_t *r)
+/* Where which resource stands: for finding those that are there twice. */
+static fm_status insert_place(const fm_fhir_place *p)
 {
+    if (!p->id)
+        return FM_OK;
+    (void)sqlite3_bind_text(p->place, 1, p->type, -1, SQLITE_TRANSIENT);
+    (void)sqlite3_bind_text(p->place, 2, p->id, -1, SQLITE_TRANSIENT);
+    (void)sqlite3_bind_int64(p->place, 3, p->file);
+    (void)sqlite3_bind_int64(p->place, 4, (sqlite3_int64)p->line);
+    return insert(p, p->place);
+}
+
+/* ---- Patient ---- */
+
+static fm_status check_gender(fm_fhir_place *p, const json_t *gender)
+{
+    static const char *const words[] = { "male", "female", "other", "unknown" };
+
+    for (size_t i = 0; gender && i < sizeof words / sizeof *words; i++)
+        if (strcmp(json_string_value(gender), words[i]) == 0)
+            return FM_OK;
+    return gender ? fm_fhir_problem(p, "gender", gender,
+                                    "is none of male, female, other, unknown, as FHIR writes them")
+                  : FM_OK;
+}
+
+static fm_status check_order(fm_fhir_place *p, const json_t *r)
+{
+    const char *born = json_string_value(json_object_get(r, "birthDate")),
+               *died = json_string_value(json_object_get(r, "deceasedDateTime"));
+
+    if (!born || !died || strlen(born) < 10 || strlen(died) < 10 || strncmp(died, born, 10) >= 0)
+        return FM_OK;
+    return fm_fhir_problem(p, "deceasedDateTime", json_object_get(r, "deceasedDateTime"),
+                           "is before the birthDate; correct one of the two");
+}
+
+static fm_status take_patient(fm_fhir_place *p, const json_t *r)
+{
+    static const char *const keys[] = { "id", "gender", "birthDate", "deceasedDateTime", NULL };
     sqlite3_stmt *to = p->patient;
+    const json_t *gender = NULL;
+    const size_t before = p->problem_count;
     fm_status st;
 
-    if (!json_is_string(json_object_get(r, "id")))
-        return fault(p, "the patient has no id");
+    if ((st = fm_fhir_check_keys(p, r, keys)))
+        return st;
+    if (!p->id) {
+        p->lost = true;
+        return fm_fhir_problem(p, NULL, NULL,
+                               "has no id, so that nothing can refer to it; export it again");
+    }
     bind_text(to, 1, json_object_get(r, "id"));
-    bind_text(to, 2, json_object_get(r, "gender"));
-    if ((st = bind_date(p, to, 3, json_object_get(r, "birthDate"), "birthDate")) ||
-        (st = bind_date(p, to, 4, json_object_get(r, "deceasedDateTime"), "deceasedDateTime")))
+    if ((st = fm_fhir_element(p, r, "gender", FM_FHIR_TEXT, &gender)) ||
+        (st = check_gender(p, gender)))
+        return st;
+    bind_text(to, 2, gender);
+    if ((st = bind_date(p, to, 3, r, "birthDate", p->this_year)) ||
+        (st = bind_date(p, to, 4, r, "deceasedDateTime", p->this_year)) ||
+        (p->problem_count == before && (st = check_order(p, r))))
         return st;
     return insert(p, to);
 }
 
-/* "Patient/ID", or a URL that ends so; NULL: it is none. */
-static const char *patient_of(const json_t *reference)
-{
-    const char *s = json_string_value(json_object_get(reference, "reference")), *at;
+/* ---- events ---- */
 
-    if (!s)
+/* "Patient/ID", a URL that ends so, or either with a version behind it. @param n out: bytes of the ID */
+static const char *patient_in(const char *s, size_t *n)
+{
+    const char *at = strstr(s, "Patient/");
+
+    if (strncmp(s, "urn:uuid:", 9) == 0) {
+        *n = strlen(s + 9);
+        return *n ? s + 9 : NULL;
+    }
+    if (!at || (at != s && at[-1] != '/'))
         return NULL;
-    at = strstr(s, "Patient/");
-    if (strncmp(s, "urn:uuid:", 9) == 0)
-        return s + 9;
-    return at && (at == s || at[-1] == '/') && at[8] && !strchr(at + 8, '/') ? at + 8 : NULL;
+    at += 8;
+    *n = strcspn(at, "/");
+    return *n && (!at[*n] || strncmp(at + *n, "/_history/", 10) == 0) ? at : NULL;
 }
 
-static void bind_value(sqlite3_stmt *to, const json_t *r)
+static fm_status bind_subject(fm_fhir_place *p, const kind *k, const json_t *r)
 {
-    const json_t *v = look(r, "valueQuantity.value");
+    const json_t *subject = NULL, *reference = NULL;
+    const char *id;
+    char path[32];
+    size_t n = 0;
+    fm_status st;
 
-    if (json_is_number(v))
-        (void)sqlite3_bind_double(to, 9, json_number_value(v));
-    else
-        (void)sqlite3_bind_null(to, 9);
-    bind_text(to, 10, look(r, "valueQuantity.unit"));
-    v = json_object_get(r, "valueString");
-    bind_text(
-        to, 11,
-        v ? v : json_object_get(json_array_get(look(r, "valueCodeableConcept.coding"), 0), "code"));
+    (void)sqlite3_bind_null(p->event, 1);
+    (void)snprintf(path, sizeof path, "%s.reference", k->subject);
+    if (!json_object_get(r, k->subject))
+        return fm_fhir_problem(p, k->subject, NULL,
+                               "is not there: whose it is must be said by a reference to a patient "
+                               "(\"Patient/ID\")");
+    if ((st = fm_fhir_element(p, r, k->subject, FM_FHIR_OBJECT, &subject)) || !subject)
+        return st;
+    if (!json_object_get(subject, "reference"))
+        return fm_fhir_problem(p, path, NULL,
+                               "is not there: no reference to a patient (\"Patient/ID\")");
+    if ((st = fm_fhir_element(p, r, path, FM_FHIR_TEXT, &reference)) || !reference)
+        return st;
+    if (!(id = patient_in(json_string_value(reference), &n)))
+        return fm_fhir_problem(p, path, reference, "is no reference to a patient (\"Patient/ID\")");
+    (void)sqlite3_bind_text(p->event, 1, id, (int)n, SQLITE_TRANSIENT);
+    return FM_OK;
+}
+
+static fm_status bind_value(fm_fhir_place *p, const json_t *r)
+{
+    static const char *const keys[] = { "valueQuantity", "valueString", "valueCodeableConcept",
+                                        NULL };
+    const json_t *quantity = NULL, *number = NULL, *concept = NULL, *list = NULL, *text = NULL;
+    sqlite3_stmt *to = p->event;
+    fm_status st;
+
+    (void)sqlite3_bind_null(to, 9);
+    (void)sqlite3_bind_null(to, 10);
+    (void)sqlite3_bind_null(to, 11);
+    if ((st = fm_fhir_check_keys(p, r, keys)) ||
+        (st = fm_fhir_element(p, r, "valueQuantity", FM_FHIR_OBJECT, &quantity)) ||
+        (quantity &&
+         (st = fm_fhir_element(p, r, "valueQuantity.value", FM_FHIR_NUMBER, &number))) ||
+        (quantity && (st = bind_element(p, to, 10, r, "valueQuantity.unit"))) ||
+        (st = fm_fhir_element(p, r, "valueString", FM_FHIR_TEXT, &text)) ||
+        (st = fm_fhir_element(p, r, "valueCodeableConcept", FM_FHIR_OBJECT, &concept)) ||
+        (concept &&
+         (st = fm_fhir_element(p, r, "valueCodeableConcept.coding", FM_FHIR_LIST, &list))))
+        return st;
+    if (number)
+        (void)sqlite3_bind_double(to, 9, json_number_value(number));
+    if (!text && list && json_is_object(json_array_get(list, 0)))
+        st = fm_fhir_element(p, json_array_get(list, 0), "code", FM_FHIR_TEXT, &text);
+    bind_text(to, 11, text);
+    return st;
 }
 
 /* A row for each coding of a concept. @param rows counts them. */
-static fm_status take_concept(const fm_fhir_place *p, const json_t *concept, size_t *rows)
+static fm_status take_concept(fm_fhir_place *p, const char *key, const json_t *concept,
+                              size_t *rows)
 {
-    const json_t *codings = json_object_get(concept, "coding");
-    fm_status st = FM_OK;
+    const json_t *codings = NULL;
+    fm_status st;
 
+    if (!json_is_object(concept))
+        return fm_fhir_problem(p, key, concept,
+                               "must be an object with codings: {\"coding\": [{\"system\": ..., "
+                               "\"code\": ...}]}");
+    st = fm_fhir_element(p, concept, "coding", FM_FHIR_LIST, &codings);
     for (size_t i = 0; !st && i < json_array_size(codings); i++) {
         const json_t *c = json_array_get(codings, i);
 
-        bind_text(p->event, 4, json_object_get(c, "system"));
-        bind_text(p->event, 5, json_object_get(c, "code"));
+        if (!json_is_object(c)) {
+            st = fm_fhir_problem(p, "coding", c,
+                                 "must be an object with system and code, in each place");
+            continue;
+        }
+        if ((st = bind_element(p, p->event, 4, c, "system")) ||
+            (st = bind_element(p, p->event, 5, c, "code")))
+            return st;
         st = insert(p, p->event);
         ++*rows;
     }
@@ -188,18 +250,18 @@ static fm_status take_concept(const fm_fhir_place *p, const json_t *concept, siz
 }
 
 /* The rows of one event whose other places are bound; of one without codings a row without a code. */
-static fm_status take_codes(const fm_fhir_place *p, const kind *k, const json_t *r)
+static fm_status take_codes(fm_fhir_place *p, const kind *k, const json_t *r)
 {
     const json_t *concept = json_object_get(r, k->code);
+    const size_t before = p->problem_count;
     size_t rows = 0;
-    fm_status st = FM_OK;
+    fm_status st = bind_value(p, r);
 
-    bind_value(p->event, r);
-    if (!json_is_array(concept))
-        st = take_concept(p, concept, &rows);
+    if (!st && concept && !json_is_array(concept))
+        st = take_concept(p, k->code, concept, &rows);
     for (size_t i = 0; !st && i < json_array_size(concept); i++)
-        st = take_concept(p, json_array_get(concept, i), &rows);
-    if (st || rows > 0)
+        st = take_concept(p, k->code, json_array_get(concept, i), &rows);
+    if (st || rows > 0 || p->problem_count > before)
         return st;
     (void)sqlite3_bind_null(p->event, 4);
     (void)sqlite3_bind_null(p->event, 5);
@@ -208,8 +270,8 @@ static fm_status take_codes(const fm_fhir_place *p, const kind *k, const json_t 
 
 static bool in_error(const json_t *r)
 {
-    const json_t *coding =
-        json_array_get(look(r, "verificationStatus.coding"), 0); /* of conditions and allergies */
+    const json_t *concept = json_object_get(r, "verificationStatus"), /* conditions, allergies */
+        *coding = json_array_get(json_object_get(concept, "coding"), 0);
     const char *status = json_string_value(json_object_get(r, "status")),
                *verified = json_string_value(json_object_get(coding, "code"));
 
@@ -217,52 +279,107 @@ static bool in_error(const json_t *r)
            (verified && strcmp(verified, "entered-in-error") == 0);
 }
 
-static fm_status bind_dates(const fm_fhir_place *p, const kind *k, const json_t *r)
+/* The first of the paths that is there says when; a period is an object. */
+static fm_status bind_dates(fm_fhir_place *p, const kind *k, const json_t *r)
 {
-    const char *key = k->date[0];
-    const json_t *v = NULL;
-    fm_status st;
+    sqlite3_stmt *to = p->event;
+    bool dated = false;
+    fm_status st = FM_OK;
 
-    for (int i = 0; !v && i < PATHS && k->date[i]; i++)
-        v = look(r, key = k->date[i]);
-    if ((st = bind_date(p, p->event, 6, v, key)))
+    (void)sqlite3_bind_null(to, 6);
+    for (int i = 0; !st && !dated && i < PATHS && k->date[i]; i++) {
+        char key[32];
+        const size_t len = strcspn(k->date[i], ".");
+        const json_t *outer, *period = NULL;
+
+        memcpy(key, k->date[i], len);
+        key[len] = '\0';
+        if (!(outer = json_object_get(r, key)))
+            continue;
+        if (k->date[i][len] && ((st = fm_fhir_element(p, r, key, FM_FHIR_OBJECT, &period)) ||
+                                !json_object_get(period, k->date[i] + len + 1)))
+            continue;
+        dated = true;
+        st = bind_date(p, to, 6, r, k->date[i], p->this_year + 1);
+    }
+    if (st || !k->until) {
+        (void)sqlite3_bind_null(to, 7);
         return st;
-    return bind_date(p, p->event, 7, k->until ? look(r, k->until) : NULL, k->until);
+    }
+    return bind_date(p, to, 7, r, k->until, p->this_year + 100);
 }
 
-static fm_status take_event(const fm_fhir_place *p, const kind *k, const json_t *r)
+/* Keys of this kind that are read, without what is behind a point. */
+static fm_status check_keys(fm_fhir_place *p, const kind *k, const json_t *r)
 {
-    const json_t *parts = json_object_get(r, "component");
-    const char *patient = patient_of(json_object_get(r, k->subject));
+    const char *keys[PATHS + 7] = { "status", "id", k->subject, k->code };
+    size_t n = 4;
+
+    for (int i = 0; i < PATHS && k->date[i]; i++)
+        if (!strchr(k->date[i], '.'))
+            keys[n++] = k->date[i];
+    if (strcmp(k->type, "Encounter") == 0) {
+        keys[n++] = "class";
+        keys[n++] = "period";
+    }
+    keys[n] = NULL;
+    return fm_fhir_check_keys(p, r, keys);
+}
+
+static fm_status bind_class(fm_fhir_place *p, const kind *k, const json_t *r)
+{
+    const json_t *class = NULL;
+    fm_status st = FM_OK;
+
+    (void)sqlite3_bind_null(p->event, 8);
+    if (strcmp(k->type, "Encounter") != 0 ||
+        (st = fm_fhir_element(p, r, "class", FM_FHIR_OBJECT, &class)) || !class)
+        return st;
+    return bind_element(p, p->event, 8, r, "class.code");
+}
+
+static fm_status take_event(fm_fhir_place *p, const kind *k, const json_t *r)
+{
+    const json_t *parts = NULL, *status = NULL;
     sqlite3_stmt *to = p->event;
     fm_status st;
 
-    if (!patient)
-        return fm_fail(FM_EPARSE, "%s:%zu, key %s: no reference to a patient (Patient/ID)", p->name,
-                       p->line, k->subject);
-    (void)sqlite3_bind_text(to, 1, patient, -1, SQLITE_TRANSIENT);
     (void)sqlite3_bind_text(to, 2, k->type, -1, SQLITE_STATIC);
     bind_text(to, 3, json_object_get(r, "id"));
-    bind_text(to, 8, json_object_get(json_object_get(r, "class"), "code"));
     (void)sqlite3_bind_int64(to, 12, p->file);
     (void)sqlite3_bind_int64(to, 13, (sqlite3_int64)p->line);
-    if ((st = bind_dates(p, k, r)) || (st = take_codes(p, k, r)))
+    if ((st = check_keys(p, k, r)) ||
+        (st = fm_fhir_element(p, r, "status", FM_FHIR_TEXT, &status)) ||
+        (st = bind_subject(p, k, r)) || (st = bind_class(p, k, r)) || (st = bind_dates(p, k, r)) ||
+        (st = take_codes(p, k, r)) ||
+        (st = fm_fhir_element(p, r, "component", FM_FHIR_LIST, &parts)))
         return st;
     for (size_t i = 0; !st && i < json_array_size(parts); i++)
-        st = take_codes(p, k, json_array_get(parts, i));
+        st = json_is_object(json_array_get(parts, i))
+                 ? take_codes(p, k, json_array_get(parts, i))
+                 : fm_fhir_problem(p, "component", json_array_get(parts, i),
+                                   "must be an object, in each place");
     return st;
 }
 
-fm_status fm_fhir_take(const fm_fhir_place *p, const json_t *resource)
+fm_status fm_fhir_take(fm_fhir_place *p, const json_t *resource)
 {
-    const char *type = json_string_value(json_object_get(resource, "resourceType"));
+    bool known = false;
+    fm_status st = fm_fhir_check_head(p, resource, &known);
 
-    if (!type)
-        return fault(p, "no FHIR resource: it has no resourceType");
-    if (strcmp(type, "Patient") == 0)
-        return take_patient(p, resource);
+    if (st || !known)
+        return st;
+    if (strcmp(p->type, "Patient") == 0) {
+        if (!(st = take_patient(p, resource)))
+            st = insert_place(p);
+        return st;
+    }
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (strcmp(type, kinds[i].type) == 0)
-            return in_error(resource) ? FM_OK : take_event(p, &kinds[i], resource);
+        if (strcmp(p->type, kinds[i].type) == 0) {
+            if (in_error(resource))
+                return FM_OK;
+            st = take_event(p, &kinds[i], resource);
+            return st ? st : insert_place(p);
+        }
     return FM_OK;
 }

@@ -31,7 +31,8 @@
     X(SQLGetInfo)         \
     X(SQLNumResultCols)   \
     X(SQLSetConnectAttr)  \
-    X(SQLSetEnvAttr)
+    X(SQLSetEnvAttr)      \
+    X(SQLSetStmtAttr)
 
 static struct {
 #define ODBC_POINTER(name) __typeof__(name) *name;
@@ -57,6 +58,7 @@ typedef struct {
     SQLHSTMT statement;
     bool connected;
     SQLSMALLINT columns;
+    unsigned query_s;
     char piece[PIECE];
 } state;
 
@@ -101,6 +103,22 @@ static fm_status fail(const fm_database *d, fm_status st, const char *what)
     return fm_fail(st, "%s: %s: %s (SQLSTATE %s)", d->name, what, (char *)said, (char *)code);
 }
 
+/* A query that took too long, perhaps, by the driver's word for it. */
+static fm_status fail_query(fm_database *d, fm_status st, const char *what)
+{
+    const state *s = d->state;
+
+    st = fail(d, st, what);
+    /* HYT00 is ODBC's, 57014 PostgreSQL's. */
+    if (s->query_s && (strstr(fm_error_text(), "HYT00") || strstr(fm_error_text(), "57014") ||
+                       strstr(fm_error_text(), "statement timeout")))
+        return fm_fail(FM_EIO,
+                       "%s; it took more than %u seconds: is it endless (a join without a "
+                       "condition)? Else raise data.query_s in node.yaml",
+                       fm_error_text(), s->query_s);
+    return st;
+}
+
 /* One value, of any length, in pieces. */
 static fm_status put_cell(fm_database *d, SQLUSMALLINT column)
 {
@@ -141,7 +159,7 @@ static fm_status next_odbc(fm_database *d, bool *got)
     if (!*got)
         return FM_OK;
     if (!SQL_SUCCEEDED(rc))
-        return fail(d, FM_EIO, "the query broke off");
+        return fail_query(d, FM_EIO, "the query broke off");
     for (SQLSMALLINT c = 1; c <= s->columns; c++)
         if ((st = put_cell(d, (SQLUSMALLINT)c)))
             return st;
@@ -177,8 +195,11 @@ static fm_status ask(fm_database *d, const char *query, bool header)
 
     if (!SQL_SUCCEEDED(odbc.SQLAllocHandle(SQL_HANDLE_STMT, s->connection, &s->statement)))
         return fail(d, FM_EIO, "no statement is to be had");
+    if (s->query_s) /* a wish: a driver may not have it */
+        (void)odbc.SQLSetStmtAttr(s->statement, SQL_ATTR_QUERY_TIMEOUT,
+                                  (SQLPOINTER)(uintptr_t)s->query_s, 0);
     if (!SQL_SUCCEEDED(odbc.SQLExecDirect(s->statement, (SQLCHAR *)(uintptr_t)query, SQL_NTS)))
-        return fail(d, FM_EINVAL, "the query failed");
+        return fail_query(d, FM_EINVAL, "the query failed");
     if (!SQL_SUCCEEDED(odbc.SQLNumResultCols(s->statement, &s->columns)))
         return fail(d, FM_EIO, "the query's columns cannot be counted");
     if (s->columns < 1)
@@ -249,8 +270,9 @@ fm_status fm_database_odbc(const char *name, const char *connection, const char 
 
     if ((st = load_odbc()) || (st = fm_database_new(&ops, name, f, &d)))
         return st;
-    if ((st = fm_alloc(1, sizeof(state), &d->state)) || (st = connect_odbc(d, connection)) ||
-        (st = ask(d, query, f->header)))
+    if (!(st = fm_alloc(1, sizeof(state), &d->state)))
+        ((state *)d->state)->query_s = f->query_s;
+    if (st || (st = connect_odbc(d, connection)) || (st = ask(d, query, f->header)))
         fm_database_free(&d);
     else
         *out = d;

@@ -341,6 +341,8 @@ static void values_out_of_range_are_refused_with_their_place(void)
           "lower proximal to 2, or" },
         { "rounds: 40", "rounds: 40, local_steps: 2, early_stop: {patience: 3}", "14:52",
           "leave one of the two out" },
+        { "rounds: 40", "rounds: 40, early_stop: {patience: 3, auc: true}", "14:55",
+          "schema has none; leave auc out" },
         { "rounds: 40", "rounds: 16385", "14:20", "between 1 and 16384" },
         { "optimizer: adam", "optimizer: lion", "14:35", "use adam, sgd or yogi" },
         { "learning_rate: 0.05", "learning_rate: 0", "14:56", "between 1e-09" },

@@ -302,14 +302,19 @@ static void to_say_paused_after_an_update_is_harm_as_ever(void)
 
 /* ---- budgets ---- */
 
-static void give_up(federation *f, uint32_t i)
+static void give_up_for(federation *f, uint32_t i, const char *why)
 {
     fm_message no = { .type = FM_MSG_ABANDON };
 
     no.abandon.round = f->last_given;
     no.abandon.final = true;
-    fm_reason_set(no.abandon.reason, "the budget does not allow the round");
+    fm_reason_set(no.abandon.reason, why);
     fed_say(f, i, &no);
+}
+
+static void give_up(federation *f, uint32_t i)
+{
+    give_up_for(f, i, FM_ABANDON_BUDGET);
 }
 
 /* Roster and round start were on their way when it said its last word; it answers them, too. */
@@ -346,7 +351,7 @@ static void a_used_up_node_waits_for_the_result(void)
     fed_pump(&f);
     finish_one(&f);
     give_up(&f, 4);
-    CU_ASSERT(fed_noted(&f, "node-e takes part in no further round: the budget"));
+    CU_ASSERT(fed_noted(&f, "node-e takes part in no further round: the privacy budget"));
     CU_ASSERT_EQUAL(f.drop_count, 0);
     fed_clear_inbox(&f, 4); /* its RoundStart is answered (with the give-up) */
     fed_stop_all_at(&f, 0);
@@ -391,9 +396,13 @@ static void too_many_used_up_conclude_the_run(bool leave)
     if (leave)
         fed_leave(&f, 4); /* it is remembered */
     CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_WAIT_UPDATES);
-    give_up(&f, 3);
+    give_up_for(&f, 3, leave ? FM_ABANDON_DECIDED : FM_ABANDON_BUDGET);
     CU_ASSERT_EQUAL(fed_phase(&f), FM_COORD_FINISHED);
-    CU_ASSERT(fed_noted(&f, "the budgets of 2 of 5 nodes are used up: concluded after 2 of 8"));
+    CU_ASSERT(fed_noted(&f, leave
+                                ? "2 of 5 nodes take part in no further round (budget used up: 1; "
+                                  "their people's decision: 1): concluded after 2 of 8"
+                                : "the budgets of 2 of 5 nodes are used up: concluded after 2 "
+                                  "of 8"));
     fed_stop_all_at(&f, 0);
     fed_clear_inbox(&f, 3);
     fed_clear_inbox(&f, 4);

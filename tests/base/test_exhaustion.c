@@ -182,7 +182,7 @@ static fm_status run_json(void)
 {
     json_t *v = json_pack("{s:[i,s]}", "key", 1, "text");
     json_t *back = NULL;
-    fm_status st = v ? fm_json_write(g_path, v) : FM_ENOMEM;
+    fm_status st = v ? fm_json_write(g_path, v, 0644) : FM_ENOMEM;
 
     if (st == FM_OK)
         st = fm_json_read(g_path, &back);

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "capture.h"
@@ -242,7 +243,7 @@ static void reads_up_to_the_limit_and_no_further(void)
     CU_ASSERT_EQUAL(fm_file_read(path, 0, &b), FM_OK);
     CU_ASSERT_EQUAL(b.len, 0);
     fm_buf_fini(&b);
-    CU_ASSERT_EQUAL(fm_file_read("/dev/zero", 100000, &b), FM_EPROTO); /* no end of file */
+    CU_ASSERT_EQUAL(fm_file_read("/dev/zero", 100000, &b), FM_EIO); /* no end of file */
     CU_ASSERT_PTR_NULL(b.data);
     CU_ASSERT_EQUAL(fm_file_read("/proc/self/status", 100000, &b), FM_OK); /* size 0, says stat */
     CU_ASSERT(b.len > 100);
@@ -377,6 +378,67 @@ static void joins_and_splits_paths(void)
     CU_ASSERT_PTR_NULL(out);
 }
 
+static void what_others_may_write_is_refused(void)
+{
+    static const mode_t wide[] = { 0622, 0620, 0602, 0666 };
+    char path[PATH_MAX];
+    bool held = true;
+    int lock = -1;
+
+    fresh("f", path);
+    CU_ASSERT_EQUAL(fm_file_check_unshared(path), FM_ENOTFOUND);
+    CU_ASSERT_EQUAL_FATAL(fm_file_create(path, "x", 1, 0644), FM_OK);
+    CU_ASSERT_EQUAL(fm_file_check_unshared(path), FM_OK); /* to read is another matter */
+    for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++) {
+        CU_ASSERT_EQUAL_FATAL(chmod(path, wide[i]), 0);
+        CU_ASSERT_EQUAL(fm_file_check_unshared(path), FM_EPERM);
+        assert_error_has("chmod go-w");
+    }
+    CU_ASSERT_EQUAL_FATAL(chmod(path, 0600), 0);
+    CU_ASSERT_EQUAL_FATAL(chmod(g_dir, 0770), 0); /* they could put another in its place */
+    CU_ASSERT_EQUAL(fm_file_check_unshared(path), FM_EPERM);
+    CU_ASSERT_EQUAL(fm_file_check_unshared(g_dir), FM_EPERM);
+    CU_ASSERT_EQUAL_FATAL(chmod(g_dir, 01777), 0); /* as /tmp: they could not */
+    CU_ASSERT_EQUAL(fm_file_check_unshared(path), FM_OK);
+
+    CU_ASSERT_EQUAL(fm_dir_is_held(g_dir, &held), FM_OK);
+    CU_ASSERT_FALSE(held);
+    CU_ASSERT_EQUAL_FATAL(fm_dir_lock(g_dir, &lock), FM_OK);
+    CU_ASSERT_EQUAL(fm_dir_is_held(g_dir, &held), FM_OK);
+    CU_ASSERT_TRUE(held);
+    fm_dir_unlock(&lock);
+    CU_ASSERT_EQUAL(fm_dir_is_held(path, &held), FM_EIO); /* no folder */
+    CU_ASSERT_EQUAL(fm_dir_check_writable(g_dir), FM_OK);
+    CU_ASSERT_EQUAL(entries(g_dir), 1); /* the probe is gone */
+    CU_ASSERT_EQUAL(fm_dir_check_writable(path), FM_EIO);
+    assert_error_has("is not a folder");
+    CU_ASSERT_EQUAL(fm_dir_check_writable("/nonexistent/dir"), FM_EIO);
+    assert_error_has("not there");
+}
+
+/* Who starts while somebody looks waits for the moment that it takes. */
+static void a_look_at_a_lock_does_not_keep_it_from_others(void)
+{
+    const struct timespec pause = { 0, 40000000L };
+    char path[PATH_MAX];
+    int lock = -1, status = -1;
+    pid_t pid;
+
+    fresh("l", path);
+    fflush(NULL);
+    CU_ASSERT_EQUAL_FATAL(fm_dir_lock(g_dir, &lock), FM_OK);
+    if ((pid = fork()) == 0) {
+        int mine = -1;
+
+        close(lock);
+        _exit(fm_dir_lock(g_dir, &mine) == FM_OK ? 0 : 1);
+    }
+    (void)nanosleep(&pause, NULL);
+    fm_dir_unlock(&lock);
+    CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+    CU_ASSERT_EQUAL(status, 0);
+}
+
 static const fm_test tests[] = {
     { "replaces a file and leaves nothing else", replaces_a_file_and_leaves_nothing_else },
     { "replaces by relative names", replaces_by_relative_names },
@@ -393,6 +455,9 @@ static const fm_test tests[] = {
     { "private files must be narrow", private_files_must_be_narrow },
     { "a pipe in place of a private file does not hang",
       a_pipe_in_place_of_a_private_file_does_not_hang },
+    { "what others may write is refused", what_others_may_write_is_refused },
+    { "a look at a lock does not keep it from others",
+      a_look_at_a_lock_does_not_keep_it_from_others },
     { "makes folders with their parents", makes_folders_with_their_parents },
     { "joins and splits paths", joins_and_splits_paths },
 };

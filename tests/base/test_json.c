@@ -25,7 +25,7 @@ static void writes_and_reads_back(void)
     fm_buf text;
 
     fresh();
-    CU_ASSERT_EQUAL_FATAL(fm_json_write(g_path, v), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_json_write(g_path, v, 0644), FM_OK);
     CU_ASSERT_EQUAL_FATAL(fm_json_read(g_path, &w), FM_OK);
     CU_ASSERT(json_equal(v, w));
     CU_ASSERT_EQUAL_FATAL(fm_file_read(g_path, 1000, &text), FM_OK);
@@ -86,7 +86,7 @@ static void missing_and_oversized_files_are_refused(void)
     CU_ASSERT_EQUAL_FATAL(truncate(g_path, 16 * 1024 * 1024 + 1), 0);
     CU_ASSERT_EQUAL(fm_json_read(g_path, &v), FM_EPROTO);
     assert_error_has("limit");
-    CU_ASSERT_EQUAL(fm_json_write(g_path, NULL), FM_EINVAL);
+    CU_ASSERT_EQUAL(fm_json_write(g_path, NULL, 0644), FM_EINVAL);
     CU_ASSERT_EQUAL(fm_json_print(NULL), FM_EINVAL);
     CU_ASSERT_PTR_NULL(v);
 }
@@ -95,7 +95,7 @@ static void a_failed_write_says_why(void)
 {
     json_t *v = json_object();
 
-    CU_ASSERT_EQUAL(fm_json_write("/nonexistent/dir/x.json", v), FM_EIO);
+    CU_ASSERT_EQUAL(fm_json_write("/nonexistent/dir/x.json", v, 0644), FM_EIO);
     assert_error_has("/nonexistent/dir/x.json");
     json_decref(v);
 }

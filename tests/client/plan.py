@@ -14,10 +14,11 @@ _NAMES = """1 version 2 federation 3 purpose 4 privacy_unit 5 epsilon 6 delta 7 
 39 load_share 40 balance_rate 41 clip_quantile 42 clip_rate 43 clip_share 44 start_center
 45 start_count 46 start_bias 47 start_scale 48 model_clip_norm 49 word_bits 50 mask_density
 51 held_share 52 held_bound 53 patience 61 robust_groups 62 robust_quorum 63 robust_mean 64 robust_trim
-70 local_steps 71 local_rate 72 proximal 73 correction""".split()
+70 local_steps 71 local_rate 72 proximal 73 correction
+74 held_bins""".split()
 _TEXT = {2, 3, 4, 18, 19, 32}
 _BYTES = {20, 27}
-_WHOLE = {1, 10, 11, *range(13, 18), 21, *range(28, 32), 33, 34, 37, 38, *range(44, 47), 49, 50, 53, *range(61, 65), 70, 73}
+_WHOLE = {1, 10, 11, *range(13, 18), 21, *range(28, 32), 33, 34, 37, 38, *range(44, 47), 49, 50, 53, *range(61, 65), 70, 73, 74}
 
 
 def _kind(n):
@@ -34,7 +35,7 @@ ALL, DENSE_NODES = 256, 32
 
 def tail_length(p):
     return (p["load_groups"] * p["load_experts"] + (p["clip_quantile"] > 0)
-            + 2 * (p["patience"] > 0) + (p["start_scale"] > 0))
+            + 2 * (p["patience"] > 0) + 2 * p["held_bins"] + (p["start_scale"] > 0))
 
 
 def steps(p):
@@ -114,6 +115,7 @@ def _ranges(p):
     yield whole("patience", 0, 100000 if training else 0)
     yield real("held_share", 0, 0.5 if held else 0, open_low=held)
     yield real("held_bound", *((1e-3, 1e6) if held else (0, 0)))
+    yield "held_bins", p["held_bins"] == 0 or (held and p["held_bins"] in (4, 8, 16, 32, 64))
     yield "the tail", tail_length(p) < p["parameters"]
     yield "start_count", p["start_count"] == 0 or (training and end <= weights)
     yield "start_center", p["start_count"] > 0 or p["start_center"] == 0
@@ -195,6 +197,24 @@ class Lattice:
 
     def steps(self, f):
         return math.floor(math.ldexp(self.clip_norm, f))
+
+    def vote(self, halved):
+        """Of a unit held out, in gradient units; halved: its scores have the other half of the square."""
+        return math.ldexp(self._half() if halved else self.steps(self.f), -self.f)
+
+    def _half(self):
+        return math.isqrt(self.steps(self.f) ** 2 // 2)
+
+    def tree(self, bins):
+        """What a unit held out adds to a tree's total, and to a word of each level; in gradient units."""
+        half, shares, total = self._half(), [1.0], 1.0
+        for level in range(bins.bit_length() - 1):
+            shares.append(math.sqrt(2.0 ** -level))
+            total += shares[-1]
+        parts = [math.floor(half * math.sqrt(s / total)) for s in shares]
+        while sum(a * a for a in parts) > half * half:
+            parts[0] -= 1
+        return [math.ldexp(a, -self.f) for a in parts]
 
     def _delta(self, f, e):
         return math.ldexp(self.steps(f), e - f)

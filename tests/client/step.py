@@ -143,16 +143,21 @@ class Optimizer:
         if p["patience"] > 0:
             at = p["load_groups"] * per + (p["clip_quantile"] > 0)
             i = (self.ordinary - 1) % p["patience"]
-            vote = math.ldexp(self.lattice.steps(self.lattice.f), -self.lattice.f)
-            loss = 0.5 + total[at] / (2 * self.held_divisor * vote)
+            vote, bins = self.lattice.vote(p["held_bins"] > 0), p["held_bins"]
+
+            def mean(k, value):
+                out[k] = f32(value) if i == 0 else f32(now[k] + (value - now[k]) / (i + 1))
+
+            mean(at, 0.5 + total[at] / (2 * self.held_divisor * vote))
             if i == 0:
-                out[at], out[at + 1] = f32(loss), now[at]
-            else:
-                out[at] = f32(now[at] + (loss - now[at]) / (i + 1))
+                out[at + 1] = now[at]
+            parts = self.lattice.tree(bins) if bins else []
+            for j in range(2 * bins):
+                mean(at + 2 + j, total[at + 2 + j] / parts[(j % bins).bit_length()])
         return out
 
     def done(self):
-        at = len(self.state) - 2 - (self.p["start_scale"] > 0)
+        at = len(self.state) - 2 - 2 * self.p["held_bins"] - (self.p["start_scale"] > 0)
         window = self.p["patience"]
         return (window > 0 and self.ordinary >= 2 * window and self.ordinary % window == 0
                 and self.state[at] >= self.state[at + 1])

@@ -43,6 +43,7 @@ static fm_plan any_plan(fm_rng *rng)
     p.patience = p.local_steps == 0 && between(rng, 0, 1) ? 3 : 0;
     p.held_share = p.patience ? 0.1 : 0.0;
     p.held_bound = p.patience ? 1.0 : 0.0;
+    p.held_bins = p.patience && between(rng, 0, 1) ? 4u << between(rng, 0, 1) : 0;
     p.robust_groups = p.max_nodes >= 3 * (p.colluders + 2) && between(rng, 0, 1) ? 3 : 0;
     p.robust_quorum = p.robust_groups ? fm_plan_group_nodes(&p) : 0;
     return p;
@@ -133,9 +134,12 @@ static void both_ends_see_the_same_tail_of_a_plan(void)
         CU_ASSERT_EQUAL(o->spec.clip_quantile > 0.0, tail.clip_norm);
         CU_ASSERT_EQUAL(o->spec.start_scale > 0.0, tail.start);
         CU_ASSERT_EQUAL(o->spec.patience > 0, tail.held);
+        CU_ASSERT_EQUAL(o->spec.held_bins, tail.held_bins);
         if (tail.held)
             CU_ASSERT_EQUAL(o->spec.held_vote,
-                            (double)lattice.unit_sensitivity / lattice.unit_scale);
+                            (double)(tail.held_bins > 0 ? fm_dp_half_bound(&lattice)
+                                                        : lattice.unit_sensitivity) /
+                                lattice.unit_scale);
         if (tail.clip_norm)
             CU_ASSERT_EQUAL(o->spec.clip_vote, (double)parts.vote / lattice.unit_scale);
         fm_optimizer_free(&o);

@@ -42,6 +42,9 @@ wrong() { # WHAT LINES PATTERN
 check "no server" wrong server "  records: {odbc: \"${driver/$PG/$PG/no}\", query: \"select 1\"}\n" "no connection: .*SQLSTATE 08001"
 check "no such table" wrong table "  records: {odbc: \"$driver\", query: \"select * from nothing\"}\n" 'the query failed: .*relation "nothing" does not exist'
 check "no rows" wrong rows "  records: {odbc: \"$driver\", query: \"select * from visits where false\"}\n" "there are no records"
+check "an endless query" wrong endless \
+    "  query_s: 2\\n  records: {odbc: \"$driver\", query: \"select count(*) as n from generate_series(1, 1000000000) a, generate_series(1, 1000) b\"}\\n" \
+    'it took more than 2 seconds.*data.query_s'
 check "a column of bytes" wrong bytes "  records: {odbc: \"$driver\", query: \"select decode('00ff', 'hex') as scan\"}\n" "column scan holds bytes"
 check "two places" wrong places "  records: {odbc: a, sqlite: b, query: c}\n" "node.yaml:[0-9]+:[0-9]+: records of a database have one of"
 check "no query" wrong query "  records: {sqlite: b}\n" "have a query or a query_file"

@@ -72,6 +72,12 @@ for name in $HOSPITALS; do check "$name ends well" wait_end "$name" 90; done
 check "of 6 rounds this node did the 4 that were approved" [ "$(entries)" = 4 ]
 check "and said so politely" says "$RUN/aggregator/log" \
     "northgate takes part in no further round: those who decide for this node allow no further round"
+"$BIN/fedmoe-node" status --config "$config" >"$WORK/out"
+check "its status says why, too" says "$WORK/out" \
+    "last said +this node did 4 rounds of the plan and then took part in no further one \(decision 1 approved 4 rounds"
+"$BIN/fedmoe-aggregator" status --directory "$RUN/aggregator" >"$WORK/out"
+check "the aggregator's says as much as it may know" says "$WORK/out" \
+    "northgate .*those who decide for it allow no further round; has the result"
 check "its own log says which condition" says "$NODE/log" "decision 1 approved 4 rounds of the plan, and they are done"
 check "the others went on to the end" [ "$(number "$RUN/aggregator/status.json" round)" = 6 ]
 check "and no harm is counted" [ "$(member harm)" = 0 ]
@@ -125,6 +131,33 @@ check "by the node, too" ends northgate 1
 check "which says so" says "$NODE/log" "holds 1 decision, but this node has seen 2"
 cp "$WORK/two" "$NODE/decisions"
 
+# ---- lost, and begun anew: on record, and everybody is asked again ----
+check "what is in order is not begun anew" refused "$WORK/out" "is in order .2 decisions" \
+    "$BIN/fedmoe-node" plan reset --config "$config" --by Anna --reason lost --yes
+mv "$NODE/decisions" "$WORK/mine"
+"$BIN/fedmoe-node" plan approve --config "$RUN/hillcrest/node.yaml" --by Else >/dev/null
+cp "$RUN/hillcrest/decisions" "$NODE/decisions"
+check "a stranger's file is no one's here" refused "$WORK/out" "has seen 2, and not these.*plan reset" \
+    "$BIN/fedmoe-node" plan decisions --config "$config"
+check "it says what it would do" refused "$WORK/out" "has seen 2, and not these.*first look for a backup.*give --yes" \
+    "$BIN/fedmoe-node" plan reset --config "$config" --by Anna --reason lost
+check "and does nothing" cmp -s "$RUN/hillcrest/decisions" "$NODE/decisions"
+plan reset --by "Anna Muster" --reason "the disk failed" --yes >"$WORK/out" || finish
+check "begun anew" says "$WORK/out" "All decisions that were made before are void; the journal says so"
+check "the stranger's is kept aside" cmp -s "$RUN/hillcrest/decisions" "$(ls "$NODE"/decisions.void-*)"
+plan decisions >"$WORK/out"
+check "listed with who and why" says "$WORK/out" "^2 decisions of before 20.* are void, as Anna Muster said: 'the disk failed'"
+"$BIN/fedmoe-node" report --config "$config" --output "$WORK/report.html" >/dev/null
+check "and in the report" says "$WORK/report.html" "Anna Muster declared the decisions lost"
+cp "$WORK/mine" "$NODE/decisions"
+check "the old ones count no more, put back" refused "$WORK/out" "when all that there were were declared void" \
+    "$BIN/fedmoe-node" plan decisions --config "$config"
+rm "$NODE/decisions"
+start_node northgate
+check "asked again: no first plan is approved by itself any more" wait_for 20 node_state deciding
+check "and why" says "$NODE/status.json" "the decisions that there were are void"
+kill_party northgate
+
 # ---- approvers of their own ----
 openssl genpkey -algorithm ed25519 -out "$WORK/dpo.key" 2>/dev/null
 openssl pkey -in "$WORK/dpo.key" -pubout -out "$NODE/dpo.pub"
@@ -142,4 +175,27 @@ for name in $HOSPITALS; do check "$name ends well" wait_end "$name" 90; done
 check "riverside was there: this node took part in nothing" [ "$(entries)" = 4 ]
 check "the others did" [ "$(number "$RUN/aggregator/status.json" round)" = 5 ]
 check "its log says who" says "$NODE/log" "'riverside' is not of them"
+stop_all
+
+# ---- too few are left: concluded for all, and everybody says why ----
+sed -i '/^  approv/d' "$config"
+sed -i 's/^  rounds:.*/  rounds: 7/' "$RUN/federation.yaml"
+replan
+for name in lakeside hillcrest; do
+    rm -f "$RUN/$name/status.json"
+    sed -i 's/^  approval: .*/  approval: asked/' "$RUN/$name/node.yaml"
+done
+start_all
+for name in lakeside hillcrest; do
+    NODE=$RUN/$name config=$RUN/$name/node.yaml
+    check "$name waits" wait_for 20 node_state deciding
+    plan approve --by "Anna Muster" --role dpo --rounds 2 >"$WORK/out"
+done
+for name in $HOSPITALS; do check "$name ends well" wait_end "$name" 90; done
+"$BIN/fedmoe-aggregator" status --directory "$RUN/aggregator" >"$WORK/out"
+check "the aggregator concludes and says why: no budget is used up" says "$WORK/out" \
+    "those who decide for 2 of 4 nodes allow no further round: concluded after 2 of 7 rounds"
+"$BIN/fedmoe-node" status --config "$RUN/northgate/node.yaml" >"$WORK/out"
+check "a node that would have gone on is told that it is over" says "$WORK/out" \
+    "last said +the aggregator concluded after 2 of 7 rounds"
 finish

@@ -40,5 +40,15 @@ check "a key that is none has its place" exits 1 "$WORK/out" "node.yaml:.*delime
 csv '{skip_lines: 2, header: true, delimiter: ";", decimal: ",", comment: "#", missing: ["k.A."], encoding: windows-1252}'
 start_all
 for name in aggregator $HOSPITALS; do check "$name is through" wait_end "$name" 60; done
+"$BIN/fedmoe-node" evaluate --config "$RUN/lakeside/node.yaml" --model "$node/model.safetensors" \
+    --data "$node/records.csv" --json >"$WORK/plain.json"
+"$BIN/fedmoe-node" evaluate --config "$node/node.yaml" --data "$node/records.german.csv.gz" --json >"$WORK/german.json"
+check "evaluate reads it as training did" cmp "$WORK/plain.json" "$WORK/german.json"
+check "(there are figures)" says "$WORK/plain.json" '"auc"'
+"$BIN/fedmoe-node" predict --config "$RUN/lakeside/node.yaml" --model "$node/model.safetensors" \
+    --input "$node/records.csv" --output "$WORK/plain.csv" >/dev/null
+"$BIN/fedmoe-node" predict --config "$node/node.yaml" --input "$node/records.german.csv.gz" --output "$WORK/german.csv" >/dev/null
+check "and so does predict" cmp <(cut -d, -f2- "$WORK/plain.csv") <(cut -d, -f2- "$WORK/german.csv")
+check "(there are predictions)" [ "$(wc -l <"$WORK/german.csv")" -gt 100 ]
 check "with the same model everywhere" cmp "$node/model.safetensors" "$RUN/lakeside/model.safetensors"
 finish

@@ -33,7 +33,7 @@ wrong() { # PATTERN
 echo '{"resourceType":"Condition","subject":{"reference":"Patient/nobody"}}' >"$RUN/northgate/export/late.ndjson"
 check "a broken reference" wrong "export/late.ndjson:1: it is of a patient who is in none"
 echo '{"resourceType":"Patient","id":"p","birthDate":"12/24/1950"}' >"$RUN/northgate/export/late.ndjson"
-check "a date that is none" wrong "export/late.ndjson:1, key birthDate: not a date"
+check "a date that is none" wrong "export/late.ndjson:1, Patient/p, birthDate: .12/24/1950. is not a date"
 head -c 3000 "$export/Condition.000.ndjson.xz" >"$RUN/northgate/export/late.ndjson.xz"
 rm "$RUN/northgate/export/late.ndjson"
 check "a file that is cut" wrong "export/late.ndjson.xz: ends in the middle"

@@ -32,7 +32,8 @@ static void close_packed(void *file)
 int main(int argc, char **argv)
 {
     const fm_database_files files = { open_packed, read_packed, close_packed };
-    const fm_database_format f = { true, ',', "" };
+    const fm_fhir_options options = { .files = &files };
+    const fm_database_format f = { true, ',', "", 0 };
     fm_database *d = NULL;
     fm_buf query = { 0 };
     char piece[4096];
@@ -42,7 +43,7 @@ int main(int argc, char **argv)
     if (argc != 3)
         return 2;
     if ((st = fm_file_read(argv[2], sizeof piece * 16, &query)) == FM_OK)
-        st = fm_database_fhir(argv[1], &files, NULL, (const char *)query.data, &f, &d);
+        st = fm_database_fhir(argv[1], &options, (const char *)query.data, &f, &d);
     while (st == FM_OK && n > 0 && (st = fm_database_read(d, piece, sizeof piece, &n)) == FM_OK)
         (void)fwrite(piece, 1, n, stdout);
     if (st != FM_OK)

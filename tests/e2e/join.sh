@@ -235,4 +235,6 @@ check "it is said that a code may be open" refused "$WORK/out" \
     "'hillcrest' is revoked .*but a join code of it may still be open: .*damaged" \
     "$BIN/fedmoe-aggregator" revoke hillcrest --ca "$RUN/ca" --directory "$RUN/aggregator"
 check "but it is revoked" cmp "$RUN/ca/crl.pem" "$RUN/aggregator/crl.pem"
+check "one more than the plan is for is warned of" exits 0 "$WORK/out" \
+    "plan is for at most 4 nodes, and [0-9] others are invited or have joined: 'fifth' will find no place" aggregator invite fifth
 finish

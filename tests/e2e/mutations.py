@@ -12,6 +12,7 @@ import argparse
 import base64
 import concurrent.futures
 import gzip
+import io
 import json
 import os
 import re
@@ -19,6 +20,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 
 # ---- the good files ----
@@ -231,6 +233,25 @@ def delete(path):
     return change
 
 
+def tar(data):
+    """A tar.gz of it."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as t:
+        info = tarfile.TarInfo("records.csv")
+        info.size = len(data)
+        t.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def in_place(make):
+    """Something else of the file's name."""
+    def change(path):
+        os.remove(path)
+        make(path)
+    change.in_place = True
+    return change
+
+
 def at(n, column, rest=""):
     return r"records\.csv:%d, column %s: .*%s" % (n, column, rest)
 
@@ -279,7 +300,7 @@ def records():
         m("a NUL byte", raw(lambda b: b.replace(b"p05", b"p\x005", 1)), r"records\.csv:12: .*NUL"),
         m("UTF-16", raw(lambda b: b"\xff\xfe" + b.decode().encode("utf-16-le")), r"records\.csv: .*UTF-16"),
         m("Latin-1", raw(lambda b: b.replace(b"female", b"m\xe4nnlich", 1)), r"records\.csv:2, column sex: .*UTF-8"),
-        m("an Excel workbook", raw(lambda b: b"PK\x03\x04\x14\0\6\0" + b), r"records\.csv: .*Excel"),
+        m("an Excel workbook", raw(lambda b: b"PK\x03\x04\x14\0\6\0\0\0[Content_Types].xml" + b), r"records\.csv: .*Excel"),
         m("a web page", raw(lambda b: b"<!DOCTYPE html><html>login</html>"), r"records\.csv: .*web page"),
         m("an empty file", raw(lambda b: b""), r"records\.csv: .*no records"),
         m("a header alone", lambda t: HEADER + "\n", r"records\.csv: .*no records"),
@@ -290,6 +311,23 @@ def records():
           r"ok +records", True),
         m("nobody died", every("outcome", lambda v: "home"), r"WARNING.*\n.*records\.csv, column outcome: .*died", True),
         m("an empty column", every("chol", lambda v: ""), r"WARNING.*\n.*records\.csv, column chol: not one value", True),
+        m("a pipe that nobody writes to", in_place(os.mkfifo), r"records\.csv: is a named pipe"),
+        m("a folder", in_place(os.mkdir), nod(8, "records\.csv is a folder")),
+        m("Parquet", raw(lambda b: b"PAR1\x15\4" + b), r"records\.csv: .*Parquet.*duckdb"),
+        m("a packed archive", raw(tar), r"records\.csv: .*tar archive; unpack"),
+        m("all rows twice", lambda t: t + t.split("\n", 1)[1], r"WARNING.*\n.*records\.csv:62: this is line 2 once more", True),
+        m("the file twice", lambda t: t + t, r"records\.csv:62: the header once more"),
+        m("a no-break space in the header", line(1, lambda l: l.replace("age", "age\u00a0")), at(1, "age", "no-break")),
+        m("a delimiter behind the header", line(1, lambda l: l + ","), r"records\.csv:2: .*header ends with a delimiter"),
+        m("a title before the header", lambda t: "Export\n" + t, r"records\.csv:1: .*title.*skip_lines"),
+        m("empty cells alone", lambda t: t + ",,,,,,\n", r"records\.csv:62: all cells are empty"),
+        m("too large a number", cell(9, "chol", "1e400"), at(9, "chol", "too large")),
+        m("points and a comma", cell(9, "chol", '"1.234,5"'), at(9, "chol", "decimal comma and points")),
+        m("an age in months", cell(9, "age", "480"), at(9, "age", "months")),
+        m("ages in days", every("age", lambda v: str(365 * int(v))), r"records\.csv, column age: .*days for years"),
+        m("a year of birth", cell(9, "age", "1965"), at(9, "age", "year of birth")),
+        m("a month before a day", cell(5, "admitted", "2015-17-03"), at(5, "admitted", "wrong order")),
+        m("a letter for a digit", cell(9, "chol", "15O"), at(9, "chol", "letter")),
         m("the file is not there", delete("records.csv"), r"records\.csv is not there"),
     ]
 
@@ -351,6 +389,15 @@ def schema():
         m("a records file instead", lambda t: good_records(), r"schema\.yaml:\d+:\d+: "),
         m("a huge scale", sub("range: [18, 100]", "range: [18, 100]\n    scale: 0"), sch(10, "scale")),
         m("the file is not there", delete("schema.yaml"), r"schema\.yaml: "),
+        m("a center outside", sub("    range: [18, 100]", "    range: [18, 100]\n    center: 500"), sch(10, "center.*outside of the range")),
+        m("another word for a kind", sub("kind: numeric", "kind: integer"), sch(8, "did you mean numeric")),
+        m("packed", raw(gzip.compress), sch(1, "gzip.*unpack")),
+        m("a NUL byte", raw(lambda b: b.replace(b"clinic", b"cli\0nic", 1)), sch(1, "NUL")),
+        m("a pipe that nobody writes to", in_place(os.mkfifo), r"schema\.yaml: is a named pipe"),
+        m("a bullet for a dash", sub("  - name: sex", "  \u2022 name: sex"), sch(10, "'- '")),
+        m("a no-break space in a name", sub("name: age", "name: age\u00a0"), r"records\.csv:1, column age.*no-break"),
+        m("a space in a value", sub("[female, male]", '["female ", male]'), r"records\.csv:2, column sex: .*space at its"),
+        m("a comment in brackets", sub("[female, male]", "[female, #male]"), sch(13, "bracket")),
     ]
 
 
@@ -415,6 +462,19 @@ def node():
         m("an empty file", lambda t: "", r"node\.yaml"),
         m("JSON", lambda t: '{"name": "northgate"}', r"node\.yaml:1:\d+: "),
         m("Windows line ends", raw(lambda b: b.replace(b"\n", b"\r\n")), r"ok +records", True),
+        m("the identity a file", sub("identity: identity", "identity: node.yaml"), nod(5, "identity.*folder")),
+        m("the ledger a folder", sub("ledger: ledger.db", 'ledger: "."'), nod(10, "ledger.*folder")),
+        m("the ledger in no folder", sub("ledger: ledger.db", "ledger: no/where/l.db"), nod(10, "ledger.*not there")),
+        m("the ledger the records", sub("ledger: ledger.db", "ledger: records.csv"), nod(10, "ledger.*records")),
+        m("the schema the records", sub("schema: schema.yaml", "schema: records.csv"), nod(9, "schema")),
+        m("a query file that is not there", sub("records: records.csv", "records: {sqlite: a.db, query_file: q.sql}"), nod(8, "query_file.*q.sql")),
+        m("packed", raw(gzip.compress), nod(1, "gzip.*unpack")),
+        m("a NUL byte", raw(lambda b: b.replace(b"name", b"na\0me", 1)), nod(1, "NUL")),
+        m("an unfinished merge", lambda t: t.replace("  delta", "<<<<<<< HEAD\n  delta", 1), nod(14, "merged")),
+        m("a no-break space for an indent", sub("  door:", "\u00a0 door:"), nod(3, "no-break")),
+        m("an equals sign", sub("epsilon: 1", "epsilon = 1"), nod(13, "colon")),
+        m("no number", sub("epsilon: 1", "epsilon:"), nod(13, "behind the colon")),
+        m("an endless budget", sub("epsilon: 1", "epsilon: .inf"), nod(13, "finite")),
         m("the file is not there", delete("node.yaml"), r"node\.yaml: "),
     ]
 
@@ -570,7 +630,7 @@ def model():
         m("a byte order mark", raw(lambda b: b"\xef\xbb\xbf" + b), here),
         m("gzip", raw(lambda b: gzip.compress(b)), here),
         m("base64", raw(lambda b: base64.b64encode(b)), here),
-        m("zip (PyTorch's)", raw(lambda b: b"PK\x03\x04" + b), here + ".*"),
+        m("zip (PyTorch's)", raw(lambda b: b"PK\x03\x04\x14\0\6\0xl/workbook.xml" + b), here + ".*"),
         m("a pickle", raw(lambda b: b"\x80\x04\x95" + b), here),
         m("a GGUF file", raw(lambda b: b"GGUF\x03\0\0\0" + b[8:]), here),
         m("a CSV file", raw(lambda b: good_records().encode()), here),
@@ -647,7 +707,7 @@ def dictionary():
         m("a NUL byte", raw(lambda b: b.replace(b"years", b"y\0ars", 1)), dic(3, None, "NUL")),
         m("UTF-16", raw(lambda b: b"\xff\xfe" + b.decode().encode("utf-16-le")), r"dictionary\.csv: .*UTF-16"),
         m("Latin-1", raw(lambda b: b.replace(b"chol,", b"ch\xf6l,", 1)), dic(6, "name", "UTF-8")),
-        m("an Excel workbook", raw(lambda b: b"PK\x03\x04" + b), r"dictionary\.csv: .*Excel"),
+        m("an Excel workbook", raw(lambda b: b"PK\x03\x04\x14\0\6\0xl/workbook.xml" + b), r"dictionary\.csv: .*Excel"),
         m("a PDF", raw(lambda b: b"%PDF-1.7\n"), r"dictionary\.csv: .*PDF"),
         m("an empty file", raw(lambda b: b""), r"dictionary\.csv: "),
         m("a header alone", lambda t: t.split("\n")[0] + "\n", r"dictionary\.csv: .*no columns"),
@@ -660,6 +720,20 @@ def dictionary():
         m("REDCap: a min of a word", sub("18,100", "young,100"), dic(3, "Text Validation Min", "young"), extra=red),
         m("REDCap: a field type mistyped", sub("radio,Sex", "radioo,Sex"), dic(4, "Field Type", "radio"), extra=red),
         m("REDCap: no field names", sub("Variable / Field Name", "Variable"), dic(1, "Variable / Field Name", "header"), extra=red),
+        m("a pipe that nobody writes to", in_place(os.mkfifo), r"dictionary\.csv: is a named pipe"),
+        m("a folder", in_place(os.mkdir), r"dictionary\.csv: is a folder"),
+        m("Latin-1 in a description", raw(lambda b: b.replace(b"at admission", b"Aufn\xe4hme", 1)), dic(3, "description", "UTF-8")),
+        m("5000 columns", lambda t: t + "".join("x%d,number,0,1,,,,\n" % i for i in range(5000)), dic(4098, "name", "4096")),
+        m("5000 categories", sub("female=F; male=M", ";".join("v%d" % i for i in range(5000))), dic(4, "categories", "4096")),
+        m("min mistyped in the header", sub("type,min", "type,minn"), dic(1, "min", '"minn"')),
+        m("a no-break space in a name", sub("age,integer", "age\u00a0,integer"), dic(3, "name", "no-break")),
+        m("a value and its meaning by a colon", sub("female=F; male=M", "female:F; male:M"), dic(4, "categories", "equals sign")),
+        m("too large a number", sub("18,100", "18,1e400"), dic(3, "max", "too large")),
+        m("a range in one cell", sub("18,100", "18-100,"), dic(3, "min", "two numbers")),
+        m("two labels", sub("ward,category", "ward,label"), r"outcome", True),
+        m("the label in another case", sub("outcome,label", "Outcome,label"), r"did you mean Outcome"),
+        m("records in its place", lambda t: good_records(), dic(1, "name", "is this a data dictionary")),
+        m("REDCap: a validation mistyped", sub(",integer,18", ",intger,18"), dic(3, "Text Validation Type.*", "integer"), extra=red),
         m("the label is not there", lambda t: "".join(l + "\n" for l in t.rstrip("\n").split("\n") if not l.startswith("outcome")), r"--label: .*outcome"),
         m("the file is not there", delete("dictionary.csv"), r"dictionary\.csv"),
     ]
@@ -729,6 +803,121 @@ def notes():
     ]
 
 
+# One file of a FHIR export; lines 1 to 4 are Patients, then a Condition, an Encounter and an Observation of each.
+FHIR_QUERY = ("SELECT p.id AS patient, count(*) AS events, max(e.code = 'I10') AS outcome FROM patient p JOIN event e "
+              "ON e.patient = p.id GROUP BY p.id")
+FHIR_SCHEMA = """\
+name: export
+columns:
+  - {name: patient, kind: ignore}
+  - {name: events, kind: numeric, range: [0, 100]}
+  - {name: outcome, kind: label, negative: ["0"], positive: ["1"]}
+"""
+
+
+def good_fhir():
+    who = ["ada", "ben", "cid", "dot"]
+    lines = [{"resourceType": "Patient", "id": w, "gender": "female", "birthDate": "19%d0-02-28" % (3 + i)}
+             for i, w in enumerate(who)]
+    for i, w in enumerate(who):
+        of = {"subject": {"reference": "Patient/" + w}}
+        code = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10", "code": ["I10", "E11"][i % 2]}]}
+        lines += [
+            {"resourceType": "Condition", "id": "c" + w, **of, "code": code, "onsetDateTime": "2011-05-06"},
+            {"resourceType": "Encounter", "id": "e" + w, **of, "class": {"code": "AMB"}, "type": [code],
+             "period": {"start": "2011-05-06T10:00:00+01:00", "end": "2011-05-06T11:00:00+01:00"}},
+            {"resourceType": "Observation", "id": "o" + w, **of, "code": code, "effectiveDateTime": "2011-05-07",
+             "valueQuantity": {"value": 120.5, "unit": "mm[Hg]"}},
+        ]
+    return "".join(json.dumps(l) + "\n" for l in lines)
+
+
+def fhir_line(n, rest=""):
+    return r"export/all\.ndjson:%d[,:] ?.*%s" % (n, rest)
+
+
+@kind("fhir")
+def fhir():
+    m = Mistake
+
+    def res(n, f):
+        """Changes the resource of a line."""
+        def g(text):
+            o = json.loads(text)
+            f(o)
+            return json.dumps(o)
+        return line(n, g)
+
+    def put(n, **what):
+        return res(n, lambda o: o.update(what))
+
+    def pop(n, key):
+        return res(n, lambda o: o.pop(key))
+
+    def twin(name, text):
+        def change(path):
+            with open(os.path.join(os.path.dirname(path), name), "wb") as f:
+                f.write(text)
+        change.in_place = True
+        return change
+    here = r"export/all\.ndjson: this is no NDJSON but "
+    return [
+        m("a type mistyped", put(5, resourceType="Conditon"), fhir_line(5, "resourceType.*Condition")),
+        m("Patient mistyped", put(1, resourceType="Patiant"), fhir_line(1, "resourceType.*Patient")),
+        m("a type in small letters", put(1, resourceType="patient"), fhir_line(1, "resourceType.*Patient")),
+        m("a type that is a number", put(1, resourceType=7), fhir_line(1, "resourceType")),
+        m("no type", pop(5, "resourceType"), fhir_line(5, "resourceType")),
+        m("a key of a type mistyped", line(5, lambda l: l.replace("resourceType", "resourcetype")), fhir_line(5, "resourceType")),
+        m("a Bundle", lambda t: json.dumps({"resourceType": "Bundle", "entry": []}) + "\n" + t, fhir_line(1, "Bundle.*entry")),
+        m("an array of all", lambda t: "[" + t.strip().replace("\n", ",") + "]\n", fhir_line(1, "array.*jq")),
+        m("pretty-printed", lambda t: "".join(json.dumps(json.loads(l), indent=1) + "\n" for l in t.strip().split("\n")), fhir_line(1, r"several lines.*jq.*\n(?!.*all\.ndjson:2)")),
+        m("no id of a patient", pop(2, "id"), fhir_line(2, "no id")),
+        m("an empty id", put(2, id=""), fhir_line(2, "id: .*letters")),
+        m("an id that is a number", put(2, id=12), fhir_line(2, "id: 12 .*quotes")),
+        m("a patient twice", lambda t: t + t.split("\n")[1] + "\n", fhir_line(17, "Patient/ben: is there already")),
+        m("a condition twice", lambda t: t + t.split("\n")[4] + "\n", fhir_line(17, "Condition/cada: is there already")),
+        m("the file twice", lambda t: t + t, fhir_line(17, "two exports")),
+        m("the packed file, too", twin("all.ndjson.gz", gzip.compress(b"\n")), r"all\.ndjson\.gz: all\.ndjson is there, too"),
+        m("a gender of one letter", put(3, gender="F"), fhir_line(3, "gender: .*female")),
+        m("a gender in capitals", put(3, gender="Male"), fhir_line(3, "gender: .*male")),
+        m("a gender that is a list", put(3, gender=["male"]), fhir_line(3, "gender: is a list")),
+        m("a birth in 9999", put(3, birthDate="9999-12-31"), fhir_line(3, "birthDate: .*1850 to today")),
+        m("a birth in 1066", put(3, birthDate="1066-10-14"), fhir_line(3, "birthDate: .*1850")),
+        m("a birth the German way", put(3, birthDate="28.02.1950"), fhir_line(3, "birthDate: .*1950-02-28")),
+        m("a birth on no such day", put(3, birthDate="1951-02-29"), fhir_line(3, "birthDate: .*no such day")),
+        m("a birth that is a number", put(3, birthDate=19500228), fhir_line(3, "birthDate: .*text")),
+        m("birthdate in small letters", line(3, lambda l: l.replace("birthDate", "birthdate")), fhir_line(3, 'birthdate.*"birthDate"')),
+        m("dead before the birth", put(3, deceasedDateTime="1900-01-01"), fhir_line(3, "deceasedDateTime: .*before")),
+        m("an onset that is no date", put(5, onsetDateTime="in spring"), fhir_line(5, "onsetDateTime: ")),
+        m("an hour of 25", put(5, onsetDateTime="2011-05-06T25:00:00Z"), fhir_line(5, "onsetDateTime: ")),
+        m("no subject", pop(5, "subject"), fhir_line(5, "subject is not there|subject: is not there")),
+        m("a subject that is a text", put(5, subject="Patient/ada"), fhir_line(5, "subject: .*object")),
+        m("a subject that is a group", put(5, subject={"reference": "Group/ada"}), fhir_line(5, "subject.reference: .*Patient/ID")),
+        m("a patient who is not there", put(5, subject={"reference": "Patient/eve"}), fhir_line(5, "in none of the folder")),
+        m("no file of patients", lambda t: "\n".join(t.split("\n")[4:]), r"export: there is no Patient"),
+        m("a code that is a text", put(5, code="I10"), fhir_line(5, "code: .*codings")),
+        m("a coding that is no list", put(5, code={"coding": {"code": "I10"}}), fhir_line(5, "coding: .*list")),
+        m("a code that is a number", put(5, code={"coding": [{"code": 10}]}), fhir_line(5, "code: 10 .*quotes")),
+        m("a class that is a list", put(6, **{"class": [{"code": "AMB"}]}), fhir_line(6, "class: is a list")),
+        m("a period that is a text", put(6, period="2011-05-06"), fhir_line(6, "period: .*object")),
+        m("a value that is a text", put(7, valueQuantity={"value": "120"}), fhir_line(7, "valueQuantity.value: .*number without quotes")),
+        m("a quantity that is a number", put(7, valueQuantity=120), fhir_line(7, "valueQuantity: .*object")),
+        m("two mistakes in two lines", lambda t: put(3, gender="F")(put(7, valueQuantity=1)(t)), r"all\.ndjson:3, (?s:.*)all\.ndjson:7, "),
+        m("a cut line", line(7, lambda l: l[:-20]), fhir_line(7, "ends before the resource")),
+        m("a comma too many", line(7, lambda l: l[:-1] + ",}"), fhir_line(7, "JSON|quotes")),
+        m("single quotes", line(7, lambda l: l.replace('"', "'")), fhir_line(7, "double quotes")),
+        m("a key twice", line(7, lambda l: l.replace('"id"', '"id": "x", "id"', 1)), fhir_line(7, "twice")),
+        m("Latin-1", raw(lambda b: b.replace(b"mm[Hg]", b"m\xfcll", 1)), fhir_line(7, "UTF-8")),
+        m("UTF-16", raw(lambda b: b.decode().encode("utf-16")), here + "UTF-16"),
+        m("a web page", raw(lambda b: b"<html><body>login</body></html>"), here + "a web page.*login"),
+        m("a zip archive", raw(lambda b: b"PK\3\4" + b), here + "a zip archive; unpack"),
+        m("a damaged gzip", raw(lambda b: gzip.compress(b)[:-20]), r"all\.ndjson: .*(copied whole|damaged).*[Cc]opy"),
+        m("an empty file", raw(lambda b: b""), r"export.*no records"),
+        m("no file", delete("export/all.ndjson"), r"export: there are no files"),
+        m("a byte order mark and CR LF", raw(lambda b: b"\xef\xbb\xbf" + b.replace(b"\n", b"\r\n")), r"ok +records", True),
+    ]
+
+
 # ---- running ----
 
 class Bench:
@@ -758,6 +947,12 @@ class Bench:
         if kind_name in ("records", "schema", "node"):
             shutil.copytree(os.path.join(self.run, "northgate/identity"), os.path.join(folder, "identity"))
             name, command = {"records": "records.csv", "schema": "schema.yaml", "node": "node.yaml"}[kind_name], check
+        elif kind_name == "fhir":
+            shutil.copytree(os.path.join(self.run, "northgate/identity"), os.path.join(folder, "identity"))
+            os.mkdir(os.path.join(folder, "export"))
+            files = {"export/all.ndjson": good_fhir(), "schema.yaml": FHIR_SCHEMA, "query.sql": FHIR_QUERY,
+                     "node.yaml": self.node.replace("records: records.csv", "records: {fhir: export, query_file: query.sql}")}
+            name, command = "export/all.ndjson", check
         elif kind_name == "federation":
             files["federation.yaml"] = FEDERATION
             shutil.copy(os.path.join(self.run, "model.safetensors"), folder)
@@ -793,6 +988,9 @@ class Bench:
                 f.write(mistake.extra["base"])
         if mistake.change.__qualname__.startswith("delete."):
             mistake.change(folder)
+            return
+        if getattr(mistake.change, "in_place", False):
+            mistake.change(path)
             return
         with open(path, "rb") as f:
             data = f.read()

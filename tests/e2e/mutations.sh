@@ -5,5 +5,5 @@ python3 "$SOURCE/tests/e2e/mutations.py" --bin "$BIN" --run "$RUN" --every "${EV
 rc=$?
 cat "$WORK/score"
 check "every mistake is named with its place" [ $rc = 0 ]
-check "of all eight kinds" [ "$(grep -c ' of ' "$WORK/score")" = 8 ]
+check "of all nine kinds" [ "$(grep -c ' of ' "$WORK/score")" = 9 ]
 finish

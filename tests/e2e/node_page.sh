@@ -30,7 +30,7 @@ check "a page is never for other machines" refused "$WORK/x" "address of this ma
 sed -i 's/0\.0\.0\.0:7391/127.0.0.1:0/' "$config"
 check "a token is never written over the node's own files" refused "$WORK/x" "node.yaml" \
     "$BIN/fedmoe-node" status --config "$config" --scraper "$config"
-check "before the node runs there is none" refused "$WORK/x" "no page is served: start the node" \
+check "before the node runs there is none" refused "$WORK/x" "the node is not running, and so its page is not there" \
     "$BIN/fedmoe-node" status --config "$config" --link
 start_all
 renice -n 5 "${PID[@]}" >/dev/null # the browser is to have its turn

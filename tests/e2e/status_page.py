@@ -168,7 +168,7 @@ def as_a_member(b):
     check("and has no metrics", "There is no such page" in b.source())
 
 
-def by_certificate():
+def by_certificate(member):
     own = RUN + "/%s/identity"
     code, text = ask("/", own % "northgate")
     check("a member's certificate opens a member's page", code == 200 and "northgate" in text and
@@ -177,11 +177,21 @@ def by_certificate():
     check("the aggregator's opens metrics", ask("/metrics", RUN + "/aggregator-identity")[0] == 200)
     check("without one there is nothing", ask("/metrics")[0] == 404 and "heart" not in ask("/")[1])
     check("riverside's is good", "riverside" in ask("/", own % "riverside")[1])
+    issue = subprocess.run([BIN + "/fedmoe-certs", "issue", "--ca", RUN + "/ca", "--role", "node", "--name", "elsewhere",
+                            "--output", RUN + "/elsewhere"], capture_output=True, text=True)
+    check("another certificate of the CA", issue.returncode == 0, issue.stderr)
+    check("is a stranger's: it is no member of this run",
+          "a member may see" not in ask("/", RUN + "/elsewhere")[1] and "heart" not in ask("/", RUN + "/elsewhere")[1])
+    member.go(link("--member", "riverside"))
+    member.click("button")
+    member.wait("document.getElementById('state')")
     aggregator("revoke", "riverside", "--ca", RUN + "/ca")
     end = time.monotonic() + 10
     while "riverside" in ask("/", own % "riverside")[1] and time.monotonic() < end:
         time.sleep(0.1)
     check("revoked, it is a stranger's", "riverside" not in ask("/", own % "riverside")[1])
+    member.go(PAGE)
+    check("and so is a session of its", not member.has("#state"))
 
 
 def after_a_revocation(b):
@@ -224,10 +234,10 @@ try:
         for_everybody(browser)
         a_link_is_spent_once(browser)
         as_a_member(browser)
+        by_certificate(browser)
         browser.cdp("Network.clearBrowserCookies")
         browser.go(link())
         browser.click("button")
-        by_certificate()
         after_a_revocation(browser)
         of_metrics()
 finally:

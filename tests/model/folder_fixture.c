@@ -182,7 +182,7 @@ static void write_shards(const char *dir, const maker *m)
     }
     root = json_pack("{s:{s:i}, s:o}", "metadata", "total_size", 12345, "weight_map", map);
     decoder_path(dir, FM_FOLDER_INDEX, path);
-    CU_ASSERT_EQUAL_FATAL(fm_json_write(path, root), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_json_write(path, root, 0644), FM_OK);
     json_decref(root);
 }
 

@@ -112,8 +112,7 @@ static void every_fault_of_a_dictionary_is_named(void)
         want, sizeof want,
         "%s:2, column type: \"numbr\" is no type; did you mean \"number\"?; say number, date, "
         "category, text or label\n"
-        "%s:3, column min: \"1,5\" is not a number; a decimal comma? write 1.5, or for a node's "
-        "records say csv: {decimal: \",\"} in node.yaml\n"
+        "%s:3, column min: \"1,5\" is not a number; a decimal comma? write 1.5\n"
         "%s:4, column name: it is empty; give the column's name in the records\n"
         "%s:5, column categories: \"x\" is there twice\n",
         path, path, path, path);

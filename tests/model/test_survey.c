@@ -80,7 +80,8 @@ static void every_cell_of_a_record_is_looked_at(void)
 
     kept(&s, FM_FINDING_NUMBER,
          "d.csv:3, column age: \"old\" is not a number\n"
-         "d.csv:3, column day: \"2010-13-01\" is not a date (YYYY-MM-DD); there is no such day\n");
+         "d.csv:3, column day: \"2010-13-01\" is not a date (YYYY-MM-DD); there is no such month: "
+         "day and month in the wrong order?\n");
     kept(&s, FM_FINDING_CATEGORY,
          "d.csv:3, column sex: \"x\" is none of the declared values (m, f)\n");
     kept(&s, FM_FINDING_LABEL,
@@ -189,15 +190,51 @@ static void what_cannot_be_read_on_is_said(void)
     surveyed s = look(HEADER GOOD "a,x,2010-01-01,m,120,1,no\na,\"40,2010-01-01,m,120,1,no\n");
 
     CU_ASSERT_EQUAL(fm_survey_count(s.survey, FM_FINDING_NUMBER), 1);
-    kept(&s, FM_FINDING_FILE, "d.csv:4: the quote of the record that starts here is left open\n");
-    done(&s);
-    s = look("PK\3\4 and so on");
     kept(&s, FM_FINDING_FILE,
-         "d.csv: this is no CSV but an Excel workbook or a zip archive; export the sheet as CSV in "
+         "d.csv:4: the quote of the record that starts here is left open; close it, or write a "
+         "quote within a cell as two\n");
+    done(&s);
+    s = look("PK\3\4 [Content_Types].xml and so on");
+    kept(&s, FM_FINDING_FILE,
+         "d.csv: this is no CSV but an Excel workbook; export the sheet as CSV in "
          "UTF-8\n");
     done(&s);
     s = look(HEADER);
     CU_ASSERT_EQUAL(fm_survey_count(s.survey, FM_FINDING_FILE), 1);
+    done(&s);
+}
+
+/* `again` of 40 records, which are all different, once more behind them. */
+static surveyed repeated(int again)
+{
+    fm_buf csv = { 0 };
+    surveyed s;
+
+    CU_ASSERT_EQUAL(fm_buf_printf(&csv, HEADER), FM_OK);
+    for (int i = 0; i < 40 + again; i++)
+        CU_ASSERT_EQUAL(
+            fm_buf_printf(&csv, "a,%d,2010-05-06,%c,120,1,no\n", 20 + i % 40, i % 2 ? 'm' : 'f'),
+            FM_OK);
+    s = look((const char *)csv.data);
+    fm_buf_fini(&csv);
+    return s;
+}
+
+static void a_file_behind_itself_is_found(void)
+{
+    surveyed s = repeated(40);
+
+    kept(&s, FM_FINDING_TWICE,
+         "d.csv:42: this is line 2 once more, and of the first 40 records 40 are there 2 times, "
+         "letter for letter\n");
+    done(&s);
+    s = repeated(20); /* some are alike by chance */
+    CU_ASSERT_EQUAL(fm_survey_count(s.survey, FM_FINDING_TWICE), 0);
+    done(&s);
+    s = look(HEADER GOOD GOOD HEADER GOOD);
+    kept(&s, FM_FINDING_FIELDS,
+         "d.csv:4: the header once more; were two files put together? Take the line away\n");
+    CU_ASSERT_EQUAL(fm_survey_rows(s.survey), 3);
     done(&s);
 }
 
@@ -325,6 +362,7 @@ static const fm_test tests[] = {
     { "a wrong header does not hide the other columns",
       a_wrong_header_does_not_hide_the_other_columns },
     { "what cannot be read on is said", what_cannot_be_read_on_is_said },
+    { "a file behind itself is found", a_file_behind_itself_is_found },
     { "units over the bound are counted", units_over_the_bound_are_counted },
     { "odd columns are warned of", odd_columns_are_warned_of },
     { "drift is told from chance", drift_is_told_from_chance },

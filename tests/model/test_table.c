@@ -137,7 +137,8 @@ static void a_file_without_records_is_refused(void)
 static void broken_quotes_are_refused_with_their_line(void)
 {
     refuse(NO_HEADER, "1,,m,0\n2,\"open,m,1\n3,,m,1\n",
-           "d.csv:2: the quote of the record that starts here is left open");
+           "d.csv:2: the quote of the record that starts here is left open; close it, or write a "
+           "quote within a cell as two");
     refuse(NO_HEADER, "1,,m,0\n2,a\"b,m,1\n",
            "d.csv:2: a quote inside a cell; write the cell in quotes, and a quote within as two");
     refuse(NO_HEADER, "1,,m,0\n2,\"a\"b,m,1\n",

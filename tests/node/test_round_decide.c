@@ -136,6 +136,23 @@ static void too_small_a_company_ends_the_round_alone(void)
     leaves(FM_ESTATE, false);
 }
 
+static void a_sum_of_too_few_is_not_committed_to(void)
+{
+    bench b;
+
+    begin(&b);
+    reach(&b, FM_NODE_WAIT_SURVIVORS);
+    g_people.allow = FM_ESTATE;
+    tell(&b, FM_MSG_SURVIVORS, false);
+    CU_ASSERT_EQUAL(victim_ports(&b)->sent_count[FM_MSG_COMMIT], 0);
+    CU_ASSERT(!did(victim_ports(&b), DID_COMMIT));
+    CU_ASSERT_EQUAL_FATAL(victim_ports(&b)->sent_count[FM_MSG_ABANDON], 1);
+    CU_ASSERT(!victim_ports(&b)->sent[FM_MSG_ABANDON]->abandon.final);
+    CU_ASSERT_PTR_NULL(b.node[VICTIM].machine->open.release);
+    CU_ASSERT_EQUAL(victim_phase(&b), FM_NODE_WAIT_START);
+    bench_fini(&b);
+}
+
 static void a_release_asks_again(void)
 {
     bench b;
@@ -158,6 +175,7 @@ static const fm_test tests[] = {
       decisions_that_are_not_in_order_are_not_told },
     { "a condition that ended ends its part", a_condition_that_ended_ends_its_part },
     { "too small a company ends the round alone", too_small_a_company_ends_the_round_alone },
+    { "a sum of too few is not committed to", a_sum_of_too_few_is_not_committed_to },
     { "a release asks again", a_release_asks_again },
 };
 

@@ -4,7 +4,7 @@
 
 #include "fm_test.h"
 
-extern const fm_test_suite suite_defaults, suite_local, suite_optimizer, suite_robust,
+extern const fm_test_suite suite_auc, suite_defaults, suite_local, suite_optimizer, suite_robust,
     suite_schedule, suite_start, suite_tail;
 
 #endif

@@ -2,10 +2,12 @@
  * tests/e2e/databases.sh. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
 
+#include "fedmoe/base/file.h"
 #include "fedmoe/model/table.h"
 #include "fedmoe/source/database.h"
 #include "suites.h"
@@ -46,7 +48,7 @@ static fm_status read_all(const char *query, const fm_database_format *f, size_t
 
 static void rows_are_quoted_and_null_is_what_the_schema_misses(void)
 {
-    const fm_database_format with = { true, ',', "?" }, without = { false, ';', "" };
+    const fm_database_format with = { true, ',', "?", 0 }, without = { false, ';', "", 0 };
     char out[512];
 
     make("create table t(a, b, c);"
@@ -82,7 +84,7 @@ static void what_is_no_query_is_refused(void)
         { "select printf('%.*c', 1048577, 'x') as a", FM_EPARSE, "row 1 is longer than" },
         { "select abs(-9223372036854775808) as a", FM_EIO, "the query broke off" },
     };
-    const fm_database_format f = { true, ',', "" };
+    const fm_database_format f = { true, ',', "", 0 };
     char out[4096];
 
     make("create table t(a); insert into t values(1);");
@@ -96,6 +98,57 @@ static void what_is_no_query_is_refused(void)
     CU_ASSERT(access(path, F_OK) != 0); /* reading makes no file */
 }
 
+static void file_is(const void *bytes, size_t n, const char *said)
+{
+    const fm_database_format f = { true, ',', "", 0 };
+    char out[4096];
+
+    CU_ASSERT_EQUAL(fm_file_replace(path, bytes, n, 0600), FM_OK);
+    CU_ASSERT_NOT_EQUAL(read_all("select a from t", &f, 512, out, sizeof out), FM_OK);
+    if (!strstr(fm_error_text(), said))
+        printf("    said: %s\n", fm_error_text());
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), said));
+}
+
+static void a_file_that_is_no_database_is_named(void)
+{
+    const fm_database_format f = { true, ',', "", 0 };
+    fm_buf whole;
+    char out[4096];
+
+    make("create table t(a); create table visits(b); insert into t values(1);");
+    CU_ASSERT_EQUAL(read_all("select a from visit", &f, 512, out, sizeof out), FM_EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "no such table: visit; there are t, visits"));
+    CU_ASSERT_EQUAL_FATAL(fm_file_read(path, 1 << 20, &whole), FM_OK);
+    file_is("", 0, "it is empty, and no SQLite database");
+    file_is("a,b\n1,2\n", 8, "this is no SQLite database; a file of text");
+    file_is("\x1f\x8b\x08 packed", 10, "no SQLite database but packed (gzip); unpack it");
+    memset(whole.data + 100, 0xff, 64); /* the first page, behind the header */
+    file_is(whole.data, whole.len, "the file is damaged: copy it again");
+    fm_buf_fini(&whole);
+    CU_ASSERT_EQUAL(unlink(path), 0);
+    CU_ASSERT_EQUAL(mkdir(path, 0700), 0);
+    CU_ASSERT_EQUAL(read_all("select 1", &f, 512, out, sizeof out), FM_EIO);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "is a folder"));
+    CU_ASSERT_EQUAL(rmdir(path), 0);
+}
+
+static void an_endless_query_is_stopped(void)
+{
+    const fm_database_format f = { true, ',', "", 1 };
+    char out[4096];
+
+    make("create table t(a); insert into t values(1);");
+    (void)alarm(60); /* a hang ends the test */
+    CU_ASSERT_EQUAL(read_all("with recursive n(i) as (select 1 union all select i + 1 from n) "
+                             "select count(*) as a from n",
+                             &f, 512, out, sizeof out),
+                    FM_EIO);
+    (void)alarm(0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "stopped at row 1"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "data.query_s"));
+}
+
 static const char schema_text[] =
     "name: t\ncsv: {missing: [\"NA\", \"\"]}\ncolumns:\n"
     "  - {name: v, kind: numeric, range: [-1e6, 1e6]}\n"
@@ -105,7 +158,7 @@ static const char schema_text[] =
 static fm_status load(const fm_schema *s, const char *query, uint64_t most, fm_table *t)
 {
     const fm_schema_csv csv = fm_schema_csv_of(s);
-    const fm_database_format f = { csv.header, csv.delimiter, csv.missing };
+    const fm_database_format f = { csv.header, csv.delimiter, csv.missing, 0 };
     const fm_table_options o = { .labels = true, .max_rows = most };
     fm_table_input in = { path, fm_database_read, NULL };
     fm_database *d = NULL;
@@ -162,6 +215,8 @@ static const fm_test tests[] = {
     { "rows are quoted, and NULL is what the schema misses",
       rows_are_quoted_and_null_is_what_the_schema_misses },
     { "what is no query is refused", what_is_no_query_is_refused },
+    { "a file that is no database is named", a_file_that_is_no_database_is_named },
+    { "an endless query is stopped", an_endless_query_is_stopped },
     { "a table is the one of the file", a_table_is_the_one_of_the_file },
 };
 const fm_test_suite suite_sqlite = { "source.sqlite", tests, FM_TEST_COUNT(tests) };

@@ -5,7 +5,7 @@
 #include "fm_test.h"
 
 extern const fm_test_suite suite_held, suite_memory, suite_personal, suite_program, suite_run,
-    suite_scratch, suite_start, suite_state, suite_step, suite_teacher, suite_texts,
+    suite_scores, suite_scratch, suite_start, suite_state, suite_step, suite_teacher, suite_texts,
     suite_texts_run;
 
 #endif

@@ -18,6 +18,8 @@ fm_plan vec_plan_evaluation(void);
 fm_plan vec_plan_many(void);
 /** As the first, for 12 nodes in three groups. */
 fm_plan vec_plan_groups(void);
+/** As the first, fast, with units held out and their scores. */
+fm_plan vec_plan_held(void);
 /** That of round.json: three nodes, two rounds, VEC_RUN_WORDS parameters. @param model  its hash. */
 fm_plan vec_plan_local(void);
 fm_plan vec_plan_run(const fm_hash *model, unsigned word_bits);

@@ -41,6 +41,18 @@ fm_plan vec_plan_local(void)
     return p;
 }
 
+fm_plan vec_plan_held(void)
+{
+    fm_plan p = vec_plan_exact();
+
+    p.encoding = FM_ENCODING_FAST;
+    p.held_share = 0.25;
+    p.held_bound = 1.5;
+    p.patience = 4;
+    p.held_bins = 4;
+    return p;
+}
+
 static fm_plan query(void)
 {
     fm_plan p = vec_plan_exact();
@@ -159,6 +171,7 @@ static const struct {
     AT(local_rate, REAL),
     AT(proximal, REAL),
     AT(correction, WHOLE),
+    AT(held_bins, WHOLE),
 };
 #define NUMBERS (sizeof numbers / sizeof numbers[0])
 
@@ -378,6 +391,16 @@ static const change changes[] = {
     { "exact", "held_share", 0.1 },
     { "exact", "held_bound", 1.0 },
     { "exact", "patience", 10 },
+    { "exact", "held_bins", 16 },
+    { "held", "held_share", 0.51 },
+    { "held", "held_bound", 0.0 },
+    { "held", "patience", 0 },
+    { "held", "local_steps", 2 },
+    { "held", "held_bins", 0 },
+    { "held", "held_bins", 2 },
+    { "held", "held_bins", 12 },
+    { "held", "held_bins", 64 },
+    { "held", "held_bins", 128 },
     { "groups", "robust_groups", 0 },
     { "groups", "robust_groups", 2 },
     { "groups", "robust_groups", 4 },
@@ -411,6 +434,7 @@ static const struct {
     { "many", vec_plan_many },
     { "groups", vec_plan_groups },
     { "local", vec_plan_local },
+    { "held", vec_plan_held },
 };
 
 static void put_changes(json_t *list)

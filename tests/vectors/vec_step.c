@@ -73,7 +73,7 @@ static fm_plan with_tail(void)
 
 json_t *vec_steps(void)
 {
-    fm_plan adam = small(vec_plan_exact()), tail = with_tail(), both = tail, sum;
+    fm_plan adam = small(vec_plan_exact()), tail = with_tail(), both = tail, held, sum;
     json_t *list = json_array();
 
     adam.schedule = FM_SCHEDULE_LINEAR;
@@ -95,6 +95,11 @@ json_t *vec_steps(void)
     tail.local_steps = 4;
     tail.local_rate = 0.5;
     put_case(list, "of 4 local steps, with tail and statistics round", &tail);
+    held = small(vec_plan_held());
+    put_case(list, "units held out, with their scores", &held);
+    held.held_bins = 0;
+    held.encoding = FM_ENCODING_EXACT;
+    put_case(list, "units held out", &held);
     sum = small(vec_plan_evaluation());
     sum.frozen = 9;
     put_case(list, "sum", &sum);

@@ -75,6 +75,49 @@ static void a_link_ends_with_its_time(void)
     fm_web_stop(&w);
 }
 
+static uint64_t right; /* of the member; 0: none */
+
+static bool may(void *context, fm_web_role role, const char *name, uint64_t *out)
+{
+    (void)context;
+    *out = role == FM_WEB_MEMBER && strcmp(name, "northgate") == 0 ? right : 1;
+    return *out != 0;
+}
+
+static int as_member(const fm_web *w, const char *cookie)
+{
+    http_get(w, "/", cookie, &a);
+    return a.code;
+}
+
+static void a_session_ends_with_the_right_that_it_was_opened_under(void)
+{
+    const fm_web_options o = { .address = "127.0.0.1:0", .links_path = links, .may = may };
+    fm_web *w = web_new(links);
+    char cookie[200];
+
+    fm_web_stop(&w);
+    CU_ASSERT_EQUAL_FATAL(fm_web_start(&o, &w), FM_OK);
+    CU_ASSERT_EQUAL(fm_web_publish(w, "/", "text/plain", FM_WEB_MEMBER, NULL, "hello", 5), FM_OK);
+    right = 0; /* it is no member yet: the link is good, and shows nothing before */
+    web_enter(w, links, FM_WEB_MEMBER, "northgate", cookie);
+    CU_ASSERT_EQUAL(as_member(w, cookie), 404);
+    right = 3;
+    CU_ASSERT_EQUAL(as_member(w, cookie), 200);
+    CU_ASSERT_EQUAL(as_member(w, cookie), 200);
+    right = 4; /* revoked, and admitted anew by another certificate, unseen by the session */
+    CU_ASSERT_EQUAL(as_member(w, cookie), 404);
+    right = 3;
+    CU_ASSERT_EQUAL(as_member(w, cookie), 404);
+    web_enter(w, links, FM_WEB_MEMBER, "northgate", cookie);
+    CU_ASSERT_EQUAL(as_member(w, cookie), 200);
+    right = 0; /* revoked, seen by the session */
+    CU_ASSERT_EQUAL(as_member(w, cookie), 404);
+    right = 3;
+    CU_ASSERT_EQUAL(as_member(w, cookie), 404);
+    fm_web_stop(&w);
+}
+
 static void the_file_holds_no_token_and_is_private(void)
 {
     fm_web *w = web_new(links);
@@ -181,6 +224,8 @@ static const fm_test tests[] = {
     { "a link opens one session, and looking at it spends nothing",
       a_link_opens_one_session_and_looking_at_it_spends_nothing },
     { "another site cannot spend it", another_site_cannot_spend_it },
+    { "a session ends with the right that it was opened under",
+      a_session_ends_with_the_right_that_it_was_opened_under },
     { "a link ends with its time", a_link_ends_with_its_time },
     { "the file holds no token, and is private", the_file_holds_no_token_and_is_private },
     { "a file that others can read is refused", a_file_that_others_can_read_is_refused },

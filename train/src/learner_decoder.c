@@ -224,6 +224,10 @@ static fm_status check_tail(const fm_learner *l, const fm_train_tail *tail)
     if (tail->load_groups || tail->load_experts || tail->start)
         return fm_fail(FM_EINVAL, "a decoder's training counts no loads and has no statistics "
                                   "round");
+    if (tail->held_bins)
+        return fm_fail(FM_EINVAL,
+                       "the AUC is of a table's labels; a decoder's texts have none: the "
+                       "plan's held_bins must be 0");
     return FM_OK;
 }
 

@@ -167,6 +167,16 @@ static fm_status losses(const fm_learner *l, void *object, const uint32_t *rows,
     return st != FM_OK ? st : fm_tabular_backward(o->model, o->x, o->y, o->order, count, out);
 }
 
+static void scores(const fm_learner *l, void *object, const uint32_t *rows, size_t count,
+                   float *out, bool *positive)
+{
+    const fm_train_records *o = object;
+
+    fm_tabular_scores(o->model, count, out);
+    for (size_t i = 0; i < count; i++)
+        positive[i] = (o->reader ? o->y[i] : l->table->y[rows[i]]) > 0.5f;
+}
+
 static fm_status backward(const fm_learner *l, void *object, const uint32_t *rows, size_t count)
 {
     return losses(l, object, rows, count, NULL);
@@ -256,6 +266,7 @@ static const fm_learner_ops ops = { .describe = describe,
                                     .set = set,
                                     .backward = backward,
                                     .losses = losses,
+                                    .scores = scores,
                                     .squares = squares,
                                     .add_units = add_units,
                                     .gradient = gradient,

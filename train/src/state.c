@@ -2,10 +2,18 @@
 
 #include <math.h>
 
+#include "fedmoe/optim/auc.h"
+
 fm_status fm_train_tail_check(const fm_train_tail *t, const fm_tabular_config *model)
 {
     if (t->start && !model->center)
         return fm_fail(FM_EINVAL, "a statistics round is asked for; the model has no center");
+    if (t->held_bins > 0 && !fm_auc_bins_ok(t->held_bins))
+        return fm_fail(FM_EINVAL, "scores of units held out in %zu bins: must be a power of two",
+                       t->held_bins);
+    if (t->held_bins > 0 && (!t->held || !fm_tabular_has_scores(model)))
+        return fm_fail(FM_EINVAL, "scores of units that are held out are asked for: they are of "
+                                  "models of two classes, where units are held out");
     if (t->load_groups == 0)
         return FM_OK;
     if (model->width == 0 || t->load_groups != model->blocks || t->load_experts != model->experts)
@@ -35,7 +43,7 @@ fm_status fm_train_state_set(fm_tabular *m, const fm_train_tail *t, const float 
 
 double fm_train_clip_norm(const fm_train_tail *t, double clip_norm, const float *state, size_t n)
 {
-    const size_t behind = (t->held ? 2u : 0u) + (t->start ? 1u : 0u);
+    const size_t behind = (t->held ? 2u : 0u) + 2u * t->held_bins + (t->start ? 1u : 0u);
 
     return t->clip_norm && n > behind ? clip_norm * exp((double)state[n - 1 - behind]) : clip_norm;
 }

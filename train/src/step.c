@@ -69,6 +69,10 @@ static fm_status make_worker(const fm_train_step *s, fm_train_worker *w)
         (st = take(biases, sizeof *w->loads, &w->loads)) != FM_OK ||
         (s->tail.held &&
          (st = take(s->facts.batch, sizeof *w->row_losses, &w->row_losses)) != FM_OK) ||
+        (s->tail.held_bins > 0 &&
+         ((st = take(s->facts.batch, sizeof *w->scores, &w->scores)) != FM_OK ||
+          (st = take(s->facts.batch, sizeof *w->positive, &w->positive)) != FM_OK)) ||
+        (st = take(2 * s->tail.held_bins, sizeof *w->nodes, &w->nodes)) != FM_OK ||
         (s->tail.start && (st = take(s->facts.means + 1, sizeof *w->means, &w->means)) != FM_OK))
         return st;
     return s->lattice.encoding == FM_DP_FAST ? FM_OK
@@ -90,6 +94,9 @@ static void wipe_worker(const fm_train_step *s, fm_train_worker *w)
     wipe(w->loads, s->tail.load_groups * s->tail.load_experts, sizeof *w->loads);
     wipe(w->gradient, s->length, sizeof *w->gradient);
     wipe(w->row_losses, s->facts.batch, sizeof *w->row_losses);
+    wipe(w->scores, s->facts.batch, sizeof *w->scores);
+    wipe(w->positive, s->facts.batch, sizeof *w->positive);
+    wipe(w->nodes, 2 * s->tail.held_bins, sizeof *w->nodes);
     wipe(w->means, s->facts.means + 1, sizeof *w->means);
     if (w->model)
         s->learner.ops->forget(w->model);
@@ -108,6 +115,9 @@ static void free_worker(const fm_train_step *s, fm_train_worker *w)
     free(w->loads);
     free(w->gradient);
     free(w->row_losses);
+    free(w->scores);
+    free(w->positive);
+    free(w->nodes);
     free(w->means);
 }
 
@@ -131,9 +141,13 @@ static fm_status describe(fm_train_step *s, const fm_train_step_spec *spec)
 
     if (st != FM_OK || (st = s->learner.ops->check_tail(&s->learner, &s->tail)) != FM_OK)
         return st;
+    s->held_part =
+        s->tail.held_bins > 0 ? fm_dp_half_bound(&s->lattice) : s->lattice.unit_sensitivity;
     if (s->lattice.encoding == FM_DP_FAST && !s->facts.fast)
         return fm_fail(FM_EINVAL, "step: not all that is trained here becomes integers map by map; "
                                   "use the exact encoding");
+    if (s->tail.held_bins > 0)
+        fm_auc_parts(s->held_part, s->tail.held_bins, s->tree_parts);
     s->weights = s->facts.parameters;
     s->length = s->weights + fm_train_tail_length(&s->tail);
     return FM_OK;

@@ -3,7 +3,9 @@
 #define FEDMOE_TRAIN_STEP_INTERNAL_H
 
 #include "fedmoe/base/threads.h"
+#include "fedmoe/optim/auc.h"
 #include "fedmoe/train/sample.h"
+#include "fedmoe/train/scores.h"
 #include "fedmoe/train/step.h"
 
 /** One thread's own buffers. All of what they hold is of units: wiped after each run, the model's
@@ -18,7 +20,10 @@ typedef struct {
     float *loads;      /* [biases] of one unit */
     float *gradient;   /* [length] of one unit; NULL in FAST */
     float *row_losses; /* [batch rows] of units held out; NULL without */
-    float *means;      /* [means + 1] of one unit, then of its labels; NULL without a start */
+    float *scores;     /* [batch rows] likewise, and their classes; NULL without held_bins */
+    bool *positive;
+    int32_t *nodes; /* [2 held_bins] trees of one unit's rows */
+    float *means;   /* [means + 1] of one unit, then of its labels; NULL without a start */
 } fm_train_worker;
 
 struct fm_train_step {
@@ -30,10 +35,12 @@ struct fm_train_step {
     fm_train_sample sample;
     fm_train_held held; /* share 0: nobody is */
     double held_bound;
-    bool coins; /* the seed is set */
-    size_t weights, length; /* the model's parameters; and the tail */
-    size_t batch_units;     /* most units of a batch */
-    uint32_t *batches;      /* [batch_room] first unit of each batch, and where the last one ends */
+    int64_t held_part;                /* most of the vote on a loss, and of the scores, each */
+    int64_t tree_parts[FM_AUC_KINDS]; /* of a score, in steps */
+    bool coins;                       /* the seed is set */
+    size_t weights, length;           /* the model's parameters; and the tail */
+    size_t batch_units;               /* most units of a batch */
+    uint32_t *batches; /* [batch_room] first unit of each batch, and where the last one ends */
     size_t batch_count, batch_room;
     fm_threads *threads;
     fm_train_worker *workers; /* [threads] */

@@ -239,6 +239,7 @@ static fm_status prepare(fm_web *w, const fm_web_options *o)
         return st;
     w->tls = o->key_pem != NULL;
     w->who = o->trust_pem ? o->who : NULL;
+    w->may = o->may;
     w->who_context = o->who_context;
     w->step_s = o->step_s > 0 ? o->step_s : FM_WEB_STEP_S;
     w->wait_s = o->wait_s > 0 ? o->wait_s : FM_WEB_WAIT_S;

@@ -27,10 +27,21 @@ static web_session *find_session(fm_web *w, const char *token)
 static bool by_session(fm_web *w, struct MHD_Connection *c, web_visitor *out)
 {
     const char *token = web_lib.MHD_lookup_connection_value(c, MHD_COOKIE_KIND, w->cookie);
-    const web_session *s = token && web_is_token(token) ? find_session(w, token) : NULL;
+    web_session *s = token && web_is_token(token) ? find_session(w, token) : NULL;
+    uint64_t right = 0;
 
     if (!s)
         return false;
+    if (w->may && !w->may(w->who_context, s->role, s->name, &right)) {
+        if (s->right != 0) /* it had one, which was taken back: for good */
+            memset(s, 0, sizeof *s);
+        return false;
+    }
+    if (s->right != 0 && s->right != right) {
+        memset(s, 0, sizeof *s);
+        return false;
+    }
+    s->right = right;
     out->role = s->role;
     out->who = s->hash;
     memcpy(out->name, s->name, sizeof out->name);
@@ -46,6 +57,7 @@ static bool by_certificate(fm_web *w, struct MHD_Connection *c, web_visitor *out
     size_t bytes[CHAIN_MAX];
     unsigned n = 0;
     fm_web_role role = 0;
+    uint64_t right = 0;
     char name[FM_WEB_NAME_MAX + 1] = "";
 
     if (!w->tls || !w->who ||
@@ -58,7 +70,8 @@ static bool by_certificate(fm_web *w, struct MHD_Connection *c, web_visitor *out
         der[i] = chain[i].data;
         bytes[i] = chain[i].size;
     }
-    if (w->who(w->who_context, der, bytes, n, &role, name) != FM_OK || role == 0)
+    if (w->who(w->who_context, der, bytes, n, &role, name) != FM_OK || role == 0 ||
+        (w->may && !w->may(w->who_context, role, name, &right)))
         return false;
     out->role = role;
     memcpy(out->name, name, sizeof out->name);
@@ -97,6 +110,7 @@ void web_session_open(fm_web *w, fm_web_role role, const char *name, char token[
     web_token_new(token);
     s->hash = web_token_hash(token);
     s->role = role;
+    s->right = 0;
     s->ends_ms = fm_clock_now_ms() + (uint64_t)FM_WEB_SESSION_S * 1000;
     (void)snprintf(s->name, sizeof s->name, "%s", name);
 }

@@ -44,6 +44,7 @@ typedef struct {
     fm_web_role role;
     char name[FM_WEB_NAME_MAX + 1];
     uint64_t ends_ms;
+    uint64_t right; /* it was opened under; 0: none yet */
 } web_session;
 
 /** Session, certificate or bearer token, in this order. */
@@ -188,6 +189,7 @@ struct fm_web {
     char *links_path;
     char *hosts[FM_WEB_HOSTS_MAX];
     fm_web_who who;
+    fm_web_may may; /* NULL: whoever it is */
     void *who_context;
     uint8_t form_key[32]; /* of this process: what forms' tokens are made with */
     char cookie[32];      /* its name */

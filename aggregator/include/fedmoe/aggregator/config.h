@@ -25,7 +25,7 @@
  *              balance: {share: 0.1, rate: 0.02},      # each key, and all of it: by
  *                                                      # optim/defaults.h
  *              early_stop: {held_out: 0.1, patience: 10}}  # not unless it is asked for; or
- *                                                      # largest_loss, too
+ *                                                      # largest_loss and auc: true, too
  *              # and in `training` local_steps: 4, local_rate: 2, proximal: 0.01,
  *              # correction: scaffold                  # default: one step a round
  *   robust: {groups: 5, mean: median}    # default: none, one sum of all. Or mean: trimmed, trim: 1;

@@ -38,6 +38,8 @@ typedef struct {
     fm_robust_mean mean;              /* over the groups' sums */
     double noise_times;               /* the noise in what is made of them, over that of one sum */
     double held_noise; /* deviation of a window's loss held out, of the largest; 0: none is */
+    double
+        auc_noise[2]; /* and of its AUC, with classes alike, and with a tenth in one; 0: none is */
     /* How it is to be trained; all zero for a query. */
     fm_plan training; /* its figures alone: no texts */
     bool chosen;      /* some of it was left to optim/defaults.h */

@@ -13,7 +13,7 @@
  * the next roster takes it in (phase_ms, doubled each time, at most an hour), unless a round cannot
  * be without it. Four rounds that it finishes make up for one time.
  *
- * A node whose budget allows no further round (Abandon, final) leaves the roster and waits for the
+ * A node that takes part in no further round (Abandon, final: its budget, or its people) leaves the roster and waits for the
  * result; when no round can be without such nodes, the run is concluded with the rounds it has.
  *
  * A participant that is lost before its update came, or whose update comes late, is left out of
@@ -162,8 +162,15 @@ typedef enum {
     FM_PART_IN,
     FM_PART_AWAITED, /* in, and slow: half of the others have answered in this phase */
     FM_PART_BARRED,
-    FM_PART_EXHAUSTED /* its budget allows no further round */
+    FM_PART_EXHAUSTED /* its budget, or who decides for it, allows no further round */
 } fm_coordinator_part;
 fm_coordinator_part fm_coordinator_part_of(const fm_coordinator *m, const char *name);
+
+#define FM_LEFT_FOR_BUDGET "its budget allows no further round"
+#define FM_LEFT_FOR_DECISION "those who decide for it allow no further round"
+/** Why a node takes part in no further round, as it has said, static; NULL: it does. */
+const char *fm_coordinator_left_for(const fm_coordinator *m, const char *name);
+/** Why the run was concluded before its last round; "": it was not. Borrowed. */
+const char *fm_coordinator_conclusion(const fm_coordinator *m);
 
 #endif

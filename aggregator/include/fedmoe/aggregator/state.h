@@ -16,7 +16,7 @@
 #define FEDMOE_AGGREGATOR_STATE_H
 
 #include "fedmoe/base/safetensors.h"
-#include "fedmoe/optim/optimizer.h"
+#include "fedmoe/optim/auc.h"
 #include "fedmoe/proto/digest.h"
 
 typedef struct fm_state fm_state;
@@ -61,6 +61,14 @@ FM_NODISCARD fm_status fm_state_keep_roster(fm_state *s, const fm_session *sessi
 typedef fm_status fm_state_take_record(void *ctx, uint64_t round, fm_bytes record);
 /** The records of all finished rounds in order, as far as they are settled; ends at a failure. */
 FM_NODISCARD fm_status fm_state_each_record(fm_state *s, fm_state_take_record *take, void *ctx);
+/** Of units held out, after a round: the loss as a share of the largest that counts, and the AUC; NaN for
+ *  what was not known. */
+typedef struct {
+    double loss;
+    fm_auc auc;
+} fm_state_held;
+/** What was known after a settled round; of others, NaN. FM_EIO. */
+FM_NODISCARD fm_status fm_state_find_held(fm_state *s, uint64_t round, fm_state_held *out);
 /** Append the roster of a session to `out`; FM_EPROTO when it is not there. */
 FM_NODISCARD fm_status fm_state_read_roster(fm_state *s, const fm_session *session, fm_buf *out);
 /**

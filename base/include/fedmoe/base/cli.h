@@ -79,6 +79,8 @@ typedef struct {
     const fm_cli_command *commands;
     size_t command_count;
     const char *rare; /* "logits, ca drop": likewise of commands */
+    /* Lines, each a whole command: the --help of a group ("PROGRAM ca") shows those of it. */
+    const char *group_examples;
 } fm_cli_program;
 
 /**

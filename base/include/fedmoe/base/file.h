@@ -73,6 +73,13 @@ FM_NODISCARD fm_status fm_file_read_private(const char *path, size_t limit, fm_b
 /** FM_EPERM unless `path` is a regular file of mode 0600 or narrower; FM_ENOTFOUND. */
 FM_NODISCARD fm_status fm_file_check_private(const char *path);
 
+/** FM_EPERM when others than its owner may write `path`, or replace it by its name: group or others
+ *  may write to it, or to its folder (one with the sticky bit is no harm). FM_ENOTFOUND. */
+FM_NODISCARD fm_status fm_file_check_unshared(const char *path);
+/** Whether it belongs to neither root nor this process's user; to root's process nothing is foreign.
+ *  @param owner  out, the user's number. */
+bool fm_file_is_foreign(const char *path, unsigned long *owner);
+
 bool fm_file_exists(const char *path);
 
 /**
@@ -86,13 +93,19 @@ const char *fm_file_advice(int code);
 /** mkdir -p; existing directories are fine. @param mode of those made here. */
 FM_NODISCARD fm_status fm_dir_make(const char *path, mode_t mode);
 
+/** FM_EIO unless a file can be made in it: only the system knows (a quota, a read-only disk). */
+FM_NODISCARD fm_status fm_dir_check_writable(const char *path);
+
 /**
- * Hold `path`, a folder, for this process: until fm_dir_unlock, or its end however it comes.
+ * Hold `path`, a folder, for this process: until fm_dir_unlock, or its end however it comes. Tried
+ * for a tenth of a second: fm_dir_is_held holds it for a moment.
  * @param lock  out, a file descriptor that child processes do not inherit.
  * @return FM_OK; FM_EEXIST when another process holds it; FM_ENOTFOUND; FM_EIO.
  */
 FM_NODISCARD fm_status fm_dir_lock(const char *path, int *lock);
 void fm_dir_unlock(int *lock); /* -1: nothing to do */
+/** Whether a process holds it now. FM_ENOTFOUND; FM_EIO when that cannot be asked. */
+FM_NODISCARD fm_status fm_dir_is_held(const char *path, bool *held);
 
 /** "dir/name" in a new string (free); an absolute name stays as it is. */
 FM_NODISCARD fm_status fm_path_join(const char *dir, const char *name, char **out);

@@ -5,12 +5,14 @@
 #ifndef FEDMOE_BASE_JSON_H
 #define FEDMOE_BASE_JSON_H
 
+#include <sys/types.h>
+
 #include <jansson.h>
 
 #include "fedmoe/base/status.h"
 
-/** Write `value` (borrowed) with indent 2 through fm_file_replace, mode 0644. */
-FM_NODISCARD fm_status fm_json_write(const char *path, const json_t *value);
+/** Write `value` (borrowed) with indent 2 through fm_file_replace. */
+FM_NODISCARD fm_status fm_json_write(const char *path, const json_t *value, mode_t mode);
 /** Read at most 16 MiB; FM_EPARSE names path, line, column. *out: json_decref. */
 FM_NODISCARD fm_status fm_json_read(const char *path, json_t **out);
 /** Print to standard output with indent 2 and a newline; FM_EIO when it cannot be written. */
@@ -31,5 +33,8 @@ void fm_json_guard(void);
  */
 FM_NODISCARD fm_status fm_json_parse(const void *text, size_t len, size_t flags, json_t **out,
                                      json_error_t *error);
+/** What is wrong with one line that must be an object, in words of this project, which never repeat what
+ *  stands there. Static. */
+const char *fm_json_reason(const json_error_t *error);
 
 #endif

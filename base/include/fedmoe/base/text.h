@@ -30,6 +30,13 @@ bool fm_text_is_near(size_t distance, const char *word);
 #define FM_TEXT_UP ((size_t)24)
 void fm_text_up(double v, char out[FM_TEXT_UP]);
 
+/** The first character of UTF-8 that cannot be seen and is no plain space: "a no-break space (U+00A0)",
+ *  a zero-width one, a byte order mark, ...; NULL: there is none. Static. */
+const char *fm_text_invisible(const char *s);
+
+/** A decimal number that is too large to be one (1e400); all of `s`. */
+bool fm_text_is_too_large(const char *s);
+
 /** Control characters (C0, DEL, and C1 in UTF-8) become '?', in place. */
 void fm_text_clean(char *s);
 

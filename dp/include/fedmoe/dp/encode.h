@@ -170,6 +170,9 @@ typedef struct {
 FM_NODISCARD fm_status fm_dp_parts_make(const fm_dp_lattice *lattice, double load_share,
                                         double clip_share, fm_dp_parts *out);
 
+/** The bound of each of two parts alike: the largest h with 2 h^2 <= unit_sensitivity^2. */
+int64_t fm_dp_half_bound(const fm_dp_lattice *lattice);
+
 /**
  * Steps of the units' lattice per gradient unit for a unit whose gradient has this squared norm:
  * unit_scale / relative_clip, or less where it takes that to stay within `limit`. So the sum of

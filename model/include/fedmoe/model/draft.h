@@ -37,8 +37,8 @@ typedef struct {
 typedef struct {
     fm_draft_column *columns; /* [count], owned */
     size_t count;
-    bool header_known, header; /* what the records begin with */
-    char delimiter;            /* 0: not known */
+    bool header_known, header;  /* what the records begin with */
+    char delimiter;             /* 0: not known */
     const char *const *missing; /* [missing_count] cells that mean "not measured", besides empty
                                    ones; borrowed */
     size_t missing_count;
@@ -46,6 +46,8 @@ typedef struct {
 
 void fm_draft_fini(fm_draft *d);
 fm_draft_column *fm_draft_find(const fm_draft *d, const char *name);
+/** The name of another column that is nearly this one, in another case, say; NULL. Borrowed. */
+const char *fm_draft_near(const fm_draft *d, const char *name);
 /** Its name copied. FM_EPARSE: too many. */
 FM_NODISCARD fm_status fm_draft_add(fm_draft *d, const char *name, fm_draft_column **out);
 /** Replaces one of a column's texts. */

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "fedmoe/base/status.h"
+#include "fedmoe/model/dialect.h"
 
 typedef struct {
     const char *model;  /* safetensors, with its schema */
@@ -27,6 +28,7 @@ typedef struct {
                            one of the schema's */
     bool lines;         /* the column `line`, and logits */
     size_t threads;     /* 0: fm_threads_available(), at most FM_PREDICT_MAX_THREADS */
+    const fm_dialect *dialect; /* of the input; NULL: as the schema says. With one, one thread */
 } fm_predict_options;
 
 #define FM_PREDICT_MAX_THREADS ((size_t)64)

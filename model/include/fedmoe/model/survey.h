@@ -40,6 +40,7 @@ typedef enum {
     FM_FINDING_UNKNOWN,   /* none of the declared values, and the schema says missing */
     FM_FINDING_EMPTY,     /* a column without a single value, or nearly so */
     FM_FINDING_CONSTANT,  /* a column with one value only */
+    FM_FINDING_TWICE,     /* the same records several times, all of them */
     FM_FINDING_CLASSES,   /* a class of the label that no record has */
     FM_FINDING_UNIT_ROWS, /* units with more records than a round uses */
     FM_FINDING_ENCODING,  /* not UTF-8 */

@@ -160,6 +160,13 @@ FM_NODISCARD fm_status fm_tabular_predict(fm_tabular *m, const float *x, size_t 
 FM_NODISCARD fm_status fm_tabular_backward(fm_tabular *m, const float *x, const float *y,
                                            const uint32_t *index, size_t rows, float *losses);
 
+/** Whether records have a score: the label is binary, or one of two classes. */
+bool fm_tabular_has_scores(const fm_tabular_config *c);
+/** Scores of the last backward's records: the log odds of class 1 against class 0, as the outputs are
+ *  trained, without the bias, which is the same for all of them: so they lie about 0, however rare a
+ *  class is. Not finite for a record that is not. @param out float32[rows]. */
+void fm_tabular_scores(const fm_tabular *m, size_t rows, float *out);
+
 /**
  * Squared L2 norm of each record's gradient, from activations and output gradients; never a
  * per-record gradient in memory. out: double[rows].

@@ -15,6 +15,7 @@
  *     memory_mib: 256                     # default; what records may take of memory, more go to a
  *                                         # scratch file beside node.yaml, without a name and encrypted
  *     scratch: /var/tmp                   # or in this folder
+ *     query_s: 600                        # default; seconds that a query's next row is waited for
  *     schema: schema.yaml                 # optional, and better: only this schema is accepted
  *   model: base                           # a language model's folder, for plans that adapt it; then
  *                                         # records are texts, and schema is of texts
@@ -93,6 +94,7 @@ typedef struct {
     fm_node_database database; /* in the place of records, which is NULL then */
     char *schema;              /* likewise; NULL: none is pinned */
     uint64_t memory;           /* bytes that records may take before they go to a scratch file */
+    uint32_t query_s;          /* seconds that a query's next row is waited for */
     char *scratch;             /* that file's folder; NULL: dir */
     char *model;               /* likewise, a folder; NULL: no language model */
     uint8_t door_public[FM_CURVE_KEY_BYTES];

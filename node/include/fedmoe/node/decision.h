@@ -58,7 +58,7 @@ typedef struct {
     double epsilon;      /* most that this plan may cost here, at the policy's delta */
     uint32_t rounds;     /* most rounds of this plan that are released */
     int64_t until_s;     /* no round after that */
-    uint32_t min_cohort; /* fewest participants of a round */
+    uint32_t min_cohort; /* fewest participants of a round, and fewest in its sum */
     char members[FM_DECISION_MEMBERS_MAX + 1]; /* names with commas: nobody else in a round */
     char note[FM_DECISION_NOTE_MAX + 1];
 } fm_decision;
@@ -128,6 +128,10 @@ FM_NODISCARD fm_status fm_decisions_of_node(const fm_node_config *c, fm_decision
  *  cut short, replaced, or is older than the journal. */
 FM_NODISCARD fm_status fm_decisions_check_known(const fm_decisions *d, const char *path,
                                                 uint64_t count, const fm_hash *head);
+/** Whether they began after the others were declared void (fm_journal_voided; 0: never). FM_EAUTH:
+ *  the old ones were put back. */
+FM_NODISCARD fm_status fm_decisions_check_void(const fm_decisions *d, const char *path,
+                                               int64_t voided_s);
 
 /* ---- conditions ---- */
 

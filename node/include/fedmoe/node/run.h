@@ -13,7 +13,7 @@ typedef struct {
 
 /**
  * Run until the federation has finished. Writes beside node.yaml: status.json (atomically, at
- * each phase, a few times a second at most), plan.json (the plan last offered, and the answer),
+ * each phase, a few times a second at most; mode 0600), plan.json (likewise; the plan last offered, and the answer),
  * model.safetensors, or result.json for a query (at the end), state.db, ledger.db.
  * status.json: {"name", "state", "paused", "paused_since", "round", "rounds", "phase",
  *  "epsilon_spent", "epsilon_budget", "epsilon_left", "delta", "releases" (of the data set, in the

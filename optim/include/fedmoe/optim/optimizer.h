@@ -3,8 +3,8 @@
  * the same bits, also with a stop and a start from a checkpoint between them.
  *
  * The vector is the model's weights and then its tail: load biases of experts, and the logarithm of
- * the clip norm in use over the one that the lattice is made for, and the loss of the units that are
- * held out, and the phase. What a step knows is the decoded
+ * the clip norm in use over the one that the lattice is made for, and the loss and the scores of the units
+ * that are held out, and the phase. What a step knows is the decoded
  * noised sum and public constants: all of it is post-processing.
  */
 #ifndef FEDMOE_OPTIM_OPTIMIZER_H
@@ -26,6 +26,9 @@ typedef enum {
 
 /** The learning rate over the rounds, after the warmup. */
 typedef enum { FM_OPTIM_CONSTANT = 1, FM_OPTIM_LINEAR = 2, FM_OPTIM_COSINE = 3 } fm_optim_schedule;
+
+/** Kinds of places of scores: auc.h. */
+#define FM_OPTIM_HELD_KINDS 7
 
 /** The natural logarithm of the clip norm in use over clip_norm stays within +-this. */
 #define FM_OPTIM_CLIP_RANGE 6.9077552789821368 /* a thousandth to a thousand times */
@@ -54,6 +57,9 @@ typedef struct {
     uint64_t patience;   /* ordinary steps of a window; 0: no unit is held out */
     double held_divisor; /* units that are expected to vote in a step, > 0 */
     double held_vote;    /* what a unit of the largest loss adds, and of none takes away, > 0 */
+    size_t held_bins;    /* two times so many places more: scores by class (auc.h); 0: none */
+    double held_parts[FM_OPTIM_HELD_KINDS]; /* what a unit adds in one of each kind, > 0 */
+    double held_noise;                      /* deviation of a step's noise on each, >= 0 */
 
     size_t start_center,
         start_count; /* which weights center the features: no gradient moves them */
@@ -137,6 +143,8 @@ double fm_optimizer_clip_ratio(const fm_optimizer *o, const float *state);
  *   loss held out            l = 1/2 + votes / (2 held_divisor held_vote), of the largest that counts.
  *                           The two places hold the mean of l over the steps of the window under way,
  *                           and that of the window before it (0: there was none).
+ *   scores held out         a place holds the mean of c = sum / its kind's held_parts, in units, over
+ *                           the steps of the window under way
  *
  * With start_scale > 0 the vector's last value is the phase, and F = start_count. A step in phase 0 reads, with
  * c = sqrt(2) / (start_norm divisor), the mean of the features m = c sum[center ...], and the share

@@ -176,10 +176,13 @@ typedef struct {
 #define FM_ABANDON_REVOKED "a member's certificate counts no more"
 /** Likewise, of a node that its owner has paused. */
 #define FM_ABANDON_PAUSED "paused by its owner"
+/** Of nodes that take part in no further round (final): no figure, no name, no condition. */
+#define FM_ABANDON_BUDGET "the privacy budget of this node does not allow the round"
+#define FM_ABANDON_DECIDED "those who decide for this node allow no further round of this plan"
 typedef struct {
     uint64_t round;
     char reason[FM_MAX_REASON_BYTES + 1];
-    bool final; /* from a node: its budget allows no further round of this plan */
+    bool final; /* from a node: it takes part in no further round of this plan */
 } fm_msg_abandon;
 typedef struct {
     uint64_t rounds;

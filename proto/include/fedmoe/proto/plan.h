@@ -52,6 +52,10 @@ typedef enum {
 /** Most local steps of a round; dp has the same bound. */
 #define FM_PLAN_LOCAL_STEPS_MAX 64u
 
+/** Bins of a class's scores, a power of two (train/scores.h). */
+#define FM_PLAN_HELD_BINS_MIN 4u
+#define FM_PLAN_HELD_BINS_MAX 64u
+
 #define FM_PURPOSE_MAX 255
 #define FM_PLAN_DENSITY_ALL 256u
 #define FM_PLAN_DENSE_NODES 32u
@@ -96,7 +100,7 @@ typedef struct {
     double final_rate; /* [0, 1]: rate at the end over learning_rate */
     /* The state vector ends in its tail: load_groups * load_experts load biases, then, when
      * clip_quantile > 0, the natural logarithm of the clip norm in use over clip_norm, then, when
-     * start_scale > 0, the phase. In an update these places hold noised counts: docs/privacy.md, section 2. */
+     * patience > 0, what is known of units held out, then, when start_scale > 0, the phase. In an update these places hold noised counts: docs/privacy.md, section 2. */
     uint32_t load_groups;  /* 0..16: MoE blocks whose experts are counted */
     uint32_t load_experts; /* 2..256 when load_groups > 0, else 0 */
     double load_share;     /* (0, 0.5] when load_groups > 0, else 0 */
@@ -138,6 +142,9 @@ typedef struct {
     double proximal;          /* [0, 1e6]; times local_rate at most 1 */
     fm_correction correction; /* SCAFFOLD: with SGD without momentum at a constant rate, and a fixed
                                  clip norm */
+    /* With patience: behind the two words of the loss 2 held_bins more, in which bins the scores of
+     * class 0 and then of class 1 are (optim/auc.h). 0: none. */
+    uint32_t held_bins; /* FM_PLAN_HELD_BINS_MIN..FM_PLAN_HELD_BINS_MAX, a power of two */
 } fm_plan;
 
 /** Every range above, and the relations between fields. FM_EINVAL naming field and bound. */
@@ -178,7 +185,7 @@ static inline size_t fm_plan_update_bytes(const fm_plan *p)
 static inline uint32_t fm_plan_tail(const fm_plan *p)
 {
     return p->load_groups * p->load_experts + (p->clip_quantile > 0.0 ? 1u : 0u) +
-           (p->patience > 0 ? 2u : 0u) + (p->start_scale > 0.0 ? 1u : 0u);
+           (p->patience > 0 ? 2u : 0u) + 2u * p->held_bins + (p->start_scale > 0.0 ? 1u : 0u);
 }
 /** Sums that a round is read as: 1 without groups. */
 static inline uint32_t fm_plan_groups(const fm_plan *p)

@@ -21,6 +21,9 @@ fm_dp_graph fm_replay_graph(const fm_plan *plan);
 fm_dp_mechanism fm_replay_mechanism(const fm_plan *plan, uint64_t rounds);
 /** Standard deviation of the noise on a coordinate of what a step is made of, in the gradient's unit. */
 double fm_replay_noise(const fm_plan *plan);
+/** The most that it can be, whoever survives: with that of the nodes, too, that are reckoned to collude
+ *  and so do not count above. NaN without a lattice. */
+double fm_replay_most_noise(const fm_plan *plan);
 /** The optimizer that a plan asks for, at these first weights: FM_EINVAL, FM_ENOMEM. */
 FM_NODISCARD fm_status fm_replay_optimizer_new(const fm_plan *plan, const float *weights, size_t n,
                                                fm_optimizer **out);

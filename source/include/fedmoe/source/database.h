@@ -22,6 +22,8 @@ typedef struct {
     bool header; /* the first line names the columns */
     char delimiter;
     const char *missing; /* for NULL; borrowed for the call */
+    unsigned query_s; /* seconds that the next row is waited for; 0: without end. Of ODBC the driver
+                            keeps it, of the whole query, if it can */
 } fm_database_format;
 
 /**
@@ -49,19 +51,32 @@ typedef struct {
     void (*close)(void *file);
 } fm_database_files;
 
+typedef struct {
+    const fm_database_files *files; /* borrowed for the call */
+    const char
+        *scratch;     /* where temporary files lie, also of later queries of this process; NULL: in
+                            $SQLITE_TMPDIR, $TMPDIR or /var/tmp, as when nothing can be written there.
+                            Not while another thread uses SQLite */
+    bool hide_values; /* problems never repeat what stands in the files: for logs */
+    fm_buf *problems; /* NULL, or where every problem is appended, a line each: an error text holds
+                            few of them */
+} fm_fhir_options;
+
 /**
  * A folder of a FHIR R4 bulk export (*.ndjson, and packed) as tables that a query in SQLite's SQL is
  * asked of; docs/sources.md has the tables. They are in temporary files of SQLite's, 0600 and
  * without a name, in the clear like the folder itself.
+ *
+ * All files are read, and all that is wrong is listed, up to 1000 problems: "file:line, Type/id,
+ * element: ...", what is no JSON or no FHIR, types, dates and codes that are none, resources that
+ * are there twice, references to nobody.
  * @param folder  borrowed until fm_database_free.
- * @param scratch where those files lie, also of later queries of this process; NULL: in $SQLITE_TMPDIR,
- *        $TMPDIR or /var/tmp, as when nothing can be written there. Not while another thread uses SQLite.
- * @return as fm_database_sqlite; FM_EPARSE: "file:line: ..." what is no FHIR, a date or a reference that
- *         is none; what files->open and ->read return.
+ * @return as fm_database_sqlite; FM_EPARSE: the first problems; what files->open and ->read return but
+ *         FM_EPROTO and FM_ENOTFOUND, which are problems among others.
  */
-FM_NODISCARD fm_status fm_database_fhir(const char *folder, const fm_database_files *files,
-                                        const char *scratch, const char *query,
-                                        const fm_database_format *f, fm_database **out);
+FM_NODISCARD fm_status fm_database_fhir(const char *folder, const fm_fhir_options *o,
+                                        const char *query, const fm_database_format *f,
+                                        fm_database **out);
 
 /** Some more bytes of CSV: *n 1..room, 0 at the end. @param db fm_database *, as fm_table_input has it.
  *  @return FM_OK; FM_EIO; FM_EPARSE: a value that is no text or number, or longer than a record may be;

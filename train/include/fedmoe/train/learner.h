@@ -88,6 +88,10 @@ struct fm_learner_ops {
     /* Each row's loss, float32[count], as it is trained but for a teacher's part. */
     fm_status (*losses)(const fm_learner *l, void *object, const uint32_t *rows, size_t count,
                         float *out);
+    /* Of the rows that `losses` was just asked about: as fm_tabular_scores, float32[count], and whether
+     * each is of class 1. NULL: there are no two classes. */
+    void (*scores)(const fm_learner *l, void *object, const uint32_t *rows, size_t count,
+                   float *scores, bool *positive);
     /* Of the last batch, as fm_tabular_unit_squares and fm_tabular_add_units. */
     void (*squares)(void *object, const uint32_t *ends, size_t units, double *out);
     fm_status (*add_units)(void *object, const uint32_t *ends, size_t units, const double *factors,

@@ -1,7 +1,7 @@
 /*
  * The state vector of a training: the model's weights, then its tail: load biases of experts, then
  * the logarithm of the clip norm in use over the lattice's, then two places of the loss of units that
- * are held out, then the phase: 0 when the statistics round is to come, 1 after it
+ * are held out, and their scores in bins, those of class 0 first, then the phase: 0 when the statistics round is to come, 1 after it
  * (optim/optimizer.h moves them).
  */
 #ifndef FEDMOE_TRAIN_STATE_H
@@ -17,12 +17,13 @@ typedef struct {
     bool clip_norm;                   /* whether the next place is the clip norm's */
     bool start;                       /* whether the last place is the phase's */
     bool held;                        /* whether two places are of what is held out */
+    size_t held_bins;                 /* and two times so many of its scores; 0 without held */
 } fm_train_tail;
 
 static inline size_t fm_train_tail_length(const fm_train_tail *t)
 {
     return t->load_groups * t->load_experts + (t->clip_norm ? 1u : 0u) + (t->held ? 2u : 0u) +
-           (t->start ? 1u : 0u);
+           2u * t->held_bins + (t->start ? 1u : 0u);
 }
 
 /** Whether the model has such experts to count, and a center: FM_EINVAL when the groups are not its

@@ -10,7 +10,10 @@
  * Units that are held out (fm_train_step_hold_out) add nothing of a gradient, nor to the statistics
  * round; each votes with all of its bound on how large its loss is. So the loss of records that the
  * model was not trained on is known as any other coordinate, at no cost in privacy: a unit does one or the
- * other, and whether it does is a coin of its own (docs/privacy.md, section 2).
+ * other, and whether it does is a coin of its own (docs/privacy.md, section 2). With tail.held_bins the
+ * square of its bound is halved: one half for that vote, the other for in which bins its scores
+ * are (train/scores.h), each row an equal part of it, as trees: out of the sums comes an AUC
+ * (optim/auc.h).
  *
  * Several threads share the work; the sum is the same, to the bit, for any number of them.
  */

@@ -51,13 +51,23 @@ typedef enum {
 typedef fm_status (*fm_web_who)(void *context, const uint8_t *const *der, const size_t *der_bytes,
                                 size_t count, fm_web_role *role, char *name);
 
+/**
+ * Whether a visitor may come now, whom a session or a certificate says: called in the server's
+ * thread for each request, never twice at once.
+ *
+ * @param right  out: a number above 0 that stays the same as long as the right is the same one. A
+ *               session that was opened under another one has ended.
+ */
+typedef bool (*fm_web_may)(void *context, fm_web_role role, const char *name, uint64_t *right);
+
 typedef struct {
     const char *address; /* "127.0.0.1:7390", "[::1]:7390", "0.0.0.0:7390"; port 0: any */
     const char *key_pem, *certificate_pem; /* borrowed during the call; NULL: plain HTTP, which is
                                               refused on any address but the machine's own */
-    const char *trust_pem; /* CAs of visitors' certificates; NULL: none is asked for */
-    fm_web_who who;        /* with trust_pem */
-    void *who_context;
+    const char *trust_pem;  /* CAs of visitors' certificates; NULL: none is asked for */
+    fm_web_who who;         /* with trust_pem */
+    fm_web_may may;         /* NULL: for ever */
+    void *who_context;      /* of both */
     const char *links_path; /* hashes of links and bearer tokens; mode 0600, made when missing */
     /* By what names a browser may ask, beside addresses and "localhost": a page of another site
      * whose name is made to lead here is refused by this. */
