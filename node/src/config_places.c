@@ -1,11 +1,8 @@
 /* What stands at the paths of node.yaml. */
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "config_internal.h"
-#include "fedmoe/base/file.h"
 
 /* What stands at a path may not be there yet; if it is, it is of the right kind. */
 static fm_status check_place(const fm_yaml_node *map, const char *key, const char *path,
@@ -25,14 +22,12 @@ static fm_status check_place(const fm_yaml_node *map, const char *key, const cha
     return FM_OK;
 }
 
-/* The ledger is a file of its own, in a folder that is there: nothing else may be written over. */
+/* The ledger is a file of its own: nothing else may be written over. */
 static fm_status check_ledger_place(const fm_yaml_node *root, const fm_node_config *c)
 {
     const fm_yaml_node *node = fm_yaml_find(root, "ledger");
     const size_t len = strlen(c->ledger);
-    char *folder = NULL;
-    struct stat info;
-    fm_status st = check_place(root, "ledger", c->ledger, false);
+    const fm_status st = check_place(root, "ledger", c->ledger, false);
 
     if (st != FM_OK)
         return st;
@@ -45,14 +40,7 @@ static fm_status check_ledger_place(const fm_yaml_node *root, const fm_node_conf
                             "ledger: %.300s is the file of the records or of the schema; the "
                             "ledger is a file of its own, which the first start makes",
                             c->ledger);
-    if ((st = fm_path_dir(c->ledger, &folder)) == FM_OK && stat(folder, &info) != 0 &&
-        errno == ENOENT)
-        st = fm_yaml_fail(node,
-                          "ledger: the folder %.300s is not there; make it, or correct the "
-                          "path",
-                          folder);
-    free(folder);
-    return st;
+    return FM_OK;
 }
 
 fm_status fm_node_config_check_places(const fm_yaml_node *root, const fm_node_config *c)
