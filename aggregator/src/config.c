@@ -118,8 +118,25 @@ static fm_status check_privacy_keys(const fm_yaml_node *m, const fm_plan *p)
     return fm_yaml_check_keys(m, p->task == FM_TASK_TRAINING ? training : query);
 }
 
+/* "1.000" is a thousand to some, and one here: neither is guessed. */
+static fm_status check_whole(const fm_yaml_node *m, const char *key)
+{
+    const fm_yaml_node *n = fm_yaml_find(m, key);
+    const char *text = "";
+    fm_status st;
+
+    if (!n || (st = fm_yaml_scalar(n, &text)) != FM_OK || !strchr(text, '.') || strpbrk(text, "eE"))
+        return n ? st : FM_OK;
+    return fm_yaml_fail(n, "'%s' must be a whole number, found '%.100s'; write it in digits alone",
+                        key, text);
+}
+
 static fm_status read_expected(const fm_yaml_node *m, fm_plan *p)
 {
+    const fm_status st = check_whole(m, "expected_units");
+
+    if (st != FM_OK)
+        return st;
     if (p->task == FM_TASK_TRAINING)
         return fm_yaml_get_double(m, "expected_units", 1.0, MAX_UNITS, &p->expected_units);
     return fm_yaml_get_double_or(m, "expected_units", 1.0, MAX_UNITS, p->max_units,

@@ -73,7 +73,8 @@ fm_status fm_dir_check_writable(const char *path)
         return fm_fail(FM_EINVAL, "no folder to look at");
     if (stat(path, &info) != 0)
         return fm_fail(FM_EIO, "%s: %s", path,
-                       errno == ENOENT ? "the folder is not there" : strerror(errno));
+                       errno == ENOENT ? "the folder is not there; make it, or correct its path"
+                                       : strerror(errno));
     if (!S_ISDIR(info.st_mode))
         return fm_fail(FM_EIO, "%s: is not a folder", path);
     if ((st = fm_path_join(path, "probe", &name)) == FM_OK &&

@@ -8,6 +8,7 @@
 
 #define UNPACK "unpack it, and name the file that is in it"
 #define LOGIN "the download may have failed or want a login"
+#define TEXT_AT ((size_t)512)
 #define TAR_AT ((size_t)257)
 
 typedef struct {
@@ -72,6 +73,10 @@ static const signature texts[] = {
     { "<head", 5, { "a web page", LOGIN, FM_INPUT_BINARY } },
     { "<?xml", 5, { "XML", NULL, FM_INPUT_BINARY } },
     { "<Bundle", 7, { "XML", NULL, FM_INPUT_BINARY } },
+    { "version https://git-lfs",
+      23,
+      { "a pointer of Git LFS to the file", "fetch the file itself: git lfs pull",
+        FM_INPUT_BINARY } },
     { "{\\rtf", 5, { "a document of a word processor", NULL, FM_INPUT_BINARY } },
 };
 
@@ -136,6 +141,23 @@ static const fm_input_other *text_of(const char *first, size_t n)
     return NULL;
 }
 
+static bool is_letters(const signature *s)
+{
+    for (size_t i = 0; i < s->len; i++)
+        if (s->begins[i] < 0x20 || s->begins[i] > 0x7e)
+            return false;
+    return true;
+}
+
+/* A header may begin with the letters of a signature: "ORCID,age". */
+static bool is_printable(const char *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)b[i] < 0x20 && !strchr("\t\r\n", b[i] ? b[i] : 1))
+            return false;
+    return true;
+}
+
 const fm_input_other *fm_input_other_of(const void *data, size_t n)
 {
     static const fm_input_other bare = { "UTF-16 text", "save it in UTF-8", FM_INPUT_UTF16 },
@@ -144,7 +166,9 @@ const fm_input_other *fm_input_other_of(const void *data, size_t n)
     const char *first = data;
 
     for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++)
-        if (n >= bytes[i].len && memcmp(first, bytes[i].begins, bytes[i].len) == 0)
+        if (n >= bytes[i].len && memcmp(first, bytes[i].begins, bytes[i].len) == 0 &&
+            (bytes[i].len > 4 || !is_letters(&bytes[i]) ||
+             !is_printable(first, n < TEXT_AT ? n : TEXT_AT)))
             return &bytes[i].other;
     if (n >= 4 && memcmp(first, "PK\3\4", 4) == 0)
         return zip_of(first, n);

@@ -108,10 +108,19 @@ static fm_status fail_unknown(const fm_yaml_node *key, const char *const *known)
     return fm_yaml_fail(key, "unknown key '%.100s'; known here: %s", key->text, list);
 }
 
+/* A whole file that is one text is none of ours. */
+static const char *other_file(const fm_yaml_node *n)
+{
+    return n->kind == FM_YAML_SCALAR && n->line == 1 && strchr(n->text, ',')
+               ? "; the file looks like a table (CSV): are two files exchanged?"
+               : "";
+}
+
 fm_status fm_yaml_check_keys(const fm_yaml_node *map, const char *const *known)
 {
     if (map->kind != FM_YAML_MAP)
-        return fm_yaml_fail(map, "expected a map (key: value), found %s", kind_name(map));
+        return fm_yaml_fail(map, "expected a map (key: value), found %s%s", kind_name(map),
+                            other_file(map));
     for (size_t i = 0; i < map->count; i += 2) {
         bool found = false;
 
@@ -151,7 +160,8 @@ static fm_status need(const fm_yaml_node *map, const char *key, const fm_yaml_no
 fm_status fm_yaml_scalar(const fm_yaml_node *n, const char **out)
 {
     if (n->kind != FM_YAML_SCALAR)
-        return fm_yaml_fail(n, "expected a single value, found %s", kind_name(n));
+        return fm_yaml_fail(n, "expected a single value, found %s%s", kind_name(n),
+                            n->kind == FM_YAML_MAP ? "; a text that holds ': ' needs quotes" : "");
     *out = n->text;
     return FM_OK;
 }
@@ -216,12 +226,33 @@ fm_status fm_yaml_number(const fm_yaml_node *n, double *out)
     return FM_OK;
 }
 
+/* Around the whole, so not meant to be of the text. */
+static bool has_printers_quotes(const fm_yaml_node *n)
+{
+    static const char *const left[] = { "\xe2\x80\x9c", "\xe2\x80\x9d", "\xe2\x80\x9e",
+                                        "\xe2\x80\x98", "\xe2\x80\x99" };
+    const size_t len = strlen(n->text);
+
+    for (size_t i = 0; n->plain && len > 3 && i < sizeof left / sizeof *left; i++)
+        if (strncmp(n->text, left[i], 3) == 0)
+            return strncmp(n->text + len - 3, "\xe2\x80", 2) == 0 ||
+                   strchr("\"'", n->text[len - 1]);
+    return false;
+}
+
 static fm_status read_string(const fm_yaml_node *n, const char *key, const char **out)
 {
     if (n->kind != FM_YAML_SCALAR)
-        return fm_yaml_fail(n, "'%s' must be a text, found %s", key, kind_name(n));
+        return fm_yaml_fail(n, "'%s' must be a text, found %s%s", key, kind_name(n),
+                            n->kind == FM_YAML_MAP ? "; one that holds ': ' needs quotes" : "");
     if (n->text[0] == '\0')
-        return fm_yaml_fail(n, "'%s' is empty", key);
+        return fm_yaml_fail(
+            n, "'%s' is empty; a text that begins with # or is a comma needs quotes", key);
+    if (has_printers_quotes(n))
+        return fm_yaml_fail(n,
+                            "'%s' stands in the quotes of a word processor, which become part of "
+                            "it; write \"straight\" ones",
+                            key);
     *out = n->text;
     return FM_OK;
 }
@@ -363,8 +394,10 @@ static fm_status get_kind(const fm_yaml_node *map, const char *key, fm_yaml_kind
     if (n->kind != kind)
         return fm_yaml_fail(n, "'%s' must be %s, found %s%s", key,
                             kind == FM_YAML_MAP ? "a map" : "a list", kind_name(n),
-                            kind == FM_YAML_LIST && n->kind == FM_YAML_SCALAR ? "; write it in [ ]"
-                                                                              : "");
+                            n->kind != FM_YAML_SCALAR ? ""
+                            : kind == FM_YAML_LIST    ? "; write it in [ ]"
+                                                   : "; it has keys of its own, in lines that are "
+                                                     "indented below it or as {key: value, ...}");
     *out = n;
     return FM_OK;
 }

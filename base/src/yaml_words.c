@@ -21,9 +21,11 @@ static const struct {
     { "found unexpected document indicator", "quoted scalar", true,
       "the quote that is opened here is not closed" },
     { "did not find expected ',' or ']'", "flow sequence", true,
-      "the [ that is opened here is not closed, or a comma is missing in it" },
+      "the [ that is opened here is not closed: its ] or a comma is missing, a quote in it is not "
+      "closed or stands in a text, or a # in it begins a comment" },
     { "did not find expected ',' or '}'", "flow mapping", true,
-      "the { that is opened here is not closed, or a comma is missing in it" },
+      "the { that is opened here is not closed: its } or a comma is missing, a quote in it is not "
+      "closed or stands in a text, or a # in it begins a comment" },
     { "found a tab character", "", false, "a tab; indent with spaces" },
     { "mapping values are not allowed", "", false,
       "a ': ' where no key can stand; is the line indented more than the one before it, or does a "
@@ -37,7 +39,11 @@ static const struct {
     { "did not find expected alphabetic or numeric character", "alias", false,
       "an entry of a list begins with '- ', and a text that begins with * needs quotes" },
     { "did not find expected node content", "flow node", false,
-      "a bracket in the line before is not closed; did a # begin a comment in it?" },
+      "nothing stands where a value belongs: two commas, or one that is a text and needs quotes; "
+      "or "
+      "a bracket before it is not closed: did a # begin a comment?" },
+    { "did not find expected hexdecimal number", "", false,
+      "a backslash in double quotes begins an escape; write / in a path, or take single quotes" },
     { "found unknown escape character", "", false,
       "no such escape in double quotes; write \\\\ for a backslash, or use single quotes" },
 };
@@ -79,23 +85,6 @@ typedef struct {
     size_t len, number; /* 1-based */
 } text_line;
 
-/* @param number 1-based. @return false: there is no such line. */
-static bool line_at(const char *text, size_t len, size_t number, text_line *out)
-{
-    const char *at = text, *const end = text + len, *lf;
-
-    for (size_t n = 1; at < end; n++, at = lf + 1) {
-        lf = memchr(at, '\n', (size_t)(end - at));
-        if (n == number) {
-            *out = (text_line){ at, (size_t)((lf ? lf : end) - at), number };
-            return true;
-        }
-        if (!lf)
-            break;
-    }
-    return false;
-}
-
 static bool is_blank(const text_line *l)
 {
     size_t i = 0;
@@ -105,13 +94,38 @@ static bool is_blank(const text_line *l)
     return i == l->len || l->at[i] == '#';
 }
 
-/* The last line before `number` that has something in it. */
-static bool line_before(const char *text, size_t len, size_t number, text_line *out)
+/* What the parser's place is among. */
+typedef struct {
+    text_line here, before,
+        unmerged; /* the line itself; the last before it that has something in it; the
+                                         first mark of an unfinished merge, up to the line behind it */
+} surroundings;
+
+static bool is_unmerged(const text_line *l)
 {
-    while (--number > 0)
-        if (line_at(text, len, number, out) && !is_blank(out))
-            return true;
-    return false;
+    return l->len >= 7 && (memcmp(l->at, "<<<<<<<", 7) == 0 || memcmp(l->at, ">>>>>>>", 7) == 0);
+}
+
+/* One walk: a file of many lines takes no longer than its bytes. */
+static void look_around(const char *text, size_t len, size_t number, surroundings *out)
+{
+    const char *at = text, *const end = text + len, *lf;
+
+    memset(out, 0, sizeof *out);
+    for (size_t n = 1; at < end && n <= number + 1; n++, at = lf + 1) {
+        text_line l;
+
+        lf = memchr(at, '\n', (size_t)(end - at));
+        l = (text_line){ at, (size_t)((lf ? lf : end) - at), n };
+        if (!out->unmerged.at && is_unmerged(&l))
+            out->unmerged = l;
+        if (n == number)
+            out->here = l;
+        else if (n < number && !is_blank(&l))
+            out->before = l;
+        if (!lf)
+            break;
+    }
 }
 
 static bool has_key(const text_line *l)
@@ -164,19 +178,21 @@ static fm_status fail_earlier(const char *name, const char *problem, const char 
                keyless = strncmp(problem, "could not find expected ':'", 27) == 0;
     static const char key[] = "this is no 'key: value'; a colon and a space are missing";
     static const char quote[] = "a quote is opened in this line and not closed";
-    text_line here = { 0 }, before = { 0 }, l;
+    static const char dash[] = "a '- ' is missing before what opens here, or a ': ' before it";
+    surroundings around;
+    text_line here, before, l;
     char copy[512], words[160];
     const char *unseen;
 
     if (memchr(text, '\0', len)) /* UTF-16 */
         return FM_OK;
-    for (size_t n = 1; line_at(text, len, n, &l) && n <= at + 1; n++)
-        if (l.len >= 7 && (memcmp(l.at, "<<<<<<<", 7) == 0 || memcmp(l.at, ">>>>>>>", 7) == 0))
-            return fail_line(name, &l,
-                             "two versions were merged and not finished (<<<<<<<, "
-                             "=======, >>>>>>>); keep one of them");
-    (void)line_at(text, len, at, &here);
-    (void)line_before(text, len, at, &before);
+    look_around(text, len, at, &around);
+    here = around.here;
+    before = around.before;
+    if (around.unmerged.at)
+        return fail_line(name, &around.unmerged,
+                         "two versions were merged and not finished (<<<<<<<, =======, >>>>>>>); "
+                         "keep one of them");
     if (is_bullet(&here))
         return fail_line(name, &here, "an entry of a list begins with '- ', the keyboard's minus");
     for (int i = 0; i < 2 && (nowhere || misfit || keyless); i++) {
@@ -185,9 +201,12 @@ static fm_status fail_earlier(const char *name, const char *problem, const char 
                        l.at ? l.at : "");
         if (!(unseen = fm_text_invisible(copy)))
             continue;
-        (void)snprintf(words, sizeof words, "%s is in this line; write a plain space", unseen);
+        (void)snprintf(words, sizeof words,
+                       "%s is in this line; take it away, or write a plain space", unseen);
         return fail_line(name, &l, words);
     }
+    if (keyless && here.len >= indent_of(&here) && strchr("{[", here.at[indent_of(&here) - 1]))
+        return fail_line(name, &here, dash);
     if (misfit && before.at && is_quote_open(&before))
         return fail_line(name, &before, quote);
     if ((nowhere || misfit) && before.at && !has_key(&before))

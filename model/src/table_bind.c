@@ -69,18 +69,25 @@ static bool is_wanted(const fm_binding *b, size_t column)
     return kind != FM_COLUMN_IGNORE && (kind != FM_COLUMN_LABEL || b->labels);
 }
 
+#define NEAR_MOST 100 /* columns for which a name near theirs is looked for: each takes a walk */
+
 /* The field that may have been meant: but for case and spaces the same, or nearly so. */
 static const char *near_field(const fm_csv_record *r, const char *name)
 {
+    /* Names are short, and many: one letter, of longer ones a quarter. */
+    const size_t len = strlen(name), most = len < 8 ? 1 : len / 4;
     const char *near = NULL;
     size_t best = SIZE_MAX;
 
     for (size_t f = 0; f < r->count; f++) {
         const char *has = r->cells[f].at;
-        const size_t d = strcasecmp(has, name) == 0 ? 0 : fm_text_distance(has, name);
+        const size_t n = r->cells[f].len;
+        size_t d;
 
-        /* Names are short, and many: one letter, of longer ones a quarter. */
-        if (d < best && d <= (strlen(name) < 8 ? 1 : strlen(name) / 4)) {
+        if (n > len + most || len > n + most) /* most are */
+            continue;
+        d = strcasecmp(has, name) == 0 ? 0 : fm_text_distance(has, name);
+        if (d < best && d <= most) {
             best = d;
             near = has;
         }
@@ -105,10 +112,12 @@ static const char *odd_field(const fm_csv_record *r, const char *name, const cha
     return NULL;
 }
 
-static void fail_absent(const fm_binding *b, const fm_csv_record *r, const char *name)
+/* @param look  whether for a name that is near it, too: of many columns not for each */
+static void fail_absent(const fm_binding *b, const fm_csv_record *r, const char *name, bool look)
 {
     const char *unseen = NULL, *mine;
-    const char *near = near_field(r, name), *odd = near ? NULL : odd_field(r, name, &unseen);
+    const char *near = look ? near_field(r, name) : NULL,
+               *odd = near ? NULL : odd_field(r, name, &unseen);
     char shown[FM_CELL_SHOWN];
     double v;
 
@@ -158,7 +167,7 @@ static fm_status find_field(const fm_binding *b, const fm_csv_record *r, const c
         *place = f;
     }
     if (!st && *place == ABSENT) {
-        fail_absent(b, r, name);
+        fail_absent(b, r, name, p->count < NEAR_MOST);
         st = fm_problem(p);
     }
     return st;
@@ -193,12 +202,12 @@ static fm_status check_delimiter(const fm_binding *b, const fm_csv_record *r, si
     return FM_OK;
 }
 
-static bool has_name(const fm_csv_record *r, const char *name)
+static bool has_name(const fm_csv_record *r, const char *name, bool look)
 {
     for (size_t f = 0; name && f < r->count; f++)
-        if (strcasecmp(r->cells[f].at, name) == 0 || near_field(r, name))
+        if (strcasecmp(r->cells[f].at, name) == 0)
             return true;
-    return false;
+    return name && look && near_field(r, name);
 }
 
 /*
@@ -210,11 +219,11 @@ static fm_status check_title(const fm_binding *b, const fm_csv_record *r, size_t
 {
     char shown[FM_CELL_SHOWN];
     const char *first = r->count ? r->cells[0].at : "", *unseen;
-    bool known = has_name(r, b->unit) || has_name(r, b->id);
+    bool known = has_name(r, b->unit, true) || has_name(r, b->id, true);
     double v;
 
     for (size_t c = 0; !known && c < b->schema->column_count; c++)
-        known = has_name(r, b->schema->columns[c].name) ||
+        known = has_name(r, b->schema->columns[c].name, c < NEAR_MOST) ||
                 odd_field(r, b->schema->columns[c].name, &unseen);
     for (size_t f = 0; !known && f < r->count; f++)
         known = fm_text_double(r->cells[f].at, &v) || fm_cell_date(r->cells[f].at, &v);

@@ -138,8 +138,8 @@ static fm_status read_query(const fm_yaml_node *m, fm_node_config *c)
 /** {sqlite, query}, or {odbc or connection_file, query}; query_file in the place of query. */
 static fm_status read_database(const fm_yaml_node *m, fm_node_config *c)
 {
-    static const char *const keys[] = { "sqlite",     "odbc", "connection_file", "fhir", "query",
-                                        "query_file", NULL };
+    static const char *const keys[] = { "sqlite", "odbc",       "connection_file", "fhir",
+                                        "query",  "query_file", "shifted_dates",   NULL };
     fm_node_database *d = &c->database;
     int places = 0;
     fm_status st;
@@ -155,6 +155,13 @@ static fm_status read_database(const fm_yaml_node *m, fm_node_config *c)
         return fm_yaml_fail(
             m, "records of a database have a query or a query_file, one of the two: query: "
                "SELECT ...");
+    if (fm_yaml_find(m, "shifted_dates") && !fm_yaml_find(m, "fhir"))
+        return fm_yaml_fail(
+            fm_yaml_find(m, "shifted_dates"),
+            "shifted_dates is for records: {fhir: ...}; of others the schema's range "
+            "says which dates there are");
+    if ((st = fm_yaml_get_bool_or(m, "shifted_dates", false, &d->shifted_dates)) != FM_OK)
+        return st;
     st = fm_yaml_find(m, "sqlite") ? read_path(m, "sqlite", c->dir, &d->sqlite)
          : fm_yaml_find(m, "fhir") ? read_path(m, "fhir", c->dir, &d->fhir)
          : fm_yaml_find(m, "odbc") ? copy_string(m, "odbc", &d->odbc)

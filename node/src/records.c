@@ -65,7 +65,8 @@ static fm_status open_database(const fm_node_config *c, const fm_database_format
                                const fm_table_options *o, fm_database **out)
 {
     static const fm_database_files files = { open_packed, read_packed, close_packed };
-    const fm_fhir_options fhir = { &files, scratch_of(c), o->hide_values, o->problems };
+    const fm_fhir_options fhir = { &files, scratch_of(c), c->database.shifted_dates, o->hide_values,
+                                   o->problems };
 
     if (c->database.fhir)
         return fm_database_fhir(c->database.fhir, &fhir, c->database.query, f, out);

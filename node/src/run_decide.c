@@ -115,7 +115,7 @@ static fm_status judge(fm_node_driver *d, const fm_plan *plan, const fm_hash *ha
     } else if (e && e->d.until_s > 0 && fm_clock_wall_s() > e->d.until_s && d->plan.charged == 0) {
         (void)snprintf(why, WHY_MAX, "the approval (decision %llu) has expired",
                        (unsigned long long)e->d.number);
-    } else if (e || d->config.policy.approval == FM_APPROVAL_POLICY) {
+    } else if (e || (d->config.policy.approval == FM_APPROVAL_POLICY && voided.times == 0)) {
         *out = DECIDED_YES;
     } else if (d->config.policy.approval == FM_APPROVAL_CHANGES && voided.times == 0 &&
                !fm_decisions_know(&all, plan->federation)) {
@@ -189,6 +189,19 @@ static fm_status reckon(const fm_node_driver *d, const fm_decision *one, fm_deci
     return one->epsilon > 0.0 ? fm_dp_epsilon(&m, 1, d->config.policy.delta, &r->epsilon) : FM_OK;
 }
 
+/* A refusal among decisions that were declared void is not undone by that: then somebody has to decide. */
+static fm_status allow_undecided(const fm_node_driver *d)
+{
+    fm_journal_voided voided;
+    const fm_status st = fm_journal_voided_get(d->plan.journal, &voided);
+
+    if (st != FM_OK)
+        return st;
+    return d->config.policy.approval == FM_APPROVAL_POLICY && voided.times == 0
+               ? FM_OK
+               : fm_fail(FM_EPERM, "no decision that counts is there of this plan any more");
+}
+
 static fm_status allow(fm_node_driver *d, const fm_decisions *all, uint64_t round,
                        const char *const *names, uint32_t count)
 {
@@ -197,9 +210,7 @@ static fm_status allow(fm_node_driver *d, const fm_decisions *all, uint64_t roun
     fm_status st;
 
     if (!e)
-        return d->config.policy.approval == FM_APPROVAL_POLICY
-                   ? FM_OK
-                   : fm_fail(FM_EPERM, "no decision that counts is there of this plan any more");
+        return allow_undecided(d);
     if ((st = reckon(d, &e->d, &next)) != FM_OK)
         return st;
     if (d->allowed_round == round) /* it was begun in time */

@@ -13,9 +13,11 @@
 #include "fedmoe/base/file.h"
 #include "fedmoe/base/input.h"
 #include "fedmoe/base/json.h"
+#include "fedmoe/base/text.h"
 #include "fhir_internal.h"
 #include "sqlite_internal.h"
 
+#define SHIFTED_YEAR 2999            /* as far as de-identified records are moved, and beyond */
 #define LINE_MOST ((size_t)64 << 20) /* documents have their files in them */
 #define PIECE ((size_t)64 << 10)
 #define FILES_MOST 100000
@@ -99,7 +101,7 @@ static size_t blank(const char *text)
 }
 
 /* What is no JSON: of the first line what the file is, as most often the rest is like it. */
-static const char *reason(const char *text, const json_error_t *e, size_t line)
+static const char *reason(const char *text, size_t len, const json_error_t *e, size_t line)
 {
     const enum json_error_code code = json_error_code(e);
 
@@ -111,7 +113,7 @@ static const char *reason(const char *text, const json_error_t *e, size_t line)
                "line: jq -c . FILE >NEW.ndjson";
     if (code == json_error_premature_end_of_input)
         return "no JSON: the line ends before the resource does; was the file copied whole?";
-    return fm_json_reason(e);
+    return fm_json_cause(text, len, e);
 }
 
 static fm_status take_line(reading *m, const char *text, size_t len)
@@ -120,6 +122,7 @@ static fm_status take_line(reading *m, const char *text, size_t len)
     json_error_t error;
     json_t *resource = NULL;
     char what[300];
+    const char *key;
     fm_status st;
 
     p->type = p->id = NULL;
@@ -130,8 +133,12 @@ static fm_status take_line(reading *m, const char *text, size_t len)
         p->lost = true;
         m->skip = p->line == 1 && text[blank(text)] &&
                   !text[blank(text) + 1 + blank(text + blank(text) + 1)];
-        (void)snprintf(what, sizeof what, "%s (byte %d)", reason(text, &error, p->line),
-                       error.position);
+        key = json_error_code(&error) == json_error_duplicate_key && !p->hide_values
+                  ? strstr(error.text, " near ")
+                  : NULL;
+        (void)snprintf(what, sizeof what, "%s (byte %d%.60s)", reason(text, len, &error, p->line),
+                       error.position, key ? key : "");
+        fm_text_clean(what);
         return fm_fhir_problem(p, NULL, NULL, what);
     }
     if (!st && !json_is_object(resource)) {
@@ -384,7 +391,7 @@ static fm_status place_files(const char *folder)
     return FM_OK;
 }
 
-static void set_days(fm_fhir_place *p)
+static void set_days(fm_fhir_place *p, bool shifted)
 {
     const time_t tomorrow = (time_t)fm_clock_wall_s() + 24 * 60 * 60;
     struct tm day;
@@ -392,6 +399,10 @@ static void set_days(fm_fhir_place *p)
     (void)gmtime_r(&tomorrow, &day);
     p->this_year = day.tm_year + 1900;
     (void)strftime(p->today, sizeof p->today, "%Y-%m-%d", &day);
+    if (shifted) {
+        p->this_year = SHIFTED_YEAR;
+        (void)snprintf(p->today, sizeof p->today, "%d-12-31", SHIFTED_YEAR);
+    }
 }
 
 static fm_status fill(reading *m)
@@ -410,7 +421,7 @@ static fm_status fill(reading *m)
         sqlite3_prepare_v2(p->db, into_event, -1, &p->event, NULL) != SQLITE_OK ||
         sqlite3_prepare_v2(p->db, into_place, -1, &p->place, NULL) != SQLITE_OK)
         return fail(m, "the tables cannot be made");
-    set_days(p);
+    set_days(p, m->options->shifted_dates);
     st = take_files(m);
     (void)sqlite3_finalize(p->patient);
     (void)sqlite3_finalize(p->event);

@@ -245,7 +245,7 @@ fm_status fm_fhir_problem(fm_fhir_place *p, const char *element, const json_t *v
         (void)snprintf(id, sizeof id, "/%.*s", ID_MOST, p->id);
         fm_text_clean(id);
     }
-    (void)snprintf(line, sizeof line, "%.500s:%zu%s%s%s%s%s: %s%s%.250s", p->name, p->line,
+    (void)snprintf(line, sizeof line, "%.500s:%zu%s%s%s%s%s: %s%s%.300s", p->name, p->line,
                    p->type ? ", " : "", p->type ? p->type : "", id, element ? ", " : "",
                    element ? element : "", shown, shown[0] ? " " : "", what);
     return fm_fhir_note(p, line);
@@ -371,7 +371,7 @@ fm_status fm_fhir_date(fm_fhir_place *p, const json_t *object, const char *path,
                        const char **text, size_t *bytes)
 {
     const json_t *v = NULL;
-    char what[160];
+    char what[320];
     const char *s;
     bool no_day = false;
     size_t len;
@@ -393,7 +393,8 @@ fm_status fm_fhir_date(fm_fhir_place *p, const json_t *object, const char *path,
         (last_year <= p->this_year && len == 10 && strncmp(s, p->today, len) > 0)) {
         (void)snprintf(what, sizeof what,
                        "is a date out of the question here (%d to %s%.0d); leave the element out "
-                       "when the date is not known",
+                       "when the date is not known; were all moved for de-identification, say "
+                       "shifted_dates: true beside fhir: in node.yaml",
                        FIRST_YEAR, last_year <= p->this_year ? "today" : "",
                        last_year <= p->this_year ? 0 : last_year);
         return fm_fhir_problem(p, path, v, what);
@@ -404,6 +405,15 @@ fm_status fm_fhir_date(fm_fhir_place *p, const json_t *object, const char *path,
 }
 
 /* ---- keys and types ---- */
+
+/* "onsetdateTime", "onsetDateTim", "onsetDate", "val": but not an element of its own. */
+static bool is_meant(const char *has, const char *key)
+{
+    const size_t n = strlen(has), all = strlen(key);
+
+    return strcasecmp(has, key) == 0 || fm_text_distance(has, key) <= (all < 10 ? 1 : 2) ||
+           (n >= 3 && n < all && all - n <= 4 && strncmp(has, key, n) == 0);
+}
 
 fm_status fm_fhir_check_keys(fm_fhir_place *p, const json_t *object, const char *const *keys)
 {
@@ -419,9 +429,7 @@ fm_status fm_fhir_check_keys(fm_fhir_place *p, const json_t *object, const char 
         for (size_t k = 0; keys[k] && !st; k++) {
             if (strcmp(has, keys[k]) == 0)
                 break;
-            if (json_object_get(object, keys[k]) ||
-                (strcasecmp(has, keys[k]) != 0 &&
-                 fm_text_distance(has, keys[k]) > (strlen(keys[k]) < 10 ? 1 : 2)))
+            if (json_object_get(object, keys[k]) || !is_meant(has, keys[k]))
                 continue;
             (void)snprintf(what, sizeof what,
                            "is no element of FHIR's here; did you mean \"%s\"? Upper and lower "
@@ -450,9 +458,32 @@ static const char *near_type(const char *type)
     return near;
 }
 
+/* An error in the place of what was asked for: "Condition.ndjson" with an OperationOutcome in it. */
+static fm_status check_outcome(fm_fhir_place *p, const json_t *resource)
+{
+    const json_t *issue = json_array_get(json_object_get(resource, "issue"), 0),
+                 *said = json_object_get(issue, "diagnostics");
+    const char *slash = strrchr(p->name, '/'), *file = slash ? slash + 1 : p->name;
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const size_t n = strlen(types[i]);
+
+        if (strncmp(file, types[i], n) == 0 && strchr(".-_", file[n]) &&
+            strcmp(types[i], "OperationOutcome") != 0) {
+            p->lost = true;
+            return fm_fhir_problem(
+                p, "issue.diagnostics", json_is_string(said) ? said : NULL,
+                "is an error of the server's in the place of the resources; export "
+                "them again");
+        }
+    }
+    return FM_OK;
+}
+
 static fm_status check_type(fm_fhir_place *p, const json_t *v, bool *known)
 {
     const char *type = json_string_value(v), *near;
+    const bool lost = p->lost;
     char what[200];
 
     p->lost = true;
@@ -472,9 +503,11 @@ static fm_status check_type(fm_fhir_place *p, const json_t *v, bool *known)
     p->lost = !*known;
     if (*known)
         return FM_OK;
-    near = near_type(type);
-    (void)snprintf(what, sizeof what, "is no type of resource in FHIR%s%s%s",
-                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    if (!(near = near_type(type))) { /* of a vendor's, or of a later FHIR: not ours to judge */
+        p->lost = lost;
+        return FM_OK;
+    }
+    (void)snprintf(what, sizeof what, "is no type of resource in FHIR; did you mean \"%s\"?", near);
     return fm_fhir_problem(p, "resourceType", v, what);
 }
 
@@ -505,6 +538,8 @@ fm_status fm_fhir_check_head(fm_fhir_place *p, const json_t *resource, bool *kno
         return st;
     p->lost = lost;
     p->type = json_string_value(type);
+    if (strcmp(p->type, "OperationOutcome") == 0)
+        return check_outcome(p, resource);
     if (!id)
         return FM_OK;
     if (!json_is_string(id) || !is_id(json_string_value(id), json_string_length(id))) {

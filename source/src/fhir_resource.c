@@ -57,8 +57,9 @@ static fm_status bind_element(fm_fhir_place *p, sqlite3_stmt *to, int at, const 
     return st;
 }
 
+/* @param said  NULL, or out: the text, borrowed from the resource; NULL when there is none */
 static fm_status bind_date(fm_fhir_place *p, sqlite3_stmt *to, int at, const json_t *object,
-                           const char *path, int last_year)
+                           const char *path, int last_year, const char **said)
 {
     const char *text = NULL;
     size_t bytes = 0;
@@ -68,6 +69,8 @@ static fm_status bind_date(fm_fhir_place *p, sqlite3_stmt *to, int at, const jso
         (void)sqlite3_bind_text(to, at, text, (int)bytes, SQLITE_TRANSIENT);
     else
         (void)sqlite3_bind_null(to, at);
+    if (said)
+        *said = text;
     return st;
 }
 
@@ -139,8 +142,8 @@ static fm_status take_patient(fm_fhir_place *p, const json_t *r)
         (st = check_gender(p, gender)))
         return st;
     bind_text(to, 2, gender);
-    if ((st = bind_date(p, to, 3, r, "birthDate", p->this_year)) ||
-        (st = bind_date(p, to, 4, r, "deceasedDateTime", p->this_year)) ||
+    if ((st = bind_date(p, to, 3, r, "birthDate", p->this_year, NULL)) ||
+        (st = bind_date(p, to, 4, r, "deceasedDateTime", p->this_year, NULL)) ||
         (p->problem_count == before && (st = check_order(p, r))))
         return st;
     return insert(p, to);
@@ -195,6 +198,7 @@ static fm_status bind_value(fm_fhir_place *p, const json_t *r)
 {
     static const char *const keys[] = { "valueQuantity", "valueString", "valueCodeableConcept",
                                         NULL };
+    static const char *const parts[] = { "value", "unit", NULL };
     const json_t *quantity = NULL, *number = NULL, *concept = NULL, *list = NULL, *text = NULL;
     sqlite3_stmt *to = p->event;
     fm_status st;
@@ -204,6 +208,7 @@ static fm_status bind_value(fm_fhir_place *p, const json_t *r)
     (void)sqlite3_bind_null(to, 11);
     if ((st = fm_fhir_check_keys(p, r, keys)) ||
         (st = fm_fhir_element(p, r, "valueQuantity", FM_FHIR_OBJECT, &quantity)) ||
+        (quantity && (st = fm_fhir_check_keys(p, quantity, parts))) ||
         (quantity &&
          (st = fm_fhir_element(p, r, "valueQuantity.value", FM_FHIR_NUMBER, &number))) ||
         (quantity && (st = bind_element(p, to, 10, r, "valueQuantity.unit"))) ||
@@ -240,8 +245,12 @@ static fm_status take_concept(fm_fhir_place *p, const char *key, const json_t *c
                                  "must be an object with system and code, in each place");
             continue;
         }
-        if ((st = bind_element(p, p->event, 4, c, "system")) ||
-            (st = bind_element(p, p->event, 5, c, "code")))
+        if (json_string_length(json_object_get(c, "system")) == 0 &&
+            json_is_string(json_object_get(c, "system")))
+            (void)sqlite3_bind_null(p->event, 4); /* some servers write an empty one for none */
+        else if ((st = bind_element(p, p->event, 4, c, "system")))
+            return st;
+        if ((st = bind_element(p, p->event, 5, c, "code")))
             return st;
         st = insert(p, p->event);
         ++*rows;
@@ -257,6 +266,8 @@ static fm_status take_codes(fm_fhir_place *p, const kind *k, const json_t *r)
     size_t rows = 0;
     fm_status st = bind_value(p, r);
 
+    if (!st && json_is_array(concept) && strcmp(k->type, "Encounter") != 0)
+        return fm_fhir_problem(p, k->code, NULL, "is a list, and must be an object in braces");
     if (!st && concept && !json_is_array(concept))
         st = take_concept(p, k->code, concept, &rows);
     for (size_t i = 0; !st && i < json_array_size(concept); i++)
@@ -283,7 +294,9 @@ static bool in_error(const json_t *r)
 static fm_status bind_dates(fm_fhir_place *p, const kind *k, const json_t *r)
 {
     sqlite3_stmt *to = p->event;
+    const char *from = NULL, *until = NULL, *began = "";
     bool dated = false;
+    char what[120];
     fm_status st = FM_OK;
 
     (void)sqlite3_bind_null(to, 6);
@@ -300,13 +313,19 @@ static fm_status bind_dates(fm_fhir_place *p, const kind *k, const json_t *r)
                                 !json_object_get(period, k->date[i] + len + 1)))
             continue;
         dated = true;
-        st = bind_date(p, to, 6, r, k->date[i], p->this_year + 1);
+        st = bind_date(p, to, 6, r, k->date[i], p->this_year + 1, &from);
+        began = k->date[i];
     }
     if (st || !k->until) {
         (void)sqlite3_bind_null(to, 7);
         return st;
     }
-    return bind_date(p, to, 7, r, k->until, p->this_year + 100);
+    if ((st = bind_date(p, to, 7, r, k->until, p->this_year + 100, &until)) != FM_OK || !from ||
+        !until || strcmp(began, "recordedDate") == 0 || strlen(from) < 10 || strlen(until) < 10 ||
+        strncmp(until, from, 10) >= 0)
+        return st;
+    (void)snprintf(what, sizeof what, "is before %s; correct one of the two", began);
+    return fm_fhir_problem(p, k->until, NULL, what);
 }
 
 /* Keys of this kind that are read, without what is behind a point. */

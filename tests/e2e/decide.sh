@@ -157,6 +157,12 @@ start_node northgate
 check "asked again: no first plan is approved by itself any more" wait_for 20 node_state deciding
 check "and why" says "$NODE/status.json" "the decisions that there were are void"
 kill_party northgate
+# A refusal was among what is void: where the policy alone decides, it does not for want of it.
+sed -i 's/^  approval: .*/  approval: policy/' "$config"
+start_node northgate
+check "nor by the policy" wait_for 20 node_state deciding
+check "for the same reason" says "$NODE/status.json" "the decisions that there were are void"
+kill_party northgate
 
 # ---- approvers of their own ----
 openssl genpkey -algorithm ed25519 -out "$WORK/dpo.key" 2>/dev/null

@@ -114,6 +114,10 @@ check "a name that has a certificate cannot be taken" refused "$WORK/out" "must 
     "$BIN/fedmoe-node" join "$(invite northgate)" --output "$RUN/imposter" --wait-s 2
 check "the list tells what became of each" says <(aggregator invite --list) "^beta +used"
 
+check "one more than the plan is for is warned of" exits 0 "$WORK/out" \
+    "plan is for at most 4 nodes, and [0-9] others are invited or have joined: 'fifth' will find no place" aggregator invite fifth
+check "and is no more when it is withdrawn" aggregator invite --withdraw fifth
+
 # ---- another federation, which says that it is at the same address
 "$BIN/fedmoe-certs" ca new --directory "$RUN/ca2" --federation other >"$WORK/out"
 "$BIN/fedmoe-certs" issue --ca "$RUN/ca2" --role aggregator --name hub --output "$RUN/hub" >"$WORK/out"
@@ -235,6 +239,4 @@ check "it is said that a code may be open" refused "$WORK/out" \
     "'hillcrest' is revoked .*but a join code of it may still be open: .*damaged" \
     "$BIN/fedmoe-aggregator" revoke hillcrest --ca "$RUN/ca" --directory "$RUN/aggregator"
 check "but it is revoked" cmp "$RUN/ca/crl.pem" "$RUN/aggregator/crl.pem"
-check "one more than the plan is for is warned of" exits 0 "$WORK/out" \
-    "plan is for at most 4 nodes, and [0-9] others are invited or have joined: 'fifth' will find no place" aggregator invite fifth
 finish

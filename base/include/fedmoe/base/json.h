@@ -36,5 +36,7 @@ FM_NODISCARD fm_status fm_json_parse(const void *text, size_t len, size_t flags,
 /** What is wrong with one line that must be an object, in words of this project, which never repeat what
  *  stands there. Static. */
 const char *fm_json_reason(const json_error_t *error);
+/** Likewise, and by what stands there: a decimal comma, NaN, single quotes. @param text the line, of `len` bytes */
+const char *fm_json_cause(const char *text, size_t len, const json_error_t *error);
 
 #endif

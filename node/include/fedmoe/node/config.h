@@ -10,7 +10,8 @@
  *     name: cleveland-cardiology          # the ledger adds up what was spent on this data set
  *     records: records.csv              # of texts also a list: [2024.csv, 2025.csv]
  *                 # or {sqlite: clinic.db, query: "SELECT ..."}, {odbc: "DSN=clinic", query: ...}
- *                 # or {fhir: export, query_file: features.sql}: a folder of a FHIR bulk export
+ *                 # or {fhir: export, query_file: features.sql}: a folder of a FHIR bulk export; with
+ *                 # shifted_dates: true its dates may lie in the future
  *     csv: {delimiter: ";", decimal: ","} # this node's own way (model/dialect.h); default: the schema's
  *     memory_mib: 256                     # default; what records may take of memory, more go to a
  *                                         # scratch file beside node.yaml, without a name and encrypted
@@ -79,7 +80,8 @@ typedef struct {
     char *sqlite;          /* its file */
     char *odbc;            /* a connection's text, "DSN=clinic" */
     char *connection_file; /* a private file that holds it */
-    char *fhir;            /* a folder of a FHIR bulk export */
+    char *fhir;            /* a folder of a FHIR bulk export, */
+    bool shifted_dates;    /* whose dates were moved for de-identification */
     char *query;           /* NULL: records are files */
 } fm_node_database;
 

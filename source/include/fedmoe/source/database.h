@@ -54,10 +54,11 @@ typedef struct {
 typedef struct {
     const fm_database_files *files; /* borrowed for the call */
     const char
-        *scratch;     /* where temporary files lie, also of later queries of this process; NULL: in
+        *scratch; /* where temporary files lie, also of later queries of this process; NULL: in
                             $SQLITE_TMPDIR, $TMPDIR or /var/tmp, as when nothing can be written there.
                             Not while another thread uses SQLite */
-    bool hide_values; /* problems never repeat what stands in the files: for logs */
+    bool shifted_dates; /* dates were moved for de-identification: they may lie in the future */
+    bool hide_values;   /* problems never repeat what stands in the files: for logs */
     fm_buf *problems; /* NULL, or where every problem is appended, a line each: an error text holds
                             few of them */
 } fm_fhir_options;
