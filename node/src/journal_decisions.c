@@ -69,14 +69,15 @@ fm_status fm_journal_note_decisions(fm_journal *j, uint64_t count, const fm_hash
     return st;
 }
 
-/** @param flags  of sqlite3_open_v2. *db: sqlite3_close, also after a failure. */
-static fm_status open_file(const char *path, int flags, sqlite3 **db)
+/** *db: sqlite3_close, also after a failure. */
+static fm_status open_file(const char *path, bool change, sqlite3 **db)
 {
     fm_status st = fm_file_check_private(path);
 
     if (st != FM_OK)
         return st;
-    if (sqlite3_open_v2(path, db, flags, NULL) != SQLITE_OK)
+    if ((change ? sqlite3_open_v2(path, db, SQLITE_OPEN_READWRITE, NULL)
+                : fm_journal_open_read(path, db)) != SQLITE_OK)
         return fail(*db, path);
     (void)sqlite3_busy_timeout(*db, BUSY_MS);
     return FM_OK;
@@ -89,7 +90,7 @@ fm_status fm_journal_read_decisions(const char *path, uint64_t *count, fm_hash *
 
     if (!path || !count || !head)
         return fm_fail(FM_EINVAL, "fm_journal_read_decisions: NULL argument");
-    if ((st = open_file(path, SQLITE_OPEN_READONLY, &db)) == FM_OK)
+    if ((st = open_file(path, false, &db)) == FM_OK)
         st = read_row(db, path, count, head);
     (void)sqlite3_close(db);
     return st;
@@ -146,7 +147,7 @@ fm_status fm_journal_read_voided(const char *path, fm_journal_voided *out)
 
     if (!path || !out)
         return fm_fail(FM_EINVAL, "fm_journal_read_voided: NULL argument");
-    if ((st = open_file(path, SQLITE_OPEN_READONLY, &db)) == FM_OK)
+    if ((st = open_file(path, false, &db)) == FM_OK)
         st = read_voided(db, path, out);
     (void)sqlite3_close(db);
     return st;
@@ -185,7 +186,7 @@ fm_status fm_journal_void_decisions(const char *path, const fm_journal_voided *w
 
     if (!path || !what)
         return fm_fail(FM_EINVAL, "fm_journal_void_decisions: NULL argument");
-    if ((st = open_file(path, SQLITE_OPEN_READWRITE, &db)) == FM_OK)
+    if ((st = open_file(path, true, &db)) == FM_OK)
         st = put_voided(db, path, what);
     (void)sqlite3_close(db);
     return st;

@@ -7,6 +7,7 @@
 #include "fedmoe/base/clock.h"
 #include "fedmoe/base/file.h"
 #include "fedmoe/node/journal.h"
+#include "journal_internal.h"
 
 #define BUSY_MS 10000
 
@@ -54,6 +55,14 @@ static fm_status read_fail(const char *path, sqlite3 *db)
     return read_fail_of(path, db ? sqlite3_errcode(db) : SQLITE_NOMEM);
 }
 
+int fm_journal_open_read(const char *path, sqlite3 **db)
+{
+    const int rc =
+        sqlite3_open_v2(path, db, SQLITE_OPEN_READWRITE, NULL); /* if it may not be: to read */
+
+    return rc == SQLITE_OK ? sqlite3_exec(*db, "PRAGMA query_only = 1", NULL, NULL, NULL) : rc;
+}
+
 fm_status fm_journal_read_released(const char *path, uint64_t *count)
 {
     uint64_t until_ms = fm_clock_now_ms() + BUSY_MS;
@@ -66,7 +75,7 @@ fm_status fm_journal_read_released(const char *path, uint64_t *count)
         return fm_fail(FM_EINVAL, "fm_journal_read_released: NULL argument");
     if ((st = fm_file_check_private(path)) != FM_OK)
         return st;
-    rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL);
+    rc = fm_journal_open_read(path, &db);
     if (rc == SQLITE_OK) {
         (void)sqlite3_busy_timeout(db, BUSY_MS);
         /* SQLite does not wait for a process that switches to the write-ahead log just now. */
@@ -209,7 +218,7 @@ fm_status fm_journal_read_rounds(const char *path, const char *federation, const
         return fm_fail(FM_EINVAL, "fm_journal_read_rounds: NULL argument");
     if ((st = fm_file_check_private(path)) != FM_OK)
         return st;
-    if (sqlite3_open_v2(path, &l.db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK) {
+    if (fm_journal_open_read(path, &l.db) == SQLITE_OK) {
         (void)sqlite3_busy_timeout(l.db, BUSY_MS);
         st = list(&l, &s);
     } else {

@@ -5,6 +5,7 @@
 
 #include "fedmoe/base/file.h"
 #include "fedmoe/node/journal.h"
+#include "journal_internal.h"
 
 #define BUSY_MS 10000
 
@@ -116,7 +117,7 @@ fm_status fm_journal_read_sent(const char *path, fm_journal_sent_row *rows, size
         return st;
     *count = 0;
     total[0] = total[1] = 0;
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK) {
+    if (fm_journal_open_read(path, &db) == SQLITE_OK) {
         (void)sqlite3_busy_timeout(db, BUSY_MS);
         if ((st = has_notes(path, db, &noted)) == FM_OK && noted &&
             (st = read_rows(path, db, rows, room, count)) == FM_OK)

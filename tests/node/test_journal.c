@@ -3,6 +3,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <sqlite3.h>
+
+#include "fedmoe/base/file.h"
 #include "fedmoe/node/journal.h"
 #include "suites.h"
 #include "world.h"
@@ -229,7 +232,61 @@ static void a_folder_that_is_not_there_is_named(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "/nowhere/at/all"));
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    fm_buf bytes = { 0 };
+
+    CU_ASSERT_EQUAL_FATAL(fm_file_read(from, (size_t)1 << 24, &bytes), FM_OK);
+    CU_ASSERT_EQUAL_FATAL(fm_file_create(to, bytes.data, bytes.len, 0600), FM_OK);
+    fm_buf_fini(&bytes);
+}
+
+/* As after a kill in the middle of a change: the file half changed, and beside it what takes that back. */
+static void copy_half_done(const char *path, const char *to)
+{
+    char beside[PATH_CAP + 16], beside_to[PATH_CAP + 16];
+    sqlite3 *db = NULL;
+
+    CU_ASSERT_EQUAL_FATAL(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    CU_ASSERT_EQUAL_FATAL(
+        sqlite3_exec(
+            db,
+            "PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1; BEGIN; CREATE TABLE junk (x);"
+            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 200)"
+            "INSERT INTO junk SELECT zeroblob(3000) FROM n",
+            NULL, NULL, NULL),
+        SQLITE_OK);
+    (void)snprintf(beside, sizeof beside, "%s-journal", path);
+    (void)snprintf(beside_to, sizeof beside_to, "%s-journal", to);
+    copy_file(path, to);
+    copy_file(beside, beside_to);
+    CU_ASSERT_EQUAL(sqlite3_close(db), SQLITE_OK);
+}
+
+static void what_a_kill_left_half_done_can_be_read(void)
+{
+    char path[PATH_CAP], killed[PATH_CAP];
+    fm_journal_sent_row rows[2];
+    uint64_t released = 0, total[2];
+    size_t count = 0;
+    fm_journal *j;
+
+    for (int i = 0; i < 2; i++) {
+        new_path(path);
+        new_path(killed);
+        j = open_for(path, "heart", 1);
+        CU_ASSERT_EQUAL(fm_journal_use(j, 1), FM_OK);
+        fm_journal_close(&j);
+        copy_half_done(path, killed);
+        if (i == 0)
+            CU_ASSERT_EQUAL(fm_journal_read_released(killed, &released), FM_OK);
+        if (i == 1)
+            CU_ASSERT_EQUAL(fm_journal_read_sent(killed, rows, 2, &count, total), FM_OK);
+    }
+}
+
 static const fm_test tests[] = {
+    { "what a kill left half done can be read", what_a_kill_left_half_done_can_be_read },
     { "a released round can be recorded as abandoned",
       a_released_round_can_be_recorded_as_abandoned },
     { "a round is used once, and only upwards", a_round_is_used_once_and_only_upwards },
