@@ -103,6 +103,11 @@ static fm_status fail_unknown(const fm_yaml_node *key, const char *const *known)
                             "unknown key '%.100s': there is %s in it; write plain spaces, and "
                             "the key anew",
                             key->text, unseen);
+    if (strchr(key->text, ')'))
+        return fm_yaml_fail(key, "unknown key '%.100s'; a list is written in [ ]", key->text);
+    if (*key->text && strspn(key->text, "0123456789") == strlen(key->text))
+        return fm_yaml_fail(
+            key, "unknown key '%.100s'; a number with decimals is written with a point", key->text);
     if (nearest && fm_text_is_near(best, nearest))
         return fm_yaml_fail(key, "unknown key '%.100s'; did you mean '%s'?", key->text, nearest);
     return fm_yaml_fail(key, "unknown key '%.100s'; known here: %s", key->text, list);

@@ -324,9 +324,14 @@ static fm_status check_codes(reader *d, const fm_draft_column *c)
 {
     char shown[FM_CELL_SHOWN];
 
-    for (size_t i = 0; i < c->value_count; i++)
-        if (d->redcap || !strpbrk(c->values[i], ",:"))
-            return FM_OK;
+    if (d->redcap || strchr(cell(d, CATEGORIES), '='))
+        return FM_OK;
+    for (size_t i = 0; i < c->value_count; i++) {
+        const char *mark = strpbrk(c->values[i], ",:");
+
+        if (!mark || !strpbrk(mark, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+            return FM_OK; /* titers: "1:40" */
+    }
     return WRONG(
         d, CATEGORIES,
         "\"%s\" looks like a value with its meaning; write an equals sign between the two: "
@@ -489,10 +494,12 @@ static fm_status read_line(reader *d)
     fm_status st;
 
     if (d->r.count != d->fields) {
-        (void)fm_fail(FM_EPARSE,
-                      "%s:%zu: %zu fields where %zu belong; a delimiter inside a cell needs quotes "
-                      "around the cell",
-                      d->name, d->r.line, d->r.count, d->fields);
+        (void)fm_fail(FM_EPARSE, "%s:%zu: %zu fields where %zu belong; %s", d->name, d->r.line,
+                      d->r.count, d->fields,
+                      d->r.count > d->fields
+                          ? "a delimiter inside a cell needs quotes around the cell"
+                          : "cells are missing: also for an empty one there is a delimiter, and a "
+                            "copy that was cut needs to be made again");
         return fm_problem(&d->problems);
     }
     if ((st = check_utf8(d, &good)) || !good || (st = read_name(d, &c)) || !c ||
@@ -547,7 +554,12 @@ static fm_status read_lines(reader *d, fm_csv_source *source)
     fm_csv_scan_fini(&scan);
     fm_csv_block_free(&block);
     if (!st && d->draft->count == 0 && !d->problems.count)
-        st = fm_fail(FM_EPARSE, "%s: there are no columns in it", d->name);
+        st = fm_fail(FM_EPARSE,
+                     begun ? "%s: there is a header, and no line behind it; each column of the "
+                             "records has one"
+                           : "%s: the file is empty; a dictionary has a header and a line "
+                             "for each column of the records",
+                     d->name);
     return st;
 }
 

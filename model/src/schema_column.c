@@ -27,7 +27,11 @@ fm_status fm_cells_read(const fm_yaml_node *map, const char *key, fm_cells *out)
         if ((st = fm_yaml_scalar(fm_yaml_item(list, i), &text)))
             break;
         if (fm_cells_find(&cells, text) != SIZE_MAX)
-            st = fm_yaml_fail(fm_yaml_item(list, i), "%s has \"%s\" twice", key, text);
+            st = fm_yaml_fail(fm_yaml_item(list, i),
+                              strcmp(cells.at[fm_cells_find(&cells, text)].text, text) == 0
+                                  ? "%s has \"%s\" twice"
+                                  : "%s has \"%s\" twice: it is the same number as one before it",
+                              key, text);
         else if (!(st = fm_cell_make(text, &cells.at[i])))
             cells.count++;
     }

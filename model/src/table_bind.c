@@ -112,6 +112,17 @@ static const char *odd_field(const fm_csv_record *r, const char *name, const cha
     return NULL;
 }
 
+/* Numbers and dates are no names: the header is missing, or was passed over. */
+static bool looks_like_record(const fm_csv_record *r)
+{
+    size_t values = 0;
+    double v;
+
+    for (size_t f = 0; f < r->count; f++)
+        values += fm_text_double(r->cells[f].at, &v) || fm_cell_date(r->cells[f].at, &v);
+    return values > r->count / 3;
+}
+
 /* @param look  whether for a name that is near it, too: of many columns not for each */
 static void fail_absent(const fm_binding *b, const fm_csv_record *r, const char *name, bool look)
 {
@@ -119,13 +130,20 @@ static void fail_absent(const fm_binding *b, const fm_csv_record *r, const char 
     const char *near = look ? near_field(r, name) : NULL,
                *odd = near ? NULL : odd_field(r, name, &unseen);
     char shown[FM_CELL_SHOWN];
-    double v;
 
     if ((mine = fm_text_invisible(name)) || name[0] == ' ' || name[strlen(name) - 1] == ' ')
         (void)fm_fail(FM_EPARSE,
                       "%s:%zu, column %s: the header does not have it; the name has %s in it where "
                       "the column was asked for (schema or node.yaml): write it anew there",
                       b->name, r->line, name, mine ? mine : "a space at its beginning or end");
+    else if (looks_like_record(r))
+        (void)fm_fail(
+            FM_EPARSE,
+            "%s:%zu, column %s: the header does not have it; the line looks like a "
+            "record: a file without a header needs csv: {header: false}, in the schema or for "
+            "this file under data: in node.yaml; has it one, does skip_lines pass over too many "
+            "lines?",
+            b->name, r->line, name);
     else if (odd)
         (void)fm_fail(
             FM_EPARSE,
@@ -137,13 +155,6 @@ static void fail_absent(const fm_binding *b, const fm_csv_record *r, const char 
                       "%s:%zu, column %s: the header does not have it; it has \"%s\": rename one "
                       "of the two",
                       b->name, r->line, name, fm_cell_show(near, shown));
-    else if (r->count && fm_text_double(r->cells[0].at, &v))
-        (void)fm_fail(
-            FM_EPARSE,
-            "%s:%zu, column %s: the header does not have it; the line looks like a "
-            "record: a file without a header needs csv: {header: false}, in the schema or for "
-            "this file under data: in node.yaml",
-            b->name, r->line, name);
     else
         (void)fm_fail(FM_EPARSE, "%s:%zu, column %s: the header does not have it", b->name, r->line,
                       name);
@@ -242,6 +253,8 @@ static fm_status check_title(const fm_binding *b, const fm_csv_record *r, size_t
                       b->name, r->line, fm_cell_show(first, shown),
                       strstr(first, b->schema->columns[0].name)
                           ? "what separates the columns is no delimiter: write commas, say"
+                      : first[0] == '#'
+                          ? "is it a comment? Say in node.yaml, under data: csv: {comment: \"#\"}"
                       : strncasecmp(first, "sep=", 4) == 0 || r->count == 1
                           ? "if it is a title or a spreadsheet's mark take it away, or say in "
                             "node.yaml: csv: {skip_lines: 1}"

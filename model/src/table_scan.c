@@ -242,8 +242,10 @@ static fm_status cut_short(const fm_csv_scan *s)
     if (open > FM_TABLE_MAX_RECORD || s->endless)
         return too_long(s);
     if (s->nul)
-        return fm_fail(FM_EPARSE, "%s:%zu: there is a NUL byte; this is no text file", s->name,
-                       s->line);
+        return fm_fail(FM_EPARSE,
+                       "%s:%zu: there is a NUL byte; this is no text file, or a copy that went "
+                       "wrong: make it again",
+                       s->name, s->line);
     return fm_fail(FM_EPARSE,
                    "%s:%zu: the quote of the record that starts here is left open; close it, or "
                    "write a quote within a cell as two",

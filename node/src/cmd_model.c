@@ -2,6 +2,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "commands.h"
 #include "fedmoe/base/file.h"
@@ -12,6 +13,7 @@
 #include "fedmoe/node/config.h"
 
 #define BATCH_ROWS 256
+#define DEFAULT_CONFIG "node.yaml"
 
 typedef struct {
     const char *config, *model; /* model NULL: model.safetensors beside the configuration */
@@ -32,11 +34,12 @@ static fm_status model_path(const loaded *m, char **out)
     return st;
 }
 
-/** How this institution writes its files; where a model was named it need not have a node.yaml. */
+/** How this institution writes its files; in a folder that holds the model alone, as the schema says. */
 static fm_status read_node(loaded *m)
 {
-    return m->model && !fm_file_exists(m->config) ? FM_OK
-                                                  : fm_node_config_load(m->config, &m->node);
+    const bool asked = strcmp(m->config, DEFAULT_CONFIG) != 0 && !m->model;
+
+    return !asked && !fm_file_exists(m->config) ? FM_OK : fm_node_config_load(m->config, &m->node);
 }
 
 static const fm_dialect *dialect_of(const loaded *m)
@@ -185,7 +188,7 @@ static fm_status gather(const fm_cli_list *data, char **argv, int first, int arg
 
 int fm_cmd_evaluate(int argc, char **argv)
 {
-    loaded m = { .config = "node.yaml" };
+    loaded m = { .config = DEFAULT_CONFIG };
     fm_cli_list data = { 0 };
     const char *reliability = NULL;
     bool json = false;
@@ -244,7 +247,7 @@ static fm_status predict_file(loaded *m, fm_predict_options *o)
 
 int fm_cmd_predict(int argc, char **argv)
 {
-    loaded m = { .config = "node.yaml" };
+    loaded m = { .config = DEFAULT_CONFIG };
     fm_predict_options o = { 0 };
     const fm_cli_option options[] = {
         FM_CMD_CONFIG_OPTION(m.config),

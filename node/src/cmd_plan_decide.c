@@ -90,6 +90,22 @@ static fm_status hash_words(const fm_plan_offer *o, const char *config, fm_hash 
     return st;
 }
 
+/* It holds for each sum (fm_decision): more than one can have would end every round. */
+static fm_status check_cohort(const fm_plan_offer *o, uint64_t min_cohort)
+{
+    const long long groups = fm_cmd_whole(o->json, "robust_groups"),
+                    nodes = fm_cmd_whole(o->json, "max_nodes"),
+                    most = groups > 0 ? (nodes + groups - 1) / groups : nodes;
+
+    if (nodes <= 0 || min_cohort <= (uint64_t)most)
+        return FM_OK;
+    return fm_fail(
+        FM_EINVAL,
+        "--min-cohort %llu: a sum of this plan is of at most %lld nodes%s, so that no round "
+        "could take place; say at most that, or refuse the plan",
+        (unsigned long long)min_cohort, most, groups > 0 ? " (it is read in groups)" : "");
+}
+
 static fm_status make(const fm_plan_offer *o, const wishes *w, fm_verdict verdict, fm_decision *d)
 {
     fm_status st;
@@ -113,6 +129,8 @@ static fm_status make(const fm_plan_offer *o, const wishes *w, fm_verdict verdic
         (st = put_text(d->note, sizeof d->note,
                        verdict == FM_VERDICT_APPROVE ? "--note" : "--reason",
                        w->text ? w->text : "")) != FM_OK)
+        return st;
+    if ((st = check_cohort(o, w->min_cohort)) != FM_OK)
         return st;
     if (d->until_s > 0 && d->until_s < d->at_s)
         return fm_fail(FM_EINVAL, "--until %s has passed", w->until);

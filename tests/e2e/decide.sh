@@ -192,6 +192,8 @@ for name in lakeside hillcrest; do
     sed -i 's/^  approval: .*/  approval: asked/' "$RUN/$name/node.yaml"
 done
 start_all
+check "northgate, whose decisions were void, is asked about this one, too" wait_for 20 node_state deciding
+plan approve --by "Anna Muster" >"$WORK/out"
 for name in lakeside hillcrest; do
     NODE=$RUN/$name config=$RUN/$name/node.yaml
     check "$name waits" wait_for 20 node_state deciding

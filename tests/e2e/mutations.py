@@ -710,7 +710,7 @@ def dictionary():
         m("an Excel workbook", raw(lambda b: b"PK\x03\x04\x14\0\6\0xl/workbook.xml" + b), r"dictionary\.csv: .*Excel"),
         m("a PDF", raw(lambda b: b"%PDF-1.7\n"), r"dictionary\.csv: .*PDF"),
         m("an empty file", raw(lambda b: b""), r"dictionary\.csv: "),
-        m("a header alone", lambda t: t.split("\n")[0] + "\n", r"dictionary\.csv: .*no columns"),
+        m("a header alone", lambda t: t.split("\n")[0] + "\n", r"dictionary\.csv: .*no line behind it"),
         m("nothing that can be read", lambda t: "\n".join(t.split("\n")[:2]) + "\n", r"--label: .*outcome"),
         m("semicolons", lambda t: t.replace("; ", "|").replace(",", ";"), r"kind: label", True),
         m("columns in another order", lambda t: "".join(",".join(reversed(l.split(","))) + "\n" for l in t.rstrip("\n").split("\n")), r"kind: label", True),
