@@ -188,8 +188,10 @@ static fm_status make_link(const status_options *o)
         return fm_fail(FM_ESTATE, "%s is not running, and so its page is not there: start it first",
                        o->dir);
     if (o->member && !is_known(o->dir, o->member))
-        fprintf(stderr, "nobody of the name '%s' has joined yet; is it written so? It shows nothing before "
-                "that\n", o->member);
+        fprintf(stderr,
+                "nobody of the name '%s' has joined yet; is it written so? It shows nothing before "
+                "that\n",
+                o->member);
     if ((st = fm_page_link(o->dir, o->member, seconds, &url, fingerprint)) == FM_OK) {
         printf("%s\n", url);
         if (*fingerprint)

@@ -40,7 +40,7 @@ struct fm_page {
     struct {
         char name[FM_NAME_MAX + 1];
         uint64_t admission;
-    } *admitted;           /* [admitted_count], owned; likewise under the lock */
+    } * admitted; /* [admitted_count], owned; likewise under the lock */
     size_t admitted_count;
     int64_t started_s;
     page_round rounds[PAGE_ROUNDS]; /* the oldest first */

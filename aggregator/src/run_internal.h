@@ -36,6 +36,7 @@ typedef struct fm_run {
     fm_trust *trust;
     char *crl, *ca; /* paths of crl.pem and ca.crt */
     struct stat crl_seen, ca_seen;
+    uint64_t judged_ms;   /* when it was last looked which members' certificates have run out */
     uint8_t *door_secret; /* guarded memory */
     fm_optimizer *optimizer;
     fm_state *state;

@@ -10,6 +10,8 @@
 #include "fedmoe/base/log.h"
 #include "run_internal.h"
 
+#define JUDGE_MS 60000u
+
 static fm_status open_kept(fm_run *r)
 {
     const fm_transcript_entry *entries = NULL;
@@ -165,6 +167,16 @@ static void say_read_again(const fm_trust *t)
         fm_log(FM_LOG_INFO, "two CAs are pinned; fingerprint of the newer one: %s", hex);
 }
 
+/** A certificate may also have run out. */
+static void judge_by_clock(fm_run *r, uint64_t now_ms)
+{
+    if (now_ms - r->judged_ms < JUDGE_MS)
+        return;
+    r->judged_ms = now_ms;
+    fm_run_judge_members(r);
+    fm_page_members(r);
+}
+
 fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms)
 {
     bool crl, ca;
@@ -173,8 +185,10 @@ fm_status fm_run_watch_crl(fm_run *r, uint64_t now_ms)
 
     crl = has_changed(r->crl, &r->crl_seen);
     ca = has_changed(r->ca, &r->ca_seen);
-    if (!crl && !ca)
+    if (!crl && !ca) {
+        judge_by_clock(r, now_ms);
         return FM_OK;
+    }
     if (!(fresh = read_lists(r)))
         return FM_OK;
     say_read_again(fresh);

@@ -162,11 +162,35 @@ static fm_status need(const fm_yaml_node *map, const char *key, const fm_yaml_no
     return FM_OK;
 }
 
+/* Around the whole, so not meant to be of the text. */
+static bool has_printers_quotes(const fm_yaml_node *n)
+{
+    static const char *const left[] = { "\xe2\x80\x9c", "\xe2\x80\x9d", "\xe2\x80\x9e",
+                                        "\xe2\x80\x98", "\xe2\x80\x99" };
+    const size_t len = strlen(n->text);
+
+    for (size_t i = 0; n->plain && len > 3 && i < sizeof left / sizeof *left; i++)
+        if (strncmp(n->text, left[i], 3) == 0)
+            return strncmp(n->text + len - 3, "\xe2\x80", 2) == 0 ||
+                   strchr("\"'", n->text[len - 1]);
+    return false;
+}
+
+static fm_status fail_quotes(const fm_yaml_node *n)
+{
+    return fm_yaml_fail(n,
+                        "%.100s stands in the quotes of a word processor, which become part of it; "
+                        "write \"straight\" ones",
+                        n->text);
+}
+
 fm_status fm_yaml_scalar(const fm_yaml_node *n, const char **out)
 {
     if (n->kind != FM_YAML_SCALAR)
         return fm_yaml_fail(n, "expected a single value, found %s%s", kind_name(n),
                             n->kind == FM_YAML_MAP ? "; a text that holds ': ' needs quotes" : "");
+    if (has_printers_quotes(n))
+        return fail_quotes(n);
     *out = n->text;
     return FM_OK;
 }
@@ -231,20 +255,6 @@ fm_status fm_yaml_number(const fm_yaml_node *n, double *out)
     return FM_OK;
 }
 
-/* Around the whole, so not meant to be of the text. */
-static bool has_printers_quotes(const fm_yaml_node *n)
-{
-    static const char *const left[] = { "\xe2\x80\x9c", "\xe2\x80\x9d", "\xe2\x80\x9e",
-                                        "\xe2\x80\x98", "\xe2\x80\x99" };
-    const size_t len = strlen(n->text);
-
-    for (size_t i = 0; n->plain && len > 3 && i < sizeof left / sizeof *left; i++)
-        if (strncmp(n->text, left[i], 3) == 0)
-            return strncmp(n->text + len - 3, "\xe2\x80", 2) == 0 ||
-                   strchr("\"'", n->text[len - 1]);
-    return false;
-}
-
 static fm_status read_string(const fm_yaml_node *n, const char *key, const char **out)
 {
     if (n->kind != FM_YAML_SCALAR)
@@ -254,10 +264,7 @@ static fm_status read_string(const fm_yaml_node *n, const char *key, const char 
         return fm_yaml_fail(
             n, "'%s' is empty; a text that begins with # or is a comma needs quotes", key);
     if (has_printers_quotes(n))
-        return fm_yaml_fail(n,
-                            "'%s' stands in the quotes of a word processor, which become part of "
-                            "it; write \"straight\" ones",
-                            key);
+        return fail_quotes(n);
     *out = n->text;
     return FM_OK;
 }

@@ -346,11 +346,15 @@ static fm_status show_voided(const house *h)
 
     if (!fm_file_exists(h->journal))
         return FM_OK;
-    if ((st = fm_journal_read_voided(h->journal, &v)) != FM_OK || v.times == 0)
+    if ((st = fm_journal_read_voided(h->journal, 0, &v)) != FM_OK)
         return st;
-    fm_clock_format(v.at_s, when, sizeof when);
-    printf("%llu decision%s of before %s are void, as %s said: '%s'\n", (unsigned long long)v.count,
-           v.count == 1 ? "" : "s", when, v.by, v.why);
+    for (uint64_t i = 1, last = v.times; i <= last; i++) {
+        if ((st = fm_journal_read_voided(h->journal, i, &v)) != FM_OK)
+            return st;
+        fm_clock_format(v.at_s, when, sizeof when);
+        printf("%llu decision%s of before %s are void, as %s said: '%s'\n",
+               (unsigned long long)v.count, v.count == 1 ? "" : "s", when, v.by, v.why);
+    }
     return FM_OK;
 }
 

@@ -339,7 +339,7 @@ fm_status fm_decisions_of_node(const fm_node_config *c, fm_decisions *out)
         (st = fm_path_join(c->dir, "state.db", &journal)) == FM_OK &&
         (st = fm_decisions_load(path, &all)) == FM_OK && fm_file_exists(journal) &&
         (st = fm_journal_read_decisions(journal, &known, &head)) == FM_OK &&
-        (st = fm_journal_read_voided(journal, &voided)) == FM_OK &&
+        (st = fm_journal_read_voided(journal, 0, &voided)) == FM_OK &&
         (st = fm_decisions_check_known(&all, path, known, &head)) == FM_OK)
         st = fm_decisions_check_void(&all, path, voided.at_s);
     free(path);

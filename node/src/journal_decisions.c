@@ -106,7 +106,7 @@ static void copy_text(sqlite3_stmt *s, int column, char out[FM_JOURNAL_TEXT_MAX 
 }
 
 /** A journal in which that never happened has no such table. */
-static fm_status read_voided(sqlite3 *db, const char *path, fm_journal_voided *out)
+static fm_status read_voided(sqlite3 *db, const char *path, uint64_t which, fm_journal_voided *out)
 {
     sqlite3_stmt *s = NULL;
     fm_status st = FM_OK;
@@ -115,9 +115,11 @@ static fm_status read_voided(sqlite3 *db, const char *path, fm_journal_voided *o
     memset(out, 0, sizeof *out);
     if (rc == SQLITE_ERROR)
         return FM_OK;
-    if (sqlite3_prepare_v2(
-            db, "SELECT id, at, count, made_by, why FROM voided ORDER BY id DESC LIMIT 1", -1, &s,
-            NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(db,
+                           "SELECT id, at, count, made_by, why FROM voided WHERE ?1 IN (0, id) "
+                           "ORDER BY id DESC LIMIT 1",
+                           -1, &s, NULL) != SQLITE_OK ||
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)which) != SQLITE_OK)
         return fail(db, path);
     rc = sqlite3_step(s);
     if (rc == SQLITE_ROW) {
@@ -137,10 +139,10 @@ fm_status fm_journal_voided_get(fm_journal *j, fm_journal_voided *out)
 {
     if (!j || !out)
         return fm_fail(FM_EINVAL, "fm_journal_voided_get: NULL argument");
-    return read_voided(j->db, j->path, out);
+    return read_voided(j->db, j->path, 0, out);
 }
 
-fm_status fm_journal_read_voided(const char *path, fm_journal_voided *out)
+fm_status fm_journal_read_voided(const char *path, uint64_t which, fm_journal_voided *out)
 {
     sqlite3 *db = NULL;
     fm_status st;
@@ -148,7 +150,7 @@ fm_status fm_journal_read_voided(const char *path, fm_journal_voided *out)
     if (!path || !out)
         return fm_fail(FM_EINVAL, "fm_journal_read_voided: NULL argument");
     if ((st = open_file(path, false, &db)) == FM_OK)
-        st = read_voided(db, path, out);
+        st = read_voided(db, path, which, out);
     (void)sqlite3_close(db);
     return st;
 }

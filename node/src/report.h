@@ -16,6 +16,7 @@
 #define FM_REPORT_POINTS 60u
 #define FM_REPORT_PARTS 40u
 #define FM_REPORT_FILES 6u
+#define FM_REPORT_VOIDED 16u /* of more the newest */
 
 /** The data set's epsilon after so many releases. */
 typedef struct {
@@ -70,9 +71,11 @@ typedef struct {
 
     /* beside node.yaml; NULL or not known when absent */
     json_t *plan, *status;
-    fm_journal_voided voided; /* decisions that were declared lost */
-    fm_decisions decisions;   /* chain and signatures checked */
-    fm_decision_keys keys;    /* whose count */
+    fm_journal_voided
+        voided[FM_REPORT_VOIDED]; /* decisions that were declared lost, the last time first */
+    size_t voided_count;
+    fm_decisions decisions; /* chain and signatures checked */
+    fm_decision_keys keys;  /* whose count */
     bool journal_known;
     uint64_t journal_released; /* rounds, under any plan */
     fm_report_certificate own, authority;

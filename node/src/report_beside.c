@@ -94,6 +94,16 @@ static fm_status hash_files(fm_report *r)
     return r->config.schema ? add_file(r, "the pinned schema", ".", r->config.schema) : FM_OK;
 }
 
+static fm_status read_voided(const char *journal, fm_report *r)
+{
+    fm_status st = fm_journal_read_voided(journal, 0, &r->voided[0]);
+
+    for (uint64_t i = r->voided[0].times;
+         st == FM_OK && i > 0 && r->voided_count < FM_REPORT_VOIDED; i--)
+        st = fm_journal_read_voided(journal, i, &r->voided[r->voided_count++]);
+    return st;
+}
+
 /** Without the certificate nobody's decision counts: that it is not readable is said elsewhere. */
 static fm_status read_decisions(fm_report *r)
 {
@@ -106,7 +116,7 @@ static fm_status read_decisions(fm_report *r)
         (st = fm_path_join(r->config.dir, "state.db", &journal)) != FM_OK)
         return st;
     if (fm_file_exists(journal))
-        st = fm_journal_read_voided(journal, &r->voided);
+        st = read_voided(journal, r);
     free(journal);
     return st;
 }

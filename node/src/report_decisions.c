@@ -29,20 +29,19 @@ static void write_voided(fm_html *h, const fm_journal_voided *v)
 {
     char when[32];
 
-    if (v->times == 0)
-        return;
     fm_clock_format(v->at_s, when, sizeof when);
-    fm_html_element(h, "p", NULL,
-                    "On %s %s declared the decisions lost that there were (%llu of them, as far as "
-                    "the node had seen), and all of them void: '%s'. It is so for the %s time.",
-                    when, v->by, (unsigned long long)v->count, v->why,
-                    v->times == 1 ? "first" : "second, or a later,");
+    fm_html_element(
+        h, "p", NULL,
+        "On %s %s declared the decisions lost that there were (%llu of them, as far as "
+        "the node had seen), and all of them void: '%s'. It was time %llu that this was done.",
+        when, v->by, (unsigned long long)v->count, v->why, (unsigned long long)v->times);
 }
 
 void fm_report_decisions(fm_html *h, const fm_report *r)
 {
     fm_html_raw(h, "<section>\n<h2>What was decided</h2>\n");
-    write_voided(h, &r->voided);
+    for (size_t i = 0; i < r->voided_count; i++)
+        write_voided(h, &r->voided[i]);
     if (r->decisions.count == 0) {
         fm_html_element(h, "p", NULL,
                         "No decision on a plan is on record: plans that kept within the limits of "

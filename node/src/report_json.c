@@ -50,6 +50,26 @@ static fm_status add_lists(const fm_report *r, json_t *parts, json_t *points, js
     return ok ? FM_OK : fm_fail(FM_ENOMEM, "no memory for the report, or a text is not UTF-8");
 }
 
+/** When decisions were declared lost: by whom, why, how many were known. */
+static json_t *voided_json(const fm_report *r)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; list && i < r->voided_count; i++) {
+        const fm_journal_voided *v = &r->voided[i];
+        char when[32];
+
+        fm_clock_format(v->at_s, when, sizeof when);
+        if (json_array_append_new(list, json_pack("{s:s, s:I, s:s, s:s}", "at", when, "decisions",
+                                                  (json_int_t)v->count, "by", v->by, "reason",
+                                                  v->why)) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
 fm_status fm_report_json(const fm_report *r, json_t **out)
 {
     const fm_node_policy *p = &r->config.policy;
@@ -74,7 +94,8 @@ fm_status fm_report_json(const fm_report *r, json_t **out)
     json_decref(files);
     if (st == FM_OK && j &&
         (st = fm_decisions_json(&r->decisions, &r->keys, &decisions)) == FM_OK &&
-        json_object_set_new(j, "decisions", decisions) != 0)
+        (json_object_set_new(j, "decisions", decisions) != 0 ||
+         json_object_set_new(j, "decisions_void", voided_json(r)) != 0))
         st = fm_fail(FM_ENOMEM, "no memory for the report");
     if (st == FM_OK && !j)
         st = fm_fail(FM_ENOMEM, "no memory for the report, or a text is not UTF-8");

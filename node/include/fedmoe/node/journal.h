@@ -108,14 +108,16 @@ FM_NODISCARD fm_status fm_journal_note_decisions(fm_journal *j, uint64_t count,
 #define FM_JOURNAL_TEXT_MAX 255
 /** Somebody has declared the decisions lost, and all that were made void: the count begins anew. */
 typedef struct {
-    uint64_t times; /* so far; 0: never, and all else is zero */
-    int64_t at_s;   /* the last time */
+    uint64_t times; /* which it is, from 1; 0: there is none, and all else is zero */
+    int64_t at_s;
     uint64_t count; /* decisions that were known then */
     char by[FM_JOURNAL_TEXT_MAX + 1], why[FM_JOURNAL_TEXT_MAX + 1];
 } fm_journal_voided;
+/** The last one. */
 FM_NODISCARD fm_status fm_journal_voided_get(fm_journal *j, fm_journal_voided *out);
-/** Likewise of a file that is not opened for writing. */
-FM_NODISCARD fm_status fm_journal_read_voided(const char *path, fm_journal_voided *out);
+/** Likewise of a file that is not opened for writing. @param which  from 1; 0: the last one */
+FM_NODISCARD fm_status fm_journal_read_voided(const char *path, uint64_t which,
+                                              fm_journal_voided *out);
 /** Note that, synced: no decision is known any more. The line stays for ever. @param what  times and
  *  count are not looked at. FM_ENOTFOUND no journal; FM_EPERM, FM_EIO. */
 FM_NODISCARD fm_status fm_journal_void_decisions(const char *path, const fm_journal_voided *what);
