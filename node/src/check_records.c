@@ -155,7 +155,7 @@ static fm_status drift(fm_say *say, const fm_check_records *o, const fm_node_con
 /* What is wrong in a FHIR folder is listed here, and FM_OK then; of other records the survey has it. */
 static fm_status load(fm_say *say, const fm_node_config *c, const fm_schema *s, fm_survey *survey)
 {
-    fm_buf problems;
+    fm_buf problems = { 0 };
     const fm_table_options t = { .labels = fm_schema_has_label(s),
                                  .unit = fm_node_policy_unit_column(&c->policy),
                                  .survey = survey,

@@ -236,7 +236,7 @@ fm_status fm_fhir_note(fm_fhir_place *p, const char *text)
 
 fm_status fm_fhir_problem(fm_fhir_place *p, const char *element, const json_t *v, const char *what)
 {
-    char shown[SHOWN_MOST + 8] = "", line[900], id[ID_MOST + 4] = "";
+    char shown[SHOWN_MOST + 8] = "", line[1000], id[ID_MOST + 4] = "";
     const bool has_id = p->type && p->id && !p->hide_values;
 
     if (v && !p->hide_values)

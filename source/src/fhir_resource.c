@@ -303,11 +303,11 @@ static fm_status bind_dates(fm_fhir_place *p, const kind *k, const json_t *r)
     for (int i = 0; !st && !dated && i < PATHS && k->date[i]; i++) {
         char key[32];
         const size_t len = strcspn(k->date[i], ".");
-        const json_t *outer, *period = NULL;
+        const json_t *period = NULL;
 
         memcpy(key, k->date[i], len);
         key[len] = '\0';
-        if (!(outer = json_object_get(r, key)))
+        if (!json_object_get(r, key))
             continue;
         if (k->date[i][len] && ((st = fm_fhir_element(p, r, key, FM_FHIR_OBJECT, &period)) ||
                                 !json_object_get(period, k->date[i] + len + 1)))
