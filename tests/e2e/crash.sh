@@ -95,7 +95,7 @@ for name in aggregator $HOSPITALS; do party "$name"; done
 check "a second one, too" everyone_ends
 check "with the bit-identical model" cmp "$RUN/northgate/model.safetensors" "$WORK/model"
 
-sample=${SAMPLE:-10}
+sample=${SAMPLE:-7}
 for who in aggregator lakeside; do
     all_kills=0
     n=${calls[$who]}
