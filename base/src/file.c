@@ -338,7 +338,7 @@ static fm_status read_file(const char *path, size_t limit, bool private, fm_buf 
     /* Private files are regular ones: a pipe in their place is not waited for. */
     if (private && stat(path, &info) == 0 && (st = check_private(path, &info)) != FM_OK)
         return st;
-    if ((st = fm_input_open(path, &fd)) != FM_OK)
+    if ((st = private ? fm_input_open_private(path, &fd) : fm_input_open(path, &fd)) != FM_OK)
         return st;
     if (fstat(fd, &info) != 0)
         st = fail_errno(path, "stat");

@@ -17,8 +17,8 @@
 #define LOOK_MS 50 /* between two looks for a writer */
 #define NAME_MOST ((size_t)48)
 
-/* "mary", or "user 1000" when the machine has no name for it. */
-static const char *user_name(uid_t id, char out[NAME_MOST])
+/* "mary", or the number, behind `otherwise`, when the machine has no name for it. */
+static const char *user_name(uid_t id, const char *otherwise, char out[NAME_MOST])
 {
     char memory[1024];
     struct passwd entry, *found = NULL;
@@ -26,36 +26,45 @@ static const char *user_name(uid_t id, char out[NAME_MOST])
     if (getpwuid_r(id, &entry, memory, sizeof memory, &found) == 0 && found)
         (void)snprintf(out, NAME_MOST, "%.40s", found->pw_name);
     else
-        (void)snprintf(out, NAME_MOST, "user %lu", (unsigned long)id);
+        (void)snprintf(out, NAME_MOST, "%s%lu", otherwise, (unsigned long)id);
     return out;
 }
 
-static fm_status fail_permission(const char *path)
+/* @param private  nobody but who reads the file may: not to be had by letting more people read it. */
+static fm_status fail_permission(const char *path, bool private)
 {
-    char me[NAME_MOST], owner[NAME_MOST];
+    char me[NAME_MOST], owner[NAME_MOST], account[NAME_MOST];
+    const uid_t id = geteuid();
     struct stat info;
 
-    (void)user_name(geteuid(), me);
+    (void)user_name(id, "user ", me);
     if (stat(path, &info) != 0)
         return fm_fail(FM_EIO,
                        "%s: cannot open it: a folder on the way to it is closed to %s; "
                        "\"namei -l %s\" shows which",
                        path, me, path);
+    (void)user_name(info.st_uid, "user ", owner);
+    (void)user_name(id, "", account);
+    if (private)
+        return fm_fail(FM_EIO,
+                       "%s: cannot open it: it is %s's, mode %04o, and this runs as %s; it is for "
+                       "one user alone: run this as %s, or: chown %s %s",
+                       path, owner, (unsigned)(info.st_mode & 07777), me, owner, account, path);
     return fm_fail(
         FM_EIO,
         "%s: cannot open it: it is %s's, mode %04o, and this runs as %s; let %s read it: "
         "setfacl -m u:%s:r %s",
-        path, user_name(info.st_uid, owner), (unsigned)(info.st_mode & 07777), me, me, me, path);
+        path, owner, (unsigned)(info.st_mode & 07777), me, me, account, path);
 }
 
-static fm_status fail_open(const char *path, int code)
+static fm_status fail_open(const char *path, int code, bool private)
 {
     struct stat info;
     char to[256];
     ssize_t n;
 
     if (code == EACCES)
-        return fail_permission(path);
+        return fail_permission(path, private);
     if (code == ENXIO && stat(path, &info) == 0)
         return fm_fail(FM_EIO, "%s: is a %s, not a file", path,
                        S_ISSOCK(info.st_mode) ? "socket" : "device without a driver");
@@ -63,6 +72,9 @@ static fm_status fail_open(const char *path, int code)
         to[n] = '\0';
         return fm_fail(FM_ENOTFOUND, "%s: is a link to %s, which is not there", path, to);
     }
+    if (code == ELOOP)
+        return fm_fail(FM_EIO, "%s: is a link that leads back to itself; \"namei -l %s\" shows how",
+                       path, path);
     return fm_fail(code == ENOENT || code == ENOTDIR ? FM_ENOTFOUND : FM_EIO,
                    "%s: cannot open it: %s", path, strerror(code));
 }
@@ -117,7 +129,7 @@ static fm_status check_kind(const char *path, int fd, const struct stat *info)
                    S_ISSOCK(info->st_mode) ? "socket" : "device");
 }
 
-fm_status fm_input_open(const char *path, int *out)
+static fm_status open_input(const char *path, bool private, int *out)
 {
     struct stat info;
     fm_status st;
@@ -129,14 +141,24 @@ fm_status fm_input_open(const char *path, int *out)
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     while (fd < 0 && errno == EINTR);
     if (fd < 0)
-        return fail_open(path, errno);
-    st = fstat(fd, &info) == 0 ? check_kind(path, fd, &info) : fail_open(path, errno);
+        return fail_open(path, errno, private);
+    st = fstat(fd, &info) == 0 ? check_kind(path, fd, &info) : fail_open(path, errno, private);
     /* From here on what is not there yet is waited for. */
     if (st == FM_OK && fcntl(fd, F_SETFL, 0) != 0)
-        st = fail_open(path, errno);
+        st = fail_open(path, errno, private);
     if (st != FM_OK)
         (void)close(fd);
     else
         *out = fd;
     return st;
+}
+
+fm_status fm_input_open(const char *path, int *out)
+{
+    return open_input(path, false, out);
+}
+
+fm_status fm_input_open_private(const char *path, int *out)
+{
+    return open_input(path, true, out);
 }

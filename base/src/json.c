@@ -69,6 +69,10 @@ const char *fm_json_reason(const json_error_t *e)
         return "a NUL byte";
     case json_error_numeric_overflow:
         return "a number that is too large";
+    case json_error_stack_overflow:
+        return "objects and lists lie too deep within each other; was it made by a program that "
+               "went "
+               "wrong?";
     default:
         return "not JSON; every line must be one object, with its keys and texts in double quotes";
     }

@@ -81,6 +81,11 @@ const char *fm_json_cause(const char *text, size_t len, const json_error_t *e)
                "line";
     if (begins(e->text, "invalid escape"))
         return "a backslash that begins no escape of JSON; write \\\\ for a backslash";
+    if (json_error_code(e) == json_error_end_of_input_expected && before(text, len) == ',' &&
+        end <= len && text[end + strspn(text + end, " \t\r")] == '\0')
+        return "a comma at the end of the line, where nothing belongs: sed 's/,[[:space:]]*$//' "
+               "FILE "
+               ">NEW takes all of them away";
     if (json_error_code(e) == json_error_end_of_input_expected)
         return "something stands behind the object; each object has a line of its own";
     if (json_error_code(e) != json_error_invalid_syntax || !token || end > len)

@@ -200,8 +200,8 @@ static fm_status buf_reserve(fm_buf *b, size_t want, size_t limit)
 
     if (want < b->cap)
         return FM_OK;
-    if (cap <= limit / 2)
-        cap *= 2;
+    /* Twice as much, or all that there may be: never a piece at a time, each with a copy of all. */
+    cap = cap <= limit / 2 ? 2 * cap : limit;
     if (cap <= want && __builtin_add_overflow(want, (size_t)1, &cap))
         return fm_fail(FM_ENOMEM, "a buffer cannot hold %zu bytes", want);
     if (cap > PTRDIFF_MAX || !(fresh = malloc(cap)))

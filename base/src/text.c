@@ -228,3 +228,9 @@ void fm_text_clean(char *s)
         }
     }
 }
+
+bool fm_text_is_conflict(const char *line)
+{
+    return strncmp(line, "<<<<<<<", 7) == 0 || strncmp(line, ">>>>>>>", 7) == 0 ||
+           (strncmp(line, "=======", 7) == 0 && (!line[7] || line[7] == '\r'));
+}

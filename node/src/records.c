@@ -1,5 +1,6 @@
 #include "records.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -109,7 +110,10 @@ fm_status fm_node_records_find(const fm_node_config *c)
     const char *path = c->database.query ? c->database.fhir : c->records;
 
     if (path)
-        return stat(path, &info) == 0 ? FM_OK : fm_fail(FM_ENOTFOUND, "%s is not there", path);
+        /* What else is wrong with it shows when it is opened. */
+        return stat(path, &info) == 0 || errno == ELOOP
+                   ? FM_OK
+                   : fm_fail(FM_ENOTFOUND, "%s is not there", path);
     st = open_database(c, &format, &(fm_table_options){ 0 }, &d);
     fm_database_free(&d);
     return st;

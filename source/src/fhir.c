@@ -70,6 +70,48 @@ static int wanted(const struct dirent *e)
             strcmp(at + 7, ".zst") == 0);
 }
 
+/* "Patient.ndjson.part": what browsers and copiers call a file as long as it is not whole. */
+static int unfinished(const struct dirent *e)
+{
+    static const char *const ends[] = { ".crdownload", ".part",     ".partial", ".tmp",
+                                        ".download",   ".filepart", ".aria2" };
+    const char *end = strrchr(e->d_name, '.');
+
+    for (size_t i = 0; strstr(e->d_name, ".ndjson") && i < sizeof ends / sizeof *ends; i++)
+        if (strcmp(end, ends[i]) == 0)
+            return 1;
+    return 0;
+}
+
+/* One whose whole file is there as well was begun again: that is what is left of it. */
+static fm_status check_unfinished(reading *m)
+{
+    struct dirent **names = NULL;
+    const int count = scandir(m->folder, &names, unfinished, alphasort);
+    char text[900], whole[256];
+    fm_status st = FM_OK;
+
+    for (int i = 0; i < count; i++) {
+        bool there = false;
+
+        (void)snprintf(whole, sizeof whole, "%.*s",
+                       (int)(strrchr(names[i]->d_name, '.') - names[i]->d_name), names[i]->d_name);
+        for (int k = 0; k < m->count; k++)
+            there |= strcmp(m->names[k]->d_name, whole) == 0;
+        (void)snprintf(text, sizeof text,
+                       "%.500s/%.255s: a download that is not finished, by its name; finish it, or "
+                       "take it away",
+                       m->folder, names[i]->d_name);
+        free(names[i]);
+        if (!st && !there) {
+            m->place.lost = true;
+            st = fm_fhir_note(&m->place, text);
+        }
+    }
+    free(names);
+    return st;
+}
+
 static fm_status list(reading *m)
 {
     struct stat info;
@@ -105,6 +147,11 @@ static const char *reason(const char *text, size_t len, const json_error_t *e, s
 {
     const enum json_error_code code = json_error_code(e);
 
+    if (memchr(text, '\0', len))
+        return "there are NUL bytes; this is no text, or a copy that went wrong: make it again";
+    if (fm_text_is_conflict(text))
+        return "a mark of Git's: two versions were merged and not finished (<<<<<<<, =======, "
+               ">>>>>>>); choose one, and take the marks away";
     if (line == 1 && text[blank(text)] == '[')
         return "a JSON array, and a bulk export has one resource a line: jq -c '.[]' FILE "
                ">NEW.ndjson";
@@ -174,7 +221,8 @@ static fm_status take_lines(reading *m, fm_buf *held, size_t from, bool end)
         at = stop;
     }
     held->len = (size_t)(stop - at);
-    memmove(held->data, at, held->len);
+    if (at != (char *)held->data) /* else a long line is moved for each of its pieces */
+        memmove(held->data, at, held->len);
     return st;
 }
 
@@ -205,8 +253,11 @@ static fm_status read_lines(reading *m, void *file, char *piece)
         size_t from = held.len;
 
         if (held.len + n > LINE_MOST)
-            st = fm_fail(FM_EPROTO, "%s:%zu: the line is longer than %zu bytes", m->place.name,
-                         m->place.line + 1, LINE_MOST);
+            st =
+                fm_fail(FM_EPROTO,
+                        "%s:%zu: the line is longer than %zu MiB; a bulk export has one resource a "
+                        "line, each with its line end",
+                        m->place.name, m->place.line + 1, LINE_MOST >> 20);
         if (st || (st = fm_buf_append(&held, piece, n)) || held.len == 0)
             continue;
         if (!begun && n > 0 && held.len < FM_INPUT_KIND_BYTES)
@@ -281,9 +332,10 @@ static bool is_packed_twin(const reading *m, int i)
 static fm_status take_files(reading *m)
 {
     char text[900];
-    fm_status st = FM_OK;
+    fm_status st;
 
     m->place.name = m->folder;
+    st = check_unfinished(m);
     for (int i = 0; !st && i < m->count; i++) {
         if (!is_packed_twin(m, i)) {
             st = take_file(m, i);

@@ -9,188 +9,6 @@
 
 #define SHOWN_MOST 48
 #define FIRST_YEAR 1850
-#define ID_MOST 64
-
-/* Types of R4, R4B and R5 (hl7.org/fhir, resourcelist): those that are passed over. */
-static const char *const types[] = {
-    "Account",
-    "ActivityDefinition",
-    "ActorDefinition",
-    "AdministrableProductDefinition",
-    "AdverseEvent",
-    "AllergyIntolerance",
-    "Appointment",
-    "AppointmentResponse",
-    "ArtifactAssessment",
-    "AuditEvent",
-    "Basic",
-    "Binary",
-    "BiologicallyDerivedProduct",
-    "BiologicallyDerivedProductDispense",
-    "BodyStructure",
-    "CapabilityStatement",
-    "CarePlan",
-    "CareTeam",
-    "CatalogEntry",
-    "ChargeItem",
-    "ChargeItemDefinition",
-    "Citation",
-    "Claim",
-    "ClaimResponse",
-    "ClinicalImpression",
-    "ClinicalUseDefinition",
-    "CodeSystem",
-    "Communication",
-    "CommunicationRequest",
-    "CompartmentDefinition",
-    "Composition",
-    "ConceptMap",
-    "Condition",
-    "ConditionDefinition",
-    "Consent",
-    "Contract",
-    "Coverage",
-    "CoverageEligibilityRequest",
-    "CoverageEligibilityResponse",
-    "DetectedIssue",
-    "Device",
-    "DeviceAssociation",
-    "DeviceDefinition",
-    "DeviceDispense",
-    "DeviceMetric",
-    "DeviceRequest",
-    "DeviceUsage",
-    "DeviceUseStatement",
-    "DiagnosticReport",
-    "DocumentManifest",
-    "DocumentReference",
-    "EffectEvidenceSynthesis",
-    "Encounter",
-    "EncounterHistory",
-    "Endpoint",
-    "EnrollmentRequest",
-    "EnrollmentResponse",
-    "EpisodeOfCare",
-    "EventDefinition",
-    "Evidence",
-    "EvidenceReport",
-    "EvidenceVariable",
-    "ExampleScenario",
-    "ExplanationOfBenefit",
-    "FamilyMemberHistory",
-    "Flag",
-    "FormularyItem",
-    "GenomicStudy",
-    "Goal",
-    "GraphDefinition",
-    "Group",
-    "GuidanceResponse",
-    "HealthcareService",
-    "ImagingSelection",
-    "ImagingStudy",
-    "Immunization",
-    "ImmunizationEvaluation",
-    "ImmunizationRecommendation",
-    "ImplementationGuide",
-    "Ingredient",
-    "InsurancePlan",
-    "InventoryItem",
-    "InventoryReport",
-    "Invoice",
-    "Library",
-    "Linkage",
-    "List",
-    "Location",
-    "ManufacturedItemDefinition",
-    "Measure",
-    "MeasureReport",
-    "Media",
-    "Medication",
-    "MedicationAdministration",
-    "MedicationDispense",
-    "MedicationKnowledge",
-    "MedicationRequest",
-    "MedicationStatement",
-    "MedicinalProduct",
-    "MedicinalProductAuthorization",
-    "MedicinalProductContraindication",
-    "MedicinalProductDefinition",
-    "MedicinalProductIndication",
-    "MedicinalProductIngredient",
-    "MedicinalProductInteraction",
-    "MedicinalProductManufactured",
-    "MedicinalProductPackaged",
-    "MedicinalProductPharmaceutical",
-    "MedicinalProductUndesirableEffect",
-    "MessageDefinition",
-    "MessageHeader",
-    "MolecularSequence",
-    "NamingSystem",
-    "NutritionIntake",
-    "NutritionOrder",
-    "NutritionProduct",
-    "Observation",
-    "ObservationDefinition",
-    "OperationDefinition",
-    "OperationOutcome",
-    "Organization",
-    "OrganizationAffiliation",
-    "PackagedProductDefinition",
-    "Parameters",
-    "Patient",
-    "PaymentNotice",
-    "PaymentReconciliation",
-    "Permission",
-    "Person",
-    "PlanDefinition",
-    "Practitioner",
-    "PractitionerRole",
-    "Procedure",
-    "Provenance",
-    "Questionnaire",
-    "QuestionnaireResponse",
-    "RegulatedAuthorization",
-    "RelatedPerson",
-    "RequestGroup",
-    "RequestOrchestration",
-    "Requirements",
-    "ResearchDefinition",
-    "ResearchElementDefinition",
-    "ResearchStudy",
-    "ResearchSubject",
-    "RiskAssessment",
-    "RiskEvidenceSynthesis",
-    "Schedule",
-    "SearchParameter",
-    "ServiceRequest",
-    "Slot",
-    "Specimen",
-    "SpecimenDefinition",
-    "StructureDefinition",
-    "StructureMap",
-    "Subscription",
-    "SubscriptionStatus",
-    "SubscriptionTopic",
-    "Substance",
-    "SubstanceDefinition",
-    "SubstanceNucleicAcid",
-    "SubstancePolymer",
-    "SubstanceProtein",
-    "SubstanceReferenceInformation",
-    "SubstanceSourceMaterial",
-    "SubstanceSpecification",
-    "SupplyDelivery",
-    "SupplyRequest",
-    "Task",
-    "TerminologyCapabilities",
-    "TestPlan",
-    "TestReport",
-    "TestScript",
-    "Transport",
-    "ValueSet",
-    "VerificationResult",
-    "VisionPrescription",
-};
 
 static const char *kind_of(const json_t *v)
 {
@@ -236,17 +54,18 @@ fm_status fm_fhir_note(fm_fhir_place *p, const char *text)
 
 fm_status fm_fhir_problem(fm_fhir_place *p, const char *element, const json_t *v, const char *what)
 {
-    char shown[SHOWN_MOST + 8] = "", line[1000], id[ID_MOST + 4] = "";
+    char shown[SHOWN_MOST + 8] = "", line[1000], id[FM_FHIR_ID_MOST + 4] = "";
     const bool has_id = p->type && p->id && !p->hide_values;
 
     if (v && !p->hide_values)
         show(v, shown);
     if (has_id) {
-        (void)snprintf(id, sizeof id, "/%.*s", ID_MOST, p->id);
+        (void)snprintf(id, sizeof id, "/%.*s", FM_FHIR_ID_MOST, p->id);
         fm_text_clean(id);
     }
-    (void)snprintf(line, sizeof line, "%.500s:%zu%s%s%s%s%s: %s%s%.300s", p->name, p->line,
+    (void)snprintf(line, sizeof line, "%.500s:%zu%s%s%s%s%s%s%s: %s%s%.300s", p->name, p->line,
                    p->type ? ", " : "", p->type ? p->type : "", id, element ? ", " : "",
+                   element && p->within ? p->within : "", element && p->within ? "." : "",
                    element ? element : "", shown, shown[0] ? " " : "", what);
     return fm_fhir_note(p, line);
 }
@@ -376,10 +195,15 @@ fm_status fm_fhir_date(fm_fhir_place *p, const json_t *object, const char *path,
     bool no_day = false;
     size_t len;
     int year;
-    fm_status st = fm_fhir_element(p, object, path, FM_FHIR_TEXT, &v);
+    fm_status st;
 
     *text = NULL;
     *bytes = 0;
+    if (json_is_number(look(object, path)))
+        return fm_fhir_problem(p, path, look(object, path),
+                               "is a number, and must be a date in double quotes, \"1950-02-28\"; "
+                               "seconds or milliseconds since 1970 are to be converted");
+    st = fm_fhir_element(p, object, path, FM_FHIR_TEXT, &v);
     if (st || !v)
         return st;
     s = json_string_value(v);
@@ -404,7 +228,7 @@ fm_status fm_fhir_date(fm_fhir_place *p, const json_t *object, const char *path,
     return FM_OK;
 }
 
-/* ---- keys and types ---- */
+/* ---- keys ---- */
 
 /* "onsetdateTime", "onsetDateTim", "onsetDate", "val": but not an element of its own. */
 static bool is_meant(const char *has, const char *key)
@@ -442,113 +266,64 @@ fm_status fm_fhir_check_keys(fm_fhir_place *p, const json_t *object, const char 
     return st;
 }
 
-static const char *near_type(const char *type)
+static bool is_listed(const char *const *keys, const char *key)
 {
-    const char *near = NULL;
-    size_t best = 4; /* more is another word */
-
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        const size_t d = strcasecmp(types[i], type) == 0 ? 0 : fm_text_distance(types[i], type);
-
-        if (d < best && fm_text_is_near(d, types[i])) {
-            best = d;
-            near = types[i];
-        }
-    }
-    return near;
+    for (; *keys; keys++)
+        if (strcmp(*keys, key) == 0)
+            return true;
+    return false;
 }
 
-/* An error in the place of what was asked for: "Condition.ndjson" with an OperationOutcome in it. */
-static fm_status check_outcome(fm_fhir_place *p, const json_t *resource)
+fm_status fm_fhir_check_parts(fm_fhir_place *p, const char *path, const json_t *object,
+                              const char *const *read, const char *const *others)
 {
-    const json_t *issue = json_array_get(json_object_get(resource, "issue"), 0),
-                 *said = json_object_get(issue, "diagnostics");
-    const char *slash = strrchr(p->name, '/'), *file = slash ? slash + 1 : p->name;
+    static const char *const of_all[] = { "id", "extension", "fhir_comments", NULL };
+    const char *lacks = NULL;
+    char place[120], what[120];
+    fm_status st = FM_OK;
 
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        const size_t n = strlen(types[i]);
+    for (size_t i = 0; read[i] && !lacks; i++)
+        lacks = json_object_get(object, read[i]) ? NULL : read[i];
+    for (void *it = lacks ? json_object_iter((json_t *)(uintptr_t)object) : NULL; it && !st;
+         it = json_object_iter_next((json_t *)(uintptr_t)object, it)) {
+        const char *has = json_object_iter_key(it);
 
-        if (strncmp(file, types[i], n) == 0 && strchr(".-_", file[n]) &&
-            strcmp(types[i], "OperationOutcome") != 0) {
-            p->lost = true;
-            return fm_fhir_problem(
-                p, "issue.diagnostics", json_is_string(said) ? said : NULL,
-                "is an error of the server's in the place of the resources; export "
-                "them again");
-        }
+        if (*has == '_' || is_listed(read, has) || is_listed(others, has) || is_listed(of_all, has))
+            continue;
+        (void)snprintf(place, sizeof place, "%.40s%s%.60s", path, p->hide_values ? "" : ".",
+                       p->hide_values ? "" : has);
+        fm_text_clean(place);
+        (void)snprintf(what, sizeof what,
+                       "is no element of FHIR's here, and \"%s\" is not there; is that meant?",
+                       lacks);
+        st = fm_fhir_problem(p, place, NULL, what);
     }
-    return FM_OK;
+    return st;
 }
 
-static fm_status check_type(fm_fhir_place *p, const json_t *v, bool *known)
+fm_status fm_fhir_check_release(fm_fhir_place *p, const json_t *resource)
 {
-    const char *type = json_string_value(v), *near;
-    const bool lost = p->lost;
+    static const struct {
+        const char *type, *key, *here, *release;
+    } renamed[] = {
+        { "Encounter", "actualPeriod", "period", "R5" },
+        { "Procedure", "occurrenceDateTime", "performedDateTime", "R5" },
+        { "Procedure", "occurrencePeriod", "performedPeriod", "R5" },
+        { "MedicationRequest", "medication", "medicationCodeableConcept", "R5" },
+        { "Immunization", "date", "occurrenceDateTime", "STU3" },
+    };
     char what[200];
+    fm_status st = FM_OK;
 
-    p->lost = true;
-    if (!v)
-        return fm_fhir_problem(p, NULL, NULL,
-                               "no FHIR resource: it has no resourceType; a line of a bulk export "
-                               "is one whole resource");
-    if (!type)
-        return fm_fhir_problem(p, "resourceType", v,
-                               "must be the resource's type in double quotes, such as \"Patient\"");
-    if (strcmp(type, "Bundle") == 0)
-        return fm_fhir_problem(p, NULL, NULL,
-                               "a Bundle, not a line of a bulk export; take its resources out: jq "
-                               "-c '.entry[].resource' BUNDLE >FILE.ndjson");
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        *known |= strcmp(type, types[i]) == 0;
-    p->lost = !*known;
-    if (*known)
-        return FM_OK;
-    if (!(near = near_type(type))) { /* of a vendor's, or of a later FHIR: not ours to judge */
-        p->lost = lost;
-        return FM_OK;
+    for (size_t i = 0; !st && i < sizeof renamed / sizeof *renamed; i++) {
+        if (strcmp(p->type, renamed[i].type) != 0 || !json_object_get(resource, renamed[i].key) ||
+            json_object_get(resource, renamed[i].here))
+            continue;
+        (void)snprintf(what, sizeof what,
+                       "is of FHIR %s, and R4 is read here, which has \"%s\"; export as R4, or "
+                       "rename it",
+                       renamed[i].release, renamed[i].here);
+        st = fm_fhir_problem(p, renamed[i].key, NULL, what);
     }
-    (void)snprintf(what, sizeof what, "is no type of resource in FHIR; did you mean \"%s\"?", near);
-    return fm_fhir_problem(p, "resourceType", v, what);
-}
-
-static bool is_id(const char *s, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._", s[i]))
-            return false;
-    return n > 0 && n <= ID_MOST;
-}
-
-fm_status fm_fhir_check_head(fm_fhir_place *p, const json_t *resource, bool *known)
-{
-    static const char *const keys[] = { "resourceType", "id", NULL };
-    const json_t *type = json_object_get(resource, "resourceType"),
-                 *id = json_object_get(resource, "id");
-    const size_t before = p->problem_count;
-    const bool lost = p->lost;
-    fm_status st;
-
-    *known = false;
-    p->type = p->id = NULL;
-    if (!type && ((st = fm_fhir_check_keys(p, resource, keys)) || p->problem_count > before)) {
-        p->lost = true;
-        return st;
-    }
-    if ((st = check_type(p, type, known)) || !*known)
-        return st;
-    p->lost = lost;
-    p->type = json_string_value(type);
-    if (strcmp(p->type, "OperationOutcome") == 0)
-        return check_outcome(p, resource);
-    if (!id)
-        return FM_OK;
-    if (!json_is_string(id) || !is_id(json_string_value(id), json_string_length(id))) {
-        *known = false;
-        p->lost = true;
-        return fm_fhir_problem(p, "id", id,
-                               "is no id: it must be 1 to 64 letters, digits, - and . in double "
-                               "quotes");
-    }
-    p->id = json_string_value(id);
-    return FM_OK;
+    return st;
 }

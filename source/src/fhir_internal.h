@@ -11,6 +11,7 @@
 
 /* What is wrong in a folder, a line each; after so many reading stops. */
 #define FM_FHIR_PROBLEMS ((size_t)1000)
+#define FM_FHIR_ID_MOST 64 /* bytes of an id */
 
 typedef struct {
     sqlite3 *db;
@@ -19,6 +20,7 @@ typedef struct {
     int64_t file;     /* its number */
     size_t line;
     const char *type, *id; /* of the resource at hand, or NULL; borrowed from it */
+    const char *within;    /* the element that paths are looked up in, or NULL: the resource */
     bool hide_values;      /* no problem repeats what stands in a file */
     int this_year;
     char today[11]; /* YYYY-MM-DD of tomorrow: no zone is further ahead */
@@ -53,6 +55,14 @@ FM_NODISCARD fm_status fm_fhir_date(fm_fhir_place *p, const json_t *object, cons
 /** Keys that are nearly one that is read and not there: NULL-terminated list of keys. */
 FM_NODISCARD fm_status fm_fhir_check_keys(fm_fhir_place *p, const json_t *object,
                                           const char *const *keys);
+/** An object of one of FHIR's data types that lacks one of the elements that are read and has one that is
+ *  none of the type's. @param path of it. @param read, others NULL-terminated: all of the type's. */
+FM_NODISCARD fm_status fm_fhir_check_parts(fm_fhir_place *p, const char *path, const json_t *object,
+                                           const char *const *read, const char *const *others);
+/** The keys of other releases of FHIR in the place of those that are read. */
+FM_NODISCARD fm_status fm_fhir_check_release(fm_fhir_place *p, const json_t *resource);
+
+/* fhir_type.c */
 /** resourceType and id; *known: a type of FHIR's. */
 FM_NODISCARD fm_status fm_fhir_check_head(fm_fhir_place *p, const json_t *resource, bool *known);
 

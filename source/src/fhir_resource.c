@@ -8,31 +8,55 @@
 /* Where a resource of this type says what it is about, whose, when and until when. */
 typedef struct {
     const char *type, *subject, *code, *date[PATHS], *until;
+    const char
+        *status; /* those of R4 and the releases around it (hl7.org/fhir/valueset-*-status) */
 } kind;
 static const kind kinds[] = {
     { "Condition",
       "subject",
       "code",
       { "onsetDateTime", "onsetPeriod.start", "recordedDate" },
-      "abatementDateTime" },
+      "abatementDateTime",
+      NULL },
     { "Procedure",
       "subject",
       "code",
       { "performedDateTime", "performedPeriod.start", NULL },
-      "performedPeriod.end" },
-    { "Encounter", "subject", "type", { "period.start", NULL, NULL }, "period.end" },
+      "performedPeriod.end",
+      "preparation in-progress not-done on-hold stopped completed entered-in-error unknown "
+      "suspended aborted" },
+    { "Encounter",
+      "subject",
+      "type",
+      { "period.start", NULL, NULL },
+      "period.end",
+      "planned arrived triaged in-progress onleave finished cancelled entered-in-error unknown "
+      "on-hold discharged completed discontinued" },
     { "MedicationRequest",
       "subject",
       "medicationCodeableConcept",
       { "authoredOn", NULL, NULL },
-      NULL },
+      NULL,
+      "active on-hold cancelled completed entered-in-error stopped draft unknown ended" },
     { "Observation",
       "subject",
       "code",
       { "effectiveDateTime", "effectivePeriod.start", "issued" },
+      NULL,
+      "registered preliminary final amended corrected cancelled entered-in-error unknown "
+      "specimen-in-process appended cannot-be-obtained" },
+    { "Immunization",
+      "patient",
+      "vaccineCode",
+      { "occurrenceDateTime", NULL, NULL },
+      NULL,
+      "completed entered-in-error not-done in-progress on-hold stopped" },
+    { "AllergyIntolerance",
+      "patient",
+      "code",
+      { "recordedDate", "onsetDateTime", NULL },
+      NULL,
       NULL },
-    { "Immunization", "patient", "vaccineCode", { "occurrenceDateTime", NULL, NULL }, NULL },
-    { "AllergyIntolerance", "patient", "code", { "recordedDate", "onsetDateTime", NULL }, NULL },
 };
 
 /* ---- into the database ---- */
@@ -198,7 +222,9 @@ static fm_status bind_value(fm_fhir_place *p, const json_t *r)
 {
     static const char *const keys[] = { "valueQuantity", "valueString", "valueCodeableConcept",
                                         NULL };
-    static const char *const parts[] = { "value", "unit", NULL };
+    static const char *const read[] = { "value", "unit", NULL }, *const others[] = { "comparator",
+                                                                                     "system",
+                                                                                     "code", NULL };
     const json_t *quantity = NULL, *number = NULL, *concept = NULL, *list = NULL, *text = NULL;
     sqlite3_stmt *to = p->event;
     fm_status st;
@@ -208,7 +234,7 @@ static fm_status bind_value(fm_fhir_place *p, const json_t *r)
     (void)sqlite3_bind_null(to, 11);
     if ((st = fm_fhir_check_keys(p, r, keys)) ||
         (st = fm_fhir_element(p, r, "valueQuantity", FM_FHIR_OBJECT, &quantity)) ||
-        (quantity && (st = fm_fhir_check_keys(p, quantity, parts))) ||
+        (quantity && (st = fm_fhir_check_parts(p, "valueQuantity", quantity, read, others))) ||
         (quantity &&
          (st = fm_fhir_element(p, r, "valueQuantity.value", FM_FHIR_NUMBER, &number))) ||
         (quantity && (st = bind_element(p, to, 10, r, "valueQuantity.unit"))) ||
@@ -226,17 +252,13 @@ static fm_status bind_value(fm_fhir_place *p, const json_t *r)
 }
 
 /* A row for each coding of a concept. @param rows counts them. */
-static fm_status take_concept(fm_fhir_place *p, const char *key, const json_t *concept,
-                              size_t *rows)
+static fm_status take_codings(fm_fhir_place *p, const json_t *concept, size_t *rows)
 {
+    static const char *const read[] = { "code", NULL }, *const others[] = { "system", "version",
+                                                                            "display",
+                                                                            "userSelected", NULL };
     const json_t *codings = NULL;
-    fm_status st;
-
-    if (!json_is_object(concept))
-        return fm_fhir_problem(p, key, concept,
-                               "must be an object with codings: {\"coding\": [{\"system\": ..., "
-                               "\"code\": ...}]}");
-    st = fm_fhir_element(p, concept, "coding", FM_FHIR_LIST, &codings);
+    fm_status st = fm_fhir_element(p, concept, "coding", FM_FHIR_LIST, &codings);
     for (size_t i = 0; !st && i < json_array_size(codings); i++) {
         const json_t *c = json_array_get(codings, i);
 
@@ -245,6 +267,8 @@ static fm_status take_concept(fm_fhir_place *p, const char *key, const json_t *c
                                  "must be an object with system and code, in each place");
             continue;
         }
+        if ((st = fm_fhir_check_parts(p, "coding", c, read, others)))
+            return st;
         if (json_string_length(json_object_get(c, "system")) == 0 &&
             json_is_string(json_object_get(c, "system")))
             (void)sqlite3_bind_null(p->event, 4); /* some servers write an empty one for none */
@@ -255,6 +279,24 @@ static fm_status take_concept(fm_fhir_place *p, const char *key, const json_t *c
         st = insert(p, p->event);
         ++*rows;
     }
+    return st;
+}
+
+static fm_status take_concept(fm_fhir_place *p, const char *key, const json_t *concept,
+                              size_t *rows)
+{
+    static const char *const read[] = { "coding", NULL }, *const others[] = { "text", NULL };
+    fm_status st;
+
+    if (!json_is_object(concept))
+        return fm_fhir_problem(p, key, concept,
+                               "must be an object with codings: {\"coding\": [{\"system\": ..., "
+                               "\"code\": ...}]}");
+    if ((st = fm_fhir_check_parts(p, key, concept, read, others)))
+        return st;
+    p->within = key;
+    st = take_codings(p, concept, rows);
+    p->within = NULL;
     return st;
 }
 
@@ -279,20 +321,64 @@ static fm_status take_codes(fm_fhir_place *p, const kind *k, const json_t *r)
     return insert(p, p->event);
 }
 
+static bool is_in_error(const json_t *code)
+{
+    return json_is_string(code) && strcmp(json_string_value(code), "entered-in-error") == 0;
+}
+
 static bool in_error(const json_t *r)
 {
-    const json_t *concept = json_object_get(r, "verificationStatus"), /* conditions, allergies */
-        *coding = json_array_get(json_object_get(concept, "coding"), 0);
-    const char *status = json_string_value(json_object_get(r, "status")),
-               *verified = json_string_value(json_object_get(coding, "code"));
+    const json_t *verified = json_object_get(r, "verificationStatus"), /* conditions, allergies */
+        *codings = json_object_get(verified, "coding");
+    bool found = is_in_error(json_object_get(r, "status")) || is_in_error(verified); /* STU3 */
 
-    return (status && strcmp(status, "entered-in-error") == 0) ||
-           (verified && strcmp(verified, "entered-in-error") == 0);
+    for (size_t i = 0; i < json_array_size(codings); i++)
+        found |= is_in_error(json_object_get(json_array_get(codings, i), "code"));
+    return found;
+}
+
+/* A word of a list with spaces between. */
+static bool is_word_of(const char *list, const char *word)
+{
+    const size_t n = strlen(word);
+
+    for (const char *at = list; (at = strstr(at, word)); at++)
+        if ((at == list || at[-1] == ' ') && (at[n] == ' ' || !at[n]) && !strchr(word, ' '))
+            return true;
+    return false;
+}
+
+/* "entered_in_error" would count like any other. */
+static fm_status check_status(fm_fhir_place *p, const kind *k, const json_t *r)
+{
+    static const char verified[] =
+        "unconfirmed provisional differential confirmed refuted entered-in-error presumed unknown";
+    const json_t *status = NULL,
+                 *codings = json_object_get(json_object_get(r, "verificationStatus"), "coding");
+    char what[300];
+    fm_status st = fm_fhir_element(p, r, "status", FM_FHIR_TEXT, &status);
+
+    if (!st && status && k->status && !is_word_of(k->status, json_string_value(status))) {
+        (void)snprintf(what, sizeof what, "is no status of FHIR's here; there are: %s", k->status);
+        st = fm_fhir_problem(p, "status", status, what);
+    }
+    for (size_t i = 0; !st && i < json_array_size(codings); i++) {
+        const json_t *coding = json_array_get(codings, i), *code = json_object_get(coding, "code");
+        const char *system = json_string_value(json_object_get(coding, "system"));
+
+        if (!json_is_string(code) || !system || !strstr(system, "//terminology.hl7.org/") ||
+            is_word_of(verified, json_string_value(code)))
+            continue;
+        (void)snprintf(what, sizeof what, "is no status of FHIR's here; there are: %s", verified);
+        st = fm_fhir_problem(p, "verificationStatus.coding.code", code, what);
+    }
+    return st;
 }
 
 /* The first of the paths that is there says when; a period is an object. */
 static fm_status bind_dates(fm_fhir_place *p, const kind *k, const json_t *r)
 {
+    static const char *const of_period[] = { "start", "end", NULL }, *const none[] = { NULL };
     sqlite3_stmt *to = p->event;
     const char *from = NULL, *until = NULL, *began = "";
     bool dated = false;
@@ -310,6 +396,7 @@ static fm_status bind_dates(fm_fhir_place *p, const kind *k, const json_t *r)
         if (!json_object_get(r, key))
             continue;
         if (k->date[i][len] && ((st = fm_fhir_element(p, r, key, FM_FHIR_OBJECT, &period)) ||
+                                (st = fm_fhir_check_parts(p, key, period, of_period, none)) ||
                                 !json_object_get(period, k->date[i] + len + 1)))
             continue;
         dated = true;
@@ -359,7 +446,7 @@ static fm_status bind_class(fm_fhir_place *p, const kind *k, const json_t *r)
 
 static fm_status take_event(fm_fhir_place *p, const kind *k, const json_t *r)
 {
-    const json_t *parts = NULL, *status = NULL;
+    const json_t *parts = NULL;
     sqlite3_stmt *to = p->event;
     fm_status st;
 
@@ -367,10 +454,9 @@ static fm_status take_event(fm_fhir_place *p, const kind *k, const json_t *r)
     bind_text(to, 3, json_object_get(r, "id"));
     (void)sqlite3_bind_int64(to, 12, p->file);
     (void)sqlite3_bind_int64(to, 13, (sqlite3_int64)p->line);
-    if ((st = check_keys(p, k, r)) ||
-        (st = fm_fhir_element(p, r, "status", FM_FHIR_TEXT, &status)) ||
-        (st = bind_subject(p, k, r)) || (st = bind_class(p, k, r)) || (st = bind_dates(p, k, r)) ||
-        (st = take_codes(p, k, r)) ||
+    if ((st = check_keys(p, k, r)) || (st = fm_fhir_check_release(p, r)) ||
+        (st = check_status(p, k, r)) || (st = bind_subject(p, k, r)) ||
+        (st = bind_class(p, k, r)) || (st = bind_dates(p, k, r)) || (st = take_codes(p, k, r)) ||
         (st = fm_fhir_element(p, r, "component", FM_FHIR_LIST, &parts)))
         return st;
     for (size_t i = 0; !st && i < json_array_size(parts); i++)

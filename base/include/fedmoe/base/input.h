@@ -17,9 +17,11 @@
  *
  * @param fd  out, closed by the caller; children do not inherit it.
  * @return FM_OK; FM_ENOTFOUND; FM_EIO: may not be read (the text names its owner, mode and who asks),
- *         a folder, device, socket, or a named pipe without a writer. The text names the path.
+ *         a folder, device, socket, a link to itself, or a named pipe without a writer. The text names the path.
  */
 FM_NODISCARD fm_status fm_input_open(const char *path, int *fd);
+/** As fm_input_open, of a file that is for one user alone: who may not read it is told so. */
+FM_NODISCARD fm_status fm_input_open_private(const char *path, int *fd);
 
 /** What a file is, by its first bytes, when it is none of the texts that are read here. */
 typedef enum { FM_INPUT_BINARY, FM_INPUT_UTF16, FM_INPUT_JSON, FM_INPUT_SQLITE } fm_input_kind;

@@ -37,6 +37,9 @@ const char *fm_text_invisible(const char *s);
 /** A decimal number that is too large to be one (1e400); all of `s`. */
 bool fm_text_is_too_large(const char *s);
 
+/** The line is one of the marks that Git leaves where two versions were not merged to the end. */
+bool fm_text_is_conflict(const char *line);
+
 /** Control characters (C0, DEL, and C1 in UTF-8) become '?', in place. */
 void fm_text_clean(char *s);
 
