@@ -63,6 +63,18 @@ static const signature bytes[] = {
       "ELF",
       4,
       { "a program", NULL, FM_INPUT_BINARY } },
+    { "-----BEGIN PGP MESSAGE",
+      22,
+      { "encrypted (PGP)", "decrypt it first: gpg -d FILE >NEW", FM_INPUT_BINARY } },
+    { "-----BEGIN AGE ENCRYPTED",
+      24,
+      { "encrypted (age)", "decrypt it first: age -d FILE >NEW", FM_INPUT_BINARY } },
+    { "age-encryption.org/",
+      19,
+      { "encrypted (age)", "decrypt it first: age -d FILE >NEW", FM_INPUT_BINARY } },
+    { "Salted__",
+      8,
+      { "encrypted (openssl)", "decrypt it first: openssl enc -d", FM_INPUT_BINARY } },
     { "-----BEGIN ", 11, { "a key or certificate (PEM)", NULL, FM_INPUT_BINARY } },
 };
 

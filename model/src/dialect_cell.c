@@ -140,7 +140,7 @@ static const char *missing_as(const fm_dialect *d, const fm_schema *s, const fm_
     return NULL;
 }
 
-/* It would be one by the plain rule: then it must not pass for one. */
+/* It is one by the plain rule. What the dialect has no such reading of must not pass for one. */
 static bool would_be(const char *text, bool is_date)
 {
     double v;
@@ -158,9 +158,9 @@ static bool rewrite(const fm_dialect *d, const char *text, bool is_date, char *r
         (void)snprintf(room, FM_DIALECT_CELL, "%.20s... [too long]", text);
         return true;
     }
-    if (is_date ? date(d, text, room) : number(d, text, room))
+    if (is_date ? date(d, text, room) && would_be(room, true) : number(d, text, room))
         return true;
-    if (!would_be(text, is_date))
+    if (!would_be(text, is_date) && !(is_date && date(d, text, room)))
         return false;
     if (is_date)
         (void)snprintf(room, FM_DIALECT_CELL, "%s [dates are %s]", text, orders[d->dates]);

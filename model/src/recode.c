@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <sodium.h>
 
@@ -11,6 +12,7 @@
 #include "fedmoe/base/memory.h"
 
 #define PIECE ((size_t)65536)
+#define WIDE_LEAST ((size_t)16) /* bytes that show whether text is of two or four a letter */
 
 struct fm_recode {
     const char *name;
@@ -21,7 +23,7 @@ struct fm_recode {
     size_t from, to;
     char *text; /* [PIECE], owned: not yet handed out are text[text_from..text_to) */
     size_t text_from, text_to;
-    bool ended, flushed;
+    bool ended, flushed, looked;
     size_t line; /* 1-based */
     bool at_start, over, quoted, after_cr;
     size_t mark; /* bytes of a byte order mark that stand at the beginning */
@@ -70,6 +72,31 @@ void fm_recode_free(fm_recode **r)
     *r = NULL;
 }
 
+static fm_status fail(const fm_recode *r, const char *what)
+{
+    return fm_fail(FM_EPARSE, "%s:%zu: %s; what it is encoded in is data.csv.encoding in node.yaml",
+                   r->name, r->line, what);
+}
+
+/* Text of bytes read as UTF-16 is no fault, but Chinese. There every delimiter has a NUL byte. */
+static fm_status check_wide(fm_recode *r)
+{
+    const char *e = r->dialect->encoding;
+    char what[100];
+
+    if (r->to < WIDE_LEAST && !r->ended)
+        return FM_OK;
+    r->looked = true;
+    if (!e || (strncasecmp(e, "UTF-16", 6) != 0 && strncasecmp(e, "UTF-32", 6) != 0 &&
+               strncasecmp(e, "UCS-", 4) != 0))
+        return FM_OK;
+    if (r->to == 0 || memchr(r->bytes, '\0', r->to))
+        return FM_OK;
+    (void)snprintf(what, sizeof what,
+                   "this is no %.20s but text of one byte a letter, such as UTF-8", e);
+    return fail(r, what);
+}
+
 static fm_status fill(fm_recode *r, fm_recode_more more, void *ctx)
 {
     size_t n = 0;
@@ -82,7 +109,7 @@ static fm_status fill(fm_recode *r, fm_recode_more more, void *ctx)
         return st;
     r->to += n;
     r->ended = n == 0;
-    return FM_OK;
+    return r->looked ? FM_OK : check_wide(r);
 }
 
 /* A line that is passed over becomes one of spaces, which is no record. */
@@ -115,12 +142,6 @@ static void pass_over(fm_recode *r, char *p, size_t n)
         else
             r->quoted ^= c == '"';
     }
-}
-
-static fm_status fail(const fm_recode *r, const char *what)
-{
-    return fm_fail(FM_EPARSE, "%s:%zu: %s; what it is encoded in is data.csv.encoding in node.yaml",
-                   r->name, r->line, what);
 }
 
 /* The next text, of at most PIECE bytes. @param stuck  out: more bytes are needed for the next character. */

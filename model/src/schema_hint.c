@@ -18,12 +18,12 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-static bool means_missing(const char *s)
+bool fm_cell_means_missing(const char *s)
 {
-    static const char *const words[] = { "",      "?",       "-",    "--",   ".",    "*",
-                                         "na",    "n/a",     "#n/a", "nan",  "null", "none",
-                                         "nil",   "unknown", "miss", "n.a.", "n.d.", "missing",
-                                         "empty", "#value!", "k.a.", "\\n" };
+    static const char *const words[] = { "",      "?",       "-",    "--",   ".",         "*",
+                                         "na",    "n/a",     "#n/a", "nan",  "null",      "none",
+                                         "nil",   "unknown", "miss", "n.a.", "n.d.",      "missing",
+                                         "empty", "#value!", "k.a.", "\\n",  "unbekannt", "unk" };
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcasecmp(words[i], s) == 0)
@@ -211,6 +211,53 @@ static const char *value_hint(const fm_column *c, const char *s, char out[FM_HIN
     return out;
 }
 
+/* "05. Mrz", "5-Mar", "Jan 72": a spreadsheet's idea of 5.3 and 1.72, or of 5-3. */
+static bool is_month_and_number(const char *s)
+{
+    static const char months[] = "jan feb mar mrz apr may mai jun jul aug sep oct okt nov dec dez";
+    static const char between[] = " .-/";
+    const char *word = s + strspn(s, "0123456789"), *end;
+    char three[4] = "";
+
+    word += strspn(word, between);
+    for (size_t i = 0; i < 3 && isalpha((unsigned char)word[i]); i++)
+        three[i] = (char)tolower((unsigned char)word[i]);
+    if (strlen(three) != 3 || !strstr(months, three))
+        return false;
+    end = word + 3 + strspn(word + 3, between);
+    return (is_digit(*s) || is_digit(*end)) && end[strspn(end, "0123456789")] == '\0';
+}
+
+/* "Ã" or "Â" before what is no ASCII: the bytes of one character of UTF-8, taken for two of Latin-1. */
+static bool is_encoded_twice(const char *s)
+{
+    for (; (s = strchr(s, '\xc3')); s++)
+        if ((s[1] == '\x83' || s[1] == '\x82') && (unsigned char)s[2] >= 0xc2)
+            return true;
+    return false;
+}
+
+/* A cell that the dialect refused, with its reason behind it (dialect_cell.c). */
+static const char *dialect_hint(const char *s)
+{
+    const char *order = strstr(s, " [dates are ");
+    unsigned first = 0, second = 0;
+
+    if (strstr(s, " [decimal is '"))
+        return "; that is csv: {decimal: ...} of node.yaml: if all of the file is written like "
+               "this, "
+               "take it out there, else correct the cell";
+    if (!order)
+        return NULL;
+    if (sscanf(s, "%2u%*1[./-]%2u", &first, &second) == 2 && first <= 12 && second > 12 &&
+        strstr(order, "DMY"))
+        return "; day and month the other way round? Then say csv: {dates: MDY} in node.yaml";
+    if (first > 12 && second <= 12 && strstr(order, "MDY"))
+        return "; day and month the other way round? Then say csv: {dates: DMY} in node.yaml";
+    return "; that is csv: {dates: ...} of node.yaml: if all of the file is written like this, "
+           "correct it there, else the cell";
+}
+
 const char *fm_cell_hint(const fm_column *c, fm_slice cell, char out[FM_HINT_MAX])
 {
     const char *s = cell.at;
@@ -222,7 +269,19 @@ const char *fm_cell_hint(const fm_column *c, fm_slice cell, char out[FM_HINT_MAX
     if (fm_tk_utf8_valid((const uint8_t *)s, cell.len) != cell.len)
         return "; it is not UTF-8: save the file as UTF-8, or for a node's records say csv: "
                "{encoding: ...} in node.yaml";
-    if (means_missing(s))
+    if (is_encoded_twice(s))
+        return "; its letters were encoded twice: UTF-8 that the export, or csv: {encoding: ...} "
+               "in "
+               "node.yaml, took for Latin-1";
+    if ((hint = dialect_hint(s)))
+        return hint;
+    if (*s == '#' && s[strspn(s, "#")] == '\0')
+        return "; a spreadsheet writes so what a column is too narrow for: widen it, and export "
+               "again";
+    if (!date && is_month_and_number(s))
+        return "; a spreadsheet took it for a date: make the column one of text there, write it "
+               "anew, and export again";
+    if (fm_cell_means_missing(s))
         return c->kind == FM_COLUMN_LABEL
                    ? "; a label is never missing"
                    : "; if it means \"not measured\", list it under missing in the schema";

@@ -30,9 +30,11 @@ static const struct {
                             "in the schema; who a record belongs to is policy.unit in node.yaml" },
     [FM_FINDING_FIELDS] = { "fields", "lines that are no whole record",
                             "each has as many cells as the header: a delimiter inside a cell needs "
-                            "quotes around the cell, a missing value needs its delimiter" },
+                            "quotes around the cell, a missing value needs its delimiter, and a "
+                            "copy that was cut is to be made again" },
     [FM_FINDING_NUMBER] = { "number", "cells that are no number or date",
-                            "write numbers as 1234.5 and dates as 2020-12-31; list texts that "
+                            "write numbers as 1234.5 and dates as 2020-12-31, or say in "
+                            "node.yaml (csv:) how all of the file writes them; list texts that "
                             "mean \"not measured\" as missing in the schema" },
     [FM_FINDING_RANGE] = { "range", "cells outside of the declared range",
                            "correct them, or agree on another range or on outside: clip in the "
@@ -51,6 +53,11 @@ static const struct {
                           "raise policy.max_rows in node.yaml, if the machine has the memory" },
     [FM_FINDING_SCALE] = { "scale", "another unit of measurement, it seems",
                            "convert the column to the unit that the schema's range is in" },
+    [FM_FINDING_SWAPPED] = { "swapped", "columns whose names changed places, it seems",
+                             "see what wrote the header: each name over its own column" },
+    [FM_FINDING_NOBODY] = { "nobody", "records that seem to be of nobody",
+                            "they count as one unit: who is among them and has a name elsewhere "
+                            "counts twice. Fill in whose they are, or leave them out" },
     [FM_FINDING_CLIPPED] = { "clipped", "cells outside of the range, which the schema takes",
                              "nothing, if they may be so; many of them hide a wrong unit or a code "
                              "for \"missing\"" },

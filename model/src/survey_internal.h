@@ -8,6 +8,8 @@
 #define FM_SURVEY_BINS 16u    /* of a number whose column declares none */
 #define FM_SURVEY_FACTORS 23u /* at most: guesses at a unit of measurement */
 
+#define FM_SURVEY_NOBODY 8u /* words for nobody that one file has, at most */
+
 /** @param v  out: the number, the day, or the index of the value; not of MISSING and OTHER. */
 fm_seen fm_survey_look(const fm_column *c, fm_slice cell, double *v);
 
@@ -15,6 +17,8 @@ typedef struct {
     bool present; /* in the file, and not ignored */
     uint64_t values, missing, below, above, other;
     double least, most;
+    double lowest, highest;           /* of all numbers, also outside of the range */
+    bool swapped;                     /* told with another column */
     double sum_outside;               /* of numbers below or above */
     uint64_t fits[FM_SURVEY_FACTORS]; /* numbers outside that would fit in another unit */
     uint64_t found[FM_FINDING_KINDS]; /* findings */
@@ -44,6 +48,12 @@ struct fm_survey {
     size_t unit_cap;
     bool units; /* some column says whose records they are */
     bool encoding_told;
+    struct {
+        uint32_t unit;
+        size_t line; /* of its first record */
+        char name[16];
+    } nobody[FM_SURVEY_NOBODY]; /* units that are called "unknown" */
+    size_t nobody_count;
     struct fm_survey_twice *twice; /* NULL at first, owned */
 };
 
@@ -67,6 +77,11 @@ FM_NODISCARD fm_status fm_survey_found(fm_survey *s, fm_finding_kind kind, size_
 FM_NODISCARD fm_status fm_survey_twice_take(fm_survey *s, const fm_csv_record *r);
 void fm_survey_twice_free(struct fm_survey_twice **t); /* wipes */
 FM_NODISCARD fm_status fm_survey_twice_judge(fm_survey *s);
+
+/* survey_shift.c: a cell is missing, and a delimiter too many at the end. */
+/** @return the first column whose cell stands in the place before its own; SIZE_MAX: it is not so. */
+size_t fm_survey_shifted(const fm_survey *s, const fm_binding *b, const fm_csv_record *r,
+                         const fm_slice *cells);
 
 /* survey_judge.c: what can be said when all is read. */
 FM_NODISCARD fm_status fm_survey_judge(fm_survey *s);

@@ -83,6 +83,40 @@ static const char *likely_unit(const fm_column *c, const fm_survey_cells *n, siz
     return words;
 }
 
+/* Nearly all numbers are outside of the range. */
+static bool is_off(const fm_survey *s, size_t i)
+{
+    const fm_survey_cells *n = &s->cells[i];
+    const uint64_t outside = n->below + n->above, numbers = outside + n->values;
+
+    return n->present && is_measure(&s->schema->columns[i]) && numbers >= FEW &&
+           (double)outside >= 0.9 * (double)numbers;
+}
+
+static bool would_fit(const fm_survey_cells *n, const fm_column *c)
+{
+    return n->lowest >= c->lo && n->highest <= c->hi;
+}
+
+/* Another column that is off as well, each with numbers of the other's range. */
+static fm_status judge_swapped(fm_survey *s, size_t i)
+{
+    const fm_column *columns = s->schema->columns;
+
+    for (size_t j = i + 1; is_off(s, i) && j < s->schema->column_count; j++) {
+        if (!is_off(s, j) || !would_fit(&s->cells[i], &columns[j]) ||
+            !would_fit(&s->cells[j], &columns[i]))
+            continue;
+        s->cells[i].swapped = s->cells[j].swapped = true;
+        (void)fm_fail(FM_EPARSE,
+                      "%s:1, columns %s and %s: the numbers of each are in the range of the other; "
+                      "have their names changed places?",
+                      s->name, columns[i].name, columns[j].name);
+        return fm_survey_found(s, FM_FINDING_SWAPPED, 1, ABSENT, NULL);
+    }
+    return FM_OK;
+}
+
 static fm_status judge_unit(fm_survey *s, size_t i)
 {
     const fm_column *c = &s->schema->columns[i];
@@ -91,7 +125,7 @@ static fm_status judge_unit(fm_survey *s, size_t i)
     uint64_t fits = 0;
     const char *ten, *other;
 
-    if (!is_measure(c) || numbers < FEW || (double)outside < 0.9 * (double)numbers)
+    if (!is_off(s, i) || n->swapped)
         return FM_OK;
     ten = likely_unit(c, n, 0, POWERS, &fits);
     other = likely_unit(c, n, POWERS, FM_SURVEY_FACTORS, &fits);
@@ -194,6 +228,20 @@ static fm_status judge_units(fm_survey *s)
     return fm_survey_found(s, FM_FINDING_UNIT_ROWS, 0, ABSENT, NULL);
 }
 
+static fm_status judge_nobody(fm_survey *s)
+{
+    fm_status st = FM_OK;
+
+    for (size_t i = 0; !st && i < s->nobody_count; i++) {
+        (void)fm_fail(FM_EPARSE,
+                      "%s:%zu: \"%s\" is said for whose it is, in %u records from here on", s->name,
+                      s->nobody[i].line, s->nobody[i].name,
+                      (unsigned)s->unit_rows[s->nobody[i].unit]);
+        st = fm_survey_found(s, FM_FINDING_NOBODY, s->nobody[i].line, ABSENT, NULL);
+    }
+    return st;
+}
+
 static fm_status judge_rows(fm_survey *s)
 {
     if (!s->options.max_rows || s->rows <= s->options.max_rows)
@@ -210,10 +258,13 @@ fm_status fm_survey_judge(fm_survey *s)
     for (size_t i = 0; !st && i < s->schema->column_count; i++) {
         if (!s->cells[i].present)
             continue;
-        if (!(st = judge_unit(s, i)) && !(st = judge_empty(s, i)) && !(st = judge_constant(s, i)))
+        if (!(st = judge_swapped(s, i)) && !(st = judge_unit(s, i)) && !(st = judge_empty(s, i)) &&
+            !(st = judge_constant(s, i)))
             st = judge_label(s, i);
     }
     if (!st)
         st = fm_survey_twice_judge(s);
+    if (!st)
+        st = judge_nobody(s);
     return st ? st : judge_units(s);
 }

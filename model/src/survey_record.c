@@ -83,7 +83,7 @@ fm_status fm_survey_new(const fm_schema *schema, const fm_survey_options *o, fm_
             n->edges = s->edges + at + i; /* one more than bins, in each column */
             (void)edges_of(&schema->columns[i], s->edges + at + i);
         }
-        n->least = n->most = (double)NAN;
+        n->least = n->most = n->lowest = n->highest = (double)NAN;
         at += n->bin_count;
     }
     *out = s;
@@ -178,6 +178,10 @@ static size_t bin_of(const fm_survey_cells *n, double v)
 
 static void count(const fm_column *c, fm_survey_cells *n, fm_seen seen, double v)
 {
+    if (seen == FM_SEEN_VALUE || seen == FM_SEEN_BELOW || seen == FM_SEEN_ABOVE) {
+        n->lowest = n->lowest <= v ? n->lowest : v; /* NaN at first */
+        n->highest = n->highest >= v ? n->highest : v;
+    }
     switch (seen) {
     case FM_SEEN_VALUE:
         n->values++;
@@ -277,20 +281,34 @@ static fm_status take_cell(fm_survey *s, size_t line, size_t i, fm_slice cell)
 
 /* ---- a record ---- */
 
+/* A unit that is called as if there were none. */
+static void note_nobody(fm_survey *s, size_t line, const char *key, size_t len, uint32_t unit)
+{
+    char name[sizeof s->nobody[0].name];
+
+    if (len >= sizeof name || s->nobody_count == FM_SURVEY_NOBODY)
+        return;
+    memcpy(name, key, len);
+    name[len] = '\0';
+    if (!fm_cell_means_missing(name))
+        return;
+    s->nobody[s->nobody_count].unit = unit;
+    s->nobody[s->nobody_count].line = line;
+    memcpy(s->nobody[s->nobody_count++].name, name, sizeof name);
+}
+
 /* @param first out: it is the first record of its unit. */
 static fm_status take_unit(fm_survey *s, const fm_binding *b, const fm_csv_record *r, bool *first)
 {
-    const char *key = r->cells[b->unit_place].at;
+    const char *key = NULL;
     const size_t before = s->index.count;
     uint32_t unit = 0;
     size_t len = 0;
     fm_status st;
 
     *first = false;
-    if (!fm_unit_key(b, &key, &len)) {
-        (void)fm_unit_missing(b, r);
+    if (fm_unit_key(b, r, &key, &len))
         return fm_survey_found(s, FM_FINDING_UNIT, r->line, ABSENT, NULL);
-    }
     if ((st = fm_unit_index_number(&s->index, key, len, &unit)))
         return st;
     if (unit >= s->unit_cap) {
@@ -301,6 +319,8 @@ static fm_status take_unit(fm_survey *s, const fm_binding *b, const fm_csv_recor
         s->unit_cap = cap;
     }
     *first = unit == before;
+    if (*first)
+        note_nobody(s, r->line, key, len, unit);
     s->unit_rows[unit] += s->unit_rows[unit] < UINT32_MAX;
     return FM_OK;
 }
@@ -334,10 +354,21 @@ static fm_status hand_out(fm_survey *s, const fm_slice *cells)
     return st;
 }
 
+static fm_status tell_shifted(fm_survey *s, size_t line, size_t column)
+{
+    (void)fm_fail(
+        FM_EPARSE,
+        "%s:%zu: from column %s on every cell stands one place too early, and the last is "
+        "empty: a cell is missing, there or before, with its delimiter",
+        s->name, line, s->schema->columns[column].name);
+    return fm_survey_found(s, FM_FINDING_FIELDS, line, ABSENT, NULL);
+}
+
 fm_status fm_survey_record(fm_survey *s, const fm_binding *b, const fm_csv_record *r,
                            fm_slice *cells)
 {
     bool first = true;
+    size_t shifted;
     fm_status st = fm_bind_check(b, r);
 
     if (st)
@@ -346,6 +377,8 @@ fm_status fm_survey_record(fm_survey *s, const fm_binding *b, const fm_csv_recor
     if (!s->options.cell && (st = fm_survey_twice_take(s, r)))
         return st;
     fm_bind_cells(b, r, cells);
+    if (!s->options.cell && (shifted = fm_survey_shifted(s, b, r, cells)) != ABSENT)
+        return tell_shifted(s, r->line, shifted);
     if (s->units)
         st = take_unit(s, b, r, &first);
     if (st || s->options.cell)

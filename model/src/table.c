@@ -108,43 +108,13 @@ static fm_status grow_units(loader *l)
     return FM_OK;
 }
 
-/* Whose record it is: `len` bytes of `cell`. @return false when it does not say. */
-bool fm_unit_key(const fm_binding *b, const char **cell, size_t *len)
-{
-    const char *text = *cell;
-    const fm_schema *s = b->schema;
-
-    /* In quotes they are part of the cell, but of nobody's name. */
-    text += strspn(text, " \t");
-    *len = strlen(text);
-    while (*len && (text[*len - 1] == ' ' || text[*len - 1] == '\t'))
-        --*len;
-    if (!*len || fm_cells_find(&s->missing, *cell) != SIZE_MAX)
-        return false;
-    for (size_t c = 0; c < s->column_count; c++)
-        if (b->place[c] == b->unit_place &&
-            fm_cells_find(&s->columns[c].missing, *cell) != SIZE_MAX)
-            return false;
-    *cell = text;
-    return true;
-}
-
-fm_status fm_unit_missing(const fm_binding *b, const fm_csv_record *r)
-{
-    return fm_fail(FM_EPARSE,
-                   "%s:%zu, column %s: empty or missing; every row needs its %s: it says whose "
-                   "record it is",
-                   b->name, r->line, b->unit, b->unit);
-}
-
 static fm_status take_unit(loader *l, const fm_csv_record *r)
 {
-    const char *key = r->cells[l->binding.unit_place].at;
+    const char *key;
     size_t len;
+    const fm_status st = fm_unit_key(&l->binding, r, &key, &len);
 
-    if (fm_unit_key(&l->binding, &key, &len))
-        return fm_unit_index_number(&l->index, key, len, &l->unit_of[l->table.rows]);
-    return fm_unit_missing(&l->binding, r);
+    return st ? st : fm_unit_index_number(&l->index, key, len, &l->unit_of[l->table.rows]);
 }
 
 static fm_status read_raw(loader *l, const fm_csv_record *r)
@@ -234,13 +204,14 @@ static fm_status bind(loader *l, const fm_csv_record *r, bool *is_record)
     return st;
 }
 
-static fm_status record(loader *l, const fm_csv_record *r)
+static fm_status record(loader *l, fm_csv_scan *scan, const fm_csv_record *r)
 {
     bool is_record = true;
     fm_status st;
 
     if (!l->started) {
         l->started = true;
+        l->binding.rest = scan;
         if ((st = bind(l, r, &is_record)))
             return st;
     }
@@ -258,7 +229,7 @@ static fm_status read_block(loader *l, fm_csv_scan *scan)
 
     do
         if (!(st = fm_csv_next(scan, &r, &got)) && got)
-            st = record(l, &r);
+            st = record(l, scan, &r);
     while (!st && got);
     return st;
 }

@@ -5,7 +5,6 @@
 
 #include "fedmoe/base/text.h"
 #include "table_internal.h"
-#include "tokenizer_internal.h"
 
 #define ABSENT SIZE_MAX
 
@@ -60,246 +59,51 @@ fm_status fm_problems_fail(const fm_problems *p)
                    more ? " lists all" : "");
 }
 
-static bool is_wanted(const fm_binding *b, size_t column)
+/* "4.711E+06": digits are lost, and those of others may have become the same. */
+static bool is_cut_number(const char *s, size_t len)
 {
-    const fm_column_kind kind = b->schema->columns[column].kind;
+    const char *end = s + len;
 
-    if (b->raw)
-        return fm_raw_wants(b->raw, column);
-    return kind != FM_COLUMN_IGNORE && (kind != FM_COLUMN_LABEL || b->labels);
+    if (len == 0 || *s < '0' || *s > '9')
+        return false;
+    s += strspn(s, "0123456789");
+    if (*s == '.' || *s == ',')
+        s += 1 + strspn(s + 1, "0123456789");
+    if ((*s != 'E' && *s != 'e') || s[1] != '+')
+        return false;
+    s += 2;
+    return s < end && s + strspn(s, "0123456789") == end;
 }
 
-#define NEAR_MOST 100 /* columns for which a name near theirs is looked for: each takes a walk */
-
-/* The field that may have been meant: but for case and spaces the same, or nearly so. */
-static const char *near_field(const fm_csv_record *r, const char *name)
+fm_status fm_unit_key(const fm_binding *b, const fm_csv_record *r, const char **key, size_t *len)
 {
-    /* Names are short, and many: one letter, of longer ones a quarter. */
-    const size_t len = strlen(name), most = len < 8 ? 1 : len / 4;
-    const char *near = NULL;
-    size_t best = SIZE_MAX;
-
-    for (size_t f = 0; f < r->count; f++) {
-        const char *has = r->cells[f].at;
-        const size_t n = r->cells[f].len;
-        size_t d;
-
-        if (n > len + most || len > n + most) /* most are */
-            continue;
-        d = strcasecmp(has, name) == 0 ? 0 : fm_text_distance(has, name);
-        if (d < best && d <= most) {
-            best = d;
-            near = has;
-        }
-    }
-    return near;
-}
-
-/* The field that has the name, and more that cannot be seen. @param unseen out: what */
-static const char *odd_field(const fm_csv_record *r, const char *name, const char **unseen)
-{
-    for (size_t f = 0; f < r->count; f++) {
-        const char *has = r->cells[f].at, *at = strstr(has, name);
-
-        if (!at || strlen(has) > strlen(name) + 8)
-            continue;
-        *unseen = fm_text_invisible(has);
-        if (!*unseen && strpbrk(has, "\"'"))
-            *unseen = "quotes in it";
-        if (*unseen)
-            return has;
-    }
-    return NULL;
-}
-
-/* Numbers and dates are no names: the header is missing, or was passed over. */
-static bool looks_like_record(const fm_csv_record *r)
-{
-    size_t values = 0;
-    double v;
-
-    for (size_t f = 0; f < r->count; f++)
-        values += fm_text_double(r->cells[f].at, &v) || fm_cell_date(r->cells[f].at, &v);
-    return values > r->count / 3;
-}
-
-/* @param look  whether for a name that is near it, too: of many columns not for each */
-static void fail_absent(const fm_binding *b, const fm_csv_record *r, const char *name, bool look)
-{
-    const char *unseen = NULL, *mine;
-    const char *near = look ? near_field(r, name) : NULL,
-               *odd = near ? NULL : odd_field(r, name, &unseen);
-    char shown[FM_CELL_SHOWN];
-
-    if ((mine = fm_text_invisible(name)) || name[0] == ' ' || name[strlen(name) - 1] == ' ')
-        (void)fm_fail(FM_EPARSE,
-                      "%s:%zu, column %s: the header does not have it; the name has %s in it where "
-                      "the column was asked for (schema or node.yaml): write it anew there",
-                      b->name, r->line, name, mine ? mine : "a space at its beginning or end");
-    else if (looks_like_record(r))
-        (void)fm_fail(
-            FM_EPARSE,
-            "%s:%zu, column %s: the header does not have it; the line looks like a "
-            "record: a file without a header needs csv: {header: false}, in the schema or for "
-            "this file under data: in node.yaml; has it one, does skip_lines pass over too many "
-            "lines?",
-            b->name, r->line, name);
-    else if (odd)
-        (void)fm_fail(
-            FM_EPARSE,
-            "%s:%zu, column %s: the header does not have it; it has \"%s\", with %s: write "
-            "the name anew in the file",
-            b->name, r->line, name, fm_cell_show(odd, shown), unseen);
-    else if (near)
-        (void)fm_fail(FM_EPARSE,
-                      "%s:%zu, column %s: the header does not have it; it has \"%s\": rename one "
-                      "of the two",
-                      b->name, r->line, name, fm_cell_show(near, shown));
-    else
-        (void)fm_fail(FM_EPARSE, "%s:%zu, column %s: the header does not have it", b->name, r->line,
-                      name);
-}
-
-/* Which field has this name; what is wrong with it is a problem. */
-static fm_status find_field(const fm_binding *b, const fm_csv_record *r, const char *name,
-                            fm_problems *p, size_t *place)
-{
-    fm_status st = FM_OK;
-
-    *place = ABSENT;
-    for (size_t f = 0; !st && f < r->count; f++) {
-        if (strcmp(r->cells[f].at, name) != 0)
-            continue;
-        if (*place != ABSENT) {
-            (void)fm_fail(FM_EPARSE, "%s:%zu, column %s: the header has it twice", b->name, r->line,
-                          name);
-            st = fm_problem(p);
-        }
-        *place = f;
-    }
-    if (!st && *place == ABSENT) {
-        fail_absent(b, r, name, p->count < NEAR_MOST);
-        st = fm_problem(p);
-    }
-    return st;
-}
-
-/*
- * Several columns are wanted and the first record is one field with another delimiter in it: one
- * problem that says so, in place of one for each column or record. @return FM_OK: it is not so.
- */
-static fm_status check_delimiter(const fm_binding *b, const fm_csv_record *r, size_t wanted,
-                                 fm_problems *p)
-{
-    static const struct {
-        char c;
-        const char *yaml;
-    } others[] = { { ';', ";" }, { '\t', "\\t" }, { ',', "," }, { '|', "|" } };
-    const char mine = fm_bind_delimiter(b);
-
-    if (r->count != 1 || wanted < 2)
-        return FM_OK;
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        if (others[i].c == mine || !memchr(r->cells[0].at, others[i].c, r->cells[0].len))
-            continue;
-        (void)fm_fail(FM_EPARSE,
-                      "%s:%zu: one column by the delimiter \"%s\", but it holds \"%s\"; if that is "
-                      "what separates the columns say so, for all in the schema or for this file "
-                      "in node.yaml, under data: csv: {delimiter: \"%s\"}",
-                      b->name, r->line, mine == '\t' ? "\\t" : (const char[]){ mine, '\0' },
-                      others[i].yaml, others[i].yaml);
-        return fm_problem_last(p);
-    }
-    return FM_OK;
-}
-
-static bool has_name(const fm_csv_record *r, const char *name, bool look)
-{
-    for (size_t f = 0; name && f < r->count; f++)
-        if (strcasecmp(r->cells[f].at, name) == 0)
-            return true;
-    return name && look && near_field(r, name);
-}
-
-/*
- * Not one of the columns is in the line, nor looks it like a record: one problem, in place of one for
- * each column and record. @return FM_OK: it is not so.
- */
-static fm_status check_title(const fm_binding *b, const fm_csv_record *r, size_t wanted,
-                             fm_problems *p)
-{
-    char shown[FM_CELL_SHOWN];
-    const char *first = r->count ? r->cells[0].at : "", *unseen;
-    bool known = has_name(r, b->unit, true) || has_name(r, b->id, true);
-    double v;
-
-    for (size_t c = 0; !known && c < b->schema->column_count; c++)
-        known = has_name(r, b->schema->columns[c].name, c < NEAR_MOST) ||
-                odd_field(r, b->schema->columns[c].name, &unseen);
-    for (size_t f = 0; !known && f < r->count; f++)
-        known = fm_text_double(r->cells[f].at, &v) || fm_cell_date(r->cells[f].at, &v);
-    if (known || wanted < 2)
-        return FM_OK;
-    if (fm_tk_utf8_valid((const uint8_t *)first, strlen(first)) != strlen(first))
-        (void)fm_fail(
-            FM_EPARSE,
-            "%s:%zu: this is no header in UTF-8; if it is text, say in node.yaml how it is "
-            "encoded: csv: {encoding: ...}",
-            b->name, r->line);
-    else
-        (void)fm_fail(FM_EPARSE,
-                      "%s:%zu: none of the schema's columns is in this line, which begins with "
-                      "\"%s\"; %s",
-                      b->name, r->line, fm_cell_show(first, shown),
-                      strstr(first, b->schema->columns[0].name)
-                          ? "what separates the columns is no delimiter: write commas, say"
-                      : first[0] == '#'
-                          ? "is it a comment? Say in node.yaml, under data: csv: {comment: \"#\"}"
-                      : strncasecmp(first, "sep=", 4) == 0 || r->count == 1
-                          ? "if it is a title or a spreadsheet's mark take it away, or say in "
-                            "node.yaml: csv: {skip_lines: 1}"
-                          : "is it the right file? Lines before the header are passed over by csv: "
-                            "{skip_lines: 1} in node.yaml");
-    return fm_problem_last(p);
-}
-
-/* Fields that a file with a header must have. */
-static size_t wanted_fields(const fm_binding *b)
-{
-    size_t n = b->unit ? 1 : 0;
-
-    n += b->id ? 1 : 0;
-    for (size_t c = 0; c < b->schema->column_count; c++)
-        n += is_wanted(b, c) && !b->schema->columns[c].from ? 1 : 0;
-    return n;
-}
-
-/* Field of each column by the names of the first record; every fault is a problem. */
-static fm_status read_header(fm_binding *b, const fm_csv_record *r, fm_problems *p)
-{
+    const char *cell = r->cells[b->unit_place].at, *text = cell + strspn(cell, " \t");
     const fm_schema *s = b->schema;
-    const size_t wanted = wanted_fields(b);
-    fm_status st = check_delimiter(b, r, wanted, p);
+    char shown[FM_CELL_SHOWN];
+    bool missing;
 
-    if (!st)
-        st = check_title(b, r, wanted, p);
-    b->fields = st ? 0 : r->count; /* 0: by this delimiter nothing can be read */
-    for (size_t c = 0; !st && c < s->column_count; c++) {
-        b->place[c] = ABSENT;
-        if (is_wanted(b, c))
-            st = find_field(b, r, s->columns[c].from ? s->columns[c].from : s->columns[c].name, p,
-                            &b->place[c]);
-    }
-    if (!st && b->unit)
-        st = find_field(b, r, b->unit, p, &b->unit_place);
-    if (!st && b->id)
-        st = find_field(b, r, b->id, p, &b->id_place);
-    /* With wrong columns every record would be one more problem. */
-    if (!st && p->count) {
-        p->gave_up = true;
-        st = FM_EPARSE;
-    }
-    return st;
+    /* In quotes they are part of the cell, but of nobody's name. */
+    *key = text;
+    *len = strlen(text);
+    while (*len && (text[*len - 1] == ' ' || text[*len - 1] == '\t'))
+        --*len;
+    missing = !*len || fm_cells_find(&s->missing, cell) != ABSENT;
+    for (size_t c = 0; !missing && c < s->column_count; c++)
+        missing =
+            b->place[c] == b->unit_place && fm_cells_find(&s->columns[c].missing, cell) != ABSENT;
+    if (missing)
+        return fm_fail(FM_EPARSE,
+                       "%s:%zu, column %s: empty or missing; every row needs its %s: it says whose "
+                       "record it is",
+                       b->name, r->line, b->unit, b->unit);
+    if (is_cut_number(text, *len))
+        return fm_fail(
+            FM_EPARSE,
+            "%s:%zu, column %s: \"%s\" is a number that a spreadsheet cut short, so that "
+            "several may have become one; make the column one of text there, and "
+            "export again",
+            b->name, r->line, b->unit, b->hide_values ? "..." : fm_cell_show(text, shown));
+    return FM_OK;
 }
 
 static fm_status no_column(const fm_binding *b, const char *name, fm_problems *p)
@@ -358,7 +162,7 @@ static fm_status by_position(fm_binding *b, const fm_csv_record *r, fm_problems 
     const bool unlabelled = !b->labels && !(b->raw && fm_raw_wants(b->raw, s->label)) &&
                             s->label != SIZE_MAX && r->count + 1 == fields;
 
-    fm_status st = check_delimiter(b, r, fields - (unlabelled ? 1 : 0), p);
+    fm_status st = fm_header_delimiter(b, r, fields - (unlabelled ? 1 : 0), p);
 
     if (st)
         return st;
@@ -399,7 +203,7 @@ fm_status fm_bind(fm_binding *b, const fm_csv_record *first, fm_problems *p, boo
     b->ends_empty = header && first->count > 1 && first->cells[first->count - 1].len == 0;
     if (st || (b->dialect && (st = fm_alloc(n, sizeof *b->rewritten, (void **)&b->rewritten))))
         return st;
-    return header ? read_header(b, first, p) : by_position(b, first, p);
+    return header ? fm_header_read(b, first, p) : by_position(b, first, p);
 }
 
 void fm_binding_fini(fm_binding *b)
@@ -442,6 +246,10 @@ static const char *fields_hint(const fm_binding *b, const fm_csv_record *r)
 
     if (b->ends_empty && r->count + 1 == b->fields)
         return "; the header ends with a delimiter: take that away";
+    if (r->count == b->fields + 1 && r->cells[b->fields].len == 0)
+        return "; the line ends with a delimiter, and the header does not: take that away";
+    if (r->count < b->fields && r->unended)
+        return "; the file ends within this line: was it exported and copied to its end?";
     if (r->count == 1 && strcmp(r->cells[0].at, "\x1a") == 0)
         return "; it is an end mark of old systems (Ctrl-Z): take it away";
     for (const char *o = others; *o && r->count == 1; o++)
@@ -452,6 +260,8 @@ static const char *fields_hint(const fm_binding *b, const fm_csv_record *r)
 
 fm_status fm_bind_check(const fm_binding *b, const fm_csv_record *r)
 {
+    if (r->count != b->fields && fm_text_is_conflict(r->cells[0].at))
+        return fm_fail(FM_EPARSE, "%s:%zu: " FM_TEXT_CONFLICT, b->name, r->line);
     if (r->count != b->fields)
         return fm_fail(FM_EPARSE, "%s:%zu: %zu field%s where %zu belong%s", b->name, r->line,
                        r->count, r->count == 1 ? "" : "s", b->fields, fields_hint(b, r));

@@ -33,7 +33,8 @@ typedef struct {
 typedef struct {
     const fm_slice *cells;
     size_t count;
-    size_t line; /* where it starts */
+    size_t line;  /* where it starts */
+    bool unended; /* the file ends without a line end behind it */
 } fm_csv_record;
 
 typedef struct {
@@ -50,7 +51,7 @@ typedef struct {
     size_t count, cap;
     const char *nul; /* the line that holds a NUL byte, or NULL: nothing from there on is read */
     size_t nul_line_len;
-    bool last, endless;
+    bool last, endless, unended;
     bool held; /* the record at hand is to be had once more */
 } fm_csv_scan;
 

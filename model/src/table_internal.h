@@ -34,6 +34,8 @@ typedef struct {
     bool has_header, ends_empty;        /* the header's last field has no name */
     size_t *place; /* [columns] which field is which column, or SIZE_MAX; owned */
     size_t unit_place, id_place;
+    fm_csv_scan
+        *rest; /* NULL, or the records behind the first: looked through when it is no header */
 } fm_binding;
 
 /** By the file's first record. FM_EPARSE: with problems noted; nothing can be read.
@@ -43,6 +45,13 @@ FM_NODISCARD fm_status fm_bind(fm_binding *b, const fm_csv_record *first, fm_pro
 void fm_binding_fini(fm_binding *b);
 /** What separates the file's columns. */
 char fm_bind_delimiter(const fm_binding *b);
+/* table_header.c */
+/** Several fields are wanted, and the first record is one, with another delimiter in it or quotes around:
+ *  FM_EPARSE, with one problem that says so. */
+FM_NODISCARD fm_status fm_header_delimiter(const fm_binding *b, const fm_csv_record *r,
+                                           size_t wanted, fm_problems *p);
+/** b->place by the names of the first record. FM_EPARSE: every fault is a problem. */
+FM_NODISCARD fm_status fm_header_read(fm_binding *b, const fm_csv_record *r, fm_problems *p);
 /** FM_EPARSE unless the record has as many fields as it must. */
 FM_NODISCARD fm_status fm_bind_check(const fm_binding *b, const fm_csv_record *r);
 /** The cells of the schema's columns; what is absent is {NULL, 0}. */
@@ -54,10 +63,9 @@ FM_NODISCARD fm_status fm_bind_encode(const fm_binding *b, const fm_csv_record *
 /** FM_EPARSE with file, line and column; `st` is what reading the cell said. */
 fm_status fm_bind_fault(const fm_binding *b, const fm_csv_record *r, size_t column, fm_status st);
 
-/** Whose record it is: `len` bytes of `cell`. @return false when it does not say. */
-bool fm_unit_key(const fm_binding *b, const char **cell, size_t *len);
-/** FM_EPARSE: the record does not say. */
-fm_status fm_unit_missing(const fm_binding *b, const fm_csv_record *r);
+/** Whose record it is: `len` bytes of `key`. FM_EPARSE: it does not say, or no more. */
+FM_NODISCARD fm_status fm_unit_key(const fm_binding *b, const fm_csv_record *r, const char **key,
+                                   size_t *len);
 
 /*
  * Whose record is whose (table_unit.c). Keys are kept as 16 bytes of their digest, which makes the

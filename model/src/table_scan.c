@@ -266,7 +266,7 @@ fm_status fm_csv_next(fm_csv_scan *s, fm_csv_record *r, bool *got)
     if (s->held) {
         s->held = false;
         *got = true;
-        *r = (fm_csv_record){ s->cells, s->count, s->begin_line };
+        *r = (fm_csv_record){ s->cells, s->count, s->begin_line, s->unended };
         return FM_OK;
     }
     *got = false;
@@ -305,7 +305,8 @@ fm_status fm_csv_next(fm_csv_scan *s, fm_csv_record *r, bool *got)
             if ((size_t)(p - s->begin) + ending > FM_TABLE_MAX_RECORD)
                 return too_long(s);
             *got = true;
-            *r = (fm_csv_record){ s->cells, s->count, s->begin_line };
+            s->unended = !ending;
+            *r = (fm_csv_record){ s->cells, s->count, s->begin_line, s->unended };
             return FM_OK;
         }
         s->begin = s->at;

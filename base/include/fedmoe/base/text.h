@@ -39,6 +39,9 @@ bool fm_text_is_too_large(const char *s);
 
 /** The line is one of the marks that Git leaves where two versions were not merged to the end. */
 bool fm_text_is_conflict(const char *line);
+#define FM_TEXT_CONFLICT                                                                       \
+    "a mark of Git's: two versions were merged and not finished (<<<<<<<, =======, >>>>>>>); " \
+    "choose one, and take the marks away"
 
 /** Control characters (C0, DEL, and C1 in UTF-8) become '?', in place. */
 void fm_text_clean(char *s);

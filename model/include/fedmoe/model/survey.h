@@ -36,6 +36,8 @@ typedef enum {
     FM_FINDING_ROWS,     /* more records than are allowed */
     /* warnings */
     FM_FINDING_SCALE,     /* a column looks like another unit of measurement */
+    FM_FINDING_SWAPPED,   /* two columns, each with numbers of the other's range */
+    FM_FINDING_NOBODY,    /* records of a unit "unknown" */
     FM_FINDING_CLIPPED,   /* outside of the range, and the schema says clip or missing */
     FM_FINDING_UNKNOWN,   /* none of the declared values, and the schema says missing */
     FM_FINDING_EMPTY,     /* a column without a single value, or nearly so */
