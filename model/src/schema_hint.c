@@ -237,25 +237,37 @@ static bool is_encoded_twice(const char *s)
     return false;
 }
 
+/* A date as the dialect has it, or not: @param order "DMY]", behind the cell's own text. */
+static const char *dates_hint(const char *s, const char *order)
+{
+    const bool day_first = *order == 'D', month_first = *order == 'M';
+    unsigned n[3] = { 0, 0, 0 }, day, month, year;
+    const bool three = sscanf(s, "%4u%*1[./-]%2u%*1[./-]%4u", &n[0], &n[1], &n[2]) == 3;
+
+    day = n[day_first ? 0 : month_first ? 1 : 2];
+    month = n[month_first ? 0 : 1];
+    year = n[day_first || month_first ? 2 : 0];
+    if (three && year >= 1000 && month >= 1 && month <= 12 && day <= 31)
+        return "; there is no such day";
+    if (three && year >= 1000 && month > 12 && day <= 12 && (day_first || month_first))
+        return day_first
+                   ? "; day and month the other way round? Then say csv: {dates: MDY} in node.yaml"
+                   : "; day and month the other way round? Then say csv: {dates: DMY} in node.yaml";
+    return "; that is csv: {dates: ...} of node.yaml: if all of the file is written like this, "
+           "correct it there, else the cell";
+}
+
 /* A cell that the dialect refused, with its reason behind it (dialect_cell.c). */
 static const char *dialect_hint(const char *s)
 {
-    const char *order = strstr(s, " [dates are ");
-    unsigned first = 0, second = 0;
+    static const char dates[] = " [dates are ";
+    const char *order = strstr(s, dates);
 
     if (strstr(s, " [decimal is '"))
         return "; that is csv: {decimal: ...} of node.yaml: if all of the file is written like "
                "this, "
                "take it out there, else correct the cell";
-    if (!order)
-        return NULL;
-    if (sscanf(s, "%2u%*1[./-]%2u", &first, &second) == 2 && first <= 12 && second > 12 &&
-        strstr(order, "DMY"))
-        return "; day and month the other way round? Then say csv: {dates: MDY} in node.yaml";
-    if (first > 12 && second <= 12 && strstr(order, "MDY"))
-        return "; day and month the other way round? Then say csv: {dates: DMY} in node.yaml";
-    return "; that is csv: {dates: ...} of node.yaml: if all of the file is written like this, "
-           "correct it there, else the cell";
+    return order ? dates_hint(s, order + sizeof dates - 1) : NULL;
 }
 
 const char *fm_cell_hint(const fm_column *c, fm_slice cell, char out[FM_HINT_MAX])

@@ -233,10 +233,11 @@ static fm_status judge_nobody(fm_survey *s)
     fm_status st = FM_OK;
 
     for (size_t i = 0; !st && i < s->nobody_count; i++) {
-        (void)fm_fail(FM_EPARSE,
-                      "%s:%zu: \"%s\" is said for whose it is, in %u records from here on", s->name,
-                      s->nobody[i].line, s->nobody[i].name,
-                      (unsigned)s->unit_rows[s->nobody[i].unit]);
+        const uint32_t rows = s->unit_rows[s->nobody[i].unit];
+
+        (void)fm_fail(
+            FM_EPARSE, "%s:%zu: \"%s\" is said for whose it is, in %u record%s from here on",
+            s->name, s->nobody[i].line, s->nobody[i].name, (unsigned)rows, rows == 1 ? "" : "s");
         st = fm_survey_found(s, FM_FINDING_NOBODY, s->nobody[i].line, ABSENT, NULL);
     }
     return st;

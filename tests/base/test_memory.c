@@ -155,6 +155,25 @@ static void a_buffer_grows_and_stays_text(void)
     fm_buf_clear(&b);
 }
 
+/* Else the time of a long line is the square of its length. */
+static void a_buffer_is_copied_seldom_up_to_its_limit(void)
+{
+    static const char piece[1000] = "x";
+    const size_t limit = (size_t)1 << 20;
+    size_t cap = 0, copies = 0;
+    fm_buf b;
+
+    fm_buf_init(&b, limit);
+    while (b.len + sizeof piece <= limit) {
+        CU_ASSERT_EQUAL_FATAL(fm_buf_append(&b, piece, sizeof piece), FM_OK);
+        copies += b.cap != cap;
+        cap = b.cap;
+    }
+    CU_ASSERT_TRUE(copies <= 14);
+    CU_ASSERT_TRUE(b.cap <= limit + 1);
+    fm_buf_fini(&b);
+}
+
 static void a_buffer_stops_at_its_limit_unchanged(void)
 {
     fm_buf b;
@@ -220,6 +239,7 @@ static const fm_test tests[] = {
       carves_aligned_zeroed_pieces_and_reuses_them },
     { "an arena never grows past its plan", an_arena_never_grows_past_its_plan },
     { "a buffer grows and stays text", a_buffer_grows_and_stays_text },
+    { "a buffer is copied seldom up to its limit", a_buffer_is_copied_seldom_up_to_its_limit },
     { "a buffer stops at its limit unchanged", a_buffer_stops_at_its_limit_unchanged },
     { "extending gives the place to write", extending_gives_the_place_to_write },
     { "little-endian integers round trip", little_endian_integers_round_trip },

@@ -252,6 +252,29 @@ def in_place(make):
     return change
 
 
+def said(csv, change=lambda t: t):
+    """The records changed, and csv: in node.yaml beside them."""
+    def both(path):
+        node = os.path.join(os.path.dirname(path), "node.yaml")
+        for name, f in ((path, change), (node, sub("  schema: schema.yaml", "  schema: schema.yaml\n  csv: " + csv))):
+            with open(name) as old:
+                text = f(old.read())
+            with open(name, "w") as new:
+                new.write(text)
+    both.in_place = True
+    return both
+
+
+def linked_to_itself(path):
+    os.symlink(os.path.basename(path), path)
+
+
+def lost_cell(row):
+    """The first cell is lost, and a delimiter at the end makes up for it."""
+    cells = row.split(",")
+    return ",".join(cells[:1] + cells[2:]) + ","
+
+
 def at(n, column, rest=""):
     return r"records\.csv:%d, column %s: .*%s" % (n, column, rest)
 
@@ -329,6 +352,28 @@ def records():
         m("a month before a day", cell(5, "admitted", "2015-17-03"), at(5, "admitted", "wrong order")),
         m("a letter for a digit", cell(9, "chol", "15O"), at(9, "chol", "letter")),
         m("the file is not there", delete("records.csv"), r"records\.csv is not there"),
+        m("a link to itself", in_place(linked_to_itself), r"records\.csv: is a link that leads back to itself"),
+        m("patients' numbers cut by a spreadsheet", every("patient", lambda v: "9.876E+07"), at(2, "patient", "spreadsheet cut short.*text")),
+        m("a patient called unknown", lambda t: cell(5, "patient", "Unknown")(cell(9, "patient", "Unknown")(t)),
+          r'WARNING.*nobody\n.*records\.csv:5: "Unknown" .* in 2 records', True),
+        m("three lines before the header", lambda t: "Export\nof ward 3\nmade on a Monday\n" + t,
+          r"records\.csv:1: .*header is line 4: .*skip_lines: 3"),
+        m("names of two columns swapped", lambda t: every("age", lambda v: str(200 + int(v)))(every("chol", lambda v: str(20 + int(v) % 70))(t)),
+          r"WARNING.*places.*\n.*columns age and chol: the numbers of each are in the range of the other"),
+        m("points where commas are said", said('{decimal: ","}', every("chol", lambda v: v + ".5")), at(2, "chol", "is csv: {decimal.*node.yaml")),
+        m("months first where days are said", said("{dates: DMY}", every("admitted", lambda v: "%s/%s/%s" % (v[5:7], 28, v[:4]))),
+          at(2, "admitted", r'"\d\d/28/20\d\d .*dates: MDY')),
+        m("no UTF-16, as is said", said("{encoding: UTF-16}"), r"records\.csv:1: this is no UTF-16.*data\.csv\.encoding in node\.yaml"),
+        m("a number taken for a date", cell(9, "chol", "05. Mrz"), at(9, "chol", "spreadsheet took it for a date")),
+        m("a column too narrow", cell(9, "admitted", "#######"), at(9, "admitted", "too narrow")),
+        m("letters encoded twice", cell(20, "ward", "s\u00c3\u00bcd"), at(20, "ward", "encoded twice")),
+        m("a delimiter behind each record", lambda t: HEADER + "\n" + "".join(l + ",\n" for l in t.strip().split("\n")[1:]),
+          r"records\.csv:2: 8 fields where 7 belong; the line ends with a delimiter, and the header does not"),
+        m("cut in the last line", lambda t: t.rstrip("\n")[:-15], r"records\.csv:61: \d fields where 7 belong; the file ends within this line"),
+        m("a cell lost, a delimiter at the end", line(9, lost_cell), r"records\.csv:9: from column age on (?!.*\n.*csv:9,)"),
+        m("every line in quotes", lambda t: "".join('"%s"\n' % l for l in t.strip().split("\n")), r"records\.csv:1: the line as a whole stands in quotes"),
+        m("encrypted", lambda t: "-----BEGIN PGP MESSAGE-----\n\nhQEMA0\n", r"records\.csv: .*encrypted \(PGP\); decrypt it"),
+        m("two versions not merged", lambda t: t.replace("p05,", "<<<<<<< HEAD\np05,", 1), r"records\.csv:12: .*Git.*merged"),
     ]
 
 
@@ -409,6 +454,7 @@ def nod(n, rest=""):
 def node():
     m = Mistake
     return [
+        m("each row a unit, in capitals", sub("unit: patient", "unit: Record"), r"column Record: .*policy\.unit in node\.yaml.*unit: record"),
         m("a key mistyped", sub("ledger: ledger", "leger: ledger"), nod(10, "ledger")),
         m("a foreign key", lambda t: t + "colour: blue\n", nod(23, "colour")),
         m("no name", sub("name: northgate\n", ""), nod(1, "name")),
@@ -818,6 +864,9 @@ columns:
 """
 
 
+CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
+
+
 def good_fhir():
     who = ["ada", "ben", "cid", "dot"]
     lines = [{"resourceType": "Patient", "id": w, "gender": "female", "birthDate": "19%d0-02-28" % (3 + i)}
@@ -888,7 +937,7 @@ def fhir():
         m("a birth in 1066", put(3, birthDate="1066-10-14"), fhir_line(3, "birthDate: .*1850")),
         m("a birth the German way", put(3, birthDate="28.02.1950"), fhir_line(3, "birthDate: .*1950-02-28")),
         m("a birth on no such day", put(3, birthDate="1951-02-29"), fhir_line(3, "birthDate: .*no such day")),
-        m("a birth that is a number", put(3, birthDate=19500228), fhir_line(3, "birthDate: .*text")),
+        m("a birth that is a number", put(3, birthDate=19500228), fhir_line(3, "birthDate: .*date in double quotes")),
         m("birthdate in small letters", line(3, lambda l: l.replace("birthDate", "birthdate")), fhir_line(3, 'birthdate.*"birthDate"')),
         m("dead before the birth", put(3, deceasedDateTime="1900-01-01"), fhir_line(3, "deceasedDateTime: .*before")),
         m("an onset that is no date", put(5, onsetDateTime="in spring"), fhir_line(5, "onsetDateTime: ")),
@@ -927,6 +976,28 @@ def fhir():
         m("an empty file", raw(lambda b: b""), r"export.*no records"),
         m("no file", delete("export/all.ndjson"), r"export: there are no files"),
         m("a byte order mark and CR LF", raw(lambda b: b"\xef\xbb\xbf" + b.replace(b"\n", b"\r\n")), r"ok +records", True),
+        m("a status mistyped", put(7, status="entered_in_error"), fhir_line(7, "status: .*no status.*entered-in-error")),
+        m("a verification mistyped", put(5, verificationStatus={"coding": [{"system": CLINICAL, "code": "confirmd"}]}),
+          fhir_line(5, "verificationStatus.coding.code: .*confirmed")),
+        m("any status that there is", lambda t: put(7, status="amended")(put(6, status="finished")(t)), r"ok +records", True),
+        m("a period that begins", put(6, period={"begin": "2011-05-06", "end": "2011-05-07"}), fhir_line(6, 'period.begin: .*"start"')),
+        m("a period without an end", put(6, period={"start": "2011-05-06", "id": "p", "extension": []}), r"ok +records", True),
+        m("a coding's code mistyped", put(5, code={"coding": [{"cod": "I10"}]}), fhir_line(5, 'code.coding.cod: .*"code"')),
+        m("a quantity's value mistyped", put(7, valueQuantity={"amount": 12, "unit": "kg"}), fhir_line(7, 'valueQuantity.amount: .*"value"')),
+        m("a release later", line(6, lambda l: l.replace('"period"', '"actualPeriod"')), fhir_line(6, 'actualPeriod: is of FHIR R5.*"period"')),
+        m("a download not finished", twin("more.ndjson.part", b"{"), r"export/more\.ndjson\.part: a download that is not finished"),
+        m("what is left of a download", twin("all.ndjson.part", b"{"), r"ok +records", True),
+        m("a comma at each line's end", lambda t: t.replace("\n", ",\n"), fhir_line(1, "a comma at the end of the line")),
+        m("NUL bytes", raw(lambda b: b.replace(b'"oada"', b"\0" * 40, 1)), fhir_line(7, "NUL")),
+        m("NUL bytes alone", line(7, lambda l: "\0" * 80), fhir_line(7, "NUL")),
+        m("two versions not merged", line(7, lambda l: "<<<<<<< HEAD\n" + l), fhir_line(7, "Git.*merged")),
+        m("the list of an export's files", lambda t: json.dumps({"transactionTime": "2024-01-01", "request": "x", "output": [
+            {"type": "Patient", "url": "https://x/1"}]}) + "\n", fhir_line(1, r"list of an export's files.*output\[\]\.url")),
+        m("a day as seconds", put(5, onsetDateTime=1304640000), fhir_line(5, "onsetDateTime: 1304640000 .*date.*1970")),
+        m("too deep", line(7, lambda l: '{"a":' * 3000 + "1" + "}" * 3000), fhir_line(7, "too deep")),
+        # Of 60 MB: the time is that of its bytes.
+        m("all in one line of 60 MB", lambda t: (t.replace("\n", " ") * 25000)[:60 << 20], fhir_line(1, "line of its own")),
+        m("a line of 70 MB", lambda t: t + " " * (70 << 20) + "\n", r"all\.ndjson:17: the line is longer than 64 MiB"),
     ]
 
 

@@ -172,6 +172,7 @@ static void encodings_are_read(void)
 
     same_n("{encoding: UTF-16}", bytes, encoded("UTF-16", PLAIN, bytes, sizeof bytes), 2);
     same_n("{encoding: UTF-16BE}", bytes, encoded("UTF-16BE", PLAIN, bytes, sizeof bytes), 2);
+    refused("{encoding: UTF-16}", PLAIN, "d.csv:1: this is no UTF-16");
     same_n("{encoding: ISO-8859-1}", bytes, encoded("ISO-8859-1", PLAIN, bytes, sizeof bytes), 2);
     same("{encoding: UTF-8}", "\xef\xbb\xbf" PLAIN, 2);
 }
@@ -259,6 +260,11 @@ static void nothing_is_guessed(void)
     refused("{delimiter: \";\", decimal: \",\"}", ROW("1.234"),
             "\"1.234 [decimal is ',']\" is not a number");
     refused("{dates: DMY}", PLAIN, "\"2024-12-31 [dates are DMY]\" is not a date");
+    refused(
+        "{dates: DMY}", "size,seen,ward,y\n1,12/31/2024,nord,0\n",
+        "\"12/31/2024 [dates are DMY]\" is not a date (YYYY-MM-DD); day and month the other way "
+        "round? Then say csv: {dates: MDY}");
+    refused("{dates: MDY}", "size,seen,ward,y\n1,31/12/2024,nord,0\n", "{dates: DMY}");
     refused("{dates: DMY}", "size,seen,ward,y\n1,31.02.2024,nord,0\n", "no such day");
     refused("{dates: DMY}", "size,seen,ward,y\n1,1.2.24,nord,0\n", "\"1.2.24\" is not a date");
     refused("{dates: DMY}", "size,seen,ward,y\n1,1.2/2024,nord,0\n", "\"1.2/2024\" is not a date");

@@ -255,6 +255,38 @@ static void units_over_the_bound_are_counted(void)
     done(&s);
 }
 
+static void a_unit_of_nobody_is_named(void)
+{
+    surveyed s = look_with(SCHEMA,
+                           HEADER GOOD "unknown,40,2010-05-06,m,120,1,no\n"
+                                       "Unknown ,40,2010-05-06,m,120,1,no\n"
+                                       "unknown,41,2010-05-06,f,120,1,no\n"
+                                       "4.711E+06,40,2010-05-06,m,120,1,no\n"
+                                       "1E5,40,2010-05-06,m,120,1,no\n",
+                           "who", &(fm_survey_options){ 0 });
+
+    kept(&s, FM_FINDING_NOBODY,
+         "d.csv:3: \"unknown\" is said for whose it is, in 2 records from here on\n"
+         "d.csv:4: \"Unknown\" is said for whose it is, in 1 record from here on\n");
+    CU_ASSERT_EQUAL(fm_survey_count(s.survey, FM_FINDING_UNIT), 1);
+    CU_ASSERT_FALSE(fm_finding_is_error(FM_FINDING_NOBODY));
+    done(&s);
+}
+
+static void a_shifted_record_is_one_finding(void)
+{
+    surveyed s = look(HEADER GOOD "a,2010-05-06,m,120,1,no,\n" /* without its age */
+                                  "a,40,x,m,120,1,\n");        /* not shifted */
+
+    kept(
+        &s, FM_FINDING_FIELDS,
+        "d.csv:3: from column age on every cell stands one place too early, and the last is empty: "
+        "a cell is missing, there or before, with its delimiter\n");
+    CU_ASSERT_EQUAL(fm_survey_count(s.survey, FM_FINDING_NUMBER), 1);
+    CU_ASSERT_EQUAL(fm_survey_count(s.survey, FM_FINDING_LABEL), 1);
+    done(&s);
+}
+
 /* 30 records with one column made by a format of the row's number. */
 static surveyed thirty(const char *format)
 {
@@ -364,6 +396,8 @@ static const fm_test tests[] = {
     { "what cannot be read on is said", what_cannot_be_read_on_is_said },
     { "a file behind itself is found", a_file_behind_itself_is_found },
     { "units over the bound are counted", units_over_the_bound_are_counted },
+    { "a unit of nobody is named", a_unit_of_nobody_is_named },
+    { "a shifted record is one finding", a_shifted_record_is_one_finding },
     { "odd columns are warned of", odd_columns_are_warned_of },
     { "drift is told from chance", drift_is_told_from_chance },
     { "a summary that is none is refused", a_summary_that_is_none_is_refused },
