@@ -48,8 +48,8 @@ static fm_status fail_permission(const char *path, bool private)
     if (private)
         return fm_fail(FM_EIO,
                        "%s: cannot open it: it is %s's, mode %04o, and this runs as %s; it is for "
-                       "one user alone: run this as %s, or: chown %s %s",
-                       path, owner, (unsigned)(info.st_mode & 07777), me, owner, account, path);
+                       "one user alone: chown %s %s, or run this as %s",
+                       path, owner, (unsigned)(info.st_mode & 07777), me, account, path, owner);
     return fm_fail(
         FM_EIO,
         "%s: cannot open it: it is %s's, mode %04o, and this runs as %s; let %s read it: "
