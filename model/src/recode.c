@@ -12,7 +12,7 @@
 #include "fedmoe/base/memory.h"
 
 #define PIECE ((size_t)65536)
-#define WIDE_LEAST ((size_t)16) /* bytes that show whether text is of two or four a letter */
+#define WIDE_LEAST ((size_t)256) /* bytes that show whether text is of two or four a letter */
 
 struct fm_recode {
     const char *name;
@@ -84,8 +84,6 @@ static fm_status check_wide(fm_recode *r)
     const char *e = r->dialect->encoding;
     char what[100];
 
-    if (r->to < WIDE_LEAST && !r->ended)
-        return FM_OK;
     r->looked = true;
     if (!e || (strncasecmp(e, "UTF-16", 6) != 0 && strncasecmp(e, "UTF-32", 6) != 0 &&
                strncasecmp(e, "UCS-", 4) != 0))
@@ -105,10 +103,12 @@ static fm_status fill(fm_recode *r, fm_recode_more more, void *ctx)
     memmove(r->bytes, r->bytes + r->from, r->to - r->from);
     r->to -= r->from;
     r->from = 0;
-    if ((st = more(ctx, r->bytes + r->to, PIECE - r->to, &n)))
-        return st;
-    r->to += n;
-    r->ended = n == 0;
+    do {
+        if ((st = more(ctx, r->bytes + r->to, PIECE - r->to, &n)))
+            return st;
+        r->to += n;
+        r->ended = n == 0;
+    } while (!r->looked && !r->ended && r->to < WIDE_LEAST);
     return r->looked ? FM_OK : check_wide(r);
 }
 
