@@ -46,7 +46,8 @@ struct fm_survey {
     fm_unit_index index;
     uint32_t *unit_rows; /* [unit_cap] of each unit, owned */
     size_t unit_cap;
-    bool units; /* some column says whose records they are */
+    const char *unit; /* the column that says whose records they are, as long as they are read */
+    bool units;       /* it is there */
     bool encoding_told;
     struct {
         uint32_t unit;

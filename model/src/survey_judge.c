@@ -235,9 +235,11 @@ static fm_status judge_nobody(fm_survey *s)
     for (size_t i = 0; !st && i < s->nobody_count; i++) {
         const uint32_t rows = s->unit_rows[s->nobody[i].unit];
 
-        (void)fm_fail(
-            FM_EPARSE, "%s:%zu: \"%s\" is said for whose it is, in %u record%s from here on",
-            s->name, s->nobody[i].line, s->nobody[i].name, (unsigned)rows, rows == 1 ? "" : "s");
+        (void)fm_fail(FM_EPARSE,
+                      "%s:%zu, column %s: \"%s\" in %u record%s from here on; are they of one and "
+                      "the same?",
+                      s->name, s->nobody[i].line, s->unit, s->nobody[i].name, (unsigned)rows,
+                      rows == 1 ? "" : "s");
         st = fm_survey_found(s, FM_FINDING_NOBODY, s->nobody[i].line, ABSENT, NULL);
     }
     return st;

@@ -333,6 +333,7 @@ fm_status fm_survey_begin(fm_survey *s, const fm_binding *b)
         s->cells[i].present = b->place[i] != ABSENT && kind != FM_COLUMN_IGNORE &&
                               (kind != FM_COLUMN_LABEL || b->labels);
     }
+    s->unit = b->unit;
     s->units = b->unit && b->unit_place != ABSENT;
     return s->name ? FM_OK : fm_strdup(b->name, &s->name);
 }

@@ -355,7 +355,7 @@ def records():
         m("a link to itself", in_place(linked_to_itself), r"records\.csv: is a link that leads back to itself"),
         m("patients' numbers cut by a spreadsheet", every("patient", lambda v: "9.876E+07"), at(2, "patient", "spreadsheet cut short.*text")),
         m("a patient called unknown", lambda t: cell(5, "patient", "Unknown")(cell(9, "patient", "Unknown")(t)),
-          r'WARNING.*nobody\n.*records\.csv:5: "Unknown" .* in 2 records', True),
+          r'WARNING.*nobody\n.*records\.csv:5, column patient: "Unknown" in 2 records', True),
         m("three lines before the header", lambda t: "Export\nof ward 3\nmade on a Monday\n" + t,
           r"records\.csv:1: .*header is line 4: .*skip_lines: 3"),
         m("names of two columns swapped", lambda t: every("age", lambda v: str(200 + int(v)))(every("chol", lambda v: str(20 + int(v) % 70))(t)),

@@ -266,8 +266,10 @@ static void a_unit_of_nobody_is_named(void)
                            "who", &(fm_survey_options){ 0 });
 
     kept(&s, FM_FINDING_NOBODY,
-         "d.csv:3: \"unknown\" is said for whose it is, in 2 records from here on\n"
-         "d.csv:4: \"Unknown\" is said for whose it is, in 1 record from here on\n");
+         "d.csv:3, column who: \"unknown\" in 2 records from here on; are they of one and the "
+         "same?\n"
+         "d.csv:4, column who: \"Unknown\" in 1 record from here on; are they of one and the "
+         "same?\n");
     CU_ASSERT_EQUAL(fm_survey_count(s.survey, FM_FINDING_UNIT), 1);
     CU_ASSERT_FALSE(fm_finding_is_error(FM_FINDING_NOBODY));
     done(&s);
