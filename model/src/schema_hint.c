@@ -231,7 +231,7 @@ static bool is_month_and_number(const char *s)
 /* "Ã" or "Â" before what is no ASCII: the bytes of one character of UTF-8, taken for two of Latin-1. */
 static bool is_encoded_twice(const char *s)
 {
-    for (; (s = strchr(s, '\xc3')); s++)
+    for (; (s = strchr(s, 0xc3)); s++)
         if ((s[1] == '\x83' || s[1] == '\x82') && (unsigned char)s[2] >= 0xc2)
             return true;
     return false;

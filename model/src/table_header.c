@@ -127,7 +127,7 @@ static fm_status find_field(const fm_binding *b, const fm_csv_record *r, const c
         *place = f;
     }
     if (!st && *place == ABSENT) {
-        if (name == b->unit && strcasecmp(name, "record") == 0)
+        if (b->unit && name == b->unit && strcasecmp(name, "record") == 0)
             (void)fm_fail(FM_EPARSE,
                           "%s:%zu, column %s: the header does not have it, which policy.unit in "
                           "node.yaml names; is each row to be a unit of its own? That is unit: "
