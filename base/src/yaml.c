@@ -174,9 +174,13 @@ static bool has_anchor(const yaml_event_t *e)
 static fm_status on_event(parse *p, const yaml_event_t *e)
 {
     if (has_anchor(e))
-        return fail_at(p, e->start_mark, "anchors (&) and aliases (*) are not allowed here");
+        return fail_at(p, e->start_mark,
+                       "anchors (&) and aliases (*) are not allowed here; a text "
+                       "that begins with & or * needs quotes");
     if (has_tag(e))
-        return fail_at(p, e->start_mark, "tags (!) are not allowed here");
+        return fail_at(p, e->start_mark,
+                       "tags (!) are not allowed here; a text that begins with "
+                       "! needs quotes");
     switch (e->type) {
     case YAML_DOCUMENT_START_EVENT:
         if (p->doc->root)
@@ -250,7 +254,10 @@ static fm_status check_other(const char *name, const void *text, size_t len)
          strcmp(other->is, "UTF-16 text") == 0))
         return FM_OK;
     return fm_fail(FM_EPARSE, "%s:1:1: this is no YAML but %s; %s", name, other->is,
-                   other->advice ? other->advice : "is it the right file?");
+                   !other->advice ? "is it the right file?"
+                   : strstr(other->advice, "CSV") || strstr(other->advice, "csv")
+                       ? "name the file that was written in YAML, a plain text"
+                       : other->advice);
 }
 
 fm_status fm_yaml_parse(const char *name, const void *text, size_t len, fm_yaml **out)
@@ -265,6 +272,7 @@ fm_status fm_yaml_parse(const char *name, const void *text, size_t len, fm_yaml 
                        FM_YAML_MAX_BYTES);
     if ((st = check_other(name, text, len)) != FM_OK || (st = doc_new(name, &p.doc)) != FM_OK)
         return st;
+    p.doc->cut = len > 0 && p.text[len - 1] != '\n' && p.text[len - 1] != '\r';
     if (!yaml_parser_initialize(&p.parser)) {
         st = fm_fail(FM_ENOMEM, "%s: no memory to parse it", name);
     } else {

@@ -243,6 +243,17 @@ const char *fm_cell_hint(const fm_column *c, fm_slice cell, char out[FM_HINT_MAX
     return hint;
 }
 
+const char *fm_cell_hint_alone(const fm_column *c, const char *text, char out[FM_HINT_MAX])
+{
+    char room[FM_HINT_MAX];
+    const char *hint = fm_cell_hint(c, (fm_slice){ text, strlen(text) }, room),
+               *node = strstr(hint, ", or for a node's"), *say = strstr(hint, ", or say csv");
+    const size_t len = node ? (size_t)(node - hint) : say ? (size_t)(say - hint) : strlen(hint);
+
+    (void)snprintf(out, FM_HINT_MAX, "%.*s", (int)len, hint);
+    return out;
+}
+
 /* Codes by which other systems write "not measured". */
 static bool is_code(double v)
 {
