@@ -421,10 +421,10 @@ static fm_status read_name(const fm_yaml_node *root, fm_plan *p)
 
 static fm_status check_root_keys(const fm_yaml_node *root, const fm_plan *p)
 {
-    static const char *const training[] = { "name",    "purpose",      "listen",   "model",
-                                            "privacy", "cohort",       "training", "timeouts",
-                                            "task",    "keep_updates", "status",   "robust",
-                                            NULL };
+    static const char *const training[] = {
+        "name",     "purpose", "listen",       "model",  "privacy", "cohort", "training",
+        "timeouts", "task",    "keep_updates", "status", "robust",  "query",  NULL
+    };
     static const char *const statistics[] = { "name",    "purpose",      "listen", "schema",
                                               "privacy", "cohort",       "query",  "timeouts",
                                               "task",    "keep_updates", "status", NULL };
@@ -432,14 +432,16 @@ static fm_status check_root_keys(const fm_yaml_node *root, const fm_plan *p)
                                               "privacy", "cohort",       "query",  "timeouts",
                                               "task",    "keep_updates", "status", NULL };
 
-    if (p->task == FM_TASK_TRAINING && fm_yaml_find(root, "query") && !fm_yaml_find(root, "task"))
-        return fm_yaml_fail(
-            fm_yaml_find(root, "query"),
-            "query needs task: statistics (with a schema) or task: evaluation (with "
-            "a model); without task this is a training");
-    if (p->task == FM_TASK_TRAINING)
-        return fm_yaml_check_keys(root, training);
-    return fm_yaml_check_keys(root, p->task == FM_TASK_STATISTICS ? statistics : evaluation);
+    fm_status st = fm_yaml_check_keys(root, p->task == FM_TASK_TRAINING     ? training
+                                            : p->task == FM_TASK_STATISTICS ? statistics
+                                                                            : evaluation);
+
+    if (st == FM_OK && p->task == FM_TASK_TRAINING && fm_yaml_find(root, "query"))
+        st =
+            fm_yaml_fail(fm_yaml_find(root, "query"),
+                         "query needs task: statistics (with a schema) or task: evaluation (with a "
+                         "model), and this is a training");
+    return st;
 }
 
 static fm_status read_root(const fm_yaml_node *root, fm_aggregator_config *c)

@@ -17,6 +17,7 @@ typedef struct {
     fm_yaml_node *open[FM_YAML_MAX_DEPTH];
     size_t depth;
     bool ended;
+    size_t line, line_at; /* of the last scalar's end, and where in the text that line begins */
 } parse;
 
 static fm_status fail_at(const parse *p, yaml_mark_t mark, const char *what)
@@ -126,6 +127,32 @@ static fm_status on_start(parse *p, fm_yaml_kind kind, const yaml_event_t *e)
     return FM_OK;
 }
 
+/* Forward only: all marks together cost one walk. Columns count characters. */
+static const char *text_at(parse *p, const yaml_mark_t *mark)
+{
+    const char *const end = p->text + p->len, *at, *lf;
+
+    while (p->line < mark->line && (lf = memchr(p->text + p->line_at, '\n', p->len - p->line_at))) {
+        p->line_at = (size_t)(lf - p->text) + 1;
+        p->line++;
+    }
+    at = p->text + p->line_at;
+    for (size_t n = 0; at < end && *at != '\n'; at++) {
+        if (((unsigned char)*at & 0xc0) != 0x80 && n++ == mark->column)
+            break;
+    }
+    return at;
+}
+
+static bool is_commented(parse *p, const yaml_event_t *e)
+{
+    const char *const end = p->text + p->len, *at = text_at(p, &e->end_mark), *mark = at;
+
+    while (mark < end && (*mark == ' ' || *mark == '\t'))
+        mark++;
+    return mark > at && mark + 1 < end && *mark == '#' && !strchr("# \t\r\n", mark[1]);
+}
+
 static fm_status on_scalar(parse *p, const yaml_event_t *e)
 {
     const char *text = (const char *)e->data.scalar.value;
@@ -138,6 +165,7 @@ static fm_status on_scalar(parse *p, const yaml_event_t *e)
         (st = fm_strdup(text, &n->text)) != FM_OK)
         return st;
     n->plain = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    n->commented = n->plain && *text && is_commented(p, e);
     return attach(p, n);
 }
 

@@ -11,6 +11,7 @@ struct fm_yaml_node {
     size_t line, column;      /* 1-based */
     char *text;               /* scalar; owned */
     bool plain;               /* scalar without quotes */
+    bool commented;           /* plain, and a comment begins behind it without a space: " #x" */
     struct fm_yaml_node **at; /* list: elements; map: key, value, key, value ... */
     size_t count, cap;        /* of at */
 };

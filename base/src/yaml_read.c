@@ -20,6 +20,11 @@ fm_yaml_kind fm_yaml_node_kind(const fm_yaml_node *n)
     return n->kind;
 }
 
+bool fm_yaml_is_commented(const fm_yaml_node *n)
+{
+    return n->commented;
+}
+
 size_t fm_yaml_line(const fm_yaml_node *n)
 {
     return n->line;
@@ -41,7 +46,9 @@ fm_status fm_yaml_error(const fm_yaml_node *n, const char *fmt, ...)
         message[0] = '\0';
     va_end(ap);
     odd = n->kind == FM_YAML_SCALAR && !strstr(message, "U+") ? fm_text_odd(n->text, room) : NULL;
-    if (n->doc->cut && n == n->doc->nodes && n->kind == FM_YAML_SCALAR)
+    if (n->commented)
+        end = "; what stands behind the # is a comment: a text that holds ' #' needs quotes";
+    else if (n->doc->cut && n == n->doc->nodes && n->kind == FM_YAML_SCALAR)
         end = "; the file ends in this line, without a line end: was it copied whole?";
     return fm_fail(FM_EPARSE, "%s:%zu:%zu: %s%s%s%s%s", n->doc->name, n->line, n->column, message,
                    odd ? "; " : "", odd ? odd : "", odd ? ": write it anew" : "", end);

@@ -563,8 +563,7 @@ fm_status fm_draft_dictionary(const char *path, fm_draft *out)
 {
     reader d = { .name = path,
                  .draft = out,
-                 .problems = { .max = PROBLEMS_MAX,
-                               .then = "more are told when these are mended" } };
+                 .problems = { .max = PROBLEMS_MAX, .then = "mend these to see the rest" } };
     fm_csv_source source = { .fd = -1 };
     fm_status st = fm_csv_open(path, DICTIONARY_BYTES, &source);
 

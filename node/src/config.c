@@ -182,6 +182,7 @@ static fm_status read_records(const fm_yaml_node *data, fm_node_config *c)
 
     if (node && fm_yaml_node_kind(node) == FM_YAML_MAP)
         return read_database(node, c);
+    c->records_commented = node && fm_yaml_is_commented(node);
     if (!node || fm_yaml_size(node) == 0)
         return read_path(data, "records", c->dir, &c->records);
     if ((st = fm_yaml_get_list(data, "records", &node)) != FM_OK)
