@@ -227,7 +227,7 @@ static void keys_that_a_task_has_no_use_for_are_refused_with_their_place(void)
           "did you mean 'task'" },
         { statistics, "task: statistics", "task: evaluation", FM_EPARSE, "6:1", "schema" },
         { evaluation, "task: evaluation", "task: statistics", FM_EPARSE, "6:1", "model" },
-        { evaluation, "task: evaluation", "task: training", FM_EPARSE, "5:1", "query" },
+        { evaluation, "task: evaluation", "task: training", FM_EPARSE, "5:8", "query" },
         { statistics, "privacy:", "training: {rounds: 2}\nprivacy:", FM_EPARSE, "7:1", "training" },
         { statistics, "  delta", "  clip_norm: 9\n  delta", FM_EPARSE, "10:3", "clip_norm" },
         { evaluation, "  delta", "  sampling_rate: 0.1\n  delta", FM_EPARSE, "10:3",
