@@ -97,7 +97,7 @@ check "with the bit-identical model" cmp "$RUN/northgate/model.safetensors" "$WO
 
 sample=${SAMPLE:-7}
 for who in aggregator lakeside; do
-    all_kills=0
+    all_kills=0 places=0
     n=${calls[$who]}
     stride=${STRIDE:-$((n / sample + 1))}
     first=${FIRST:-$((1 + RANDOM % stride))}
@@ -105,10 +105,11 @@ for who in aggregator lakeside; do
     for ((k = first; k <= ${LAST:-$n}; k += stride)); do
         check "$who killed at call $k of $n, twice: all rounds, the same model, nothing twice" \
             survives "$who" "$k"
-        all_kills=$((all_kills + kills))
+        all_kills=$((all_kills + kills)) places=$((places + 1))
         stop_all
         [ -z "${TIMES:-}" ] || echo "  $SECONDS s"
     done
-    check "$who was killed ($all_kills times)" [ $all_kills -gt 10 ]
+    # A second life may be too short to come to the same place again, the last ones above all.
+    check "$who was killed ($all_kills times at $places places)" [ $all_kills -gt $((places + places / 3)) ]
 done
 finish
