@@ -324,7 +324,8 @@ static fm_status fail_earlier(const char *name, const char *problem, const char 
                        "%s is in this line; take it away, or write a plain space", unseen);
         return fail_line(name, &l, words);
     }
-    if (keyless && here.len >= indent_of(&here) && strchr("{[", here.at[indent_of(&here) - 1]))
+    if (keyless && here.at && here.len >= indent_of(&here) &&
+        strchr("{[", here.at[indent_of(&here) - 1]))
         return fail_line(name, &here, dash);
     if (fail_span(name, problem, text, len, at) != FM_OK)
         return FM_EPARSE;
