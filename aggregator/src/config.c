@@ -11,6 +11,7 @@
 #include "fedmoe/proto/digest.h"
 
 /* Metadata keys that fedmoe-model writes; the aggregator passes their texts on unread. */
+#define META_KIND "fedmoe.kind"
 #define META_MODEL "fedmoe.model"
 #define META_SCHEMA "fedmoe.schema"
 #define META_CLIP_NORM "fedmoe.clip_norm"
@@ -316,6 +317,26 @@ static fm_status plan_model_clip(const char *path, const fm_safetensors *s, fm_p
     return FM_OK;
 }
 
+/* No node could train another: better said here than when all have approved. */
+static fm_status check_model_kind(const char *path, const fm_safetensors *s)
+{
+    static const char *const kinds[] = { "tabular-moe", "decoder-adapter" };
+    const char *kind = fm_safetensors_meta_get(s, META_KIND);
+
+    for (size_t i = 0; kind && i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(kind, kinds[i]) == 0)
+            return FM_OK;
+    if (!kind)
+        return fm_fail(FM_EPROTO,
+                       "%s: no \"" META_KIND "\" in its metadata; make it with fedmoe-model new",
+                       path);
+    return fm_fail(FM_EPROTO,
+                   "%s: its " META_KIND " is '%.40s', and models that can be trained together are "
+                   "%s (records) and %s (texts); was the file damaged? Copy it again, or make it "
+                   "with fedmoe-model new",
+                   path, kind, kinds[0], kinds[1]);
+}
+
 /* The texts go into the plan, to be approved with it. */
 static fm_status plan_model(const char *path, const fm_safetensors *s, fm_plan *p)
 {
@@ -332,7 +353,7 @@ static fm_status plan_model(const char *path, const fm_safetensors *s, fm_plan *
                        "parameters; make it with fedmoe-model new",
                        path, FM_MAX_PARAMETERS);
     p->parameters = (uint32_t)n;
-    if ((st = plan_model_clip(path, s, p)) != FM_OK ||
+    if ((st = check_model_kind(path, s)) != FM_OK || (st = plan_model_clip(path, s, p)) != FM_OK ||
         (st = fm_strdup(model, &p->model_text)) != FM_OK)
         return st;
     return fm_strdup(schema, &p->schema_text);
@@ -400,10 +421,10 @@ static fm_status read_name(const fm_yaml_node *root, fm_plan *p)
 
 static fm_status check_root_keys(const fm_yaml_node *root, const fm_plan *p)
 {
-    static const char *const training[] = { "name",    "purpose",      "listen",   "model",
-                                            "privacy", "cohort",       "training", "timeouts",
-                                            "task",    "keep_updates", "status",   "robust",
-                                            NULL };
+    static const char *const training[] = {
+        "name",     "purpose", "listen",       "model",  "privacy", "cohort", "training",
+        "timeouts", "task",    "keep_updates", "status", "robust",  "query",  NULL
+    };
     static const char *const statistics[] = { "name",    "purpose",      "listen", "schema",
                                               "privacy", "cohort",       "query",  "timeouts",
                                               "task",    "keep_updates", "status", NULL };
@@ -411,9 +432,16 @@ static fm_status check_root_keys(const fm_yaml_node *root, const fm_plan *p)
                                               "privacy", "cohort",       "query",  "timeouts",
                                               "task",    "keep_updates", "status", NULL };
 
-    if (p->task == FM_TASK_TRAINING)
-        return fm_yaml_check_keys(root, training);
-    return fm_yaml_check_keys(root, p->task == FM_TASK_STATISTICS ? statistics : evaluation);
+    fm_status st = fm_yaml_check_keys(root, p->task == FM_TASK_TRAINING     ? training
+                                            : p->task == FM_TASK_STATISTICS ? statistics
+                                                                            : evaluation);
+
+    if (st == FM_OK && p->task == FM_TASK_TRAINING && fm_yaml_find(root, "query"))
+        st =
+            fm_yaml_fail(fm_yaml_find(root, "query"),
+                         "query needs task: statistics (with a schema) or task: evaluation (with a "
+                         "model), and this is a training");
+    return st;
 }
 
 static fm_status read_root(const fm_yaml_node *root, fm_aggregator_config *c)

@@ -212,6 +212,73 @@ const char *fm_text_invisible(const char *s)
     return words;
 }
 
+/* The character at s, and how many bytes it has; a byte that begins none stands for itself. Source: RFC 3629,
+ * section 3. */
+static uint32_t character(const char *s, size_t *len)
+{
+    const unsigned char *b = (const unsigned char *)s;
+    const size_t more = b[0] >= 0xf0 ? 3 : b[0] >= 0xe0 ? 2 : b[0] >= 0xc2 ? 1 : 0;
+    uint32_t c = more ? b[0] & (0x3fu >> more) : b[0];
+
+    *len = 1;
+    for (size_t i = 1; i <= more; i++) {
+        if ((b[i] & 0xc0) != 0x80)
+            return b[0];
+        c = c << 6 | (b[i] & 0x3f);
+    }
+    *len += more;
+    return c;
+}
+
+size_t fm_text_length(const char *s)
+{
+    size_t n = 0;
+
+    for (size_t len; *s; s += len, n++)
+        (void)character(s, &len);
+    return n;
+}
+
+/* @param latin whether there are such letters in the word, too */
+static const char *odd_words(uint32_t c, bool latin)
+{
+    if ((c >= 0x2010 && c <= 0x2015) || c == 0x2212 || c == 0xfe63 || c == 0xff0d)
+        return "is not the keyboard's minus";
+    if (c == 0x2026)
+        return "stands where something was cut out";
+    if (c >= 0xff01 && c <= 0xff5e)
+        return "is not the keyboard's, but a wide one";
+    if (latin && c >= 0x370 && c <= 0x3ff)
+        return "is a Greek letter";
+    return latin && c >= 0x400 && c <= 0x4ff ? "is a Cyrillic letter" : NULL;
+}
+
+const char *fm_text_odd(const char *s, char out[FM_TEXT_ODD])
+{
+    const bool latin = strpbrk(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != NULL;
+    size_t n = 1;
+
+    if (strpbrk(s, " \t\r\n"))
+        return NULL;
+    for (size_t len; *s; s += len, n++) {
+        const uint32_t c = character(s, &len);
+        char alone[5] = "";
+        const char *words;
+
+        if (c < 0x80)
+            continue;
+        memcpy(alone, s, len);
+        if ((words = fm_text_invisible(alone)))
+            (void)snprintf(out, FM_TEXT_ODD, "character %zu is %s", n, words);
+        else if ((words = odd_words(c, latin)))
+            (void)snprintf(out, FM_TEXT_ODD, "character %zu, \"%s\" (U+%04X), %s", n, alone,
+                           (unsigned)c, words);
+        if (words)
+            return out;
+    }
+    return NULL;
+}
+
 bool fm_text_is_too_large(const char *s)
 {
     return is_decimal(s) && isinf(strtod(s, NULL));

@@ -17,6 +17,7 @@ typedef struct {
     fm_yaml_node *open[FM_YAML_MAX_DEPTH];
     size_t depth;
     bool ended;
+    size_t line, line_at; /* of the last scalar's end, and where in the text that line begins */
 } parse;
 
 static fm_status fail_at(const parse *p, yaml_mark_t mark, const char *what)
@@ -126,6 +127,32 @@ static fm_status on_start(parse *p, fm_yaml_kind kind, const yaml_event_t *e)
     return FM_OK;
 }
 
+/* Forward only: all marks together cost one walk. Columns count characters. */
+static const char *text_at(parse *p, const yaml_mark_t *mark)
+{
+    const char *const end = p->text + p->len, *at, *lf;
+
+    while (p->line < mark->line && (lf = memchr(p->text + p->line_at, '\n', p->len - p->line_at))) {
+        p->line_at = (size_t)(lf - p->text) + 1;
+        p->line++;
+    }
+    at = p->text + p->line_at;
+    for (size_t n = 0; at < end && *at != '\n'; at++) {
+        if (((unsigned char)*at & 0xc0) != 0x80 && n++ == mark->column)
+            break;
+    }
+    return at;
+}
+
+static bool is_commented(parse *p, const yaml_event_t *e)
+{
+    const char *const end = p->text + p->len, *at = text_at(p, &e->end_mark), *mark = at;
+
+    while (mark < end && (*mark == ' ' || *mark == '\t'))
+        mark++;
+    return mark > at && mark + 1 < end && *mark == '#' && !strchr("# \t\r\n", mark[1]);
+}
+
 static fm_status on_scalar(parse *p, const yaml_event_t *e)
 {
     const char *text = (const char *)e->data.scalar.value;
@@ -138,6 +165,7 @@ static fm_status on_scalar(parse *p, const yaml_event_t *e)
         (st = fm_strdup(text, &n->text)) != FM_OK)
         return st;
     n->plain = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    n->commented = n->plain && *text && is_commented(p, e);
     return attach(p, n);
 }
 
@@ -174,9 +202,13 @@ static bool has_anchor(const yaml_event_t *e)
 static fm_status on_event(parse *p, const yaml_event_t *e)
 {
     if (has_anchor(e))
-        return fail_at(p, e->start_mark, "anchors (&) and aliases (*) are not allowed here");
+        return fail_at(p, e->start_mark,
+                       "anchors (&) and aliases (*) are not allowed here; a text "
+                       "that begins with & or * needs quotes");
     if (has_tag(e))
-        return fail_at(p, e->start_mark, "tags (!) are not allowed here");
+        return fail_at(p, e->start_mark,
+                       "tags (!) are not allowed here; a text that begins with "
+                       "! needs quotes");
     switch (e->type) {
     case YAML_DOCUMENT_START_EVENT:
         if (p->doc->root)
@@ -250,7 +282,10 @@ static fm_status check_other(const char *name, const void *text, size_t len)
          strcmp(other->is, "UTF-16 text") == 0))
         return FM_OK;
     return fm_fail(FM_EPARSE, "%s:1:1: this is no YAML but %s; %s", name, other->is,
-                   other->advice ? other->advice : "is it the right file?");
+                   !other->advice ? "is it the right file?"
+                   : strstr(other->advice, "CSV") || strstr(other->advice, "csv")
+                       ? "name the file that was written in YAML, a plain text"
+                       : other->advice);
 }
 
 fm_status fm_yaml_parse(const char *name, const void *text, size_t len, fm_yaml **out)
@@ -265,6 +300,7 @@ fm_status fm_yaml_parse(const char *name, const void *text, size_t len, fm_yaml 
                        FM_YAML_MAX_BYTES);
     if ((st = check_other(name, text, len)) != FM_OK || (st = doc_new(name, &p.doc)) != FM_OK)
         return st;
+    p.doc->cut = len > 0 && p.text[len - 1] != '\n' && p.text[len - 1] != '\r';
     if (!yaml_parser_initialize(&p.parser)) {
         st = fm_fail(FM_ENOMEM, "%s: no memory to parse it", name);
     } else {

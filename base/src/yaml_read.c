@@ -20,6 +20,11 @@ fm_yaml_kind fm_yaml_node_kind(const fm_yaml_node *n)
     return n->kind;
 }
 
+bool fm_yaml_is_commented(const fm_yaml_node *n)
+{
+    return n->commented;
+}
+
 size_t fm_yaml_line(const fm_yaml_node *n)
 {
     return n->line;
@@ -32,14 +37,21 @@ size_t fm_yaml_column(const fm_yaml_node *n)
 
 fm_status fm_yaml_error(const fm_yaml_node *n, const char *fmt, ...)
 {
-    char message[MESSAGE_BYTES];
+    char message[MESSAGE_BYTES], room[FM_TEXT_ODD];
+    const char *odd, *end = "";
     va_list ap;
 
     va_start(ap, fmt);
     if (vsnprintf(message, sizeof message, fmt, ap) < 0)
         message[0] = '\0';
     va_end(ap);
-    return fm_fail(FM_EPARSE, "%s:%zu:%zu: %s", n->doc->name, n->line, n->column, message);
+    odd = n->kind == FM_YAML_SCALAR && !strstr(message, "U+") ? fm_text_odd(n->text, room) : NULL;
+    if (n->commented)
+        end = "; what stands behind the # is a comment: a text that holds ' #' needs quotes";
+    else if (n->doc->cut && n == n->doc->nodes && n->kind == FM_YAML_SCALAR)
+        end = "; the file ends in this line, without a line end: was it copied whole?";
+    return fm_fail(FM_EPARSE, "%s:%zu:%zu: %s%s%s%s%s", n->doc->name, n->line, n->column, message,
+                   odd ? "; " : "", odd ? odd : "", odd ? ": write it anew" : "", end);
 }
 
 size_t fm_yaml_size(const fm_yaml_node *n)
@@ -79,9 +91,11 @@ static const char *kind_name(const fm_yaml_node *n)
     return names[n->kind];
 }
 
-static fm_status fail_unknown(const fm_yaml_node *key, const char *const *known)
+static fm_status fail_unknown(const fm_yaml_node *map, const fm_yaml_node *key,
+                              const char *const *known)
 {
-    const char *nearest = NULL, *unseen;
+    const char *nearest = NULL, *unseen, *other;
+    const fm_yaml_node *by;
     size_t best = SIZE_MAX;
     char list[MESSAGE_BYTES / 2] = "";
     size_t used = 0;
@@ -108,6 +122,11 @@ static fm_status fail_unknown(const fm_yaml_node *key, const char *const *known)
     if (*key->text && strspn(key->text, "0123456789") == strlen(key->text))
         return fm_yaml_fail(
             key, "unknown key '%.100s'; a number with decimals is written with a point", key->text);
+    if (map == map->doc->root && (other = fm_yaml_other_file(map, known, &by)))
+        return fm_yaml_fail(by,
+                            "'%s' is a key of %s, and none of this file: name the right one in its "
+                            "place",
+                            by->text, other);
     if (nearest && fm_text_is_near(best, nearest))
         return fm_yaml_fail(key, "unknown key '%.100s'; did you mean '%s'?", key->text, nearest);
     return fm_yaml_fail(key, "unknown key '%.100s'; known here: %s", key->text, list);
@@ -132,7 +151,7 @@ fm_status fm_yaml_check_keys(const fm_yaml_node *map, const char *const *known)
         for (size_t k = 0; known[k] && !found; k++)
             found = strcmp(map->at[i]->text, known[k]) == 0;
         if (!found)
-            return fail_unknown(map->at[i], known);
+            return fail_unknown(map, map->at[i], known);
     }
     return FM_OK;
 }
@@ -149,13 +168,28 @@ static fm_status look(const fm_yaml_node *map, const char *key, const fm_yaml_no
     return FM_OK;
 }
 
+/* Of a key that must be there: what may have been meant for it. */
+static const fm_yaml_node *misspelt(const fm_yaml_node *map, const char *key)
+{
+    const size_t len = strlen(key), most = len < 8 ? 1 : len / 4;
+
+    for (size_t i = 0; len > 2 && i < map->count; i += 2)
+        if (strcasecmp(map->at[i]->text, key) == 0 ||
+            fm_text_distance(map->at[i]->text, key) <= most)
+            return map->at[i];
+    return NULL;
+}
+
 static fm_status need(const fm_yaml_node *map, const char *key, const fm_yaml_node **out)
 {
-    const fm_yaml_node *n;
+    const fm_yaml_node *n, *near;
     fm_status st = look(map, key, &n);
 
     if (st != FM_OK)
         return st;
+    if (!n && (near = misspelt(map, key)))
+        return fm_yaml_fail(near, "key '%s' is missing; is '%.100s' meant for it?", key,
+                            near->text);
     if (!n)
         return fm_yaml_fail(map, "key '%s' is missing", key);
     *out = n;
@@ -204,6 +238,7 @@ static const char *shown(const fm_yaml_node *n)
 /* What people write for a number. */
 static const char *number_hint(const fm_yaml_node *n)
 {
+    const char *quote;
     double v;
 
     if (n->kind != FM_YAML_SCALAR)
@@ -223,10 +258,9 @@ static const char *number_hint(const fm_yaml_node *n)
         return "; write 10^-5 as 1e-5";
     if (strchr(n->text, '_') || strchr(n->text, '\''))
         return "; write its digits without marks between them";
-    if (strstr(n->text, "\xe2\x80"))
+    if ((quote = strstr(n->text, "\xe2\x80")) && (unsigned char)quote[2] >= 0x98 &&
+        (unsigned char)quote[2] <= 0x9f)
         return "; the quotes are a word processor's: take them away";
-    if (fm_text_invisible(n->text))
-        return "; there is a character in it that cannot be seen: write it anew";
     if (strchr("0123456789", n->text[0]) && strpbrk(n->text, "abcdfghijklmnopqrstuvwxyz"))
         return "; write the number alone, without its unit";
     return "";

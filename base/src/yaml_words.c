@@ -1,4 +1,5 @@
 /* What the YAML parser objects to, in the words of who wrote the file. */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,10 +23,12 @@ static const struct {
       "the quote that is opened here is not closed" },
     { "did not find expected ',' or ']'", "flow sequence", true,
       "the [ that is opened here is not closed: its ] or a comma is missing, a quote in it is not "
-      "closed or stands in a text, or a # in it begins a comment" },
+      "closed or stands in a text, or a # in it begins a comment; a text that begins with [ needs "
+      "quotes" },
     { "did not find expected ',' or '}'", "flow mapping", true,
       "the { that is opened here is not closed: its } or a comma is missing, a quote in it is not "
-      "closed or stands in a text, or a # in it begins a comment" },
+      "closed or stands in a text, or a # in it begins a comment; a text that begins with { needs "
+      "quotes" },
     { "found a tab character", "", false, "a tab; indent with spaces" },
     { "mapping values are not allowed", "", false,
       "a ': ' where no key can stand; is the line indented more than the one before it, or does a "
@@ -46,6 +49,19 @@ static const struct {
       "a backslash in double quotes begins an escape; write / in a path, or take single quotes" },
     { "found unknown escape character", "", false,
       "no such escape in double quotes; write \\\\ for a backslash, or use single quotes" },
+    { "did not find expected node content", "block node", false,
+      "nothing stands where a value belongs; a text that begins with one of these characters needs "
+      "quotes" },
+    { "block sequence entries are not allowed", "", false,
+      "a '- ' where no list can begin: one begins in a line of its own, and a text with '- ' in "
+      "its "
+      "beginning needs quotes" },
+    { "", "scanning a block scalar", true, "a text that begins with > or | needs quotes" },
+    { "", "scanning a tag", true, "a text that begins with ! needs quotes" },
+    { "", "parsing a tag", true, "a text that begins with ! needs quotes" },
+    { "found undefined tag handle", "", true, "a text that begins with ! needs quotes" },
+    { "did not find expected alphabetic or numeric character", "anchor", true,
+      "a text that begins with & needs quotes" },
 };
 
 static const char *words_of(const yaml_parser_t *y, bool *begins)
@@ -70,6 +86,11 @@ static fm_status fail_bytes(const char *name, const yaml_parser_t *y, const char
         column = text[i] == '\n' ? 1 : column + 1;
         line += text[i] == '\n';
     }
+    if (text[0] == '\0' && memcmp(text, text + 1, len - 1) == 0)
+        return fm_fail(FM_EPARSE,
+                       "%s:1:1: the file holds nothing but NUL bytes (0x00), as a crash or a full "
+                       "disk leaves one behind; put it back from a backup, or write it anew",
+                       name);
     if (control && y->problem_value >= 0 && y->problem_value < 0x20)
         return fm_fail(FM_EPARSE, "%s:%zu:%zu: %s (0x%02x) is not allowed; take it away", name,
                        line, column, y->problem_value ? "a control character" : "a NUL byte",
@@ -128,21 +149,120 @@ static void look_around(const char *text, size_t len, size_t number, surrounding
     }
 }
 
-static bool has_key(const text_line *l)
+static bool is_space(char c)
 {
-    for (size_t i = 0; i < l->len; i++)
-        if (l->at[i] == ':' && (i + 1 == l->len || strchr(" \t\r", l->at[i + 1])))
-            return true;
-    return l->len > 0 && memchr(l->at, '-', l->len); /* an entry of a list has no key */
+    return c == ' ' || c == '\t' || c == '\r';
 }
 
-static bool is_quote_open(const text_line *l)
+/* "- name:age" is an entry that was to be a key and its value; of other entries nobody knows. */
+static bool has_key(const text_line *l)
 {
-    bool open = false;
+    const char *colon = l->len ? memchr(l->at, ':', l->len) : NULL;
+    const bool entry = l->len > 0 && memchr(l->at, '-', l->len);
 
-    for (size_t i = 0; i < l->len && (l->at[i] != '#' || open); i++)
-        open ^= l->at[i] == '"' && (i == 0 || l->at[i - 1] != '\\');
-    return open;
+    for (size_t i = 0; i < l->len; i++)
+        if (l->at[i] == ':' && (i + 1 == l->len || is_space(l->at[i + 1])))
+            return true;
+    return entry && !(colon && colon > l->at && isalpha((unsigned char)colon[-1]) &&
+                      isalpha((unsigned char)colon[1]));
+}
+
+/* ---- quotes and brackets that span lines ---- */
+
+typedef struct {
+    size_t line, column; /* 1-based; line 0: there is none */
+} place;
+
+typedef struct {
+    place quote;   /* opened before the line, closed in it */
+    place bracket; /* the innermost that is open where the text ends */
+    char is;       /* that one */
+} spans;
+
+/* Where a value or a key can begin. */
+static bool can_open(const char *text, size_t at)
+{
+    while (at > 0 && is_space(text[at - 1]))
+        at--;
+    return at == 0 || strchr("\n:-,[{?", text[at - 1]);
+}
+
+/* One walk, as YAML reads: a comment begins behind a space, and a quote or bracket opens where a value can
+ * begin. @param number of the line that the parser stopped in. */
+static void find_spans(const char *text, size_t len, size_t number, spans *out)
+{
+    place open[FM_YAML_MAX_DEPTH], here = { 1, 0 }, quote = { 0, 0 };
+    char is[FM_YAML_MAX_DEPTH];
+    size_t depth = 0;
+    bool comment = false;
+    char in = '\0';
+
+    *out = (spans){ .is = '\0' };
+    for (size_t i = 0; i < len; i++) {
+        const char c = text[i];
+
+        here.column++;
+        if (c == '\n') {
+            here = (place){ here.line + 1, 0 };
+            comment = false;
+        } else if (in && c == in && !(in == '"' && text[i - 1] == '\\')) {
+            if (here.line == number && quote.line < number)
+                out->quote = quote;
+            in = '\0';
+        } else if (comment || in) {
+            continue;
+        } else if (c == '#' && (i == 0 || is_space(text[i - 1]) || text[i - 1] == '\n')) {
+            comment = true;
+        } else if ((c == '"' || c == '\'') && can_open(text, i)) {
+            in = c;
+            quote = here;
+        } else if ((c == '[' || c == '{') && depth < FM_YAML_MAX_DEPTH && can_open(text, i)) {
+            is[depth] = c;
+            open[depth++] = here;
+        } else if (depth && c == (is[depth - 1] == '[' ? ']' : '}')) {
+            depth--;
+        }
+    }
+    if (depth) {
+        out->bracket = open[depth - 1];
+        out->is = is[depth - 1];
+    }
+}
+
+/* Nothing stands behind this line, but perhaps comments. */
+static bool is_last(const char *text, size_t len, size_t number)
+{
+    surroundings around;
+
+    look_around(text, len, SIZE_MAX - 1, &around);
+    return !around.before.at || around.before.number <= number;
+}
+
+static fm_status fail_span(const char *name, const char *problem, const char *text, size_t len,
+                           size_t number)
+{
+    static const char *const flow[] = { "did not find expected node content",
+                                        "did not find expected ','",
+                                        "found unexpected end of stream" };
+    bool within = false;
+    spans found;
+
+    find_spans(text, len, number, &found);
+    if (found.quote.line)
+        return fm_fail(FM_EPARSE,
+                       "%s:%zu:%zu: the quote that is opened here is not closed in its "
+                       "line",
+                       name, found.quote.line, found.quote.column);
+    for (size_t i = 0; i < sizeof flow / sizeof *flow; i++)
+        within = within || strncmp(problem, flow[i], strlen(flow[i])) == 0;
+    if (within && found.bracket.line &&
+        is_last(text, len, found.bracket.line == number ? number : number - 1))
+        return fm_fail(FM_EPARSE,
+                       "%s:%zu:%zu: the file ends inside the %c that is opened here: was it copied "
+                       "whole, or is its %c missing?",
+                       name, found.bracket.line, found.bracket.column, found.is,
+                       found.is == '[' ? ']' : '}');
+    return FM_OK;
 }
 
 static size_t indent_of(const text_line *l)
@@ -177,7 +297,6 @@ static fm_status fail_earlier(const char *name, const char *problem, const char 
                misfit = strncmp(problem, "did not find expected key", 25) == 0,
                keyless = strncmp(problem, "could not find expected ':'", 27) == 0;
     static const char key[] = "this is no 'key: value'; a colon and a space are missing";
-    static const char quote[] = "a quote is opened in this line and not closed";
     static const char dash[] = "a '- ' is missing before what opens here, or a ': ' before it";
     surroundings around;
     text_line here, before, l;
@@ -205,10 +324,11 @@ static fm_status fail_earlier(const char *name, const char *problem, const char 
                        "%s is in this line; take it away, or write a plain space", unseen);
         return fail_line(name, &l, words);
     }
-    if (keyless && here.len >= indent_of(&here) && strchr("{[", here.at[indent_of(&here) - 1]))
+    if (keyless && here.at && here.len >= indent_of(&here) &&
+        strchr("{[", here.at[indent_of(&here) - 1]))
         return fail_line(name, &here, dash);
-    if (misfit && before.at && is_quote_open(&before))
-        return fail_line(name, &before, quote);
+    if (fail_span(name, problem, text, len, at) != FM_OK)
+        return FM_EPARSE;
     if ((nowhere || misfit) && before.at && !has_key(&before))
         return fail_line(name, &before, key);
     return FM_OK;

@@ -121,7 +121,7 @@ static fm_corpus_builder builder(const fm_text_schema *s, const fm_tokenizer *t,
                             .options = o,
                             .problems = { .max = o->max_problems ? o->max_problems : PROBLEMS_MAX,
                                           .all = o->problems,
-                                          .command = "corpus" } };
+                                          .then = "fedmoe-model corpus lists all" } };
 }
 
 fm_status fm_corpus_load(const fm_text_schema *s, const fm_tokenizer *t, const fm_corpus_options *o,

@@ -376,18 +376,6 @@ static fm_status read_values(reader *d, fm_draft_column *c)
     return check_codes(d, c);
 }
 
-/* Without what node.yaml can say of records. */
-static const char *hint_of(const fm_column *as, const char *text, char out[FM_HINT_MAX])
-{
-    char room[FM_HINT_MAX];
-    const char *hint = fm_cell_hint(as, (fm_slice){ text, strlen(text) }, room),
-               *node = strstr(hint, ", or for a node's"), *say = strstr(hint, ", or say csv");
-    const size_t len = node ? (size_t)(node - hint) : say ? (size_t)(say - hint) : strlen(hint);
-
-    (void)snprintf(out, FM_HINT_MAX, "%.*s", (int)len, hint);
-    return out;
-}
-
 static bool read_end(const char *text, bool date, double *v)
 {
     return date ? fm_cell_date(text, v) : fm_text_double(text, v);
@@ -413,7 +401,7 @@ static fm_status read_range(reader *d, fm_draft_column *c)
                        fields[MAX - i][d->redcap]);
         else if (*ends[i] && !read_end(ends[i], date, &v[i]))
             st = WRONG(d, MIN + i, "\"%s\" is not a %s%s", fm_cell_show(ends[i], shown), what,
-                       hint_of(&as, ends[i], hint));
+                       fm_cell_hint_alone(&as, ends[i], hint));
     }
     if (st || d->problems.count || !*ends[0])
         return st;
@@ -461,6 +449,14 @@ static fm_status spread_checkbox(reader *d, fm_draft_column *box)
     return st ? st : fm_draft_set(&box->doubt, "a checkbox: see %s___...", box->name);
 }
 
+/* REDCap makes capitals small; whoever has them has them in the records, too. */
+static bool is_redcap_name(const char *name)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+
+    return name[strspn(name, letters)] == '\0' && isalpha((unsigned char)name[0]);
+}
+
 static fm_status read_name(reader *d, fm_draft_column **out)
 {
     const char *name = cell(d, NAME), *unseen;
@@ -482,6 +478,11 @@ static fm_status read_name(reader *d, fm_draft_column **out)
     }
     if (fm_text_has_control(name))
         return WRONG(d, NAME, "\"%s\" holds a control character", fm_cell_show(name, shown));
+    if (d->redcap && !is_redcap_name(name))
+        return WRONG(d, NAME,
+                     "\"%s\" is no name of REDCap's, which has letters, digits and _ and begins "
+                     "with a letter; write it as in the header of the records",
+                     fm_cell_show(name, shown));
     if (fm_draft_find(d->draft, name))
         return WRONG(d, NAME, "\"%s\" is there twice", fm_cell_show(name, shown));
     return fm_draft_add(d->draft, name, out);
@@ -493,15 +494,10 @@ static fm_status read_line(reader *d)
     bool good = true;
     fm_status st;
 
-    if (d->r.count != d->fields) {
-        (void)fm_fail(FM_EPARSE, "%s:%zu: %zu fields where %zu belong; %s", d->name, d->r.line,
-                      d->r.count, d->fields,
-                      d->r.count > d->fields
-                          ? "a delimiter inside a cell needs quotes around the cell"
-                          : "cells are missing: also for an empty one there is a delimiter, and a "
-                            "copy that was cut needs to be made again");
-        return fm_problem(&d->problems);
-    }
+    if (d->r.count != d->fields)
+        return fm_draft_fail_fields(d->name, &d->r, d->delimiter, d->fields)
+                   ? fm_problem_last(&d->problems)
+                   : fm_problem(&d->problems);
     if ((st = check_utf8(d, &good)) || !good || (st = read_name(d, &c)) || !c ||
         (st = find_type(d, cell(d, TYPE), &c->kind)))
         return st;
@@ -567,7 +563,7 @@ fm_status fm_draft_dictionary(const char *path, fm_draft *out)
 {
     reader d = { .name = path,
                  .draft = out,
-                 .problems = { .max = PROBLEMS_MAX, .command = "schema suggest" } };
+                 .problems = { .max = PROBLEMS_MAX, .then = "mend these to see the rest" } };
     fm_csv_source source = { .fd = -1 };
     fm_status st = fm_csv_open(path, DICTIONARY_BYTES, &source);
 

@@ -66,6 +66,28 @@ static bool read_entry(const char *text, size_t len, fm_codes *out)
     return true;
 }
 
+/* Dashes of a word processor, U+2010 to U+2015, and the minus of mathematics, where a range has its own. */
+static bool has_odd_dash(const char *text, size_t len)
+{
+    static const char *const dashes[] = { "\xe2\x80\x90", "\xe2\x80\x91", "\xe2\x80\x92",
+                                          "\xe2\x80\x93", "\xe2\x80\x94", "\xe2\x80\x95",
+                                          "\xe2\x88\x92" };
+    fm_codes range;
+
+    for (size_t i = 0; i < sizeof dashes / sizeof *dashes; i++) {
+        const char *at = memmem(text, len, dashes[i], 3);
+        char plain[64];
+
+        if (!at || len >= sizeof plain)
+            continue;
+        (void)snprintf(plain, sizeof plain, "%.*s-%.*s", (int)(at - text), text,
+                       (int)(len - 3 - (size_t)(at - text)), at + 3);
+        if (read_range(plain, plain + (at - text), strlen(plain), &range))
+            return true;
+    }
+    return false;
+}
+
 static fm_status add_entry(const fm_yaml_node *node, const char *text, size_t len, size_t group,
                            fm_groups *g)
 {
@@ -78,6 +100,11 @@ static fm_status add_entry(const fm_yaml_node *node, const char *text, size_t le
     }
     while (len && text[len - 1] == ' ')
         len--;
+    if (has_odd_dash(text, len))
+        return fm_yaml_fail(node,
+                            "the dash in \"%.*s\" is a word processor's; write a range with the "
+                            "keyboard's minus (U+002D)",
+                            (int)len, text);
     if (!read_entry(text, len, &entry))
         return fm_yaml_fail(node,
                             "\"%.*s\" is no codes; write 390-459 or V01-V91 (a range), 250 (a code "

@@ -282,9 +282,9 @@ const char *fm_cell_hint(const fm_column *c, fm_slice cell, char out[FM_HINT_MAX
         return "; it is not UTF-8: save the file as UTF-8, or for a node's records say csv: "
                "{encoding: ...} in node.yaml";
     if (is_encoded_twice(s))
-        return "; its letters were encoded twice: UTF-8 that the export, or csv: {encoding: ...} "
-               "in "
-               "node.yaml, took for Latin-1";
+        return "; its letters were encoded twice: the export took UTF-8 for Latin-1, or for a "
+               "node's "
+               "records csv: {encoding: ...} in node.yaml does";
     if ((hint = dialect_hint(s)))
         return hint;
     if (*s == '#' && s[strspn(s, "#")] == '\0')
@@ -312,6 +312,17 @@ const char *fm_cell_hint(const fm_column *c, fm_slice cell, char out[FM_HINT_MAX
            : number ? number_hint(s, cell.len)
                     : value_hint(c, s, out);
     return hint;
+}
+
+const char *fm_cell_hint_alone(const fm_column *c, const char *text, char out[FM_HINT_MAX])
+{
+    char room[FM_HINT_MAX];
+    const char *hint = fm_cell_hint(c, (fm_slice){ text, strlen(text) }, room),
+               *node = strstr(hint, ", or for a node's"), *say = strstr(hint, ", or say csv");
+    const size_t len = node ? (size_t)(node - hint) : say ? (size_t)(say - hint) : strlen(hint);
+
+    (void)snprintf(out, FM_HINT_MAX, "%.*s", (int)len, hint);
+    return out;
 }
 
 /* Codes by which other systems write "not measured". */

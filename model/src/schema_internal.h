@@ -202,6 +202,8 @@ FM_NODISCARD fm_status fm_schema_encode_cell(const fm_schema *s, size_t column, 
 const char *fm_cell_hint(const fm_column *c, fm_slice cell, char out[FM_HINT_MAX]);
 /** "unknown", "n/a", "-": what people write where there is nothing. */
 bool fm_cell_means_missing(const char *s);
+/** Without what node.yaml can say of records: for a schema and a dictionary. */
+const char *fm_cell_hint_alone(const fm_column *c, const char *text, char out[FM_HINT_MAX]);
 double fm_this_year(void); /* of the mean Gregorian length: off by a day */
 /** Of a number outside of the column's range: an age in months, a code for "missing"; "" or "; ...". */
 const char *fm_range_hint(const fm_column *c, double v, char out[FM_HINT_MAX]);

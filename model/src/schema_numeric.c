@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fedmoe/base/text.h"
 #include "schema_internal.h"
 
 #define FEATURE_MAX 1e6 /* |(v - center) / scale| within the range */
@@ -12,6 +13,8 @@
 /* A number, or a date for a date column. */
 static fm_status read_point(const fm_yaml_node *n, fm_column_kind kind, double *out)
 {
+    const fm_column date = { .kind = FM_COLUMN_DATE };
+    char hint[FM_HINT_MAX];
     const char *text;
     fm_status st;
 
@@ -20,8 +23,26 @@ static fm_status read_point(const fm_yaml_node *n, fm_column_kind kind, double *
     if ((st = fm_yaml_scalar(n, &text)))
         return st;
     if (!fm_cell_date(text, out))
-        return fm_yaml_fail(n, "\"%s\" is not a date (YYYY-MM-DD)", text);
+        return fm_yaml_fail(n, "\"%.100s\" is not a date (YYYY-MM-DD)%s", text,
+                            fm_cell_hint_alone(&date, text, hint));
     return FM_OK;
+}
+
+/* [30,5, 250,0]: numbers without a point, and not one above the other. */
+static bool is_cut_by_commas(const fm_yaml_node *list)
+{
+    const size_t n = fm_yaml_size(list);
+    bool ascending = true;
+    double v[4];
+    const char *text;
+
+    for (size_t i = 0; i < n && n <= 4; i++) {
+        if (fm_yaml_scalar(fm_yaml_item(list, i), &text) != FM_OK || !fm_text_double(text, &v[i]) ||
+            strchr(text, '.'))
+            return false;
+        ascending = ascending && (i == 0 || v[i] > v[i - 1]);
+    }
+    return !ascending && (n == 3 || n == 4);
 }
 
 fm_status fm_column_range(const fm_yaml_node *map, fm_column *c)
@@ -34,8 +55,9 @@ fm_status fm_column_range(const fm_yaml_node *map, fm_column *c)
     if (fm_yaml_size(list) != 2)
         return fm_yaml_fail(list,
                             "range has %zu entries; it must have two, the lowest and the "
-                            "highest possible value, with a comma between",
-                            fm_yaml_size(list));
+                            "highest possible value, with a comma between%s",
+                            fm_yaml_size(list),
+                            is_cut_by_commas(list) ? "; write decimals with a point: 1.5" : "");
     if ((st = read_point(fm_yaml_item(list, 0), c->kind, &c->lo)) ||
         (st = read_point(fm_yaml_item(list, 1), c->kind, &c->hi)))
         return st;

@@ -51,12 +51,10 @@ fm_status fm_problems_fail(const fm_problems *p)
         n = (size_t)(end - text);
         more = true;
     }
-    return fm_fail(FM_EPARSE, "%.*s%s%s%s", (int)n, text,
-                   more ? "\n(and perhaps more); fedmoe-model " : "",
-                   !more        ? ""
-                   : p->command ? p->command
-                                : "check",
-                   more ? " lists all" : "");
+    return fm_fail(FM_EPARSE, "%.*s%s%s", (int)n, text, more ? "\n(and perhaps more); " : "",
+                   !more     ? ""
+                   : p->then ? p->then
+                             : "fedmoe-model check lists all");
 }
 
 /* "4.711E+06": digits are lost, and those of others may have become the same. */

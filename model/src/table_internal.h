@@ -10,8 +10,8 @@ typedef struct {
     fm_buf text;
     fm_buf *all; /* NULL, or where every one is appended with its line end */
     size_t count, max;
-    bool gave_up;        /* too many, or nothing more can be read */
-    const char *command; /* that lists all; NULL: check */
+    bool gave_up;     /* too many, or nothing more can be read */
+    const char *then; /* what lists the rest; NULL: fedmoe-model check */
 } fm_problems;
 
 /** Note the calling thread's error text. FM_OK to go on; FM_EPARSE when there are too many. */

@@ -220,8 +220,11 @@ static bool find_records(fm_say *say, const fm_check_records *o, const fm_node_c
     fm_status st = fm_node_records_find(c);
 
     if (st == FM_ENOTFOUND)
-        st = fm_fail(st, "%s is not there; see data.records in %s", fm_node_config_records_name(c),
-                     o->config_path);
+        st = fm_fail(st, "%s is not there; see data.records in %s%s",
+                     fm_node_config_records_name(c), o->config_path,
+                     c->records_commented
+                         ? ", where a # begins a comment: a path that holds ' #' needs quotes"
+                         : "");
     if (st != FM_OK)
         fm_say_status(say, "records", st, "");
     return st == FM_OK;

@@ -248,6 +248,7 @@ int fm_cmd_check(int argc, char **argv)
     fm_say_end(&c.say);
     fm_check_texts_fini(&c.texts);
     fm_node_config_fini(&c.config);
+    (void)fflush(stdout); /* the sum stands behind what it is of, also in one file with it */
     if (c.say.problems)
         fprintf(stderr, "%s: %llu problem%s\n", spec.program, (unsigned long long)c.say.problems,
                 c.say.problems == 1 ? "" : "s");

@@ -66,16 +66,32 @@ static fm_status take_header(request *r)
     return FM_OK; /* of a database, a query names the columns; here the dictionary does */
 }
 
-static void tell_left_out(const fm_draft *d, const char *name)
+/* In the records it is a column for each choice. */
+static bool is_spread(const fm_draft *d, const char *name)
 {
-    const char *near = fm_draft_near(d, name);
+    const size_t len = strlen(name);
 
+    for (size_t i = 0; i < d->count; i++)
+        if (d->columns[i].in_file && strncmp(d->columns[i].name, name, len) == 0 &&
+            strncmp(d->columns[i].name + len, "___", 3) == 0)
+            return true;
+    return false;
+}
+
+static void tell_left_out(const fm_draft *d, const fm_draft_column *c)
+{
+    const char *near = fm_draft_near(d, c->name);
+
+    if (is_spread(d, c->name))
+        return;
     fprintf(stderr,
-            "fedmoe-node schema suggest: column %s is not in the header of the records; left out",
-            name);
+            "fedmoe-node schema suggest: column %s%s%s%s is not in the header of the records; left "
+            "out",
+            c->name, c->source ? " (" : "", c->source ? c->source : "", c->source ? ")" : "");
     if (near && fm_draft_find(d, near)->in_file)
-        fprintf(stderr, "; the header has %s: rename one of the two, letter for letter", near);
-    fputc('\n', stderr);
+        fprintf(stderr, "; the header has %s: rename one of the two, letter for letter\n", near);
+    else
+        fprintf(stderr, "; a name must be the header's, letter for letter\n");
 }
 
 /* What the file lacks is left out; what nobody has described is ignored, and says so. */
@@ -87,7 +103,7 @@ static fm_status reconcile(request *r)
 
     for (size_t i = 0; i < d->count; i++)
         if (d->header_known && !d->columns[i].in_file)
-            tell_left_out(d, d->columns[i].name);
+            tell_left_out(d, &d->columns[i]);
     for (size_t i = 0; !st && i < d->count; i++) {
         fm_draft_column *c = &d->columns[i], swap;
 

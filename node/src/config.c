@@ -45,7 +45,10 @@ static fm_status read_path(const fm_yaml_node *map, const char *key, const char 
     const char *s = NULL;
     fm_status st = fm_yaml_get_string(map, key, &s);
 
-    return st == FM_OK ? fm_path_join(dir, s, out) : st;
+    if (st != FM_OK ||
+        (st = fm_node_config_check_expanded(fm_yaml_find(map, key), s, dir)) != FM_OK)
+        return st;
+    return fm_path_join(dir, s, out);
 }
 
 static fm_status read_u32(const fm_yaml_node *map, const char *key, uint32_t lo, uint32_t hi,
@@ -85,7 +88,7 @@ static fm_status read_aggregator(const fm_yaml_node *root, fm_node_config *c)
             "door_key must be the door's public key, 40 characters in quotes, as the "
             "coordinator gave it (fedmoe-aggregator new, init and rotate print it); "
             "this has %zu%s",
-            strlen(key), strlen(key) == 40 ? ", and is none" : "");
+            fm_text_length(key), fm_text_length(key) == 40 ? ", and is none" : "");
     return fm_strdup(door, &c->door);
 }
 
@@ -96,7 +99,9 @@ static fm_status read_file_of(const fm_yaml_node *item, fm_node_config *c, char 
     char *path = NULL;
     fm_status st;
 
-    if ((st = fm_yaml_scalar(item, &s)) != FM_OK || (st = fm_path_join(c->dir, s, &path)) != FM_OK)
+    if ((st = fm_yaml_scalar(item, &s)) != FM_OK ||
+        (st = fm_node_config_check_expanded(item, s, c->dir)) != FM_OK ||
+        (st = fm_path_join(c->dir, s, &path)) != FM_OK)
         return st;
     for (size_t i = 0; i < count; i++)
         if (strcmp(files[i], path) == 0) {
@@ -177,6 +182,7 @@ static fm_status read_records(const fm_yaml_node *data, fm_node_config *c)
 
     if (node && fm_yaml_node_kind(node) == FM_YAML_MAP)
         return read_database(node, c);
+    c->records_commented = node && fm_yaml_is_commented(node);
     if (!node || fm_yaml_size(node) == 0)
         return read_path(data, "records", c->dir, &c->records);
     if ((st = fm_yaml_get_list(data, "records", &node)) != FM_OK)

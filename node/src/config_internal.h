@@ -10,4 +10,9 @@
 FM_NODISCARD fm_status fm_node_config_check_places(const fm_yaml_node *root,
                                                    const fm_node_config *c);
 
+/** "~" and "$NAME" before the first slash are a shell's, and nobody puts a folder in their place here. @return
+ *  FM_OK, also where there is a folder of that very name in `dir`; FM_EPARSE; FM_ENOMEM. */
+FM_NODISCARD fm_status fm_node_config_check_expanded(const fm_yaml_node *n, const char *path,
+                                                     const char *dir);
+
 #endif

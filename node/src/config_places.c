@@ -1,8 +1,35 @@
 /* What stands at the paths of node.yaml. */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "config_internal.h"
+#include "fedmoe/base/file.h"
+
+fm_status fm_node_config_check_expanded(const fm_yaml_node *n, const char *path, const char *dir)
+{
+    const char *dollar = strchr(path, '$'), *end = *path == '~' ? strchr(path, '/')
+                                                   : dollar     ? strchr(dollar, '/')
+                                                                : NULL;
+    char *folder = NULL, *first = NULL;
+    fm_status st;
+
+    if (!end)
+        return FM_OK;
+    if ((st = fm_strdup(path, &first)) != FM_OK)
+        return st;
+    first[end - path] = '\0';
+    st = fm_path_join(dir, first, &folder);
+    if (st == FM_OK && !fm_file_exists(folder))
+        st =
+            fm_yaml_fail(n,
+                         "'%.200s' is not there: ~ and $NAME are a shell's, and mean nothing here; "
+                         "write the path out, from the first /",
+                         path);
+    free(folder);
+    free(first);
+    return st;
+}
 
 /* What stands at a path may not be there yet; if it is, it is of the right kind. */
 static fm_status check_place(const fm_yaml_node *map, const char *key, const char *path,

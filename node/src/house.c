@@ -12,13 +12,29 @@
 
 /* ---- who this node is ---- */
 
+/** Then what is missing is the key: the certificate is read first. */
+static bool has_certificate(const fm_node_config *c)
+{
+    char *path = NULL;
+    const bool there =
+        fm_path_join(c->identity_dir, "identity.crt", &path) == FM_OK && fm_file_exists(path);
+
+    free(path);
+    return there;
+}
+
 fm_status fm_house_identity(const fm_node_config *c, const char *path, fm_identity **out)
 {
     const fm_cert_info *info;
     fm_identity *id = NULL;
     fm_status st = fm_identity_load(c->identity_dir, &id);
 
-    if (st == FM_ENOTFOUND)
+    if (st == FM_ENOTFOUND && has_certificate(c))
+        st = fm_fail(st,
+                     "%s; its certificate is there: put the key back from the backup of this "
+                     "folder, or have the coordinator revoke '%s' and invite you again",
+                     fm_error_text(), c->name);
+    else if (st == FM_ENOTFOUND)
         st = fm_fail(st, "%s; see identity in %s", fm_error_text(), path);
     if (st != FM_OK)
         return st;

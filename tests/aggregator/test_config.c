@@ -477,15 +477,18 @@ static void the_model_is_a_plain_name_beside_the_file(void)
     CU_ASSERT(says("other.safetensors"));
 }
 
-static void write_bad_model(const char *name, const char *tensor, float last, bool with_meta)
+/** @param kind NULL: it has no metadata at all. */
+static void write_bad_model(const char *name, const char *tensor, float last, const char *kind)
 {
-    const fm_safetensors_meta meta[] = { { "fedmoe.model", "x" }, { "fedmoe.schema", "y" } };
+    const fm_safetensors_meta meta[] = { { "fedmoe.model", "x" },
+                                         { "fedmoe.schema", "y" },
+                                         { "fedmoe.kind", kind } };
     const float values[2] = { 0.0f, last };
     const fm_tensor_view t = { tensor, "F32", 1, { 2 }, (const uint8_t *)values, sizeof values };
     char file[PATH_CAP];
     fm_buf bytes = { 0 };
 
-    need(fm_safetensors_encode(&t, 1, meta, with_meta ? 2 : 0, &bytes) == FM_OK, "model");
+    need(fm_safetensors_encode(&t, 1, meta, kind ? 3 : 0, &bytes) == FM_OK, "model");
     yaml_path(file, dir, name);
     need(fm_file_replace(file, bytes.data, bytes.len, 0644) == FM_OK, file);
     fm_buf_fini(&bytes);
@@ -498,18 +501,23 @@ static void a_model_that_cannot_be_trained_is_refused(void)
     fm_aggregator_config c;
 
     prepare();
-    write_bad_model("bad.safetensors", "w", 1.0f, false);
+    write_bad_model("bad.safetensors", "w", 1.0f, NULL);
     CU_ASSERT_EQUAL(load(from, to, &c), FM_EPROTO);
     CU_ASSERT(says("make it with fedmoe-model new"));
-    write_bad_model("bad.safetensors", "w", NAN, true);
+    write_bad_model("bad.safetensors", "w", NAN, "tabular-moe");
     CU_ASSERT_EQUAL(load(from, to, &c), FM_ENONFINITE);
     CU_ASSERT(says("weight 1 is not a finite number"));
-    write_bad_model("bad.safetensors", "optimizer.m", 1.0f, true);
+    write_bad_model("bad.safetensors", "optimizer.m", 1.0f, "tabular-moe");
     CU_ASSERT_EQUAL(load(from, to, &c), FM_EPROTO);
     CU_ASSERT(says("are the aggregator's"));
-    write_bad_model("bad.safetensors", "w", 1.0f, true);
-    CU_ASSERT_EQUAL(load(from, to, &c), FM_OK);
-    fm_aggregator_config_fini(&c);
+    write_bad_model("bad.safetensors", "w", 1.0f, "tabular-mo?");
+    CU_ASSERT_EQUAL(load(from, to, &c), FM_EPROTO);
+    CU_ASSERT(says("its fedmoe.kind is 'tabular-mo?'"));
+    for (int i = 0; i < 2; i++) {
+        write_bad_model("bad.safetensors", "w", 1.0f, i ? "tabular-moe" : "decoder-adapter");
+        CU_ASSERT_EQUAL(load(from, to, &c), FM_OK);
+        fm_aggregator_config_fini(&c);
+    }
 }
 
 /* So little noise is narrower than the proof asks for, on the finest lattice of 32-bit words. */

@@ -51,7 +51,8 @@ static void put(const char *name, const void *data, size_t len)
 /** One tensor stands before "results" in the alphabet and one behind it. */
 static void put_model(const char *name, const char *second, const char *clip_norm)
 {
-    const fm_safetensors_meta meta[] = { { "fedmoe.model", "kind: test\n" },
+    const fm_safetensors_meta meta[] = { { "fedmoe.kind", "tabular-moe" },
+                                         { "fedmoe.model", "kind: test\n" },
                                          { "fedmoe.schema", "columns: none\n" },
                                          { "fedmoe.clip_norm", clip_norm } };
     static const float values[5] = { 1.5f, -2.5f, 3.5f, 4.5f, -5.5f };
@@ -61,7 +62,7 @@ static void put_model(const char *name, const char *second, const char *clip_nor
     };
     fm_buf bytes = { 0 };
 
-    need(fm_safetensors_encode(tensors, 2, meta, clip_norm ? 3 : 2, &bytes) == FM_OK, "model");
+    need(fm_safetensors_encode(tensors, 2, meta, clip_norm ? 4 : 3, &bytes) == FM_OK, "model");
     put(name, bytes.data, bytes.len);
     fm_buf_fini(&bytes);
 }
@@ -226,7 +227,7 @@ static void keys_that_a_task_has_no_use_for_are_refused_with_their_place(void)
           "did you mean 'task'" },
         { statistics, "task: statistics", "task: evaluation", FM_EPARSE, "6:1", "schema" },
         { evaluation, "task: evaluation", "task: statistics", FM_EPARSE, "6:1", "model" },
-        { evaluation, "task: evaluation", "task: training", FM_EPARSE, "5:1", "query" },
+        { evaluation, "task: evaluation", "task: training", FM_EPARSE, "5:8", "query" },
         { statistics, "privacy:", "training: {rounds: 2}\nprivacy:", FM_EPARSE, "7:1", "training" },
         { statistics, "  delta", "  clip_norm: 9\n  delta", FM_EPARSE, "10:3", "clip_norm" },
         { evaluation, "  delta", "  sampling_rate: 0.1\n  delta", FM_EPARSE, "10:3",

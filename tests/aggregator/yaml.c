@@ -52,7 +52,8 @@ void yaml_write(const char *dir, const char *from, const char *to)
 
 void yaml_write_model(const char *dir, const char *name)
 {
-    const fm_safetensors_meta meta[] = { { "fedmoe.model", "kind: test\n" },
+    const fm_safetensors_meta meta[] = { { "fedmoe.kind", "tabular-moe" },
+                                         { "fedmoe.model", "kind: test\n" },
                                          { "fedmoe.schema", "columns: none\n" },
                                          { "author", "the tests" },
                                          { "fedmoe.epsilon", "7" },
@@ -78,7 +79,8 @@ void yaml_write_center_model(const char *dir, const char *name, float value)
 {
     const fm_safetensors_meta meta[] = {
         { "fedmoe.model", "width: 0\nmultipliers:\n  linear: 1\n  bias: 0.25\ncenter: true\n" },
-        { "fedmoe.schema", "columns: none\n" }
+        { "fedmoe.schema", "columns: none\n" },
+        { "fedmoe.kind", "tabular-moe" }
     };
     const float values[] = { 1.0f, 2.0f, value, value, value };
     const uint8_t *at = (const uint8_t *)values;
@@ -90,7 +92,7 @@ void yaml_write_center_model(const char *dir, const char *name, float value)
     char path[PATH_CAP];
     fm_buf bytes = { 0 };
 
-    need(fm_safetensors_encode(tensors, 3, meta, 2, &bytes) == FM_OK, "model");
+    need(fm_safetensors_encode(tensors, 3, meta, 3, &bytes) == FM_OK, "model");
     yaml_path(path, dir, name);
     need(fm_file_replace(path, bytes.data, bytes.len, 0644) == FM_OK, path);
     fm_buf_fini(&bytes);

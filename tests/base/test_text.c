@@ -122,7 +122,42 @@ static void control_characters_of_one_and_two_bytes_are_found(void)
         CU_ASSERT_FALSE(fm_text_has_control(without[i]));
 }
 
+static void look_alikes_are_named_with_their_place(void)
+{
+    static const struct {
+        const char *text, *words; /* NULL: nothing is odd */
+    } cases[] = {
+        { "1e\xe2\x88\x92"
+          "4",
+          "character 3, \"\xe2\x88\x92\" (U+2212), is not the keyboard's minus" },
+        { "\xc3\xa4\xe2\x80\x93"
+          "b",
+          "character 2, \"\xe2\x80\x93\" (U+2013), is not" },
+        { "num\xd0\xb5ric", "character 4, \"\xd0\xb5\" (U+0435), is a Cyrillic letter" },
+        { "\xce\xb1x", "(U+03B1), is a Greek letter" },
+        { "ab\xe2\x80\xa6", "character 3, \"\xe2\x80\xa6\" (U+2026), stands where" },
+        { "\xef\xbc\x91", "(U+FF11), is not the keyboard's, but a wide one" },
+        { "1\xe2\x80\x8b", "character 2 is a zero-width space (U+200B)" },
+        { "\xd0\xb5\xd0\xb6", NULL }, /* a Cyrillic word */
+        { "K\xc3\xb6ln", NULL },
+        { "heart\xe2\x80\x93lung disease", NULL }, /* no word */
+        { "a\xe2\x88", NULL },                     /* cut */
+        { "\xff\xc0", NULL },
+        { "", NULL },
+    };
+
+    for (size_t i = 0; i < FM_TEST_COUNT(cases); i++) {
+        char room[FM_TEXT_ODD];
+        const char *odd = fm_text_odd(cases[i].text, room);
+
+        CU_ASSERT(cases[i].words ? odd && strstr(odd, cases[i].words) : !odd);
+    }
+    CU_ASSERT_EQUAL(fm_text_length("a\xe2\x80\xa6\xc3\xa4\xff"), 4);
+    CU_ASSERT_EQUAL(fm_text_length(""), 0);
+}
+
 static const fm_test tests[] = {
+    { "look-alikes are named with their place", look_alikes_are_named_with_their_place },
     { "privacy figures are rounded up", privacy_figures_are_rounded_up },
     { "numbers are the nearest doubles", numbers_are_the_nearest_doubles },
     { "control characters of one and two bytes are found",

@@ -108,7 +108,22 @@ static void syntax_errors_name_line_and_column(void)
         { "a = 1\nb: 2\n", "t.yaml:1:1: this is no 'key: value'; a colon and a space are missing" },
         { "a: 1\n<<<<<<< HEAD\nb: 2\n", "t.yaml:2:1: two versions were merged and not finished" },
         { "a:\n\xc2\xa0 b: 1\n  c: 2\n", "t.yaml:2:1: a no-break space (U+00A0) is in this line" },
-        { "a: \"x\nb: \"y\"\n", "t.yaml:1:1: a quote is opened in this line and not closed" },
+        { "a: \"x\nb: \"y\"\n", "t.yaml:1:4: the quote that is opened here is not closed" },
+        { "a:\n  b: \"x\n  # don't\n  c: 1\n  d: \"y\"\n",
+          "t.yaml:2:6: the quote that is opened here is not closed" },
+        { "a: 5\" tube\nb: it's\nc: \"x\" y\n", "t.yaml:3:8: this fits no line above it" },
+        { "a: 1\nb: {c: 1, d:\n", "t.yaml:2:4: the file ends inside the { that is opened here" },
+        { "a: {b: [1,\n", "t.yaml:1:8: the file ends inside the [ that is opened here" },
+        { "a: {b: \"]\", c: [1, # ]", "t.yaml:1:16: the file ends inside the [" },
+        { "- a:b\n  c: 1\n", "t.yaml:1:1: this is no 'key: value'" },
+        { "- a\n  c: 1\n", "t.yaml:2:4: a ': ' where no key can stand" },
+        { "- http://a.b\n  c: 1\n", "t.yaml:2:4: a ': ' where no key can stand" },
+        { "a: !x#y\n", "t.yaml:1:4: a text that begins with ! needs quotes" },
+        { "b: !{z\n", "t.yaml:1:4: a text that begins with ! needs quotes" },
+        { "a: >x\n", "t.yaml:1:4: a text that begins with > or | needs quotes" },
+        { "a: |}x\n", "t.yaml:1:4: a text that begins with > or | needs quotes" },
+        { "a: &}x\n", "t.yaml:1:4: a text that begins with & needs quotes" },
+        { "a: {x!\nb: 1\n", "a text that begins with { needs quotes" },
         { "b: 1\na: \xff\n", "t.yaml:2:4: not UTF-8 text" },
         { "a: \xc0\x80\n", "not UTF-8 text" },
     };
@@ -126,6 +141,7 @@ static void refuses_what_a_configuration_does_not_need(void)
         { "a: &x [1]\n", "t.yaml:1:4: anchors" },
         { "a: &x {b: 1}\n", "t.yaml:1:4: anchors" },
         { "a: 1\nb: *x\n", "t.yaml:2:4: anchors" },
+        { "a: *x\n", "a text that begins with & or * needs quotes" },
         { "a: !!str 1\n", "t.yaml:1:4: tags (!)" },
         { "a: ! 1\n", "t.yaml:1:4: tags" },
         { "a: !x [1]\n", "t.yaml:1:4: tags" },
@@ -146,6 +162,9 @@ static void refuses_what_a_configuration_does_not_need(void)
     for (size_t i = 0; i < FM_TEST_COUNT(cases); i++)
         assert_refused(cases[i].text, strlen(cases[i].text), cases[i].needle);
     assert_refused("a: 1\0b: 2\n", 10, "t.yaml:1:");
+    assert_refused("\0\0\0\0\0\0\0", 7, "t.yaml:1:1: the file holds nothing but NUL bytes");
+    assert_refused("PK\3\4 xl/workbook.xml", 20,
+                   "an Excel workbook; name the file that was written");
 }
 
 static void depth_has_a_ceiling(void)
@@ -240,7 +259,7 @@ static void loads_files_under_their_path(void)
     assert_error_has(path);
     CU_ASSERT_EQUAL_FATAL(fm_file_replace(path, "a: 1\nb: [\n", 10, 0644), FM_OK);
     CU_ASSERT_EQUAL(fm_yaml_load(path, &doc), FM_EPARSE);
-    assert_error_has("node.yaml:3:1: ");
+    assert_error_has("node.yaml:2:4: ");
     CU_ASSERT_EQUAL_FATAL(fm_file_replace(path, "", 0, 0644), FM_OK);
     CU_ASSERT_EQUAL(fm_yaml_load(path, &doc), FM_EPARSE);
     assert_error_has("empty");

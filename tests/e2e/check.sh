@@ -62,6 +62,8 @@ rm check.json
 echo "1,0,zz" >>headed.csv
 check "records with problems are no measure" exits 1 out "nothing was kept" looks --keep
 check "(nothing)" [ ! -e check.json ]
+looks >both 2>&1
+check "the sum comes last, also where both outputs are one file" [ "$(tail -n 1 both | grep -c '^fedmoe-node check: 1 problem$')" = 1 ]
 
 # ---- schema suggest ----
 cp good.csv headed.csv
@@ -89,6 +91,18 @@ check "what it does not say is ignored, and said" says draft.yaml "no range is k
 check "where a figure comes from stands in the draft" says draft.yaml 'source: ".*dictionary.csv, line 2"'
 check "check accepts the draft" into out looks --schema draft.yaml
 check "it is not overwritten" exits 1 out "draft.yaml" suggest --dictionary dictionary.csv --output draft.yaml
+cat >redcap.csv <<'END'
+Variable / Field Name,Form Name,Field Type,Field Label,"Choices, Calculations, OR Slider Labels",Text Validation Type OR Show Slider Number,Text Validation Min,Text Validation Max
+drugs,base,checkbox,Drugs,"1, A | 2, B",,,
+weight,base,text,Weight,,integer,30,250
+outcome,base,yesno,Outcome,,,,
+END
+echo "drugs___1,drugs___2,outcome" >checkboxes.csv
+check "a checkbox of REDCap's" into out suggest --dictionary redcap.csv --records checkboxes.csv --label outcome
+check "is a column for each choice" says out "drugs___2"
+"$BIN/fedmoe-node" schema suggest --dictionary redcap.csv --records checkboxes.csv --label outcome >/dev/null 2>left
+check "and itself not left out" [ "$(grep -c 'column drugs' left)" = 0 ]
+check "what is left out is named with its line" says left "column weight .*redcap.csv, line 3.* is not in the header of the records; left out"
 check "an estimate needs the officer's yes" exits 1 out "policy.tasks" suggest --dictionary dictionary.csv --charge 0.4
 sed -i 's/^  tasks: .*/  tasks: [training, statistics]/' node.yaml
 entries() { "$BIN/fedmoe-node" ledger --config node.yaml --json 2>/dev/null | grep -c '"round"'; }

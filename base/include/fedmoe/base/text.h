@@ -34,6 +34,16 @@ void fm_text_up(double v, char out[FM_TEXT_UP]);
  *  a zero-width one, a byte order mark, ...; NULL: there is none. Static. */
 const char *fm_text_invisible(const char *s);
 
+/** The first character of a word (UTF-8) that is not what it looks like: one that cannot be seen, a dash that
+ *  is not the keyboard's, an ellipsis, a wide form, a Cyrillic or Greek letter beside Latin ones. As in
+ *  "character 3, "-" (U+2212), is not the keyboard's minus". @return out; NULL: there is none, or there are
+ *  spaces, so that it is no word. */
+#define FM_TEXT_ODD ((size_t)96)
+const char *fm_text_odd(const char *s, char out[FM_TEXT_ODD]);
+
+/** Characters of UTF-8; what is none counts by its bytes. */
+size_t fm_text_length(const char *s);
+
 /** A decimal number that is too large to be one (1e400); all of `s`. */
 bool fm_text_is_too_large(const char *s);
 

@@ -37,6 +37,10 @@ size_t fm_yaml_column(const fm_yaml_node *n); /* 1-based */
 #define fm_yaml_fail(n, ...) fm_status_known(fm_yaml_error((n), __VA_ARGS__), FM_EPARSE)
 fm_status fm_yaml_error(const fm_yaml_node *n, const char *fmt, ...) FM_PRINTF(2, 3);
 
+/** Whether a comment begins behind a text without quotes, and no space behind its #: perhaps it was to be a part
+ *  of the text, as in "records: ward #3.csv". For error texts. */
+bool fm_yaml_is_commented(const fm_yaml_node *n);
+
 /** Elements of a list or pairs of a map; 0 for a scalar. */
 size_t fm_yaml_size(const fm_yaml_node *n);
 const fm_yaml_node *fm_yaml_item(const fm_yaml_node *list, size_t i);

@@ -89,6 +89,7 @@ typedef struct {
     char name[FM_NAME_MAX + 1];
     char data_set[64];
     char *door, *identity_dir, *records, *ledger, *dir; /* owned, absolute or relative to cwd */
+    bool records_commented; /* a "#x" behind the path begins a comment: see fm_yaml_is_commented */
     char *more_records[FM_NODE_MAX_FILES - 1]; /* likewise; of texts: files after the first */
     size_t more_count;
     fm_dialect dialect; /* how the file of records is written; zero: as the schema says */
