@@ -50,7 +50,7 @@ everyone_ends() {
     while [ $SECONDS -lt $end ] && [ ${#PID[@]} -gt 0 ] && [ $badly = 0 ]; do
         for name in "${!PID[@]}"; do ended "$name"; done
         [ ${#PID[@]} -eq 0 ] || [ -n "${PID[aggregator]:-}" ] || party aggregator
-        sleep 0.02
+        nap 0.02
     done
     [ ${#PID[@]} -eq 0 ] || { echo "still there: ${!PID[*]}" >&2; return 1; }
     [ $badly = 0 ]

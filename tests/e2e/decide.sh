@@ -18,7 +18,7 @@ member() { # what the aggregator's status says of northgate: KEY
 wait_for() { # SECONDS COMMAND...
     local i n=$1
     shift
-    for ((i = 0; i < n * 20; i++)); do "$@" >/dev/null 2>&1 && return 0; sleep 0.05; done
+    for ((i = 0; i < n * 20; i++)); do "$@" >/dev/null 2>&1 && return 0; nap 0.05; done
     echo "  not within $n s: $*" >&2
     return 1
 }

@@ -9,7 +9,7 @@ check "no round is finished: nothing to export" refused "$WORK/out" "no round wi
 check "one of four is to be given" exits 2 "$WORK/out" "give one of --output" \
     "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" --mlflow a --tensorboard b
 start_aggregator
-for ((i = 0; i < 200; i++)); do grep -q ' door ' "$RUN/aggregator/log" && break; sleep 0.05; done
+for ((i = 0; i < 200; i++)); do has "$RUN/aggregator/log" " door " && break; nap 0.05; done
 check "not while it runs" refused "$WORK/out" "an aggregator is at work there" \
     "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" --tensorboard "$WORK/events"
 for name in $HOSPITALS; do start_node "$name"; done

@@ -77,7 +77,7 @@ check "a vocabulary without a preset" usage_error "$WORK/out" "belong to --prese
     "$model" new --schema a.yaml --vocabulary 9 --output "$WORK/x"
 
 "$model" new --preset lite-small --output "$WORK/killed" >/dev/null 2>&1 &
-sleep 0.3
+nap 0.3
 kill -9 $! 2>/dev/null
 wait $! 2>/dev/null
 check "what was killed on the way is not there" [ ! -e "$WORK/killed" ]

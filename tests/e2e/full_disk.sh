@@ -36,7 +36,7 @@ recovers() {
         if [ "$name" = "$who" ]; then party "$name" FAULT_FULL="$k"; else party "$name"; fi
     done
     # It ends by itself, or goes on with no more than its status missing.
-    while kill -0 "${PID[$who]}" 2>/dev/null && [ $SECONDS -lt $end ]; do sleep 0.02; done
+    while kill -0 "${PID[$who]}" 2>/dev/null && [ $SECONDS -lt $end ]; do nap 0.02; done
     wait "${PID[$who]}" 2>/dev/null
     rc=$?
     unset "PID[$who]"
@@ -58,7 +58,7 @@ recovers() {
             kill -0 "${PID[$name]}" 2>/dev/null || wait_end "$name" 1 || return 1
         done
         [ ${#PID[@]} -eq 0 ] || [ -n "${PID[aggregator]:-}" ] || party aggregator
-        sleep 0.02
+        nap 0.02
     done
     # Not by the status, which may be the one thing that could not be written any more.
     says "$RUN/aggregator/log" "finished, $rounds of $rounds rounds" || return 1

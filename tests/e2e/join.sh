@@ -23,7 +23,7 @@ code=$(invite alpha)
 PID[hidden]=$!
 has_key() {
     local i
-    for ((i = 0; i < 200; i++)); do [ -s "$RUN/$1/identity.code" ] && return 0; sleep 0.05; done
+    for ((i = 0; i < 200; i++)); do [ -s "$RUN/$1/identity.code" ] && return 0; nap 0.05; done
     return 1
 }
 check "it has made its key and waits" has_key hidden
@@ -46,7 +46,7 @@ waits() {
     local i
     for ((i = 0; i < 200; i++)); do
         aggregator enrol >"$WORK/enrol" && grep -q '^alpha' "$WORK/enrol" && return 0
-        sleep 0.05
+        nap 0.05
     done
     return 1
 }
@@ -57,7 +57,7 @@ reads_out() {
     local i
     for ((i = 0; i < 200; i++)); do
         grep -q "^  $key\$" "$WORK/alpha" && return 0
-        sleep 0.05
+        nap 0.05
     done
     return 1
 }
@@ -166,7 +166,7 @@ for name in alpha beta omega; do
 done
 put_back() {
     local i
-    for ((i = 0; i < 100; i++)); do cmp -s "$RUN/ca/crl.pem" "$RUN/$1/crl.pem" && return 0; sleep 0.05; done
+    for ((i = 0; i < 100; i++)); do cmp -s "$RUN/ca/crl.pem" "$RUN/$1/crl.pem" && return 0; nap 0.05; done
     return 1
 }
 cp "$WORK/old.pem" "$RUN/beta/crl.pem"
@@ -177,7 +177,7 @@ notices() {
     local i
     for ((i = 0; i < 100; i++)); do
         grep -q "the new crl.pem is refused, .*: list 1 where list" "$RUN/aggregator/log" && return 0
-        sleep 0.05
+        nap 0.05
     done
     return 1
 }
@@ -196,7 +196,7 @@ read_at_once() {
     mv "$RUN/crl.new" "$RUN/aggregator/crl.pem"
     kill -CONT "${PID[aggregator]}"
     since() { tail -n "+$((lines + 1))" "$log"; }
-    for ((i = 0; i < 100; i++)); do since | grep -q "crl.pem was read again" && break; sleep 0.05; done
+    for ((i = 0; i < 100; i++)); do since | grep -q "crl.pem was read again" && break; nap 0.05; done
     since | sed '/crl.pem was read again/q' >"$WORK/since"
     grep -q "crl.pem was read again" "$WORK/since" &&
         [ "$(grep -c "round [0-9]* finished" "$WORK/since")" -le 1 ]

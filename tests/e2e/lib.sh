@@ -91,19 +91,37 @@ start_all() {
     for name in $HOSPITALS; do start_node "$name"; done
 }
 
-# number FILE KEY: a number of a JSON file's top level, 0 when it is not there.
-number() {
-    local v
-    v=$(sed -n "s/^ *\"$2\": \([0-9.e+-]*\),\{0,1\}\$/\1/p" "$1" 2>/dev/null | head -1)
-    echo "${v:-0}"
+# nap SECONDS: a sleep that starts no process; what waits here looks twenty times a second, and a
+# process each time takes more than what is waited for.
+exec {NAP}<> <(:)
+nap() { read -rt "$1" -u "$NAP"; true; }
+
+# look FILE KEY: sets SEEN to a number that has a line of its own in a JSON file, 0 when it is not there.
+look() {
+    local text=
+    SEEN=0
+    { read -rd '' text <"$1"; } 2>/dev/null
+    [[ $text =~ $'\n'\ *\"$2\":\ ([0-9.e+-]+),?$'\n' ]] && SEEN=${BASH_REMATCH[1]}
+    true
+}
+
+# number FILE KEY: the same, printed.
+number() { look "$1" "$2" && echo "$SEEN"; }
+
+# has FILE PATTERN: an extended regular expression, somewhere in a small file; starts no process.
+has() {
+    local text=
+    { read -rd '' text <"$1"; } 2>/dev/null
+    [[ $text =~ $2 ]]
 }
 
 # wait_round PARTY N SECONDS: until its status says so many rounds.
 wait_round() {
     local i
     for ((i = 0; i < $3 * 20; i++)); do
-        [ "$(number "$RUN/$1/status.json" round)" -ge "$2" ] && return 0
-        sleep 0.05
+        look "$RUN/$1/status.json" round
+        [ "$SEEN" -ge "$2" ] && return 0
+        nap 0.05
     done
     echo "$1 is at round $(number "$RUN/$1/status.json" round), not $2, after $3 s" >&2
     tail -3 "$RUN/$1/log" >&2
@@ -121,7 +139,7 @@ wait_end() {
             [ $rc = 0 ] || { echo "$1 ended with $rc" >&2; tail -3 "$RUN/$1/log" >&2; }
             return $rc
         fi
-        sleep 0.05
+        nap 0.05
     done
     echo "$1 still runs after $2 s" >&2
     tail -3 "$RUN/$1/log" >&2

@@ -49,7 +49,7 @@ until_true() {
     shift
     while ! "$@" 2>/dev/null; do
         [ $SECONDS -lt $end ] || { "$@"; return 1; }
-        sleep 0.05
+        nap 0.05
     done
 }
 
@@ -58,7 +58,7 @@ ends_with() {
     local end=$((SECONDS + $3)) rc
     while kill -0 "${PID[$1]}" 2>/dev/null; do
         [ $SECONDS -lt $end ] || { echo "$1 still runs" >&2; return 1; }
-        sleep 0.05
+        nap 0.05
     done
     wait "${PID[$1]}"
     rc=$?

@@ -71,7 +71,7 @@ browser click "#pause"
 check "without the confirmation the browser sends nothing" [ "$(browser js 'return document.querySelector("#button details").open')" = True ]
 browser js 'document.querySelector("#button input").required = false; return ""'
 browser click "#pause"
-asked() { local i; for ((i = 0; i < 100; i++)); do grep -q "pause was asked for on the page without the confirmation" "$RUN/$PAUSER/log" && return 0; sleep 0.1; done; return 1; }
+asked() { local i; for ((i = 0; i < 100; i++)); do grep -q "pause was asked for on the page without the confirmation" "$RUN/$PAUSER/log" && return 0; nap 0.1; done; return 1; }
 check "sent by hand without it, nothing is done" asked
 check "and the node goes on" bash -c '[ ! -e "$1" ]' _ "$RUN/$PAUSER/paused"
 browser says "#now" "The node takes part." 10
@@ -105,9 +105,9 @@ shot phone
 browser click "#button input[type=checkbox]"
 browser click "#resume"
 check "resumed" bash -c 'for i in $(seq 100); do [ ! -e "$1" ] && exit 0; sleep 0.05; done; exit 1' _ "$RUN/$PAUSER/paused"
-grows() { local i; for ((i = 0; i < 200; i++)); do [ "$(entries)" -gt "$spent" ] && return 0; sleep 0.05; done; return 1; }
+grows() { local i; for ((i = 0; i < 200; i++)); do [ "$(entries)" -gt "$spent" ] && return 0; nap 0.05; done; return 1; }
 check "it takes part again" grows
-again() { local i; for ((i = 0; i < 20; i++)); do browser go "$base/"; [ "$(browser text "#now")" = "The node takes part." ] && return 0; sleep 0.2; done; return 1; }
+again() { local i; for ((i = 0; i < 20; i++)); do browser go "$base/"; [ "$(browser text "#now")" = "The node takes part." ] && return 0; nap 0.2; done; return 1; }
 check "and its page says so" again
 browser click "footer button"
 check "the page can be left" code 404 /

@@ -51,7 +51,7 @@ for signal in TERM HUP; do
     cat "$records" >&7
     for ((i = 0; i < 200; i++)); do
         ls -A "$WORK" | grep -q '^\.risk\.csv\..*\.tmp$' && break
-        sleep 0.05
+        nap 0.05
     done
     check "predictions are under way" [ "$(ls -A "$WORK" | grep -c '^\.risk\.csv')" = 1 ]
     kill -$signal "${PID[predict]}"

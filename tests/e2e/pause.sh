@@ -11,7 +11,7 @@ member() { "$BIN/fedmoe-aggregator" status --directory "$RUN/aggregator" --json 
     -v n="\"name\": \"$paused\"" 'BEGIN { RS = "}" } index($0, n) { sub(".*" k " *", ""); sub(",?\n.*", ""); print }'; }
 until_says() { # SECONDS FILE PATTERN
     local i
-    for ((i = 0; i < $1 * 20; i++)); do grep -qE -- "$3" "$2" && return 0; sleep 0.05; done
+    for ((i = 0; i < $1 * 20; i++)); do has "$2" "$3" && return 0; nap 0.05; done
     says "$2" "$3"
 }
 
@@ -45,7 +45,7 @@ check "it has called nobody" [ "$(tail -n +2 "$RUN/$paused/log" | grep -c 'conne
 "$BIN/fedmoe-node" resume --config "$config" >"$WORK/resume.txt"
 check "resume says what it does" says "$WORK/resume.txt" "^resumed: a running node takes part again"
 check "it takes part again" wait_round $paused $((at + 16)) 60
-grows() { local i; for ((i = 0; i < 200; i++)); do [ "$(entries)" -gt "$spent" ] && return 0; sleep 0.05; done; return 1; }
+grows() { local i; for ((i = 0; i < 200; i++)); do [ "$(entries)" -gt "$spent" ] && return 0; nap 0.05; done; return 1; }
 check "and pays for it" grows
 check "nothing was held against it" [ "$(member harm)" = 0 ]
 check "resumed twice: no pause" exits 0 "$WORK/x" "was not paused" "$BIN/fedmoe-node" resume --config "$config"

@@ -15,7 +15,7 @@ ahead_of_backup() {
     local i
     for ((i = 0; i < $1 * 5; i++)); do
         [ "$(entries)" -ge $((old + 2)) ] && return 0
-        sleep 0.2
+        nap 0.2
     done
     return 1
 }

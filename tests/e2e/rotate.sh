@@ -16,7 +16,7 @@ soon() {
     local i
     for ((i = 0; i < 300; i++)); do
         "$@" >/dev/null 2>&1 && return 0
-        sleep 0.1
+        nap 0.1
     done
     echo "  not within 30 s: $*" >&2
     return 1

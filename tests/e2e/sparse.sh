@@ -28,7 +28,7 @@ done
 sed -i 's/^  masks: sparse .*/  masks: all/' "$RUN/clinic-32/node.yaml"
 LINGER=60 start_aggregator
 start_node clinic-32
-for ((i = 0; i < 200; i++)); do kill -0 "${PID[clinic-32]}" 2>/dev/null || break; sleep 0.05; done
+for ((i = 0; i < 200; i++)); do kill -0 "${PID[clinic-32]}" 2>/dev/null || break; nap 0.05; done
 check "a policy of masks: all refuses a sparse plan" says "$RUN/clinic-32/log" \
     "shares a mask with about [0-9]+ of [0-9]+ others.*policy.masks: all"
 unset "PID[clinic-32]"

@@ -32,7 +32,7 @@ cp "$WORK/plain.yaml" "$plain"
 echo 'status: {listen: "https://127.0.0.1:0"}' >>"$plain"
 
 start_aggregator
-for i in $(seq 100); do grep -qs '"page"' "$RUN/aggregator/status.json" && break; sleep 0.05; done
+for i in $(seq 100); do has "$RUN/aggregator/status.json" '"page"' && break; nap 0.05; done
 check "the log says where, and the certificate's fingerprint" says "$RUN/aggregator/log" "certificate: SHA-256 ([0-9A-F]{2}:){31}"
 check "the page's key is private" [ "$(stat -c %a "$RUN/aggregator/status.key" "$RUN/aggregator/status.links" | tr '\n' ' ')" = "600 600 " ]
 python3 "$SOURCE/tests/e2e/status_page.py" "$BIN" "$SOURCE" "$RUN"

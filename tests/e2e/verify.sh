@@ -13,7 +13,7 @@ outsider() { verify --trust "$WORK/outsider" "$@"; }
 check "nothing to check before the first round" refused "$WORK/out" "no round is finished yet" \
     "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" --audit "$BUNDLE"
 start_aggregator
-for ((i = 0; i < 200; i++)); do [ -e "$RUN/aggregator/status.json" ] && break || sleep 0.05; done
+for ((i = 0; i < 200; i++)); do [ -e "$RUN/aggregator/status.json" ] && break || nap 0.05; done
 check "not while the aggregator runs" refused "$WORK/out" "an aggregator is at work there" \
     "$BIN/fedmoe-aggregator" export --directory "$RUN/aggregator" --audit "$BUNDLE"
 kill_party aggregator

@@ -9,7 +9,7 @@ filter="port $control"
 for p in $ports; do filter="$filter or port $p"; done
 tcpdump -i lo -U -s 0 -B 65536 -w "$WORK/capture" "tcp and ($filter)" 2>"$WORK/tcpdump.err" &
 PID[tcpdump]=$!
-for _ in $(seq 100); do grep -q listening "$WORK/tcpdump.err" && break; sleep 0.05; done
+for _ in $(seq 100); do grep -q listening "$WORK/tcpdump.err" && break; nap 0.05; done
 grep -q listening "$WORK/tcpdump.err" || skip "no capture here: $(tail -1 "$WORK/tcpdump.err")"
 
 start_all
@@ -25,7 +25,7 @@ coproc LISTEN { perl -MIO::Socket::INET -e '
 read -r -t 10 _ <&"${LISTEN[0]}"
 bash -c "exec 3<>/dev/tcp/127.0.0.1/$control; printf '%s' '$canary' >&3"
 # The capture is handed over in blocks, up to a second late.
-for _ in $(seq 100); do grep -qaF "$canary" "$WORK/capture" && break; sleep 0.05; done
+for _ in $(seq 100); do grep -qaF "$canary" "$WORK/capture" && break; nap 0.05; done
 kill -INT "${PID[tcpdump]}"
 wait "${PID[tcpdump]}" 2>/dev/null
 unset "PID[tcpdump]"

@@ -4,7 +4,7 @@
 setup --rounds 40
 port=$(grep -hoE '127\.0\.0\.1:[0-9]+' "$RUN/aggregator/federation.yaml" | cut -d: -f2)
 start_aggregator
-for _ in $(seq 200); do grep -q "door tcp" "$RUN/aggregator/log" 2>/dev/null && break; sleep 0.05; done
+for _ in $(seq 200); do has "$RUN/aggregator/log" "door tcp" && break; nap 0.05; done
 
 # 600 silent ones, 100 that stop behind ZMTP's greeting, 100 within its HELLO.
 coproc SILENT { exec perl -MIO::Socket::INET -e '

@@ -64,7 +64,7 @@ serve_hostile() {
             start_party "$name"
             done=$((done + 1))
         done < <(sed -n 's/^kill //p' "$WORK/record" 2>/dev/null | tail -n +$((done + 1)))
-        sleep 0.05
+        nap 0.05
     done
     wait "${PID[hostile]}"
     local rc=$?
@@ -83,8 +83,8 @@ dismiss() {
 is_told() {
     local i
     for ((i = 0; i < 600; i++)); do
-        grep -q "^step $1 " "$WORK/record" 2>/dev/null && return 0
-        sleep 0.05
+        has "$WORK/record" $'(^|\n)'"step $1 " && return 0
+        nap 0.05
     done
     return 1
 }

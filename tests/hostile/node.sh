@@ -24,7 +24,7 @@ wait_said() {
     local i
     for ((i = 0; i < $3 * 20; i++)); do
         [ "$(grep -cE -- "$2" "$AGGREGATOR_LOG")" -ge "$1" ] && return 0
-        sleep 0.05
+        nap 0.05
     done
     echo "  said $(grep -cE -- "$2" "$AGGREGATOR_LOG") times, not $1: $2" >&2
     tail -5 "$AGGREGATOR_LOG" >&2
@@ -48,7 +48,7 @@ is_shown() {
         "$BIN/fedmoe-aggregator" status --directory "$RUN/aggregator" >"$WORK/status.txt"
         grep -qE "riverside .*; barred until 2[0-9:TZ-]+ for harm done [0-9]+ times" \
             "$WORK/status.txt" && return 0
-        sleep 0.1
+        nap 0.1
     done
     cat "$WORK/status.txt" >&2
     return 1
