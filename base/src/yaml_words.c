@@ -309,9 +309,7 @@ static fm_status fail_earlier(const char *name, const char *problem, const char 
     here = around.here;
     before = around.before;
     if (around.unmerged.at)
-        return fail_line(name, &around.unmerged,
-                         "two versions were merged and not finished (<<<<<<<, =======, >>>>>>>); "
-                         "keep one of them");
+        return fail_line(name, &around.unmerged, FM_TEXT_CONFLICT);
     if (is_bullet(&here))
         return fail_line(name, &here, "an entry of a list begins with '- ', the keyboard's minus");
     for (int i = 0; i < 2 && (nowhere || misfit || keyless); i++) {

@@ -1,7 +1,6 @@
 /* Why a line of a dictionary has not the header's number of fields. */
-#include <string.h>
-
 #include "draft_internal.h"
+#include "fedmoe/base/text.h"
 
 static const char *delimiter_name(char delimiter)
 {
@@ -9,12 +8,6 @@ static const char *delimiter_name(char delimiter)
            : delimiter == '\t' ? "tabs"
            : delimiter == '|'  ? "bars"
                                : "commas";
-}
-
-static bool is_merge_mark(const char *text)
-{
-    return strncmp(text, "<<<<<<<", 7) == 0 || strncmp(text, "=======", 7) == 0 ||
-           strncmp(text, ">>>>>>>", 7) == 0;
 }
 
 /* The delimiter of a line that has none of the header's, but as many as it needs of this one; '\0': none. */
@@ -36,11 +29,8 @@ bool fm_draft_fail_fields(const char *name, const fm_csv_record *line, char deli
 {
     const char other = other_delimiter(line, delimiter, fields);
 
-    if (line->count && is_merge_mark(line->cells[0].at)) {
-        (void)fm_fail(FM_EPARSE,
-                      "%s:%zu: two versions were merged and not finished (<<<<<<<, =======, "
-                      ">>>>>>>); keep one of them",
-                      name, line->line);
+    if (line->count && fm_text_is_conflict(line->cells[0].at)) {
+        (void)fm_fail(FM_EPARSE, "%s:%zu: " FM_TEXT_CONFLICT, name, line->line);
         return true;
     }
     if (other) {

@@ -342,7 +342,7 @@ static bool is_word_of(const char *list, const char *word)
 {
     const size_t n = strlen(word);
 
-    for (const char *at = list; (at = strstr(at, word)); at++)
+    for (const char *at = list; n && (at = strstr(at, word)); at++)
         if ((at == list || at[-1] == ' ') && (at[n] == ' ' || !at[n]) && !strchr(word, ' '))
             return true;
     return false;

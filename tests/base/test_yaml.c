@@ -106,7 +106,7 @@ static void syntax_errors_name_line_and_column(void)
         { "a: \x01\n", "t.yaml:1:4: a control character (0x01) is not allowed; take it away" },
         { "PK\3\4 x", "t.yaml:1:1: this is no YAML but a zip archive; unpack it" },
         { "a = 1\nb: 2\n", "t.yaml:1:1: this is no 'key: value'; a colon and a space are missing" },
-        { "a: 1\n<<<<<<< HEAD\nb: 2\n", "t.yaml:2:1: two versions were merged and not finished" },
+        { "a: 1\n<<<<<<< HEAD\nb: 2\n", "t.yaml:2:1: a mark of Git's: two versions were merged and not finished" },
         { "a:\n\xc2\xa0 b: 1\n  c: 2\n", "t.yaml:2:1: a no-break space (U+00A0) is in this line" },
         { "a: \"x\nb: \"y\"\n", "t.yaml:1:4: the quote that is opened here is not closed" },
         { "a:\n  b: \"x\n  # don't\n  c: 1\n  d: \"y\"\n",
