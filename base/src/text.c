@@ -301,3 +301,11 @@ bool fm_text_is_conflict(const char *line)
     return strncmp(line, "<<<<<<<", 7) == 0 || strncmp(line, ">>>>>>>", 7) == 0 ||
            (strncmp(line, "=======", 7) == 0 && (!line[7] || line[7] == '\r'));
 }
+
+bool fm_text_is_encoded_twice(const char *s)
+{
+    for (; (s = strchr(s, 0xc3)); s++)
+        if ((s[1] == '\x83' || s[1] == '\x82') && (unsigned char)s[2] >= 0xc2)
+            return true;
+    return false;
+}

@@ -91,9 +91,26 @@ static int compare_keys(const void *a, const void *b)
     return x->column < y->column ? -1 : x->column > y->column;
 }
 
-/* Sorted, not pairwise: a file of a million keys must not take a million squared steps. */
-static fm_status check_duplicates(const fm_yaml_node *map)
+/* The first of its text that was there already. Sorted, not pairwise: a file of a million keys must not take a
+ * million squared steps. @param first out: the same key, before it. */
+static const fm_yaml_node *find_twice(fm_yaml_node **keys, size_t n, const fm_yaml_node **first)
 {
+    const fm_yaml_node *twice = NULL;
+
+    qsort(keys, n, sizeof *keys, compare_keys);
+    for (size_t i = 1; i < n; i++)
+        if (strcmp(keys[i - 1]->text, keys[i]->text) == 0 &&
+            (!twice || keys[i]->line < twice->line)) {
+            twice = keys[i];
+            *first = keys[i - 1];
+        }
+    return twice;
+}
+
+/* @param of  what the map stands in; NULL: nothing */
+static fm_status check_duplicates(const fm_yaml_node *map, const fm_yaml_node *of)
+{
+    const fm_yaml_node *twice, *first = NULL;
     size_t n = map->count / 2;
     fm_yaml_node **keys;
     void *fresh;
@@ -104,11 +121,12 @@ static fm_status check_duplicates(const fm_yaml_node *map)
     keys = fresh;
     for (size_t i = 0; i < n; i++)
         keys[i] = map->at[2 * i];
-    qsort(keys, n, sizeof *keys, compare_keys);
-    for (size_t i = 1; i < n && st == FM_OK; i++)
-        if (strcmp(keys[i - 1]->text, keys[i]->text) == 0)
-            st = fm_yaml_fail(keys[i], "key '%s' is given twice, first in line %zu", keys[i]->text,
-                              keys[i - 1]->line);
+    if ((twice = find_twice(keys, n, &first)))
+        st = fm_yaml_fail(twice, "key '%s' is given twice, first in line %zu; %s", twice->text,
+                          first->line,
+                          of && of->kind == FM_YAML_LIST && first == map->at[0]
+                              ? "is the '- ' missing with which a new entry of the list begins?"
+                              : "take one of the two away");
     free(keys);
     return st;
 }
@@ -229,7 +247,7 @@ static fm_status on_event(parse *p, const yaml_event_t *e)
         return FM_OK;
     case YAML_MAPPING_END_EVENT:
         p->depth--;
-        return check_duplicates(p->open[p->depth]);
+        return check_duplicates(p->open[p->depth], p->depth ? p->open[p->depth - 1] : NULL);
     case YAML_STREAM_END_EVENT:
         p->ended = true;
         return p->doc->root ? FM_OK

@@ -154,8 +154,23 @@ static bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\r';
 }
 
-/* "- name:age" is an entry that was to be a key and its value; of other entries nobody knows. */
-static bool has_key(const text_line *l)
+/* "- name age" */
+static bool is_two_words(const text_line *l)
+{
+    size_t i = 0, letters = 0;
+
+    while (i < l->len && (is_space(l->at[i]) || l->at[i] == '-'))
+        i++;
+    while (i < l->len && (isalpha((unsigned char)l->at[i]) || l->at[i] == '_')) {
+        i++;
+        letters++;
+    }
+    return letters > 0 && i + 1 < l->len && l->at[i] == ' ' && !is_space(l->at[i + 1]);
+}
+
+/* "- name:age" is an entry that was to be a key and its value, and "- name age" where keys of the same entry
+ * follow; of other entries nobody knows. */
+static bool has_key(const text_line *l, bool follow)
 {
     const char *colon = l->len ? memchr(l->at, ':', l->len) : NULL;
     const bool entry = l->len > 0 && memchr(l->at, '-', l->len);
@@ -163,8 +178,9 @@ static bool has_key(const text_line *l)
     for (size_t i = 0; i < l->len; i++)
         if (l->at[i] == ':' && (i + 1 == l->len || is_space(l->at[i + 1])))
             return true;
-    return entry && !(colon && colon > l->at && isalpha((unsigned char)colon[-1]) &&
-                      isalpha((unsigned char)colon[1]));
+    return entry && !(follow && is_two_words(l)) &&
+           !(colon && colon > l->at && isalpha((unsigned char)colon[-1]) &&
+             isalpha((unsigned char)colon[1]));
 }
 
 /* ---- quotes and brackets that span lines ---- */
@@ -327,7 +343,8 @@ static fm_status fail_earlier(const char *name, const char *problem, const char 
         return fail_line(name, &here, dash);
     if (fail_span(name, problem, text, len, at) != FM_OK)
         return FM_EPARSE;
-    if ((nowhere || misfit) && before.at && !has_key(&before))
+    if ((nowhere || misfit) && before.at &&
+        !has_key(&before, nowhere && indent_of(&here) > indent_of(&before)))
         return fail_line(name, &before, key);
     return FM_OK;
 }

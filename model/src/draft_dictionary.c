@@ -401,7 +401,9 @@ static fm_status read_range(reader *d, fm_draft_column *c)
                        fields[MAX - i][d->redcap]);
         else if (*ends[i] && !read_end(ends[i], date, &v[i]))
             st = WRONG(d, MIN + i, "\"%s\" is not a %s%s", fm_cell_show(ends[i], shown), what,
-                       fm_cell_hint_alone(&as, ends[i], hint));
+                       fm_cell_means_missing(ends[i])
+                           ? "; leave min and max empty where there is no range"
+                           : fm_cell_hint_alone(&as, ends[i], hint));
     }
     if (st || d->problems.count || !*ends[0])
         return st;
@@ -488,6 +490,13 @@ static fm_status read_name(reader *d, fm_draft_column **out)
     return fm_draft_add(d->draft, name, out);
 }
 
+/* Two dictionaries put together. */
+static bool is_header_again(const reader *d)
+{
+    return strcasecmp(cell(d, NAME), fields[NAME][d->redcap]) == 0 &&
+           strcasecmp(cell(d, TYPE), fields[TYPE][d->redcap]) == 0;
+}
+
 static fm_status read_line(reader *d)
 {
     fm_draft_column *c = NULL;
@@ -498,6 +507,8 @@ static fm_status read_line(reader *d)
         return fm_draft_fail_fields(d->name, &d->r, d->delimiter, d->fields)
                    ? fm_problem_last(&d->problems)
                    : fm_problem(&d->problems);
+    if (is_header_again(d))
+        return WRONG(d, NAME, "the header stands here again; take the line away");
     if ((st = check_utf8(d, &good)) || !good || (st = read_name(d, &c)) || !c ||
         (st = find_type(d, cell(d, TYPE), &c->kind)))
         return st;

@@ -9,6 +9,17 @@
 
 #define WEIGHT_MAX 1000.0
 
+/* No word has these letters; the records, which are right, would be blamed. */
+static fm_status check_encoding(const fm_yaml_node *at, const char *text)
+{
+    if (!fm_text_is_encoded_twice(text))
+        return FM_OK;
+    return fm_yaml_fail(at,
+                        "the letters of \"%.60s\" were encoded twice: the file was taken for "
+                        "Latin-1 and saved as UTF-8; write them anew",
+                        text);
+}
+
 fm_status fm_cells_read(const fm_yaml_node *map, const char *key, fm_cells *out)
 {
     const fm_yaml_node *list = NULL;
@@ -24,7 +35,8 @@ fm_status fm_cells_read(const fm_yaml_node *map, const char *key, fm_cells *out)
     for (size_t i = 0; !st && i < n; i++) {
         const char *text = NULL;
 
-        if ((st = fm_yaml_scalar(fm_yaml_item(list, i), &text)))
+        if ((st = fm_yaml_scalar(fm_yaml_item(list, i), &text)) ||
+            (st = check_encoding(fm_yaml_item(list, i), text)))
             break;
         if (fm_cells_find(&cells, text) != SIZE_MAX)
             st = fm_yaml_fail(fm_yaml_item(list, i),
@@ -255,6 +267,8 @@ fm_status fm_column_read(const fm_yaml_node *map, const fm_schema *s, const fm_e
         return st;
     if (fm_text_has_control(name))
         return fm_yaml_fail(fm_yaml_find(map, "name"), "the name holds a control character");
+    if ((st = check_encoding(fm_yaml_find(map, "name"), name)))
+        return st;
     c->gain = 1.0;
     if ((st = read_by_kind(map, s, e, c)))
         return st;

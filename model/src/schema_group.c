@@ -88,6 +88,21 @@ static bool has_odd_dash(const char *text, size_t len)
     return false;
 }
 
+/* "V91-V01" */
+static bool is_turned_round(const char *text, size_t len)
+{
+    const char *dash = memchr(text, '-', len);
+    char turned[64];
+    fm_codes range;
+    int n;
+
+    if (!dash || len >= sizeof turned)
+        return false;
+    n = (int)(text + len - dash - 1);
+    (void)snprintf(turned, sizeof turned, "%.*s-%.*s", n, dash + 1, (int)(dash - text), text);
+    return read_range(turned, turned + n, len, &range);
+}
+
 static fm_status add_entry(const fm_yaml_node *node, const char *text, size_t len, size_t group,
                            fm_groups *g)
 {
@@ -104,6 +119,9 @@ static fm_status add_entry(const fm_yaml_node *node, const char *text, size_t le
         return fm_yaml_fail(node,
                             "the dash in \"%.*s\" is a word processor's; write a range with the "
                             "keyboard's minus (U+002D)",
+                            (int)len, text);
+    if (is_turned_round(text, len) && !read_entry(text, len, &entry))
+        return fm_yaml_fail(node, "\"%.*s\" is a range that ends before it begins; turn it round",
                             (int)len, text);
     if (!read_entry(text, len, &entry))
         return fm_yaml_fail(node,

@@ -228,15 +228,6 @@ static bool is_month_and_number(const char *s)
     return (is_digit(*s) || is_digit(*end)) && end[strspn(end, "0123456789")] == '\0';
 }
 
-/* "Ã" or "Â" before what is no ASCII: the bytes of one character of UTF-8, taken for two of Latin-1. */
-static bool is_encoded_twice(const char *s)
-{
-    for (; (s = strchr(s, 0xc3)); s++)
-        if ((s[1] == '\x83' || s[1] == '\x82') && (unsigned char)s[2] >= 0xc2)
-            return true;
-    return false;
-}
-
 /* A date as the dialect has it, or not: @param order "DMY]", behind the cell's own text. */
 static const char *dates_hint(const char *s, const char *order)
 {
@@ -281,7 +272,7 @@ const char *fm_cell_hint(const fm_column *c, fm_slice cell, char out[FM_HINT_MAX
     if (fm_tk_utf8_valid((const uint8_t *)s, cell.len) != cell.len)
         return "; it is not UTF-8: save the file as UTF-8, or for a node's records say csv: "
                "{encoding: ...} in node.yaml";
-    if (is_encoded_twice(s))
+    if (fm_text_is_encoded_twice(s))
         return "; its letters were encoded twice: the export took UTF-8 for Latin-1, or for a "
                "node's "
                "records csv: {encoding: ...} in node.yaml does";

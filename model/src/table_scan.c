@@ -136,6 +136,12 @@ static fm_status bad_quote(const fm_csv_scan *s, const char *at)
         at++;
     if ((size_t)(at - s->begin) + line_end(s, at) > FM_TABLE_MAX_RECORD)
         return too_long(s);
+    if (s->line > s->begin_line)
+        return fm_fail(
+            FM_EPARSE,
+            "%s:%zu: a quote inside a cell of the record that starts in line %zu; is one "
+            "that was opened there, or since, not closed?",
+            s->name, s->line, s->begin_line);
     return fm_fail(FM_EPARSE,
                    "%s:%zu: a quote inside a cell; write the cell in quotes, and a quote within "
                    "as two",

@@ -94,14 +94,36 @@ static void tell_left_out(const fm_draft *d, const fm_draft_column *c)
         fprintf(stderr, "; a name must be the header's, letter for letter\n");
 }
 
+/* What is known of one outcome would give another away. */
+static fm_status ignore_other_labels(const request *r, fm_draft *d)
+{
+    fm_status st = FM_OK;
+
+    for (size_t i = 0; !st && r->label && i < d->count; i++) {
+        fm_draft_column *c = &d->columns[i];
+
+        if (!c->outcome || strcmp(c->name, r->label) == 0)
+            continue;
+        fprintf(stderr,
+                "fedmoe-node schema suggest: column %s (%s) is of type label, too, and --label "
+                "says %s: ignored; if it is known before what is predicted, give it the type "
+                "category or number\n",
+                c->name, c->source, r->label);
+        c->kind = FM_DRAFT_IGNORE;
+        st = fm_draft_set(&c->doubt, "of type label, as the one to be predicted: ignored, as one "
+                                     "outcome may give the other away");
+    }
+    return st;
+}
+
 /* What the file lacks is left out; what nobody has described is ignored, and says so. */
 static fm_status reconcile(request *r)
 {
     fm_draft *d = &r->draft;
     size_t kept = 0;
-    fm_status st = FM_OK;
+    fm_status st = ignore_other_labels(r, d);
 
-    for (size_t i = 0; i < d->count; i++)
+    for (size_t i = 0; !st && i < d->count; i++)
         if (d->header_known && !d->columns[i].in_file)
             tell_left_out(d, &d->columns[i]);
     for (size_t i = 0; !st && i < d->count; i++) {

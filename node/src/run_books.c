@@ -178,18 +178,17 @@ fm_status fm_node_books_follow(const fm_node_config *c, fm_ledger *l)
 }
 
 /** Of all plans; the journal may be missing where the ledger has nothing. */
-static fm_status compare(const fm_node_config *c, const char *path, const runs *r)
+static fm_status compare(const fm_node_config *c, const char *path, uint64_t released,
+                         const runs *r)
 {
     fm_journal_state state = { 0 };
     fm_journal_row *rows = NULL;
-    uint64_t released = 0;
     size_t count = 0;
     fm_status st = FM_OK;
 
     if (!fm_file_exists(path))
         return check_used(c, r->count ? r->runs[0].last_round : 0, 0);
-    if ((st = fm_journal_read_released(path, &released)) == FM_OK)
-        st = check_charged(c, r->charged, released);
+    st = check_charged(c, r->charged, released);
     for (size_t i = 0; st == FM_OK && i < r->count; i++) {
         st = fm_journal_read_rounds(path, r->runs[i].federation, &r->runs[i].plan, &rows, &count,
                                     &state);
@@ -201,14 +200,19 @@ static fm_status compare(const fm_node_config *c, const char *path, const runs *
     return st;
 }
 
+/* The node may be at work: its round is noted as used, then charged, then noted as released, and what comes
+ * later there is read earlier here. */
 fm_status fm_node_books_compare(const fm_node_config *c, fm_ledger *l)
 {
     runs r = { .data_set = c->data_set };
+    uint64_t released = 0;
     char *path = NULL;
     fm_status st = fm_path_join(c->dir, "state.db", &path);
 
+    if (st == FM_OK && fm_file_exists(path))
+        st = fm_journal_read_released(path, &released);
     if (st == FM_OK && (st = fm_ledger_walk(l, note_run, &r)) == FM_OK)
-        st = compare(c, path, &r);
+        st = compare(c, path, released, &r);
     free(r.runs);
     free(path);
     return st;

@@ -275,6 +275,9 @@ static fm_status read_lines(reading *m, void *file, char *piece)
         if (m->skip)
             break;
     }
+    if (!st && !begun)
+        st = fm_fail(FM_EPROTO, "%s: the file is empty; export it again, or take it away",
+                     m->place.name);
     fm_buf_fini(&held);
     return st;
 }
@@ -395,15 +398,40 @@ static fm_status tell_twice(reading *m, sqlite3_stmt *row)
     return fm_fhir_note(&m->place, text);
 }
 
+/* "Patient.ndjson.zip": a file that may hold what is not found, and is none that is read. */
+static int is_patients(const struct dirent *e)
+{
+    return strcasestr(e->d_name, "patient") && e->d_name[0] != '.' && !wanted(e);
+}
+
+static void passed_over(const reading *m, char *out, size_t cap)
+{
+    struct dirent **names = NULL;
+    const int count = scandir(m->folder, &names, is_patients, alphasort);
+
+    *out = '\0';
+    for (int i = 0; i < count; i++) {
+        if (i == 0)
+            (void)snprintf(out, cap,
+                           " (passed over is %.200s: what is read is called *.ndjson, *.ndjson.gz, "
+                           "*.ndjson.xz or *.ndjson.zst)",
+                           names[i]->d_name);
+        free(names[i]);
+    }
+    free(names);
+}
+
 static fm_status tell_patients(reading *m, sqlite3_stmt *row)
 {
-    char text[700];
+    char text[1000], other[300];
 
     if (sqlite3_column_int(row, 0) > 0)
         return FM_OK;
     m->place.lost = true; /* every line would be of a stranger */
+    passed_over(m, other, sizeof other);
     (void)snprintf(text, sizeof text,
-                   "%.500s: there is no Patient in its files; export that type, too", m->folder);
+                   "%.500s: there is no Patient in its files%s; export that type, too", m->folder,
+                   other);
     return fm_fhir_note(&m->place, text);
 }
 

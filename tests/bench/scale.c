@@ -66,7 +66,8 @@ static fm_status make_people(const options *o, swarm *s)
 static fm_status make_model(const options *o)
 {
     const size_t bytes = (size_t)o->parameters * sizeof(float);
-    const fm_safetensors_meta meta[] = { { "fedmoe.model", "kind: bench\n" },
+    const fm_safetensors_meta meta[] = { { "fedmoe.kind", "tabular-moe" },
+                                         { "fedmoe.model", "kind: bench\n" },
                                          { "fedmoe.schema", "columns: none\n" } };
     /* Pages that nobody writes to cost nothing. */
     void *zeros = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -77,7 +78,7 @@ static fm_status make_model(const options *o)
     if (zeros == MAP_FAILED)
         return fm_fail(FM_ENOMEM, "the model");
     path_of(o, "model.safetensors", path);
-    st = fm_safetensors_replace(path, 0644, &weights, 1, meta, 2);
+    st = fm_safetensors_replace(path, 0644, &weights, 1, meta, 3);
     (void)munmap(zeros, bytes);
     return st;
 }

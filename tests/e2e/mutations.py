@@ -373,6 +373,8 @@ def records():
         m("a cell lost, a delimiter at the end", line(9, lost_cell), r"records\.csv:9: from column age on (?!.*\n.*csv:9,)"),
         m("every line in quotes", lambda t: "".join('"%s"\n' % l for l in t.strip().split("\n")), r"records\.csv:1: the line as a whole stands in quotes"),
         m("encrypted", lambda t: "-----BEGIN PGP MESSAGE-----\n\nhQEMA0\n", r"records\.csv: .*encrypted \(PGP\); decrypt it"),
+        m("a quote left open, and one lines behind it", lambda t: cell(5, "ward", '"south')(cell(9, "ward", '"south"')(t)),
+          r"records\.csv:9: a quote inside a cell of the record that starts in line 5; .*not closed"),
         m("two versions not merged", lambda t: t.replace("p05,", "<<<<<<< HEAD\np05,", 1), r"records\.csv:12: .*Git.*merged"),
     ]
 
@@ -444,6 +446,11 @@ def schema():
         m("a space in a value", sub("[female, male]", '["female ", male]'), r"records\.csv:2, column sex: .*space at its"),
         m("a long dash in a group", sub("values: [north, south, east]\n", 'groups: {here: "1-9", there: "10\u201399"}\n'),
           sch(22, "dash in \"10\u201399\".*U\\+002D")),
+        m("a range of codes turned round", sub("values: [north, south, east]\n", 'groups: {here: "I25-I20", there: "2"}\n'),
+          sch(22, "ends before it begins; turn it round")),
+        m("no colon in an entry", sub("- name: age", "- name age"), sch(7, "colon and a space")),
+        m("no dash before an entry", sub("- name: sex", "  name: sex"), sch(10, "'name' is given twice, first in line 7; is the '- ' missing")),
+        m("a value encoded twice", sub("south", "s\u00c3\u00bcd"), sch(22, "encoded twice")),
         m("a required key mistyped", sub("kind: numeric", "knd: numeric"), sch(8, "'kind' is missing.*'knd'")),
         m("decimal commas at both ends", sub("[18, 100]", "[18,5, 99,5]"), sch(9, "decimals with a point")),
         m("a day that does not exist", sub("2030-12-31", "2030-11-31"), sch(15, "no such day")),
@@ -806,6 +813,9 @@ def dictionary():
         m("REDCap: a min of a word", sub("18,100", "young,100"), dic(3, "Text Validation Min", "young"), extra=red),
         m("REDCap: a field type mistyped", sub("radio,Sex", "radioo,Sex"), dic(4, "Field Type", "radio"), extra=red),
         m("an unfinished merge", lambda t: t.replace("chol,number", "<<<<<<< HEAD\nchol,number", 1), dic(6, None, "merged")),
+        m("a min that is not known", sub("18,100", "n/a,n/a"), dic(3, "min", "leave min and max empty")),
+        m("the header again", lambda t: t + t.split("\n")[0] + "\n", dic(9, "name", "header stands here again")),
+        m("a second label", sub("ward,category", "ward,label"), r"column ward \(.*line 7\) is of type label, too", True),
         m("two delimiters", line(1, lambda l: l.replace(",", ";")), dic(2, None, "commas separate .* semicolons")),
         m("REDCap: a name that it has not", sub("age,", "Age at adm,"), dic(3, "Variable / Field Name", "Age at adm.*no name of REDCap"),
           extra=red),
@@ -953,6 +963,13 @@ def fhir():
                 f.write(text)
         change.in_place = True
         return change
+    def archived(path):
+        with open(path) as f:
+            lines = f.readlines()
+        with open(path, "w") as f:
+            f.writelines(lines[4:])
+        twin("Patient.ndjson.zip", b"PK\3\4")(path)
+    archived.in_place = True
     here = r"export/all\.ndjson: this is no NDJSON but "
     return [
         m("a type mistyped", put(5, resourceType="Conditon"), fhir_line(5, "resourceType.*Condition")),
@@ -988,6 +1005,7 @@ def fhir():
         m("a subject that is a group", put(5, subject={"reference": "Group/ada"}), fhir_line(5, "subject.reference: .*Patient/ID")),
         m("a patient who is not there", put(5, subject={"reference": "Patient/eve"}), fhir_line(5, "in none of the folder")),
         m("no file of patients", lambda t: "\n".join(t.split("\n")[4:]), r"export: there is no Patient"),
+        m("patients in an archive", archived, r"export: there is no Patient.*passed over is Patient\.ndjson\.zip"),
         m("a code that is a text", put(5, code="I10"), fhir_line(5, "code: .*codings")),
         m("a coding that is no list", put(5, code={"coding": {"code": "I10"}}), fhir_line(5, "coding: .*list")),
         m("a code that is a number", put(5, code={"coding": [{"code": 10}]}), fhir_line(5, "code: 10 .*quotes")),
@@ -1014,7 +1032,7 @@ def fhir():
         m("a web page", raw(lambda b: b"<html><body>login</body></html>"), here + "a web page.*login"),
         m("a zip archive", raw(lambda b: b"PK\3\4" + b), here + "a zip archive; unpack"),
         m("a damaged gzip", raw(lambda b: gzip.compress(b)[:-20]), r"all\.ndjson: .*(copied whole|damaged).*[Cc]opy"),
-        m("an empty file", raw(lambda b: b""), r"export.*no records"),
+        m("an empty file", raw(lambda b: b""), r"export/.*: the file is empty; export it again"),
         m("no file", delete("export/all.ndjson"), r"export: there are no files"),
         m("a byte order mark and CR LF", raw(lambda b: b"\xef\xbb\xbf" + b.replace(b"\n", b"\r\n")), r"ok +records", True),
         m("a status mistyped", put(7, status="entered_in_error"), fhir_line(7, "status: .*no status.*entered-in-error")),

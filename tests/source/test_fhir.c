@@ -129,7 +129,7 @@ static void refuse(const char *text, const char *said)
 
     put("Patient.ndjson", TWO_PATIENTS);
     put("Condition.000.ndjson", text);
-    put("other.ndjson", "");
+    put("other.ndjson", "\n");
     CU_ASSERT_NOT_EQUAL(query("SELECT 1", got, sizeof got), FM_OK);
     if (!strstr(fm_error_text(), said))
         printf("    said: %s\n", fm_error_text());
@@ -243,7 +243,7 @@ static void all_problems_are_listed(void)
     CU_ASSERT_PTR_NULL(strstr((char *)all.data, "\"w\""));
     fm_buf_fini(&all);
     put("Patient.ndjson", TWO_PATIENTS);
-    put("other.ndjson", "");
+    put("other.ndjson", "\n");
 }
 
 /* Ten thousand wrong lines take as much room as a thousand. */
@@ -266,14 +266,14 @@ static void problems_are_bounded(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "more; fedmoe-node check lists them)"));
     fm_buf_fini(&all);
     fm_buf_fini(&text);
-    put("Condition.000.ndjson", "");
+    put("Condition.000.ndjson", "\n");
 }
 
 static void a_query_only_reads(void)
 {
     char got[100];
 
-    put("Condition.000.ndjson", "");
+    put("Condition.000.ndjson", "\n");
     CU_ASSERT_EQUAL(query("DELETE FROM patient RETURNING id", got, sizeof got), FM_EINVAL);
     CU_ASSERT_EQUAL(query("SELECT absent FROM patient", got, sizeof got), FM_EINVAL);
     CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "no such column: absent"));
@@ -317,7 +317,7 @@ static void what_is_large_lies_in_the_nodes_own_folder_without_a_name(void)
     fm_database *d = NULL;
     FILE *out;
 
-    put("Condition.000.ndjson", "");
+    put("Condition.000.ndjson", "\n");
     fm_test_tmpdir(scratch, sizeof scratch);
     (void)snprintf(path, sizeof path, "%s/large.ndjson", dir);
     CU_ASSERT_PTR_NOT_NULL_FATAL(out = fopen(path, "w"));

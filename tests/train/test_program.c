@@ -221,7 +221,7 @@ static void nonsense_is_refused(void)
         { "--epsilon 1 --delta 0.01", "more than one record", 1 },
         { "--epsilon 1 --max-unit-rows 3", "--unit COLUMN", 2 },
         { "--epsilon 1 --threads 0", "threads", 2 },
-        { "--epsilon 1 --model-config s.yaml", "s.yaml:1", 1 },
+        { "--epsilon 1 --model-config s.yaml", "a key of a schema", 1 },
         { "--epsilon 1 --test none.csv", "none.csv", 1 },
     };
 

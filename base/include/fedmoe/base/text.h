@@ -53,6 +53,9 @@ bool fm_text_is_conflict(const char *line);
     "a mark of Git's: two versions were merged and not finished (<<<<<<<, =======, >>>>>>>); " \
     "choose one, and take the marks away"
 
+/** It holds "Ã" or "Â" before what is no ASCII: the bytes of one character of UTF-8, taken for two of Latin-1. */
+bool fm_text_is_encoded_twice(const char *s);
+
 /** Control characters (C0, DEL, and C1 in UTF-8) become '?', in place. */
 void fm_text_clean(char *s);
 
