@@ -91,6 +91,19 @@ static const char *kind_name(const fm_yaml_node *n)
     return names[n->kind];
 }
 
+/* The key before `key` that has no value. */
+static const fm_yaml_node *emptied(const fm_yaml_node *map, const fm_yaml_node *key)
+{
+    const fm_yaml_node *value;
+
+    for (size_t i = 2; i < map->count; i += 2) {
+        value = map->at[i - 1];
+        if (map->at[i] == key && value->kind == FM_YAML_SCALAR && value->plain && !*value->text)
+            return map->at[i - 2];
+    }
+    return NULL;
+}
+
 static fm_status fail_unknown(const fm_yaml_node *map, const fm_yaml_node *key,
                               const char *const *known)
 {
@@ -127,6 +140,11 @@ static fm_status fail_unknown(const fm_yaml_node *map, const fm_yaml_node *key,
                             "'%s' is a key of %s, and none of this file: name the right one in its "
                             "place",
                             by->text, other);
+    if ((by = emptied(map, key)))
+        return fm_yaml_fail(key,
+                            "unknown key '%.100s' here; '%.60s' in line %zu has nothing in it: are "
+                            "the lines that belong to it indented?",
+                            key->text, by->text, by->line);
     if (nearest && fm_text_is_near(best, nearest))
         return fm_yaml_fail(key, "unknown key '%.100s'; did you mean '%s'?", key->text, nearest);
     return fm_yaml_fail(key, "unknown key '%.100s'; known here: %s", key->text, list);

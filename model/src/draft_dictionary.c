@@ -147,11 +147,18 @@ static fm_status need_fields(reader *d)
 
     if (!name && !type && !near_of(d, fields[NAME][d->redcap]) &&
         !near_of(d, fields[TYPE][d->redcap])) {
-        (void)fm_fail(FM_EPARSE,
-                      "%s:%zu, column name: the header has neither name nor type: is this a data "
-                      "dictionary? One has the columns name, type, min, max, unit, categories, "
-                      "label, description, or those of REDCap",
-                      d->name, d->r.line);
+        if (d->r.count == 1 && strchr(d->r.cells[0].at, ':') && strstr(d->r.cells[0].at, "type"))
+            (void)fm_fail(FM_EPARSE,
+                          "%s:%zu: colons separate the fields of the header; write commas, "
+                          "semicolons, tabs or bars",
+                          d->name, d->r.line);
+        else
+            (void)fm_fail(
+                FM_EPARSE,
+                "%s:%zu, column name: the header has neither name nor type: is this a data "
+                "dictionary? One has the columns name, type, min, max, unit, categories, "
+                "label, description, or those of REDCap",
+                d->name, d->r.line);
         return fm_problem(&d->problems);
     }
     if (!name)
@@ -303,14 +310,20 @@ static size_t code_of(const reader *d, const char **text, size_t len)
     return len;
 }
 
-static fm_status read_value(reader *d, fm_draft_column *c, const char *text, size_t len)
+/* @param coded  each has its code and what it means */
+static fm_status read_value(reader *d, fm_draft_column *c, const char *text, size_t len, bool coded)
 {
     char shown[FM_CELL_SHOWN], copy[64];
+    const bool alone = !memchr(text, '=', len) && !(d->redcap && memchr(text, ',', len));
 
     len = code_of(d, &text, len);
     (void)snprintf(copy, sizeof copy, "%.*s", (int)(len < 60 ? len : 60), text);
     if (!len)
         return WRONG(d, CATEGORIES, "there is an empty one; write \"1=yes; 2=no\"");
+    if (coded && alone)
+        return WRONG(d, CATEGORIES, "\"%s\" has no code, or no meaning; write %s",
+                     fm_cell_show(copy, shown),
+                     d->redcap ? "\"1, yes | 2, no\", as REDCap does" : "\"1=yes; 2=no\"");
     for (size_t i = 0; i < c->value_count; i++)
         if (strlen(c->values[i]) == len && strncmp(c->values[i], text, len) == 0)
             return WRONG(d, CATEGORIES, "\"%s\" is there twice", fm_cell_show(copy, shown));
@@ -345,6 +358,7 @@ static fm_status read_values(reader *d, fm_draft_column *c)
     const char *text = cell(d, CATEGORIES), *type = cell(d, TYPE);
     const char marks[] = { strchr(text, '|') ? '|' : strchr(text, ';') ? ';' : ',', '\0' };
     const size_t before = d->problems.count;
+    const bool coded = *text && (d->redcap || strchr(text, '='));
     fm_status st = FM_OK;
 
     if (!*text && (strcasecmp(type, "yesno") == 0 || strcasecmp(type, "truefalse") == 0 ||
@@ -356,7 +370,7 @@ static fm_status read_values(reader *d, fm_draft_column *c)
     while (!st && d->problems.count == before) {
         const size_t len = strcspn(text, text[0] == '0' && text[1] == ';' ? ";" : marks);
 
-        st = read_value(d, c, text, len);
+        st = read_value(d, c, text, len, coded);
         if (!text[len])
             break;
         text += len + 1;

@@ -419,15 +419,16 @@ static fm_status bind_dates(fm_fhir_place *p, const kind *k, const json_t *r)
 static fm_status check_keys(fm_fhir_place *p, const kind *k, const json_t *r)
 {
     const char *keys[PATHS + 7] = { "status", "id", k->subject, k->code };
+    char dates[PATHS][32];
     size_t n = 4;
 
-    for (int i = 0; i < PATHS && k->date[i]; i++)
-        if (!strchr(k->date[i], '.'))
-            keys[n++] = k->date[i];
-    if (strcmp(k->type, "Encounter") == 0) {
-        keys[n++] = "class";
-        keys[n++] = "period";
+    for (int i = 0; i < PATHS && k->date[i]; i++) {
+        (void)snprintf(dates[i], sizeof dates[i], "%.*s", (int)strcspn(k->date[i], "."),
+                       k->date[i]);
+        keys[n++] = dates[i];
     }
+    if (strcmp(k->type, "Encounter") == 0)
+        keys[n++] = "class";
     keys[n] = NULL;
     return fm_fhir_check_keys(p, r, keys);
 }

@@ -50,7 +50,7 @@ client() { # NAME [options]
     local name=$1
     shift
     "$PYTHON" "$SOURCE/tests/client/node.py" --identity "$RUN/$name/identity" \
-        --purpose "heart disease risk" --door "$DOOR" --door-key "$DOOR_KEY" "$@" \
+        --purpose "heart disease risk" --door "$DOOR" --door-key="$DOOR_KEY" "$@" \
         >>"$RUN/$name/log" 2>&1 &
     PID[$name]=$!
 }
