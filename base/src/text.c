@@ -296,10 +296,11 @@ void fm_text_clean(char *s)
     }
 }
 
-bool fm_text_is_conflict(const char *line)
+bool fm_text_is_conflict(const char *line, size_t len)
 {
-    return strncmp(line, "<<<<<<<", 7) == 0 || strncmp(line, ">>>>>>>", 7) == 0 ||
-           (strncmp(line, "=======", 7) == 0 && (!line[7] || line[7] == '\r'));
+    return len >= 7 &&
+           (memcmp(line, "<<<<<<<", 7) == 0 || memcmp(line, ">>>>>>>", 7) == 0 ||
+            (memcmp(line, "=======", 7) == 0 && (len == 7 || line[7] == '\r' || line[7] == '\n')));
 }
 
 bool fm_text_is_encoded_twice(const char *s)

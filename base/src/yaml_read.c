@@ -140,13 +140,13 @@ static fm_status fail_unknown(const fm_yaml_node *map, const fm_yaml_node *key,
                             "'%s' is a key of %s, and none of this file: name the right one in its "
                             "place",
                             by->text, other);
+    if (nearest && fm_text_is_near(best, nearest))
+        return fm_yaml_fail(key, "unknown key '%.100s'; did you mean '%s'?", key->text, nearest);
     if ((by = emptied(map, key)))
         return fm_yaml_fail(key,
                             "unknown key '%.100s' here; '%.60s' in line %zu has nothing in it: are "
                             "the lines that belong to it indented?",
                             key->text, by->text, by->line);
-    if (nearest && fm_text_is_near(best, nearest))
-        return fm_yaml_fail(key, "unknown key '%.100s'; did you mean '%s'?", key->text, nearest);
     return fm_yaml_fail(key, "unknown key '%.100s'; known here: %s", key->text, list);
 }
 

@@ -122,11 +122,6 @@ typedef struct {
                                          first mark of an unfinished merge, up to the line behind it */
 } surroundings;
 
-static bool is_unmerged(const text_line *l)
-{
-    return l->len >= 7 && (memcmp(l->at, "<<<<<<<", 7) == 0 || memcmp(l->at, ">>>>>>>", 7) == 0);
-}
-
 /* One walk: a file of many lines takes no longer than its bytes. */
 static void look_around(const char *text, size_t len, size_t number, surroundings *out)
 {
@@ -138,7 +133,7 @@ static void look_around(const char *text, size_t len, size_t number, surrounding
 
         lf = memchr(at, '\n', (size_t)(end - at));
         l = (text_line){ at, (size_t)((lf ? lf : end) - at), n };
-        if (!out->unmerged.at && is_unmerged(&l))
+        if (!out->unmerged.at && fm_text_is_conflict(l.at, l.len))
             out->unmerged = l;
         if (n == number)
             out->here = l;

@@ -29,7 +29,7 @@ bool fm_draft_fail_fields(const char *name, const fm_csv_record *line, char deli
 {
     const char other = other_delimiter(line, delimiter, fields);
 
-    if (line->count && fm_text_is_conflict(line->cells[0].at)) {
+    if (line->count && fm_text_is_conflict(line->cells[0].at, line->cells[0].len)) {
         (void)fm_fail(FM_EPARSE, "%s:%zu: " FM_TEXT_CONFLICT, name, line->line);
         return true;
     }

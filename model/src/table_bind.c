@@ -258,7 +258,7 @@ static const char *fields_hint(const fm_binding *b, const fm_csv_record *r)
 
 fm_status fm_bind_check(const fm_binding *b, const fm_csv_record *r)
 {
-    if (r->count != b->fields && fm_text_is_conflict(r->cells[0].at))
+    if (r->count != b->fields && fm_text_is_conflict(r->cells[0].at, r->cells[0].len))
         return fm_fail(FM_EPARSE, "%s:%zu: " FM_TEXT_CONFLICT, b->name, r->line);
     if (r->count != b->fields)
         return fm_fail(FM_EPARSE, "%s:%zu: %zu field%s where %zu belong%s", b->name, r->line,

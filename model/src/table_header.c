@@ -223,8 +223,9 @@ static fm_status check_title(const fm_binding *b, const fm_csv_record *r, size_t
         known = fm_text_double(r->cells[f].at, &v) || fm_cell_date(r->cells[f].at, &v);
     if (known || wanted < 2)
         return FM_OK;
-    (void)fm_cell_show(first, shown);
-    if (fm_text_is_conflict(first))
+    /* It may be a record of a file without a header. */
+    (void)fm_cell_show(b->hide_values ? "..." : first, shown);
+    if (fm_text_is_conflict(first, strlen(first)))
         (void)fm_fail(FM_EPARSE, "%s:%zu: " FM_TEXT_CONFLICT, b->name, line);
     else if (fm_tk_utf8_valid((const uint8_t *)first, strlen(first)) != strlen(first))
         (void)fm_fail(

@@ -149,7 +149,7 @@ static const char *reason(const char *text, size_t len, const json_error_t *e, s
 
     if (memchr(text, '\0', len))
         return "there are NUL bytes; this is no text, or a copy that went wrong: make it again";
-    if (fm_text_is_conflict(text))
+    if (fm_text_is_conflict(text, len))
         return FM_TEXT_CONFLICT;
     if (line == 1 && text[blank(text)] == '[')
         return "a JSON array, and a bulk export has one resource a line: jq -c '.[]' FILE "

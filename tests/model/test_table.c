@@ -271,11 +271,17 @@ static void hidden_values_do_not_stand_in_the_problems(void)
     fm_schema *s = NULL;
     fm_table t = { 0 };
     const fm_table_options options = { .labels = true, .hide_values = true };
-    const char csv[] = "20,x,m,0\nsecret,x,m,0\n";
+    const char csv[] = "20,x,m,0\nsecret,x,m,0\n", first[] = "secret,man,here\nother,man,here\n";
 
     CU_ASSERT_EQUAL_FATAL(fm_schema_parse("s.yaml", NO_HEADER, strlen(NO_HEADER), &s), FM_OK);
     CU_ASSERT_EQUAL(fm_table_parse("d.csv", csv, strlen(csv), s, &options, &t), FM_EPARSE);
     CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "d.csv:2, column age"));
+    CU_ASSERT_PTR_NULL(strstr(fm_error_text(), "secret"));
+    fm_schema_free(&s);
+    /* The first line may be one, too, where the header is missing. */
+    CU_ASSERT_EQUAL_FATAL(fm_schema_parse("s.yaml", WITH_HEADER, strlen(WITH_HEADER), &s), FM_OK);
+    CU_ASSERT_EQUAL(fm_table_parse("d.csv", first, strlen(first), s, &options, &t), FM_EPARSE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(fm_error_text(), "d.csv:1: none of the schema's columns"));
     CU_ASSERT_PTR_NULL(strstr(fm_error_text(), "secret"));
     fm_schema_free(&s);
 }

@@ -48,7 +48,7 @@ size_t fm_text_length(const char *s);
 bool fm_text_is_too_large(const char *s);
 
 /** The line is one of the marks that Git leaves where two versions were not merged to the end. */
-bool fm_text_is_conflict(const char *line);
+bool fm_text_is_conflict(const char *line, size_t len);
 #define FM_TEXT_CONFLICT                                                                       \
     "a mark of Git's: two versions were merged and not finished (<<<<<<<, =======, >>>>>>>); " \
     "choose one, and take the marks away"
